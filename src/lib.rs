@@ -1,1 +1,5 @@
 //! Landfall.
+
+pub mod job;
+
+pub use job::{EventId, EventName, JobId, JobState, Sequence};

@@ -1,0 +1,236 @@
+//! The names of things: jobs, events, and the numbers events are given.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest job name, in bytes.
+pub const JOB_ID_MAX_BYTES: usize = 128;
+/// The longest event name, in bytes.
+pub const EVENT_NAME_MAX_BYTES: usize = 64;
+
+/// A job's name: 1 to 128 of `A-Z a-z 0-9 . _ ~ -`, so that it stands in a URL
+/// as it is.
+///
+/// ```
+/// use landfall::JobId;
+/// assert!("job_8f3a".parse::<JobId>().is_ok());
+/// assert!("a/b".parse::<JobId>().is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Box<str>);
+
+/// An event's name: 1 to 64 of `A-Z a-z 0-9 . _ -`. `done` and `error` are
+/// terminal: no event follows them on a job.
+///
+/// ```
+/// use landfall::EventName;
+/// assert!("done".parse::<EventName>().unwrap().is_terminal());
+/// assert!("pro\ngress".parse::<EventName>().is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EventName(Box<str>);
+
+/// Where an event stands on its job's stream. Ids only grow, and none is given
+/// twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EventId(pub u64);
+
+/// Where an event stands among all the events of a hub: the id it has on a
+/// consolidated stream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Sequence(pub u64);
+
+/// What a job has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobState {
+    /// Nothing terminal has been published.
+    Running,
+    /// It ended with `done`.
+    Done,
+    /// It ended with `error`.
+    Failed,
+}
+
+/// Why a text is no name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameError {
+    /// The text is empty.
+    Empty,
+    /// It is longer than so many bytes.
+    TooLong {
+        /// What it names: "job" or "event".
+        what: &'static str,
+        /// The longest that is accepted.
+        max_bytes: usize,
+    },
+    /// It has a character outside the set.
+    BadCharacter {
+        /// What it names: "job" or "event".
+        what: &'static str,
+        /// The characters that are accepted.
+        allowed: &'static str,
+    },
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NameError::Empty => f.write_str("a name is empty: give it at least one character"),
+            NameError::TooLong { what, max_bytes } => {
+                write!(f, "the {what} name is too long: at most {max_bytes} bytes")
+            }
+            NameError::BadCharacter { what, allowed } => {
+                write!(f, "the {what} name may only hold {allowed}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+fn check(
+    text: &str,
+    what: &'static str,
+    max_bytes: usize,
+    allowed: &'static str,
+    extra: &[u8],
+) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > max_bytes {
+        return Err(NameError::TooLong { what, max_bytes });
+    }
+    let fits = |b: u8| b.is_ascii_alphanumeric() || extra.contains(&b);
+    if !text.bytes().all(fits) {
+        return Err(NameError::BadCharacter { what, allowed });
+    }
+    Ok(())
+}
+
+impl FromStr for JobId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let allowed = "A-Z a-z 0-9 . _ ~ -";
+        check(text, "job", JOB_ID_MAX_BYTES, allowed, b"._~-")?;
+        Ok(JobId(text.into()))
+    }
+}
+
+impl FromStr for EventName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let allowed = "A-Z a-z 0-9 . _ -";
+        check(text, "event", EVENT_NAME_MAX_BYTES, allowed, b"._-")?;
+        Ok(EventName(text.into()))
+    }
+}
+
+impl JobId {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl EventName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a job ends with an event of this name.
+    pub fn is_terminal(&self) -> bool {
+        self.end_state().is_some()
+    }
+
+    /// The state that an event of this name puts its job in, where it ends it.
+    pub fn end_state(&self) -> Option<JobState> {
+        match self.as_str() {
+            "done" => Some(JobState::Done),
+            "error" => Some(JobState::Failed),
+            _ => None,
+        }
+    }
+}
+
+impl JobState {
+    /// The word the API uses for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Running => "running",
+            JobState::Done => "done",
+            JobState::Failed => "error",
+        }
+    }
+}
+
+impl std::borrow::Borrow<str> for JobId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_name_is_1_to_128_unreserved_characters() {
+        for good in ["a", "job_8f3a", "A.b_c~d-9", "x".repeat(128).as_str()] {
+            assert_eq!(good.parse::<JobId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "a/b", "a\n", "a\0", "é", "x".repeat(129).as_str(), "*"] {
+            assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_name_is_1_to_64_and_has_no_tilde() {
+        assert!("x".repeat(64).parse::<EventName>().is_ok());
+        for bad in ["", "a~", "a:b", "a\r", "x".repeat(65).as_str()] {
+            assert!(bad.parse::<EventName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_done_and_error_are_terminal() {
+        let state = |s: &str| s.parse::<EventName>().unwrap().end_state();
+        assert_eq!(state("done"), Some(JobState::Done));
+        assert_eq!(state("error"), Some(JobState::Failed));
+        assert_eq!(state("progress"), None);
+        assert_eq!(state("Done"), None);
+    }
+}
