@@ -77,11 +77,12 @@ pub fn write_reset(
     last_event_id: &str,
     id: u64,
 ) {
-    let data = serde_json::json!({ "reason": reason.as_str(), "lastEventId": last_event_id });
-    out.extend_from_slice(b"event: reset\ndata: {\"jobId\":\"");
-    out.extend_from_slice(job.as_bytes());
-    out.extend_from_slice(b"\",");
-    out.extend_from_slice(&data.to_string().as_bytes()[1..]);
+    // As a JSON value, since it may be whatever the client has sent.
+    let last_event_id = serde_json::Value::from(last_event_id);
+    let reason = reason.as_str();
+    let data = format!(r#"{{"jobId":"{job}","reason":"{reason}","lastEventId":{last_event_id}}}"#);
+    out.extend_from_slice(b"event: reset\ndata: ");
+    out.extend_from_slice(data.as_bytes());
     out.push(b'\n');
     write_end(out, id);
 }

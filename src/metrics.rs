@@ -48,6 +48,8 @@ pub struct Metrics {
     pub streams_open: Gauge,
     /// Connections that are no streams.
     pub connections_open: Gauge,
+    /// Requests that have begun and aren't answered yet.
+    pub requests_active: Gauge,
     /// Connections that were accepted.
     pub connections_accepted: Counter,
     /// Failures to accept one, for want of file descriptors among others.

@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -174,7 +175,7 @@ impl ShardHandle {
     ///
     /// # Errors
     /// The system gives no poller or no thread.
-    pub fn start(hub: &Hub, config: ShardConfig) -> io::Result<(ShardHandle, impl FnOnce())> {
+    pub fn start(hub: &Hub, config: ShardConfig) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mailbox = Arc::new(Mailbox::new(move || {
@@ -215,7 +216,7 @@ impl ShardHandle {
             .name(name)
             .spawn(move || shard.run())?;
         let handle = ShardHandle { inbox, mailbox };
-        Ok((handle, move || drop(thread.join())))
+        Ok((handle, thread))
     }
 
     /// Hands a stream over. Never blocks.
