@@ -37,7 +37,7 @@ pub fn begin(
         .trim_ascii();
     let is_ndjson = kind.eq_ignore_ascii_case(b"application/x-ndjson");
     let is_json = kind.eq_ignore_ascii_case(b"application/json");
-    if !is_ndjson && !(is_json && job.is_some()) {
+    if !(is_ndjson || is_json && job.is_some()) {
         let message = match job {
             Some(_) => {
                 "send Content-Type: application/json for one event, or application/x-ndjson \

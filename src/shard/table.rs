@@ -151,9 +151,13 @@ mod tests {
     }
 
     fn list(table: &Table, head: u32) -> Vec<u32> {
-        std::iter::successors(Some(head), |&row| Some(table[row].next))
-            .take_while(|&row| row != NONE)
-            .collect()
+        let mut rows = Vec::new();
+        let mut row = head;
+        while row != NONE {
+            rows.push(row);
+            row = table[row].next;
+        }
+        rows
     }
 
     #[test]
