@@ -35,10 +35,14 @@ pub const CONSOLIDATED: u8 = 8;
 /// Nothing is sent any more but what is left.
 pub const CLOSING: u8 = 16;
 
+/// Rows that are allocated together. A table that grew by doubling would hold up to
+/// twice its rows, and their copy meanwhile.
+const CHUNK_ROWS: usize = 128;
+
 /// All rows of a shard.
-#[derive(Default)]
 pub struct Table {
-    rows: Vec<Row>,
+    chunks: Vec<Vec<Row>>,
+    end: u32,
     free: u32,
     used: usize,
 }
@@ -47,7 +51,8 @@ impl Table {
     /// An empty table. It has no memory until it is used.
     pub fn new() -> Table {
         Table {
-            rows: Vec::new(),
+            chunks: Vec::new(),
+            end: 0,
             free: NONE,
             used: 0,
         }
@@ -60,13 +65,13 @@ impl Table {
 
     /// One above the highest row that was ever used.
     pub fn end(&self) -> u32 {
-        self.rows.len() as u32
+        self.end
     }
 
     /// The row of that number, if it is used.
     pub fn get(&mut self, row: u32) -> Option<&mut Row> {
-        self.rows
-            .get_mut(row as usize)
+        (row < self.end)
+            .then(|| &mut self[row])
             .filter(|row| row.socket.is_some())
     }
 
@@ -83,12 +88,18 @@ impl Table {
             flags,
         };
         if self.free == NONE {
-            self.rows.push(row);
-            return self.rows.len() as u32 - 1;
+            if (self.end as usize).is_multiple_of(CHUNK_ROWS) {
+                self.chunks.push(Vec::with_capacity(CHUNK_ROWS));
+            }
+            if let Some(chunk) = self.chunks.last_mut() {
+                chunk.push(row);
+            }
+            self.end += 1;
+            return self.end - 1;
         }
         let index = self.free;
-        self.free = self.rows[index as usize].next;
-        self.rows[index as usize] = row;
+        self.free = self[index].next;
+        self[index] = row;
         index
     }
 
@@ -96,7 +107,7 @@ impl Table {
     pub fn remove(&mut self, index: u32) -> Option<Socket> {
         let row = self.get(index)?;
         let socket = row.socket.take();
-        self.rows[index as usize].next = self.free;
+        self[index].next = self.free;
         self.free = index;
         self.used -= 1;
         socket
@@ -104,26 +115,23 @@ impl Table {
 
     /// Puts a row in front of the list that begins with `head`.
     pub fn link(&mut self, head: &mut u32, index: u32) {
-        self.rows[index as usize].next = *head;
-        self.rows[index as usize].previous = NONE;
+        self[index].next = *head;
+        self[index].previous = NONE;
         if *head != NONE {
-            self.rows[*head as usize].previous = index;
+            self[*head].previous = index;
         }
         *head = index;
     }
 
     /// Takes a row out of the list that begins with `head`.
     pub fn unlink(&mut self, head: &mut u32, index: u32) {
-        let (next, previous) = (
-            self.rows[index as usize].next,
-            self.rows[index as usize].previous,
-        );
+        let (next, previous) = (self[index].next, self[index].previous);
         match previous {
             NONE => *head = next,
-            _ => self.rows[previous as usize].next = next,
+            _ => self[previous].next = next,
         }
         if next != NONE {
-            self.rows[next as usize].previous = previous;
+            self[next].previous = previous;
         }
     }
 }
@@ -132,13 +140,13 @@ impl std::ops::Index<u32> for Table {
     type Output = Row;
 
     fn index(&self, row: u32) -> &Row {
-        &self.rows[row as usize]
+        &self.chunks[row as usize / CHUNK_ROWS][row as usize % CHUNK_ROWS]
     }
 }
 
 impl std::ops::IndexMut<u32> for Table {
     fn index_mut(&mut self, row: u32) -> &mut Row {
-        &mut self.rows[row as usize]
+        &mut self.chunks[row as usize / CHUNK_ROWS][row as usize % CHUNK_ROWS]
     }
 }
 
