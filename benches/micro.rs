@@ -24,7 +24,8 @@ fn requests(c: &mut Criterion) {
     group.bench_function("head of a browser", |b| {
         b.iter(|| Head::parse(black_box(browser), limits).unwrap().unwrap().1);
     });
-    let chunked = [b"3e\r\n".as_slice(), EVENT, b"\r\n0\r\n\r\n"].concat();
+    let size = format!("{:x}\r\n", EVENT.len());
+    let chunked = [size.as_bytes(), EVENT, b"\r\n0\r\n\r\n"].concat();
     group.throughput(Throughput::Bytes(chunked.len() as u64));
     group.bench_function("chunked body", |b| {
         b.iter(|| {

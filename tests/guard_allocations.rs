@@ -44,10 +44,12 @@ fn publishing_in_the_process() {
 }
 
 fn delivering_over_http() {
-    let mut config = ServerConfig::default();
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    config.publish = "127.0.0.1:0".parse().unwrap();
-    config.ops = "127.0.0.1:0".parse().unwrap();
+    let config = ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        publish: "127.0.0.1:0".parse().unwrap(),
+        ops: "127.0.0.1:0".parse().unwrap(),
+        ..ServerConfig::default()
+    };
     let server = Server::start(config).unwrap();
     let mut publisher = Publisher::connect(tcp(server.publish()), "job");
     publisher.publish();
