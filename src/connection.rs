@@ -57,50 +57,17 @@ const TIMEOUT_STEP: Duration = Duration::from_millis(250);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// What the acceptor found out about a connection.
-pub enum First {
-    /// It was a stream, and has been parked.
-    Parked,
-    /// It is a conversation to be served by [`serve`].
-    Conversation(Socket),
-}
-
-/// Parks a connection whose first request is there already and asks for a stream. That
-/// is what nearly all do, and it takes neither a coroutine nor a poller's place.
-pub fn park_if_stream(
-    socket: Socket,
-    received: &[u8],
-    access: Access,
-    context: &Arc<Context>,
-    config: &ConnectionConfig,
-) -> First {
-    let Ok(Some((head, _))) = Head::parse(received, config.head) else {
-        return First::Conversation(socket);
-    };
-    if head.method != Method::Get || !head.target.path().ends_with("/events") {
-        return First::Conversation(socket);
-    }
-    match plan(context, &head, access) {
-        Some((route, Plan::Stream(opening, stream))) => {
-            context.hub.metrics().answered(route, Status::Ok);
-            context.park(socket, opening, stream);
-            First::Parked
-        }
-        // The conversation decides anew; nothing has been changed by the first decision.
-        _ => First::Conversation(socket),
-    }
-}
-
-/// Turns away a connection that there is no room for. A stream is only turned away
-/// where it isn't recognised yet.
-pub fn refuse(socket: &Socket, retry: Duration) {
-    let message = "there are too many connections: try again later";
-    let response = Response::error(Status::Unavailable, message)
-        .with("Retry-After", retry.as_secs().max(1).to_string());
+/// Answers a connection that is served no further, as far as its buffer goes.
+pub fn turn_away(socket: &Socket, response: &Response) {
     let mut answer = Vec::new();
     response.write(&mut answer, SystemTime::now(), false, false);
     let _ = socket.send(&answer);
     let _ = socket.shutdown_write();
+}
+
+/// Decides on a request. None where that panicked: it must cost this request only.
+pub fn plan(context: &Arc<Context>, head: &Head<'_>, access: Access) -> Option<(RouteName, Plan)> {
+    catch_unwind(AssertUnwindSafe(|| context.plan(head, access))).ok()
 }
 
 /// Serves a connection, of which `received` has been read, until it ends or becomes a
@@ -139,11 +106,6 @@ pub fn serve(
         // The client is gone: nobody is left to be told.
         Err(_) => {}
     }
-}
-
-/// Decides on a request. None where that panicked: it must cost this request only.
-fn plan(context: &Arc<Context>, head: &Head<'_>, access: Access) -> Option<(RouteName, Plan)> {
-    catch_unwind(AssertUnwindSafe(|| context.plan(head, access))).ok()
 }
 
 enum End {

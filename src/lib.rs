@@ -28,6 +28,7 @@ pub mod http;
 pub mod hub;
 pub mod job;
 pub mod listener;
+pub mod lobby;
 pub mod metrics;
 mod monitor;
 mod random;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -13,21 +13,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::net::{Shutdown, SocketFlags};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Type};
 
-use crate::connection::{self, ConnectionConfig, First};
-use crate::coroutine;
-use crate::metrics::Gauge;
-use crate::routes::{Access, Context};
+use crate::lobby::{Lobby, LobbyConfig};
+use crate::metrics::Metrics;
+use crate::routes::Context;
 use crate::socket::Socket;
 
 /// Connections that wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 4096;
 /// How long to wait after a failed accept, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// A request that is there at once is read with this; a longer one is read on.
-const FIRST_REQUEST_BYTES: usize = 4096;
+/// Socket events taken from the kernel at a time.
+const EVENTS_MAX: usize = 256;
+/// Connections accepted before those that wait are looked at again.
+const ACCEPTS_MAX: usize = 64;
+const LISTENER: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX);
 /// Who may connect to a unix socket: its owner and group.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -48,8 +54,9 @@ pub struct Listener {
 
 /// A thread that accepts.
 pub struct Acceptor {
-    listener: Arc<Listener>,
+    address: Address,
     is_stopped: Arc<AtomicBool>,
+    waker: Waker,
     thread: JoinHandle<()>,
 }
 
@@ -98,6 +105,7 @@ impl Listener {
                 socket.set_tcp_nodelay(true)?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
+                socket.set_nonblocking(true)?;
                 let listener = TcpListener::from(socket);
                 let address = Address::Tcp(listener.local_addr()?);
                 Ok(Listener {
@@ -108,6 +116,7 @@ impl Listener {
             Address::Unix(path) => {
                 remove_stale(path)?;
                 let listener = UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
                 std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE))?;
                 Ok(Listener {
                     fd: listener.into(),
@@ -122,128 +131,108 @@ impl Listener {
         &self.address
     }
 
-    /// Starts to accept.
+    /// Starts to accept, on a thread of its own.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn accept(
-        self,
-        access: Access,
-        context: Arc<Context>,
-        config: Arc<ConnectionConfig>,
-        connections_max: usize,
-    ) -> io::Result<Acceptor> {
-        let listener = Arc::new(self);
+    /// The system gives no thread or no poller.
+    pub fn accept(self, context: Arc<Context>, config: LobbyConfig) -> io::Result<Acceptor> {
+        let poll = Poll::new()?;
+        let fd = self.fd.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), LISTENER, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let loop_ = AcceptLoop {
-            listener: listener.clone(),
+        let address = self.address.clone();
+        let accepting = Accepting {
+            listener: self,
             is_stopped: is_stopped.clone(),
-            access,
-            context,
-            config,
-            connections_max,
+            metrics: context.hub.metrics().clone(),
+            lobby: Lobby::new(context, config),
+            poll,
         };
         let thread = std::thread::Builder::new()
-            .name(format!("accept-{access:?}"))
-            .spawn(move || loop_.run())?;
+            .name("accept".to_owned())
+            .spawn(move || accepting.run())?;
         Ok(Acceptor {
-            listener,
+            address,
             is_stopped,
+            waker,
             thread,
         })
     }
 }
 
 impl Acceptor {
-    /// Stops accepting, and closes the listening socket. Blocks until it is closed.
+    /// Stops accepting, and closes the listening socket and the connections that wait.
+    /// Blocks until that is done.
     pub fn stop(self) {
         self.is_stopped.store(true, Ordering::Release);
-        // It wakes the thread: accept fails from now on.
-        let _ = rustix::net::shutdown(&self.listener.fd, Shutdown::Both);
+        let _ = self.waker.wake();
         let _ = self.thread.join();
-        if let Address::Unix(path) = &self.listener.address {
+        if let Address::Unix(path) = &self.address {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-struct AcceptLoop {
-    listener: Arc<Listener>,
+struct Accepting {
+    listener: Listener,
     is_stopped: Arc<AtomicBool>,
-    access: Access,
-    context: Arc<Context>,
-    config: Arc<ConnectionConfig>,
-    connections_max: usize,
+    metrics: Arc<Metrics>,
+    lobby: Lobby,
+    poll: Poll,
 }
 
-impl AcceptLoop {
-    fn run(&self) {
-        let mut buffer = vec![0; FIRST_REQUEST_BYTES];
-        let flags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
-        let metrics = self.context.hub.metrics().clone();
+impl Accepting {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        // The poller tells of new connections once: they are pending until none is left.
+        let mut pause = None;
         while !self.is_stopped.load(Ordering::Acquire) {
-            match rustix::net::accept_with(&self.listener.fd, flags) {
-                Ok(fd) => {
-                    metrics.connections_accepted.add(1);
-                    self.welcome(Socket::new(fd), &mut buffer);
+            let timeout = pause.or(self.lobby.expire());
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => log::error!("{}: poll: {error}", self.listener.address),
+            }
+            for event in &events {
+                match event.token() {
+                    WAKER => {}
+                    LISTENER => pause = Some(Duration::ZERO),
+                    Token(place) => self.lobby.attend(place, self.poll.registry()),
                 }
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
-                Err(_) if self.is_stopped.load(Ordering::Acquire) => return,
-                Err(error) => {
-                    metrics.accept_errors.add(1);
-                    log::warn!("{}: accept: {error}", self.listener.address);
-                    std::thread::sleep(ACCEPT_PAUSE);
-                }
+            }
+            if pause.is_some() {
+                pause = self.accept_some();
             }
         }
     }
 
-    fn welcome(&self, socket: Socket, buffer: &mut [u8]) {
-        let received = match socket.receive(buffer) {
-            Ok(0) => return,
-            Ok(length) => &buffer[..length],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => &[],
-            Err(_) => return,
-        };
-        let (access, context) = (self.access, &self.context);
-        let first = connection::park_if_stream(socket, received, access, context, &self.config);
-        let First::Conversation(socket) = first else {
-            return;
-        };
-        let place = Place::take(context);
-        if place.0.metrics().connections_open.get() > self.connections_max as i64 {
-            connection::refuse(&socket, self.context.busy_retry);
-            return;
+    /// Accepts what waits, as far as a turn goes. Returns how long to pause before the
+    /// rest; none where nobody waits any more.
+    fn accept_some(&mut self) -> Option<Duration> {
+        for _ in 0..ACCEPTS_MAX {
+            match self.accept_one() {
+                Ok(()) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return None,
+                Err(error) => {
+                    // For want of file descriptors mostly. Whoever waits to be accepted
+                    // goes on waiting.
+                    self.metrics.accept_errors.add(1);
+                    log::warn!("{}: accept: {error}", self.listener.address);
+                    return Some(ACCEPT_PAUSE);
+                }
+            }
         }
-        let (context, config) = (context.clone(), self.config.clone());
-        let received = received.to_vec();
-        let spawned = coroutine::spawn(move || {
-            connection::serve(socket, received, access, context, &config);
-            drop(place);
-        });
-        if let Err(error) = spawned {
-            log::warn!("no coroutine for a connection: {error}");
-        }
-    }
-}
-
-/// A connection's place among those that are counted.
-struct Place(crate::hub::Hub);
-
-impl Place {
-    fn take(context: &Context) -> Place {
-        Place::gauge(&context.hub).add(1);
-        Place(context.hub.clone())
+        Some(Duration::ZERO)
     }
 
-    fn gauge(hub: &crate::hub::Hub) -> &Gauge {
-        &hub.metrics().connections_open
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        Place::gauge(&self.0).add(-1);
+    fn accept_one(&mut self) -> Result<(), Errno> {
+        let flags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+        let fd = rustix::net::accept_with(&self.listener.fd, flags)?;
+        self.metrics.connections_accepted.add(1);
+        self.lobby.welcome(Socket::new(fd), self.poll.registry());
+        Ok(())
     }
 }
 

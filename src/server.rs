@@ -11,6 +11,7 @@ use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::hub::{Hub, HubConfig};
 use crate::listener::{Acceptor, Address, Listener};
+use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, Context};
 use crate::shard::{ShardConfig, ShardHandle};
@@ -41,8 +42,9 @@ pub struct ServerConfig {
     /// `busy_retry`, and a close. Default: what the process may open files, less
     /// `connections`.
     pub streams: usize,
-    /// The most connections that aren't streams. One too many is answered with 503.
-    /// Default: 1,024.
+    /// The most connections that aren't streams: one too many with a request is answered
+    /// with 503, one too many without takes the place of the one that has waited longest
+    /// on its listener. Default: 1,024.
     pub connections: usize,
     /// The largest body, in bytes: 413 beyond it. Default: 1 MiB.
     pub body_bytes: usize,
@@ -144,12 +146,13 @@ impl Server {
         let (public_address, publish_address) =
             (public.address().clone(), publish.address().clone());
         let accept = |listener: Listener, access| {
-            listener.accept(
+            let lobby = LobbyConfig {
                 access,
-                context.clone(),
-                connection.clone(),
-                config.connections,
-            )
+                connection: connection.clone(),
+                waiting: config.connections,
+                conversations: config.connections,
+            };
+            listener.accept(context.clone(), lobby)
         };
         let acceptors = vec![
             accept(public, Access::Public)?,
