@@ -1,5 +1,6 @@
 //! Landfall.
 
 pub mod job;
+pub mod progress;
 
 pub use job::{EventId, EventName, JobId, JobState, Sequence};
