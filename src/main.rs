@@ -1,1 +1,3 @@
+//! The `landfall` binary.
+
 fn main() {}
