@@ -289,12 +289,8 @@ fn refusal(head: &Head, body: &[u8]) -> Error {
     }
     let told = serde_json::from_slice(body).map(|told: Told| told.error);
     let text = told.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
-    let message: String = text
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(500)
-        .collect();
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let message: String = text.trim().chars().map(printable).take(500).collect();
     let message = if message.is_empty() {
         "refused".into()
     } else {

@@ -1,5 +1,6 @@
 //! Landfall.
 
+pub mod cli;
 pub mod client;
 pub mod job;
 pub mod progress;
