@@ -1,46 +1,61 @@
-//! The command line: one command a file.
+//! The command line: one file a command.
 
 mod flags;
 mod publish;
 mod run;
+mod serve;
 mod watch;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
-landfall carries the progress of jobs to browsers over Server-Sent Events.
+Landfall streams the progress of jobs to browsers over Server-Sent Events.
 
-Usage: landfall COMMAND [FLAGS]
+Usage:
+  landfall [serve] [FLAGS]                         run the server
+  landfall run [FLAGS] -- CMD...                   run a command and publish its progress
+  landfall watch [FLAGS] JOB...                    follow jobs in the terminal
+  landfall publish [FLAGS] JOB EVENT [JSON]        publish one event, or NDJSON from stdin
 
-Commands:
-  run       runs a command and publishes its progress
-  watch     follows jobs in the terminal
-  publish   publishes events
-
-`landfall COMMAND --help` tells more of each.
+`landfall COMMAND --help` lists a command's flags.
 ";
 
-/// Runs the command that the process was asked for.
+/// The whole program: reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
-    let log = env_logger::Env::default().default_filter_or("warn");
-    env_logger::Builder::from_env(log)
-        .format_timestamp(None)
-        .init();
-    let mut args = lexopt::Parser::from_env();
-    let result = match args.next() {
-        Ok(Some(lexopt::Arg::Value(command))) => match command.to_str() {
-            Some("run") => run::main(&mut args),
-            Some("watch") => watch::main(&mut args),
-            Some("publish") => publish::main(&mut args),
-            _ => Err(format!("there is no command {command:?}; see landfall --help").into()),
-        },
-        Ok(Some(lexopt::Arg::Long("help") | lexopt::Arg::Short('h'))) => flags::help(HELP),
-        Ok(Some(other)) => Err(other.unexpected().into()),
-        Ok(None) => flags::help(HELP),
-        Err(error) => Err(error.into()),
+    // may_minihttp logs an error for every connection that its client closes.
+    let filter =
+        env_logger::Env::default().default_filter_or("warn,landfall=info,may_minihttp=off");
+    env_logger::Builder::from_env(filter).init();
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let command = arguments
+        .first()
+        .and_then(|first| first.to_str())
+        .unwrap_or_default();
+    let command = match command {
+        "" => "serve".to_owned(),
+        "--help" | "-h" | "help" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        "--version" | "-V" => {
+            println!("landfall {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        flag if flag.starts_with('-') => "serve".to_owned(),
+        _ => arguments.remove(0).to_string_lossy().into_owned(),
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("landfall: {error}");
-        ExitCode::from(flags::USAGE_EXIT_CODE)
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let done = match command.as_str() {
+        "serve" => serve::main(parser),
+        "run" => run::main(&mut parser).map_err(|error| error.to_string()),
+        "watch" => watch::main(&mut parser).map_err(|error| error.to_string()),
+        "publish" => publish::main(&mut parser).map_err(|error| error.to_string()),
+        other => Err(format!(
+            "there is no command {other:?}: see landfall --help"
+        )),
+    };
+    done.unwrap_or_else(|message| {
+        eprintln!("landfall: {message}");
+        ExitCode::from(2)
     })
 }

@@ -1,4 +1,4 @@
-//! The `landfall` binary.
+//! The `landfall` command.
 
 fn main() -> std::process::ExitCode {
     landfall::cli::main()

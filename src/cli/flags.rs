@@ -9,8 +9,6 @@ use std::str::FromStr;
 /// How a command ends: with an exit code, or with what was wrong in how it was called.
 pub type Outcome = Result<ExitCode, Box<dyn Error>>;
 
-/// The exit code of a command that was called in the wrong way.
-pub const USAGE_EXIT_CODE: u8 = 2;
 /// Where the commands look for a hub's publishing listener.
 pub const DEFAULT_HUB: &str = "http://127.0.0.1:8081";
 
