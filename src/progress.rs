@@ -72,6 +72,8 @@ pub struct Reader {
     stderr: Lines,
     ffmpeg: Ffmpeg,
     curl_meter_seen: bool,
+    /// Stdout has had a NUL: it is what the command makes, not what it says.
+    stdout_is_data: bool,
     last_error_line: String,
 }
 
@@ -121,6 +123,7 @@ impl Reader {
             stderr: Lines::new(),
             ffmpeg: Ffmpeg::new(),
             curl_meter_seen: false,
+            stdout_is_data: false,
             last_error_line: String::new(),
         }
     }
@@ -174,6 +177,12 @@ impl Reader {
     }
 
     fn read(&mut self, source: Source, line: &Line<'_>, ended: bool) -> Option<Update> {
+        if source == Source::Stdout {
+            self.stdout_is_data |= line.has_nul();
+            if self.stdout_is_data {
+                return None;
+            }
+        }
         let text = line.text();
         let trimmed = text.trim();
         if trimmed.is_empty() {

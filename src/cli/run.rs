@@ -110,11 +110,9 @@ pub fn main(args: &mut Parser) -> Outcome {
             (child::exit_code(status), ending)
         }
         Err(error) => {
-            eprintln!("landfall: {name}: {error}");
-            (
-                child::start_failure_code(&error),
-                Ending::error(&name, &error.to_string(), ""),
-            )
+            let (code, failure) = child::start_failure(&error);
+            eprintln!("landfall: {name}: {failure}");
+            (code, Ending::error(&name, &failure, ""))
         }
     };
     publisher.finish(ending, options.hub_wait.0);

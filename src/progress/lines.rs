@@ -79,6 +79,11 @@ impl Line<'_> {
         self.continued
     }
 
+    /// Whether the line can't be text.
+    pub(super) fn has_nul(&self) -> bool {
+        self.bytes.contains(&0)
+    }
+
     /// The line as a terminal would show it: invalid UTF-8 replaced, colours
     /// dropped, other escape sequences and control characters blank.
     pub(super) fn text(&self) -> Cow<'_, str> {

@@ -222,3 +222,11 @@ fn garbage_neither_panics_nor_grows_memory() {
         assert!(reader.last_error_line().len() <= ERROR_LINE_MAX_BYTES);
     }
 }
+
+#[test]
+fn data_that_a_command_writes_to_stdout_is_not_progress() {
+    let data = b"PK\0\x03\n20\n30%\n".as_slice();
+    assert!(updates(Format::Number, &[(Source::Stdout, data)]).is_empty());
+    // On stderr a command speaks, however oddly.
+    assert_eq!(updates(Format::Number, &[(Source::Stderr, data)]).len(), 2);
+}

@@ -97,12 +97,13 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// The exit code that a shell would give where a command can't be started.
-pub fn start_failure_code(error: &io::Error) -> u8 {
-    if error.kind() == io::ErrorKind::NotFound {
-        127
-    } else {
-        126
+/// The exit code that a shell would give where a command can't be started, and why
+/// it can't.
+pub fn start_failure(error: &io::Error) -> (u8, String) {
+    match error.kind() {
+        io::ErrorKind::NotFound => (127, "command not found".into()),
+        io::ErrorKind::PermissionDenied => (126, "permission denied".into()),
+        _ => (126, error.to_string()),
     }
 }
 
