@@ -60,7 +60,7 @@ fn assert_follows(command: &mut Command) {
     let proxy = Proxy::start(server.public);
     let url = format!("http://{}/api/jobs/job/events", proxy.address);
     let mut client = Client::start(command.arg(&url));
-    client.wait(|line| line["id"] == first.to_string());
+    client.wait(|line| line["id"].as_str() == Some(&first.to_string()));
     server.publish("job", r#"{"percent":2}"#);
     client.wait(|line| line["data"]["percent"] == 2);
     proxy.cut_after("data: {\"jobId\":\"job\",\"perc");
