@@ -507,14 +507,25 @@ impl Shard {
                 match self.batch.offset_after(self.table[row].after) {
                     // It is further behind than the batch: it needs one of its own.
                     None => self.queue_row(row),
-                    Some(offset) if offset == self.batch.bytes.len() && !has_ended => {}
+                    Some(offset) if offset == self.batch.bytes.len() && !has_ended => {
+                        self.queue_rest(row);
+                    }
                     Some(offset) => {
                         *sends -= 1;
-                        self.send(row, offset, has_ended);
+                        if self.send(row, offset, has_ended) == Sent::All {
+                            self.queue_rest(row);
+                        }
                     }
                 }
             }
             row = next;
+        }
+    }
+
+    /// Sees to it that a row gets what didn't fit in the batch.
+    fn queue_rest(&mut self, row: u32) {
+        if self.batch.cut_short {
+            self.queue_row(row);
         }
     }
 
@@ -560,8 +571,7 @@ impl Shard {
             self.table[row].after = id;
         }
         if self.send(row, 0, has_ended) == Sent::All {
-            let cut_short = self.batch.cut_short;
-            if cut_short {
+            if self.batch.cut_short {
                 self.queue_row(row);
             } else if self.draining {
                 self.end_with_retry(row);
