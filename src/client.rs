@@ -15,13 +15,15 @@ pub use address::Address;
 pub use backoff::Backoff;
 pub use event_stream::{EventStream, ServerEvent};
 
-use crate::job::{EventName, JobId};
-use connection::Connection;
-use response::Head;
-use serde_json::value::RawValue;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+use crate::job::{EventName, JobId};
+use connection::Connection;
+use response::Head;
 
 /// How long a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -15,10 +15,11 @@ mod throttle;
 pub use lines::LINE_MAX_BYTES;
 pub use throttle::{MIN_INTERVAL, Throttle};
 
-use ffmpeg::{Ffmpeg, Reading};
-use lines::{Line, Lines};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
+
+use ffmpeg::{Ffmpeg, Reading};
+use lines::{Line, Lines};
 
 /// The longest stage name that is taken from a command, in bytes: it is a label.
 /// A longer one is ignored.

@@ -1,10 +1,11 @@
 //! What the commands' flags have in common.
 
-use lexopt::{Parser, ValueExt};
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::str::FromStr;
+
+use lexopt::{Parser, ValueExt};
 
 /// How a command ends: with an exit code, or with what was wrong in how it was called.
 pub type Outcome = Result<ExitCode, Box<dyn Error>>;

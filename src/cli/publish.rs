@@ -1,14 +1,16 @@
 //! `landfall publish`: events from the command line or from stdin.
 
-use super::flags::{self, DEFAULT_HUB, Outcome};
-use crate::client::{Address, Client};
-use crate::job::{EventName, JobId};
+use std::io::{self, BufRead, Read};
+use std::process::ExitCode;
+
 use crossbeam_channel::{Receiver, bounded};
 use lexopt::{Arg, Parser, ValueExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::io::{self, BufRead, Read};
-use std::process::ExitCode;
+
+use super::flags::{self, DEFAULT_HUB, Outcome};
+use crate::client::{Address, Client};
+use crate::job::{EventName, JobId};
 
 /// The longest line that is taken from stdin, in bytes; a longer one ends the command.
 const LINE_MAX_BYTES: usize = 1024 * 1024;

@@ -5,15 +5,6 @@ mod mailbox;
 mod output;
 mod publisher;
 
-use super::flags::{self, DEFAULT_HUB, Outcome};
-use crate::client::{Address, Client};
-use crate::job::JobId;
-use crate::progress::{Format, Reader, STAGE_MAX_BYTES, Throttle, Update};
-use child::{Child, Message};
-use crossbeam_channel::RecvTimeoutError;
-use lexopt::{Arg, Parser};
-use mailbox::{Ending, Mailbox};
-use publisher::Publisher;
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,6 +12,17 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::RecvTimeoutError;
+use lexopt::{Arg, Parser};
+
+use super::flags::{self, DEFAULT_HUB, Outcome};
+use crate::client::{Address, Client};
+use crate::job::JobId;
+use crate::progress::{Format, Reader, STAGE_MAX_BYTES, Throttle, Update};
+use child::{Child, Message};
+use mailbox::{Ending, Mailbox};
+use publisher::Publisher;
 
 /// How long the command must be silent before its open line is read.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -2,15 +2,17 @@
 
 mod view;
 
-use super::flags::{self, DEFAULT_HUB, Outcome};
-use crate::client::{Address, Backoff, Client, Error, ServerEvent};
-use crate::job::{EventName, JobId, JobState};
-use lexopt::{Arg, Parser, ValueExt};
-use serde_json::{Map, Value};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+use serde_json::{Map, Value};
+
+use super::flags::{self, DEFAULT_HUB, Outcome};
+use crate::client::{Address, Backoff, Client, Error, ServerEvent};
+use crate::job::{EventName, JobId, JobState};
 use view::View;
 
 /// The waits between attempts to connect, where the hub has not asked for another.

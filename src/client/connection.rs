@@ -1,11 +1,13 @@
 //! One connection to a hub, with a deadline on everything it does.
 
-use super::response::{self, Body, Head};
-use super::{ANSWER_MAX_BYTES, Address, Error};
-use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::response::{self, Body, Head};
+use super::{ANSWER_MAX_BYTES, Address, Error};
 
 const READ_BYTES: usize = 16 * 1024;
 

@@ -1,8 +1,9 @@
-use super::*;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::thread;
+
+use super::*;
 
 /// Answers one connection with the given answers, one per request without a body
 /// or with a body of `body_bytes`, and returns what it was asked.

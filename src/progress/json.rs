@@ -1,7 +1,8 @@
 //! Progress that a command prints as JSON lines.
 
-use super::{STAGE_MAX_BYTES, Update};
 use serde_json::{Map, Value};
+
+use super::{STAGE_MAX_BYTES, Update};
 
 /// Reads `{"percent":..,"stage":..}`. Other fields go along as they are. A line
 /// with neither a percentage nor a stage that can be used is not about progress.

@@ -1,7 +1,8 @@
 //! How often progress is told.
 
-use super::Update;
 use std::time::{Duration, Instant};
+
+use super::Update;
 
 /// The time between two updates of a stage. At most 10 a second are wanted; the
 /// tenth more keeps it so where they are counted as they arrive, unevenly.

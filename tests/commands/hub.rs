@@ -1,12 +1,13 @@
 //! A hub for a test, and what the tests ask it.
 
-use landfall::client::{Address, Client, ServerEvent};
-use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use landfall::client::{Address, Client, ServerEvent};
+use serde_json::Value;
 
 /// How long a test waits for what must happen soon.
 const SOON: Duration = Duration::from_secs(20);
@@ -33,7 +34,14 @@ impl Hub {
     fn publishing_at(publish: &str) -> Hub {
         let mut command = landfall(["serve", "--memory-only", "--listen", "127.0.0.1:0"]);
         command
-            .args(["--ops", "127.0.0.1:0", "--publish", publish])
+            .args([
+                "--ops",
+                "127.0.0.1:0",
+                "--publish",
+                publish,
+                "--retry",
+                "100ms",
+            ])
             .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());

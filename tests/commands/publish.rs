@@ -1,7 +1,9 @@
-use super::hub::{Hub, landfall, text};
-use serde_json::json;
 use std::io::Write;
 use std::process::{Output, Stdio};
+
+use serde_json::json;
+
+use super::hub::{Hub, landfall, text};
 
 fn publish<const N: usize>(hub: &Hub, args: [&str; N], input: &str) -> Output {
     let mut command = hub.command(args);

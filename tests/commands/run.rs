@@ -1,9 +1,11 @@
-use super::hub::{Hub, eventually, landfall, text};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::hub::{Hub, eventually, landfall, text};
 
 /// A command that a test talks to through its stdin and stdout.
 struct Talk {

@@ -1,6 +1,7 @@
-use super::hub::{Hub, eventually, text};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+
+use super::hub::{Hub, eventually, text};
 
 #[test]
 fn a_job_is_told_a_line_per_change_until_its_end() {

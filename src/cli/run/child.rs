@@ -1,13 +1,5 @@
 //! The command as a child process: started, listened to, signalled, and its end.
 
-use super::mailbox::Mailbox;
-use super::output;
-use crate::progress::Source;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -16,6 +8,16 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::mailbox::Mailbox;
+use super::output;
+use crate::progress::Source;
 
 /// How many chunks of output wait to be read for progress; beyond it the command
 /// waits, for this process and never for the hub.

@@ -1,10 +1,12 @@
 //! What waits to be published, between the command and a hub that may be slow.
 
-use crate::progress::Update;
-use parking_lot::{Condvar, Mutex};
-use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use serde_json::value::RawValue;
+
+use crate::progress::Update;
 
 /// How many updates wait at most: one for each stage that was entered meanwhile.
 /// Beyond it the oldest goes.

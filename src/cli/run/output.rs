@@ -1,15 +1,17 @@
 //! The command's output, passed on as it comes.
 
-use super::child::Message;
-use crate::progress::Source;
-use crossbeam_channel::Sender;
-use rustix::event::{PollFd, PollFlags};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use crossbeam_channel::Sender;
+use rustix::event::{PollFd, PollFlags};
+
+use super::child::Message;
+use crate::progress::Source;
 
 const READ_BYTES: usize = 16 * 1024;
 

@@ -1,13 +1,15 @@
 //! The thread that takes from the mailbox and brings it to the hub.
 
-use super::mailbox::{Ending, Mail, Mailbox};
-use crate::client::{Backoff, Client, Error};
-use crate::job::JobId;
-use crossbeam_channel::{Receiver, bounded};
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use serde_json::value::RawValue;
+
+use super::mailbox::{Ending, Mail, Mailbox};
+use crate::client::{Backoff, Client, Error};
+use crate::job::JobId;
 
 /// The waits between attempts while the hub is away.
 const FIRST_WAIT: Duration = Duration::from_millis(100);

@@ -1,9 +1,11 @@
 //! How watched jobs look: bars, or lines.
 
-use crate::job::JobId;
+use std::io::Write;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
-use std::io::Write;
+
+use crate::job::JobId;
 
 /// A bar's length: tenths of a percent.
 const BAR_LENGTH: u64 = 1000;
