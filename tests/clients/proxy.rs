@@ -105,10 +105,7 @@ fn forward(
     };
     let mut answer = Vec::new();
     let mut piece = vec![0; 64 * 1024];
-    loop {
-        let Ok(length @ 1..) = server.read(&mut piece) else {
-            break;
-        };
+    while let Ok(length @ 1..) = server.read(&mut piece) {
         let passed = answer.len();
         answer.extend_from_slice(&piece[..length]);
         let end = cut.and_then(|cut| cut.position(&answer));
