@@ -212,7 +212,16 @@ mod tests {
         for good in ["a", "job_8f3a", "A.b_c~d-9", "x".repeat(128).as_str()] {
             assert_eq!(good.parse::<JobId>().unwrap().as_str(), good);
         }
-        for bad in ["", "a b", "a/b", "a\n", "a\0", "é", "x".repeat(129).as_str(), "*"] {
+        for bad in [
+            "",
+            "a b",
+            "a/b",
+            "a\n",
+            "a\0",
+            "é",
+            "x".repeat(129).as_str(),
+            "*",
+        ] {
             assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
         }
     }
