@@ -1,5 +1,46 @@
-//! Landfall.
+//! Landfall streams the progress of jobs, as the server knows it, to browsers over
+//! Server-Sent Events.
+//!
+//! The life of an event: a worker's request is read by a [`connection`], a coroutine,
+//! whose bytes [`http`] decodes without knowing of sockets. [`routes`] decides what the
+//! request gets; a publication is an [`event`], checked once and for all. The [`hub`]
+//! gives it its numbers and appends its [`frame`] to its job's [`ring`], and tells the
+//! shards that follow the job. A [`shard`] reads what is new out of the ring once and
+//! sends it to each of its subscribers, rows of 32 bytes that were parked there when
+//! their requests had been answered.
+//!
+//! ```
+//! use landfall::{Event, Hub, HubConfig};
+//! let hub = Hub::new(HubConfig::default());
+//! let job = "job_8f3a".parse().unwrap();
+//! hub.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+//! assert_eq!(hub.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
+//! ```
+//!
+//! A whole server is started by [`Server::start`].
 
+pub mod cli;
+pub mod connection;
+mod coroutine;
+pub mod event;
+pub mod frame;
+pub mod http;
+pub mod hub;
 pub mod job;
+pub mod listener;
+pub mod lobby;
+pub mod metrics;
+mod monitor;
+mod random;
+pub mod resume;
+pub mod ring;
+pub mod routes;
+pub mod server;
+pub mod shard;
+mod socket;
 
+pub use event::{Event, EventError, Publication};
+pub use hub::{Hub, HubConfig, PublishError, Snapshot};
 pub use job::{EventId, EventName, JobId, JobState, Sequence};
+pub use listener::Address;
+pub use server::{Server, ServerConfig};

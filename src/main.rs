@@ -1,1 +1,5 @@
-fn main() {}
+//! The `landfall` command.
+
+fn main() -> std::process::ExitCode {
+    landfall::cli::main()
+}

@@ -77,6 +77,6 @@ impl Peer for Durable {
 
     /// A stream is an open file there, beside its subscriber's socket.
     fn jobs_limit(&self) -> usize {
-        9_500
+        9_600
     }
 }

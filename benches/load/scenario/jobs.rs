@@ -1,5 +1,6 @@
 //! Many jobs with one subscriber each, at a set rate and at the highest.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,8 @@ struct Shared {
 }
 
 pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
-    let count = scale.of(10_000, 1_000).min(peer.jobs_limit());
+    // A multiple of the lanes, so that each lane owns as many jobs.
+    let count = scale.of(10_000, 1_600).min(peer.jobs_limit());
     let duration = scale.of(Duration::from_secs(4), Duration::from_secs(1));
     let setup = Setup {
         ring_events: 256,
@@ -68,15 +70,17 @@ pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
     field.subscribe_with(count, &|index| peer.subscribe(&jobs[index]), 0)?;
     field.clients.timed = true;
 
+    let batches = peer.batch_line(&mut Vec::new(), "", "");
+    let mut progress = vec![0; if batches { BATCH_LANES } else { SINGLE_LANES }];
     let mut measured = Measured::default();
     measured.set("jobs", count as f64);
-    let mut published = 0;
     for rate in &RATES {
         field.clients.latency = Histogram::default();
         let publisher = Publisher {
             peer,
             jobs: &jobs,
-            first: published,
+            progress: &mut progress,
+            batches,
             rate: rate.events_per_s,
             duration,
         };
@@ -85,7 +89,6 @@ pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
         let own = own_cpu() - own;
         field.server.settle();
         let server = field.server.cpu() - server;
-        published += sent;
         let latency = &field.clients.latency;
         let name = rate.name;
         measured
@@ -145,20 +148,21 @@ fn publish_and_receive(field: &mut Field, publisher: Publisher) -> Result<(u64, 
     ))
 }
 
+/// Publishes round and round. A job's events all go over one connection: over
+/// two they could overtake each other, and no server would be to blame.
 struct Publisher<'a> {
     peer: &'a dyn Peer,
     jobs: &'a [String],
-    /// Events published before; job and number follow from the count.
-    first: u64,
+    /// Events each lane has published so far; job and number follow from it.
+    progress: &'a mut [u64],
+    batches: bool,
     rate: Option<u64>,
     duration: Duration,
 }
 
 impl Publisher<'_> {
-    fn run(&self, address: std::net::SocketAddr, shared: &Shared) -> Result<()> {
-        let batches = self.peer.batch_line(&mut Vec::new(), "", "");
-        let lanes = if batches { BATCH_LANES } else { SINGLE_LANES };
-        let mut pipeline = Pipeline::open(address, lanes)?;
+    fn run(mut self, address: SocketAddr, shared: &Shared) -> Result<()> {
+        let mut pipeline = Pipeline::open(address, self.progress.len())?;
         let start = Instant::now();
         let mut sent = 0;
         while start.elapsed() < self.duration && !shared.finished.load(Ordering::Acquire) {
@@ -169,62 +173,59 @@ impl Publisher<'_> {
                     window.saturating_sub(sent - shared.seen.load(Ordering::Relaxed))
                 }
             };
-            let went = self.send(&mut pipeline, sent, due, batches)?;
+            let went = self.send(&mut pipeline, due)?;
             sent += went;
             shared.sent.store(sent, Ordering::Relaxed);
-            let wait = if went == 0 || self.rate.is_some() {
-                TICK
+            if self.rate.is_some() {
+                // Answers must not shorten the tick.
+                std::thread::sleep(TICK);
+                pipeline.turn(Duration::ZERO)?;
             } else {
-                Duration::ZERO
-            };
-            self.pause(&mut pipeline, wait)?;
+                pipeline.turn(if went == 0 { TICK } else { Duration::ZERO })?;
+            }
         }
-        while pipeline.unanswered() > 0 && !(shared.finished.load(Ordering::Acquire)) {
+        while pipeline.unanswered() > 0 && !shared.finished.load(Ordering::Acquire) {
             pipeline.turn(TICK)?;
         }
         Ok(())
     }
 
-    /// Takes answers until the tick is over: they must not shorten it.
-    fn pause(&self, pipeline: &mut Pipeline, wait: Duration) -> Result<()> {
-        if self.rate.is_none() {
-            return pipeline.turn(wait);
-        }
-        std::thread::sleep(wait);
-        pipeline.turn(Duration::ZERO)
-    }
-
     /// Sends up to `due` events; fewer if the server doesn't take them.
-    fn send(&self, pipeline: &mut Pipeline, sent: u64, due: u64, batches: bool) -> Result<u64> {
+    fn send(&mut self, pipeline: &mut Pipeline, due: u64) -> Result<u64> {
+        let share = due.div_ceil(self.progress.len() as u64);
+        let at_once = share.clamp(1, if self.batches { BATCH_EVENTS } else { 64 });
         let mut went = 0;
-        let share = due.div_ceil(pipeline.lanes() as u64).max(1);
-        let per_send = if batches {
-            due.min(BATCH_EVENTS)
-        } else {
-            share.min(64)
-        };
         while went < due {
             let Some(lane) = pipeline.free_lane() else {
                 break;
             };
-            let count = per_send.min(due - went);
-            let now = now_ns();
-            let mut bytes = Vec::with_capacity(count as usize * 256);
-            for event in 0..count {
-                let number = self.first + sent + went + event;
-                let job = &self.jobs[(number % self.jobs.len() as u64) as usize];
-                let data = peer::data(job, (number / self.jobs.len() as u64) as u32, now);
-                if !self.peer.batch_line(&mut bytes, job, &data) {
-                    bytes.extend_from_slice(&self.peer.publish(job, &data));
-                }
-            }
-            if batches {
-                pipeline.send(lane, &self.peer.batch(&bytes), 1)?;
-            } else {
-                pipeline.send(lane, &bytes, count as usize)?;
-            }
+            let count = at_once.min(due - went);
+            let bytes = self.requests(lane, count);
+            let requests = if self.batches { 1 } else { count as usize };
+            pipeline.send(lane, &bytes, requests)?;
             went += count;
         }
         Ok(went)
+    }
+
+    /// The next `count` events of a lane's jobs.
+    fn requests(&mut self, lane: usize, count: u64) -> Vec<u8> {
+        let lanes = self.progress.len();
+        let jobs_of_lane = (self.jobs.len() / lanes) as u64;
+        let now = now_ns();
+        let mut bytes = Vec::with_capacity(count as usize * 256);
+        for _ in 0..count {
+            let published = self.progress[lane];
+            self.progress[lane] += 1;
+            let job = &self.jobs[lane + lanes * (published % jobs_of_lane) as usize];
+            let data = peer::data(job, (published / jobs_of_lane) as u32, now);
+            if !self.peer.batch_line(&mut bytes, job, &data) {
+                bytes.extend_from_slice(&self.peer.publish(job, &data));
+            }
+        }
+        if self.batches {
+            return self.peer.batch(&bytes);
+        }
+        bytes
     }
 }

@@ -1,0 +1,94 @@
+//! The pure parts of the event-stream path, one at a time.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use landfall::http::{BodyLength, Decoder, Head, HeadLimits};
+use landfall::ring::{Batch, Ring, RingLimits};
+use landfall::{Event, EventId, Hub, HubConfig, Publication, Sequence, frame};
+
+const EVENT: &[u8] = br#"{"event":"progress","data":{"stage":"scanning","percent":30}}"#;
+
+fn requests(c: &mut Criterion) {
+    let limits = HeadLimits {
+        head_bytes: 8192,
+        target_bytes: 6144,
+    };
+    let browser = b"GET /api/jobs/job_8f3a/events HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\
+        Connection: keep-alive\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\n\
+        User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\n\
+        Referer: http://127.0.0.1:8080/\r\nAccept-Encoding: gzip, deflate\r\n\
+        Accept-Language: en-GB,en;q=0.9\r\nLast-Event-ID: 1795481608347612\r\n\r\n";
+    let mut group = c.benchmark_group("request");
+    group.throughput(Throughput::Bytes(browser.len() as u64));
+    group.bench_function("head of a browser", |b| {
+        b.iter(|| Head::parse(black_box(browser), limits).unwrap().unwrap().1);
+    });
+    let size = format!("{:x}\r\n", EVENT.len());
+    let chunked = [size.as_bytes(), EVENT, b"\r\n0\r\n\r\n"].concat();
+    group.throughput(Throughput::Bytes(chunked.len() as u64));
+    group.bench_function("chunked body", |b| {
+        b.iter(|| {
+            let mut decoder = Decoder::new(BodyLength::Chunked);
+            let (mut at, mut bytes) = (0, 0);
+            while !decoder.is_done() {
+                let (used, piece) = decoder.decode(black_box(&chunked[at..])).unwrap();
+                at += used;
+                bytes += piece.len();
+            }
+            bytes
+        });
+    });
+    group.throughput(Throughput::Bytes(EVENT.len() as u64));
+    group.bench_function("event of a body", |b| {
+        b.iter(|| Publication::from_json(black_box(EVENT)).unwrap());
+    });
+    group.finish();
+}
+
+fn frames(c: &mut Criterion) {
+    let job = "job_8f3a".parse().unwrap();
+    let event = Publication::from_json(EVENT).unwrap().event;
+    let mut out = Vec::with_capacity(1024);
+    c.bench_function("frame/encode", |b| {
+        b.iter(|| {
+            out.clear();
+            frame::write_body(&mut out, black_box(&job), black_box(&event));
+            frame::write_end(&mut out, black_box(1_795_481_608_347_612));
+            out.len()
+        });
+    });
+}
+
+fn rings(c: &mut Criterion) {
+    let limits = RingLimits {
+        events: 256,
+        bytes: 64 * 1024,
+    };
+    let job = "job_8f3a".parse().unwrap();
+    let event = Event::progress("scanning", 30.0);
+    let mut ring = Ring::default();
+    let mut id = 0;
+    c.bench_function("ring/append to a full one", |b| {
+        b.iter(|| {
+            id += 1;
+            ring.append(&job, black_box(&event), EventId(id), Sequence(id), limits);
+        });
+    });
+    let mut batch = Batch::default();
+    for frames in [1, 16, 256] {
+        c.bench_function(&format!("ring/read {frames}"), |b| {
+            b.iter(|| {
+                ring.copy_after(black_box(id - frames), usize::MAX, &mut batch);
+                batch.bytes.len()
+            });
+        });
+    }
+    let hub = Hub::new(HubConfig::default());
+    c.bench_function("hub/publish", |b| {
+        b.iter(|| hub.publish(&job, black_box(&event).clone()).unwrap());
+    });
+}
+
+criterion_group!(micro, requests, frames, rings);
+criterion_main!(micro);

@@ -1,0 +1,375 @@
+//! `landfall serve`: the server.
+
+use std::fmt::Write;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::{Server, ServerConfig};
+
+/// A flag: its name, its value's shape, its default, what it does, how it is set.
+struct Flag {
+    name: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+    set: fn(&mut ServerConfig, &str) -> Result<(), String>,
+}
+
+const FLAGS: &[Flag] = &[
+    Flag {
+        name: "listen",
+        value: "ADDR",
+        default: "127.0.0.1:8080",
+        help: "public listener: IP:PORT or unix:PATH; port 0 picks a free one",
+        set: |config, text| set(&mut config.listen, text.parse()),
+    },
+    Flag {
+        name: "publish",
+        value: "ADDR",
+        default: "127.0.0.1:8081",
+        help: "publishing listener, for workers: IP:PORT or unix:PATH (mode 0660)",
+        set: |config, text| set(&mut config.publish, text.parse()),
+    },
+    Flag {
+        name: "ops",
+        value: "ADDR",
+        default: "127.0.0.1:8082",
+        help: "monitoring listener: /metrics, /healthz, /readyz, /jobs",
+        set: |config, text| {
+            set(
+                &mut config.ops,
+                text.parse().map_err(|_| format!("{text:?} is not IP:PORT")),
+            )
+        },
+    },
+    Flag {
+        name: "ring-events",
+        value: "N",
+        default: "256",
+        help: "events kept for replay per job; older ones are a reset",
+        set: |config, text| set(&mut config.hub.ring.events, positive(text)),
+    },
+    Flag {
+        name: "ring-bytes",
+        value: "SIZE",
+        default: "64KiB",
+        help: "bytes kept for replay per job, if that is reached first",
+        set: |config, text| set(&mut config.hub.ring.bytes, size(text)),
+    },
+    Flag {
+        name: "memory",
+        value: "SIZE",
+        default: "64MiB",
+        help: "all rings together; at it ended jobs are forgotten, oldest first, and then \
+               new jobs get 503",
+        set: |config, text| set(&mut config.hub.memory_bytes, size(text)),
+    },
+    Flag {
+        name: "max-jobs",
+        value: "N",
+        default: "20000",
+        help: "jobs in all; at it the same happens",
+        set: |config, text| set(&mut config.hub.jobs, positive(text)),
+    },
+    Flag {
+        name: "abandoned-after",
+        value: "DUR",
+        default: "24h",
+        help: "a running job without events or streams for so long counts as ended there",
+        set: |config, text| set(&mut config.hub.abandoned_after, duration(text)),
+    },
+    Flag {
+        name: "max-event",
+        value: "SIZE",
+        default: "64KiB",
+        help: "an event's data; 413 beyond it",
+        set: |config, text| set(&mut config.hub.event_bytes, size(text)),
+    },
+    Flag {
+        name: "max-body",
+        value: "SIZE",
+        default: "1MiB",
+        help: "a publishing request's body; 413 beyond it",
+        set: |config, text| set(&mut config.body_bytes, size(text)),
+    },
+    Flag {
+        name: "retry",
+        value: "DUR",
+        default: "5s",
+        help: "what clients wait before they reconnect, plus up to half as much at random",
+        set: |config, text| set(&mut config.shard.retry, duration(text)),
+    },
+    Flag {
+        name: "busy-retry",
+        value: "DUR",
+        default: "30s",
+        help: "the same for a stream that there is no room for",
+        set: |config, text| set(&mut config.busy_retry, duration(text)),
+    },
+    Flag {
+        name: "heartbeat",
+        value: "DUR",
+        default: "15s",
+        help: "an idle stream gets a comment after so long",
+        set: |config, text| set(&mut config.shard.heartbeat, duration(text)),
+    },
+    Flag {
+        name: "stall",
+        value: "DUR",
+        default: "30s",
+        help: "a stream whose client takes nothing for so long is closed",
+        set: |config, text| set(&mut config.shard.stall, duration(text)),
+    },
+    Flag {
+        name: "stall-memory",
+        value: "SIZE",
+        default: "4MiB",
+        help: "what slow readers leave of frames, per shard; beyond it they are closed",
+        set: |config, text| set(&mut config.shard.leftover_bytes, size(text)),
+    },
+    Flag {
+        name: "max-streams",
+        value: "N",
+        default: "open files - 1088",
+        help: "streams in all; one more gets 200, the busy retry and a close",
+        set: |config, text| set(&mut config.streams, positive(text)),
+    },
+    Flag {
+        name: "max-connections",
+        value: "N",
+        default: "1024",
+        help: "connections that aren't streams; one more gets 503",
+        set: |config, text| set(&mut config.connections, positive(text)),
+    },
+    Flag {
+        name: "max-requests",
+        value: "N",
+        default: "1000000",
+        help: "requests on one connection; the last is answered with a close",
+        set: |config, text| set(&mut config.connection.requests, positive(text)),
+    },
+    Flag {
+        name: "max-head",
+        value: "SIZE",
+        default: "8KiB",
+        help: "a request's head; 431 beyond it",
+        set: |config, text| set(&mut config.connection.head.head_bytes, size(text)),
+    },
+    Flag {
+        name: "max-target",
+        value: "SIZE",
+        default: "6KiB",
+        help: "a request's target; 414 beyond it",
+        set: |config, text| set(&mut config.connection.head.target_bytes, size(text)),
+    },
+    Flag {
+        name: "head-timeout",
+        value: "DUR",
+        default: "10s",
+        help: "a request's head must be whole after so long; 408 beyond it",
+        set: |config, text| set(&mut config.connection.head_timeout, duration(text)),
+    },
+    Flag {
+        name: "body-timeout",
+        value: "DUR",
+        default: "30s",
+        help: "a body must go on, and an answer be taken, after so long; 408 beyond it",
+        set: |config, text| set(&mut config.connection.body_timeout, duration(text)),
+    },
+    Flag {
+        name: "idle-timeout",
+        value: "DUR",
+        default: "60s",
+        help: "a connection without a request is closed after so long",
+        set: |config, text| set(&mut config.connection.idle_timeout, duration(text)),
+    },
+    Flag {
+        name: "drain",
+        value: "DUR",
+        default: "10s",
+        help: "what SIGTERM gives clients to take what is pending",
+        set: |config, text| set(&mut config.drain, duration(text)),
+    },
+    Flag {
+        name: "shards",
+        value: "N",
+        default: "one a core",
+        help: "threads that serve streams, at most 64",
+        set: |config, text| match positive(text)? {
+            shards if shards <= 64 => set(&mut config.shards, Ok(shards)),
+            _ => Err("at most 64".to_owned()),
+        },
+    },
+];
+
+/// Runs the server until SIGTERM or SIGINT.
+pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
+    let Some(config) = read(&mut parser)? else {
+        print!("{}", help());
+        return Ok(ExitCode::SUCCESS);
+    };
+    // Before anything is started, so that a signal in between isn't lost.
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
+    let server = match Server::start(config) {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("landfall: {error}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading: that is no reason not to serve.
+    let _ = writeln!(
+        out,
+        "public {}\npublish {}\nops http://{}\nready",
+        server.public(),
+        server.publish(),
+        server.ops()
+    );
+    let _ = out.flush();
+    drop(out);
+    if let Some(signal) = signals.forever().next() {
+        log::info!("signal {signal}: stopping");
+    }
+    server.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the environment and then the arguments. None where help is asked for.
+fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
+    use lexopt::Arg::{Long, Short};
+    let mut config = ServerConfig::default();
+    for flag in FLAGS {
+        let name = format!("LANDFALL_{}", flag.name.replace('-', "_").to_uppercase());
+        if let Ok(value) = std::env::var(&name) {
+            (flag.set)(&mut config, &value).map_err(|why| format!("{name}={value}: {why}"))?;
+        }
+    }
+    loop {
+        let name = match parser.next().map_err(|error| error.to_string())? {
+            None => return Ok(Some(config)),
+            Some(Short('h') | Long("help")) => return Ok(None),
+            Some(Long("memory-only")) => continue,
+            Some(Long(name)) => name.to_owned(),
+            Some(other) => {
+                let why = other.unexpected();
+                return Err(format!("{why}: see landfall serve --help"));
+            }
+        };
+        let Some(flag) = FLAGS.iter().find(|flag| flag.name == name) else {
+            return Err(format!(
+                "there is no flag --{name}: see landfall serve --help"
+            ));
+        };
+        let value = parser.value().map_err(|error| error.to_string())?;
+        let value = value
+            .to_str()
+            .ok_or_else(|| format!("--{name}: the value isn't UTF-8"))?;
+        (flag.set)(&mut config, value).map_err(|why| format!("--{name} {value}: {why}"))?;
+    }
+}
+
+fn help() -> String {
+    let mut out = String::from(
+        "landfall serve: runs the server.\n\n\
+         Each flag has a twin in the environment: --ring-events is LANDFALL_RING_EVENTS.\n\
+         DUR is a number and a unit, as 500ms, 5s, 15m or 24h; SIZE is bytes, or a number\n\
+         with KiB, MiB or GiB.\n\n",
+    );
+    for flag in FLAGS {
+        let name = format!("--{} {}", flag.name, flag.value);
+        let _ = writeln!(out, "  {name:<24} {} [{}]", flag.help, flag.default);
+    }
+    let _ = writeln!(out, "  {:<24} keep nothing on disk", "--memory-only");
+    out
+}
+
+fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match usize::from_str(text) {
+        Ok(0) | Err(_) => Err("not a whole number above 0".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a duration: use a number and a unit, as 500ms, 5s or 15m".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let factor = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => 0,
+    };
+    match digits
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+    {
+        Some(bytes) if bytes > 0 => Ok(bytes),
+        _ => Err("not a size: use bytes, or a number with KiB, MiB or GiB".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Option<ServerConfig>, String> {
+        read(&mut lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn every_default_in_the_help_is_the_default() {
+        let described = ["max-streams", "shards"];
+        let expected = format!("{:?}", ServerConfig::default());
+        for flag in FLAGS.iter().filter(|flag| !described.contains(&flag.name)) {
+            let mut config = ServerConfig::default();
+            (flag.set)(&mut config, flag.default).unwrap();
+            assert_eq!(format!("{config:?}"), expected, "--{}", flag.name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_would_be_right() {
+        for (arguments, part) in [
+            (["--ring-events", "0"], "above 0"),
+            (["--ring-bytes", "64kb"], "KiB"),
+            (["--retry", "5"], "5s"),
+            (["--retry", "0s"], "5s"),
+            (["--listen", "8080"], "IP:PORT"),
+            (["--no-such", "1"], "--help"),
+            (["stray", "1"], "--help"),
+        ] {
+            let message = parse(&arguments).unwrap_err();
+            assert!(message.contains(part), "{arguments:?}: {message}");
+        }
+        assert!(parse(&["--memory-only"]).unwrap().is_some());
+        assert!(parse(&["--help"]).unwrap().is_none());
+        assert_eq!(
+            parse(&["--ring-bytes=2KiB"])
+                .unwrap()
+                .unwrap()
+                .hub
+                .ring
+                .bytes,
+            2048
+        );
+    }
+}

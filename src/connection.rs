@@ -1,0 +1,390 @@
+//! A connection as long as it is a conversation: requests are read, answered in order,
+//! and a stream is handed to a shard.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use may::io::CoIo;
+
+use crate::http::{Decoder, Head, HeadLimits, Method, Response, Status};
+use crate::metrics::{Metrics, RouteName};
+use crate::routes::{Access, Context, Intake, Plan};
+use crate::socket::Socket;
+
+/// How long and how large a conversation may be.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    /// The head's limits. Default: 8 KiB, of which the target 6 KiB.
+    pub head: HeadLimits,
+    /// A head must be whole after so long: 408 beyond it. Default: 10 s.
+    pub head_timeout: Duration,
+    /// A body must go on after so long: 408 beyond it. Default: 30 s.
+    pub body_timeout: Duration,
+    /// A connection without a request is closed after so long. Default: 60 s.
+    pub idle_timeout: Duration,
+    /// Requests on one connection; the last is answered with a close. Default: 1,000,000.
+    pub requests: usize,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> ConnectionConfig {
+        ConnectionConfig {
+            head: HeadLimits {
+                head_bytes: 8 * 1024,
+                target_bytes: 6 * 1024,
+            },
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            requests: 1_000_000,
+        }
+    }
+}
+
+/// What a read asks the kernel for; a piece of a body at a time.
+const READ_BYTES: usize = 16 * 1024;
+/// What a connection reads into before it is known to send a body.
+const FIRST_READ_BYTES: usize = 2 * 1024;
+/// Answers to pipelined requests are held back up to this, to go out together.
+const HELD_BACK_BYTES: usize = 32 * 1024;
+/// Timeouts are rounded up to this: `may` keeps a list for each length there is.
+const TIMEOUT_STEP: Duration = Duration::from_millis(250);
+/// How long, and how many bytes, a refused request is read on so that its answer isn't
+/// lost to a reset (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Answers a connection that is served no further, as far as its buffer goes.
+pub fn turn_away(socket: &Socket, response: &Response) {
+    let mut answer = Vec::new();
+    response.write(&mut answer, SystemTime::now(), false, false);
+    let _ = socket.send(&answer);
+    let _ = socket.shutdown_write();
+}
+
+/// Decides on a request. None where that panicked: it must cost this request only.
+pub fn plan(context: &Arc<Context>, head: &Head<'_>, access: Access) -> Option<(RouteName, Plan)> {
+    catch_unwind(AssertUnwindSafe(|| context.plan(head, access))).ok()
+}
+
+/// Serves a connection, of which `received` has been read, until it ends or becomes a
+/// stream. Runs in a coroutine and blocks nothing else.
+pub fn serve(
+    socket: Socket,
+    received: Vec<u8>,
+    access: Access,
+    context: Arc<Context>,
+    config: &ConnectionConfig,
+) {
+    let io = match CoIo::new(socket) {
+        Ok(io) => io,
+        Err(error) => {
+            log::warn!("a connection can't be polled: {error:?}");
+            return;
+        }
+    };
+    let mut connection = Connection {
+        io,
+        received,
+        answers: Vec::new(),
+        unanswered: 0,
+        access,
+        context,
+        config,
+    };
+    let end = connection.converse();
+    connection.all_answered();
+    match end {
+        Ok(End::Stream(opening, stream)) => {
+            let Connection { io, context, .. } = connection;
+            context.park(io.into_inner(), opening, stream);
+        }
+        Ok(End::Close) => connection.linger(),
+        // The client is gone: nobody is left to be told.
+        Err(_) => {}
+    }
+}
+
+enum End {
+    Close,
+    Stream(Vec<u8>, crate::shard::Stream),
+}
+
+/// What a head leads to.
+struct Decision {
+    route: RouteName,
+    plan: Plan,
+    decoder: Decoder,
+    head_only: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+struct Connection<'a> {
+    io: CoIo<Socket>,
+    /// What was read and not yet used.
+    received: Vec<u8>,
+    /// What is to be sent before the next read.
+    answers: Vec<u8>,
+    /// The requests that it answers.
+    unanswered: i64,
+    access: Access,
+    context: Arc<Context>,
+    config: &'a ConnectionConfig,
+}
+
+impl Connection<'_> {
+    fn converse(&mut self) -> io::Result<End> {
+        for count in 1.. {
+            let is_last = count >= self.config.requests;
+            match self.request(is_last)? {
+                Some(end) => {
+                    self.flush()?;
+                    return Ok(end);
+                }
+                None if self.answers.len() >= HELD_BACK_BYTES => self.flush()?,
+                None => {}
+            }
+        }
+        Ok(End::Close)
+    }
+
+    /// Reads and answers one request. None where another may follow.
+    fn request(&mut self, is_last: bool) -> io::Result<Option<End>> {
+        let decision = match self.read_head()? {
+            Ok(decision) => decision,
+            Err(None) => return Ok(Some(End::Close)),
+            Err(Some(response)) => {
+                self.answer(RouteName::None, &response, false, false);
+                return Ok(Some(End::Close));
+            }
+        };
+        self.unanswered += 1;
+        self.metrics().requests_active.add(1);
+        self.carry_out(decision, is_last)
+    }
+
+    fn carry_out(&mut self, decision: Decision, is_last: bool) -> io::Result<Option<End>> {
+        let Decision {
+            route,
+            plan,
+            mut decoder,
+            head_only,
+            keep_alive,
+            expects_continue,
+        } = decision;
+        let (response, is_read) = match plan {
+            Plan::Stream(opening, stream) => {
+                self.metrics().answered(route, Status::Ok);
+                return Ok(Some(End::Stream(opening, stream)));
+            }
+            Plan::EmptyStream(bytes) => {
+                self.metrics().answered(route, Status::Ok);
+                self.answers.extend_from_slice(&bytes);
+                return Ok(Some(End::Close));
+            }
+            Plan::Intake(intake) => self.read_body(*intake, &mut decoder, expects_continue)?,
+            // A body that nobody reads ends the connection, unless it is here already.
+            Plan::Answer(response) => (response, self.skip_body(&mut decoder)),
+        };
+        let is_draining = self.context.draining.load(Ordering::Acquire);
+        let keep_alive = keep_alive && is_read && !is_last && !is_draining;
+        self.answer(route, &response, keep_alive, head_only);
+        Ok((!keep_alive).then_some(End::Close))
+    }
+
+    /// Waits for a whole head, and decides on it. An error is the answer to a broken
+    /// one; no answer where there was no request.
+    fn read_head(&mut self) -> io::Result<Result<Decision, Option<Response>>> {
+        let mut deadline = Instant::now() + self.config.idle_timeout;
+        let mut is_begun = false;
+        let mut parsed = 0;
+        loop {
+            if !is_begun && !self.received.is_empty() {
+                is_begun = true;
+                deadline = Instant::now() + self.config.head_timeout;
+            }
+            // A head is only ever made whole, or broken, by a line's end or by its size.
+            let is_new_line = self.received[parsed..].contains(&b'\n');
+            if is_new_line || self.received.len() >= self.config.head.target_bytes {
+                parsed = self.received.len();
+                match Head::parse(&self.received, self.config.head) {
+                    Ok(Some((head, length))) => {
+                        let decision = self.decide(&head);
+                        self.received.drain(..length);
+                        return Ok(Ok(decision));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        return Ok(Err(Some(Response::error(error.status, error.message))));
+                    }
+                }
+            }
+            match self.read(deadline) {
+                Ok(0) if is_begun => {
+                    let message = "the request ended in the middle of its head";
+                    return Ok(Err(Some(Response::error(Status::BadRequest, message))));
+                }
+                Ok(0) => return Ok(Err(None)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::TimedOut && is_begun => {
+                    let message = "the request's head wasn't whole in time";
+                    return Ok(Err(Some(Response::error(Status::RequestTimeout, message))));
+                }
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(Err(None)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn decide(&self, head: &Head<'_>) -> Decision {
+        let (route, plan) =
+            plan(&self.context, head, self.access).unwrap_or_else(|| self.panicked());
+        Decision {
+            route,
+            plan,
+            decoder: Decoder::new(head.length),
+            head_only: head.method == Method::Head,
+            keep_alive: head.keep_alive,
+            expects_continue: head.expects_continue,
+        }
+    }
+
+    /// Reads a body into `intake`. Returns the answer, and whether the body was read to
+    /// its end.
+    fn read_body(
+        &mut self,
+        mut intake: Intake,
+        decoder: &mut Decoder,
+        expects_continue: bool,
+    ) -> io::Result<(Response, bool)> {
+        if expects_continue && self.received.is_empty() {
+            self.answers
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        while !decoder.is_done() {
+            if self.received.is_empty() {
+                match self.read(Instant::now() + self.config.body_timeout) {
+                    Ok(0) => {
+                        let message = "the request ended in the middle of its body";
+                        return Ok((Response::error(Status::BadRequest, message), false));
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::TimedOut => {
+                        let message = "the request's body didn't go on in time";
+                        return Ok((Response::error(Status::RequestTimeout, message), false));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let mut at = 0;
+            while at < self.received.len() && !decoder.is_done() {
+                let (used, piece) = match decoder.decode(&self.received[at..]) {
+                    Ok(decoded) => decoded,
+                    Err(error) => {
+                        let message = error.to_string();
+                        return Ok((Response::error(Status::BadRequest, &message), false));
+                    }
+                };
+                let pushed = catch_unwind(AssertUnwindSafe(|| intake.push(piece)));
+                match pushed.unwrap_or_else(|_| Err(self.panic_response())) {
+                    Ok(()) => at += used,
+                    Err(response) => return Ok((response, false)),
+                }
+            }
+            self.received.drain(..at);
+        }
+        let response = catch_unwind(AssertUnwindSafe(|| intake.finish()));
+        Ok((response.unwrap_or_else(|_| self.panic_response()), true))
+    }
+
+    /// Whether the body that nobody wants has been received whole, and is out of the way.
+    fn skip_body(&mut self, decoder: &mut Decoder) -> bool {
+        let mut at = 0;
+        while at < self.received.len() && !decoder.is_done() {
+            match decoder.decode(&self.received[at..]) {
+                Ok((used, _)) => at += used,
+                Err(_) => return false,
+            }
+        }
+        self.received.drain(..at);
+        decoder.is_done()
+    }
+
+    fn read(&mut self, deadline: Instant) -> io::Result<usize> {
+        self.flush()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let steps = left.as_millis().div_ceil(TIMEOUT_STEP.as_millis()) as u32;
+        self.io.set_read_timeout(Some(TIMEOUT_STEP * steps))?;
+        let length = self.received.len();
+        let more = if self.received.capacity() == 0 {
+            FIRST_READ_BYTES
+        } else {
+            READ_BYTES
+        };
+        self.received.resize(length + more, 0);
+        let read = self.io.read(&mut self.received[length..]);
+        self.received
+            .truncate(length + read.as_ref().map_or(0, |&n| n));
+        read
+    }
+
+    fn answer(&mut self, route: RouteName, response: &Response, keep_alive: bool, head_only: bool) {
+        self.metrics().answered(route, response.status);
+        response.write(&mut self.answers, SystemTime::now(), keep_alive, head_only);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.answers.is_empty() {
+            self.io.set_write_timeout(Some(self.config.body_timeout))?;
+            self.io.write_all(&self.answers)?;
+            self.answers.clear();
+        }
+        self.all_answered();
+        Ok(())
+    }
+
+    fn all_answered(&mut self) {
+        let answered = std::mem::take(&mut self.unanswered);
+        self.metrics().requests_active.add(-answered);
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.context.hub.metrics()
+    }
+
+    fn panicked(&self) -> (RouteName, Plan) {
+        (RouteName::None, Plan::Answer(self.panic_response()))
+    }
+
+    fn panic_response(&self) -> Response {
+        self.metrics().panics.add(1);
+        Response::error(
+            Status::InternalError,
+            "the server failed at this request: see its log",
+        )
+    }
+
+    /// Closes after the client has had the time to read the last answer: what it goes
+    /// on to send would otherwise reset the connection under it.
+    fn linger(&mut self) {
+        if self.io.inner().shutdown_write().is_err() {
+            return;
+        }
+        let deadline = Instant::now() + LINGER;
+        let mut bytes = 0;
+        while bytes < LINGER_BYTES {
+            self.received.clear();
+            match self.read(deadline) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => bytes += read,
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP/1.1 without a socket (RFC 9110, RFC 9112): heads and bodies are decoded from
+//! whatever bytes are there, and "not enough yet" is no error.
+
+pub mod body;
+pub mod head;
+pub mod response;
+pub mod target;
+
+pub use body::{BodyError, BodyLength, Decoder};
+pub use head::{Head, HeadError, HeadLimits, Method};
+pub use response::{Response, Status};
+pub use target::{Query, Target};

@@ -1,0 +1,199 @@
+//! A response that isn't a stream: a status, a few header fields and a short body.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+/// The statuses that Landfall answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+#[repr(u16)]
+pub enum Status {
+    Ok = 200,
+    Created = 201,
+    NoContent = 204,
+    BadRequest = 400,
+    Unauthorized = 401,
+    Forbidden = 403,
+    NotFound = 404,
+    MethodNotAllowed = 405,
+    RequestTimeout = 408,
+    Conflict = 409,
+    LengthRequired = 411,
+    BodyTooLarge = 413,
+    UriTooLong = 414,
+    UnsupportedMediaType = 415,
+    ExpectationFailed = 417,
+    HeadTooLarge = 431,
+    InternalError = 500,
+    NotImplemented = 501,
+    Unavailable = 503,
+    VersionNotSupported = 505,
+}
+
+/// A response.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: Status,
+    fields: Vec<(&'static str, Cow<'static, str>)>,
+    body: Cow<'static, [u8]>,
+}
+
+impl Status {
+    /// Every status there is.
+    pub const ALL: [Status; 20] = {
+        use Status::*;
+        [
+            Ok,
+            Created,
+            NoContent,
+            BadRequest,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            MethodNotAllowed,
+            RequestTimeout,
+            Conflict,
+            LengthRequired,
+            BodyTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ExpectationFailed,
+            HeadTooLarge,
+            InternalError,
+            NotImplemented,
+            Unavailable,
+            VersionNotSupported,
+        ]
+    };
+
+    /// The number.
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The words behind the number (RFC 9110 section 15).
+    pub fn reason(self) -> &'static str {
+        match self {
+            Status::Ok => "OK",
+            Status::Created => "Created",
+            Status::NoContent => "No Content",
+            Status::BadRequest => "Bad Request",
+            Status::Unauthorized => "Unauthorized",
+            Status::Forbidden => "Forbidden",
+            Status::NotFound => "Not Found",
+            Status::MethodNotAllowed => "Method Not Allowed",
+            Status::RequestTimeout => "Request Timeout",
+            Status::Conflict => "Conflict",
+            Status::LengthRequired => "Length Required",
+            Status::BodyTooLarge => "Content Too Large",
+            Status::UriTooLong => "URI Too Long",
+            Status::UnsupportedMediaType => "Unsupported Media Type",
+            Status::ExpectationFailed => "Expectation Failed",
+            Status::HeadTooLarge => "Request Header Fields Too Large",
+            Status::InternalError => "Internal Server Error",
+            Status::NotImplemented => "Not Implemented",
+            Status::Unavailable => "Service Unavailable",
+            Status::VersionNotSupported => "HTTP Version Not Supported",
+        }
+    }
+}
+
+impl Response {
+    /// A response without a body.
+    pub fn empty(status: Status) -> Response {
+        Response {
+            status,
+            fields: Vec::new(),
+            body: Cow::Borrowed(b""),
+        }
+    }
+
+    /// A response whose body is `json`.
+    pub fn json(status: Status, json: impl Into<Vec<u8>>) -> Response {
+        Response {
+            status,
+            fields: vec![("Content-Type", "application/json".into())],
+            body: Cow::Owned(json.into()),
+        }
+    }
+
+    /// `{"error":"..."}`: what is wrong, and what would be right.
+    pub fn error(status: Status, message: &str) -> Response {
+        Response::json(status, serde_json::json!({ "error": message }).to_string())
+    }
+
+    /// The response with one more header field.
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Appends the response to `out`. With `head_only` the body is left out and its
+    /// length still given, as HEAD wants it.
+    pub fn write(&self, out: &mut Vec<u8>, now: SystemTime, keep_alive: bool, head_only: bool) {
+        let mut line = |parts: &[&str]| {
+            parts
+                .iter()
+                .for_each(|part| out.extend_from_slice(part.as_bytes()));
+            out.extend_from_slice(b"\r\n");
+        };
+        let mut code = itoa::Buffer::new();
+        line(&[
+            "HTTP/1.1 ",
+            code.format(self.status.code()),
+            " ",
+            self.status.reason(),
+        ]);
+        line(&["Date: ", &httpdate::fmt_http_date(now)]);
+        for (name, value) in &self.fields {
+            line(&[name, ": ", value]);
+        }
+        if self.status != Status::NoContent {
+            line(&[
+                "Content-Length: ",
+                itoa::Buffer::new().format(self.body.len()),
+            ]);
+        }
+        line(&[
+            "Connection: ",
+            if keep_alive { "keep-alive" } else { "close" },
+        ]);
+        line(&[]);
+        if !head_only {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_a_head_and_a_body_of_the_length_it_gives() {
+        let mut out = Vec::new();
+        let response = Response::error(Status::MethodNotAllowed, "no").with("Allow", "GET");
+        response.write(&mut out, SystemTime::UNIX_EPOCH, false, false);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 405 Method Not Allowed\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Content-Type: application/json\r\nAllow: GET\r\nContent-Length: 14\r\n\
+             Connection: close\r\n\r\n{\"error\":\"no\"}"
+        );
+    }
+
+    #[test]
+    fn head_has_no_body_and_204_no_length() {
+        let mut out = Vec::new();
+        Response::json(Status::Ok, "{}").write(&mut out, SystemTime::UNIX_EPOCH, true, true);
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .ends_with("Content-Length: 2\r\nConnection: keep-alive\r\n\r\n")
+        );
+        let mut out = Vec::new();
+        Response::empty(Status::NoContent).write(&mut out, SystemTime::UNIX_EPOCH, true, false);
+        assert!(!String::from_utf8(out).unwrap().contains("Content-Length"));
+    }
+}

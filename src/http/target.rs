@@ -1,0 +1,163 @@
+//! A request target: its path and query, percent-decoded once (RFC 3986).
+
+use std::borrow::Cow;
+
+/// The path and query of a request target, still percent-encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    path: &'a str,
+    query: &'a str,
+}
+
+/// The pairs of a query, decoded as they are asked for. An item is None where its
+/// percent-encoding is broken.
+#[derive(Clone, Debug)]
+pub struct Query<'a>(std::str::Split<'a, char>);
+
+impl<'a> Target<'a> {
+    /// Takes a target in origin-form, absolute-form or asterisk-form (RFC 9112
+    /// section 3.2) apart. None where it is none of these.
+    pub fn parse(target: &'a str) -> Option<Target<'a>> {
+        if target == "*" {
+            return Some(Target {
+                path: "*",
+                query: "",
+            });
+        }
+        let origin = match target
+            .get(..7)
+            .filter(|s| s.eq_ignore_ascii_case("http://"))
+        {
+            None => target,
+            Some(_) => {
+                let rest = &target[7..];
+                let end = rest.find(['/', '?']).unwrap_or(rest.len());
+                let (authority, origin) = rest.split_at(end);
+                if authority.is_empty() {
+                    return None;
+                }
+                match origin {
+                    "" => "/",
+                    // An empty path stands for "/".
+                    _ if origin.starts_with('?') => {
+                        return Some(Target {
+                            path: "/",
+                            query: &origin[1..],
+                        });
+                    }
+                    _ => origin,
+                }
+            }
+        };
+        if !origin.starts_with('/') || origin.contains('#') {
+            return None;
+        }
+        let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
+        Some(Target { path, query })
+    }
+
+    /// The path, still percent-encoded.
+    pub fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// The segments of the path. They are split first and decoded then, so that `%2F`
+    /// doesn't part one; an item is None where its percent-encoding is broken.
+    pub fn segments(&self) -> impl Iterator<Item = Option<Cow<'a, str>>> + use<'a> {
+        self.path
+            .strip_prefix('/')
+            .unwrap_or(self.path)
+            .split('/')
+            .map(|s| decode(s, false))
+    }
+
+    /// The pairs of the query.
+    pub fn query(&self) -> Query<'a> {
+        Query(self.query.split('&'))
+    }
+}
+
+impl<'a> Iterator for Query<'a> {
+    type Item = Option<(Cow<'a, str>, Cow<'a, str>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let pair = self.0.find(|pair| !pair.is_empty())?;
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some(decode(name, true).zip(decode(value, true)))
+    }
+}
+
+/// Percent-decodes once. None for an incomplete escape, or for what isn't UTF-8 then.
+fn decode(text: &str, is_query: bool) -> Option<Cow<'_, str>> {
+    if !text
+        .bytes()
+        .any(|byte| byte == b'%' || (is_query && byte == b'+'))
+    {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let mut digit = || (bytes.next()? as char).to_digit(16);
+                (digit()? * 16 + digit()?) as u8
+            }
+            b'+' if is_query => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forms_of_a_target_lead_to_one_path() {
+        let parts = |text| Target::parse(text).map(|t| (t.path, t.query));
+        assert_eq!(parts("/a/b?c=d?e"), Some(("/a/b", "c=d?e")));
+        assert_eq!(parts("http://h:1/a?b"), Some(("/a", "b")));
+        assert_eq!(parts("HTTP://h"), Some(("/", "")));
+        assert_eq!(parts("http://h?b"), Some(("/", "b")));
+        assert_eq!(parts("*"), Some(("*", "")));
+        for bad in ["", "a", "http:///a", "h:80", "/a#b", "ftp://h/"] {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn segments_are_decoded_once_and_after_the_split() {
+        let segments = |text| {
+            let segments: Vec<_> = Target::parse(text).unwrap().segments().collect();
+            segments
+                .into_iter()
+                .map(|s| s.map(Cow::into_owned))
+                .collect::<Vec<_>>()
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(segments("/a/%62"), [some("a"), some("b")]);
+        assert_eq!(segments("/a%2fb"), [some("a/b")]);
+        assert_eq!(segments("/%2561"), [some("%61")]);
+        assert_eq!(segments("/a+b"), [some("a+b")]);
+        assert_eq!(segments("/%00"), [some("\0")]);
+        assert_eq!(segments("/"), [some("")]);
+        for bad in ["/%", "/%4", "/%zz", "/%ff", "/%c0%af", "/%-1"] {
+            assert_eq!(segments(bad), [None], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_pairs() {
+        let pairs: Vec<_> = Target::parse("/?a=1&&b&a=%20+x=&%=1")
+            .unwrap()
+            .query()
+            .collect();
+        let pair = |a: &str, b: &str| Some((a.to_owned().into(), b.to_owned().into()));
+        assert_eq!(
+            pairs,
+            [pair("a", "1"), pair("b", ""), pair("a", "  x="), None]
+        );
+    }
+}

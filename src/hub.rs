@@ -1,0 +1,470 @@
+//! All jobs of one server, and the only place where events get their numbers.
+//!
+//! The invariant: a number is taken and its event appended in one critical section,
+//! so whoever reads [`Hub::published`] finds every event up to it in its job's ring.
+
+pub mod job;
+pub mod mailbox;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::event::Event;
+use crate::job::{EventId, JobId, JobState, Sequence};
+use crate::metrics::Metrics;
+use crate::ring::RingLimits;
+pub use job::{Job, Snapshot};
+pub use mailbox::Mailbox;
+
+/// How many forgotten jobs' last ids are remembered one by one. Beyond them the
+/// oldest are folded into one floor for all: ids then skip numbers and still never
+/// repeat.
+const GRAVES_MAX: usize = 10_000;
+/// A shard's number is a bit of a mask.
+pub const SHARDS_MAX: usize = 64;
+
+/// What a hub keeps, and how much of it.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// What each job's ring keeps for replay. Default: 256 events, 64 KiB.
+    pub ring: RingLimits,
+    /// Memory of all rings together, in bytes. Default: 64 MiB. When it is reached,
+    /// finished jobs are forgotten, oldest first; when only running ones are left,
+    /// an event for a new job is refused.
+    pub memory_bytes: usize,
+    /// The most jobs. Default: 20,000. At it the same happens as at `memory_bytes`.
+    pub jobs: usize,
+    /// The largest `data` of an event, in bytes. Default: 64 KiB.
+    pub event_bytes: usize,
+    /// A running job without an event for so long counts as finished when room is
+    /// needed: its worker is gone. Default: 24 hours.
+    pub abandoned_after: Duration,
+}
+
+impl Default for HubConfig {
+    fn default() -> HubConfig {
+        HubConfig {
+            ring: RingLimits {
+                events: 256,
+                bytes: 64 * 1024,
+            },
+            memory_bytes: 64 * 1024 * 1024,
+            jobs: 20_000,
+            event_bytes: 64 * 1024,
+            abandoned_after: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// The jobs, their events and who follows them. Cloning it is cheap and gives another
+/// handle to the same hub.
+///
+/// ```
+/// use landfall::{Event, Hub, HubConfig};
+/// let hub = Hub::new(HubConfig::default());
+/// let job = "job_8f3a".parse().unwrap();
+/// let first = hub.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+/// let second = hub.publish(&job, Event::done()).unwrap();
+/// assert!(second > first);
+/// // `done` ends a job: nothing follows it.
+/// assert!(hub.publish(&job, Event::done()).is_err());
+/// ```
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    config: HubConfig,
+    metrics: Arc<Metrics>,
+    jobs: RwLock<HashMap<JobId, Arc<Job>>>,
+    /// Jobs that have ended, the first to be forgotten in front.
+    ended: Mutex<VecDeque<Arc<Job>>>,
+    graves: Mutex<Graves>,
+    /// The id before the first of a new job, and the number before the first event.
+    base: u64,
+    /// The last number taken. Its lock is held while an event is appended.
+    order: Mutex<u64>,
+    /// The last number whose event is in its ring.
+    published: AtomicU64,
+    /// The newest number of any job that was forgotten.
+    forgotten: AtomicU64,
+    ring_bytes: AtomicUsize,
+    mailboxes: RwLock<Vec<Arc<Mailbox>>>,
+    /// The shards that follow every job there is, as bits.
+    followers_of_all: AtomicU64,
+}
+
+/// The last ids of forgotten jobs, so that a job of the same name goes on above them.
+#[derive(Default)]
+struct Graves {
+    last_ids: HashMap<JobId, u64>,
+    by_age: VecDeque<JobId>,
+    floor: u64,
+}
+
+/// An event's numbers, where it has them already: from a journal, or another hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Its id on its job's stream.
+    pub id: EventId,
+    /// Its id on consolidated streams.
+    pub sequence: Sequence,
+}
+
+/// Why an event is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// The job has ended.
+    Ended(JobState),
+    /// The hub has no room for another job, and all that it has are running.
+    Full,
+    /// The data is larger than so many bytes.
+    TooLarge {
+        /// The most bytes of data.
+        max_bytes: usize,
+    },
+    /// Given numbers don't lie above the ones that the job or the hub has.
+    NotAbove,
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PublishError::Ended(state) => write!(
+                f,
+                "the job has ended with {}: publish to a new job, or delete this one first",
+                state.as_str()
+            ),
+            PublishError::Full => f.write_str(
+                "there is no room for another job and all jobs are running: try again later, \
+                 or raise --max-jobs or --memory",
+            ),
+            PublishError::TooLarge { max_bytes } => {
+                write!(
+                    f,
+                    "the event's data is too large: at most {max_bytes} bytes"
+                )
+            }
+            PublishError::NotAbove => f.write_str("the event's numbers have been given already"),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+impl Hub {
+    /// A hub that keeps nothing on disk. Its ids start from the clock, in
+    /// microseconds, so that one from an earlier life is recognisably old.
+    pub fn new(config: HubConfig) -> Hub {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Hub::with_base(config, now.as_micros() as u64)
+    }
+
+    /// A hub whose first id is the one after `base`.
+    pub fn with_base(config: HubConfig, base: u64) -> Hub {
+        Hub(Arc::new(Inner {
+            config,
+            metrics: Arc::default(),
+            jobs: RwLock::default(),
+            ended: Mutex::default(),
+            graves: Mutex::new(Graves {
+                floor: base,
+                ..Graves::default()
+            }),
+            base,
+            order: Mutex::new(base),
+            published: AtomicU64::new(base),
+            forgotten: AtomicU64::new(0),
+            ring_bytes: AtomicUsize::new(0),
+            mailboxes: RwLock::default(),
+            followers_of_all: AtomicU64::new(0),
+        }))
+    }
+
+    /// Publishes one event and returns its id. Never blocks on a subscriber.
+    ///
+    /// # Errors
+    /// See [`PublishError`]. A refused event leaves no trace.
+    pub fn publish(&self, job: &JobId, event: Event) -> Result<EventId, PublishError> {
+        self.accept(job, &event, None)
+    }
+
+    /// The one way in for events, with the numbers they have or with new ones.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`].
+    pub fn accept(
+        &self,
+        id: &JobId,
+        event: &Event,
+        numbers: Option<Numbers>,
+    ) -> Result<EventId, PublishError> {
+        let hub = &*self.0;
+        if event.data().len() > hub.config.event_bytes {
+            return Err(PublishError::TooLarge {
+                max_bytes: hub.config.event_bytes,
+            });
+        }
+        let now = SystemTime::now();
+        let mailboxes = hub.mailboxes.read_recursive();
+        loop {
+            let job = self.open(id).ok_or(PublishError::Full)?;
+            let mut core = job.lock();
+            if core.is_forgotten() {
+                // It was deleted between the look-up and the lock: begin it anew.
+                continue;
+            }
+            if let Some(state) = core.ended() {
+                return Err(PublishError::Ended(state));
+            }
+            let mut order = hub.order.lock();
+            let numbers = numbers.unwrap_or(Numbers {
+                id: EventId(core.newest_id() + 1),
+                sequence: Sequence(*order + 1),
+            });
+            if numbers.id.0 <= core.newest_id() || numbers.sequence.0 <= *order {
+                return Err(PublishError::NotAbove);
+            }
+            *order = numbers.sequence.0;
+            let growth = core.append(id, event, numbers, hub.config.ring, now);
+            job.set_newest_sequence(numbers.sequence);
+            hub.published.store(numbers.sequence.0, Ordering::Release);
+            drop(order);
+
+            hub.ring_bytes.fetch_add(growth.added, Ordering::Relaxed);
+            hub.ring_bytes.fetch_sub(growth.freed, Ordering::Relaxed);
+            let mut to_wake = core.post_dirty(&mailboxes);
+            let has_ended = core.ended().is_some();
+            drop(core);
+
+            let of_all = hub.followers_of_all.load(Ordering::Acquire);
+            each_bit(of_all, |shard| mailboxes[shard].post_any());
+            to_wake |= of_all;
+            each_bit(to_wake, |shard| mailboxes[shard].wake());
+
+            hub.metrics.events_published.add(1);
+            if has_ended {
+                hub.ended.lock().push_back(job);
+            }
+            return Ok(numbers.id);
+        }
+    }
+
+    /// What a job has come to. None for one that hasn't begun.
+    pub fn snapshot(&self, id: &JobId) -> Option<Snapshot> {
+        Some(self.find(id)?.snapshot())
+    }
+
+    /// Every job's snapshot, in the order of their names.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let mut jobs: Vec<_> = self.0.jobs.read().values().cloned().collect();
+        jobs.sort_by(|a, b| a.id().cmp(b.id()));
+        jobs.iter().map(|job| job.snapshot()).collect()
+    }
+
+    /// Forgets a job; its streams end. False where there is none.
+    pub fn forget(&self, id: &JobId) -> bool {
+        let mailboxes = self.0.mailboxes.read_recursive();
+        let mut jobs = self.0.jobs.write();
+        let Some(job) = jobs.remove(id) else {
+            return false;
+        };
+        let to_wake = self.bury(&job, &mailboxes);
+        drop(jobs);
+        self.0
+            .ended
+            .lock()
+            .retain(|ended| !Arc::ptr_eq(ended, &job));
+        each_bit(to_wake, |shard| mailboxes[shard].wake());
+        true
+    }
+
+    /// The metrics of this hub and of the server around it.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// The memory that all rings hold, in bytes.
+    pub fn ring_bytes(&self) -> usize {
+        self.0.ring_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many jobs are in each state: running, done, failed.
+    pub fn jobs_by_state(&self) -> [(JobState, usize); 3] {
+        let mut counts = [
+            (JobState::Running, 0),
+            (JobState::Done, 0),
+            (JobState::Failed, 0),
+        ];
+        for job in self.0.jobs.read().values() {
+            let state = job.state();
+            counts
+                .iter_mut()
+                .filter(|(s, _)| *s == state)
+                .for_each(|(_, n)| *n += 1);
+        }
+        counts
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &HubConfig {
+        &self.0.config
+    }
+
+    /// The job of that name, if it has begun.
+    pub fn find(&self, id: &JobId) -> Option<Arc<Job>> {
+        self.0.jobs.read().get(id).cloned()
+    }
+
+    /// The job of that name; it begins now if it hasn't. None where there is no room.
+    pub fn open(&self, id: &JobId) -> Option<Arc<Job>> {
+        if let Some(job) = self.find(id) {
+            return Some(job);
+        }
+        while self.is_full() {
+            if !self.make_room() {
+                return None;
+            }
+        }
+        let mut jobs = self.0.jobs.write();
+        let begin = || {
+            let base = self.0.graves.lock().base_of(id);
+            Arc::new(Job::new(id.clone(), base, SystemTime::now()))
+        };
+        Some(jobs.entry(id.clone()).or_insert_with(begin).clone())
+    }
+
+    /// Forgets a job that a subscriber began, that has no event and no follower.
+    pub fn close_if_empty(&self, job: &Arc<Job>) {
+        let mut jobs = self.0.jobs.write();
+        if job.lock().forget_if_empty() {
+            jobs.remove(job.id());
+        }
+    }
+
+    /// Calls `each` with every job that has an event after `after`.
+    pub fn jobs_after(&self, after: Sequence, mut each: impl FnMut(&Arc<Job>)) {
+        let jobs = self.0.jobs.read();
+        jobs.values()
+            .filter(|job| job.newest_sequence() > after)
+            .for_each(&mut each);
+    }
+
+    /// The number of the newest event; all up to it are in their rings.
+    pub fn published(&self) -> Sequence {
+        Sequence(self.0.published.load(Ordering::Acquire))
+    }
+
+    /// The number before the first that this life of the hub gave.
+    pub fn base(&self) -> Sequence {
+        Sequence(self.0.base)
+    }
+
+    /// The newest number of any job that has been forgotten; zero where none was.
+    pub fn newest_forgotten(&self) -> Sequence {
+        Sequence(self.0.forgotten.load(Ordering::Acquire))
+    }
+
+    /// Adds a shard. Returns its number.
+    ///
+    /// # Panics
+    /// There are [`SHARDS_MAX`] already.
+    pub fn register(&self, mailbox: Arc<Mailbox>) -> usize {
+        let mut mailboxes = self.0.mailboxes.write();
+        assert!(
+            mailboxes.len() < SHARDS_MAX,
+            "a hub has at most {SHARDS_MAX} shards"
+        );
+        mailboxes.push(mailbox);
+        mailboxes.len() - 1
+    }
+
+    /// Whether a shard wants to hear of every job's events.
+    pub fn follow_all(&self, shard: usize, follows: bool) {
+        let bit = 1 << shard;
+        match follows {
+            true => self.0.followers_of_all.fetch_or(bit, Ordering::AcqRel),
+            false => self.0.followers_of_all.fetch_and(!bit, Ordering::AcqRel),
+        };
+    }
+
+    fn is_full(&self) -> bool {
+        let hub = &*self.0;
+        hub.ring_bytes.load(Ordering::Relaxed) >= hub.config.memory_bytes
+            || hub.jobs.read().len() >= hub.config.jobs
+    }
+
+    /// Forgets the job that can be spared first. False where none can.
+    fn make_room(&self) -> bool {
+        let ended = self.0.ended.lock().pop_front();
+        let Some(job) = ended.or_else(|| self.abandoned()) else {
+            return false;
+        };
+        let mailboxes = self.0.mailboxes.read_recursive();
+        let mut jobs = self.0.jobs.write();
+        // A new job of the same name may have taken its place.
+        if jobs
+            .get(job.id())
+            .is_some_and(|there| Arc::ptr_eq(there, &job))
+        {
+            jobs.remove(job.id());
+            let to_wake = self.bury(&job, &mailboxes);
+            drop(jobs);
+            each_bit(to_wake, |shard| mailboxes[shard].wake());
+        }
+        true
+    }
+
+    fn abandoned(&self) -> Option<Arc<Job>> {
+        let before = SystemTime::now().checked_sub(self.0.config.abandoned_after)?;
+        let jobs = self.0.jobs.read();
+        jobs.values()
+            .find(|job| job.lock().is_silent_since(before))
+            .cloned()
+    }
+
+    /// What forgetting a job takes, under the lock of `jobs`: a job of the same name
+    /// must not begin before this one's last id is remembered. Returns the shards to
+    /// wake, as bits.
+    fn bury(&self, job: &Arc<Job>, mailboxes: &[Arc<Mailbox>]) -> u64 {
+        let hub = &*self.0;
+        let mut core = job.lock();
+        let freed = core.forget();
+        hub.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        hub.graves.lock().add(job.id().clone(), core.newest_id());
+        hub.forgotten
+            .fetch_max(job.newest_sequence().0, Ordering::AcqRel);
+        core.post_dirty(mailboxes)
+    }
+}
+
+impl Graves {
+    fn base_of(&self, id: &JobId) -> u64 {
+        self.last_ids.get(id).copied().unwrap_or(0).max(self.floor)
+    }
+
+    fn add(&mut self, id: JobId, last_id: u64) {
+        if self.last_ids.insert(id.clone(), last_id).is_none() {
+            self.by_age.push_back(id);
+        }
+        if self.by_age.len() > GRAVES_MAX
+            && let Some(oldest) = self.by_age.pop_front()
+            && let Some(last_id) = self.last_ids.remove(&oldest)
+        {
+            self.floor = self.floor.max(last_id);
+        }
+    }
+}
+
+fn each_bit(mut mask: u64, mut each: impl FnMut(usize)) {
+    while mask != 0 {
+        each(mask.trailing_zeros() as usize);
+        mask &= mask - 1;
+    }
+}

@@ -1,0 +1,276 @@
+//! One job: its ring, its state, and the shards that follow it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::Numbers;
+use super::mailbox::Mailbox;
+use crate::event::Event;
+use crate::frame;
+use crate::job::{EventId, JobId, JobState, Sequence};
+use crate::resume::Kept;
+use crate::ring::{Batch, Ring, RingLimits};
+
+/// A job that has begun.
+pub struct Job {
+    id: JobId,
+    /// A copy of what the lock guards, so that a consolidated stream can pass jobs
+    /// without news by.
+    newest_sequence: AtomicU64,
+    core: Mutex<Core>,
+}
+
+/// What a job has come to, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its name.
+    pub job: JobId,
+    /// Its state.
+    pub state: JobState,
+    /// The id of the newest event.
+    pub last_event_id: Option<EventId>,
+    /// The newest event's name and data.
+    pub last_event: Option<(String, String)>,
+    /// When it began.
+    pub created_at: SystemTime,
+    /// When its newest event came.
+    pub updated_at: SystemTime,
+    /// How many streams follow it.
+    pub streams: usize,
+}
+
+/// A job's changing part.
+pub struct Core {
+    ring: Ring,
+    base: u64,
+    newest_id: u64,
+    state: JobState,
+    forgotten: bool,
+    created_at: SystemTime,
+    updated_at: SystemTime,
+    streams: usize,
+    followers: Vec<Follower>,
+}
+
+/// A shard with subscribers of a job.
+struct Follower {
+    shard: u16,
+    /// Whether the shard has been told of news that it hasn't read.
+    dirty: bool,
+    /// The job's place in the shard.
+    slot: u32,
+}
+
+/// How a ring's memory changed.
+pub struct Growth {
+    /// Bytes it has more.
+    pub added: usize,
+    /// Bytes it has less.
+    pub freed: usize,
+}
+
+impl Job {
+    /// A job that begins now; its first id is the one after `base`.
+    pub fn new(id: JobId, base: u64, now: SystemTime) -> Job {
+        Job {
+            id,
+            newest_sequence: AtomicU64::new(0),
+            core: Mutex::new(Core {
+                ring: Ring::default(),
+                base,
+                newest_id: base,
+                state: JobState::Running,
+                forgotten: false,
+                created_at: now,
+                updated_at: now,
+                streams: 0,
+                followers: Vec::new(),
+            }),
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Its state.
+    pub fn state(&self) -> JobState {
+        self.lock().state
+    }
+
+    /// The number of its newest event, or an older one for an instant.
+    pub fn newest_sequence(&self) -> Sequence {
+        Sequence(self.newest_sequence.load(Ordering::Acquire))
+    }
+
+    /// Where it stands.
+    pub fn snapshot(&self) -> Snapshot {
+        let core = self.lock();
+        let body = core.ring.newest_body();
+        let (state, created_at, updated_at) = (core.state, core.created_at, core.updated_at);
+        let (newest_id, streams) = (core.newest_id, core.streams);
+        drop(core);
+        let last_event = body.as_deref().and_then(frame::parse_body);
+        Snapshot {
+            job: self.id.clone(),
+            state,
+            last_event_id: body.is_some().then_some(EventId(newest_id)),
+            last_event: last_event.map(|(name, data)| (name.to_owned(), data.to_owned())),
+            created_at,
+            updated_at,
+            streams,
+        }
+    }
+
+    /// The changing part. The lock is held for moments, and never across a system call.
+    pub fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock()
+    }
+
+    pub(super) fn set_newest_sequence(&self, sequence: Sequence) {
+        self.newest_sequence.fetch_max(sequence.0, Ordering::AcqRel);
+    }
+}
+
+impl Core {
+    /// Whether the hub doesn't have it any more.
+    pub fn is_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    /// The state it ended in.
+    pub fn ended(&self) -> Option<JobState> {
+        (self.state != JobState::Running).then_some(self.state)
+    }
+
+    /// The newest id, or the one before the first.
+    pub fn newest_id(&self) -> u64 {
+        self.newest_id
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// What is kept, for the beginning of a stream.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            base: self.base,
+            before_oldest: self.ring.before_oldest().unwrap_or(self.newest_id),
+            before_newest: self.ring.before_newest().unwrap_or(self.newest_id),
+            newest: self.newest_id,
+        }
+    }
+
+    /// Counts a stream in. The other half is [`Core::leave`].
+    pub fn join(&mut self) {
+        self.streams += 1;
+    }
+
+    /// Counts a stream out. True where the job is of no further use to anyone.
+    pub fn leave(&mut self) -> bool {
+        self.streams -= 1;
+        self.is_empty()
+    }
+
+    /// Tells `shard` of every event from now on; the job is in its place `slot`.
+    pub fn follow(&mut self, shard: usize, slot: u32) {
+        self.followers.push(Follower {
+            shard: shard as u16,
+            dirty: false,
+            slot,
+        });
+    }
+
+    /// Ends what [`Core::follow`] began.
+    pub fn unfollow(&mut self, shard: usize) {
+        self.followers
+            .retain(|follower| usize::from(follower.shard) != shard);
+    }
+
+    /// The job's place in `shard`, where that follows it.
+    pub fn slot_in(&self, shard: usize) -> Option<u32> {
+        let mut followers = self.followers.iter();
+        followers
+            .find(|f| usize::from(f.shard) == shard)
+            .map(|follower| follower.slot)
+    }
+
+    /// The news up to now have been read by `shard`.
+    pub fn mark_clean(&mut self, shard: usize) {
+        let mut followers = self.followers.iter_mut();
+        if let Some(follower) = followers.find(|f| usize::from(f.shard) == shard) {
+            follower.dirty = false;
+        }
+    }
+
+    /// Copies what follows `after`, and says whether nothing will ever follow that.
+    pub fn copy_after(&self, after: u64, max_bytes: usize, batch: &mut Batch) -> bool {
+        self.ring.copy_after(after, max_bytes, batch);
+        let is_whole = batch.newest() >= self.newest_id;
+        is_whole && (self.forgotten || self.ended().is_some())
+    }
+
+    pub(super) fn append(
+        &mut self,
+        id: &JobId,
+        event: &Event,
+        numbers: Numbers,
+        limits: RingLimits,
+        now: SystemTime,
+    ) -> Growth {
+        let before = self.ring.allocated_bytes();
+        self.ring
+            .append(id, event, numbers.id, numbers.sequence, limits);
+        self.newest_id = numbers.id.0;
+        self.updated_at = now;
+        if let Some(state) = event.name().end_state() {
+            self.state = state;
+            self.ring.shrink();
+        }
+        let after = self.ring.allocated_bytes();
+        Growth {
+            added: after.saturating_sub(before),
+            freed: before.saturating_sub(after),
+        }
+    }
+
+    /// Tells every shard that follows it and doesn't know yet. Returns the shards to
+    /// wake, as bits.
+    pub(super) fn post_dirty(&mut self, mailboxes: &[Arc<Mailbox>]) -> u64 {
+        let mut to_wake = 0;
+        for follower in self.followers.iter_mut().filter(|follower| !follower.dirty) {
+            follower.dirty = true;
+            mailboxes[usize::from(follower.shard)].post_dirty(follower.slot);
+            to_wake |= 1 << follower.shard;
+        }
+        to_wake
+    }
+
+    /// Lets the events go. Returns the bytes that the ring held.
+    pub(super) fn forget(&mut self) -> usize {
+        self.forgotten = true;
+        let freed = self.ring.allocated_bytes();
+        self.ring = Ring::default();
+        freed
+    }
+
+    pub(super) fn forget_if_empty(&mut self) -> bool {
+        let was_empty = self.is_empty();
+        self.forgotten |= was_empty;
+        was_empty
+    }
+
+    pub(super) fn is_silent_since(&self, before: SystemTime) -> bool {
+        self.updated_at < before && self.streams == 0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.streams == 0 && self.newest_id == self.base && !self.forgotten
+    }
+}

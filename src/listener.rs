@@ -1,0 +1,277 @@
+//! A listening socket, TCP or unix, and the thread that accepts from it.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, Type};
+
+use crate::lobby::{Lobby, LobbyConfig};
+use crate::metrics::Metrics;
+use crate::routes::Context;
+use crate::socket::Socket;
+
+/// Connections that wait to be accepted; the kernel's own limit may be lower.
+const BACKLOG: i32 = 4096;
+/// How long to wait after a failed accept, for want of file descriptors mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Socket events taken from the kernel at a time.
+const EVENTS_MAX: usize = 256;
+/// Connections accepted before those that wait are looked at again.
+const ACCEPTS_MAX: usize = 64;
+const LISTENER: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX);
+/// Who may connect to a unix socket: its owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Where to listen, or where it is listened: an address and port, or `unix:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address and a port; port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+/// A socket that listens and isn't accepted from yet: clients wait meanwhile.
+pub struct Listener {
+    fd: OwnedFd,
+    address: Address,
+}
+
+/// A thread that accepts.
+pub struct Acceptor {
+    address: Address,
+    is_stopped: Arc<AtomicBool>,
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("unix: needs a path, as in unix:/run/landfall.sock".to_owned()),
+            Some(path) => Ok(Address::Unix(path.into())),
+            None => text.parse().map(Address::Tcp).map_err(|_| {
+                format!(
+                    "{text:?} is no address: use IP:PORT, as in 127.0.0.1:8080 or [::1]:8080, \
+                     or unix:PATH"
+                )
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "http://{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listener {
+    /// Listens at `address`. The file of a unix socket that nobody listens at any more
+    /// is replaced.
+    ///
+    /// # Errors
+    /// The address is in use, or not to be had.
+    pub fn bind(address: &Address) -> io::Result<Listener> {
+        match address {
+            Address::Tcp(address) => {
+                let socket = socket2::Socket::new(
+                    Domain::for_address(*address),
+                    Type::STREAM.cloexec(),
+                    Some(Protocol::TCP),
+                )?;
+                socket.set_reuse_address(true)?;
+                // Accepted sockets inherit it: a frame goes out when it is written.
+                socket.set_tcp_nodelay(true)?;
+                socket.bind(&(*address).into())?;
+                socket.listen(BACKLOG)?;
+                socket.set_nonblocking(true)?;
+                let listener = TcpListener::from(socket);
+                let address = Address::Tcp(listener.local_addr()?);
+                Ok(Listener {
+                    fd: listener.into(),
+                    address,
+                })
+            }
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE))?;
+                Ok(Listener {
+                    fd: listener.into(),
+                    address: address.clone(),
+                })
+            }
+        }
+    }
+
+    /// Where it listens, with the port that was picked.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Starts to accept, on a thread of its own.
+    ///
+    /// # Errors
+    /// The system gives no thread or no poller.
+    pub fn accept(self, context: Arc<Context>, config: LobbyConfig) -> io::Result<Acceptor> {
+        let poll = Poll::new()?;
+        let fd = self.fd.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), LISTENER, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let address = self.address.clone();
+        let accepting = Accepting {
+            listener: self,
+            is_stopped: is_stopped.clone(),
+            metrics: context.hub.metrics().clone(),
+            lobby: Lobby::new(context, config),
+            poll,
+        };
+        let thread = std::thread::Builder::new()
+            .name("accept".to_owned())
+            .spawn(move || accepting.run())?;
+        Ok(Acceptor {
+            address,
+            is_stopped,
+            waker,
+            thread,
+        })
+    }
+}
+
+impl Acceptor {
+    /// Stops accepting, and closes the listening socket and the connections that wait.
+    /// Blocks until that is done.
+    pub fn stop(self) {
+        self.is_stopped.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+        let _ = self.thread.join();
+        if let Address::Unix(path) = &self.address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+struct Accepting {
+    listener: Listener,
+    is_stopped: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    lobby: Lobby,
+    poll: Poll,
+}
+
+impl Accepting {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        // The poller tells of new connections once: they are pending until none is left.
+        let mut pause = None;
+        while !self.is_stopped.load(Ordering::Acquire) {
+            let timeout = pause.or(self.lobby.expire());
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => log::error!("{}: poll: {error}", self.listener.address),
+            }
+            for event in &events {
+                match event.token() {
+                    WAKER => {}
+                    LISTENER => pause = Some(Duration::ZERO),
+                    Token(place) => self.lobby.attend(place, self.poll.registry()),
+                }
+            }
+            if pause.is_some() {
+                pause = self.accept_some();
+            }
+        }
+    }
+
+    /// Accepts what waits, as far as a turn goes. Returns how long to pause before the
+    /// rest; none where nobody waits any more.
+    fn accept_some(&mut self) -> Option<Duration> {
+        for _ in 0..ACCEPTS_MAX {
+            match self.accept_one() {
+                Ok(()) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return None,
+                Err(error) => {
+                    // For want of file descriptors mostly. Whoever waits to be accepted
+                    // goes on waiting.
+                    self.metrics.accept_errors.add(1);
+                    log::warn!("{}: accept: {error}", self.listener.address);
+                    return Some(ACCEPT_PAUSE);
+                }
+            }
+        }
+        Some(Duration::ZERO)
+    }
+
+    fn accept_one(&mut self) -> Result<(), Errno> {
+        let flags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+        let fd = rustix::net::accept_with(&self.listener.fd, flags)?;
+        self.metrics.connections_accepted.add(1);
+        self.lobby.welcome(Socket::new(fd), self.poll.registry());
+        Ok(())
+    }
+}
+
+/// Removes the file of a unix socket that nobody listens at.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("another server listens at {}", path.display()),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_an_ip_and_port_or_a_path() {
+        let parse = |text: &str| text.parse::<Address>().map(|address| address.to_string());
+        assert_eq!(parse("127.0.0.1:0"), Ok("http://127.0.0.1:0".into()));
+        assert_eq!(parse("[::1]:80"), Ok("http://[::1]:80".into()));
+        assert_eq!(parse("unix:/a b"), Ok("unix:/a b".into()));
+        for bad in ["", "8080", "localhost", "unix:", "1.2.3.4"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_socket_file_is_replaced_only_when_nobody_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        let address = Address::Unix(directory.path().join("socket"));
+        let first = Listener::bind(&address).unwrap();
+        assert!(Listener::bind(&address).is_err());
+        drop(first);
+        assert!(Listener::bind(&address).is_ok());
+    }
+}

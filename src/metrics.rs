@@ -1,0 +1,287 @@
+//! What the server counts, and how Prometheus reads it.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::http::Status;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// Its jobs have ended.
+    Ended,
+    /// The client went away.
+    ClientGone,
+    /// The client took nothing for the stall limit, or too many clients took nothing.
+    Stalled,
+    /// The server is stopping.
+    Drained,
+}
+
+/// What a request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum RouteName {
+    Stream,
+    Consolidated,
+    Snapshot,
+    Publish,
+    PublishMany,
+    Delete,
+    Openapi,
+    Preflight,
+    None,
+}
+
+/// Everything that is counted.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Streams that are open.
+    pub streams_open: Gauge,
+    /// Connections that are no streams.
+    pub connections_open: Gauge,
+    /// Requests that have begun and aren't answered yet.
+    pub requests_active: Gauge,
+    /// Connections that were accepted.
+    pub connections_accepted: Counter,
+    /// Failures to accept one, for want of file descriptors among others.
+    pub accept_errors: Counter,
+    /// Events that were accepted.
+    pub events_published: Counter,
+    /// Frames that were sent whole.
+    pub frames_sent: Counter,
+    /// Bytes that were sent on streams.
+    pub stream_bytes_sent: Counter,
+    /// Calls to send or sendmsg on streams.
+    pub sends: Counter,
+    /// `reset` frames.
+    pub resets_sent: Counter,
+    /// Comments on idle streams.
+    pub heartbeats_sent: Counter,
+    /// Panics that cost a connection.
+    pub panics: Counter,
+    closes: [Counter; Close::ALL.len()],
+    requests: [[Counter; Status::ALL.len()]; RouteName::ALL.len()],
+}
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Gauge {
+    /// Adds `n`, and returns the number before.
+    pub fn add(&self, n: i64) -> i64 {
+        self.0.fetch_add(n, Ordering::AcqRel)
+    }
+
+    /// The number.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Close {
+    const ALL: [Close; 4] = [
+        Close::Ended,
+        Close::ClientGone,
+        Close::Stalled,
+        Close::Drained,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Close::Ended => "ended",
+            Close::ClientGone => "client_gone",
+            Close::Stalled => "stalled",
+            Close::Drained => "drained",
+        }
+    }
+}
+
+impl RouteName {
+    const ALL: [RouteName; 9] = [
+        RouteName::Stream,
+        RouteName::Consolidated,
+        RouteName::Snapshot,
+        RouteName::Publish,
+        RouteName::PublishMany,
+        RouteName::Delete,
+        RouteName::Openapi,
+        RouteName::Preflight,
+        RouteName::None,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            RouteName::Stream => "/api/jobs/{job}/events",
+            RouteName::Consolidated => "/api/events",
+            RouteName::Snapshot => "/api/jobs/{job}",
+            RouteName::Publish => "POST /api/jobs/{job}/events",
+            RouteName::PublishMany => "POST /api/events",
+            RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::Openapi => "/openapi.json",
+            RouteName::Preflight => "OPTIONS",
+            RouteName::None => "none",
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a stream's end.
+    pub fn closed(&self, why: Close) {
+        self.closes[why as usize].add(1);
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, route: RouteName, status: Status) {
+        let status = Status::ALL
+            .iter()
+            .position(|&s| s == status)
+            .unwrap_or_default();
+        self.requests[route as usize][status].add(1);
+    }
+
+    /// Appends everything in Prometheus' text format, version 0.0.4.
+    pub fn write(&self, out: &mut String) {
+        gauge(
+            out,
+            "streams_open",
+            "Event streams that are open.",
+            self.streams_open.get(),
+        );
+        gauge(
+            out,
+            "connections_open",
+            "Connections that are no event streams.",
+            self.connections_open.get(),
+        );
+        for (name, help, counter) in [
+            (
+                "connections_accepted",
+                "Connections accepted.",
+                &self.connections_accepted,
+            ),
+            (
+                "accept_errors",
+                "Failures to accept a connection.",
+                &self.accept_errors,
+            ),
+            (
+                "events_published",
+                "Events accepted.",
+                &self.events_published,
+            ),
+            (
+                "frames_sent",
+                "Frames sent whole to subscribers.",
+                &self.frames_sent,
+            ),
+            (
+                "stream_sent_bytes",
+                "Bytes sent on event streams.",
+                &self.stream_bytes_sent,
+            ),
+            ("stream_sends", "System calls that sent them.", &self.sends),
+            (
+                "resets_sent",
+                "Reset frames sent to subscribers with a gap.",
+                &self.resets_sent,
+            ),
+            (
+                "heartbeats_sent",
+                "Comments sent on idle event streams.",
+                &self.heartbeats_sent,
+            ),
+            ("panics", "Panics that cost a connection.", &self.panics),
+        ] {
+            head(out, &format!("{name}_total"), help, "counter");
+            let _ = writeln!(out, "landfall_{name}_total {}", counter.get());
+        }
+        head(
+            out,
+            "stream_closes_total",
+            "Event streams closed, by reason.",
+            "counter",
+        );
+        for why in Close::ALL {
+            let count = self.closes[why as usize].get();
+            let reason = why.as_str();
+            let _ = writeln!(
+                out,
+                "landfall_stream_closes_total{{reason=\"{reason}\"}} {count}"
+            );
+        }
+        head(
+            out,
+            "http_requests_total",
+            "Requests answered, by route and status.",
+            "counter",
+        );
+        for route in RouteName::ALL {
+            for (status, count) in Status::ALL.iter().zip(&self.requests[route as usize]) {
+                if count.get() > 0 {
+                    let _ = writeln!(
+                        out,
+                        "landfall_http_requests_total{{route=\"{}\",status=\"{}\"}} {}",
+                        route.as_str(),
+                        status.code(),
+                        count.get()
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Appends one gauge.
+pub fn gauge(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
+    head(out, name, help, "gauge");
+    let _ = writeln!(out, "landfall_{name} {value}");
+}
+
+/// Appends the lines that introduce a metric.
+pub fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(
+        out,
+        "# HELP landfall_{name} {help}\n# TYPE landfall_{name} {kind}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_comment_or_a_sample() {
+        let metrics = Metrics::default();
+        metrics.events_published.add(3);
+        metrics.closed(Close::Stalled);
+        metrics.answered(RouteName::Publish, Status::Created);
+        let mut text = String::new();
+        metrics.write(&mut text);
+        assert!(text.contains("\nlandfall_events_published_total 3\n"));
+        assert!(text.contains("\nlandfall_stream_closes_total{reason=\"stalled\"} 1\n"));
+        assert!(text.contains("{route=\"POST /api/jobs/{job}/events\",status=\"201\"} 1\n"));
+        for line in text.lines().filter(|line| !line.starts_with("# ")) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with("landfall_"), "{line}");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The monitoring listener: `/metrics`, `/healthz`, `/readyz` and `/jobs`, short
+//! answers to requests without bodies, which is what may_minihttp is at its best with.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use may_minihttp::{HttpServer, HttpService, Request, Response};
+use socket2::{Domain, Type};
+
+use crate::metrics::{gauge, head};
+use crate::routes::{Context, snapshot_json};
+
+const JSON: &str = "Content-Type: application/json";
+const TEXT: &str = "Content-Type: text/plain; charset=utf-8";
+const PROMETHEUS: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
+
+/// Starts it, and returns where it listens. It goes on for as long as the process does.
+///
+/// # Errors
+/// The address is in use, or not to be had.
+pub fn start(address: SocketAddr, context: Arc<Context>) -> io::Result<SocketAddr> {
+    // may_minihttp shares its port with whoever asks and doesn't say which it got. So
+    // the port is asked for alone first, and kept by a socket that doesn't listen.
+    let address = TcpListener::bind(address)?.local_addr()?;
+    let keeper = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    keeper.set_reuse_address(true)?;
+    keeper.set_reuse_port(true)?;
+    keeper.bind(&address.into())?;
+    HttpServer(Monitor { context }).start(address)?;
+    Ok(address)
+}
+
+#[derive(Clone)]
+struct Monitor {
+    context: Arc<Context>,
+}
+
+impl HttpService for Monitor {
+    fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
+        if !matches!(request.method(), "GET" | "HEAD") {
+            response
+                .status_code(405, "Method Not Allowed")
+                .header("Allow: GET")
+                .header(JSON);
+            response.body(r#"{"error":"only GET is served here"}"#);
+            return Ok(());
+        }
+        let path = request.path().split('?').next().unwrap_or_default();
+        match path {
+            "/metrics" => {
+                response.header(PROMETHEUS);
+                response.body_vec(self.metrics().into_bytes());
+            }
+            "/healthz" => {
+                response.header(TEXT).body("ok\n");
+            }
+            "/readyz" if self.context.draining.load(Ordering::Acquire) => {
+                response
+                    .status_code(503, "Service Unavailable")
+                    .header(TEXT);
+                response.body("stopping\n");
+            }
+            "/readyz" => {
+                response.header(TEXT).body("ready\n");
+            }
+            "/jobs" => {
+                response.header(JSON);
+                response.body_vec(self.jobs().into_bytes());
+            }
+            _ => {
+                response.status_code(404, "Not Found").header(JSON);
+                response.body(r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Monitor {
+    fn metrics(&self) -> String {
+        use std::fmt::Write;
+        let hub = &self.context.hub;
+        let mut out = String::new();
+        hub.metrics().write(&mut out);
+        gauge(
+            &mut out,
+            "ring_bytes",
+            "Memory that all replay rings hold.",
+            hub.ring_bytes(),
+        );
+        let limit = hub.config().memory_bytes;
+        gauge(
+            &mut out,
+            "ring_limit_bytes",
+            "The most that they are meant to hold.",
+            limit,
+        );
+        head(&mut out, "jobs", "Jobs, by state.", "gauge");
+        for (state, count) in hub.jobs_by_state() {
+            let _ = writeln!(out, "landfall_jobs{{state=\"{}\"}} {count}", state.as_str());
+        }
+        out
+    }
+
+    fn jobs(&self) -> String {
+        let snapshots = self.context.hub.snapshots();
+        let jobs: Vec<String> = snapshots
+            .iter()
+            .map(|snapshot| {
+                // The same as a snapshot, and how many follow it.
+                let mut json = snapshot_json(snapshot);
+                json.pop();
+                format!("{json},\"streams\":{}}}", snapshot.streams)
+            })
+            .collect();
+        format!("{{\"jobs\":[{}]}}", jobs.join(","))
+    }
+}

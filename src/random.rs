@@ -1,0 +1,55 @@
+//! Numbers that differ from connection to connection. They spread load; nothing that
+//! must not be guessed may be made of them.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// A generator of such numbers (xorshift64*).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A generator with a seed of its own.
+    pub fn new() -> Random {
+        Random(RandomState::new().hash_one(0) | 1)
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// `base` and up to half of it more.
+    pub fn jitter(&mut self, base: Duration) -> Duration {
+        let half = (base.as_millis() as u64 / 2).max(1);
+        base + Duration::from_millis(self.next() % half)
+    }
+}
+
+impl Default for Random {
+    fn default() -> Random {
+        Random::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_half_of_the_base_and_varies() {
+        let mut random = Random::new();
+        let base = Duration::from_secs(5);
+        let waits: Vec<_> = (0..1000).map(|_| random.jitter(base)).collect();
+        assert!(
+            waits
+                .iter()
+                .all(|&wait| wait >= base && wait < base + base / 2)
+        );
+        assert!(waits.iter().any(|&wait| wait != waits[0]));
+        assert_eq!(random.jitter(Duration::ZERO), Duration::ZERO);
+    }
+}

@@ -1,0 +1,198 @@
+//! What a request gets: the decision, without a socket.
+
+mod delete;
+mod openapi;
+mod publish;
+mod snapshot;
+mod stream;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::event::EventError;
+use crate::http::{Head, Method, Response, Status};
+use crate::hub::{Hub, PublishError};
+use crate::job::JobId;
+use crate::metrics::RouteName;
+use crate::shard::{Adoption, ShardHandle, Stream};
+use crate::socket::Socket;
+pub use publish::Intake;
+pub use snapshot::to_json as snapshot_json;
+
+/// Which listener a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The one for browsers.
+    Public,
+    /// The one for the backend's workers: it has everything that is public as well.
+    Publish,
+}
+
+/// What the routes need of the server around them.
+pub struct Context {
+    /// The jobs.
+    pub hub: Hub,
+    /// Where streams are parked.
+    pub shards: Vec<ShardHandle>,
+    /// The next shard to be given a stream.
+    pub next_shard: AtomicUsize,
+    /// The most streams.
+    pub streams_max: usize,
+    /// The largest body, in bytes.
+    pub body_bytes: usize,
+    /// What a client is asked to wait before it reconnects, before jitter.
+    pub retry: Duration,
+    /// What it is asked to wait when there is no room for its stream, before jitter.
+    pub busy_retry: Duration,
+    /// The server is stopping.
+    pub draining: AtomicBool,
+}
+
+/// What is done about a request.
+pub enum Plan {
+    /// It is answered.
+    Answer(Response),
+    /// Its body is read into the intake, which then answers.
+    Intake(Box<Intake>),
+    /// It becomes a stream: the head to send, and what follows.
+    Stream(Vec<u8>, Stream),
+    /// A stream that ends with its head: these bytes, and a close.
+    EmptyStream(Vec<u8>),
+}
+
+/// A path that is served.
+enum Route {
+    Events(JobId),
+    ManyEvents,
+    Job(JobId),
+    Openapi,
+    Anything,
+}
+
+impl Context {
+    /// Decides on a request.
+    pub fn plan(self: &Arc<Self>, head: &Head<'_>, access: Access) -> (RouteName, Plan) {
+        match self.decide(head, access) {
+            Ok(decided) => decided,
+            Err((name, response)) => (name, Plan::Answer(response)),
+        }
+    }
+
+    /// Gives a stream to the next shard.
+    pub fn park(&self, socket: Socket, head: Vec<u8>, stream: Stream) {
+        let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
+        self.shards[next % self.shards.len()].adopt(Adoption {
+            socket,
+            head,
+            stream,
+        });
+    }
+
+    fn decide(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        access: Access,
+    ) -> Result<(RouteName, Plan), (RouteName, Response)> {
+        let route = Route::of(head, access).map_err(|response| (RouteName::None, response))?;
+        let is_get = matches!(head.method, Method::Get | Method::Head);
+        let name = match (&route, head.method) {
+            (_, Method::Options) => RouteName::Preflight,
+            (Route::Events(_), Method::Post) => RouteName::Publish,
+            (Route::ManyEvents, Method::Post) => RouteName::PublishMany,
+            (Route::Job(_), Method::Delete) => RouteName::Delete,
+            (Route::Events(_), _) => RouteName::Stream,
+            (Route::ManyEvents, _) => RouteName::Consolidated,
+            (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::Openapi, _) => RouteName::Openapi,
+            (Route::Anything, _) => RouteName::None,
+        };
+        let publishes = access == Access::Publish;
+        let plan = match (route, head.method) {
+            (route, Method::Options) => {
+                let allow = route.allow(access);
+                Ok(Plan::Answer(
+                    Response::empty(Status::NoContent).with("Allow", allow),
+                ))
+            }
+            (Route::Events(job), _) if is_get => stream::one(self, head, &job),
+            (Route::ManyEvents, _) if is_get => stream::many(self, head, access),
+            (Route::Job(job), _) if is_get => snapshot::get(&self.hub, &job).map(Plan::Answer),
+            (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
+            (Route::Events(job), Method::Post) if publishes => {
+                publish::begin(self, head, Some(job))
+            }
+            (Route::ManyEvents, Method::Post) if publishes => publish::begin(self, head, None),
+            (Route::Job(job), Method::Delete) if publishes => {
+                delete::delete(&self.hub, &job).map(Plan::Answer)
+            }
+            (route, method) => {
+                let message = format!("{} isn't served here", method.as_str());
+                Err(Response::error(Status::MethodNotAllowed, &message)
+                    .with("Allow", route.allow(access)))
+            }
+        };
+        plan.map(|plan| (name, plan))
+            .map_err(|response| (name, response))
+    }
+}
+
+impl Route {
+    fn of(head: &Head<'_>, access: Access) -> Result<Route, Response> {
+        if head.target.path() == "*" {
+            return Ok(Route::Anything);
+        }
+        let bad_escape = || {
+            let message = "the path's percent-encoding is broken: % and two digits, of UTF-8";
+            Response::error(Status::BadRequest, message)
+        };
+        let not_found = || {
+            let message = "nothing is served at this path: see the README for the paths there are";
+            Response::error(Status::NotFound, message)
+        };
+        let mut segments: [Cow<'_, str>; 4] = Default::default();
+        let mut count = 0;
+        for segment in head.target.segments() {
+            let segment = segment.ok_or_else(bad_escape)?;
+            *segments.get_mut(count).ok_or_else(not_found)? = segment;
+            count += 1;
+        }
+        let [first, second, third, fourth] = &segments;
+        let job = |name: &str| {
+            name.parse()
+                .map_err(|error| Response::error(Status::BadRequest, &format!("{error}")))
+        };
+        let job = |name: &str| -> Result<JobId, Response> { job(name) };
+        match (count, &**first, &**second) {
+            (2, "api", "events") => Ok(Route::ManyEvents),
+            (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
+            (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
+            _ => Err(not_found()),
+        }
+    }
+
+    fn allow(&self, access: Access) -> &'static str {
+        match (self, access) {
+            (Route::Openapi, _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
+            (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
+            (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
+            (Route::Anything, _) => "GET, HEAD, POST, DELETE, OPTIONS",
+        }
+    }
+}
+
+/// The status for a refused event.
+fn publish_status(error: &PublishError) -> Status {
+    match error {
+        PublishError::Ended(_) | PublishError::NotAbove => Status::Conflict,
+        PublishError::Full => Status::Unavailable,
+        PublishError::TooLarge { .. } => Status::BodyTooLarge,
+    }
+}
+
+/// The status for what is no event.
+fn event_status(_: &EventError) -> Status {
+    Status::BadRequest
+}

@@ -1,0 +1,192 @@
+//! `POST /api/jobs/{job}/events` and `POST /api/events`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::{Context, Plan, event_status, publish_status};
+use crate::event::Publication;
+use crate::http::{BodyLength, Head, Response, Status};
+use crate::job::{EventId, JobId};
+
+/// What a line or a body may be longer than its event's data: names and punctuation.
+const EVENT_OVERHEAD_BYTES: usize = 4096;
+
+/// A body that is being published. An NDJSON one is published line by line as it
+/// comes; of it only the line that isn't whole is held.
+pub struct Intake {
+    context: Arc<Context>,
+    job: Option<JobId>,
+    is_ndjson: bool,
+    part: Vec<u8>,
+    body_bytes: usize,
+    lines: usize,
+    ids: Vec<EventId>,
+}
+
+/// Begins to read the events for `job`, or for the jobs that the lines name.
+pub fn begin(
+    context: &Arc<Context>,
+    head: &Head<'_>,
+    job: Option<JobId>,
+) -> Result<Plan, Response> {
+    let kind = head.content_type.unwrap_or_default();
+    let kind = kind
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    let is_ndjson = kind.eq_ignore_ascii_case(b"application/x-ndjson");
+    let is_json = kind.eq_ignore_ascii_case(b"application/json");
+    if !(is_ndjson || is_json && job.is_some()) {
+        let message = match job {
+            Some(_) => {
+                "send Content-Type: application/json for one event, or application/x-ndjson \
+                 for one event a line"
+            }
+            None => "send Content-Type: application/x-ndjson, one event with its \"job\" a line",
+        };
+        return Err(Response::error(Status::UnsupportedMediaType, message));
+    }
+    match head.length {
+        BodyLength::None => {
+            let message = "the body's length is missing: send Content-Length, or chunks";
+            return Err(Response::error(Status::LengthRequired, message));
+        }
+        BodyLength::Length(length) if length > context.body_bytes as u64 => {
+            return Err(too_large(context.body_bytes));
+        }
+        _ => {}
+    }
+    Ok(Plan::Intake(Box::new(Intake {
+        context: context.clone(),
+        job,
+        is_ndjson,
+        part: Vec::new(),
+        body_bytes: 0,
+        lines: 0,
+        ids: Vec::new(),
+    })))
+}
+
+impl Intake {
+    /// Takes the next piece of the body.
+    ///
+    /// # Errors
+    /// The answer to a body of which no more is wanted.
+    pub fn push(&mut self, mut piece: &[u8]) -> Result<(), Response> {
+        self.body_bytes += piece.len();
+        if self.body_bytes > self.context.body_bytes {
+            return Err(self.failure(
+                Status::BodyTooLarge,
+                &too_large_message(self.context.body_bytes),
+            ));
+        }
+        while self.is_ndjson
+            && let Some(end) = piece.iter().position(|&byte| byte == b'\n')
+        {
+            let (line, rest) = piece.split_at(end);
+            piece = &rest[1..];
+            if self.part.is_empty() {
+                self.line(line)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.part);
+                whole.extend_from_slice(line);
+                self.line(&whole)?;
+                whole.clear();
+                self.part = whole;
+            }
+        }
+        let max = self.context.hub.config().event_bytes + EVENT_OVERHEAD_BYTES;
+        if self.part.len() + piece.len() > max {
+            self.lines += 1;
+            return Err(self.failure(Status::BodyTooLarge, &too_large_message(max)));
+        }
+        self.part.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Answers the whole body.
+    pub fn finish(mut self) -> Response {
+        let last = std::mem::take(&mut self.part);
+        let published = match self.is_ndjson {
+            true => self.line(&last),
+            false => self.publish(&last),
+        };
+        match published {
+            Err(response) => response,
+            Ok(()) if self.is_ndjson => {
+                let mut json = String::from("{");
+                self.write_ids(&mut json);
+                json.push('}');
+                Response::json(Status::Created, json)
+            }
+            Ok(()) => {
+                let id = self.ids.first().map_or(0, |id| id.0);
+                Response::json(Status::Created, format!("{{\"id\":{id}}}"))
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Response> {
+        self.lines += 1;
+        match line.trim_ascii() {
+            b"" => Ok(()),
+            line => self.publish(line),
+        }
+    }
+
+    fn publish(&mut self, text: &[u8]) -> Result<(), Response> {
+        let Publication { job, event } = Publication::from_json(text)
+            .map_err(|error| self.failure(event_status(&error), &error.to_string()))?;
+        let job = match (&self.job, job) {
+            (Some(path), Some(line)) if *path != line => {
+                let message = format!("\"job\" is {line}, but the path names {path}: leave it out");
+                return Err(self.failure(Status::BadRequest, &message));
+            }
+            (Some(path), _) => path.clone(),
+            (None, Some(line)) => line,
+            (None, None) => {
+                let message = "\"job\" is missing: every line names its job here";
+                return Err(self.failure(Status::BadRequest, message));
+            }
+        };
+        let id = self.context.hub.publish(&job, event).map_err(|error| {
+            let response = self.failure(publish_status(&error), &error.to_string());
+            match publish_status(&error) {
+                Status::Unavailable => response.with("Retry-After", "5"),
+                _ => response,
+            }
+        })?;
+        self.ids.push(id);
+        Ok(())
+    }
+
+    /// An error answer, which for NDJSON names the line and what was published before.
+    fn failure(&self, status: Status, message: &str) -> Response {
+        if !self.is_ndjson {
+            return Response::error(status, message);
+        }
+        let message = serde_json::Value::from(format!("line {}: {message}", self.lines));
+        let mut json = format!("{{\"error\":{message},\"line\":{},", self.lines);
+        self.write_ids(&mut json);
+        json.push('}');
+        Response::json(status, json)
+    }
+
+    fn write_ids(&self, json: &mut String) {
+        json.push_str("\"ids\":[");
+        for (index, id) in self.ids.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            let _ = write!(json, "{comma}{id}");
+        }
+        json.push(']');
+    }
+}
+
+fn too_large(max_bytes: usize) -> Response {
+    Response::error(Status::BodyTooLarge, &too_large_message(max_bytes))
+}
+
+fn too_large_message(max_bytes: usize) -> String {
+    format!("too large: at most {max_bytes} bytes")
+}

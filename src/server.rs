@@ -1,0 +1,231 @@
+//! A server: a hub, its shards and its listeners.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::connection::ConnectionConfig;
+use crate::coroutine;
+use crate::hub::{Hub, HubConfig};
+use crate::listener::{Acceptor, Address, Listener};
+use crate::lobby::LobbyConfig;
+use crate::monitor;
+use crate::routes::{Access, Context};
+use crate::shard::{ShardConfig, ShardHandle};
+
+/// File descriptors that are kept for what is neither a stream nor a connection.
+const SPARE_DESCRIPTORS: u64 = 64;
+/// How often a drain looks whether all streams have ended.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+/// Where a server listens, and its limits.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The public listener. Default: 127.0.0.1:8080.
+    pub listen: Address,
+    /// The publishing listener. Default: 127.0.0.1:8081.
+    pub publish: Address,
+    /// The monitoring listener. Default: 127.0.0.1:8082.
+    pub ops: SocketAddr,
+    /// What is kept.
+    pub hub: HubConfig,
+    /// How streams are served.
+    pub shard: ShardConfig,
+    /// How requests are read.
+    pub connection: ConnectionConfig,
+    /// How many shards. Default: one a core, and 64 at most.
+    pub shards: usize,
+    /// The most streams. One that there is no room for gets 200, a `retry:` of
+    /// `busy_retry`, and a close. Default: what the process may open files, less
+    /// `connections`.
+    pub streams: usize,
+    /// The most connections that aren't streams: one too many with a request is answered
+    /// with 503, one too many without takes the place of the one that has waited longest
+    /// on its listener. Default: 1,024.
+    pub connections: usize,
+    /// The largest body, in bytes: 413 beyond it. Default: 1 MiB.
+    pub body_bytes: usize,
+    /// What a stream that there is no room for is asked to wait, before jitter.
+    /// Default: 30 s.
+    pub busy_retry: Duration,
+    /// How long [`Server::stop`] waits for clients to take what is pending. Default: 10 s.
+    pub drain: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let connections = 1024;
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let streams = files
+            .unwrap_or(1 << 20)
+            .saturating_sub(SPARE_DESCRIPTORS + connections);
+        ServerConfig {
+            listen: Address::Tcp(local(8080)),
+            publish: Address::Tcp(local(8081)),
+            ops: local(8082),
+            hub: HubConfig::default(),
+            shard: ShardConfig::default(),
+            connection: ConnectionConfig::default(),
+            shards: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(64),
+            streams: streams.max(64) as usize,
+            connections: connections as usize,
+            body_bytes: 1024 * 1024,
+            busy_retry: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A running server.
+///
+/// ```
+/// use landfall::{Event, Server, ServerConfig};
+/// let mut config = ServerConfig::default();
+/// config.listen = "127.0.0.1:0".parse().unwrap();
+/// config.publish = "127.0.0.1:0".parse().unwrap();
+/// config.ops = "127.0.0.1:0".parse().unwrap();
+/// let server = Server::start(config)?;
+/// println!("follow it at {}/api/jobs/job_8f3a/events", server.public());
+/// server.hub().publish(&"job_8f3a".parse().unwrap(), Event::progress("scanning", 30.0)).unwrap();
+/// server.stop();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Server {
+    context: Arc<Context>,
+    public: Address,
+    publish: Address,
+    ops: SocketAddr,
+    acceptors: Vec<Acceptor>,
+    threads: Vec<JoinHandle<()>>,
+    drain: Duration,
+}
+
+impl Server {
+    /// Binds all listeners and starts to serve. Returns when clients can connect.
+    ///
+    /// # Errors
+    /// An address is in use or not to be had: the error says which.
+    pub fn start(config: ServerConfig) -> io::Result<Server> {
+        coroutine::configure();
+        raise_file_limit();
+        let named = |what: &'static str, address: &dyn std::fmt::Display| {
+            let place = format!("{what} {address}");
+            move |error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"))
+        };
+        let public =
+            Listener::bind(&config.listen).map_err(named("public listener", &config.listen))?;
+        let publish = Listener::bind(&config.publish)
+            .map_err(named("publishing listener", &config.publish))?;
+        let hub = Hub::new(config.hub);
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for _ in 0..config.shards.max(1) {
+            let (shard, thread) = ShardHandle::start(&hub, config.shard.clone())?;
+            shards.push(shard);
+            threads.push(thread);
+        }
+        let context = Arc::new(Context {
+            hub,
+            shards,
+            next_shard: AtomicUsize::new(0),
+            streams_max: config.streams,
+            body_bytes: config.body_bytes,
+            retry: config.shard.retry,
+            busy_retry: config.busy_retry,
+            draining: AtomicBool::new(false),
+        });
+        let ops = monitor::start(config.ops, context.clone())
+            .map_err(named("monitoring listener", &config.ops))?;
+        let connection = Arc::new(config.connection);
+        let (public_address, publish_address) =
+            (public.address().clone(), publish.address().clone());
+        let accept = |listener: Listener, access| {
+            let lobby = LobbyConfig {
+                access,
+                connection: connection.clone(),
+                waiting: config.connections,
+                conversations: config.connections,
+            };
+            listener.accept(context.clone(), lobby)
+        };
+        let acceptors = vec![
+            accept(public, Access::Public)?,
+            accept(publish, Access::Publish)?,
+        ];
+        Ok(Server {
+            context,
+            public: public_address,
+            publish: publish_address,
+            ops,
+            acceptors,
+            threads,
+            drain: config.drain,
+        })
+    }
+
+    /// Where browsers connect.
+    pub fn public(&self) -> &Address {
+        &self.public
+    }
+
+    /// Where workers publish.
+    pub fn publish(&self) -> &Address {
+        &self.publish
+    }
+
+    /// Where monitoring asks.
+    pub fn ops(&self) -> SocketAddr {
+        self.ops
+    }
+
+    /// The hub, to publish from within the process.
+    pub fn hub(&self) -> &Hub {
+        &self.context.hub
+    }
+
+    /// Stops: accepts no more, answers the requests that have begun, sends every stream
+    /// what is pending and a last `retry:`, and closes it. Blocks until that is done, or
+    /// the drain limit has passed; the monitoring listener goes on until the process
+    /// ends. Returns whether everything went out.
+    pub fn stop(self) -> bool {
+        let deadline = Instant::now() + self.drain;
+        self.context.draining.store(true, Ordering::Release);
+        self.acceptors.into_iter().for_each(Acceptor::stop);
+        self.context.shards.iter().for_each(ShardHandle::drain);
+        let metrics = self.context.hub.metrics();
+        let is_empty = || metrics.streams_open.get() <= 0 && metrics.requests_active.get() <= 0;
+        while !is_empty() && Instant::now() < deadline {
+            std::thread::sleep(DRAIN_POLL);
+        }
+        let is_drained = is_empty();
+        if !is_drained {
+            log::warn!(
+                "{} streams were cut off at the drain limit",
+                metrics.streams_open.get()
+            );
+        }
+        self.context.shards.iter().for_each(ShardHandle::stop);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        is_drained
+    }
+}
+
+/// Asks for as many open files as the process may have: each stream is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            log::warn!("the limit on open files stays as it is: {error}");
+        }
+    }
+}

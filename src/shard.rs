@@ -1,0 +1,819 @@
+//! A shard: the subscribers that are parked, a row each, and the thread that serves
+//! them.
+//!
+//! A turn takes what was posted, then serves jobs with news and rows that are behind,
+//! a slice at a time, and polls the sockets in between. News is read out of a job's
+//! ring once for all its rows; a row that is behind by more is served by itself.
+
+mod consolidated;
+mod table;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use parking_lot::Mutex;
+
+use crate::frame;
+use crate::hub::{Hub, Job, Mailbox};
+use crate::metrics::Close;
+use crate::random::Random;
+use crate::resume::ResetReason;
+use crate::ring::Batch;
+use crate::socket::Socket;
+pub use consolidated::{Consolidated, Selection, Source};
+use table::{BLOCKED, CLOSING, CONSOLIDATED, HAS_LEFTOVER, NONE, QUEUED, Table};
+
+/// Sends between two looks at the sockets and the letter box.
+const SLICE_SENDS: usize = 64;
+/// Socket events taken from the kernel at a time.
+const EVENTS_MAX: usize = 1024;
+/// The most bytes read out of a ring at a time: what one send may carry.
+const BATCH_MAX_BYTES: usize = 128 * 1024;
+/// A buffer's memory is given back above this when the shard goes to sleep.
+const KEPT_BYTES: usize = 16 * 1024;
+/// Parts of a heartbeat: an idle row is looked at so often in one.
+const HEARTBEAT_PARTS: u32 = 4;
+/// Steps in which the table is gone through in one part.
+const PART_STEPS: u32 = 16;
+/// The shard's own token; rows have theirs below it.
+const WAKER: Token = Token(usize::MAX);
+
+/// How a shard serves its subscribers.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// An idle stream gets a comment after so long. Default: 15 s.
+    pub heartbeat: Duration,
+    /// A subscriber that takes nothing for so long is closed. Default: 30 s.
+    pub stall: Duration,
+    /// Memory for what is left of frames that slow readers took in part, all of a
+    /// shard's together, in bytes. Default: 4 MiB. Beyond it such a reader is closed;
+    /// it resumes with the frame that it has in part.
+    pub leftover_bytes: usize,
+    /// What a client is asked to wait before it reconnects, before jitter. Default: 5 s.
+    pub retry: Duration,
+}
+
+impl Default for ShardConfig {
+    fn default() -> ShardConfig {
+        ShardConfig {
+            heartbeat: Duration::from_secs(15),
+            stall: Duration::from_secs(30),
+            leftover_bytes: 4 * 1024 * 1024,
+            retry: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A stream that a connection hands over.
+pub struct Adoption {
+    /// The connection.
+    pub socket: Socket,
+    /// What is sent first: the response's head, and whatever belongs to it.
+    pub head: Vec<u8>,
+    /// What it follows.
+    pub stream: Stream,
+}
+
+/// What a stream follows.
+pub enum Stream {
+    /// One job, after an id.
+    Job {
+        /// The job, which has counted the stream in.
+        job: Arc<Job>,
+        /// The last id that the client has.
+        after: u64,
+    },
+    /// Several jobs, or all.
+    Consolidated(Box<Consolidated>),
+}
+
+/// A handle to a running shard.
+#[derive(Clone)]
+pub struct ShardHandle {
+    inbox: Arc<Mutex<Inbox>>,
+    mailbox: Arc<Mailbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    adoptions: Vec<Adoption>,
+    /// Every stream is to end.
+    drain: bool,
+    /// The thread is to end.
+    stop: bool,
+}
+
+/// A job that rows of this shard follow.
+struct Followed {
+    job: Arc<Job>,
+    /// The first of its rows.
+    head: u32,
+    /// The row that an unfinished walk goes on with.
+    walk: u32,
+    /// Whether it waits to be served.
+    queued: bool,
+    /// The consolidated streams that list it.
+    consolidated: Vec<u32>,
+}
+
+/// What a row has yet to be sent before anything else.
+struct Leftover {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// When the socket last took something.
+    since: Instant,
+}
+
+/// How sending to a row went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    All,
+    Blocked,
+    Closed,
+}
+
+struct Shard {
+    number: usize,
+    hub: Hub,
+    config: ShardConfig,
+    poll: Poll,
+    inbox: Arc<Mutex<Inbox>>,
+    mailbox: Arc<Mailbox>,
+    table: Table,
+    jobs: Vec<Option<Followed>>,
+    free_jobs: Vec<u32>,
+    streams: consolidated::Streams,
+    /// Streams that were handed over and have no row yet.
+    arrivals: VecDeque<Adoption>,
+    /// Jobs with news.
+    dirty: VecDeque<u32>,
+    /// Rows to be served by themselves.
+    behind: VecDeque<u32>,
+    leftovers: HashMap<u32, Leftover>,
+    leftover_bytes: usize,
+    batch: Batch,
+    posted: Vec<u32>,
+    random: Random,
+    now: Instant,
+    /// The next step of the walk that finds idle and stalled rows.
+    next_step: Instant,
+    next_part: u32,
+    draining: bool,
+    frames_sent: u64,
+    bytes_sent: u64,
+    sends: u64,
+}
+
+impl ShardHandle {
+    /// Starts a shard on a thread of its own.
+    ///
+    /// # Errors
+    /// The system gives no poller or no thread.
+    pub fn start(hub: &Hub, config: ShardConfig) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let mailbox = Arc::new(Mailbox::new(move || {
+            // It fails only when the counter is full: then the wake-up is on its way.
+            let _ = waker.wake();
+        }));
+        let inbox = Arc::new(Mutex::new(Inbox::default()));
+        let number = hub.register(mailbox.clone());
+        let mut shard = Shard {
+            number,
+            hub: hub.clone(),
+            config,
+            poll,
+            inbox: inbox.clone(),
+            mailbox: mailbox.clone(),
+            table: Table::new(),
+            jobs: Vec::new(),
+            free_jobs: Vec::new(),
+            streams: consolidated::Streams::default(),
+            arrivals: VecDeque::new(),
+            dirty: VecDeque::new(),
+            behind: VecDeque::new(),
+            leftovers: HashMap::new(),
+            leftover_bytes: 0,
+            batch: Batch::default(),
+            posted: Vec::new(),
+            random: Random::new(),
+            now: Instant::now(),
+            next_step: Instant::now(),
+            next_part: 0,
+            draining: false,
+            frames_sent: 0,
+            bytes_sent: 0,
+            sends: 0,
+        };
+        let name = format!("shard-{number}");
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || shard.run())?;
+        let handle = ShardHandle { inbox, mailbox };
+        Ok((handle, thread))
+    }
+
+    /// Hands a stream over. Never blocks.
+    pub fn adopt(&self, adoption: Adoption) {
+        self.post(|inbox| inbox.adoptions.push(adoption));
+    }
+
+    /// Ends every stream, those that come later too: what is pending goes out, then a
+    /// `retry:`.
+    pub fn drain(&self) {
+        self.post(|inbox| inbox.drain = true);
+    }
+
+    /// Ends the thread, whatever is open.
+    pub fn stop(&self) {
+        self.post(|inbox| inbox.stop = true);
+    }
+
+    fn post(&self, change: impl FnOnce(&mut Inbox)) {
+        change(&mut self.inbox.lock());
+        self.mailbox.post_any();
+        self.mailbox.wake();
+    }
+}
+
+impl Shard {
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            if self.turn() {
+                return;
+            }
+            let has_work =
+                !self.dirty.is_empty() || !self.behind.is_empty() || !self.arrivals.is_empty();
+            let timeout = if has_work {
+                Some(Duration::ZERO)
+            } else {
+                self.rest();
+                match self.mailbox.is_empty() {
+                    true => self.until_next_step(),
+                    false => Some(Duration::ZERO),
+                }
+            };
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => log::error!("shard {}: poll: {error}", self.number),
+            }
+            self.mailbox.awake();
+            self.now = Instant::now();
+            for event in events.iter().filter(|event| event.token() != WAKER) {
+                self.socket_event(event);
+            }
+        }
+    }
+
+    /// What is done before sleeping.
+    fn rest(&mut self) {
+        self.count();
+        if self.batch.bytes.capacity() > KEPT_BYTES {
+            self.batch = Batch::default();
+        }
+        if self.arrivals.capacity() * size_of::<Adoption>() > KEPT_BYTES {
+            self.arrivals = VecDeque::new();
+        }
+        if self.behind.capacity() * size_of::<u32>() > KEPT_BYTES {
+            self.behind = VecDeque::new();
+        }
+        self.mailbox.fall_asleep();
+    }
+
+    fn count(&mut self) {
+        let metrics = self.hub.metrics();
+        for (counter, count) in [
+            (&metrics.frames_sent, &mut self.frames_sent),
+            (&metrics.stream_bytes_sent, &mut self.bytes_sent),
+            (&metrics.sends, &mut self.sends),
+        ] {
+            if *count > 0 {
+                counter.add(std::mem::take(count));
+            }
+        }
+    }
+
+    /// One slice of work. True when the thread is to end.
+    fn turn(&mut self) -> bool {
+        if self.mailbox.take_any() && self.take_inbox() {
+            return true;
+        }
+        let mut posted = std::mem::take(&mut self.posted);
+        self.mailbox.take_dirty(&mut posted);
+        for slot in posted.drain(..) {
+            self.queue_job(slot);
+        }
+        self.posted = posted;
+
+        // Half of a slice each, so that neither a herd that reconnects nor a broadcast
+        // delays the other.
+        let mut sends = SLICE_SENDS / 2;
+        while sends > 0
+            && let Some(adoption) = self.arrivals.pop_front()
+        {
+            self.adopt(adoption);
+            sends -= 1;
+        }
+        while sends > 0
+            && let Some(row) = self.behind.pop_front()
+        {
+            self.serve_behind(row);
+            sends -= 1;
+        }
+        sends += SLICE_SENDS / 2;
+        while sends > 0
+            && let Some(slot) = self.dirty.pop_front()
+        {
+            self.serve_job(slot, &mut sends);
+        }
+        if self.now >= self.next_step {
+            self.step();
+        }
+        false
+    }
+
+    fn take_inbox(&mut self) -> bool {
+        let mut inbox = std::mem::take(&mut *self.inbox.lock());
+        if inbox.stop {
+            return true;
+        }
+        self.arrivals.extend(inbox.adoptions.drain(..));
+        if inbox.drain && !self.draining {
+            self.draining = true;
+            for row in 0..self.table.end() {
+                self.queue_row(row);
+            }
+        }
+        self.queue_followers_of_all();
+        false
+    }
+
+    fn adopt(&mut self, adoption: Adoption) {
+        let Adoption {
+            socket,
+            head,
+            stream,
+        } = adoption;
+        let fd = socket.as_raw_fd();
+        let (row, job) = match stream {
+            Stream::Job { job, after } => {
+                let slot = self.follow(&job);
+                let row = self.table.insert(socket, slot, after, HAS_LEFTOVER);
+                let followed = self.jobs[slot as usize]
+                    .as_mut()
+                    .expect("it was just followed");
+                self.table.link(&mut followed.head, row);
+                (row, Some(job))
+            }
+            Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
+        };
+        self.leftover_bytes += head.len();
+        self.leftovers.insert(
+            row,
+            Leftover {
+                bytes: head,
+                sent: 0,
+                since: self.now,
+            },
+        );
+        // Both directions at once and for good: an edge-triggered poller tells of each
+        // change once, so a row costs one call however often it blocks.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered =
+            self.poll
+                .registry()
+                .register(&mut SourceFd(&fd), Token(row as usize), interest);
+        if let Err(error) = registered {
+            log::warn!("shard {}: a stream can't be polled: {error}", self.number);
+            self.close(row, Close::ClientGone);
+            return;
+        }
+        drop(job);
+        self.serve_behind(row);
+        if let Some(there) = self.table.get(row) {
+            // Rows that come together are looked at apart.
+            there.age = (self.random.next() % u64::from(HEARTBEAT_PARTS)) as u8;
+        }
+    }
+
+    /// The place of a job in this shard; it is followed from now on.
+    fn follow(&mut self, job: &Arc<Job>) -> u32 {
+        let mut core = job.lock();
+        if let Some(slot) = core.slot_in(self.number) {
+            return slot;
+        }
+        let slot = self.free_jobs.pop().unwrap_or_else(|| {
+            self.jobs.push(None);
+            self.jobs.len() as u32 - 1
+        });
+        core.follow(self.number, slot);
+        drop(core);
+        self.jobs[slot as usize] = Some(Followed {
+            job: job.clone(),
+            head: NONE,
+            walk: NONE,
+            queued: false,
+            consolidated: Vec::new(),
+        });
+        slot
+    }
+
+    /// Lets a job go that nobody here follows any more.
+    fn unfollow_if_unused(&mut self, slot: u32) {
+        let place = &mut self.jobs[slot as usize];
+        if place
+            .as_ref()
+            .is_some_and(|f| f.head == NONE && f.consolidated.is_empty())
+            && let Some(followed) = place.take()
+        {
+            followed.job.lock().unfollow(self.number);
+            self.free_jobs.push(slot);
+        }
+    }
+
+    fn queue_job(&mut self, slot: u32) {
+        // A slot may have been given to another job since: serving that is harmless.
+        if let Some(Some(followed)) = self.jobs.get_mut(slot as usize)
+            && !followed.queued
+        {
+            followed.queued = true;
+            self.dirty.push_back(slot);
+        }
+    }
+
+    fn queue_row(&mut self, row: u32) {
+        if let Some(there) = self.table.get(row)
+            && there.flags & (QUEUED | BLOCKED) == 0
+        {
+            there.flags |= QUEUED;
+            self.behind.push_back(row);
+        }
+    }
+
+    /// Sends a job's news to its rows, as far as the slice goes.
+    fn serve_job(&mut self, slot: u32, sends: &mut usize) {
+        let Some(Some(followed)) = self.jobs.get_mut(slot as usize) else {
+            return;
+        };
+        followed.queued = false;
+        let job = followed.job.clone();
+        let mut row = if followed.walk == NONE {
+            followed.head
+        } else {
+            followed.walk
+        };
+        followed.walk = NONE;
+        while row != NONE && self.table[row].flags & (BLOCKED | QUEUED) != 0 {
+            row = self.table[row].next;
+        }
+        let has_ended = {
+            let mut core = job.lock();
+            core.mark_clean(self.number);
+            match row {
+                NONE => {
+                    self.batch.clear();
+                    false
+                }
+                _ => core.copy_after(self.table[row].after, BATCH_MAX_BYTES, &mut self.batch),
+            }
+        };
+        for index in 0..self.jobs[slot as usize]
+            .as_ref()
+            .map_or(0, |f| f.consolidated.len())
+        {
+            let row = self.jobs[slot as usize]
+                .as_ref()
+                .map(|f| f.consolidated[index]);
+            row.into_iter().for_each(|row| self.queue_row(row));
+        }
+        while row != NONE {
+            let next = self.table[row].next;
+            if self.table[row].flags & (BLOCKED | QUEUED) == 0 {
+                if *sends == 0 {
+                    if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
+                        followed.walk = row;
+                    }
+                    self.queue_job(slot);
+                    return;
+                }
+                match self.batch.offset_after(self.table[row].after) {
+                    // It is further behind than the batch: it needs one of its own.
+                    None => self.queue_row(row),
+                    Some(offset) if offset == self.batch.bytes.len() && !has_ended => {}
+                    Some(offset) => {
+                        *sends -= 1;
+                        self.send(row, offset, has_ended);
+                    }
+                }
+            }
+            row = next;
+        }
+    }
+
+    /// Serves a row by itself.
+    fn serve_behind(&mut self, row: u32) {
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        there.flags &= !QUEUED;
+        if there.flags & BLOCKED != 0 {
+            return;
+        }
+        if there.flags & CLOSING != 0 {
+            self.batch.clear();
+            self.send(row, 0, true);
+            return;
+        }
+        if there.flags & CONSOLIDATED != 0 {
+            self.serve_consolidated(row);
+            return;
+        }
+        let (after, slot) = (there.after, there.place);
+        let Some(Some(followed)) = self.jobs.get(slot as usize) else {
+            return;
+        };
+        let job = followed.job.clone();
+        let has_ended = job
+            .lock()
+            .copy_after(after, BATCH_MAX_BYTES, &mut self.batch);
+        if self.batch.after > after {
+            let mut reset = Vec::new();
+            let id = self.batch.after;
+            let reason = ResetReason::Expired;
+            frame::write_reset(
+                &mut reset,
+                job.id().as_str(),
+                reason,
+                &after.to_string(),
+                id,
+            );
+            self.hub.metrics().resets_sent.add(1);
+            self.add_leftover(row, &reset);
+            self.table[row].after = id;
+        }
+        if self.send(row, 0, has_ended) == Sent::All {
+            let cut_short = self.batch.cut_short;
+            if cut_short {
+                self.queue_row(row);
+            } else if self.draining {
+                self.end_with_retry(row);
+            }
+        }
+    }
+
+    /// Ends a stream of which nothing is pending.
+    fn end_with_retry(&mut self, row: u32) {
+        let mut line = Vec::new();
+        frame::write_retry(&mut line, self.random.jitter(self.config.retry));
+        self.add_leftover(row, &line);
+        self.table[row].flags |= CLOSING;
+        self.batch.clear();
+        self.send(row, 0, true);
+    }
+
+    fn add_leftover(&mut self, row: u32, bytes: &[u8]) {
+        self.table[row].flags |= HAS_LEFTOVER;
+        self.leftover_bytes += bytes.len();
+        let since = self.now;
+        let leftover = self.leftovers.entry(row);
+        let leftover = leftover.or_insert(Leftover {
+            bytes: Vec::new(),
+            sent: 0,
+            since,
+        });
+        leftover.bytes.extend_from_slice(bytes);
+    }
+
+    /// Sends what a row has left over, and the batch from `offset` on. The row is closed
+    /// where its stream `has_ended` with that.
+    fn send(&mut self, row: u32, offset: usize, has_ended: bool) -> Sent {
+        let news = &self.batch.bytes[offset..];
+        let Some(there) = self.table.get(row) else {
+            return Sent::Closed;
+        };
+        let Some(socket) = &there.socket else {
+            return Sent::Closed;
+        };
+        self.sends += 1;
+        let (taken, left_bytes) = if there.flags & HAS_LEFTOVER != 0 {
+            let leftover = &self.leftovers[&row];
+            let left = &leftover.bytes[leftover.sent..];
+            match (left.is_empty(), news.is_empty()) {
+                (true, true) => (Ok(0), 0),
+                (true, false) => (socket.send(news), 0),
+                (false, true) => (socket.send(left), left.len()),
+                (false, false) => (socket.send_both(left, news), left.len()),
+            }
+        } else if news.is_empty() {
+            (Ok(0), 0)
+        } else {
+            (socket.send(news), 0)
+        };
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.close(row, Close::ClientGone);
+                return Sent::Closed;
+            }
+        };
+        self.bytes_sent += taken as u64;
+        if taken > 0 {
+            there.age = 0;
+        }
+        if taken < left_bytes {
+            if let Some(leftover) = self.leftovers.get_mut(&row) {
+                leftover.sent += taken;
+                if taken > 0 {
+                    leftover.since = self.now;
+                }
+            }
+            self.block(row);
+            return Sent::Blocked;
+        }
+        let end = offset + taken - left_bytes;
+        self.frames_sent += self.batch.frames_between(offset, end) as u64;
+        if end == self.batch.bytes.len() {
+            let newest = self.batch.newest();
+            there.after = there.after.max(newest);
+            if there.flags & HAS_LEFTOVER != 0 {
+                there.flags &= !HAS_LEFTOVER;
+                self.forget_leftover(row);
+            }
+            if has_ended {
+                let why = if self.draining {
+                    Close::Drained
+                } else {
+                    Close::Ended
+                };
+                self.close(row, why);
+                return Sent::Closed;
+            }
+            return Sent::All;
+        }
+        self.keep_rest(row, offset, end)
+    }
+
+    /// The socket took the batch from `offset` to `end` and no more: what is left of a
+    /// frame is kept, and what follows it is still in the ring.
+    fn keep_rest(&mut self, row: u32, offset: usize, end: usize) -> Sent {
+        let started = self
+            .batch
+            .ends
+            .partition_point(|&(_, frame_end)| frame_end <= end);
+        let frame_start = started
+            .checked_sub(1)
+            .map_or(0, |last| self.batch.ends[last].1);
+        if frame_start > offset || (frame_start == offset && started > 0) {
+            let complete = self.batch.ends[started - 1].0;
+            self.table[row].after = self.table[row].after.max(complete);
+        }
+        self.forget_leftover(row);
+        let mut bytes = Vec::new();
+        if end > frame_start {
+            let (id, frame_end) = self.batch.ends[started];
+            bytes.extend_from_slice(&self.batch.bytes[end..frame_end]);
+            self.table[row].after = id;
+        }
+        if self.leftover_bytes + bytes.len() > self.config.leftover_bytes {
+            self.close(row, Close::Stalled);
+            return Sent::Closed;
+        }
+        self.leftover_bytes += bytes.len();
+        self.table[row].flags |= HAS_LEFTOVER;
+        self.leftovers.insert(
+            row,
+            Leftover {
+                bytes,
+                sent: 0,
+                since: self.now,
+            },
+        );
+        self.block(row);
+        Sent::Blocked
+    }
+
+    fn block(&mut self, row: u32) {
+        self.table[row].flags |= BLOCKED;
+    }
+
+    fn forget_leftover(&mut self, row: u32) {
+        if let Some(leftover) = self.leftovers.remove(&row) {
+            self.leftover_bytes -= leftover.bytes.len();
+        }
+    }
+
+    fn close(&mut self, row: u32, why: Close) {
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        let (slot, is_consolidated) = (there.place, there.flags & CONSOLIDATED != 0);
+        self.forget_leftover(row);
+        if is_consolidated {
+            self.leave_consolidated(row, slot);
+        } else if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
+            if followed.walk == row {
+                followed.walk = self.table[row].next;
+            }
+            self.table.unlink(&mut followed.head, row);
+            let job = followed.job.clone();
+            self.unfollow_if_unused(slot);
+            if job.lock().leave() {
+                self.hub.close_if_empty(&job);
+            }
+        }
+        let metrics = self.hub.metrics();
+        metrics.streams_open.add(-1);
+        metrics.closed(why);
+        // Closing the socket takes it out of the poller as well.
+        drop(self.table.remove(row));
+    }
+
+    fn socket_event(&mut self, event: &mio::event::Event) {
+        let row = event.token().0 as u32;
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        if event.is_writable() && there.flags & BLOCKED != 0 {
+            there.flags &= !BLOCKED;
+            self.queue_row(row);
+        }
+        if event.is_error() || event.is_read_closed() {
+            // A client that half-closes has gone: nothing tells it from one that crashed.
+            // What is there for it already is sent first.
+            self.serve_behind(row);
+            self.close(row, Close::ClientGone);
+        } else if event.is_readable()
+            && let Some(socket) = self.table.get(row).and_then(|row| row.socket.as_ref())
+        {
+            // A client has nothing more to say. What it says is dropped, once an event.
+            let mut dropped = [0; 1024];
+            let _ = socket.receive(&mut dropped);
+        }
+    }
+
+    /// Looks at the next part of the table, for rows that are idle or stalled. In a
+    /// quarter of a heartbeat every row is looked at once.
+    fn step(&mut self) {
+        let part = self.config.heartbeat / HEARTBEAT_PARTS;
+        self.next_step = self.now + (part / PART_STEPS).max(Duration::from_millis(1));
+        let end = u64::from(self.table.end());
+        let (step, steps) = (u64::from(self.next_part), u64::from(PART_STEPS));
+        for row in end * step / steps..end * (step + 1) / steps {
+            self.look_at(row as u32);
+        }
+        self.next_part = (self.next_part + 1) % PART_STEPS;
+        self.count();
+    }
+
+    fn look_at(&mut self, row: u32) {
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        if there.flags & HAS_LEFTOVER != 0 {
+            let stall = self.config.stall;
+            if self
+                .leftovers
+                .get(&row)
+                .is_some_and(|left| self.now - left.since >= stall)
+            {
+                self.close(row, Close::Stalled);
+            }
+            return;
+        }
+        there.age += 1;
+        if u32::from(there.age) < HEARTBEAT_PARTS {
+            return;
+        }
+        there.age = 0;
+        let Some(socket) = &there.socket else { return };
+        match socket.send(frame::HEARTBEAT) {
+            Ok(taken) => {
+                self.hub.metrics().heartbeats_sent.add(1);
+                if taken < frame::HEARTBEAT.len() {
+                    self.add_leftover(row, &frame::HEARTBEAT[taken..]);
+                    self.block(row);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // An idle stream whose buffer is full: it has stalled from here on.
+                self.add_leftover(row, frame::HEARTBEAT);
+                self.block(row);
+            }
+            Err(_) => self.close(row, Close::ClientGone),
+        }
+    }
+
+    /// How long to sleep. For ever where nobody is parked.
+    fn until_next_step(&self) -> Option<Duration> {
+        (self.table.len() > 0).then(|| self.next_step.saturating_duration_since(self.now))
+    }
+}
