@@ -214,9 +214,12 @@ impl Clients {
         while !done(&self.totals) {
             self.turn(Duration::from_millis(10))?;
             if Instant::now() > deadline {
+                let before = self.totals.tally.in_order;
+                // Were it this side that had overlooked them, it should say so.
+                (0..self.subscribers.len()).for_each(|index| self.read(index, false));
                 return fail(format!(
-                    "timed out with {} events in order, {} of {} streaming; {}",
-                    self.totals.tally.in_order,
+                    "timed out with {before} events in order, {} more unread, {} of {} streaming; {}",
+                    self.totals.tally.in_order - before,
                     self.totals.streaming,
                     self.subscribers.len(),
                     self.totals.errors()
@@ -365,15 +368,6 @@ impl Clients {
             epoll::delete(&self.epoll, socket)?;
         }
         Ok(())
-    }
-
-    /// The lowest number any subscriber expects next.
-    pub fn slowest_next(&self) -> u32 {
-        self.subscribers
-            .iter()
-            .map(|s| s.sequence.next())
-            .min()
-            .unwrap_or(0)
     }
 }
 

@@ -16,7 +16,7 @@ pub const JOB: &str = "job_8f3a";
 /// not what is measured: below every server's accept queue.
 const WINDOW: usize = 100;
 /// For one step of a scenario.
-pub const STEP_LIMIT: Duration = Duration::from_secs(60);
+pub const STEP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A server and its subscribers.
 pub struct Field<'a> {

@@ -50,10 +50,6 @@ impl Pipeline {
         })
     }
 
-    pub fn lanes(&self) -> usize {
-        self.lanes.len()
-    }
-
     /// The lane whose turn it is, if it can take more.
     pub fn free_lane(&mut self) -> Option<usize> {
         for _ in 0..self.lanes.len() {

@@ -66,11 +66,6 @@ impl Sequence {
         }
     }
 
-    /// The number of the event that comes next.
-    pub fn next(&self) -> u32 {
-        self.next
-    }
-
     fn count(&mut self, tally: &mut Tally) {
         let number = self.digits as u32;
         if number == self.next {
