@@ -20,6 +20,7 @@
 //! A whole server is started by [`Server::start`].
 
 pub mod cli;
+pub mod client;
 pub mod connection;
 mod coroutine;
 pub mod event;
@@ -31,6 +32,7 @@ pub mod listener;
 pub mod lobby;
 pub mod metrics;
 mod monitor;
+pub mod progress;
 mod random;
 pub mod resume;
 pub mod ring;
