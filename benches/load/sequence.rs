@@ -29,6 +29,7 @@ enum Expecting {
     /// So many bytes of [`NUMBER`] have matched.
     #[default]
     Number,
+    /// `matched` is 1 once there was a digit.
     Digits,
     /// So many bytes of [`TIME`] have matched.
     Time,
@@ -113,8 +114,19 @@ impl Scanner {
                 Expecting::Digits => {
                     place += take_digits(sequence, &bytes[place..]);
                     if place < bytes.len() {
-                        sequence.count(tally);
-                        expect(sequence, Expecting::Time);
+                        // A value that is no number is no event's.
+                        let is_number = sequence.matched > 0;
+                        if is_number {
+                            sequence.count(tally);
+                        }
+                        expect(
+                            sequence,
+                            if is_number {
+                                Expecting::Time
+                            } else {
+                                Expecting::Number
+                            },
+                        );
                     }
                 }
                 Expecting::Time => {
@@ -182,6 +194,7 @@ fn take_digits(sequence: &mut Sequence, bytes: &[u8]) -> usize {
             .wrapping_mul(10)
             .wrapping_add(u64::from(digit));
         taken += 1;
+        sequence.matched = 1;
     }
     taken
 }
