@@ -1,6 +1,7 @@
 //! The server as its clients see it: real sockets, and bytes compared with the contract.
 
 mod bad_requests;
+mod broken;
 mod consolidated;
 mod deletion;
 mod memory;
@@ -15,3 +16,4 @@ mod sse;
 mod stop;
 mod streams;
 mod support;
+mod timeouts;
