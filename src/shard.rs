@@ -112,6 +112,9 @@ struct Followed {
     head: u32,
     /// The row that an unfinished walk goes on with.
     walk: u32,
+    /// Whether there is newer news than the unfinished walk has begun with: the rows
+    /// that it has passed don't have it.
+    again: bool,
     /// Whether it waits to be served.
     queued: bool,
     /// The consolidated streams that list it.
@@ -289,7 +292,10 @@ impl Shard {
         let mut posted = std::mem::take(&mut self.posted);
         self.mailbox.take_dirty(&mut posted);
         for slot in posted.drain(..) {
-            self.queue_job(slot);
+            match &mut self.jobs[slot as usize] {
+                Some(followed) if followed.walk != NONE => followed.again = true,
+                _ => self.queue_job(slot),
+            }
         }
         self.posted = posted;
 
@@ -400,6 +406,7 @@ impl Shard {
             job: job.clone(),
             head: NONE,
             walk: NONE,
+            again: false,
             queued: false,
             consolidated: Vec::new(),
         });

@@ -37,10 +37,11 @@ impl Shard {
         };
         followed.queued = false;
         let job = followed.job.clone();
-        let mut row = if followed.walk == NONE {
-            followed.head
-        } else {
+        let is_resumed = followed.walk != NONE;
+        let mut row = if is_resumed {
             followed.walk
+        } else {
+            followed.head
         };
         followed.walk = NONE;
         while row != NONE && self.table[row].flags & (BLOCKED | QUEUED) != 0 {
@@ -48,7 +49,11 @@ impl Shard {
         }
         let has_ended = {
             let mut core = job.lock();
-            core.mark_clean(self.number);
+            // From here on the shard hears of newer news. A walk that goes on in the
+            // middle reads it too, but not for the rows that it has passed.
+            if !is_resumed {
+                core.mark_clean(self.number);
+            }
             match row {
                 NONE => {
                     self.batch.clear();
@@ -91,6 +96,11 @@ impl Shard {
                 }
             }
             row = next;
+        }
+        if let Some(Some(followed)) = self.jobs.get_mut(slot as usize)
+            && std::mem::take(&mut followed.again)
+        {
+            self.queue_job(slot);
         }
     }
 
