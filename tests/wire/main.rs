@@ -4,6 +4,7 @@ mod bad_requests;
 mod broken;
 mod consolidated;
 mod deletion;
+mod herd;
 mod memory;
 mod monitoring;
 mod pressure;
