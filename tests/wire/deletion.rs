@@ -1,5 +1,8 @@
 //! DELETE: what it ends, and what it must never lose quietly.
 
+use std::collections::HashMap;
+
+use super::consolidated::{all, many, take};
 use super::sse::EventStream;
 use super::support::{TestServer, job_id};
 
@@ -148,4 +151,112 @@ fn publishers_subscribers_and_deletes_at_once_leave_no_stream_open() {
         server.hub().metrics().streams_open.get() == 0
     });
     assert_eq!(server.hub().metrics().panics.get(), 0);
+}
+
+#[test]
+fn events_that_went_with_a_forgotten_job_are_a_reset_and_no_silent_skip() {
+    let server = TestServer::start();
+    server.progress("a", 0);
+    server.progress("b", 1);
+    let seen = take(&mut many(&server, "job=a&job=b", None), 2)[1].id;
+    server.progress("a", 2);
+    server.hub().forget(&job_id("a"));
+    server.progress("b", 3);
+    for begins_again in [false, true] {
+        if begins_again {
+            server.progress("a", 4);
+        }
+        let mut stream = many(&server, "job=a&job=b", Some(seen));
+        let reset = stream.event();
+        assert_eq!(
+            (&*reset.event, &reset.json()["jobId"]),
+            ("reset", &"a".into())
+        );
+        assert_eq!(stream.event().n(), 3);
+        if begins_again {
+            assert_eq!(stream.event().n(), 4);
+        }
+        let mut stream = all(&server, Some(seen));
+        assert_eq!(stream.event().event, "reset");
+        // A stream that begins anew has missed nothing.
+        for query in ["job=a&job=b", "job=a&job=b&replay=latest"] {
+            assert_eq!(many(&server, query, None).event().event, "progress");
+        }
+    }
+    // Nor has one that had seen all of the forgotten job.
+    let mut stream = many(&server, "job=a&job=b", Some(seen + 1));
+    assert_eq!(stream.event().n(), 3);
+}
+
+/// The event is gone before the shard has looked, and the next one's id is above it.
+#[test]
+fn delete_right_after_publish_is_no_silent_skip_on_a_stream_that_goes_on() {
+    let server = TestServer::start();
+    let mut every = all(&server, None);
+    every.wait_for_retries(1);
+    for round in 0..100 {
+        let (a, b) = (format!("a{round}"), format!("b{round}"));
+        let mut listed = many(&server, &format!("job={a}&job={b}"), None);
+        server.wait_for_streams(&b, 1);
+        listed.wait_for_retries(1);
+        server.progress(&a, 1);
+        server.hub().forget(&job_id(&a));
+        server.progress(&b, 2);
+        server.done(&b);
+        for stream in [&mut listed, &mut every] {
+            let first = stream.event();
+            assert!(first.json()["jobId"] != *b, "a skip: {first:?}");
+            if stream.event().event != "progress" {
+                panic!("the other job goes on");
+            }
+            assert_eq!(stream.event().event, "done");
+        }
+        listed.assert_ends();
+    }
+}
+
+#[test]
+fn jobs_that_begin_and_go_at_once_leave_ids_growing() {
+    let server = TestServer::start();
+    let mut stream = all(&server, None);
+    let (jobs, rounds) = (4, 300);
+    std::thread::scope(|scope| {
+        for job in 0..jobs {
+            let server = &server;
+            scope.spawn(move || {
+                for n in 0..rounds {
+                    server.progress(&format!("j{job}"), n);
+                    if n % 50 == 49 {
+                        server.hub().forget(&job_id(&format!("j{job}")));
+                    }
+                }
+                server.done(&format!("end{job}"));
+            });
+        }
+        let (mut newest, mut ends, mut resets) = (0, 0, 0);
+        let mut next: HashMap<String, u64> = HashMap::new();
+        while ends < jobs {
+            let frame = stream.event();
+            let json = frame.json();
+            match &*frame.event {
+                "reset" => {
+                    assert!(frame.id >= newest, "{frame:?} after {newest}");
+                    resets += 1;
+                    next.clear();
+                }
+                _ => {
+                    assert!(frame.id > newest, "{frame:?} after {newest}");
+                    ends += usize::from(frame.event == "done");
+                    if let Some(n) = json["n"].as_u64() {
+                        let job = json["jobId"].as_str().unwrap().to_owned();
+                        if let Some(expected) = next.insert(job, n + 1) {
+                            assert_eq!(n, expected, "a skip without a reset: {frame:?}");
+                        }
+                    }
+                }
+            }
+            newest = frame.id;
+        }
+        assert!(resets <= 2 * jobs * rounds as usize / 50, "{resets}");
+    });
 }

@@ -138,7 +138,7 @@ impl Member {
             .register(&mut SourceFd(&fd), token, Interest::READABLE)
             .unwrap();
         // Most cuts hit a frame soon; some let much through; some hit the head.
-        let span = [300, 3_000, 30_000][numbers.below(3) as usize];
+        let span = [500, 8_000, 60_000][numbers.below(3) as usize];
         self.connections += 1;
         self.connection = Some(Connection {
             socket,

@@ -3,6 +3,7 @@
 mod bad_requests;
 mod broken;
 mod consolidated;
+mod conversations;
 mod deletion;
 mod herd;
 mod memory;

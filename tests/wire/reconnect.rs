@@ -42,7 +42,7 @@ fn two_hundred_clients_cut_at_random_bytes_have_every_event_once_and_in_order() 
             let mut ids = Vec::new();
             for n in 0..events {
                 pace.wait_for((n as u64).saturating_sub(AHEAD) * clients as u64 / 2);
-                let text = "x".repeat(numbers.below(200) as usize);
+                let text = "x".repeat(numbers.below(80) as usize);
                 let name = if n + 1 == events { "done" } else { "progress" };
                 let data = format!("{{\"n\":{n},\"t\":\"{text}\"}}");
                 let body = format!("{{\"event\":\"{name}\",\"data\":{data}}}");
@@ -135,8 +135,8 @@ fn clients_cut_while_a_small_ring_turns_over_have_every_event_or_a_reset() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             server.progress("b", 0);
-            for n in 0..events {
-                pace.wait_for((n as u64).saturating_sub(AHEAD) / 4);
+            for n in 0_u64..events {
+                pace.wait_for(n.saturating_sub(AHEAD) / 4);
                 server.progress("a", n);
             }
             server.done("b");
