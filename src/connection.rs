@@ -213,9 +213,12 @@ impl Connection<'_> {
                 is_begun = true;
                 deadline = Instant::now() + self.config.head_timeout;
             }
-            // A head is only ever made whole, or broken, by a line's end or by its size.
+            // A head that begins well is made whole, or too long, by a line's end or by
+            // its size. What never was one has no line's end to wait for.
             let is_new_line = self.received[parsed..].contains(&b'\n');
-            if is_new_line || self.received.len() >= self.config.head.target_bytes {
+            let is_first_look = parsed == 0 && is_begun;
+            let is_long = self.received.len() >= self.config.head.target_bytes;
+            if is_new_line || is_first_look || is_long {
                 parsed = self.received.len();
                 match Head::parse(&self.received, self.config.head) {
                     Ok(Some((head, length))) => {

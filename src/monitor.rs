@@ -74,6 +74,11 @@ impl HttpService for Monitor {
                 response.body(r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#);
             }
         }
+        if request.method() == "HEAD" {
+            // may_minihttp writes a body whatever the method is, and the client would
+            // take it for the next answer.
+            response.body("");
+        }
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! The server as its clients see it: real sockets, and bytes compared with the contract.
 
 mod bad_requests;
+mod broken;
 mod consolidated;
 mod deletion;
+mod herd;
 mod memory;
 mod monitoring;
 mod pressure;
@@ -15,3 +17,4 @@ mod sse;
 mod stop;
 mod streams;
 mod support;
+mod timeouts;

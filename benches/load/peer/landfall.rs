@@ -23,6 +23,8 @@ impl Peer for Landfall {
                 .args(["--listen", "127.0.0.1:0"])
                 .args(["--publish", "127.0.0.1:0"])
                 .args(["--ops", "127.0.0.1:0"])
+                // As many as it may open files for: there is one publisher and no one else.
+                .args(["--max-streams", "19900"])
                 .args(["--ring-events", &setup.ring_events.to_string()])
                 .args(["--ring-bytes", &setup.ring_bytes.to_string()])
                 .args(&self.0.landfall_args),

@@ -34,7 +34,8 @@ worker_processes {workers};
 worker_rlimit_nofile 20000;
 pid nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 19900; }}
+# Below a sixteenth of free connections nginx closes some of its own accord.
+events {{ worker_connections 25000; }}
 http {{
   access_log off;
   client_body_temp_path body;
