@@ -38,6 +38,7 @@ pub mod routes;
 pub mod server;
 pub mod shard;
 mod socket;
+pub mod token;
 
 pub use event::{Event, EventError, Publication};
 pub use hub::{Hub, HubConfig, PublishError, Snapshot};
