@@ -22,8 +22,11 @@
 pub mod cli;
 pub mod connection;
 mod coroutine;
+pub mod cors;
+pub mod credential;
 pub mod event;
 pub mod frame;
+pub mod host;
 pub mod http;
 pub mod hub;
 pub mod job;
