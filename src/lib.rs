@@ -30,6 +30,7 @@ pub mod host;
 pub mod http;
 pub mod hub;
 pub mod job;
+mod keyfile;
 pub mod listener;
 pub mod lobby;
 pub mod metrics;

@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -76,6 +76,8 @@ pub struct Adoption {
     pub socket: Socket,
     /// What is sent first: the response's head, and whatever belongs to it.
     pub head: Vec<u8>,
+    /// The second of the unix clock at which it has to end.
+    pub ends_at: Option<u64>,
     /// What it follows.
     pub stream: Stream,
 }
@@ -160,7 +162,10 @@ struct Shard {
     batch: Batch,
     posted: Vec<u32>,
     random: Random,
+    began: Instant,
     now: Instant,
+    /// No row's deadline is before this, in seconds since the shard began.
+    next_deadline: u32,
     /// The next step of the walk that finds idle and stalled rows.
     next_step: Instant,
     next_part: u32,
@@ -203,7 +208,9 @@ impl ShardHandle {
             batch: Batch::default(),
             posted: Vec::new(),
             random: Random::new(),
+            began: Instant::now(),
             now: Instant::now(),
+            next_deadline: NONE,
             next_step: Instant::now(),
             next_part: 0,
             draining: false,
@@ -337,6 +344,9 @@ impl Shard {
         if self.now >= self.next_step {
             self.step();
         }
+        if self.next_deadline != NONE && self.next_deadline <= self.seconds() {
+            self.end_expired();
+        }
         false
     }
 
@@ -360,6 +370,7 @@ impl Shard {
         let Adoption {
             socket,
             head,
+            ends_at,
             stream,
         } = adoption;
         let fd = socket.as_raw_fd();
@@ -375,6 +386,11 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
+        if let Some(ends_at) = ends_at {
+            let deadline = self.deadline(ends_at);
+            self.table[row].deadline = deadline;
+            self.next_deadline = self.next_deadline.min(deadline);
+        }
         self.leftover_bytes += head.len();
         self.leftovers.insert(
             row,
@@ -812,8 +828,53 @@ impl Shard {
         }
     }
 
+    /// Whole seconds since the shard began.
+    fn seconds(&self) -> u32 {
+        (self.now - self.began).as_secs() as u32
+    }
+
+    /// The first whole second of the shard at which the unix clock has come to `ends_at`,
+    /// as both clocks stand now.
+    fn deadline(&self, ends_at: u64) -> u32 {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(ends_at);
+        let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+        let end = self.began.elapsed() + left;
+        let seconds = end.as_secs() + u64::from(end.subsec_nanos() > 0);
+        seconds.min(u64::from(NONE - 1)) as u32
+    }
+
+    /// Ends streams whose tokens have ended, as many as a slice has sends. What is there
+    /// for them goes out before, as far as it is taken.
+    fn end_expired(&mut self) {
+        let now = self.seconds();
+        let mut ends = SLICE_SENDS;
+        let mut next = NONE;
+        for row in 0..self.table.end() {
+            let Some(there) = self.table.get(row) else {
+                continue;
+            };
+            let deadline = there.deadline;
+            if deadline <= now && ends > 0 {
+                ends -= 1;
+                self.serve_behind(row);
+                self.close(row, Close::TokenExpired);
+            } else {
+                next = next.min(deadline);
+            }
+        }
+        self.next_deadline = next;
+    }
+
     /// How long to sleep. For ever where nobody is parked.
     fn until_next_step(&self) -> Option<Duration> {
-        (self.table.len() > 0).then(|| self.next_step.saturating_duration_since(self.now))
+        if self.table.len() == 0 {
+            return None;
+        }
+        let step = self.next_step.saturating_duration_since(self.now);
+        if self.next_deadline == NONE {
+            return Some(step);
+        }
+        let deadline = self.began + Duration::from_secs(self.next_deadline.into());
+        Some(step.min(deadline.saturating_duration_since(self.now)))
     }
 }
