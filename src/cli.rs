@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod serve;
+mod token;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ Usage:
   landfall run [FLAGS] -- CMD...                   run a command and publish its progress
   landfall watch [FLAGS] JOB...                    follow jobs in the terminal
   landfall publish [FLAGS] JOB EVENT [JSON]        publish one event, or NDJSON from stdin
+  landfall token [FLAGS]                           mint a token
 
 `landfall COMMAND --help` lists a command's flags.
 ";
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
     let parser = lexopt::Parser::from_args(arguments);
     let done = match command.as_str() {
         "serve" => serve::main(parser),
+        "token" => token::main(parser),
         other => Err(format!(
             "there is no command {other:?}: see landfall --help"
         )),
