@@ -1,7 +1,11 @@
 //! The command line: one file a command.
 
+mod flags;
+mod publish;
+mod run;
 mod serve;
 mod token;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -42,10 +46,13 @@ pub fn main() -> ExitCode {
         flag if flag.starts_with('-') => "serve".to_owned(),
         _ => arguments.remove(0).to_string_lossy().into_owned(),
     };
-    let parser = lexopt::Parser::from_args(arguments);
+    let mut parser = lexopt::Parser::from_args(arguments);
     let done = match command.as_str() {
         "serve" => serve::main(parser),
         "token" => token::main(parser),
+        "run" => run::main(&mut parser).map_err(|error| error.to_string()),
+        "watch" => watch::main(&mut parser).map_err(|error| error.to_string()),
+        "publish" => publish::main(&mut parser).map_err(|error| error.to_string()),
         other => Err(format!(
             "there is no command {other:?}: see landfall --help"
         )),

@@ -20,6 +20,7 @@
 //! A whole server is started by [`Server::start`].
 
 pub mod cli;
+pub mod client;
 pub mod connection;
 mod coroutine;
 pub mod cors;
@@ -35,6 +36,7 @@ pub mod listener;
 pub mod lobby;
 pub mod metrics;
 mod monitor;
+pub mod progress;
 mod random;
 pub mod resume;
 pub mod ring;
@@ -48,4 +50,5 @@ pub use event::{Event, EventError, Publication};
 pub use hub::{Hub, HubConfig, PublishError, Snapshot};
 pub use job::{EventId, EventName, JobId, JobState, Sequence};
 pub use listener::Address;
+pub use routes::AuthConfig;
 pub use server::{Server, ServerConfig};

@@ -46,6 +46,16 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// What accepted TCP connections are given.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// What the kernel holds for a client that reads slowly, in bytes; Linux counts
+    /// its own needs in and doubles it.
+    pub send_buffer_bytes: usize,
+    /// A peer that acknowledges nothing of what it was sent for so long has vanished.
+    pub silence: Duration,
+}
+
 /// A socket that listens and isn't accepted from yet: clients wait meanwhile.
 pub struct Listener {
     fd: OwnedFd,
@@ -92,7 +102,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address is in use, or not to be had.
-    pub fn bind(address: &Address) -> io::Result<Listener> {
+    pub fn bind(address: &Address, options: SocketOptions) -> io::Result<Listener> {
         match address {
             Address::Tcp(address) => {
                 let socket = socket2::Socket::new(
@@ -101,8 +111,10 @@ impl Listener {
                     Some(Protocol::TCP),
                 )?;
                 socket.set_reuse_address(true)?;
-                // Accepted sockets inherit it: a frame goes out when it is written.
+                // Accepted sockets inherit all of these. A frame goes out when it is written.
                 socket.set_tcp_nodelay(true)?;
+                socket.set_send_buffer_size(options.send_buffer_bytes)?;
+                socket.set_tcp_user_timeout(Some(options.silence))?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;
@@ -269,9 +281,13 @@ mod tests {
     fn a_socket_file_is_replaced_only_when_nobody_listens() {
         let directory = tempfile::tempdir().unwrap();
         let address = Address::Unix(directory.path().join("socket"));
-        let first = Listener::bind(&address).unwrap();
-        assert!(Listener::bind(&address).is_err());
+        let options = SocketOptions {
+            send_buffer_bytes: 65536,
+            silence: Duration::from_secs(30),
+        };
+        let first = Listener::bind(&address, options).unwrap();
+        assert!(Listener::bind(&address, options).is_err());
         drop(first);
-        assert!(Listener::bind(&address).is_ok());
+        assert!(Listener::bind(&address, options).is_ok());
     }
 }

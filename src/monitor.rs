@@ -39,6 +39,8 @@ struct Monitor {
 
 impl HttpService for Monitor {
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
+        response.header("X-Content-Type-Options: nosniff");
+        response.header("Referrer-Policy: no-referrer");
         if !matches!(request.method(), "GET" | "HEAD") {
             response
                 .status_code(405, "Method Not Allowed")

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::hub::{Hub, HubConfig};
-use crate::listener::{Acceptor, Address, Listener};
+use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, AuthConfig, Context, Gate};
@@ -50,6 +50,9 @@ pub struct ServerConfig {
     pub connections: usize,
     /// The largest body, in bytes: 413 beyond it. Default: 1 MiB.
     pub body_bytes: usize,
+    /// What the kernel holds for a client that reads slowly, in bytes. Default: 128 KiB.
+    /// A stream that fills it waits for its client, up to the stall limit.
+    pub send_buffer_bytes: usize,
     /// What a stream that there is no room for is asked to wait, before jitter.
     /// Default: 30 s.
     pub busy_retry: Duration,
@@ -79,6 +82,7 @@ impl Default for ServerConfig {
             streams: streams.max(64) as usize,
             connections: connections as usize,
             body_bytes: 1024 * 1024,
+            send_buffer_bytes: 128 * 1024,
             busy_retry: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
@@ -124,9 +128,13 @@ impl Server {
         };
         let gate = gate(config.auth, &config.publish)?;
         warn_of_open_jobs(config.ops);
-        let public =
-            Listener::bind(&config.listen).map_err(named("public listener", &config.listen))?;
-        let publish = Listener::bind(&config.publish)
+        let options = SocketOptions {
+            send_buffer_bytes: config.send_buffer_bytes,
+            silence: config.shard.stall,
+        };
+        let public = Listener::bind(&config.listen, options)
+            .map_err(named("public listener", &config.listen))?;
+        let publish = Listener::bind(&config.publish, options)
             .map_err(named("publishing listener", &config.publish))?;
         let hub = Hub::new(config.hub);
         let mut shards = Vec::new();

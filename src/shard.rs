@@ -6,6 +6,9 @@
 //! ring once for all its rows; a row that is behind by more is served by itself.
 
 mod consolidated;
+mod deadline;
+mod delivery;
+mod idle;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,34 +16,28 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 
-use crate::frame;
 use crate::hub::{Hub, Job, Mailbox};
 use crate::metrics::Close;
 use crate::random::Random;
-use crate::resume::ResetReason;
 use crate::ring::Batch;
 use crate::socket::Socket;
 pub use consolidated::{Consolidated, Selection, Source};
-use table::{BLOCKED, CLOSING, CONSOLIDATED, HAS_LEFTOVER, NONE, QUEUED, Table};
+use delivery::Leftover;
+use idle::HEARTBEAT_PARTS;
+use table::{BLOCKED, CONSOLIDATED, HAS_LEFTOVER, NONE, QUEUED, Table};
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
 /// Socket events taken from the kernel at a time.
 const EVENTS_MAX: usize = 1024;
-/// The most bytes read out of a ring at a time: what one send may carry.
-const BATCH_MAX_BYTES: usize = 128 * 1024;
 /// A buffer's memory is given back above this when the shard goes to sleep.
 const KEPT_BYTES: usize = 16 * 1024;
-/// Parts of a heartbeat: an idle row is looked at so often in one.
-const HEARTBEAT_PARTS: u32 = 4;
-/// Steps in which the table is gone through in one part.
-const PART_STEPS: u32 = 16;
 /// The shard's own token; rows have theirs below it.
 const WAKER: Token = Token(usize::MAX);
 
@@ -118,26 +115,13 @@ struct Followed {
     head: u32,
     /// The row that an unfinished walk goes on with.
     walk: u32,
+    /// Whether there is newer news than the unfinished walk has begun with: the rows
+    /// that it has passed don't have it.
+    again: bool,
     /// Whether it waits to be served.
     queued: bool,
     /// The consolidated streams that list it.
     consolidated: Vec<u32>,
-}
-
-/// What a row has yet to be sent before anything else.
-struct Leftover {
-    bytes: Vec<u8>,
-    sent: usize,
-    /// When the socket last took something.
-    since: Instant,
-}
-
-/// How sending to a row went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sent {
-    All,
-    Blocked,
-    Closed,
 }
 
 struct Shard {
@@ -316,7 +300,10 @@ impl Shard {
         let mut posted = std::mem::take(&mut self.posted);
         self.mailbox.take_dirty(&mut posted);
         for slot in posted.drain(..) {
-            self.queue_job(slot);
+            match &mut self.jobs[slot as usize] {
+                Some(followed) if followed.walk != NONE => followed.again = true,
+                _ => self.queue_job(slot),
+            }
         }
         self.posted = posted;
 
@@ -344,9 +331,7 @@ impl Shard {
         if self.now >= self.next_step {
             self.step();
         }
-        if self.next_deadline != NONE && self.next_deadline <= self.seconds() {
-            self.end_expired();
-        }
+        self.end_expired();
         false
     }
 
@@ -387,9 +372,7 @@ impl Shard {
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
         if let Some(ends_at) = ends_at {
-            let deadline = self.deadline(ends_at);
-            self.table[row].deadline = deadline;
-            self.next_deadline = self.next_deadline.min(deadline);
+            self.set_deadline(row, ends_at);
         }
         self.leftover_bytes += head.len();
         self.leftovers.insert(
@@ -436,6 +419,7 @@ impl Shard {
             job: job.clone(),
             head: NONE,
             walk: NONE,
+            again: false,
             queued: false,
             consolidated: Vec::new(),
         });
@@ -471,259 +455,6 @@ impl Shard {
         {
             there.flags |= QUEUED;
             self.behind.push_back(row);
-        }
-    }
-
-    /// Sends a job's news to its rows, as far as the slice goes.
-    fn serve_job(&mut self, slot: u32, sends: &mut usize) {
-        let Some(Some(followed)) = self.jobs.get_mut(slot as usize) else {
-            return;
-        };
-        followed.queued = false;
-        let job = followed.job.clone();
-        let mut row = if followed.walk == NONE {
-            followed.head
-        } else {
-            followed.walk
-        };
-        followed.walk = NONE;
-        while row != NONE && self.table[row].flags & (BLOCKED | QUEUED) != 0 {
-            row = self.table[row].next;
-        }
-        let has_ended = {
-            let mut core = job.lock();
-            core.mark_clean(self.number);
-            match row {
-                NONE => {
-                    self.batch.clear();
-                    false
-                }
-                _ => core.copy_after(self.table[row].after, BATCH_MAX_BYTES, &mut self.batch),
-            }
-        };
-        for index in 0..self.jobs[slot as usize]
-            .as_ref()
-            .map_or(0, |f| f.consolidated.len())
-        {
-            let row = self.jobs[slot as usize]
-                .as_ref()
-                .map(|f| f.consolidated[index]);
-            row.into_iter().for_each(|row| self.queue_row(row));
-        }
-        while row != NONE {
-            let next = self.table[row].next;
-            if self.table[row].flags & (BLOCKED | QUEUED) == 0 {
-                if *sends == 0 {
-                    if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
-                        followed.walk = row;
-                    }
-                    self.queue_job(slot);
-                    return;
-                }
-                match self.batch.offset_after(self.table[row].after) {
-                    // It is further behind than the batch: it needs one of its own.
-                    None => self.queue_row(row),
-                    Some(offset) if offset == self.batch.bytes.len() && !has_ended => {}
-                    Some(offset) => {
-                        *sends -= 1;
-                        self.send(row, offset, has_ended);
-                    }
-                }
-            }
-            row = next;
-        }
-    }
-
-    /// Serves a row by itself.
-    fn serve_behind(&mut self, row: u32) {
-        let Some(there) = self.table.get(row) else {
-            return;
-        };
-        there.flags &= !QUEUED;
-        if there.flags & BLOCKED != 0 {
-            return;
-        }
-        if there.flags & CLOSING != 0 {
-            self.batch.clear();
-            self.send(row, 0, true);
-            return;
-        }
-        if there.flags & CONSOLIDATED != 0 {
-            self.serve_consolidated(row);
-            return;
-        }
-        let (after, slot) = (there.after, there.place);
-        let Some(Some(followed)) = self.jobs.get(slot as usize) else {
-            return;
-        };
-        let job = followed.job.clone();
-        let has_ended = job
-            .lock()
-            .copy_after(after, BATCH_MAX_BYTES, &mut self.batch);
-        if self.batch.after > after {
-            let mut reset = Vec::new();
-            let id = self.batch.after;
-            let reason = ResetReason::Expired;
-            frame::write_reset(
-                &mut reset,
-                job.id().as_str(),
-                reason,
-                &after.to_string(),
-                id,
-            );
-            self.hub.metrics().resets_sent.add(1);
-            self.add_leftover(row, &reset);
-            self.table[row].after = id;
-        }
-        if self.send(row, 0, has_ended) == Sent::All {
-            let cut_short = self.batch.cut_short;
-            if cut_short {
-                self.queue_row(row);
-            } else if self.draining {
-                self.end_with_retry(row);
-            }
-        }
-    }
-
-    /// Ends a stream of which nothing is pending.
-    fn end_with_retry(&mut self, row: u32) {
-        let mut line = Vec::new();
-        frame::write_retry(&mut line, self.random.jitter(self.config.retry));
-        self.add_leftover(row, &line);
-        self.table[row].flags |= CLOSING;
-        self.batch.clear();
-        self.send(row, 0, true);
-    }
-
-    fn add_leftover(&mut self, row: u32, bytes: &[u8]) {
-        self.table[row].flags |= HAS_LEFTOVER;
-        self.leftover_bytes += bytes.len();
-        let since = self.now;
-        let leftover = self.leftovers.entry(row);
-        let leftover = leftover.or_insert(Leftover {
-            bytes: Vec::new(),
-            sent: 0,
-            since,
-        });
-        leftover.bytes.extend_from_slice(bytes);
-    }
-
-    /// Sends what a row has left over, and the batch from `offset` on. The row is closed
-    /// where its stream `has_ended` with that.
-    fn send(&mut self, row: u32, offset: usize, has_ended: bool) -> Sent {
-        let news = &self.batch.bytes[offset..];
-        let Some(there) = self.table.get(row) else {
-            return Sent::Closed;
-        };
-        let Some(socket) = &there.socket else {
-            return Sent::Closed;
-        };
-        self.sends += 1;
-        let (taken, left_bytes) = if there.flags & HAS_LEFTOVER != 0 {
-            let leftover = &self.leftovers[&row];
-            let left = &leftover.bytes[leftover.sent..];
-            match (left.is_empty(), news.is_empty()) {
-                (true, true) => (Ok(0), 0),
-                (true, false) => (socket.send(news), 0),
-                (false, true) => (socket.send(left), left.len()),
-                (false, false) => (socket.send_both(left, news), left.len()),
-            }
-        } else if news.is_empty() {
-            (Ok(0), 0)
-        } else {
-            (socket.send(news), 0)
-        };
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                self.close(row, Close::ClientGone);
-                return Sent::Closed;
-            }
-        };
-        self.bytes_sent += taken as u64;
-        if taken > 0 {
-            there.age = 0;
-        }
-        if taken < left_bytes {
-            if let Some(leftover) = self.leftovers.get_mut(&row) {
-                leftover.sent += taken;
-                if taken > 0 {
-                    leftover.since = self.now;
-                }
-            }
-            self.block(row);
-            return Sent::Blocked;
-        }
-        let end = offset + taken - left_bytes;
-        self.frames_sent += self.batch.frames_between(offset, end) as u64;
-        if end == self.batch.bytes.len() {
-            let newest = self.batch.newest();
-            there.after = there.after.max(newest);
-            if there.flags & HAS_LEFTOVER != 0 {
-                there.flags &= !HAS_LEFTOVER;
-                self.forget_leftover(row);
-            }
-            if has_ended {
-                let why = if self.draining {
-                    Close::Drained
-                } else {
-                    Close::Ended
-                };
-                self.close(row, why);
-                return Sent::Closed;
-            }
-            return Sent::All;
-        }
-        self.keep_rest(row, offset, end)
-    }
-
-    /// The socket took the batch from `offset` to `end` and no more: what is left of a
-    /// frame is kept, and what follows it is still in the ring.
-    fn keep_rest(&mut self, row: u32, offset: usize, end: usize) -> Sent {
-        let started = self
-            .batch
-            .ends
-            .partition_point(|&(_, frame_end)| frame_end <= end);
-        let frame_start = started
-            .checked_sub(1)
-            .map_or(0, |last| self.batch.ends[last].1);
-        if frame_start > offset || (frame_start == offset && started > 0) {
-            let complete = self.batch.ends[started - 1].0;
-            self.table[row].after = self.table[row].after.max(complete);
-        }
-        self.forget_leftover(row);
-        let mut bytes = Vec::new();
-        if end > frame_start {
-            let (id, frame_end) = self.batch.ends[started];
-            bytes.extend_from_slice(&self.batch.bytes[end..frame_end]);
-            self.table[row].after = id;
-        }
-        if self.leftover_bytes + bytes.len() > self.config.leftover_bytes {
-            self.close(row, Close::Stalled);
-            return Sent::Closed;
-        }
-        self.leftover_bytes += bytes.len();
-        self.table[row].flags |= HAS_LEFTOVER;
-        self.leftovers.insert(
-            row,
-            Leftover {
-                bytes,
-                sent: 0,
-                since: self.now,
-            },
-        );
-        self.block(row);
-        Sent::Blocked
-    }
-
-    fn block(&mut self, row: u32) {
-        self.table[row].flags |= BLOCKED;
-    }
-
-    fn forget_leftover(&mut self, row: u32) {
-        if let Some(leftover) = self.leftovers.remove(&row) {
-            self.leftover_bytes -= leftover.bytes.len();
         }
     }
 
@@ -774,107 +505,5 @@ impl Shard {
             let mut dropped = [0; 1024];
             let _ = socket.receive(&mut dropped);
         }
-    }
-
-    /// Looks at the next part of the table, for rows that are idle or stalled. In a
-    /// quarter of a heartbeat every row is looked at once.
-    fn step(&mut self) {
-        let part = self.config.heartbeat / HEARTBEAT_PARTS;
-        self.next_step = self.now + (part / PART_STEPS).max(Duration::from_millis(1));
-        let end = u64::from(self.table.end());
-        let (step, steps) = (u64::from(self.next_part), u64::from(PART_STEPS));
-        for row in end * step / steps..end * (step + 1) / steps {
-            self.look_at(row as u32);
-        }
-        self.next_part = (self.next_part + 1) % PART_STEPS;
-        self.count();
-    }
-
-    fn look_at(&mut self, row: u32) {
-        let Some(there) = self.table.get(row) else {
-            return;
-        };
-        if there.flags & HAS_LEFTOVER != 0 {
-            let stall = self.config.stall;
-            if self
-                .leftovers
-                .get(&row)
-                .is_some_and(|left| self.now - left.since >= stall)
-            {
-                self.close(row, Close::Stalled);
-            }
-            return;
-        }
-        there.age += 1;
-        if u32::from(there.age) < HEARTBEAT_PARTS {
-            return;
-        }
-        there.age = 0;
-        let Some(socket) = &there.socket else { return };
-        match socket.send(frame::HEARTBEAT) {
-            Ok(taken) => {
-                self.hub.metrics().heartbeats_sent.add(1);
-                if taken < frame::HEARTBEAT.len() {
-                    self.add_leftover(row, &frame::HEARTBEAT[taken..]);
-                    self.block(row);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // An idle stream whose buffer is full: it has stalled from here on.
-                self.add_leftover(row, frame::HEARTBEAT);
-                self.block(row);
-            }
-            Err(_) => self.close(row, Close::ClientGone),
-        }
-    }
-
-    /// Whole seconds since the shard began.
-    fn seconds(&self) -> u32 {
-        (self.now - self.began).as_secs() as u32
-    }
-
-    /// The first whole second of the shard at which the unix clock has come to `ends_at`,
-    /// as both clocks stand now.
-    fn deadline(&self, ends_at: u64) -> u32 {
-        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(ends_at);
-        let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-        let end = self.began.elapsed() + left;
-        let seconds = end.as_secs() + u64::from(end.subsec_nanos() > 0);
-        seconds.min(u64::from(NONE - 1)) as u32
-    }
-
-    /// Ends streams whose tokens have ended, as many as a slice has sends. What is there
-    /// for them goes out before, as far as it is taken.
-    fn end_expired(&mut self) {
-        let now = self.seconds();
-        let mut ends = SLICE_SENDS;
-        let mut next = NONE;
-        for row in 0..self.table.end() {
-            let Some(there) = self.table.get(row) else {
-                continue;
-            };
-            let deadline = there.deadline;
-            if deadline <= now && ends > 0 {
-                ends -= 1;
-                self.serve_behind(row);
-                self.close(row, Close::TokenExpired);
-            } else {
-                next = next.min(deadline);
-            }
-        }
-        self.next_deadline = next;
-    }
-
-    /// How long to sleep. For ever where nobody is parked.
-    fn until_next_step(&self) -> Option<Duration> {
-        if self.table.len() == 0 {
-            return None;
-        }
-        let step = self.next_step.saturating_duration_since(self.now);
-        if self.next_deadline == NONE {
-            return Some(step);
-        }
-        let deadline = self.began + Duration::from_secs(self.next_deadline.into());
-        Some(step.min(deadline.saturating_duration_since(self.now)))
     }
 }

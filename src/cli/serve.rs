@@ -200,6 +200,13 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.shard.leftover_bytes, size(text)),
     },
     Flag {
+        name: "send-buffer",
+        value: "SIZE",
+        default: "128KiB",
+        help: "what the kernel holds for a slow reader; it waits beyond it",
+        set: |config, text| set(&mut config.send_buffer_bytes, size(text)),
+    },
+    Flag {
         name: "max-streams",
         value: "N",
         default: "open files - 1088",

@@ -213,7 +213,8 @@ impl Core {
     pub fn copy_after(&self, after: u64, max_bytes: usize, batch: &mut Batch) -> bool {
         self.ring.copy_after(after, max_bytes, batch);
         let is_whole = batch.newest() >= self.newest_id;
-        is_whole && (self.forgotten || self.ended().is_some())
+        // Of a forgotten job nothing is left to wait for, however far a reader was.
+        self.forgotten || is_whole && self.ended().is_some()
     }
 
     pub(super) fn append(
@@ -272,5 +273,53 @@ impl Core {
 
     fn is_empty(&self) -> bool {
         self.streams == 0 && self.newest_id == self.base && !self.forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job_with(events: u64) -> Job {
+        let id: JobId = "job".parse().unwrap();
+        let job = Job::new(id.clone(), 0, SystemTime::UNIX_EPOCH);
+        let limits = RingLimits {
+            events: 10,
+            bytes: 10_000,
+        };
+        for number in 1..=events {
+            let numbers = Numbers {
+                id: EventId(number),
+                sequence: Sequence(number),
+            };
+            let event = Event::progress("x", 1.0);
+            job.lock()
+                .append(&id, &event, numbers, limits, SystemTime::UNIX_EPOCH);
+        }
+        job
+    }
+
+    #[test]
+    fn a_reader_of_a_forgotten_job_is_at_its_end_however_far_behind() {
+        let job = job_with(5);
+        let mut batch = Batch::default();
+        assert!(!job.lock().copy_after(2, usize::MAX, &mut batch));
+        job.lock().forget();
+        assert!(job.lock().copy_after(2, usize::MAX, &mut batch));
+        assert!(batch.bytes.is_empty());
+    }
+
+    #[test]
+    fn a_shard_is_told_once_until_it_has_read() {
+        let job = job_with(0);
+        let mailboxes = [Arc::new(Mailbox::new(|| {}))];
+        job.lock().follow(0, 7);
+        assert_eq!(job.lock().post_dirty(&mailboxes), 1);
+        assert_eq!(job.lock().post_dirty(&mailboxes), 0);
+        let mut posted = Vec::new();
+        mailboxes[0].take_dirty(&mut posted);
+        assert_eq!(posted, [7]);
+        job.lock().mark_clean(0);
+        assert_eq!(job.lock().post_dirty(&mailboxes), 1);
     }
 }

@@ -7,8 +7,9 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use super::Shard;
+use super::delivery::{BATCH_MAX_BYTES, Sent};
 use super::table::{CONSOLIDATED, HAS_LEFTOVER};
-use super::{BATCH_MAX_BYTES, Sent, Shard};
 use crate::frame;
 use crate::hub::{Hub, Job};
 use crate::job::{JobId, Sequence};

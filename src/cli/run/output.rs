@@ -1,0 +1,71 @@
+//! The command's output, passed on as it comes.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crossbeam_channel::Sender;
+use rustix::event::{PollFd, PollFlags};
+
+use super::child::Message;
+use crate::progress::Source;
+
+const READ_BYTES: usize = 16 * 1024;
+
+/// Copies one output in a thread of its own, unbuffered, and then tells what it was.
+/// Where nobody reads it any more it is still read, as the command may care little.
+pub fn pass_on(
+    source: Source,
+    mut from: impl Read + Send + 'static,
+    to: io::Result<OwnedFd>,
+    sender: Sender<Message>,
+    passing_on: Arc<AtomicUsize>,
+) {
+    thread::spawn(move || {
+        let mut to = to.ok().map(File::from);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            let bytes = &buffer[..count];
+            passing_on.fetch_add(1, Ordering::Relaxed);
+            if to.as_mut().is_some_and(|to| write_all(to, bytes).is_err()) {
+                to = None;
+            }
+            let sent = sender.send(Message::Output(source, bytes.to_vec()));
+            passing_on.fetch_sub(1, Ordering::Relaxed);
+            if sent.is_err() {
+                break;
+            }
+        }
+        let _ = sender.send(Message::Closed);
+    });
+}
+
+/// Writes everything, to an output that may have been made non-blocking by whoever
+/// shares it.
+fn write_all(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut writable = [PollFd::from_borrowed_fd(to.as_fd(), PollFlags::OUT)];
+                match rustix::event::poll(&mut writable, None) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

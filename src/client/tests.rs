@@ -1,0 +1,190 @@
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use super::*;
+
+/// Answers one connection with the given answers, one per request without a body
+/// or with a body of `body_bytes`, and returns what it was asked.
+fn serve(mut socket: impl Read + Write, answers: &[&str]) -> String {
+    let mut asked = Vec::new();
+    let mut seen = 0;
+    for answer in answers {
+        loop {
+            let text = String::from_utf8_lossy(&asked[seen..]).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Content-Length: "));
+                let length: usize = length.map_or(0, |length| length.parse().unwrap());
+                if body.len() >= length {
+                    seen = asked.len();
+                    break;
+                }
+            }
+            let mut buffer = [0; 1024];
+            let count = socket.read(&mut buffer).unwrap();
+            assert!(count > 0, "closed before asking: {text}");
+            asked.extend_from_slice(&buffer[..count]);
+        }
+        socket.write_all(answer.as_bytes()).unwrap();
+    }
+    String::from_utf8(asked).unwrap()
+}
+
+fn tcp(answers: Vec<Vec<&'static str>>) -> (Client, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::new(Address::Tcp(listener.local_addr().unwrap().to_string()));
+    let hub = thread::spawn(move || {
+        let connections = answers.iter();
+        connections
+            .map(|answers| serve(listener.accept().unwrap().0, answers))
+            .collect()
+    });
+    (client, hub)
+}
+
+fn publish(client: &mut Client) -> Result<(), Error> {
+    let data = RawValue::from_string(r#"{"percent":5}"#.into()).unwrap();
+    client.publish(
+        &"a".parse().unwrap(),
+        &"progress".parse().unwrap(),
+        &data,
+        None,
+    )
+}
+
+const CREATED: &str = "HTTP/1.1 201 Created\r\nContent-Length: 8\r\n\r\n{\"id\":1}";
+
+#[test]
+fn requests_share_a_connection_and_carry_the_token() {
+    let (client, hub) = tcp(vec![vec![CREATED, CREATED]]);
+    let mut client = client.with_token(Some("secret".into()));
+    assert_eq!(publish(&mut client), Ok(()));
+    assert_eq!(client.publish_lines(&"a".parse().unwrap(), b"{}\n"), Ok(()));
+    let asked = hub.join().unwrap().concat();
+    assert!(
+        asked.starts_with("POST /api/jobs/a/events HTTP/1.1\r\nHost: 127.0.0.1:"),
+        "{asked}"
+    );
+    assert_eq!(
+        asked
+            .matches("\r\nAuthorization: Bearer secret\r\n")
+            .count(),
+        2,
+        "{asked}"
+    );
+    assert!(
+        asked.contains(r#"{"event":"progress","data":{"percent":5}}"#),
+        "{asked}"
+    );
+    assert!(
+        asked.contains("\r\nContent-Type: application/x-ndjson\r\n"),
+        "{asked}"
+    );
+}
+
+#[test]
+fn a_connection_that_the_hub_closed_meanwhile_is_replaced() {
+    let (mut client, hub) = tcp(vec![vec![CREATED], vec![CREATED]]);
+    assert_eq!(publish(&mut client), Ok(()));
+    // The hub closes after the last answer it is given; that must have arrived.
+    while client.connection.as_ref().is_some_and(Connection::is_idle) {
+        thread::yield_now();
+    }
+    assert_eq!(publish(&mut client), Ok(()));
+    assert_eq!(hub.join().unwrap().len(), 2);
+}
+
+#[test]
+fn a_refusal_carries_the_status_and_the_words_of_the_hub() {
+    let (mut client, hub) = tcp(vec![vec![
+        "HTTP/1.1 409 Conflict\r\nContent-Length: 28\r\n\r\n{\"error\":\"the job\\nis over\"}",
+        "HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n",
+    ]]);
+    let message = "the job is over".to_owned();
+    assert_eq!(
+        publish(&mut client),
+        Err(Error::Refused {
+            status: 409,
+            message
+        })
+    );
+    let error = publish(&mut client).unwrap_err();
+    assert_eq!(error.to_string(), "refused (status 503)");
+    assert!(error.is_temporary());
+    hub.join().unwrap();
+}
+
+#[test]
+fn a_hub_that_is_away_is_a_temporary_error() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut client = Client::new(Address::Tcp(port.to_string()));
+    let error = publish(&mut client).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Away {
+            kind: io::ErrorKind::ConnectionRefused,
+            ..
+        }
+    ));
+    assert!(error.is_temporary());
+}
+
+#[test]
+fn a_hub_that_never_answers_is_given_up_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Client::new(Address::Tcp(listener.local_addr().unwrap().to_string()));
+    let data = RawValue::from_string("{}".into()).unwrap();
+    let (job, event) = ("a".parse().unwrap(), "x".parse().unwrap());
+    let deadline = Some(Instant::now() + Duration::from_millis(50));
+    assert_eq!(
+        client.publish(&job, &event, &data, deadline),
+        Err(Error::TimedOut)
+    );
+}
+
+#[test]
+fn a_unix_socket_will_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let hub = thread::spawn(move || serve(listener.accept().unwrap().0, &[CREATED]));
+    let mut client = Client::new(Address::Unix(path));
+    assert_eq!(publish(&mut client), Ok(()));
+    assert!(hub.join().unwrap().contains("\r\nHost: localhost\r\n"));
+}
+
+#[test]
+fn a_stream_is_read_as_it_comes_and_resumed_by_its_id() {
+    let (client, hub) = tcp(vec![
+        vec![
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
+             retry: 7\nevent: progress\ndata: {}\nid: 3\n\nevent: cut",
+        ],
+        vec!["HTTP/1.1 204 No Content\r\n\r\n"],
+    ]);
+    let jobs: Vec<JobId> = vec!["a".parse().unwrap(), "b".parse().unwrap()];
+    let mut stream = client.events(&jobs, "").unwrap().unwrap();
+    let mut seen = Vec::new();
+    while stream.wait(|event| seen.push(event.event)).unwrap() {}
+    assert_eq!(seen, ["progress"]);
+    assert_eq!(stream.retry(), Some(Duration::from_millis(7)));
+    assert_eq!(stream.last_event_id(), Some("3"));
+    assert!(client.events(&jobs[..1], "3").unwrap().is_none());
+    let asked = hub.join().unwrap();
+    assert!(
+        asked[0].starts_with("GET /api/events?job=a&job=b HTTP/1.1\r\n"),
+        "{asked:?}"
+    );
+    assert!(!asked[0].contains("Last-Event-ID"), "{asked:?}");
+    assert!(
+        asked[1].starts_with("GET /api/jobs/a/events HTTP/1.1\r\n"),
+        "{asked:?}"
+    );
+    assert!(asked[1].contains("\r\nLast-Event-ID: 3\r\n"), "{asked:?}");
+}

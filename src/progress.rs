@@ -1,0 +1,233 @@
+//! What a command prints, read as progress.
+//!
+//! A [`Reader`] is fed the bytes of a command's stdout and stderr, cut anywhere,
+//! and yields an [`Update`] for every line that says how far the work is. A
+//! [`Throttle`] thins updates to what watchers can use. Neither does I/O nor looks
+//! at a clock, and neither can be made to panic or to grow by what a command prints.
+
+mod curl;
+mod ffmpeg;
+mod json;
+mod lines;
+mod percent;
+mod throttle;
+
+pub use lines::LINE_MAX_BYTES;
+pub use throttle::{MIN_INTERVAL, Throttle};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+use ffmpeg::{Ffmpeg, Reading};
+use lines::{Line, Lines};
+
+/// The longest stage name that is taken from a command, in bytes: it is a label.
+/// A longer one is ignored.
+pub const STAGE_MAX_BYTES: usize = 128;
+/// How much of the last stderr line is kept for an error message, in bytes.
+pub const ERROR_LINE_MAX_BYTES: usize = 512;
+
+/// Which of a command's outputs bytes come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
+/// How a command's output is to be understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// Everything that says by itself that it is progress.
+    #[default]
+    Auto,
+    /// That, and lines that are nothing but a number from 0 to 100, as `pv -n` has.
+    Number,
+}
+
+/// One thing a command said about its progress.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Update {
+    /// The stage it is in; `None` where it did not say, so it is the one before.
+    pub stage: Option<String>,
+    /// How far it is, from 0 to 100, where it can be known.
+    pub percent: Option<f64>,
+    /// What else there was to say: the other fields of a JSON line.
+    pub extra: Map<String, Value>,
+}
+
+/// Reads the output of one command.
+///
+/// ```
+/// use landfall::progress::{Format, Reader, Source};
+/// let mut reader = Reader::new(Format::Auto);
+/// let mut seen = Vec::new();
+/// reader.feed(Source::Stderr, b"copying  4", |update| seen.push(update.percent));
+/// reader.feed(Source::Stderr, b"3%\r", |update| seen.push(update.percent));
+/// assert_eq!(seen, [Some(43.0)]);
+/// ```
+pub struct Reader {
+    format: Format,
+    stdout: Lines,
+    stderr: Lines,
+    ffmpeg: Ffmpeg,
+    curl_meter_seen: bool,
+    /// Stdout has had a NUL: it is what the command makes, not what it says.
+    stdout_is_data: bool,
+    last_error_line: String,
+}
+
+impl Update {
+    /// An update that tells a percentage and nothing else.
+    pub fn percent(percent: f64) -> Update {
+        Update {
+            percent: Some(percent),
+            ..Update::default()
+        }
+    }
+
+    /// The update as the data of a `progress` event, in JSON: `stage`, `percent`,
+    /// and then the rest.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("text, numbers and JSON values can be written")
+    }
+}
+
+impl Serialize for Update {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(stage) = &self.stage {
+            map.serialize_entry("stage", stage)?;
+        }
+        match self.percent {
+            // A whole percentage is written without a decimal point.
+            Some(percent) if percent.fract() == 0.0 => {
+                map.serialize_entry("percent", &(percent as u8))?;
+            }
+            Some(percent) => map.serialize_entry("percent", &percent)?,
+            None => {}
+        }
+        for (key, value) in &self.extra {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Reader {
+    /// A reader for a command that has printed nothing yet.
+    pub fn new(format: Format) -> Reader {
+        Reader {
+            format,
+            stdout: Lines::new(),
+            stderr: Lines::new(),
+            ffmpeg: Ffmpeg::new(),
+            curl_meter_seen: false,
+            stdout_is_data: false,
+            last_error_line: String::new(),
+        }
+    }
+
+    /// Takes the next bytes of one output and calls `each` for what they say. The
+    /// updates depend on the bytes alone, not on how they are cut.
+    pub fn feed(&mut self, source: Source, bytes: &[u8], mut each: impl FnMut(Update)) {
+        // The lines are taken out while they are read, as reading a line needs the rest.
+        let mut lines = std::mem::take(self.lines(source));
+        lines.feed(bytes, |line| {
+            if let Some(update) = self.read(source, &line, true) {
+                each(update);
+            }
+        });
+        *self.lines(source) = lines;
+    }
+
+    /// Reads the lines that are not ended yet. Tools such as rsync and curl begin
+    /// their lines with a carriage return and so leave the newest one open; call
+    /// this when the command has printed nothing for a moment. The line is read
+    /// again when it ends.
+    pub fn pause(&mut self, mut each: impl FnMut(Update)) {
+        for source in [Source::Stdout, Source::Stderr] {
+            let lines = std::mem::take(self.lines(source));
+            // What ffmpeg leaves open is never progress.
+            let line = lines.open().filter(|_| !self.ffmpeg.is_running());
+            let update = line.and_then(|line| self.read(source, &line, false));
+            *self.lines(source) = lines;
+            update.into_iter().for_each(&mut each);
+        }
+    }
+
+    /// Ends both outputs and reads what was left without a newline.
+    pub fn finish(&mut self, mut each: impl FnMut(Update)) {
+        for source in [Source::Stdout, Source::Stderr] {
+            self.feed(source, b"\n", &mut each);
+        }
+    }
+
+    /// The last line on stderr that was not blank, without control characters and
+    /// at most [`ERROR_LINE_MAX_BYTES`] long; empty where there was none.
+    pub fn last_error_line(&self) -> &str {
+        &self.last_error_line
+    }
+
+    fn lines(&mut self, source: Source) -> &mut Lines {
+        match source {
+            Source::Stdout => &mut self.stdout,
+            Source::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn read(&mut self, source: Source, line: &Line<'_>, ended: bool) -> Option<Update> {
+        if source == Source::Stdout {
+            self.stdout_is_data |= line.has_nul();
+            if self.stdout_is_data {
+                return None;
+            }
+        }
+        let text = line.text();
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return None;
+        }
+        if source == Source::Stderr && ended {
+            trimmed[..floor_char(trimmed, ERROR_LINE_MAX_BYTES)]
+                .clone_into(&mut self.last_error_line);
+        }
+        if line.is_whole() && ended {
+            if trimmed.starts_with('{') {
+                return json::read(trimmed);
+            }
+            if self.format == Format::Number
+                && let Some(percent) = percent::bare(trimmed)
+            {
+                return Some(Update::percent(percent));
+            }
+            match self.ffmpeg.read(source, trimmed) {
+                Reading::NotMine => {}
+                Reading::Mine(update) => return update,
+            }
+        }
+        if curl::is_header(trimmed) {
+            self.curl_meter_seen = true;
+            return None;
+        }
+        if self.curl_meter_seen
+            && let Some(percent) = curl::percent(trimmed)
+        {
+            return Some(Update::percent(percent));
+        }
+        percent::last_in(&text, line.is_continued()).map(Update::percent)
+    }
+}
+
+/// The greatest index up to `at` where `text` may be cut.
+fn floor_char(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! A hub for a test, and what the tests ask it.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use landfall::client::{Address, Client, ServerEvent};
+use serde_json::Value;
+
+/// How long a test waits for what must happen soon.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A `landfall serve`, ended with the test.
+pub struct Hub {
+    process: Child,
+    /// Held open, as the hub may have more to say.
+    stdout: BufReader<ChildStdout>,
+    pub address: String,
+}
+
+impl Hub {
+    /// One on a port of its own.
+    pub fn start() -> Hub {
+        Hub::publishing_at("127.0.0.1:0")
+    }
+
+    /// One on a unix socket, so that it can come later than its clients.
+    pub fn start_at(path: &Path) -> Hub {
+        Hub::publishing_at(&format!("unix:{}", path.display()))
+    }
+
+    fn publishing_at(publish: &str) -> Hub {
+        let mut command = landfall(["serve", "--memory-only", "--listen", "127.0.0.1:0"]);
+        command
+            .args([
+                "--ops",
+                "127.0.0.1:0",
+                "--publish",
+                publish,
+                "--retry",
+                "100ms",
+            ])
+            .stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut hub = Hub {
+            process,
+            stdout,
+            address: String::new(),
+        };
+        loop {
+            let mut line = String::new();
+            assert!(
+                hub.stdout.read_line(&mut line).unwrap() > 0,
+                "the hub ended"
+            );
+            if let Some(told) = line.strip_prefix("publish ") {
+                told.trim().clone_into(&mut hub.address);
+            }
+            if line == "ready\n" {
+                return hub;
+            }
+        }
+    }
+
+    /// A `landfall` command that talks to this hub.
+    pub fn command<const N: usize>(&self, args: [&str; N]) -> Command {
+        let mut command = landfall(args);
+        command.env("LANDFALL_HUB", &self.address);
+        command
+    }
+
+    /// Runs one and returns how it ended and what it printed.
+    pub fn output<const N: usize>(&self, args: [&str; N]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.address.parse::<Address>().unwrap())
+    }
+
+    /// All events of a job that has ended or soon will, as their names and data.
+    pub fn events(&self, job: &str) -> Vec<(String, Value)> {
+        let jobs = [job.parse().unwrap()];
+        let mut stream = self.client().events(&jobs, "").unwrap().expect("a stream");
+        let mut seen = Vec::new();
+        let keep = |seen: &mut Vec<_>, event: ServerEvent| {
+            seen.push((event.event, serde_json::from_str(&event.data).unwrap()));
+        };
+        while stream.wait(|event| keep(&mut seen, event)).unwrap() {}
+        seen
+    }
+
+    /// Waits until the job's newest event has this percentage.
+    pub fn wait_for_percent(&self, job: &str, percent: u64) {
+        let job = job.parse().unwrap();
+        eventually(&format!("{percent} %"), || {
+            let snapshot = self.client().snapshot(&job).unwrap_or_default();
+            let snapshot: Value = serde_json::from_slice(&snapshot).unwrap_or_default();
+            snapshot["lastEvent"]["data"]["percent"] == percent
+        });
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The binary under test, away from what the environment says.
+pub fn landfall<S: AsRef<OsStr>, const N: usize>(args: [S; N]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LANDFALL_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(args);
+    command
+}
+
+/// Waits for a condition, and fails the test where it does not come true.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "still no {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}

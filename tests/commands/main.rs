@@ -1,0 +1,6 @@
+//! The commands as a person uses them: the real binary, on real sockets and pipes.
+
+mod hub;
+mod publish;
+mod run;
+mod watch;

@@ -1,0 +1,113 @@
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use serde_json::json;
+
+use super::hub::{Hub, landfall, text};
+
+fn publish<const N: usize>(hub: &Hub, args: [&str; N], input: &str) -> Output {
+    let mut command = hub.command(args);
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    process
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    process.wait_with_output().unwrap()
+}
+
+#[test]
+fn one_event_from_the_command_line() {
+    let hub = Hub::start();
+    let data = r#"{"stage": "scanning", "percent": 30}"#;
+    assert!(
+        hub.output(["publish", "a", "progress", data])
+            .status
+            .success()
+    );
+    assert!(hub.output(["publish", "a", "done", "{}"]).status.success());
+    let progress = json!({"jobId": "a", "stage": "scanning", "percent": 30});
+    let done = json!({"jobId": "a"});
+    assert_eq!(
+        hub.events("a"),
+        [("progress".into(), progress), ("done".into(), done)]
+    );
+}
+
+#[test]
+fn each_line_of_stdin_is_the_data_of_an_event_or_a_whole_event() {
+    let hub = Hub::start();
+    let many: String = (0..1000).map(|i| format!("{{\"i\":{i}}}\n")).collect();
+    assert!(
+        publish(&hub, ["publish", "a", "note"], &many)
+            .status
+            .success()
+    );
+    let end = "{\"event\":\"note\",\"data\":{\"i\":1000}}\n{\"event\":\"done\",\"data\":{}}";
+    assert!(publish(&hub, ["publish", "a"], end).status.success());
+    let events = hub.events("a");
+    let numbers: Vec<_> = events
+        .iter()
+        .filter_map(|(_, data)| data["i"].as_u64())
+        .collect();
+    // The hub keeps 256 events.
+    assert_eq!(numbers, (746..=1000).collect::<Vec<_>>());
+    assert_eq!(events.last().unwrap().0, "done");
+}
+
+#[test]
+fn a_refusal_is_told_in_the_words_of_the_hub() {
+    let hub = Hub::start();
+    hub.output(["publish", "a", "done", "{}"]);
+    let output = hub.output(["publish", "a", "progress", "{}"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("(status 409)"),
+        "{}",
+        text(&output.stderr)
+    );
+    let output = publish(&hub, ["publish", "a", "progress"], "{}\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("(status 409)"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn what_comes_before_a_wrong_line_is_published_and_its_number_is_told() {
+    let hub = Hub::start();
+    let output = publish(
+        &hub,
+        ["publish", "a", "note"],
+        "{\"n\":1}\n\n[]\n{\"n\":2}\n",
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("stdin, line 3: "),
+        "{}",
+        text(&output.stderr)
+    );
+    hub.output(["publish", "a", "done", "{}"]);
+    assert_eq!(hub.events("a")[0].1, json!({"jobId": "a", "n": 1}));
+    assert_eq!(hub.events("a").len(), 2);
+}
+
+#[test]
+fn a_wrong_call_is_refused_before_anything_is_sent() {
+    for args in [
+        ["publish", "a/b", "x", "{}"],
+        ["publish", "a", "x y", "{}"],
+        ["publish", "a", "x", "5"],
+        ["publish", "a", "x", "{"],
+    ] {
+        assert_eq!(
+            landfall(args).output().unwrap().status.code(),
+            Some(2),
+            "{args:?}"
+        );
+    }
+}

@@ -1,0 +1,386 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::hub::{Hub, eventually, landfall, text};
+
+/// A command that a test talks to through its stdin and stdout.
+struct Talk {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Talk {
+    fn start(command: &mut Command) -> Talk {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        Talk { process, stdout }
+    }
+
+    fn hear(&mut self, line: &str) {
+        let mut heard = String::new();
+        self.stdout.read_line(&mut heard).unwrap();
+        assert_eq!(heard.trim_end(), line);
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        self.process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .unwrap();
+        (self.process.wait().unwrap().code(), stderr)
+    }
+}
+
+fn progress(job: &str, stage: &str, percent: u64) -> (String, Value) {
+    let data = json!({"jobId": job, "stage": stage, "percent": percent});
+    ("progress".into(), data)
+}
+
+#[test]
+fn a_job_begins_at_0_percent_goes_on_and_ends_with_done() {
+    let hub = Hub::start();
+    let script = "echo 10%; sleep 0.3; printf 'half\\r50%%\\r' >&2; sleep 0.3; echo 'x'";
+    let output = hub.output([
+        "run", "--job", "a", "--stage", "t", "--", "sh", "-c", script,
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "10%\nx\n");
+    assert_eq!(text(&output.stderr), "half\r50%\r");
+    let mut events = hub.events("a");
+    let (name, data) = events.pop().unwrap();
+    assert_eq!((name.as_str(), &data["jobId"]), ("done", &json!("a")));
+    assert_eq!(
+        events,
+        [0, 10, 50, 100].map(|percent| progress("a", "t", percent))
+    );
+}
+
+#[test]
+fn an_error_tells_the_exit_status_and_the_last_line_on_stderr() {
+    let hub = Hub::start();
+    let script = "echo first >&2; echo; echo 'in.mp4: No such file' >&2; exit 3";
+    let output = hub.output(["run", "--job", "a", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(3));
+    let message = "sh: exit status 3: in.mp4: No such file";
+    let expected = (
+        "error".to_owned(),
+        json!({"jobId": "a", "message": message}),
+    );
+    assert_eq!(hub.events("a").last(), Some(&expected));
+}
+
+#[test]
+fn a_command_that_can_not_be_started_or_was_killed_ends_as_in_a_shell() {
+    let hub = Hub::start();
+    for (job, command, code, message) in [
+        ("a", &["/no/such"][..], 127, "such: command not found"),
+        ("b", &["/etc/passwd"], 126, "passwd: permission denied"),
+        (
+            "c",
+            &["sh", "-c", "kill -9 $$"],
+            137,
+            "sh: killed by SIGKILL",
+        ),
+    ] {
+        let output = hub
+            .command(["run", "--job", job, "--"])
+            .args(command)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        let expected = (
+            "error".to_owned(),
+            json!({"jobId": job, "message": message}),
+        );
+        assert_eq!(hub.events(job).last(), Some(&expected));
+    }
+}
+
+#[test]
+fn a_flood_of_progress_is_published_ten_times_a_second_and_the_newest_wins() {
+    let hub = Hub::start();
+    let script = "i=0; while [ $i -lt 30000 ]; do echo $((i/300)).$((i%10))%; i=$((i+1)); done";
+    let output = hub.output(["run", "--job", "a", "--", "sh", "-c", script]);
+    assert_eq!(
+        output.stdout.iter().filter(|b| **b == b'\n').count(),
+        30_000
+    );
+    let events = hub.events("a");
+    let elapsed_ms = events.last().unwrap().1["elapsedMs"].as_u64().unwrap();
+    // Those at the start and at the end come besides.
+    assert!(
+        events.len() as u64 <= elapsed_ms / 100 + 4,
+        "{} in {elapsed_ms}",
+        events.len()
+    );
+    assert_eq!(events[events.len() - 2].1["percent"], 100);
+}
+
+#[test]
+fn a_change_of_stage_is_never_held_back() {
+    let hub = Hub::start();
+    let script = r#"for s in a b c d e; do echo "{\"stage\":\"$s\",\"percent\":5,\"n\":1}"; done"#;
+    hub.output(["run", "--job", "a", "--", "sh", "-c", script]);
+    let events = hub.events("a");
+    let stages = events.iter().filter_map(|(_, data)| data["stage"].as_str());
+    let mut stages: Vec<_> = stages.collect();
+    stages.dedup();
+    assert_eq!(stages, ["sh", "a", "b", "c", "d", "e"]);
+    assert_eq!(
+        events[1].1,
+        json!({"jobId": "a", "stage": "a", "percent": 5, "n": 1})
+    );
+}
+
+#[test]
+fn what_the_command_writes_passes_through_byte_for_byte() {
+    let hub = Hub::start();
+    let mut data = Vec::new();
+    for i in 0..300_000_u32 {
+        data.extend_from_slice(&i.wrapping_mul(2_654_435_761).to_le_bytes());
+    }
+    let mut command = hub.command(["run", "--job", "a", "--format", "number", "--", "cat"]);
+    let mut talk = Talk::start(&mut command);
+    let mut stdin = talk.process.stdin.take().unwrap();
+    let sent = data.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(&sent).unwrap());
+    let mut received = Vec::new();
+    talk.stdout.read_to_end(&mut received).unwrap();
+    writer.join().unwrap();
+    assert!(received == data);
+    assert_eq!(talk.end().0, Some(0));
+    // Data is no progress, whatever bytes it has.
+    assert_eq!(hub.events("a").len(), 2);
+}
+
+#[test]
+fn signals_are_passed_on_and_the_end_is_still_published() {
+    let hub = Hub::start();
+    for (job, signal, name) in [("a", Signal::TERM, "TERM"), ("b", Signal::INT, "INT")] {
+        let script = format!("trap 'echo caught; exit 7' {name}; echo ready; read x; read y");
+        let mut talk =
+            Talk::start(&mut hub.command(["run", "--job", job, "--", "sh", "-c", &script]));
+        talk.hear("ready");
+        talk.signal(signal);
+        talk.hear("caught");
+        assert_eq!(talk.end().0, Some(7));
+        let expected = (
+            "error".to_owned(),
+            json!({"jobId": job, "message": "sh: exit status 7"}),
+        );
+        assert_eq!(hub.events(job).last(), Some(&expected));
+    }
+}
+
+#[test]
+fn while_the_hub_is_away_the_command_goes_on_and_then_the_newest_is_published() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.sock");
+    let script = "for p in 10 20 30; do echo $p%; read x; done; echo end; read x";
+    let mut talk = Talk::start(
+        landfall(["run", "--job", "a", "--stage", "t", "--hub"])
+            .arg(format!("unix:{}", path.display()))
+            .args(["--", "sh", "-c", script]),
+    );
+    talk.hear("10%");
+    talk.say("");
+    talk.hear("20%");
+    let hub = Hub::start_at(&path);
+    hub.wait_for_percent("a", 20);
+    talk.say("");
+    talk.hear("30%");
+    hub.wait_for_percent("a", 30);
+    talk.say("");
+    talk.hear("end");
+    drop(hub);
+    // This hub knows nothing of the one before.
+    std::fs::remove_file(&path).unwrap_or_default();
+    let hub = Hub::start_at(&path);
+    talk.say("");
+    assert_eq!(talk.end().0, Some(0));
+    let events = hub.events("a");
+    assert_eq!(events[0], progress("a", "t", 100));
+    assert_eq!(events[1].0, "done");
+}
+
+#[test]
+fn a_hub_that_stays_away_costs_a_warning_and_not_the_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let hub = format!("unix:{}", directory.path().join("none").display());
+    let output = landfall(["run", "--job", "a", "--hub-wait", "50ms", "--hub", &hub])
+        .args(["--", "sh", "-c", "echo out; exit 5"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert_eq!(text(&output.stdout), "out\n");
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("landfall: the event `error` is not published: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_hub_that_never_answers_does_not_hold_the_command_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hub = silent.local_addr().unwrap().to_string();
+    let script = "i=0; while [ $i -lt 20000 ]; do echo $((i/200))% $i; i=$((i+1)); done";
+    let output = landfall(["run", "--job", "a", "--hub-wait", "1ms", "--hub", &hub])
+        .args(["--", "sh", "-c", script])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).ends_with("99% 19999\n"));
+}
+
+#[test]
+fn a_second_signal_ends_the_wait_for_the_hub() {
+    let directory = tempfile::tempdir().unwrap();
+    let hub = format!("unix:{}", directory.path().join("none").display());
+    let mut command = landfall(["run", "--job", "a", "--hub-wait", "1h", "--hub", &hub]);
+    let mut talk = Talk::start(command.args(["--", "sh", "-c", "echo ready; read x"]));
+    talk.hear("ready");
+    talk.signal(Signal::TERM);
+    eventually("end", || {
+        // Until the command has ended, signals are its own.
+        talk.signal(Signal::TERM);
+        talk.process.try_wait().unwrap().is_some()
+    });
+    assert_eq!(talk.end().0, Some(128 + 15));
+}
+
+#[test]
+fn a_reader_who_leaves_does_not_end_the_command() {
+    let hub = Hub::start();
+    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo end >&2";
+    let mut talk = Talk::start(&mut hub.command(["run", "--job", "a", "--", "sh", "-c", script]));
+    talk.hear("line 0");
+    let Talk { process, stdout } = talk;
+    drop(stdout);
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "end\n");
+}
+
+#[test]
+fn a_child_of_the_command_that_lives_on_does_not_hold_it_up() {
+    let hub = Hub::start();
+    let mut talk = Talk::start(&mut hub.command([
+        "run",
+        "--job",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "sleep 600 & echo $!",
+    ]));
+    let mut pid = String::new();
+    talk.stdout.read_line(&mut pid).unwrap();
+    let stdout = Stdio::null();
+    assert_eq!(talk.process.wait().unwrap().code(), Some(0));
+    Command::new("kill")
+        .arg(pid.trim())
+        .stdout(stdout)
+        .status()
+        .unwrap();
+    assert_eq!(hub.events("a").last().unwrap().0, "done");
+}
+
+#[test]
+fn without_a_name_a_job_gets_one_and_tells_it() {
+    let hub = Hub::start();
+    let output = hub.output(["run", "true"]);
+    let job = text(&output.stderr)
+        .trim()
+        .strip_prefix("landfall: job ")
+        .unwrap()
+        .to_owned();
+    assert_eq!(hub.events(&job).last().unwrap().0, "done");
+}
+
+#[test]
+fn flags_have_twins_in_the_environment_and_wrong_ones_are_refused() {
+    let hub = Hub::start();
+    let mut command = hub.command(["run", "--", "sh", "-c", "echo 20"]);
+    command
+        .env("LANDFALL_JOB", "a")
+        .env("LANDFALL_STAGE", "t")
+        .env("LANDFALL_FORMAT", "number");
+    assert!(command.status().unwrap().success());
+    assert_eq!(hub.events("a")[0], progress("a", "t", 0));
+    for args in [
+        &["run"][..],
+        &["run", "--job", "a b", "true"],
+        &["run", "--stage", "", "true"],
+        &["run", "--format", "x", "true"],
+        &["run", "--hub", "ftp://x", "true"],
+        &["run", "--hub-wait", "soon", "true"],
+        &["run", "--nonsense", "true"],
+    ] {
+        let output = landfall(["--help"; 0]).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text(&output.stderr).starts_with("landfall: "), "{args:?}");
+    }
+}
+
+#[test]
+fn ffmpeg_is_understood_with_and_without_its_progress_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("in.mp4");
+    let ffmpeg = ["ffmpeg", "-nostdin", "-y"];
+    let generated = Command::new(ffmpeg[0])
+        .args(&ffmpeg[1..])
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=duration=10:size=320x240:rate=25",
+        ])
+        .args(["-c:v", "mpeg4"])
+        .arg(&source)
+        .status();
+    assert!(generated.unwrap().success());
+    let hub = Hub::start();
+    for (job, flags) in [("a", &["-progress", "pipe:1", "-nostats"][..]), ("b", &[])] {
+        let mut command = hub.command(["run", "--job", job, "--stage", "transcoding", "--"]);
+        command
+            .args(ffmpeg)
+            .args(flags)
+            .args(["-stats_period", "0.02", "-i"])
+            .arg(&source);
+        command
+            .args(["-c:v", "mpeg4"])
+            .arg(directory.path().join("out.mkv"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let events = hub.events(job);
+        let percents: Vec<_> = events
+            .iter()
+            .filter_map(|(_, data)| data["percent"].as_f64())
+            .collect();
+        assert!(percents.len() >= 3 && percents.is_sorted(), "{events:?}");
+        assert!(
+            percents.iter().any(|p| (90.0..100.0).contains(p)),
+            "{events:?}"
+        );
+        assert_eq!(events.last().unwrap().0, "done");
+    }
+}

@@ -1,0 +1,82 @@
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::hub::{Hub, eventually, text};
+
+#[test]
+fn a_job_is_told_a_line_per_change_until_its_end() {
+    let hub = Hub::start();
+    let progress = r#"{"stage":"transcoding","percent":43}"#;
+    for _ in 0..2 {
+        hub.output(["publish", "a", "progress", progress]);
+    }
+    hub.output(["publish", "a", "note", r#"{"n":1}"#]);
+    hub.output(["publish", "a", "done", "{}"]);
+    let output = hub.output(["watch", "a"]);
+    assert_eq!(output.status.code(), Some(0));
+    let expected = "a transcoding 43%\na note {\"jobId\":\"a\",\"n\":1}\na done\n";
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn many_jobs_are_followed_on_one_stream_and_one_error_is_the_exit_code() {
+    let hub = Hub::start();
+    hub.output(["publish", "a", "done", "{}"]);
+    hub.output(["publish", "b", "error", r#"{"message":"disk full"}"#]);
+    let output = hub.output(["watch", "a", "b"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "a done\nb error: disk full\n");
+}
+
+#[test]
+fn what_is_lost_of_the_past_is_told() {
+    let hub = Hub::start();
+    let mut publish = hub.command(["publish", "a", "note"]);
+    let lines: String = (0..300).map(|i| format!("{{\"i\":{i}}}\n")).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lines");
+    std::fs::write(&path, lines).unwrap();
+    assert!(
+        publish
+            .stdin(std::fs::File::open(path).unwrap())
+            .status()
+            .unwrap()
+            .success()
+    );
+    hub.output(["publish", "a", "done", "{}"]);
+    assert!(text(&hub.output(["watch", "a"]).stdout).ends_with("\na done\n"));
+}
+
+#[test]
+fn a_watch_outlives_its_hub_and_goes_on_with_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.sock");
+    let hub = Hub::start_at(&path);
+    let mut watch = hub.command(["watch", "a"]);
+    let mut watch = watch
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    hub.output(["publish", "a", "progress", r#"{"percent":1}"#]);
+    assert_eq!(lines.next().unwrap().unwrap(), "a 1%");
+    drop(hub);
+    std::fs::remove_file(&path).unwrap_or_default();
+    let hub = Hub::start_at(&path);
+    hub.output(["publish", "a", "done", "{}"]);
+    // The new hub knows that the id is of another life, and says so.
+    assert_eq!(
+        lines.next().unwrap().unwrap(),
+        "a reset: events before this are no longer kept (unknown)"
+    );
+    assert_eq!(lines.next().unwrap().unwrap(), "a done");
+    eventually("end of the watch", || watch.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn a_wrong_call_is_refused() {
+    let hub = Hub::start();
+    assert_eq!(hub.output(["watch"]).status.code(), Some(2));
+    assert_eq!(hub.output(["watch", "a/b"]).status.code(), Some(2));
+}

@@ -1,0 +1,40 @@
+//! One job with more subscribers than a shard serves in a slice.
+
+#[path = "guard/support.rs"]
+mod support;
+
+use std::net::SocketAddr;
+
+use landfall::{Address, Server, ServerConfig};
+use support::{Publisher, Subscriber};
+
+const SUBSCRIBERS: usize = 300;
+const EVENTS: usize = 250;
+
+#[test]
+fn events_published_while_others_are_being_sent_reach_every_subscriber() {
+    let config = ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        publish: "127.0.0.1:0".parse().unwrap(),
+        ops: "127.0.0.1:0".parse().unwrap(),
+        ..ServerConfig::default()
+    };
+    let server = Server::start(config).unwrap();
+    let mut publisher = Publisher::connect(tcp(server.publish()), "job");
+    publisher.publish();
+    let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| Subscriber::connect(tcp(server.public()), "job", 1))
+        .collect();
+    (0..EVENTS).for_each(|_| publisher.publish());
+    subscribers
+        .iter_mut()
+        .for_each(|subscriber| subscriber.wait(EVENTS));
+    server.stop();
+}
+
+fn tcp(address: &Address) -> SocketAddr {
+    match address {
+        Address::Tcp(address) => *address,
+        Address::Unix(_) => unreachable!("it was bound to TCP"),
+    }
+}
