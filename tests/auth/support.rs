@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use landfall::token::{Claims, Key, Keys, Scope};
 use landfall::{Address, Server, ServerConfig};
@@ -111,6 +111,8 @@ pub struct Answer {
     pub status: u16,
     pub head: String,
     received: Vec<u8>,
+    /// When it must have ended: comments on an idle stream keep reads from timing out.
+    deadline: Instant,
 }
 
 impl Answer {
@@ -143,6 +145,7 @@ impl Answer {
     }
 
     fn read(&mut self) -> usize {
+        assert!(Instant::now() < self.deadline, "it goes on and on");
         let mut buffer = [0; 4096];
         let length = self.stream.read(&mut buffer).unwrap();
         self.received.extend_from_slice(&buffer[..length]);
@@ -166,6 +169,7 @@ pub fn raw(address: SocketAddr, line: &str, fields: &str, body: &str) -> Answer 
         status: 0,
         head: String::new(),
         received: Vec::new(),
+        deadline: Instant::now() + PATIENCE,
     };
     let end = loop {
         let found = answer
