@@ -275,6 +275,30 @@ fn a_minted_token_opens_what_it_was_minted_for() {
 }
 
 #[test]
+fn the_commands_show_the_key_that_they_are_given() {
+    let files = KeyFiles::new();
+    let key = files.path("publish");
+    let key = key.to_str().unwrap();
+    let program = Program::start(&["--publish-key", key], &[]);
+    let hub = format!("http://{}", program.address("publish"));
+    let publish = ["publish", "--hub", &hub, "a", "done", "{}"];
+    assert_eq!(run(&publish).status.code(), Some(1));
+    let with_key =
+        |arguments: &[&str]| run(&[&arguments[..1], &["--key", key], &arguments[1..]].concat());
+    assert!(with_key(&publish).status.success());
+    assert!(with_key(&["watch", "--hub", &hub, "a"]).status.success());
+    assert!(
+        with_key(&["run", "--hub", &hub, "--job", "b", "--", "true"])
+            .status
+            .success()
+    );
+    let mut state = get(program.address("public"), "/api/jobs/b", "");
+    assert!(state.body().contains("\"state\":\"done\""));
+    let printed = program.stop();
+    assert!(!printed.contains(PUBLISH_KEY));
+}
+
+#[test]
 fn a_key_that_is_too_short_or_missing_stops_the_start_and_says_why() {
     let files = KeyFiles::new();
     let short = files.write("short", "short");
