@@ -92,11 +92,13 @@ pub fn serve(
         received,
         answers: Vec::new(),
         unanswered: 0,
+        in_progress: 0,
         access,
         context,
         config,
     };
     let end = connection.converse();
+    connection.is_answered();
     connection.all_answered();
     match end {
         Ok(End::Stream(opening, stream)) => {
@@ -134,6 +136,8 @@ struct Connection<'a> {
     answers: Vec<u8>,
     /// The requests that it answers.
     unanswered: i64,
+    /// One while a request's answer isn't decided yet.
+    in_progress: i64,
     access: Access,
     context: Arc<Context>,
     config: &'a ConnectionConfig,
@@ -165,9 +169,11 @@ impl Connection<'_> {
                 return Ok(Some(End::Close));
             }
         };
-        self.unanswered += 1;
+        self.in_progress = 1;
         self.metrics().requests_active.add(1);
-        self.carry_out(decision, is_last)
+        let end = self.carry_out(decision, is_last)?;
+        self.is_answered();
+        Ok(end)
     }
 
     fn carry_out(&mut self, decision: Decision, is_last: bool) -> io::Result<Option<End>> {
@@ -353,6 +359,10 @@ impl Connection<'_> {
         }
         self.all_answered();
         Ok(())
+    }
+
+    fn is_answered(&mut self) {
+        self.unanswered += std::mem::take(&mut self.in_progress);
     }
 
     fn all_answered(&mut self) {
