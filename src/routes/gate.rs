@@ -366,9 +366,12 @@ fn changes_something(method: Method) -> bool {
     !matches!(method, Method::Get | Method::Head | Method::Options)
 }
 
+/// The challenge to a credential that is no good.
+pub const INVALID: &str = "Bearer realm=\"landfall\", error=\"invalid_token\"";
+
 fn unauthorized(message: &str, was_shown: bool) -> Response {
     let challenge = match was_shown {
-        true => "Bearer realm=\"landfall\", error=\"invalid_token\"",
+        true => INVALID,
         false => "Bearer realm=\"landfall\"",
     };
     Response::error(Status::Unauthorized, message).with("WWW-Authenticate", challenge)

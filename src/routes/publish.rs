@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::gate::{Pass, forbidden};
+use super::gate::{INVALID, Pass, forbidden};
 use super::{Context, Plan, event_status, publish_status};
 use crate::event::Publication;
 use crate::http::{BodyLength, Head, Response, Status};
@@ -165,7 +165,8 @@ impl Intake {
         }
         if self.pass.has_ended() {
             let message = "the token has expired meanwhile: get a new one";
-            return Err(self.failure(Status::Forbidden, message));
+            let response = self.failure(Status::Unauthorized, message);
+            return Err(response.with("WWW-Authenticate", INVALID));
         }
         let id = self.context.hub.publish(&job, event).map_err(|error| {
             let response = self.failure(publish_status(&error), &error.to_string());
