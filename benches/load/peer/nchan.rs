@@ -26,6 +26,8 @@ impl Peer for Nchan {
         } else {
             ""
         };
+        // With fewer than a sixteenth of its connections free nginx closes some, so it
+        // has more than there can be files.
         let config = format!(
             "load_module {module};
 {user}
@@ -34,8 +36,7 @@ worker_processes {workers};
 worker_rlimit_nofile 20000;
 pid nginx.pid;
 error_log stderr crit;
-# Below a sixteenth of free connections nginx closes some of its own accord.
-events {{ worker_connections 25000; }}
+events {{ worker_connections 24000; }}
 http {{
   access_log off;
   client_body_temp_path body;

@@ -150,7 +150,8 @@ pub const TABLES: [Table; 9] = [
                 Last-Event-ID of 16 events ago. A connection that finds the accept queue full is \
                 tried again by the kernel after 1, 3, 7 ... seconds: those are the overflows.",
         columns: &[
-            column("caught_up_ms", "all caught up after, ms", 0),
+            column("most_caught_up_ms", "99 % caught up after, ms", 0),
+            column("caught_up_ms", "all, ms", 0),
             column("cpu_us_per_client", "server CPU per client, us", 1),
             column("listen_overflows", "accept queue overflows", 0),
             column("generator_us_per_client", "load generator's CPU, us", 1),

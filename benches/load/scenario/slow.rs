@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Scale;
 use crate::clock::now_ns;
 use crate::failure::Result;
-use crate::field::{Field, JOB, STEP_LIMIT};
+use crate::field::{Field, JOB};
 use crate::http::Connection;
 use crate::measured::Measured;
 use crate::peer::{self, Peer, Setup};
@@ -13,6 +13,8 @@ use crate::procfs;
 
 /// Large, so that few events fill a socket nobody reads.
 const EVENT_BYTES: usize = 8 * 1024;
+/// Below the minute after which durable-streams ends a stream.
+const LIMIT: Duration = Duration::from_secs(45);
 /// What the sleepers take into their own socket.
 const SLEEPER_RECEIVE_BYTES: usize = 4096;
 
@@ -60,7 +62,7 @@ fn phase(peer: &dyn Peer, scale: Scale, sleepers: usize, measured: &mut Measured
             }
             Ok(())
         });
-        let received = clients.run_until(Instant::now() + STEP_LIMIT, |totals| {
+        let received = clients.run_until(Instant::now() + LIMIT, |totals| {
             crate::field::seen(totals) >= wanted
         });
         publisher.join().expect("the publisher doesn't panic")?;
