@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
+use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Response, Status};
 use crate::metrics::{Metrics, RouteName};
-use crate::routes::{Access, Context, Intake, Plan};
+use crate::routes::{Access, Context, Intake, Opening, Plan};
 use crate::socket::Socket;
 
 /// How long and how large a conversation may be.
@@ -112,13 +113,15 @@ pub fn serve(
 
 enum End {
     Close,
-    Stream(Vec<u8>, crate::shard::Stream),
+    Stream(Opening, crate::shard::Stream),
 }
 
 /// What a head leads to.
 struct Decision {
     route: RouteName,
     plan: Plan,
+    /// The header lines for a page of another origin.
+    cors: Option<Lines>,
     decoder: Decoder,
     head_only: bool,
     keep_alive: bool,
@@ -177,6 +180,7 @@ impl Connection<'_> {
         let Decision {
             route,
             plan,
+            cors,
             mut decoder,
             head_only,
             keep_alive,
@@ -198,7 +202,7 @@ impl Connection<'_> {
         };
         let is_draining = self.context.draining.load(Ordering::Acquire);
         let keep_alive = keep_alive && is_read && !is_last && !is_draining;
-        self.answer(route, &response, keep_alive, head_only);
+        self.answer(route, &response.with_lines(cors), keep_alive, head_only);
         Ok((!keep_alive).then_some(End::Close))
     }
 
@@ -255,6 +259,7 @@ impl Connection<'_> {
         Decision {
             route,
             plan,
+            cors: self.context.gate.cors_lines(head, self.access),
             decoder: Decoder::new(head.length),
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive,

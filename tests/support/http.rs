@@ -5,7 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -55,7 +55,13 @@ pub fn ask_until(
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = Vec::new();
     let mut piece = [0; 4096];
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        // Heartbeats would keep a read from timing out.
+        assert!(
+            Instant::now() < deadline,
+            "{method} {target} goes on and on"
+        );
         let length = stream.read(&mut piece).unwrap();
         text.extend_from_slice(&piece[..length]);
         if length == 0 || is_enough(&String::from_utf8_lossy(&text)) {
