@@ -46,7 +46,8 @@ fn a_head_that_comes_in_drips_is_408_all_the_same() {
         });
         assert_eq!(client.answer().status, 408);
         assert!(begin.elapsed() < Duration::from_secs(5));
-        client.socket().shutdown(std::net::Shutdown::Both).unwrap();
+        // Where the drips have been answered with a reset, it is down already.
+        let _ = client.socket().shutdown(std::net::Shutdown::Both);
     });
 }
 
