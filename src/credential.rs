@@ -299,8 +299,8 @@ mod tests {
             ("?token=%0d%0a", CredentialError::BadCharacter),
             ("?token=%c3%a9", CredentialError::BadCharacter),
             // An overlong slash.
-            ("?token=%c0%af", CredentialError::BadQuery),
-            ("?token=%e0%80%af", CredentialError::BadQuery),
+            ("?token=%c0%af", CredentialError::BadCharacter),
+            ("?token=%e0%80%af", CredentialError::BadCharacter),
             ("?token=%", CredentialError::BadQuery),
             ("?token=%zz", CredentialError::BadQuery),
         ] {

@@ -189,6 +189,7 @@ fn an_id_attack_through_the_query_cannot_inject_a_line() {
         ("%0D%0Adata", "\r\ndata"),
         ("%E2%80%A8", "\u{2028}"),
         ("%22}", "\"}"),
+        ("%FF", "\u{fffd}"),
     ] {
         let target = format!("/api/jobs/a/events?lastEventId={escaped}");
         let mut stream = EventStream::open(server.public(), &target, "");
