@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use http::{Answer, ask_until, post, publish};
+use landfall::token::{Claims, Key, Keys};
 use landfall::{Address, EventName, JobId, Server, ServerConfig};
 use serde_json::{Map, Value, json};
 
@@ -42,6 +43,21 @@ fn the_description_is_openapi_3_1() {
 fn every_status_that_is_described_is_answered_as_described() {
     let house = House::start(|_| {});
     let full = House::start(|config| config.hub.jobs = 1);
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "61".repeat(32)).unwrap();
+    let closed = House::start(|config| {
+        config.auth.token_keys = vec![key.path().into()];
+        config.auth.publish_key = Some(key.path().into());
+    });
+    // A token that covers nothing, until the year 2100.
+    let keys = Keys::new(vec![Key::from_file("61".repeat(32).as_bytes()).unwrap()]).unwrap();
+    let claims = Claims {
+        exp: 4_102_444_800,
+        ..Claims::default()
+    };
+    let token = format!("Authorization: Bearer {}", claims.sign(&keys));
+    let json_token = format!("{JSON}\r\n{token}");
+    let ndjson_token = format!("{NDJSON}\r\n{token}");
     for house in [&house, &full] {
         publish(house.publish, "a", "progress", r#"{"percent":30}"#);
     }
@@ -52,7 +68,7 @@ fn every_status_that_is_described_is_answered_as_described() {
     let many = r#"{"job":"a","event":"progress"}"#;
     let over = r#"{"job":"over","event":"progress"}"#;
     let full_many = r#"{"job":"b","event":"progress"}"#;
-    // A path, a method, a target, a type and a body, the status.
+    // A path, a method, a target, header fields and a body, the status.
     let asked = [
         (EVENTS, "GET", "/api/jobs/a/events", "", "", 200),
         (
@@ -64,6 +80,8 @@ fn every_status_that_is_described_is_answered_as_described() {
             204,
         ),
         (EVENTS, "GET", "/api/jobs/a/events?replay=x", "", "", 400),
+        (EVENTS, "GET", "/api/jobs/a/events", "", "", 401),
+        (EVENTS, "GET", "/api/jobs/a/events", &token, "", 403),
         (EVENTS, "HEAD", "/api/jobs/a/events", "", "", 200),
         (EVENTS, "OPTIONS", "/api/jobs/a/events", "", "", 204),
         (EVENTS, "OPTIONS", "/api/jobs/%20/events", "", "", 400),
@@ -71,6 +89,15 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, event, 201),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, "{}", 400),
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, "{}", 400),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 401),
+        (
+            EVENTS,
+            "POST",
+            "/api/jobs/a/events",
+            &json_token,
+            event,
+            403,
+        ),
         (EVENTS, "POST", "/api/jobs/over/events", JSON, event, 409),
         (EVENTS, "POST", "/api/jobs/over/events", NDJSON, event, 409),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, "", 411),
@@ -80,14 +107,18 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "POST", "/api/jobs/b/events", JSON, event, 503),
         (EVENTS, "POST", "/api/jobs/b/events", NDJSON, event, 503),
         (MANY, "GET", "/api/events", "", "", 200),
-        (MANY, "GET", "/api/events?job=a&job=over", "", "", 200),
+        (MANY, "GET", "/api/events?job=a&job=waiting", "", "", 200),
         (MANY, "GET", "/api/events?job=over&replay=none", "", "", 204),
         (MANY, "GET", "/api/events?job=%20", "", "", 400),
+        (MANY, "GET", "/api/events?job=a", "", "", 401),
+        (MANY, "GET", "/api/events?job=a", &token, "", 403),
         (MANY, "GET", "/api/events", "public", "", 403),
         (MANY, "HEAD", "/api/events", "", "", 200),
         (MANY, "OPTIONS", "/api/events", "", "", 204),
         (MANY, "POST", "/api/events", NDJSON, many, 201),
         (MANY, "POST", "/api/events", NDJSON, event, 400),
+        (MANY, "POST", "/api/events", NDJSON, many, 401),
+        (MANY, "POST", "/api/events", &ndjson_token, many, 403),
         (MANY, "POST", "/api/events", NDJSON, over, 409),
         (MANY, "POST", "/api/events", NDJSON, "", 411),
         (MANY, "POST", "/api/events", NDJSON, &big, 413),
@@ -95,26 +126,32 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "POST", "/api/events", NDJSON, full_many, 503),
         (JOB, "GET", "/api/jobs/a", "", "", 200),
         (JOB, "GET", "/api/jobs/over", "", "", 200),
+        (JOB, "GET", "/api/jobs/waiting", "", "", 200),
         (JOB, "GET", "/api/jobs/%20", "", "", 400),
+        (JOB, "GET", "/api/jobs/a", "", "", 401),
+        (JOB, "GET", "/api/jobs/a", &token, "", 403),
         (JOB, "GET", "/api/jobs/none", "", "", 404),
         (JOB, "HEAD", "/api/jobs/a", "", "", 200),
         (JOB, "OPTIONS", "/api/jobs/a", "", "", 204),
         (JOB, "OPTIONS", "/api/jobs/%20", "", "", 400),
         (JOB, "DELETE", "/api/jobs/over", "", "", 204),
         (JOB, "DELETE", "/api/jobs/%20", "", "", 400),
+        (JOB, "DELETE", "/api/jobs/a", "", "", 401),
+        (JOB, "DELETE", "/api/jobs/a", &token, "", 403),
         (JOB, "DELETE", "/api/jobs/none", "", "", 404),
         (OPENAPI, "GET", "/openapi.json", "", "", 200),
         (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
         (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
     ];
     let mut seen = BTreeSet::new();
-    for (path, method, target, kind, body, status) in asked {
-        let place = if status == 503 { &full } else { &house };
-        let (address, kind) = match kind {
-            "public" => (place.public, ""),
-            kind => (place.publish, kind),
+    for (path, method, target, fields, body, status) in asked {
+        let (address, fields) = match (fields, status) {
+            ("public", _) => (house.public, ""),
+            (_, 401 | 403) => (closed.publish, fields),
+            (_, 503) => (full.publish, fields),
+            _ => (house.publish, fields),
         };
-        let answer = ask(address, method, target, kind, body);
+        let answer = ask(address, method, target, fields, body);
         let what = format!("{method} {target}");
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         house.description.check(&what, path, method, &answer);
@@ -268,7 +305,7 @@ struct House {
 }
 
 impl House {
-    fn start(change: fn(&mut ServerConfig)) -> House {
+    fn start(change: impl FnOnce(&mut ServerConfig)) -> House {
         let any = || "127.0.0.1:0".parse().unwrap();
         let mut config = ServerConfig {
             listen: any(),
@@ -296,11 +333,13 @@ impl House {
 }
 
 /// Asks, and reads a stream only until it has sent an event.
-fn ask(address: SocketAddr, method: &str, target: &str, kind: &str, body: &str) -> Answer {
+fn ask(address: SocketAddr, method: &str, target: &str, fields: &str, body: &str) -> Answer {
     let length = format!("Content-Length: {}", body.len());
-    let mut fields = vec![kind, &length];
-    fields.retain(|field| !field.is_empty() && (!body.is_empty() || *field == kind));
-    ask_until(address, method, target, &fields, body, |text| {
+    let mut lines: Vec<&str> = fields.lines().collect();
+    if !body.is_empty() {
+        lines.push(&length);
+    }
+    ask_until(address, method, target, &lines, body, |text| {
         text.contains("text/event-stream") && text.contains("\nid: ") && text.ends_with("\n\n")
     })
 }
