@@ -4,6 +4,7 @@ mod flags;
 mod publish;
 mod run;
 mod serve;
+mod token;
 mod watch;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ Usage:
   landfall run [FLAGS] -- CMD...                   run a command and publish its progress
   landfall watch [FLAGS] JOB...                    follow jobs in the terminal
   landfall publish [FLAGS] JOB EVENT [JSON]        publish one event, or NDJSON from stdin
+  landfall token [FLAGS]                           mint a token
 
 `landfall COMMAND --help` lists a command's flags.
 ";
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     let mut parser = lexopt::Parser::from_args(arguments);
     let done = match command.as_str() {
         "serve" => serve::main(parser),
+        "token" => token::main(parser),
         "run" => run::main(&mut parser).map_err(|error| error.to_string()),
         "watch" => watch::main(&mut parser).map_err(|error| error.to_string()),
         "publish" => publish::main(&mut parser).map_err(|error| error.to_string()),

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
+use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Response, Status};
 use crate::metrics::{Metrics, RouteName};
-use crate::routes::{Access, Context, Intake, Plan};
+use crate::routes::{Access, Context, Intake, Opening, Plan};
 use crate::socket::Socket;
 
 /// How long and how large a conversation may be.
@@ -91,11 +92,13 @@ pub fn serve(
         received,
         answers: Vec::new(),
         unanswered: 0,
+        in_progress: 0,
         access,
         context,
         config,
     };
     let end = connection.converse();
+    connection.is_answered();
     connection.all_answered();
     match end {
         Ok(End::Stream(opening, stream)) => {
@@ -110,13 +113,15 @@ pub fn serve(
 
 enum End {
     Close,
-    Stream(Vec<u8>, crate::shard::Stream),
+    Stream(Opening, crate::shard::Stream),
 }
 
 /// What a head leads to.
 struct Decision {
     route: RouteName,
     plan: Plan,
+    /// The header lines for a page of another origin.
+    cors: Option<Lines>,
     decoder: Decoder,
     head_only: bool,
     keep_alive: bool,
@@ -131,6 +136,8 @@ struct Connection<'a> {
     answers: Vec<u8>,
     /// The requests that it answers.
     unanswered: i64,
+    /// One while a request's answer isn't decided yet.
+    in_progress: i64,
     access: Access,
     context: Arc<Context>,
     config: &'a ConnectionConfig,
@@ -162,15 +169,18 @@ impl Connection<'_> {
                 return Ok(Some(End::Close));
             }
         };
-        self.unanswered += 1;
+        self.in_progress = 1;
         self.metrics().requests_active.add(1);
-        self.carry_out(decision, is_last)
+        let end = self.carry_out(decision, is_last)?;
+        self.is_answered();
+        Ok(end)
     }
 
     fn carry_out(&mut self, decision: Decision, is_last: bool) -> io::Result<Option<End>> {
         let Decision {
             route,
             plan,
+            cors,
             mut decoder,
             head_only,
             keep_alive,
@@ -192,7 +202,7 @@ impl Connection<'_> {
         };
         let is_draining = self.context.draining.load(Ordering::Acquire);
         let keep_alive = keep_alive && is_read && !is_last && !is_draining;
-        self.answer(route, &response, keep_alive, head_only);
+        self.answer(route, &response.with_lines(cors), keep_alive, head_only);
         Ok((!keep_alive).then_some(End::Close))
     }
 
@@ -207,9 +217,12 @@ impl Connection<'_> {
                 is_begun = true;
                 deadline = Instant::now() + self.config.head_timeout;
             }
-            // A head is only ever made whole, or broken, by a line's end or by its size.
+            // A head that begins well is made whole, or too long, by a line's end or by
+            // its size. What never was one has no line's end to wait for.
             let is_new_line = self.received[parsed..].contains(&b'\n');
-            if is_new_line || self.received.len() >= self.config.head.target_bytes {
+            let is_first_look = parsed == 0 && is_begun;
+            let is_long = self.received.len() >= self.config.head.target_bytes;
+            if is_new_line || is_first_look || is_long {
                 parsed = self.received.len();
                 match Head::parse(&self.received, self.config.head) {
                     Ok(Some((head, length))) => {
@@ -246,6 +259,7 @@ impl Connection<'_> {
         Decision {
             route,
             plan,
+            cors: self.context.gate.cors_lines(head, self.access),
             decoder: Decoder::new(head.length),
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive,
@@ -348,6 +362,10 @@ impl Connection<'_> {
         }
         self.all_answered();
         Ok(())
+    }
+
+    fn is_answered(&mut self) {
+        self.unanswered += std::mem::take(&mut self.in_progress);
     }
 
     fn all_answered(&mut self) {

@@ -141,17 +141,19 @@ impl Publication {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Wire<'a> {
-            #[serde(borrow)]
-            job: Option<Cow<'a, str>>,
+            #[serde(borrow, default, deserialize_with = "given")]
+            job: Option<Text<'a>>,
             #[serde(borrow)]
             event: Cow<'a, str>,
-            #[serde(borrow)]
+            #[serde(borrow, default, deserialize_with = "given")]
             data: Option<&'a RawValue>,
         }
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
         let wire: Wire = serde_json::from_slice(text).map_err(shape)?;
         let job = wire
             .job
-            .map(|job| job.parse())
+            .map(|job| job.0.parse())
             .transpose()
             .map_err(EventError::Name)?;
         let name = wire.event.parse().map_err(EventError::Name)?;
@@ -187,6 +189,11 @@ impl std::error::Error for EventError {}
 
 fn shape(error: serde_json::Error) -> EventError {
     EventError::Shape(error.to_string())
+}
+
+/// A member that is there. To serde, null would be one that isn't.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// What has to be known of the members of `data`.
@@ -329,6 +336,14 @@ mod tests {
                 "{data}"
             );
         }
+    }
+
+    #[test]
+    fn null_is_neither_data_nor_a_job() {
+        let data = read(r#"{"event":"x","data":null}"#);
+        assert_eq!(data, Err(EventError::NotAnObject));
+        let job = read(r#"{"event":"x","job":null}"#);
+        assert!(matches!(job, Err(EventError::Shape(_))), "{job:?}");
     }
 
     #[test]

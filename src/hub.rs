@@ -98,12 +98,12 @@ struct Inner {
     followers_of_all: AtomicU64,
 }
 
-/// The last ids of forgotten jobs, so that a job of the same name goes on above them.
-#[derive(Default)]
+/// The last numbers of forgotten jobs, so that a job of the same name goes on above
+/// them, and its streams know what is gone.
 struct Graves {
-    last_ids: HashMap<JobId, u64>,
+    last: HashMap<JobId, Numbers>,
     by_age: VecDeque<JobId>,
-    floor: u64,
+    floor: Numbers,
 }
 
 /// An event's numbers, where it has them already: from a journal, or another hub.
@@ -113,6 +113,16 @@ pub struct Numbers {
     pub id: EventId,
     /// Its id on consolidated streams.
     pub sequence: Sequence,
+}
+
+impl Numbers {
+    /// The higher one of each number.
+    fn max(self, other: Numbers) -> Numbers {
+        Numbers {
+            id: self.id.max(other.id),
+            sequence: self.sequence.max(other.sequence),
+        }
+    }
 }
 
 /// Why an event is refused.
@@ -174,8 +184,12 @@ impl Hub {
             jobs: RwLock::default(),
             ended: Mutex::default(),
             graves: Mutex::new(Graves {
-                floor: base,
-                ..Graves::default()
+                last: HashMap::new(),
+                by_age: VecDeque::new(),
+                floor: Numbers {
+                    id: EventId(base),
+                    sequence: Sequence(0),
+                },
             }),
             base,
             order: Mutex::new(base),
@@ -334,8 +348,8 @@ impl Hub {
         }
         let mut jobs = self.0.jobs.write();
         let begin = || {
-            let base = self.0.graves.lock().base_of(id);
-            Arc::new(Job::new(id.clone(), base, SystemTime::now()))
+            let last = self.0.graves.lock().last_of(id);
+            Arc::new(Job::new(id.clone(), last, SystemTime::now()))
         };
         Some(jobs.entry(id.clone()).or_insert_with(begin).clone())
     }
@@ -437,27 +451,32 @@ impl Hub {
         let mut core = job.lock();
         let freed = core.forget();
         hub.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
-        hub.graves.lock().add(job.id().clone(), core.newest_id());
-        hub.forgotten
-            .fetch_max(job.newest_sequence().0, Ordering::AcqRel);
+        let last = Numbers {
+            id: EventId(core.newest_id()),
+            sequence: job.newest_sequence(),
+        };
+        hub.graves.lock().add(job.id().clone(), last);
+        hub.forgotten.fetch_max(last.sequence.0, Ordering::AcqRel);
         core.post_dirty(mailboxes)
     }
 }
 
 impl Graves {
-    fn base_of(&self, id: &JobId) -> u64 {
-        self.last_ids.get(id).copied().unwrap_or(0).max(self.floor)
+    fn last_of(&self, id: &JobId) -> Numbers {
+        self.last
+            .get(id)
+            .map_or(self.floor, |last| last.max(self.floor))
     }
 
-    fn add(&mut self, id: JobId, last_id: u64) {
-        if self.last_ids.insert(id.clone(), last_id).is_none() {
+    fn add(&mut self, id: JobId, last: Numbers) {
+        if self.last.insert(id.clone(), last).is_none() {
             self.by_age.push_back(id);
         }
         if self.by_age.len() > GRAVES_MAX
             && let Some(oldest) = self.by_age.pop_front()
-            && let Some(last_id) = self.last_ids.remove(&oldest)
+            && let Some(last) = self.last.remove(&oldest)
         {
-            self.floor = self.floor.max(last_id);
+            self.floor = last.max(self.floor);
         }
     }
 }

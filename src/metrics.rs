@@ -24,6 +24,8 @@ pub enum Close {
     Stalled,
     /// The server is stopping.
     Drained,
+    /// Its token ended.
+    TokenExpired,
 }
 
 /// What a request was for.
@@ -97,11 +99,12 @@ impl Gauge {
 }
 
 impl Close {
-    const ALL: [Close; 4] = [
+    const ALL: [Close; 5] = [
         Close::Ended,
         Close::ClientGone,
         Close::Stalled,
         Close::Drained,
+        Close::TokenExpired,
     ];
 
     fn as_str(self) -> &'static str {
@@ -110,6 +113,7 @@ impl Close {
             Close::ClientGone => "client_gone",
             Close::Stalled => "stalled",
             Close::Drained => "drained",
+            Close::TokenExpired => "token_expired",
         }
     }
 }

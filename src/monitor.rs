@@ -39,6 +39,8 @@ struct Monitor {
 
 impl HttpService for Monitor {
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
+        response.header("X-Content-Type-Options: nosniff");
+        response.header("Referrer-Policy: no-referrer");
         if !matches!(request.method(), "GET" | "HEAD") {
             response
                 .status_code(405, "Method Not Allowed")
@@ -65,6 +67,14 @@ impl HttpService for Monitor {
             "/readyz" => {
                 response.header(TEXT).body("ready\n");
             }
+            // The names of jobs are secrets, and a page may have had its own name made to
+            // resolve to this host.
+            "/jobs" if !self.knows_host(&request) => {
+                response.status_code(403, "Forbidden").header(JSON);
+                response.body(
+                    r#"{"error":"this server doesn't go by the name in Host: use its address, or --host"}"#,
+                );
+            }
             "/jobs" => {
                 response.header(JSON);
                 response.body_vec(self.jobs().into_bytes());
@@ -74,11 +84,22 @@ impl HttpService for Monitor {
                 response.body(r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#);
             }
         }
+        if request.method() == "HEAD" {
+            // may_minihttp writes a body whatever the method is, and the client would
+            // take it for the next answer.
+            response.body("");
+        }
         Ok(())
     }
 }
 
 impl Monitor {
+    fn knows_host(&self, request: &Request) -> bool {
+        let mut fields = request.headers().iter();
+        let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
+        host.is_none_or(|host| self.context.gate.knows_host(host.value))
+    }
+
     fn metrics(&self) -> String {
         use std::fmt::Write;
         let hub = &self.context.hub;

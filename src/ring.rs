@@ -54,6 +54,14 @@ pub struct Batch {
 }
 
 impl Ring {
+    /// A ring that keeps nothing of what came up to this id and number.
+    pub fn beginning_after(id: EventId, sequence: Sequence) -> Ring {
+        Ring {
+            evicted: Some((id, sequence)),
+            ..Ring::default()
+        }
+    }
+
     /// Encodes an event at the end, after making room for it. `id` and `sequence` are
     /// above all earlier ones.
     pub fn append(
@@ -172,6 +180,13 @@ impl Ring {
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.entries.shrink_to_fit();
+    }
+
+    /// Lets every event go. Readers that haven't had them all find that they are gone.
+    pub fn evict_all(&mut self) {
+        if let Some(newest) = self.entries.back() {
+            *self = Ring::beginning_after(newest.id, newest.sequence);
+        }
     }
 
     fn evict(&mut self) {

@@ -1,6 +1,7 @@
 //! What a request gets: the decision, without a socket.
 
 mod delete;
+mod gate;
 mod openapi;
 mod publish;
 mod snapshot;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::cors::Lines;
 use crate::event::EventError;
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::{Hub, PublishError};
@@ -18,6 +20,7 @@ use crate::job::JobId;
 use crate::metrics::RouteName;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
+pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use snapshot::to_json as snapshot_json;
 
@@ -34,6 +37,8 @@ pub enum Access {
 pub struct Context {
     /// The jobs.
     pub hub: Hub,
+    /// Who may do what.
+    pub gate: Gate,
     /// Where streams are parked.
     pub shards: Vec<ShardHandle>,
     /// The next shard to be given a stream.
@@ -56,10 +61,25 @@ pub enum Plan {
     Answer(Response),
     /// Its body is read into the intake, which then answers.
     Intake(Box<Intake>),
-    /// It becomes a stream: the head to send, and what follows.
-    Stream(Vec<u8>, Stream),
+    /// It becomes a stream: what it begins with, and what follows.
+    Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
     EmptyStream(Vec<u8>),
+}
+
+/// How a stream begins, and when it has to end.
+pub struct Opening {
+    /// The response's head, and whatever belongs to it.
+    pub bytes: Vec<u8>,
+    /// The second of the unix clock at which its token ends.
+    pub ends_at: Option<u64>,
+}
+
+/// Who asks, and where.
+struct Caller {
+    pass: Pass,
+    /// The header lines for a page of another origin.
+    cors: Option<Lines>,
 }
 
 /// A path that is served.
@@ -81,11 +101,12 @@ impl Context {
     }
 
     /// Gives a stream to the next shard.
-    pub fn park(&self, socket: Socket, head: Vec<u8>, stream: Stream) {
+    pub fn park(&self, socket: Socket, opening: Opening, stream: Stream) {
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         self.shards[next % self.shards.len()].adopt(Adoption {
             socket,
-            head,
+            head: opening.bytes,
+            ends_at: opening.ends_at,
             stream,
         });
     }
@@ -109,23 +130,35 @@ impl Context {
             (Route::Anything, _) => RouteName::None,
         };
         let publishes = access == Access::Publish;
+        let caller = || {
+            Ok(Caller {
+                pass: self.gate.admit(head, access)?,
+                cors: self.gate.cors_lines(head, access),
+            })
+        };
         let plan = match (route, head.method) {
             (route, Method::Options) => {
-                let allow = route.allow(access);
-                Ok(Plan::Answer(
-                    Response::empty(Status::NoContent).with("Allow", allow),
-                ))
+                let preflight = self.gate.preflight(head, access, route.allow(access));
+                Ok(Plan::Answer(preflight))
             }
-            (Route::Events(job), _) if is_get => stream::one(self, head, &job),
-            (Route::ManyEvents, _) if is_get => stream::many(self, head, access),
-            (Route::Job(job), _) if is_get => snapshot::get(&self.hub, &job).map(Plan::Answer),
+            (Route::Events(job), _) if is_get => {
+                caller().and_then(|caller| stream::one(self, head, &job, &caller))
+            }
+            (Route::ManyEvents, _) if is_get => {
+                caller().and_then(|caller| stream::many(self, head, &caller))
+            }
+            (Route::Job(job), _) if is_get => {
+                caller().and_then(|caller| snapshot::get(&self.hub, &job, &caller.pass))
+            }
             (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
             (Route::Events(job), Method::Post) if publishes => {
-                publish::begin(self, head, Some(job))
+                caller().and_then(|caller| publish::begin(self, head, Some(job), caller.pass))
             }
-            (Route::ManyEvents, Method::Post) if publishes => publish::begin(self, head, None),
+            (Route::ManyEvents, Method::Post) if publishes => {
+                caller().and_then(|caller| publish::begin(self, head, None, caller.pass))
+            }
             (Route::Job(job), Method::Delete) if publishes => {
-                delete::delete(&self.hub, &job).map(Plan::Answer)
+                caller().and_then(|caller| delete::delete(&self.hub, &job, &caller.pass))
             }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());

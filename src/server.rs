@@ -13,7 +13,7 @@ use crate::hub::{Hub, HubConfig};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
-use crate::routes::{Access, Context};
+use crate::routes::{Access, AuthConfig, Context, Gate};
 use crate::shard::{ShardConfig, ShardHandle};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
+    /// Who may do what.
+    pub auth: AuthConfig,
     /// What is kept.
     pub hub: HubConfig,
     /// How streams are served.
@@ -70,6 +72,7 @@ impl Default for ServerConfig {
             listen: Address::Tcp(local(8080)),
             publish: Address::Tcp(local(8081)),
             ops: local(8082),
+            auth: AuthConfig::default(),
             hub: HubConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
@@ -114,7 +117,8 @@ impl Server {
     /// Binds all listeners and starts to serve. Returns when clients can connect.
     ///
     /// # Errors
-    /// An address is in use or not to be had: the error says which.
+    /// An address is in use or not to be had, a key can't be read, or others can reach the
+    /// publishing listener and nothing says who may publish: the error says which.
     pub fn start(config: ServerConfig) -> io::Result<Server> {
         coroutine::configure();
         raise_file_limit();
@@ -122,6 +126,8 @@ impl Server {
             let place = format!("{what} {address}");
             move |error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"))
         };
+        let gate = gate(config.auth, &config.publish)?;
+        warn_of_open_jobs(config.ops);
         let options = SocketOptions {
             send_buffer_bytes: config.send_buffer_bytes,
             silence: config.shard.stall,
@@ -140,6 +146,7 @@ impl Server {
         }
         let context = Arc::new(Context {
             hub,
+            gate,
             shards,
             next_shard: AtomicUsize::new(0),
             streams_max: config.streams,
@@ -197,6 +204,15 @@ impl Server {
         &self.context.hub
     }
 
+    /// Reads the key files again: streams that are open stay open until their tokens end.
+    /// Blocks while it reads.
+    ///
+    /// # Errors
+    /// A file can't be read or holds no key. All keys stay what they were then.
+    pub fn reload_keys(&self) -> io::Result<()> {
+        self.context.gate.reload()
+    }
+
     /// Stops: accepts no more, answers the requests that have begun, sends every stream
     /// what is pending and a last `retry:`, and closes it. Blocks until that is done, or
     /// the drain limit has passed; the monitoring listener goes on until the process
@@ -223,6 +239,33 @@ impl Server {
             let _ = thread.join();
         }
         is_drained
+    }
+}
+
+/// Who may do what, unless that is anyone who finds the publishing listener.
+fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
+    let (is_local, is_unix) = match publish {
+        Address::Tcp(address) => (address.ip().to_canonical().is_loopback(), false),
+        Address::Unix(_) => (true, true),
+    };
+    let gate = Gate::new(config, is_local, is_unix)?;
+    if !gate.has_keys() && !gate.publishing_is_open() {
+        let message = format!(
+            "publishing listener {publish}: others than this host can reach it, and nothing \
+             says who may publish: give it --publish-key FILE or --token-key FILE, listen on \
+             127.0.0.1 or a unix socket, or let everybody publish with --insecure"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    if !is_local && gate.publishing_is_open() {
+        log::warn!("publishing listener {publish}: everybody who reaches it can publish");
+    }
+    Ok(gate)
+}
+
+fn warn_of_open_jobs(ops: SocketAddr) {
+    if !ops.ip().to_canonical().is_loopback() {
+        log::warn!("monitoring listener {ops}: /jobs shows the names of all jobs to everybody");
     }
 }
 

@@ -6,6 +6,7 @@
 //! ring once for all its rows; a row that is behind by more is served by itself.
 
 mod consolidated;
+mod deadline;
 mod delivery;
 mod idle;
 mod table;
@@ -72,6 +73,8 @@ pub struct Adoption {
     pub socket: Socket,
     /// What is sent first: the response's head, and whatever belongs to it.
     pub head: Vec<u8>,
+    /// The second of the unix clock at which it has to end.
+    pub ends_at: Option<u64>,
     /// What it follows.
     pub stream: Stream,
 }
@@ -143,7 +146,10 @@ struct Shard {
     batch: Batch,
     posted: Vec<u32>,
     random: Random,
+    began: Instant,
     now: Instant,
+    /// No row's deadline is before this, in seconds since the shard began.
+    next_deadline: u32,
     /// The next step of the walk that finds idle and stalled rows.
     next_step: Instant,
     next_part: u32,
@@ -186,7 +192,9 @@ impl ShardHandle {
             batch: Batch::default(),
             posted: Vec::new(),
             random: Random::new(),
+            began: Instant::now(),
             now: Instant::now(),
+            next_deadline: NONE,
             next_step: Instant::now(),
             next_part: 0,
             draining: false,
@@ -323,6 +331,7 @@ impl Shard {
         if self.now >= self.next_step {
             self.step();
         }
+        self.end_expired();
         false
     }
 
@@ -346,6 +355,7 @@ impl Shard {
         let Adoption {
             socket,
             head,
+            ends_at,
             stream,
         } = adoption;
         let fd = socket.as_raw_fd();
@@ -361,6 +371,9 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
+        if let Some(ends_at) = ends_at {
+            self.set_deadline(row, ends_at);
+        }
         self.leftover_bytes += head.len();
         self.leftovers.insert(
             row,

@@ -3,9 +3,9 @@
 #[path = "guard/support.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use support::{Publisher, Subscriber};
 
@@ -87,17 +87,23 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("strace is missing: scripts/test installs it");
-        // It says so when it has attached to every thread.
-        let stderr = BufReader::new(strace.stderr.take().unwrap());
-        let attached = stderr
-            .lines()
-            .map_while(Result::ok)
-            .find(|line| line.contains("attached"));
-        assert!(
-            attached.is_some(),
-            "strace can't attach: it needs the right to trace"
-        );
-        Trace { strace, output }
+        // It says so when it has attached to every thread. What it says when it lets go
+        // must find a reader too, or it dies of it before it has written its table.
+        let mut stderr = BufReader::new(strace.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("attached") {
+            line.clear();
+            let length = stderr.read_line(&mut line).unwrap();
+            assert!(
+                length > 0,
+                "strace can't attach: it needs the right to trace"
+            );
+        }
+        Trace {
+            strace,
+            stderr,
+            output,
+        }
     }
 
     fn stop(&mut self) {
@@ -114,13 +120,16 @@ impl Drop for Server {
 
 struct Trace {
     strace: Child,
+    stderr: BufReader<ChildStderr>,
     output: tempfile::NamedTempFile,
 }
 
 impl Trace {
     fn finish(mut self) -> Calls {
         let pid = rustix::process::Pid::from_child(&self.strace);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
         self.strace.wait().unwrap();
         let table = std::fs::read_to_string(self.output.path()).unwrap();
         let rows = table.lines().filter_map(|line| {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -41,6 +42,20 @@ where
     let text = args.value()?.string()?;
     text.parse()
         .map_err(|error| format!("--{flag}: {error}").into())
+}
+
+/// What the hub is shown: the publishing key or the token in a file, if one is named. A
+/// file, since arguments are for all of a host to see.
+pub fn credential(path: Option<PathBuf>) -> Result<Option<String>, Box<dyn Error>> {
+    let Some(path) = path else { return Ok(None) };
+    let named = |why: String| format!("--key {}: {why}", path.display());
+    let text = std::fs::read_to_string(&path).map_err(|error| named(error.to_string()))?;
+    let text = text.trim();
+    // Anything else would break the header field that it is shown in.
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(named("it is no key and no token, in one line".to_owned()).into());
+    }
+    Ok(Some(text.to_owned()))
 }
 
 /// Prints a help text, to a reader who may have had enough of it.

@@ -35,9 +35,10 @@ is a JSON object. `done` and `error` end the job. Lines are sent as they come, u
 refused; what came before it stays published.
 
   --hub ADDR   the hub: http://HOST:PORT or unix:PATH [http://127.0.0.1:8081]
+  --key FILE   a file with the publishing key, or a token, where the hub wants one
   --help       this text
 
-A flag can be given in the environment as well: LANDFALL_HUB.
+A flag can be given in the environment as well: LANDFALL_HUB, LANDFALL_KEY.
 The exit code is 0, 1 where the hub refuses or is away, 2 where the call is wrong.
 ";
 
@@ -47,10 +48,12 @@ type NumberedLine = Result<(u64, String), String>;
 /// Runs the command with what is left of the arguments.
 pub fn main(args: &mut Parser) -> Outcome {
     let mut hub: Option<Address> = flags::from_env("hub")?;
+    let mut key = flags::from_env("key")?;
     let mut words = Vec::new();
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("hub") => hub = Some(flags::value("hub", args)?),
+            Arg::Long("key") => key = Some(flags::value("key", args)?),
             Arg::Long("help") | Arg::Short('h') => return flags::help(HELP),
             Arg::Value(word) if words.len() < 3 => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
@@ -63,7 +66,7 @@ pub fn main(args: &mut Parser) -> Outcome {
         .parse()?;
     let event: Option<EventName> = words.next().map(|name| name.parse()).transpose()?;
     let hub = hub.map_or_else(|| DEFAULT_HUB.parse(), Ok)?;
-    let mut client = Client::new(hub);
+    let mut client = Client::new(hub).with_token(flags::credential(key)?);
     let result = match (event, words.next()) {
         (Some(event), Some(json)) => {
             let data = object(&json).map_err(|why| format!("the data: {why}"))?;

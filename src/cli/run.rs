@@ -8,6 +8,7 @@ mod publisher;
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ second, then `done` or `error`. The command never waits for the hub.
   --job ID          the job's name [a new one, told on stderr]
   --stage NAME      the stage until the command names one [the command's name]
   --hub ADDR        the hub: http://HOST:PORT or unix:PATH [http://127.0.0.1:8081]
+  --key FILE        a file with the publishing key, or a token, where the hub wants one
   --format FORMAT   auto, or number: a line that is nothing but a number from 0 to
                     100 is a percentage as well, as of pv -n [auto]
   --hub-wait DUR    how long to try to publish the end after the command has ended,
@@ -54,13 +56,14 @@ second, then `done` or `error`. The command never waits for the hub.
   --help            this text
 
 Each flag can be given in the environment as well: LANDFALL_JOB, LANDFALL_STAGE,
-LANDFALL_HUB, LANDFALL_FORMAT, LANDFALL_HUB_WAIT.
+LANDFALL_HUB, LANDFALL_KEY, LANDFALL_FORMAT, LANDFALL_HUB_WAIT.
 ";
 
 struct Options {
     job: Option<JobId>,
     stage: Option<Stage>,
     hub: Option<Address>,
+    key: Option<PathBuf>,
     format: FormatName,
     hub_wait: Wait,
     command: Vec<OsString>,
@@ -86,7 +89,8 @@ pub fn main(args: &mut Parser) -> Outcome {
     });
     let hub = options.hub.map_or_else(|| DEFAULT_HUB.parse(), Ok)?;
     let mailbox = Arc::new(Mailbox::new());
-    let publisher = Publisher::start(Client::new(hub), job, Arc::clone(&mailbox));
+    let client = Client::new(hub).with_token(flags::credential(options.key)?);
+    let publisher = Publisher::start(client, job, Arc::clone(&mailbox));
 
     let started = Instant::now();
     let stage = options
@@ -221,6 +225,7 @@ fn parse(args: &mut Parser) -> Result<Option<Options>, Box<dyn Error>> {
         job: flags::from_env("job")?,
         stage: flags::from_env("stage")?,
         hub: flags::from_env("hub")?,
+        key: flags::from_env("key")?,
         format: flags::from_env("format")?.unwrap_or_default(),
         hub_wait: flags::from_env("hub-wait")?.unwrap_or_default(),
         command: Vec::new(),
@@ -230,6 +235,7 @@ fn parse(args: &mut Parser) -> Result<Option<Options>, Box<dyn Error>> {
             Arg::Long("job") => options.job = Some(flags::value("job", args)?),
             Arg::Long("stage") => options.stage = Some(flags::value("stage", args)?),
             Arg::Long("hub") => options.hub = Some(flags::value("hub", args)?),
+            Arg::Long("key") => options.key = Some(flags::value("key", args)?),
             Arg::Long("format") => options.format = flags::value("format", args)?,
             Arg::Long("hub-wait") => options.hub_wait = flags::value("hub-wait", args)?,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),

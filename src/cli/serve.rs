@@ -2,16 +2,19 @@
 
 use std::fmt::Write;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::{Server, ServerConfig};
 
-/// A flag: its name, its value's shape, its default, what it does, how it is set.
+/// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
+/// value ends with `...` may be repeated, and is set once to all its values, with commas
+/// between them; one without a value is set to `true`.
 struct Flag {
     name: &'static str,
     value: &'static str,
@@ -46,6 +49,70 @@ const FLAGS: &[Flag] = &[
                 text.parse().map_err(|_| format!("{text:?} is not IP:PORT")),
             )
         },
+    },
+    Flag {
+        name: "token-key",
+        value: "FILE...",
+        default: "",
+        help: "a key for tokens (HS256, 32 bytes or more); repeatable: the first signs, all \
+               verify, SIGHUP reads them again. With one, subscribing on the public listener \
+               takes a token whose claim \"jobs\" covers the job",
+        set: |config, text| set(&mut config.auth.token_keys, list(text)),
+    },
+    Flag {
+        name: "token-cookie",
+        value: "NAME",
+        default: "landfall_token",
+        help: "the cookie that a token may be in; Authorization: Bearer comes before it, \
+               ?token= after it",
+        set: |config, text| set(&mut config.auth.token_cookie, text.parse()),
+    },
+    Flag {
+        name: "query-token-max-ttl",
+        value: "DUR",
+        default: "5m",
+        help: "the longest life of a token in ?token=, from its iat, or else from now; 401 \
+               beyond it",
+        set: |config, text| set(&mut config.auth.query_token_max_ttl, duration(text)),
+    },
+    Flag {
+        name: "publish-key",
+        value: "FILE",
+        default: "",
+        help: "the key that workers show as Authorization: Bearer (16 characters or more). \
+               With one, everything on the publishing listener takes it, or a token whose \
+               claim \"publish\" (or \"jobs\", to subscribe) covers the job. Without one, who \
+               reaches a listener on loopback or a unix socket may publish and subscribe; a \
+               token that is shown is held to",
+        set: |config, text| {
+            config.auth.publish_key = list::<PathBuf>(text)?.pop();
+            Ok(())
+        },
+    },
+    Flag {
+        name: "insecure",
+        value: "",
+        default: "false",
+        help: "lets everybody publish at a publishing listener that others can reach",
+        set: |config, text| set(&mut config.auth.insecure, switch(text)),
+    },
+    Flag {
+        name: "cors-origin",
+        value: "ORIGIN...",
+        default: "",
+        help: "web pages that may read answers, with cookies, and change things, as \
+               https://app.example; repeatable; * lets pages of every origin read what is on \
+               the public listener, without cookies",
+        set: |config, text| set(&mut config.auth.cors_origins, list(text)),
+    },
+    Flag {
+        name: "host",
+        value: "NAME...",
+        default: "",
+        help: "a name that Host may have, repeatable; addresses, localhost and names without \
+               a dot always may. It counts where nothing has to be shown: on an open \
+               publishing listener, for uploads, and for /jobs; 403 for others",
+        set: |config, text| set(&mut config.auth.hosts, list(text)),
     },
     Flag {
         name: "ring-events",
@@ -208,7 +275,10 @@ const FLAGS: &[Flag] = &[
         default: "one a core",
         help: "threads that serve streams, at most 64",
         set: |config, text| match positive(text)? {
-            shards if shards <= 64 => set(&mut config.shards, Ok(shards)),
+            shards if shards <= 64 => {
+                config.shards = shards;
+                Ok(())
+            }
             _ => Err("at most 64".to_owned()),
         },
     },
@@ -221,7 +291,7 @@ pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     };
     // Before anything is started, so that a signal in between isn't lost.
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| error.to_string())?;
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
@@ -240,8 +310,15 @@ pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
     );
     let _ = out.flush();
     drop(out);
-    if let Some(signal) = signals.forever().next() {
-        log::info!("signal {signal}: stopping");
+    for signal in signals.forever() {
+        if signal != SIGHUP {
+            log::info!("signal {signal}: stopping");
+            break;
+        }
+        match server.reload_keys() {
+            Ok(()) => log::info!("signal {signal}: the keys have been read again"),
+            Err(error) => log::error!("{error}: the keys stay what they were"),
+        }
     }
     server.stop();
     Ok(ExitCode::SUCCESS)
@@ -257,9 +334,10 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
             (flag.set)(&mut config, &value).map_err(|why| format!("{name}={value}: {why}"))?;
         }
     }
+    let mut repeated: Vec<(&Flag, String)> = Vec::new();
     loop {
         let name = match parser.next().map_err(|error| error.to_string())? {
-            None => return Ok(Some(config)),
+            None => break,
             Some(Short('h') | Long("help")) => return Ok(None),
             Some(Long("memory-only")) => continue,
             Some(Long(name)) => name.to_owned(),
@@ -273,12 +351,31 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
                 "there is no flag --{name}: see landfall serve --help"
             ));
         };
+        if flag.value.is_empty() {
+            (flag.set)(&mut config, "true").map_err(|why| format!("--{name}: {why}"))?;
+            continue;
+        }
         let value = parser.value().map_err(|error| error.to_string())?;
         let value = value
             .to_str()
             .ok_or_else(|| format!("--{name}: the value isn't UTF-8"))?;
-        (flag.set)(&mut config, value).map_err(|why| format!("--{name} {value}: {why}"))?;
+        match repeated.iter_mut().find(|(other, _)| other.name == name) {
+            Some((_, values)) => {
+                values.push(',');
+                values.push_str(value);
+            }
+            None if flag.value.ends_with("...") => repeated.push((flag, value.to_owned())),
+            None => {
+                (flag.set)(&mut config, value).map_err(|why| format!("--{name} {value}: {why}"))?;
+            }
+        }
     }
+    // Together, so that they replace what the environment says.
+    for (flag, values) in repeated {
+        let name = flag.name;
+        (flag.set)(&mut config, &values).map_err(|why| format!("--{name} {values}: {why}"))?;
+    }
+    Ok(Some(config))
 }
 
 fn help() -> String {
@@ -286,19 +383,42 @@ fn help() -> String {
         "landfall serve: runs the server.\n\n\
          Each flag has a twin in the environment: --ring-events is LANDFALL_RING_EVENTS.\n\
          DUR is a number and a unit, as 500ms, 5s, 15m or 24h; SIZE is bytes, or a number\n\
-         with KiB, MiB or GiB.\n\n",
+         with KiB, MiB or GiB. What ends with ... may be repeated, and its twin takes a list\n\
+         with commas.\n\n",
     );
     for flag in FLAGS {
         let name = format!("--{} {}", flag.name, flag.value);
-        let _ = writeln!(out, "  {name:<24} {} [{}]", flag.help, flag.default);
+        let default = if flag.default.is_empty() {
+            "none"
+        } else {
+            flag.default
+        };
+        let _ = writeln!(out, "  {name:<24} {} [{default}]", flag.help);
     }
     let _ = writeln!(out, "  {:<24} keep nothing on disk", "--memory-only");
     out
 }
 
-fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
-    *field = value?;
+fn set<T, E: ToString>(field: &mut T, value: Result<T, E>) -> Result<(), String> {
+    *field = value.map_err(|error| error.to_string())?;
     Ok(())
+}
+
+/// A list with commas; an empty text is an empty list.
+fn list<T: FromStr<Err: ToString>>(text: &str) -> Result<Vec<T>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().map_err(|error: T::Err| error.to_string()))
+        .collect()
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" | "" => Ok(false),
+        _ => Err("not a switch: use true or false".to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -367,6 +487,14 @@ mod tests {
             let message = parse(&arguments).unwrap_err();
             assert!(message.contains(part), "{arguments:?}: {message}");
         }
+        for (arguments, part) in [
+            (["--cors-origin", "https://a/"], "without a path"),
+            (["--host", "http://a"], "without a scheme"),
+            (["--token-cookie", "a b"], "cookie"),
+        ] {
+            let message = parse(&arguments).unwrap_err();
+            assert!(message.contains(part), "{arguments:?}: {message}");
+        }
         assert!(parse(&["--memory-only"]).unwrap().is_some());
         assert!(parse(&["--help"]).unwrap().is_none());
         assert_eq!(
@@ -378,5 +506,20 @@ mod tests {
                 .bytes,
             2048
         );
+    }
+
+    #[test]
+    fn repeated_flags_keep_their_order_and_switches_take_no_value() {
+        let arguments = [
+            "--token-key=a",
+            "--insecure",
+            "--token-key",
+            "b",
+            "--token-key=c,d",
+        ];
+        let auth = parse(&arguments).unwrap().unwrap().auth;
+        assert_eq!(auth.token_keys, ["a", "b", "c", "d"].map(PathBuf::from));
+        assert!(auth.insecure);
+        assert!(switch("maybe").is_err());
     }
 }

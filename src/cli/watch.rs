@@ -28,9 +28,10 @@ Begins with the oldest event that the hub keeps. After a drop it connects again,
 often as it takes, and resumes where it was.
 
   --hub ADDR   the hub: http://HOST:PORT or unix:PATH [http://127.0.0.1:8081]
+  --key FILE   a file with the publishing key, or a token, where the hub wants one
   --help       this text
 
-A flag can be given in the environment as well: LANDFALL_HUB.
+A flag can be given in the environment as well: LANDFALL_HUB, LANDFALL_KEY.
 The exit code is 0 where every job ended with `done`, 1 where one did not or the hub
 refuses, 2 where the call is wrong.
 ";
@@ -38,10 +39,12 @@ refuses, 2 where the call is wrong.
 /// Runs the command with what is left of the arguments.
 pub fn main(args: &mut Parser) -> Outcome {
     let mut hub: Option<Address> = flags::from_env("hub")?;
+    let mut key = flags::from_env("key")?;
     let mut jobs: Vec<JobId> = Vec::new();
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("hub") => hub = Some(flags::value("hub", args)?),
+            Arg::Long("key") => key = Some(flags::value("key", args)?),
             Arg::Long("help") | Arg::Short('h') => return flags::help(HELP),
             Arg::Value(job) => {
                 let job = job.string()?.parse()?;
@@ -58,7 +61,7 @@ pub fn main(args: &mut Parser) -> Outcome {
     let hub = hub.map_or_else(|| DEFAULT_HUB.parse(), Ok)?;
     let view = View::new(&jobs, std::io::stdout().is_terminal());
     let mut watch = Watch {
-        client: Client::new(hub),
+        client: Client::new(hub).with_token(flags::credential(key)?),
         states: vec![JobState::Running; jobs.len()],
         jobs,
         view,

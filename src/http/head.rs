@@ -53,6 +53,14 @@ pub struct Head<'a> {
     pub last_event_id: Option<&'a [u8]>,
     /// `Content-Type`.
     pub content_type: Option<&'a [u8]>,
+    /// `Host`.
+    pub host: Option<&'a [u8]>,
+    /// `Origin`.
+    pub origin: Option<&'a [u8]>,
+    /// `Authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// `Cookie`.
+    pub cookie: Option<&'a [u8]>,
 }
 
 /// Why a head is refused.
@@ -140,6 +148,10 @@ impl<'a> Head<'a> {
             expects_continue: fields.expects_continue(is_1_0)?,
             last_event_id: fields.last_event_id,
             content_type: fields.content_type,
+            host: fields.host,
+            origin: fields.origin,
+            authorization: fields.authorization,
+            cookie: fields.cookie,
         };
         Ok(Some((head, head_bytes)))
     }
@@ -182,6 +194,9 @@ struct Fields<'a> {
     expect: Option<&'a [u8]>,
     last_event_id: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
+    origin: Option<&'a [u8]>,
+    authorization: Option<&'a [u8]>,
+    cookie: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -212,6 +227,16 @@ impl<'a> Fields<'a> {
                 fields.last_event_id.get_or_insert(value);
             } else if is("content-type") {
                 fields.content_type.get_or_insert(value);
+            } else if is("origin") {
+                if fields.origin.replace(value).is_some() {
+                    return Err(bad("Origin is given twice: give it once"));
+                }
+            } else if is("authorization") {
+                if fields.authorization.replace(value).is_some() {
+                    return Err(bad("Authorization is given twice: give it once"));
+                }
+            } else if is("cookie") && fields.cookie.replace(value).is_some() {
+                return Err(bad("Cookie is given twice: give all cookies in one field"));
             }
         }
         Ok(fields)
@@ -487,6 +512,15 @@ mod tests {
         assert_eq!(status(&with(&format!("A: {long}"))), 431);
         assert_eq!(status(&with(&"A: b\r\n".repeat(70))), 431);
         assert_eq!(status(&"\r\n".repeat(5000)), 431);
+    }
+
+    #[test]
+    fn what_a_request_is_trusted_by_is_given_once() {
+        for field in ["Origin: http://a", "Authorization: Bearer a", "Cookie: a=b"] {
+            assert_eq!(status(&with(field)), 200, "{field}");
+            let twice = format!("{field}\r\n{}", field.to_lowercase());
+            assert_eq!(status(&with(&twice)), 400, "{field}");
+        }
     }
 
     #[test]

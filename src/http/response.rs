@@ -1,6 +1,7 @@
 //! A response that isn't a stream: a status, a few header fields and a short body.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The statuses that Landfall answers with.
@@ -36,8 +37,13 @@ pub struct Response {
     /// Its status.
     pub status: Status,
     fields: Vec<(&'static str, Cow<'static, str>)>,
+    lines: Option<Arc<str>>,
     body: Cow<'static, [u8]>,
 }
+
+/// What every answer says that isn't a stream: it is of the type that it says, and its
+/// address, in which a token may stand, is nobody else's business.
+const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer";
 
 impl Status {
     /// Every status there is.
@@ -105,6 +111,7 @@ impl Response {
         Response {
             status,
             fields: Vec::new(),
+            lines: None,
             body: Cow::Borrowed(b""),
         }
     }
@@ -114,6 +121,7 @@ impl Response {
         Response {
             status,
             fields: vec![("Content-Type", "application/json".into())],
+            lines: None,
             body: Cow::Owned(json.into()),
         }
     }
@@ -126,6 +134,12 @@ impl Response {
     /// The response with one more header field.
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.fields.push((name, value.into()));
+        self
+    }
+
+    /// The response with header lines that are made already, each with its line end.
+    pub fn with_lines(mut self, lines: Option<Arc<str>>) -> Response {
+        self.lines = lines;
         self
     }
 
@@ -149,6 +163,7 @@ impl Response {
         for (name, value) in &self.fields {
             line(&[name, ": ", value]);
         }
+        line(&[SAFETY]);
         if self.status != Status::NoContent {
             line(&[
                 "Content-Length: ",
@@ -159,7 +174,7 @@ impl Response {
             "Connection: ",
             if keep_alive { "keep-alive" } else { "close" },
         ]);
-        line(&[]);
+        line(&[self.lines.as_deref().unwrap_or_default()]);
         if !head_only {
             out.extend_from_slice(&self.body);
         }
@@ -178,7 +193,9 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "HTTP/1.1 405 Method Not Allowed\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-             Content-Type: application/json\r\nAllow: GET\r\nContent-Length: 14\r\n\
+             Content-Type: application/json\r\nAllow: GET\r\n\
+             X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+             Content-Length: 14\r\n\
              Connection: close\r\n\r\n{\"error\":\"no\"}"
         );
     }

@@ -87,7 +87,8 @@ impl<'a> Iterator for Query<'a> {
     }
 }
 
-/// Percent-decodes once. None for an incomplete escape, or for what isn't UTF-8 then.
+/// Percent-decodes once. None for an incomplete escape, and in a path for what isn't
+/// UTF-8 then; in a query that becomes U+FFFD.
 fn decode(text: &str, is_query: bool) -> Option<Cow<'_, str>> {
     if !text
         .bytes()
@@ -107,7 +108,12 @@ fn decode(text: &str, is_query: bool) -> Option<Cow<'_, str>> {
             other => other,
         });
     }
-    String::from_utf8(out).ok().map(Cow::Owned)
+    match is_query {
+        // As the standard's own parser reads forms: a value is judged by what it is for,
+        // and a bad id must not break a stream.
+        true => Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned())),
+        false => String::from_utf8(out).ok().map(Cow::Owned),
+    }
 }
 
 #[cfg(test)]

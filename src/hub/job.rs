@@ -73,13 +73,14 @@ pub struct Growth {
 }
 
 impl Job {
-    /// A job that begins now; its first id is the one after `base`.
-    pub fn new(id: JobId, base: u64, now: SystemTime) -> Job {
+    /// A job that begins now, after the last numbers of those of its name before it.
+    pub fn new(id: JobId, last: Numbers, now: SystemTime) -> Job {
+        let base = last.id.0;
         Job {
             id,
-            newest_sequence: AtomicU64::new(0),
+            newest_sequence: AtomicU64::new(last.sequence.0),
             core: Mutex::new(Core {
-                ring: Ring::default(),
+                ring: Ring::beginning_after(last.id, last.sequence),
                 base,
                 newest_id: base,
                 state: JobState::Running,
@@ -257,7 +258,7 @@ impl Core {
     pub(super) fn forget(&mut self) -> usize {
         self.forgotten = true;
         let freed = self.ring.allocated_bytes();
-        self.ring = Ring::default();
+        self.ring.evict_all();
         freed
     }
 
@@ -282,7 +283,11 @@ mod tests {
 
     fn job_with(events: u64) -> Job {
         let id: JobId = "job".parse().unwrap();
-        let job = Job::new(id.clone(), 0, SystemTime::UNIX_EPOCH);
+        let last = Numbers {
+            id: EventId(0),
+            sequence: Sequence(0),
+        };
+        let job = Job::new(id.clone(), last, SystemTime::UNIX_EPOCH);
         let limits = RingLimits {
             events: 10,
             bytes: 10_000,

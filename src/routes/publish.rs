@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::gate::{INVALID, Pass, forbidden};
 use super::{Context, Plan, event_status, publish_status};
 use crate::event::Publication;
 use crate::http::{BodyLength, Head, Response, Status};
@@ -16,6 +17,7 @@ const EVENT_OVERHEAD_BYTES: usize = 4096;
 pub struct Intake {
     context: Arc<Context>,
     job: Option<JobId>,
+    pass: Pass,
     is_ndjson: bool,
     part: Vec<u8>,
     body_bytes: usize,
@@ -28,7 +30,11 @@ pub fn begin(
     context: &Arc<Context>,
     head: &Head<'_>,
     job: Option<JobId>,
+    pass: Pass,
 ) -> Result<Plan, Response> {
+    if let Some(job) = &job {
+        pass.publish(job).map_err(|why| forbidden(&why))?;
+    }
     let kind = head.content_type.unwrap_or_default();
     let kind = kind
         .split(|&byte| byte == b';')
@@ -60,6 +66,7 @@ pub fn begin(
     Ok(Plan::Intake(Box::new(Intake {
         context: context.clone(),
         job,
+        pass,
         is_ndjson,
         part: Vec::new(),
         body_bytes: 0,
@@ -150,6 +157,17 @@ impl Intake {
                 return Err(self.failure(Status::BadRequest, message));
             }
         };
+        // What the path names was judged before the body was read.
+        if self.job.is_none()
+            && let Err(why) = self.pass.publish(&job)
+        {
+            return Err(self.failure(Status::Forbidden, &why));
+        }
+        if self.pass.has_ended() {
+            let message = "the token has expired meanwhile: get a new one";
+            let response = self.failure(Status::Unauthorized, message);
+            return Err(response.with("WWW-Authenticate", INVALID));
+        }
         let id = self.context.hub.publish(&job, event).map_err(|error| {
             let response = self.failure(publish_status(&error), &error.to_string());
             match publish_status(&error) {

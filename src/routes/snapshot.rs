@@ -1,15 +1,17 @@
 //! `GET /api/jobs/{job}`.
 
+use super::{Pass, Plan};
 use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
 use crate::job::JobId;
 
 /// Where a job stands.
-pub fn get(hub: &Hub, job: &JobId) -> Result<Response, Response> {
+pub fn get(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
+    pass.follow(job)?;
     match hub.snapshot(job) {
         Some(snapshot) => {
             let response = Response::json(Status::Ok, to_json(&snapshot));
-            Ok(response.with("Cache-Control", "no-store"))
+            Ok(Plan::Answer(response.with("Cache-Control", "no-store")))
         }
         None => Err(Response::error(
             Status::NotFound,

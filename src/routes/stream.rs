@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Access, Context, Plan};
+use super::{Caller, Context, Opening, Plan};
 use crate::frame;
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::Job;
@@ -14,25 +14,32 @@ use crate::random::Random;
 use crate::resume::{LastEventId, Start};
 use crate::shard::{Consolidated, Stream};
 
+/// A stream's head, to which the lines for other origins are added.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\n\
     Cache-Control: no-store, no-transform\r\n\
     X-Accel-Buffering: no\r\n\
-    Connection: close\r\n\r\n";
+    Connection: close\r\n";
 
 /// A stream of one job.
-pub fn one(context: &Context, head: &Head<'_>, id: &JobId) -> Result<Plan, Response> {
+pub fn one(
+    context: &Context,
+    head: &Head<'_>,
+    id: &JobId,
+    caller: &Caller,
+) -> Result<Plan, Response> {
+    caller.pass.follow(id)?;
     let start = start(head)?;
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(HEAD.to_vec()));
+        return Ok(Plan::EmptyStream(response_head(caller)));
     }
     if !admit(context) {
-        return Ok(busy(context));
+        return Ok(busy(context, caller));
     }
     loop {
         let Some(job) = context.hub.open(id) else {
             context.hub.metrics().streams_open.add(-1);
-            return Ok(busy(context));
+            return Ok(busy(context, caller));
         };
         let mut core = job.lock();
         if core.is_forgotten() {
@@ -49,14 +56,17 @@ pub fn one(context: &Context, head: &Head<'_>, id: &JobId) -> Result<Plan, Respo
         }
         core.join();
         drop(core);
-        let mut first = opening(context.retry);
+        let mut first = opening(context.retry, caller);
         if let (Some(reason), Start::After(last)) = (beginning.reset, &start) {
             let last = last.to_string();
             frame::write_reset(&mut first, id.as_str(), reason, &last, beginning.after);
             context.hub.metrics().resets_sent.add(1);
         }
         return Ok(Plan::Stream(
-            first,
+            Opening {
+                bytes: first,
+                ends_at: caller.pass.ends_at(),
+            },
             Stream::Job {
                 job,
                 after: beginning.after,
@@ -66,7 +76,7 @@ pub fn one(context: &Context, head: &Head<'_>, id: &JobId) -> Result<Plan, Respo
 }
 
 /// A stream of the jobs that the query names, or of all.
-pub fn many(context: &Context, head: &Head<'_>, access: Access) -> Result<Plan, Response> {
+pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan, Response> {
     let start = start(head)?;
     let mut ids = BTreeSet::new();
     for pair in head.target.query() {
@@ -75,21 +85,18 @@ pub fn many(context: &Context, head: &Head<'_>, access: Access) -> Result<Plan, 
             let id: JobId = value
                 .parse()
                 .map_err(|error| Response::error(Status::BadRequest, &format!("job: {error}")))?;
+            caller.pass.follow(&id)?;
             ids.insert(id);
         }
     }
-    if ids.is_empty() && access == Access::Public {
-        return Err(Response::error(
-            Status::Forbidden,
-            "name the jobs, as in /api/events?job=a&job=b: a stream of every job is to be had \
-             on the publishing listener only",
-        ));
+    if ids.is_empty() {
+        caller.pass.follow_all()?;
     }
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(HEAD.to_vec()));
+        return Ok(Plan::EmptyStream(response_head(caller)));
     }
     if !admit(context) {
-        return Ok(busy(context));
+        return Ok(busy(context, caller));
     }
     let jobs = match ids.is_empty() {
         true => None,
@@ -97,7 +104,7 @@ pub fn many(context: &Context, head: &Head<'_>, access: Access) -> Result<Plan, 
             Some(jobs) => Some(jobs),
             None => {
                 context.hub.metrics().streams_open.add(-1);
-                return Ok(busy(context));
+                return Ok(busy(context, caller));
             }
         },
     };
@@ -108,7 +115,10 @@ pub fn many(context: &Context, head: &Head<'_>, access: Access) -> Result<Plan, 
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
     Ok(Plan::Stream(
-        opening(context.retry),
+        Opening {
+            bytes: opening(context.retry, caller),
+            ends_at: caller.pass.ends_at(),
+        },
         Stream::Consolidated(Box::new(stream)),
     ))
 }
@@ -166,13 +176,22 @@ fn admit(context: &Context) -> bool {
 
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
-fn busy(context: &Context) -> Plan {
-    Plan::EmptyStream(opening(context.busy_retry))
+fn busy(context: &Context, caller: &Caller) -> Plan {
+    Plan::EmptyStream(opening(context.busy_retry, caller))
 }
 
-fn opening(retry: Duration) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD.len() + 16);
-    out.extend_from_slice(HEAD);
+/// A stream's head, and room for a little more.
+fn response_head(caller: &Caller) -> Vec<u8> {
+    let cors = caller.cors.as_deref().unwrap_or_default();
+    let mut out = Vec::with_capacity(HEAD.len() + cors.len() + 18);
+    for part in [HEAD, cors.as_bytes(), b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+fn opening(retry: Duration, caller: &Caller) -> Vec<u8> {
+    let mut out = response_head(caller);
     frame::write_retry(&mut out, Random::new().jitter(retry));
     out
 }

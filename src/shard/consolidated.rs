@@ -80,7 +80,7 @@ impl Consolidated {
                 Start::Newest => Sequence(
                     core.ring()
                         .newest_sequence()
-                        .map_or(0, |s| s.0.saturating_sub(1)),
+                        .map_or(evicted.0, |s| s.0.saturating_sub(1)),
                 ),
                 _ => evicted,
             }
@@ -313,6 +313,8 @@ impl Shard {
     /// first, and notes what is missing. True where the batch has them all.
     fn fill(&mut self, stream: &mut Consolidated, after: Sequence, upto: Sequence) -> bool {
         self.batch.clear();
+        let jobs = stream.jobs_with_news(&self.hub, after);
+        // Read after the jobs: one that is gone from among them has been counted here.
         let forgotten = self.hub.newest_forgotten();
         if matches!(stream.selection, Selection::All(_)) && forgotten > after.max(stream.forgotten)
         {
@@ -325,7 +327,6 @@ impl Shard {
         // The oldest numbers of all jobs; a job is left as soon as it can't have any.
         let mut oldest = BinaryHeap::new();
         let mut is_whole = true;
-        let jobs = stream.jobs_with_news(&self.hub, after);
         for (index, (job, floor)) in jobs.iter().enumerate() {
             let core = job.lock();
             let mut from = after.max(*floor);

@@ -68,6 +68,8 @@ impl Shard {
 
     /// How long to sleep. For ever where nobody is parked.
     pub(super) fn until_next_step(&self) -> Option<Duration> {
-        (self.table.len() > 0).then(|| self.next_step.saturating_duration_since(self.now))
+        let step = self.next_step.saturating_duration_since(self.now);
+        let next = self.until_deadline().map_or(step, |left| left.min(step));
+        (self.table.len() > 0).then_some(next)
     }
 }

@@ -18,6 +18,8 @@ pub struct Row {
     pub next: u32,
     /// The row before it of the same job.
     pub previous: u32,
+    /// When it has to end, in seconds since its shard began; [`NONE`] where it needn't.
+    pub deadline: u32,
     /// Quarters of a heartbeat since something was sent.
     pub age: u8,
     /// What else is true of it.
@@ -84,6 +86,7 @@ impl Table {
             place,
             next: NONE,
             previous: NONE,
+            deadline: NONE,
             age: 0,
             flags,
         };

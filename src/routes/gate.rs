@@ -1,0 +1,390 @@
+//! Who may do what.
+//!
+//! On the public listener whoever knows a job's name may follow it, unless there are
+//! keys for tokens: then a token has to cover it. The publishing listener is open to
+//! whoever reaches it where that is this host alone and no publishing key is set; else
+//! it takes that key, or a token. A token that is shown is held to, also where none is
+//! needed.
+//!
+//! Where nothing is shown, being able to reach a listener is what is trusted, and a web
+//! page can reach what its visitor can. So what changes something must not come from a
+//! foreign page (`Origin`), and an open listener must be called by its own name (`Host`).
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::RwLock;
+
+use super::Access;
+use crate::cors::{Allowed, Cors, Lines, Origin};
+use crate::credential::{CookieName, Credential, CredentialError, Source};
+use crate::host::{self, HostName};
+use crate::http::{Head, Method, Response, Status};
+use crate::job::JobId;
+use crate::keyfile;
+use crate::token::{Claims, Keys, PublishKey};
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// Files with the keys for tokens: the first signs, all verify. Default: none, and
+    /// then whoever knows a job's name may follow it.
+    pub token_keys: Vec<PathBuf>,
+    /// A file with the key that workers show. Default: none.
+    pub publish_key: Option<PathBuf>,
+    /// The cookie that a token may be in. Default: `landfall_token`.
+    pub token_cookie: CookieName,
+    /// The longest that a token in a query may live: from its `iat` where it has one, else
+    /// from now. Default: 5 min.
+    pub query_token_max_ttl: Duration,
+    /// Lets a publishing listener that others can reach do without a key. Default: false.
+    pub insecure: bool,
+    /// The web pages that may read answers. Default: those of the same origin.
+    pub cors_origins: Vec<Allowed>,
+    /// Names that the server goes by, besides addresses and names without a dot.
+    /// Default: none.
+    pub hosts: Vec<HostName>,
+}
+
+impl Default for AuthConfig {
+    fn default() -> AuthConfig {
+        AuthConfig {
+            token_keys: Vec::new(),
+            publish_key: None,
+            token_cookie: CookieName::default(),
+            query_token_max_ttl: Duration::from_secs(5 * 60),
+            insecure: false,
+            cors_origins: Vec::new(),
+            hosts: Vec::new(),
+        }
+    }
+}
+
+/// What requests have to pass.
+pub struct Gate {
+    config: AuthConfig,
+    keys: Option<RwLock<Keys>>,
+    publish_key: Option<RwLock<PublishKey>>,
+    /// The publishing listener can be reached from this host only.
+    publish_is_local: bool,
+    /// The publishing listener is a unix socket: no web page reaches it.
+    publish_is_unix: bool,
+    cors: Cors,
+    publish_cors: Cors,
+}
+
+/// What a request may do.
+#[derive(Debug)]
+pub struct Pass(Grant);
+
+#[derive(Debug)]
+enum Grant {
+    /// Follow jobs whose names it knows.
+    Named,
+    /// Everything, since it could reach the listener.
+    Reached,
+    /// Everything, since it showed the publishing key.
+    Key,
+    /// What its token says.
+    Token(Box<Claims>, Source),
+}
+
+impl Gate {
+    /// Reads the key files. Blocks.
+    ///
+    /// # Errors
+    /// A file can't be read or holds no key.
+    pub fn new(
+        config: AuthConfig,
+        publish_is_local: bool,
+        publish_is_unix: bool,
+    ) -> io::Result<Gate> {
+        let keys = keyfile::token_keys(&config.token_keys)?.map(RwLock::new);
+        let publish_key = match &config.publish_key {
+            Some(path) => Some(RwLock::new(keyfile::publish_key(path)?)),
+            None => None,
+        };
+        let cors = Cors::new(&config.cors_origins);
+        Ok(Gate {
+            keys,
+            publish_key,
+            publish_is_local,
+            publish_is_unix,
+            // What pages of any origin may read must not be what only workers may.
+            publish_cors: cors.without_any(),
+            cors,
+            config,
+        })
+    }
+
+    /// Reads the key files again. Blocks. What was let in stays, until its token ends.
+    ///
+    /// # Errors
+    /// A file can't be read or holds no key. The keys are what they were then.
+    pub fn reload(&self) -> io::Result<()> {
+        let keys = keyfile::token_keys(&self.config.token_keys)?;
+        let publish_key = match &self.config.publish_key {
+            Some(path) => Some(keyfile::publish_key(path)?),
+            None => None,
+        };
+        if let (Some(there), Some(keys)) = (&self.keys, keys) {
+            *there.write() = keys;
+        }
+        if let (Some(there), Some(key)) = (&self.publish_key, publish_key) {
+            *there.write() = key;
+        }
+        Ok(())
+    }
+
+    /// Whether whoever reaches the publishing listener may do anything there.
+    pub fn publishing_is_open(&self) -> bool {
+        self.publish_key.is_none() && (self.publish_is_local || self.config.insecure)
+    }
+
+    /// Whether anything says who may publish.
+    pub fn has_keys(&self) -> bool {
+        self.keys.is_some() || self.publish_key.is_some()
+    }
+
+    /// The header lines for web pages of other origins.
+    pub fn cors_lines(&self, head: &Head<'_>, access: Access) -> Option<Lines> {
+        self.cors(access).lines(head.origin)
+    }
+
+    /// The answer to a preflight, for a path where `methods` are served.
+    pub fn preflight(&self, head: &Head<'_>, access: Access, methods: &'static str) -> Response {
+        let fields = self.cors(access).preflight(head.origin, methods);
+        fields.into_iter().flatten().fold(
+            Response::empty(Status::NoContent).with("Allow", methods),
+            |response, (name, value)| response.with(name, value),
+        )
+    }
+
+    /// Says what a request may do.
+    ///
+    /// # Errors
+    /// The answer: 401 where it has to show something else, 403 where it comes from a
+    /// web page that has no business here.
+    pub fn admit(&self, head: &Head<'_>, access: Access) -> Result<Pass, Response> {
+        let pass = self.identify(head, access)?;
+        self.check_origin(head, access, &pass)?;
+        self.check_host(head, access, &pass)?;
+        Ok(pass)
+    }
+
+    /// Whether the value of `Host` is a name of this server.
+    pub fn knows_host(&self, host: &[u8]) -> bool {
+        host::is_known(host, &self.config.hosts)
+    }
+
+    fn cors(&self, access: Access) -> &Cors {
+        match access {
+            Access::Public => &self.cors,
+            Access::Publish => &self.publish_cors,
+        }
+    }
+
+    fn identify(&self, head: &Head<'_>, access: Access) -> Result<Pass, Response> {
+        if self.has_keys() {
+            let found = Credential::find(head, &self.config.token_cookie);
+            if let Some(credential) = found.map_err(|error| unreadable(&error))?
+                && let Some(pass) = self.judge(&credential, access)?
+            {
+                return Ok(pass);
+            }
+        }
+        match access {
+            Access::Public if self.keys.is_none() => Ok(Pass(Grant::Named)),
+            Access::Publish if self.publishing_is_open() => Ok(Pass(Grant::Reached)),
+            Access::Public => Err(unauthorized(
+                "a token is needed: send it as Authorization: Bearer, as a cookie, or as \
+                 ?token=",
+                false,
+            )),
+            Access::Publish => Err(unauthorized(
+                "this listener takes the publishing key, or a token, as Authorization: Bearer",
+                false,
+            )),
+        }
+    }
+
+    /// What a credential is good for. None where nobody here could tell.
+    fn judge(&self, credential: &Credential<'_>, access: Access) -> Result<Option<Pass>, Response> {
+        let shown = credential.text.as_bytes();
+        if credential.source == Source::Bearer
+            && let Some(key) = &self.publish_key
+            && key.read().is(shown)
+        {
+            return Ok(Some(Pass(Grant::Key)));
+        }
+        let Some(keys) = &self.keys else {
+            return match access {
+                Access::Publish if credential.source == Source::Bearer => {
+                    Err(unauthorized("this isn't the publishing key", true))
+                }
+                _ => Ok(None),
+            };
+        };
+        let now = now();
+        let claims = Claims::verify(&credential.text, &keys.read(), now)
+            .map_err(|error| unauthorized(&error.to_string(), true))?;
+        let max = self.config.query_token_max_ttl;
+        if credential.source == Source::Query && claims.lifetime(now) > max.as_secs() {
+            let message = format!(
+                "a token in a query may live {} at most, since addresses end up in logs: make \
+                 one that ends sooner, or send it as a cookie",
+                humantime::format_duration(max)
+            );
+            return Err(unauthorized(&message, true));
+        }
+        Ok(Some(Pass(Grant::Token(
+            Box::new(claims),
+            credential.source,
+        ))))
+    }
+
+    /// No foreign page changes anything through its visitor's browser.
+    fn check_origin(&self, head: &Head<'_>, access: Access, pass: &Pass) -> Result<(), Response> {
+        if !changes_something(head.method) {
+            return Ok(());
+        }
+        let source = match &pass.0 {
+            Grant::Token(_, source) => Some(*source),
+            Grant::Key => Some(Source::Bearer),
+            Grant::Named | Grant::Reached => None,
+        };
+        let Some(origin) = head.origin else {
+            // A browser says where a request that changes something comes from.
+            return match source {
+                Some(Source::Cookie) => Err(forbidden(
+                    "a request that is let in by a cookie has to have Origin: send the token \
+                     as Authorization: Bearer instead",
+                )),
+                _ => Ok(()),
+            };
+        };
+        let cors = self.cors(access);
+        let is_own = || {
+            let origin = std::str::from_utf8(origin).ok()?.parse::<Origin>().ok()?;
+            Some(host::is_same(head.host?, origin.authority()))
+        };
+        // A page has to know a token to send it in either of these.
+        let is_shown = matches!(source, Some(Source::Bearer | Source::Query));
+        if cors.names(origin) || cors.allows_any() && is_shown || is_own() == Some(true) {
+            return Ok(());
+        }
+        Err(forbidden(
+            "pages of this origin may change nothing here: --cors-origin names those that may",
+        ))
+    }
+
+    /// No page whose name was made to resolve to this host does what its visitor could.
+    fn check_host(&self, head: &Head<'_>, access: Access, pass: &Pass) -> Result<(), Response> {
+        let is_trusted_unshown = match (&pass.0, access) {
+            (Grant::Key | Grant::Token(..), _) => false,
+            // Names of jobs are secrets that a page would have to know.
+            (_, Access::Public) => changes_something(head.method),
+            (_, Access::Publish) => !self.publish_is_unix,
+        };
+        match head.host {
+            Some(host) if is_trusted_unshown && !self.knows_host(host) => Err(forbidden(
+                "this server doesn't go by the name in Host: use its address, or name it with \
+                 --host",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Pass {
+    /// Whether a job may be followed.
+    ///
+    /// # Errors
+    /// 403, which names the job.
+    pub fn follow(&self, job: &JobId) -> Result<(), Response> {
+        match &self.0 {
+            Grant::Token(claims, _) if !claims.jobs.covers(job) => Err(forbidden(&format!(
+                "the token doesn't cover the job {job}: its claim jobs has to name it"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether every job may be followed, without knowing their names.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn follow_all(&self) -> Result<(), Response> {
+        match &self.0 {
+            Grant::Reached | Grant::Key => Ok(()),
+            Grant::Token(claims, _) if claims.jobs.covers_all() => Ok(()),
+            Grant::Token(..) => Err(forbidden(
+                "the token doesn't cover every job: name jobs, as in /api/events?job=a&job=b, \
+                 or use a token whose claim jobs has \"*\"",
+            )),
+            Grant::Named => Err(forbidden(
+                "name the jobs, as in /api/events?job=a&job=b: a stream of every job is to be \
+                 had on the publishing listener, or with a token that covers \"*\"",
+            )),
+        }
+    }
+
+    /// Whether a job may be published to, or forgotten.
+    ///
+    /// # Errors
+    /// What is wrong, for a 403.
+    pub fn publish(&self, job: &JobId) -> Result<(), String> {
+        match &self.0 {
+            Grant::Token(claims, _) if !claims.publish.covers(job) => Err(format!(
+                "the token doesn't let publish to the job {job}: its claim publish has to name it"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The second of the unix clock at which it ends, if it does.
+    pub fn ends_at(&self) -> Option<u64> {
+        match &self.0 {
+            Grant::Token(claims, _) => Some(claims.exp),
+            _ => None,
+        }
+    }
+
+    /// Whether it has ended meanwhile.
+    pub fn has_ended(&self) -> bool {
+        self.ends_at().is_some_and(|end| end <= now())
+    }
+}
+
+/// 403, and why.
+pub fn forbidden(message: &str) -> Response {
+    Response::error(Status::Forbidden, message)
+}
+
+fn changes_something(method: Method) -> bool {
+    !matches!(method, Method::Get | Method::Head | Method::Options)
+}
+
+/// The challenge to a credential that is no good.
+pub const INVALID: &str = "Bearer realm=\"landfall\", error=\"invalid_token\"";
+
+fn unauthorized(message: &str, was_shown: bool) -> Response {
+    let challenge = match was_shown {
+        true => INVALID,
+        false => "Bearer realm=\"landfall\"",
+    };
+    Response::error(Status::Unauthorized, message).with("WWW-Authenticate", challenge)
+}
+
+fn unreadable(error: &CredentialError) -> Response {
+    match error {
+        CredentialError::BadQuery => Response::error(Status::BadRequest, &error.to_string()),
+        _ => unauthorized(&error.to_string(), true),
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

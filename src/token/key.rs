@@ -1,0 +1,265 @@
+//! The keys that tokens are signed with, and the one that workers show.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The shortest key for HS256, in bytes (RFC 7518 section 3.2).
+pub const TOKEN_KEY_MIN_BYTES: usize = 32;
+/// The shortest key that workers may show, in bytes.
+pub const PUBLISH_KEY_MIN_BYTES: usize = 16;
+/// The largest file that can be a key, in bytes.
+pub const KEY_MAX_BYTES: usize = 4096;
+
+/// A key for HS256, of at least 32 bytes. Only the state that it leaves in the hash is
+/// kept, and nothing prints it.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+/// The keys that a server knows: the first signs, all verify.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    first: Key,
+    others: Vec<Key>,
+}
+
+/// The key that workers show to publish. Only its hash is kept.
+#[derive(Clone)]
+pub struct PublishKey([u8; 32]);
+
+/// Why a file holds no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// It is shorter than so many bytes.
+    TooShort {
+        /// The shortest that is accepted.
+        min_bytes: usize,
+    },
+    /// It is longer than [`KEY_MAX_BYTES`].
+    TooLong,
+    /// It is a PEM file: a certificate, or a key that is public or for another algorithm.
+    Pem,
+    /// The text has more than one line.
+    Lines,
+    /// What has to stand in a header field has characters that can't.
+    BadCharacter,
+}
+
+impl Key {
+    /// Takes what a key file holds: a line of text, whose end doesn't count, or any
+    /// other bytes as they are.
+    ///
+    /// # Errors
+    /// It is too short, too long, or something else than a secret for HS256.
+    pub fn from_file(content: &[u8]) -> Result<Key, KeyError> {
+        Key::from_bytes(read(content, TOKEN_KEY_MIN_BYTES)?)
+    }
+
+    /// Takes the bytes of a key as they are.
+    ///
+    /// # Errors
+    /// There are fewer than 32.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Key, KeyError> {
+        let min_bytes = TOKEN_KEY_MIN_BYTES;
+        if bytes.len() < min_bytes {
+            return Err(KeyError::TooShort { min_bytes });
+        }
+        Hmac::new_from_slice(bytes)
+            .map(Key)
+            .map_err(|_| KeyError::TooLong)
+    }
+
+    pub(super) fn sign(&self, text: &[u8]) -> [u8; 32] {
+        self.0
+            .clone()
+            .chain_update(text)
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Compares in constant time.
+    pub(super) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        let mac = self.0.clone().chain_update(text);
+        mac.verify_slice(signature).is_ok()
+    }
+}
+
+impl Keys {
+    /// Takes the keys in their order. None where there are none.
+    pub fn new(keys: Vec<Key>) -> Option<Keys> {
+        let mut keys = keys.into_iter();
+        Some(Keys {
+            first: keys.next()?,
+            others: keys.collect(),
+        })
+    }
+
+    pub(super) fn sign(&self, text: &[u8]) -> [u8; 32] {
+        self.first.sign(text)
+    }
+
+    pub(super) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        // All are tried, whichever fits.
+        self.others
+            .iter()
+            .fold(self.first.verify(text, signature), |fits, key| {
+                fits | key.verify(text, signature)
+            })
+    }
+}
+
+impl PublishKey {
+    /// Takes what a key file holds: one line of printable characters, as it stands in
+    /// `Authorization: Bearer`. The line's end doesn't count.
+    ///
+    /// # Errors
+    /// It is shorter than 16 bytes, too long, or can't stand there.
+    pub fn from_file(content: &[u8]) -> Result<PublishKey, KeyError> {
+        let key = read(content, PUBLISH_KEY_MIN_BYTES)?;
+        if !key.iter().all(u8::is_ascii_graphic) {
+            return Err(KeyError::BadCharacter);
+        }
+        Ok(PublishKey(Sha256::digest(key).into()))
+    }
+
+    /// Whether this is the key. It takes as long whatever is wrong with it.
+    pub fn is(&self, shown: &[u8]) -> bool {
+        self.0.ct_eq(&Sha256::digest(shown)).into()
+    }
+}
+
+/// The key in a file: text without the end of its line, anything else as it is.
+fn read(content: &[u8], min_bytes: usize) -> Result<&[u8], KeyError> {
+    if content.len() > KEY_MAX_BYTES {
+        return Err(KeyError::TooLong);
+    }
+    let is_text = content
+        .iter()
+        .all(|&byte| byte >= b' ' || b"\t\r\n".contains(&byte));
+    let is_text = is_text && std::str::from_utf8(content).is_ok();
+    let key = if is_text {
+        content.trim_ascii()
+    } else {
+        content
+    };
+    if key.starts_with(b"-----BEGIN") {
+        return Err(KeyError::Pem);
+    }
+    if is_text && key.contains(&b'\n') {
+        return Err(KeyError::Lines);
+    }
+    if key.len() < min_bytes {
+        return Err(KeyError::TooShort { min_bytes });
+    }
+    Ok(key)
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl fmt::Debug for PublishKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublishKey")
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyError::TooShort { min_bytes } => write!(
+                f,
+                "the key is too short: it takes at least {min_bytes} bytes, as \
+                 `openssl rand -hex 32` prints them"
+            ),
+            KeyError::TooLong => {
+                write!(f, "the key is too long: at most {KEY_MAX_BYTES} bytes")
+            }
+            KeyError::Pem => f.write_str(
+                "this is a PEM file, and tokens are signed with a secret (HS256): make one \
+                 with `openssl rand -hex 32`",
+            ),
+            KeyError::Lines => {
+                f.write_str("the key has more than one line: one file is one key, in one line")
+            }
+            KeyError::BadCharacter => f.write_str(
+                "the key has to stand in a header field: use printable ASCII without spaces",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn signature(content: &[u8]) -> Result<[u8; 32], KeyError> {
+        Key::from_file(content).map(|key| key.sign(b"x"))
+    }
+
+    #[test]
+    fn the_end_of_a_text_s_line_is_no_part_of_the_key() {
+        let plain = Ok(Key::from_bytes(TEXT).unwrap().sign(b"x"));
+        for end in ["", "\n", "\r\n", "\n\n"] {
+            assert_eq!(signature(&[TEXT, end.as_bytes()].concat()), plain);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_taken_as_they_are() {
+        let mut bytes = vec![0xff; 32];
+        bytes[31] = b'\n';
+        assert_eq!(
+            signature(&bytes),
+            Ok(Key::from_bytes(&bytes).unwrap().sign(b"x"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused() {
+        let short = KeyError::TooShort { min_bytes: 32 };
+        for (content, error) in [
+            (&b""[..], short),
+            (&TEXT[1..], short),
+            (&[&TEXT[1..], b"\n"].concat(), short),
+            (&[0xff; 31], short),
+            (&[b'a'; KEY_MAX_BYTES + 1], KeyError::TooLong),
+            (
+                b"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n",
+                KeyError::Pem,
+            ),
+            (&[TEXT, b"\n", TEXT].concat(), KeyError::Lines),
+        ] {
+            assert_eq!(signature(content), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_publish_key_is_itself_and_nothing_else() {
+        let key = PublishKey::from_file(b"0123456789abcdef\n").unwrap();
+        assert!(key.is(b"0123456789abcdef"));
+        for wrong in [&b"0123456789abcdeg"[..], b"0123456789abcdef\n", b"", b"0"] {
+            assert!(!key.is(wrong));
+        }
+        let error = |content: &[u8]| PublishKey::from_file(content).unwrap_err();
+        assert_eq!(error(b"short"), KeyError::TooShort { min_bytes: 16 });
+        assert_eq!(error(b"0123456789 abcdef"), KeyError::BadCharacter);
+    }
+
+    #[test]
+    fn nothing_prints_a_key() {
+        let keys = Keys::new(vec![Key::from_bytes(TEXT).unwrap()]);
+        let publish = PublishKey::from_file(TEXT).unwrap();
+        let printed = format!("{keys:?} {publish:?}");
+        assert_eq!(printed, "Some(Keys { first: Key, others: [] }) PublishKey");
+    }
+}

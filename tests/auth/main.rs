@@ -1,0 +1,8 @@
+//! Who may do what, tried over real sockets. The tests are named after the attack and the
+//! answer it has to get.
+
+mod browser;
+mod publishing;
+mod secrecy;
+mod subscribing;
+mod support;

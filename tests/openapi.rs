@@ -1,0 +1,498 @@
+//! `src/routes/openapi.json`, held against a running server.
+
+#[path = "support/http.rs"]
+mod http;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use http::{Answer, ask_until, post, publish};
+use landfall::{Address, EventName, JobId, Server, ServerConfig};
+use serde_json::{Map, Value, json};
+
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "TRACE",
+];
+const EVENTS: &str = "/api/jobs/{job}/events";
+const MANY: &str = "/api/events";
+const JOB: &str = "/api/jobs/{job}";
+const OPENAPI: &str = "/openapi.json";
+const JSON: &str = "Content-Type: application/json";
+const NDJSON: &str = "Content-Type: application/x-ndjson";
+
+#[test]
+fn the_description_is_openapi_3_1() {
+    // scripts/test makes the environment in the target directory.
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients-venv/bin/python");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes/openapi.json");
+    let output = Command::new(&python)
+        .args(["-m", "openapi_spec_validator", "--schema", "3.1.0", file])
+        .output()
+        .unwrap_or_else(|error| panic!("{python:?}: {error}: run scripts/test"));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+#[test]
+fn every_status_that_is_described_is_answered_as_described() {
+    let house = House::start(|_| {});
+    let full = House::start(|config| config.hub.jobs = 1);
+    for house in [&house, &full] {
+        publish(house.publish, "a", "progress", r#"{"percent":30}"#);
+    }
+    publish(house.publish, "over", "done", "{}");
+    let big = "x".repeat(70_000);
+    let big = format!(r#"{{"event":"x","data":{{"a":"{big}"}}}}"#);
+    let event = r#"{"event":"progress","data":{"percent":60}}"#;
+    let many = r#"{"job":"a","event":"progress"}"#;
+    let over = r#"{"job":"over","event":"progress"}"#;
+    let full_many = r#"{"job":"b","event":"progress"}"#;
+    // A path, a method, a target, a type and a body, the status.
+    let asked = [
+        (EVENTS, "GET", "/api/jobs/a/events", "", "", 200),
+        (
+            EVENTS,
+            "GET",
+            "/api/jobs/over/events?replay=none",
+            "",
+            "",
+            204,
+        ),
+        (EVENTS, "GET", "/api/jobs/a/events?replay=x", "", "", 400),
+        (EVENTS, "HEAD", "/api/jobs/a/events", "", "", 200),
+        (EVENTS, "OPTIONS", "/api/jobs/a/events", "", "", 204),
+        (EVENTS, "OPTIONS", "/api/jobs/%20/events", "", "", 400),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 201),
+        (EVENTS, "POST", "/api/jobs/a/events", NDJSON, event, 201),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, "{}", 400),
+        (EVENTS, "POST", "/api/jobs/a/events", NDJSON, "{}", 400),
+        (EVENTS, "POST", "/api/jobs/over/events", JSON, event, 409),
+        (EVENTS, "POST", "/api/jobs/over/events", NDJSON, event, 409),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, "", 411),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, &big, 413),
+        (EVENTS, "POST", "/api/jobs/a/events", NDJSON, &big, 413),
+        (EVENTS, "POST", "/api/jobs/a/events", "", event, 415),
+        (EVENTS, "POST", "/api/jobs/b/events", JSON, event, 503),
+        (EVENTS, "POST", "/api/jobs/b/events", NDJSON, event, 503),
+        (MANY, "GET", "/api/events", "", "", 200),
+        (MANY, "GET", "/api/events?job=a&job=over", "", "", 200),
+        (MANY, "GET", "/api/events?job=over&replay=none", "", "", 204),
+        (MANY, "GET", "/api/events?job=%20", "", "", 400),
+        (MANY, "GET", "/api/events", "public", "", 403),
+        (MANY, "HEAD", "/api/events", "", "", 200),
+        (MANY, "OPTIONS", "/api/events", "", "", 204),
+        (MANY, "POST", "/api/events", NDJSON, many, 201),
+        (MANY, "POST", "/api/events", NDJSON, event, 400),
+        (MANY, "POST", "/api/events", NDJSON, over, 409),
+        (MANY, "POST", "/api/events", NDJSON, "", 411),
+        (MANY, "POST", "/api/events", NDJSON, &big, 413),
+        (MANY, "POST", "/api/events", JSON, many, 415),
+        (MANY, "POST", "/api/events", NDJSON, full_many, 503),
+        (JOB, "GET", "/api/jobs/a", "", "", 200),
+        (JOB, "GET", "/api/jobs/over", "", "", 200),
+        (JOB, "GET", "/api/jobs/%20", "", "", 400),
+        (JOB, "GET", "/api/jobs/none", "", "", 404),
+        (JOB, "HEAD", "/api/jobs/a", "", "", 200),
+        (JOB, "OPTIONS", "/api/jobs/a", "", "", 204),
+        (JOB, "OPTIONS", "/api/jobs/%20", "", "", 400),
+        (JOB, "DELETE", "/api/jobs/over", "", "", 204),
+        (JOB, "DELETE", "/api/jobs/%20", "", "", 400),
+        (JOB, "DELETE", "/api/jobs/none", "", "", 404),
+        (OPENAPI, "GET", "/openapi.json", "", "", 200),
+        (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
+        (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
+    ];
+    let mut seen = BTreeSet::new();
+    for (path, method, target, kind, body, status) in asked {
+        let place = if status == 503 { &full } else { &house };
+        let (address, kind) = match kind {
+            "public" => (place.public, ""),
+            kind => (place.publish, kind),
+        };
+        let answer = ask(address, method, target, kind, body);
+        let what = format!("{method} {target}");
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+        house.description.check(&what, path, method, &answer);
+        seen.insert(format!("{method} {path} {status}"));
+    }
+    assert_eq!(seen, house.description.statuses());
+}
+
+#[test]
+fn what_is_described_is_served_and_nothing_else_is() {
+    let house = House::start(|_| {});
+    let description = &house.description;
+    for path in description.paths() {
+        for (address, is_public) in [(house.public, true), (house.publish, false)] {
+            let allowed = description.methods(path, is_public);
+            for method in METHODS {
+                // A job of its own, so that it is there to be deleted.
+                publish(house.publish, method, "progress", "{}");
+                let target = path.replace("{job}", method) + "?job=" + method;
+                let answer = ask(address, method, &target, "", "");
+                let what = format!("{method} {target}, public: {is_public}: {answer:?}");
+                if allowed.is_empty() {
+                    assert_eq!(answer.status, 404, "{what}");
+                    continue;
+                }
+                assert_eq!(answer.status == 405, !allowed.contains(method), "{what}");
+                if answer.status == 405 || method == "OPTIONS" {
+                    let allow: BTreeSet<_> =
+                        answer.field("Allow").expect(&what).split(", ").collect();
+                    assert_eq!(allow, allowed, "{what}");
+                }
+                if answer.status == 405 {
+                    description.check_refusal(&what, &answer);
+                }
+            }
+        }
+    }
+    for target in [
+        "/api",
+        "/api/",
+        "/api/jobs",
+        "/api/jobs/a/",
+        "/api/jobs/a/event",
+        "/api/jobs/a/events/",
+        "/api/jobs/a/events/1",
+        "/api/events/",
+        "/openapi.json/",
+        "/openapi",
+        "/jobs",
+        "/metrics",
+    ] {
+        for method in METHODS {
+            let answer = ask(house.publish, method, target, "", "");
+            // An empty name is a bad name, not another path.
+            assert!([400, 404].contains(&answer.status), "{method} {target}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_request_gets_one_of_the_refusals_described() {
+    let house = House::start(|_| {});
+    let long = "x".repeat(7000);
+    for (status, method, target, field) in [
+        (501, "BREW", "/api/events", "A: b"),
+        (417, "GET", "/api/events", "Expect: tea"),
+        (414, "GET", &*format!("/{long}"), "A: b"),
+        (431, "GET", "/api/events", &*format!("A: {long}{long}")),
+        (405, "PUT", "/api/events", "A: b"),
+        (400, "GET", "/api/events", "A : b"),
+        (501, "POST", "/api/events", "Transfer-Encoding: gzip"),
+    ] {
+        let answer = ask_until(house.publish, method, target, &[field], "", |_| false);
+        assert_eq!(answer.status, status, "{method} {target:.20} {field:.20}");
+        house.description.check_refusal(method, &answer);
+    }
+}
+
+#[test]
+fn the_server_takes_exactly_the_events_that_are_described() {
+    let house = House::start(|_| {});
+    let schema = json!({"$ref": "#/components/schemas/Event"});
+    for body in [
+        json!({"event": "progress", "data": {"percent": 30}}),
+        json!({"event": "progress", "data": {"percent": 33.3, "stage": "scanning"}}),
+        json!({"event": "x", "data": {"percent": 0, "jobId": 7, "a": [{"b": null}]}}),
+        json!({"event": "x"}),
+        json!({"event": "x", "job": "a"}),
+        json!({"event": "x", "data": {"percent": 100.5}}),
+        json!({"event": "x", "data": {"percent": -1}}),
+        json!({"event": "x", "data": {"percent": "30"}}),
+        json!({"event": "x", "data": {"percent": null}}),
+        json!({"event": "x", "data": []}),
+        json!({"event": "x", "data": "{}"}),
+        json!({"event": "x", "data": null}),
+        json!({"event": "x", "job": null}),
+        json!({"event": "x", "job": "a b"}),
+        json!({"event": "", "data": {}}),
+        json!({"event": "a\nb", "data": {}}),
+        json!({"event": 1, "data": {}}),
+        json!({"event": "x", "date": {}}),
+        json!({"data": {}}),
+        json!([]),
+    ] {
+        let is_described = house.description.validate(&schema, &body).is_ok();
+        let target = "/api/jobs/a/events";
+        let answer = post(house.publish, target, "application/json", &body.to_string());
+        let expected = if is_described { 201 } else { 400 };
+        assert_eq!(answer.status, expected, "{body}: {answer:?}");
+    }
+}
+
+#[test]
+fn names_are_what_the_description_says() {
+    let description = Description::new();
+    let fits = |schema: &str, name: &str| {
+        let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+        description.validate(&schema, &json!(name)).is_ok()
+    };
+    let lengths = [0, 1, 64, 65, 128, 129].map(|length| "a".repeat(length));
+    let characters = (0..=255).map(|code: u8| (code as char).to_string());
+    for name in lengths.into_iter().chain(characters) {
+        let is_job = name.parse::<JobId>().is_ok();
+        assert_eq!(fits("JobName", &name), is_job, "{name:?}");
+        let is_event = name.parse::<EventName>().is_ok();
+        assert_eq!(fits("EventName", &name), is_event, "{name:?}");
+    }
+}
+
+#[test]
+fn a_stream_looks_like_the_example() {
+    let house = House::start(|_| {});
+    publish(house.publish, "a", "progress", r#"{"percent":30}"#);
+    let answer = ask(house.public, "GET", "/api/jobs/a/events", "", "");
+    let example = house
+        .description
+        .at("/components/responses/Stream/content/text~1event-stream/example");
+    let names = |text: &str| -> Vec<String> {
+        let name = |line: &str| line.split(':').next().unwrap().to_owned();
+        text.lines().map(name).collect()
+    };
+    assert_eq!(names(&answer.body), names(example.as_str().unwrap()));
+}
+
+/// A server, and what it says of itself.
+struct House {
+    public: SocketAddr,
+    publish: SocketAddr,
+    description: Description,
+    _server: Server,
+}
+
+impl House {
+    fn start(change: fn(&mut ServerConfig)) -> House {
+        let any = || "127.0.0.1:0".parse().unwrap();
+        let mut config = ServerConfig {
+            listen: any(),
+            publish: any(),
+            ops: "127.0.0.1:0".parse().unwrap(),
+            ..ServerConfig::default()
+        };
+        change(&mut config);
+        let server = Server::start(config).unwrap();
+        let address = |address: &Address| match address {
+            Address::Tcp(address) => *address,
+            other => panic!("{other}"),
+        };
+        let publish = address(server.publish());
+        let served = ask(publish, "GET", "/openapi.json", "", "").json();
+        let description = Description::new();
+        assert_eq!(served, description.0);
+        House {
+            public: address(server.public()),
+            publish,
+            description,
+            _server: server,
+        }
+    }
+}
+
+/// Asks, and reads a stream only until it has sent an event.
+fn ask(address: SocketAddr, method: &str, target: &str, kind: &str, body: &str) -> Answer {
+    let length = format!("Content-Length: {}", body.len());
+    let mut fields = vec![kind, &length];
+    fields.retain(|field| !field.is_empty() && (!body.is_empty() || *field == kind));
+    ask_until(address, method, target, &fields, body, |text| {
+        text.contains("text/event-stream") && text.contains("\nid: ") && text.ends_with("\n\n")
+    })
+}
+
+struct Description(Value);
+
+impl Description {
+    fn new() -> Description {
+        let text = include_str!("../src/routes/openapi.json");
+        Description(serde_json::from_str(text).unwrap())
+    }
+
+    fn at(&self, pointer: &str) -> &Value {
+        self.0.pointer(pointer).expect(pointer)
+    }
+
+    /// What a reference stands for, or the value itself.
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self.resolve(self.at(&reference[1..])),
+            None => value,
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        object(self.at("/paths")).keys().map(String::as_str)
+    }
+
+    /// The operations of a path by method, and whether each is public.
+    fn operations(&self, path: &str) -> impl Iterator<Item = (&'static str, &Value, bool)> {
+        let path = &self.at("/paths")[path];
+        let is_public = |value: &Value| value.get("servers").is_none();
+        METHODS.into_iter().filter_map(move |method| {
+            let operation = path.get(method.to_lowercase())?;
+            Some((method, operation, is_public(path) && is_public(operation)))
+        })
+    }
+
+    fn methods(&self, path: &str, on_public: bool) -> BTreeSet<&'static str> {
+        let operations = self.operations(path);
+        let served = operations.filter(|(_, _, is_public)| *is_public || !on_public);
+        served.map(|(method, ..)| method).collect()
+    }
+
+    /// Every status that is described by its number.
+    fn statuses(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for path in self.paths() {
+            for (method, operation, _) in self.operations(path) {
+                let statuses = object(&operation["responses"]).keys();
+                let numbers = statuses.filter(|status| *status != "default");
+                all.extend(numbers.map(|status| format!("{method} {path} {status}")));
+            }
+        }
+        all
+    }
+
+    /// Holds an answer against the response of its status.
+    fn check(&self, what: &str, path: &str, method: &str, answer: &Answer) {
+        let operation = &self.at("/paths")[path][method.to_lowercase()];
+        let response = &operation["responses"][answer.status.to_string()];
+        assert!(
+            !response.is_null(),
+            "{what}: {} isn't described",
+            answer.status
+        );
+        self.check_response(what, self.resolve(response), method, answer);
+    }
+
+    fn check_response(&self, what: &str, response: &Value, method: &str, answer: &Answer) {
+        for name in response.get("headers").map(object).into_iter().flatten() {
+            assert!(answer.field(name.0).is_some(), "{what}: no {}", name.0);
+        }
+        let Some(content) = response.get("content").map(object) else {
+            assert_eq!(answer.field("Content-Type"), None, "{what}");
+            assert_eq!(answer.body, "", "{what}");
+            return;
+        };
+        let kind = answer.field("Content-Type").expect(what);
+        let media = content.get(kind).expect(kind);
+        if method == "HEAD" {
+            assert_eq!(answer.body, "", "{what}");
+            return;
+        }
+        let body = match kind {
+            "application/json" => answer.json(),
+            _ => json!(answer.body),
+        };
+        if let Err(why) = self.validate(&media["schema"], &body) {
+            panic!("{what}: {why}: {body}");
+        }
+    }
+
+    /// Holds an answer against the response for what breaks HTTP.
+    fn check_refusal(&self, what: &str, answer: &Answer) {
+        let response = self.at("/components/responses/Refused");
+        let statuses = response["description"].as_str().unwrap();
+        let status = answer.status.to_string();
+        assert!(statuses.contains(&status), "{what}: {status}");
+        let method = what.split(' ').next().unwrap();
+        self.check_response(what, response, method, answer);
+    }
+
+    /// Whether `value` is as `schema` says: as much of JSON Schema as is used here, and a
+    /// panic for what isn't known.
+    fn validate(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        for (keyword, rule) in object(self.resolve(schema)) {
+            let fits = match keyword.as_str() {
+                "description" | "format" | "default" => true,
+                "type" => types(rule).any(|name| has_type(value, name)),
+                "enum" => rule.as_array().unwrap().contains(value),
+                "minimum" => value.as_f64().is_none_or(|n| n >= rule.as_f64().unwrap()),
+                "maximum" => value.as_f64().is_none_or(|n| n <= rule.as_f64().unwrap()),
+                "pattern" => value
+                    .as_str()
+                    .is_none_or(|text| fits_pattern(rule.as_str().unwrap(), text)),
+                "required" => value.as_object().is_none_or(|members| {
+                    let mut names = rule.as_array().unwrap().iter();
+                    names.all(|name| members.contains_key(name.as_str().unwrap()))
+                }),
+                "properties" => {
+                    for (name, member) in value.as_object().into_iter().flatten() {
+                        if let Some(schema) = rule.get(name) {
+                            self.validate(schema, member)
+                                .map_err(|why| format!("{name}: {why}"))?;
+                        }
+                    }
+                    true
+                }
+                "additionalProperties" if *rule == json!(false) => {
+                    let known = &self.resolve(schema)["properties"];
+                    let mut members = value.as_object().into_iter().flatten();
+                    members.all(|(name, _)| known.get(name).is_some())
+                }
+                "items" => {
+                    let mut items = value.as_array().into_iter().flatten();
+                    items.try_for_each(|item| self.validate(rule, item))?;
+                    true
+                }
+                "oneOf" => {
+                    let schemas = rule.as_array().unwrap().iter();
+                    let fitting = schemas.filter(|schema| self.validate(schema, value).is_ok());
+                    fitting.count() == 1
+                }
+                unknown => panic!("the keyword {unknown} isn't known to this test"),
+            };
+            if !fits {
+                return Err(format!("{keyword}: {rule}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().expect("an object")
+}
+
+/// `"type"` is a name or several.
+fn types(rule: &Value) -> impl Iterator<Item = &str> {
+    let several = rule.as_array().into_iter().flatten();
+    several.chain([rule]).filter_map(Value::as_str)
+}
+
+fn has_type(value: &Value, name: &str) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64(),
+        "number" => value.is_number(),
+        "null" => value.is_null(),
+        unknown => panic!("the type {unknown} isn't known to this test"),
+    }
+}
+
+/// Patterns here are one class of characters and how many: `^[a-z]{1,64}$`.
+fn fits_pattern(pattern: &str, text: &str) -> bool {
+    let (class, range) = pattern
+        .strip_prefix("^[")
+        .and_then(|rest| rest.strip_suffix("}$"))
+        .and_then(|rest| rest.split_once("]{"))
+        .expect(pattern);
+    let (least, most) = range.split_once(',').expect(pattern);
+    let class: Vec<char> = class.chars().collect();
+    let fits = |c: char| {
+        let is_between = |w: &[char]| w[1] == '-' && (w[0]..=w[2]).contains(&c);
+        // A last "-" is itself.
+        class.windows(3).any(is_between)
+            || c == class[class.len() - 1]
+            || class.contains(&c) && c != '-'
+    };
+    let length = text.chars().count();
+    (least.parse().unwrap()..=most.parse().unwrap()).contains(&length) && text.chars().all(fits)
+}

@@ -1,0 +1,94 @@
+//! A request, and its answer, on a connection of its own.
+
+// Each test takes of this what it needs.
+#![allow(dead_code)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answer: its status, its head and its body.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The value of a header field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (field, value) = line.split_once(": ")?;
+            field.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect(&self.body)
+    }
+}
+
+/// Sends a request with `fields`, lines without their ends, and reads until `is_enough`
+/// says so of the text so far, or to the end.
+pub fn ask_until(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    fields: &[&str],
+    body: &str,
+    is_enough: impl Fn(&str) -> bool,
+) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n{body}");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = Vec::new();
+    let mut piece = [0; 4096];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Heartbeats would keep a read from timing out.
+        assert!(
+            Instant::now() < deadline,
+            "{method} {target} goes on and on"
+        );
+        let length = stream.read(&mut piece).unwrap();
+        text.extend_from_slice(&piece[..length]);
+        if length == 0 || is_enough(&String::from_utf8_lossy(&text)) {
+            break;
+        }
+    }
+    let text = String::from_utf8(text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect(&text);
+    Answer {
+        status: head.split(' ').nth(1).expect(head).parse().expect(head),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+/// Sends a request with a body of a known type and length, and reads the whole answer.
+pub fn post(address: SocketAddr, target: &str, kind: &str, body: &str) -> Answer {
+    let kind = format!("Content-Type: {kind}");
+    let length = format!("Content-Length: {}", body.len());
+    ask_until(address, "POST", target, &[&kind, &length], body, |_| false)
+}
+
+/// Publishes one event, and returns its id.
+pub fn publish(address: SocketAddr, job: &str, event: &str, data: &str) -> u64 {
+    let body = format!(r#"{{"event":"{event}","data":{data}}}"#);
+    let target = format!("/api/jobs/{job}/events");
+    let answer = post(address, &target, "application/json", &body);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.json()["id"].as_u64().unwrap()
+}

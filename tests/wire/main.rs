@@ -1,0 +1,21 @@
+//! The server as its clients see it: real sockets, and bytes compared with the contract.
+
+mod bad_requests;
+mod broken;
+mod consolidated;
+mod conversations;
+mod deletion;
+mod herd;
+mod memory;
+mod monitoring;
+mod pressure;
+mod program;
+mod publishing;
+mod reconnect;
+mod refusals;
+mod resume;
+mod sse;
+mod stop;
+mod streams;
+mod support;
+mod timeouts;

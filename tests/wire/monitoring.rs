@@ -1,0 +1,155 @@
+//! The monitoring listener.
+
+use super::sse::EventStream;
+use super::support::{TestServer, get, post, wait_until};
+
+/// The value of a sample in Prometheus' text format.
+fn sample(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find(|line| {
+        line.rsplit_once(' ')
+            .is_some_and(|(sample, _)| sample == name)
+    });
+    Some(line?.rsplit_once(' ')?.1.parse().unwrap())
+}
+
+#[test]
+fn metrics_are_prometheus_text_and_count_what_happened() {
+    let server = TestServer::with(|config| config.hub.ring.events = 4);
+    let first = server.progress("a", 0);
+    for n in 1..10 {
+        server.progress("a", n);
+    }
+    server.done("b");
+    server.event("c", "error", "{}");
+    let mut stream = EventStream::after(&server, "a", first);
+    for _ in 0..5 {
+        stream.event();
+    }
+    EventStream::of(&server, "b").rest();
+    let _ = server.publishing().publish("b", r#"{"event":"done"}"#);
+    let metrics = || server.ops().get("/metrics");
+    wait_until("the counters have been written out", || {
+        sample(&metrics().body, "landfall_frames_sent_total") == Some(5.0)
+    });
+    let answer = metrics();
+    assert_eq!(answer.status, 200);
+    let kind = answer.field("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    for (name, value) in [
+        ("landfall_streams_open", 1.0),
+        ("landfall_events_published_total", 12.0),
+        ("landfall_resets_sent_total", 1.0),
+        ("landfall_jobs{state=\"running\"}", 1.0),
+        ("landfall_jobs{state=\"done\"}", 1.0),
+        ("landfall_jobs{state=\"error\"}", 1.0),
+        ("landfall_stream_closes_total{reason=\"ended\"}", 1.0),
+        (
+            "landfall_http_requests_total{route=\"/api/jobs/{job}/events\",status=\"200\"}",
+            2.0,
+        ),
+        (
+            "landfall_http_requests_total{route=\"POST /api/jobs/{job}/events\",status=\"409\"}",
+            1.0,
+        ),
+        ("landfall_panics_total", 0.0),
+    ] {
+        assert_eq!(sample(&answer.body, name), Some(value), "{name}");
+    }
+    assert!(sample(&answer.body, "landfall_ring_bytes") > Some(0.0));
+    assert!(sample(&answer.body, "landfall_stream_sent_bytes_total") > Some(100.0));
+    // Each metric is introduced once, before its samples, by its name.
+    let mut introduced = Vec::new();
+    for line in answer.body.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(!introduced.contains(&name), "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            introduced.push(name);
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert_eq!(introduced.last(), Some(&name), "{line}");
+        }
+    }
+}
+
+#[test]
+fn jobs_are_listed_as_json_with_their_streams() {
+    let server = TestServer::start();
+    assert_eq!(server.ops().get("/jobs").body, r#"{"jobs":[]}"#);
+    server.done("b");
+    let id = server.progress("a", 1);
+    let _stream = EventStream::of(&server, "a");
+    server.wait_for_streams("a", 1);
+    let answer = server.ops().get("/jobs");
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    let json = answer.json();
+    let jobs = json["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 2);
+    for (job, name, state, streams) in [(&jobs[0], "a", "running", 1), (&jobs[1], "b", "done", 0)] {
+        assert_eq!(job["jobId"], name);
+        assert_eq!(job["state"], state);
+        assert_eq!(job["streams"], streams);
+    }
+    assert_eq!(jobs[0]["lastEventId"], id.to_string());
+}
+
+#[test]
+fn it_says_that_it_is_alive_and_ready() {
+    let server = TestServer::start();
+    let mut client = server.ops();
+    for (target, body) in [
+        ("/healthz", "ok\n"),
+        ("/readyz", "ready\n"),
+        ("/healthz?x", "ok\n"),
+    ] {
+        let answer = client.get(target);
+        assert_eq!((answer.status, &*answer.body), (200, body));
+    }
+    let answer = client.get("/nothing");
+    assert_eq!(answer.status, 404);
+    answer.error();
+    let answer = client.send(post("/metrics", "text/plain", "")).answer();
+    assert_eq!(answer.status, 405);
+    assert_eq!(answer.field("allow"), Some("GET"));
+}
+
+#[test]
+fn it_is_not_ready_while_it_drains_and_alive_all_the_same() {
+    let server = TestServer::start();
+    let mut client = server.ops();
+    assert_eq!(client.get("/readyz").status, 200);
+    assert!(server.stop());
+    let answer = client.get("/readyz");
+    assert_eq!((answer.status, &*answer.body), (503, "stopping\n"));
+    assert_eq!(client.get("/healthz").status, 200);
+    assert_eq!(client.get("/metrics").status, 200);
+}
+
+#[test]
+fn head_has_no_body_there_either() {
+    let server = TestServer::start();
+    let mut client = server.ops();
+    client.send(get("/healthz", "").replacen("GET", "HEAD", 1));
+    assert_eq!(client.answer_to_head().status, 200);
+    // What comes next is the next answer's head.
+    assert_eq!(client.get("/readyz").body, "ready\n");
+}
+
+#[test]
+fn a_broken_request_costs_its_connection_and_nothing_else() {
+    let server = TestServer::start();
+    for request in [
+        "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(),
+        "nonsense\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nX: \0\r\n\r\n".to_owned(),
+        get("/", &"X: y\r\n".repeat(100)),
+        get(&"/x".repeat(50_000), ""),
+    ] {
+        let mut client = server.ops();
+        client.send_what_it_takes(&request);
+        client.half_close();
+        client.rest();
+        assert_eq!(server.ops().get("/healthz").status, 200);
+    }
+}

@@ -1,0 +1,127 @@
+//! The graceful stop.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::sse::EventStream;
+use super::support::{TestServer, get, post};
+
+#[test]
+fn a_stop_ends_every_stream_with_what_is_pending_and_a_last_retry() {
+    let server = TestServer::start();
+    let mut streams = [
+        EventStream::of(&server, "a"),
+        EventStream::of(&server, "a"),
+        EventStream::of(&server, "never"),
+        EventStream::open(server.public(), "/api/events?job=a&job=b", ""),
+        EventStream::open(server.publishing(), "/api/events", ""),
+    ];
+    for stream in &mut streams {
+        stream.wait_for_retries(1);
+    }
+    let ids: Vec<u64> = (0..100).map(|n| server.progress("a", n)).collect();
+    assert!(server.stop(), "everything went out");
+    let mut waits = Vec::new();
+    for (at, stream) in streams.iter_mut().enumerate() {
+        let frames = stream.rest();
+        let count = if at == 2 { 0 } else { ids.len() };
+        assert_eq!(frames.len(), count, "stream {at}");
+        let &[first, last] = stream.retries() else {
+            panic!("stream {at}: {:?}", stream.retries());
+        };
+        assert!((5000..=7500).contains(&last), "{last}");
+        waits.extend([first, last]);
+    }
+    waits.sort();
+    waits.dedup();
+    assert!(waits.len() > 2, "they differ: {waits:?}");
+}
+
+#[test]
+fn a_slow_reader_gets_what_is_pending_before_the_close() {
+    let server = TestServer::with(|config| {
+        config.hub.ring.bytes = 64 << 20;
+        config.hub.ring.events = 100_000;
+        config.drain = Duration::from_secs(20);
+    });
+    let data = format!("{{\"t\":\"{}\"}}", "x".repeat(20_000));
+    let mut stream = EventStream::of(&server, "a");
+    server.wait_for_streams("a", 1);
+    for _ in 0..800 {
+        server.event("a", "progress", &data);
+    }
+    let stopping = std::thread::spawn(move || server.stop());
+    assert_eq!(stream.rest().len(), 800);
+    assert_eq!(stream.retries().len(), 2);
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn a_stop_waits_no_longer_than_the_drain_limit() {
+    let server = TestServer::with(|config| {
+        config.hub.ring.bytes = 64 << 20;
+        config.hub.ring.events = 100_000;
+        config.drain = Duration::from_millis(300);
+    });
+    let data = format!("{{\"t\":\"{}\"}}", "x".repeat(20_000));
+    let mut client = server.public();
+    client.send(get("/api/jobs/a/events", ""));
+    server.wait_for_streams("a", 1);
+    for _ in 0..800 {
+        server.event("a", "progress", &data);
+    }
+    let begin = std::time::Instant::now();
+    assert!(!server.stop(), "not everything went out");
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_request_that_has_begun_is_answered_during_a_stop() {
+    let server = TestServer::with(|config| config.drain = Duration::from_secs(10));
+    let request = post(
+        "/api/jobs/a/events",
+        "application/json",
+        r#"{"event":"progress"}"#,
+    );
+    let (front, back) = request.split_at(request.len() - 5);
+    let mut client = server.publishing();
+    client.send(front);
+    let metrics = server.hub().metrics().clone();
+    super::support::wait_until("the request has begun", || {
+        metrics.requests_active.get() == 1
+    });
+    let address = server.publish_address();
+    let stopping = std::thread::spawn(move || server.stop());
+    super::support::wait_until("nobody is let in any more", || {
+        TcpStream::connect(address).is_err()
+    });
+    let answer = client.send(back).answer();
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.field("connection"), Some("close"));
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn a_stream_asked_for_during_a_stop_gets_a_retry_and_no_5xx() {
+    let server = TestServer::with(|config| config.drain = Duration::from_secs(10));
+    // A conversation that is kept alive, and another that keeps the stop waiting.
+    let mut client = server.public();
+    assert_eq!(client.get("/nothing").status, 404);
+    let mut holding = server.publishing();
+    let request = post("/api/jobs/a/events", "application/json", "{}");
+    holding.send(&request[..request.len() - 1]);
+    let metrics = server.hub().metrics().clone();
+    super::support::wait_until("the request has begun", || {
+        metrics.requests_active.get() == 1
+    });
+    let address = server.public_address();
+    let stopping = std::thread::spawn(move || server.stop());
+    super::support::wait_until("nobody is let in any more", || {
+        TcpStream::connect(address).is_err()
+    });
+    let mut stream = EventStream::open(client, "/api/jobs/a/events", "");
+    stream.assert_ends();
+    assert_eq!(stream.retries().len(), 1);
+    assert_eq!(holding.send("}").answer().status, 400);
+    stopping.join().unwrap();
+}
