@@ -17,8 +17,10 @@ use socket2::{Domain, Socket, Type};
 
 use crate::clock::now_ns;
 use crate::failure::{Context, Result, fail};
+use crate::head::{Head, Taken};
 use crate::histogram::Histogram;
-use crate::sequence::{Scanner, Sequence, Tally};
+use crate::sequence::{Scanner, Sequence};
+use crate::totals::Totals;
 
 /// Holds what a burst leaves in one socket.
 const BUFFER_BYTES: usize = 512 * 1024;
@@ -27,52 +29,11 @@ const EPOLL_BATCH: usize = 1024;
 const CONNECTS_PER_TURN: usize = 32;
 /// Source addresses in turn, so that no run can use up one address's ports.
 const SOURCES: usize = 16;
-const OK_HEAD: &[u8] = b"HTTP/1.1 200";
-const HEAD_END: &[u8] = b"\r\n\r\n";
 
 struct Subscriber {
     socket: Option<OwnedFd>,
     sequence: Sequence,
-    /// Bytes of the status line that were right; then `IN_HEAD`, `STREAMING`.
-    head: u8,
-    head_end: u8,
-}
-
-const IN_HEAD: u8 = 0xfe;
-const STREAMING: u8 = 0xff;
-
-/// What all subscribers together have seen.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Totals {
-    pub tally: Tally,
-    /// Streams whose response head has arrived, and was a 200.
-    pub streaming: usize,
-    /// Answers other than 200.
-    pub refused: usize,
-    /// Streams that ended although nobody had cut them.
-    pub closed: usize,
-    pub bytes: u64,
-    pub reads: u64,
-    /// When the last event arrived.
-    pub last_event_ns: u64,
-}
-
-impl Totals {
-    /// Every error seen, in words; empty if all events came once and in order.
-    pub fn errors(&self) -> String {
-        let counted = [
-            (self.tally.missing, "events missing"),
-            (self.tally.repeated, "events repeated"),
-            (self.refused as u64, "streams refused"),
-            (self.closed as u64, "streams closed"),
-        ];
-        let said: Vec<String> = counted
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        said.join(", ")
-    }
+    head: Head,
 }
 
 /// How to connect.
@@ -206,8 +167,7 @@ impl Clients {
         self.subscribers[index] = Subscriber {
             socket: Some(socket),
             sequence: Sequence::starting_at(how.first),
-            head: 0,
-            head_end: 0,
+            head: Head::default(),
         };
         Ok(())
     }
@@ -319,15 +279,15 @@ impl Clients {
     fn take(&mut self, index: usize, count: usize) {
         let subscriber = &mut self.subscribers[index];
         let mut body = 0;
-        if subscriber.head != STREAMING {
-            match subscriber.take_head(&self.buffer[..count]) {
-                Head::Incomplete => return,
-                Head::Wrong => {
+        if !subscriber.head.is_over() {
+            match subscriber.head.take(&self.buffer[..count]) {
+                Taken::All => return,
+                Taken::Wrong => {
                     self.totals.refused += 1;
                     subscriber.socket = None;
                     return;
                 }
-                Head::Ends(at) => {
+                Taken::UpTo(at) => {
                     self.totals.streaming += 1;
                     body = at;
                 }
@@ -354,7 +314,7 @@ impl Clients {
     fn lose(&mut self, index: usize) {
         if self.subscribers[index].socket.take().is_some() {
             self.totals.closed += 1;
-            if self.subscribers[index].head == STREAMING {
+            if self.subscribers[index].head.is_over() {
                 self.totals.streaming -= 1;
             }
         }
@@ -378,44 +338,12 @@ impl Clients {
     }
 }
 
-enum Head {
-    Incomplete,
-    Wrong,
-    Ends(usize),
-}
-
 impl Subscriber {
     fn idle() -> Self {
         Subscriber {
             socket: None,
             sequence: Sequence::default(),
-            head: 0,
-            head_end: 0,
+            head: Head::default(),
         }
-    }
-
-    fn take_head(&mut self, bytes: &[u8]) -> Head {
-        for (index, byte) in bytes.iter().enumerate() {
-            if self.head != IN_HEAD {
-                if *byte != OK_HEAD[usize::from(self.head)] {
-                    return Head::Wrong;
-                }
-                self.head += 1;
-                if usize::from(self.head) == OK_HEAD.len() {
-                    self.head = IN_HEAD;
-                }
-                continue;
-            }
-            if *byte == HEAD_END[usize::from(self.head_end)] {
-                self.head_end += 1;
-            } else {
-                self.head_end = u8::from(*byte == HEAD_END[0]);
-            }
-            if usize::from(self.head_end) == HEAD_END.len() {
-                self.head = STREAMING;
-                return Head::Ends(index + 1);
-            }
-        }
-        Head::Incomplete
     }
 }

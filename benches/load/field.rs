@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::clients::{Clients, Connecting, Totals};
+use crate::clients::{Clients, Connecting};
 use crate::clock::now_ns;
 use crate::failure::{Result, fail};
 use crate::http::Connection;
 use crate::peer::{self, Peer, Setup};
 use crate::server::Server;
+use crate::totals::Totals;
 
 /// The job of every scenario that needs only one.
 pub const JOB: &str = "job_8f3a";

@@ -7,6 +7,7 @@ mod clients;
 mod clock;
 mod failure;
 mod field;
+mod head;
 mod histogram;
 mod http;
 mod measured;
@@ -19,6 +20,7 @@ mod results;
 mod scenario;
 mod sequence;
 mod server;
+mod totals;
 
 use std::process::ExitCode;
 

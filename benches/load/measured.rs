@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::clients::Totals;
 use crate::procfs::Cpu;
+use crate::totals::Totals;
 
 /// Named numbers, and what went wrong with the events.
 #[derive(Debug, Default)]

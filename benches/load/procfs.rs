@@ -108,6 +108,15 @@ pub fn machine_available_and_slab_bytes() -> (u64, u64) {
     )
 }
 
+/// Bytes that all TCP sockets of the machine hold in their buffers, both ends of
+/// each connection. Unlike the machine's memory nothing else moves it.
+pub fn socket_buffer_bytes() -> u64 {
+    let sockstat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let tcp = sockstat.lines().find(|line| line.starts_with("TCP:"));
+    let pages = tcp.and_then(|line| line.split_once(" mem "));
+    pages.map_or(0, |(_, pages)| first_number(pages) * 4096)
+}
+
 /// Connections the kernel refused because a listener's queue was full.
 pub fn listen_overflows() -> u64 {
     let netstat = fs::read_to_string("/proc/net/netstat").unwrap_or_default();

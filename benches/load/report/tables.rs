@@ -206,7 +206,7 @@ pub const TABLES: [Table; 9] = [
         title: "1,000 subscribers stop reading among 10,000 that don't",
         about: "60 events of 8 KiB, one each 300 ms: 480 KiB for a subscriber. Latency of those \
                 that read, with and without the others; memory grown meanwhile, of the server \
-                and of the whole machine, the kernel's socket buffers included. Landfall's is \
+                and of the kernel's socket buffers, both ends (from sockstat). Landfall's is \
                 bounded by its rings, --stall-memory and the kernel's buffers per socket.",
         columns: &[
             column("p99_without_ms", "p99 without, ms", 1),
@@ -214,7 +214,7 @@ pub const TABLES: [Table; 9] = [
             column("p99_ratio", "ratio", 2),
             column("server_mib_without", "server without, MiB", 1),
             column("server_mib_with", "server with, MiB", 1),
-            column("machine_mib_with", "machine with, MiB", 0),
+            column("sockets_mib_with", "socket buffers with, MiB", 0),
         ],
         charts: &[Chart {
             file: "slow",

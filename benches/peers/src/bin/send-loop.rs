@@ -87,10 +87,7 @@ fn broadcast(frame: &[u8], subscribers: &[TcpStream]) {
             match subscriber.write(rest) {
                 Ok(n) => rest = &rest[n..],
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    let mut fd = [PollFd::from_borrowed_fd(
-                        subscriber.as_fd(),
-                        PollFlags::OUT,
-                    )];
+                    let mut fd = [PollFd::from_borrowed_fd(subscriber.as_fd(), PollFlags::OUT)];
                     let _ = poll(&mut fd, None);
                 }
                 Err(_) => break,
