@@ -340,6 +340,12 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
             None => break,
             Some(Short('h') | Long("help")) => return Ok(None),
             Some(Long("memory-only")) => continue,
+            Some(Long("data")) => {
+                // Its place is kept for the journal, so that scripts can name it already.
+                parser.value().map_err(|error| error.to_string())?;
+                log::warn!("--data: this version keeps nothing on disk");
+                continue;
+            }
             Some(Long(name)) => name.to_owned(),
             Some(other) => {
                 let why = other.unexpected();
@@ -395,7 +401,12 @@ fn help() -> String {
         };
         let _ = writeln!(out, "  {name:<24} {} [{default}]", flag.help);
     }
-    let _ = writeln!(out, "  {:<24} keep nothing on disk", "--memory-only");
+    let _ = writeln!(
+        out,
+        "  {:<24} keep nothing on disk, as this version always does",
+        "--memory-only"
+    );
+    let _ = writeln!(out, "  {:<24} accepted, and not used yet", "--data DIR");
     out
 }
 
@@ -496,6 +507,7 @@ mod tests {
             assert!(message.contains(part), "{arguments:?}: {message}");
         }
         assert!(parse(&["--memory-only"]).unwrap().is_some());
+        assert!(parse(&["--data", "/nowhere"]).unwrap().is_some());
         assert!(parse(&["--help"]).unwrap().is_none());
         assert_eq!(
             parse(&["--ring-bytes=2KiB"])
