@@ -4,7 +4,8 @@
 mod http;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -62,6 +63,11 @@ fn every_status_that_is_described_is_answered_as_described() {
         publish(house.publish, "a", "progress", r#"{"percent":30}"#);
     }
     publish(house.publish, "over", "done", "{}");
+    // A job that nobody has published, and that is there as long as this stream is.
+    let mut waiting = TcpStream::connect(house.publish).unwrap();
+    let request = b"GET /api/jobs/waiting/events HTTP/1.1\r\nHost: a\r\n\r\n";
+    waiting.write_all(request).unwrap();
+    waiting.read_exact(&mut [0]).unwrap();
     let big = "x".repeat(70_000);
     let big = format!(r#"{{"event":"x","data":{{"a":"{big}"}}}}"#);
     let event = r#"{"event":"progress","data":{"percent":60}}"#;
