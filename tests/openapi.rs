@@ -113,7 +113,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "POST", "/api/jobs/b/events", JSON, event, 503),
         (EVENTS, "POST", "/api/jobs/b/events", NDJSON, event, 503),
         (MANY, "GET", "/api/events", "", "", 200),
-        (MANY, "GET", "/api/events?job=a&job=waiting", "", "", 200),
+        (MANY, "GET", "/api/events?job=a&job=over", "", "", 200),
         (MANY, "GET", "/api/events?job=over&replay=none", "", "", 204),
         (MANY, "GET", "/api/events?job=%20", "", "", 400),
         (MANY, "GET", "/api/events?job=a", "", "", 401),
