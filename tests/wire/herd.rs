@@ -219,8 +219,9 @@ impl Member {
     }
 }
 
-/// Runs the herd until every member has seen the end.
-pub fn run(members: &mut [Member], numbers: &mut Numbers, pace: &Pace) {
+/// Runs the herd until every member has seen the end. Returns how many connections
+/// that took.
+pub fn run(members: &mut [Member], numbers: &mut Numbers, pace: &Pace) -> usize {
     let deadline = Instant::now() + HERD_PATIENCE;
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(256);
@@ -254,5 +255,5 @@ pub fn run(members: &mut [Member], numbers: &mut Numbers, pace: &Pace) {
         *modes.entry(member.commit == Commit::AtIdLine).or_insert(0) += 1;
     }
     println!("{connections} connections, by commit at the id line: {modes:?}");
-    assert!(connections > 3 * members.len(), "the proxy has cut");
+    connections
 }
