@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -30,6 +31,9 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
+    /// The directory where what is kept on disk is kept. Nothing is yet. Default: none, and
+    /// then nothing is.
+    pub data: Option<PathBuf>,
     /// Who may do what.
     pub auth: AuthConfig,
     /// What is kept.
@@ -72,6 +76,7 @@ impl Default for ServerConfig {
             listen: Address::Tcp(local(8080)),
             publish: Address::Tcp(local(8081)),
             ops: local(8082),
+            data: None,
             auth: AuthConfig::default(),
             hub: HubConfig::default(),
             shard: ShardConfig::default(),

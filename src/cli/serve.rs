@@ -23,6 +23,9 @@ struct Flag {
     set: fn(&mut ServerConfig, &str) -> Result<(), String>,
 }
 
+/// Where data is kept when nothing else is said.
+const DATA: &str = "./landfall-data";
+
 const FLAGS: &[Flag] = &[
     Flag {
         name: "listen",
@@ -113,6 +116,16 @@ const FLAGS: &[Flag] = &[
                a dot always may. It counts where nothing has to be shown: on an open \
                publishing listener, for uploads, and for /jobs; 403 for others",
         set: |config, text| set(&mut config.auth.hosts, list(text)),
+    },
+    Flag {
+        name: "data",
+        value: "DIR",
+        default: DATA,
+        help: "where what is kept on disk is kept; nothing is yet",
+        set: |config, text| {
+            config.data = Some(PathBuf::from(text));
+            Ok(())
+        },
     },
     Flag {
         name: "ring-events",
@@ -327,7 +340,13 @@ pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
 /// Reads the environment and then the arguments. None where help is asked for.
 fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
     use lexopt::Arg::{Long, Short};
-    let mut config = ServerConfig::default();
+    let mut config = ServerConfig {
+        data: Some(PathBuf::from(DATA)),
+        ..ServerConfig::default()
+    };
+    let twin = std::env::var("LANDFALL_MEMORY_ONLY").unwrap_or_default();
+    let mut memory_only =
+        switch(&twin).map_err(|why| format!("LANDFALL_MEMORY_ONLY={twin}: {why}"))?;
     for flag in FLAGS {
         let name = format!("LANDFALL_{}", flag.name.replace('-', "_").to_uppercase());
         if let Ok(value) = std::env::var(&name) {
@@ -339,11 +358,8 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
         let name = match parser.next().map_err(|error| error.to_string())? {
             None => break,
             Some(Short('h') | Long("help")) => return Ok(None),
-            Some(Long("memory-only")) => continue,
-            Some(Long("data")) => {
-                // Its place is kept for the journal, so that scripts can name it already.
-                parser.value().map_err(|error| error.to_string())?;
-                log::warn!("--data: this version keeps nothing on disk");
+            Some(Long("memory-only")) => {
+                memory_only = true;
                 continue;
             }
             Some(Long(name)) => name.to_owned(),
@@ -381,6 +397,10 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
         let name = flag.name;
         (flag.set)(&mut config, &values).map_err(|why| format!("--{name} {values}: {why}"))?;
     }
+    // Whatever came first: who asks for nothing on disk means it.
+    if memory_only {
+        config.data = None;
+    }
     Ok(Some(config))
 }
 
@@ -403,10 +423,9 @@ fn help() -> String {
     }
     let _ = writeln!(
         out,
-        "  {:<24} keep nothing on disk, as this version always does",
+        "  {:<24} keeps nothing on disk, whatever --data says [false]",
         "--memory-only"
     );
-    let _ = writeln!(out, "  {:<24} accepted, and not used yet", "--data DIR");
     out
 }
 
@@ -475,7 +494,7 @@ mod tests {
 
     #[test]
     fn every_default_in_the_help_is_the_default() {
-        let described = ["max-streams", "shards"];
+        let described = ["max-streams", "shards", "data"];
         let expected = format!("{:?}", ServerConfig::default());
         for flag in FLAGS.iter().filter(|flag| !described.contains(&flag.name)) {
             let mut config = ServerConfig::default();
@@ -506,8 +525,10 @@ mod tests {
             let message = parse(&arguments).unwrap_err();
             assert!(message.contains(part), "{arguments:?}: {message}");
         }
-        assert!(parse(&["--memory-only"]).unwrap().is_some());
-        assert!(parse(&["--data", "/nowhere"]).unwrap().is_some());
+        let data = |arguments: &[&str]| parse(arguments).unwrap().unwrap().data;
+        assert_eq!(data(&[]), Some(PathBuf::from(DATA)));
+        assert_eq!(data(&["--data", "/a"]), Some(PathBuf::from("/a")));
+        assert_eq!(data(&["--memory-only", "--data", "/a"]), None);
         assert!(parse(&["--help"]).unwrap().is_none());
         assert_eq!(
             parse(&["--ring-bytes=2KiB"])
