@@ -27,8 +27,13 @@ impl Random {
 
     /// `base` and up to half of it more.
     pub fn jitter(&mut self, base: Duration) -> Duration {
-        let half = (base.as_millis() as u64 / 2).max(1);
-        base + Duration::from_millis(self.next() % half)
+        self.between(base, base + base / 2)
+    }
+
+    /// From `least` up to `most`, in milliseconds.
+    pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let range = most.saturating_sub(least).as_millis() as u64;
+        least + Duration::from_millis(self.next() % range.max(1))
     }
 }
 
