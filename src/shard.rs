@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 
 use crate::hub::{Hub, Job, Mailbox};
 use crate::metrics::Close;
+use crate::quota::{Share, Shares};
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
@@ -75,6 +76,10 @@ pub struct Adoption {
     pub head: Vec<u8>,
     /// The second of the unix clock at which it has to end.
     pub ends_at: Option<u64>,
+    /// Its place among the connections of its address.
+    pub address: Option<Share>,
+    /// Its place among the streams of its token.
+    pub token: Share,
     /// What it follows.
     pub stream: Stream,
 }
@@ -90,6 +95,29 @@ pub enum Stream {
     },
     /// Several jobs, or all.
     Consolidated(Box<Consolidated>),
+}
+
+impl Stream {
+    /// Counts it out of its jobs again, where it is not going to be served.
+    pub fn leave(self, hub: &Hub) {
+        match self {
+            Stream::Job { job, .. } => {
+                if job.lock().leave() {
+                    hub.close_if_empty(&job);
+                }
+            }
+            Stream::Consolidated(stream) => stream.leave(hub),
+        }
+    }
+}
+
+/// What the streams of all shards are counted by.
+#[derive(Clone)]
+pub struct Counted {
+    /// The connections by address.
+    pub addresses: Arc<Shares>,
+    /// The streams by token.
+    pub tokens: Arc<Shares>,
 }
 
 /// A handle to a running shard.
@@ -128,6 +156,7 @@ struct Shard {
     number: usize,
     hub: Hub,
     config: ShardConfig,
+    counted: Counted,
     poll: Poll,
     inbox: Arc<Mutex<Inbox>>,
     mailbox: Arc<Mailbox>,
@@ -164,7 +193,11 @@ impl ShardHandle {
     ///
     /// # Errors
     /// The system gives no poller or no thread.
-    pub fn start(hub: &Hub, config: ShardConfig) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+    pub fn start(
+        hub: &Hub,
+        config: ShardConfig,
+        counted: Counted,
+    ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mailbox = Arc::new(Mailbox::new(move || {
@@ -177,6 +210,7 @@ impl ShardHandle {
             number,
             hub: hub.clone(),
             config,
+            counted,
             poll,
             inbox: inbox.clone(),
             mailbox: mailbox.clone(),
@@ -356,6 +390,8 @@ impl Shard {
             socket,
             head,
             ends_at,
+            address,
+            token,
             stream,
         } = adoption;
         let fd = socket.as_raw_fd();
@@ -371,6 +407,8 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
+        let address = address.and_then(Share::into_place);
+        self.table.set_places(row, [address, token.into_place()]);
         if let Some(ends_at) = ends_at {
             self.set_deadline(row, ends_at);
         }
@@ -480,6 +518,13 @@ impl Shard {
         let metrics = self.hub.metrics();
         metrics.streams_open.add(-1);
         metrics.closed(why);
+        let [address, token] = self.table.take_places(row);
+        address
+            .into_iter()
+            .for_each(|place| self.counted.addresses.give_back(place));
+        token
+            .into_iter()
+            .for_each(|place| self.counted.tokens.give_back(place));
         // Closing the socket takes it out of the poller as well.
         drop(self.table.remove(row));
     }

@@ -24,6 +24,7 @@ pub enum Status {
     UriTooLong = 414,
     UnsupportedMediaType = 415,
     ExpectationFailed = 417,
+    TooManyRequests = 429,
     HeadTooLarge = 431,
     InternalError = 500,
     NotImplemented = 501,
@@ -47,7 +48,7 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 20] = {
+    pub const ALL: [Status; 21] = {
         use Status::*;
         [
             Ok,
@@ -65,6 +66,7 @@ impl Status {
             UriTooLong,
             UnsupportedMediaType,
             ExpectationFailed,
+            TooManyRequests,
             HeadTooLarge,
             InternalError,
             NotImplemented,
@@ -96,6 +98,7 @@ impl Status {
             Status::UriTooLong => "URI Too Long",
             Status::UnsupportedMediaType => "Unsupported Media Type",
             Status::ExpectationFailed => "Expectation Failed",
+            Status::TooManyRequests => "Too Many Requests",
             Status::HeadTooLarge => "Request Header Fields Too Large",
             Status::InternalError => "Internal Server Error",
             Status::NotImplemented => "Not Implemented",

@@ -9,7 +9,9 @@ use super::{Caller, Context, Opening, Plan};
 use crate::frame;
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::Job;
+use crate::hub::job::Core;
 use crate::job::JobId;
+use crate::quota::Share;
 use crate::random::Random;
 use crate::resume::{LastEventId, Start};
 use crate::shard::{Consolidated, Stream};
@@ -26,16 +28,18 @@ pub fn one(
     context: &Context,
     head: &Head<'_>,
     id: &JobId,
-    caller: &Caller,
+    caller: &Caller<'_>,
 ) -> Result<Plan, Response> {
     caller.pass.follow(id)?;
     let start = start(head)?;
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(response_head(caller)));
+        let there = context.hub.find(id);
+        let is_over = there.is_some_and(|job| has_seen_the_end(&job.lock(), &start));
+        return Ok(head_of(is_over, caller));
     }
-    if !admit(context) {
+    let Some(token) = admit(context, caller) else {
         return Ok(busy(context, caller));
-    }
+    };
     loop {
         let Some(job) = context.hub.open(id) else {
             context.hub.metrics().streams_open.add(-1);
@@ -46,14 +50,15 @@ pub fn one(
             // It was deleted between the look-up and the lock.
             continue;
         }
-        let beginning = core.kept().begin(&start);
-        if beginning.reset.is_none()
-            && core.ended().is_some()
-            && beginning.after >= core.newest_id()
-        {
+        if has_seen_the_end(&core, &start) {
             context.hub.metrics().streams_open.add(-1);
             return Ok(Plan::Answer(Response::empty(Status::NoContent)));
         }
+        if !context.quotas.has_room_at_job(core.streams()) {
+            context.hub.metrics().streams_open.add(-1);
+            return Ok(busy(context, caller));
+        }
+        let beginning = core.kept().begin(&start);
         core.join();
         drop(core);
         let mut first = opening(context.retry, caller);
@@ -66,6 +71,7 @@ pub fn one(
             Opening {
                 bytes: first,
                 ends_at: caller.pass.ends_at(),
+                token,
             },
             Stream::Job {
                 job,
@@ -76,7 +82,7 @@ pub fn one(
 }
 
 /// A stream of the jobs that the query names, or of all.
-pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan, Response> {
+pub fn many(context: &Context, head: &Head<'_>, caller: &Caller<'_>) -> Result<Plan, Response> {
     let start = start(head)?;
     let mut ids = BTreeSet::new();
     for pair in head.target.query() {
@@ -93,11 +99,16 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
         caller.pass.follow_all()?;
     }
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(response_head(caller)));
+        // A job that isn't there yet isn't begun by a question.
+        let there: Option<Vec<_>> = ids.iter().map(|id| context.hub.find(id)).collect();
+        let there = there.filter(|jobs| !jobs.is_empty());
+        let is_over =
+            there.is_some_and(|jobs| Consolidated::new(&context.hub, Some(jobs), &start).is_over());
+        return Ok(head_of(is_over, caller));
     }
-    if !admit(context) {
+    let Some(token) = admit(context, caller) else {
         return Ok(busy(context, caller));
-    }
+    };
     let jobs = match ids.is_empty() {
         true => None,
         false => match join_all(context, &ids) {
@@ -118,6 +129,7 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
         Opening {
             bytes: opening(context.retry, caller),
             ends_at: caller.pass.ends_at(),
+            token,
         },
         Stream::Consolidated(Box::new(stream)),
     ))
@@ -133,6 +145,11 @@ fn join_all(context: &Context, ids: &BTreeSet<JobId>) -> Option<Vec<Arc<Job>>> {
                 return None;
             };
             let mut core = job.lock();
+            if !context.quotas.has_room_at_job(core.streams()) {
+                drop(core);
+                Consolidated::new(&context.hub, Some(jobs), &Start::Next).leave(&context.hub);
+                return None;
+            }
             if !core.is_forgotten() {
                 core.join();
                 drop(core);
@@ -164,24 +181,41 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
     Ok(last.map_or(start, Start::After))
 }
 
-/// Counts a stream in, if there is room for one.
-fn admit(context: &Context) -> bool {
+/// Counts a stream in, if there is room for one: its place among those of its token.
+fn admit(context: &Context, caller: &Caller<'_>) -> Option<Share> {
+    let token = context
+        .quotas
+        .stream(caller.peer, caller.pass.fingerprint())?;
     let open = &context.hub.metrics().streams_open;
     if open.add(1) < context.streams_max as i64 && !context.draining.load(Ordering::Acquire) {
-        return true;
+        return Some(token);
     }
     open.add(-1);
-    false
+    None
+}
+
+/// Whether a client that begins so gets 204.
+fn has_seen_the_end(core: &Core, start: &Start) -> bool {
+    let beginning = core.kept().begin(start);
+    beginning.reset.is_none() && core.ended().is_some() && beginning.after >= core.newest_id()
+}
+
+/// What HEAD gets: the head that GET would get (RFC 9110 section 9.3.2).
+fn head_of(is_over: bool, caller: &Caller<'_>) -> Plan {
+    match is_over {
+        true => Plan::Answer(Response::empty(Status::NoContent)),
+        false => Plan::EmptyStream(response_head(caller)),
+    }
 }
 
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
-fn busy(context: &Context, caller: &Caller) -> Plan {
+fn busy(context: &Context, caller: &Caller<'_>) -> Plan {
     Plan::EmptyStream(opening(context.busy_retry, caller))
 }
 
 /// A stream's head, and room for a little more.
-fn response_head(caller: &Caller) -> Vec<u8> {
+fn response_head(caller: &Caller<'_>) -> Vec<u8> {
     let cors = caller.cors.as_deref().unwrap_or_default();
     let mut out = Vec::with_capacity(HEAD.len() + cors.len() + 18);
     for part in [HEAD, cors.as_bytes(), b"\r\n"] {
@@ -190,7 +224,7 @@ fn response_head(caller: &Caller) -> Vec<u8> {
     out
 }
 
-fn opening(retry: Duration, caller: &Caller) -> Vec<u8> {
+fn opening(retry: Duration, caller: &Caller<'_>) -> Vec<u8> {
     let mut out = response_head(caller);
     frame::write_retry(&mut out, Random::new().jitter(retry));
     out
