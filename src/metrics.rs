@@ -39,6 +39,7 @@ pub enum RouteName {
     PublishMany,
     Delete,
     Openapi,
+    Web,
     Preflight,
     None,
 }
@@ -119,7 +120,7 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 9] = [
+    const ALL: [RouteName; 10] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
@@ -127,6 +128,7 @@ impl RouteName {
         RouteName::PublishMany,
         RouteName::Delete,
         RouteName::Openapi,
+        RouteName::Web,
         RouteName::Preflight,
         RouteName::None,
     ];
@@ -140,6 +142,7 @@ impl RouteName {
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
             RouteName::Openapi => "/openapi.json",
+            RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",
             RouteName::None => "none",
         }

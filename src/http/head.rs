@@ -51,6 +51,8 @@ pub struct Head<'a> {
     pub expects_continue: bool,
     /// `Last-Event-ID`.
     pub last_event_id: Option<&'a [u8]>,
+    /// `If-None-Match`, the first where there are several.
+    pub if_none_match: Option<&'a [u8]>,
     /// `Content-Type`.
     pub content_type: Option<&'a [u8]>,
     /// `Host`.
@@ -147,6 +149,7 @@ impl<'a> Head<'a> {
             is_1_0,
             expects_continue: fields.expects_continue(is_1_0)?,
             last_event_id: fields.last_event_id,
+            if_none_match: fields.if_none_match,
             content_type: fields.content_type,
             host: fields.host,
             origin: fields.origin,
@@ -193,6 +196,7 @@ struct Fields<'a> {
     connection_keep_alive: bool,
     expect: Option<&'a [u8]>,
     last_event_id: Option<&'a [u8]>,
+    if_none_match: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
     origin: Option<&'a [u8]>,
     authorization: Option<&'a [u8]>,
@@ -225,6 +229,8 @@ impl<'a> Fields<'a> {
                 fields.expect = Some(value);
             } else if is("last-event-id") {
                 fields.last_event_id.get_or_insert(value);
+            } else if is("if-none-match") {
+                fields.if_none_match.get_or_insert(value);
             } else if is("content-type") {
                 fields.content_type.get_or_insert(value);
             } else if is("origin") {

@@ -12,6 +12,7 @@ pub enum Status {
     Ok = 200,
     Created = 201,
     NoContent = 204,
+    NotModified = 304,
     BadRequest = 400,
     Unauthorized = 401,
     Forbidden = 403,
@@ -47,12 +48,13 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 20] = {
+    pub const ALL: [Status; 21] = {
         use Status::*;
         [
             Ok,
             Created,
             NoContent,
+            NotModified,
             BadRequest,
             Unauthorized,
             Forbidden,
@@ -84,6 +86,7 @@ impl Status {
             Status::Ok => "OK",
             Status::Created => "Created",
             Status::NoContent => "No Content",
+            Status::NotModified => "Not Modified",
             Status::BadRequest => "Bad Request",
             Status::Unauthorized => "Unauthorized",
             Status::Forbidden => "Forbidden",
@@ -119,10 +122,18 @@ impl Response {
     /// A response whose body is `json`.
     pub fn json(status: Status, json: impl Into<Vec<u8>>) -> Response {
         Response {
-            status,
-            fields: vec![("Content-Type", "application/json".into())],
-            lines: None,
             body: Cow::Owned(json.into()),
+            ..Response::text(status, "application/json", "")
+        }
+    }
+
+    /// A response whose body is a text of this media type.
+    pub fn text(status: Status, media_type: &'static str, body: &'static str) -> Response {
+        Response {
+            status,
+            fields: vec![("Content-Type", media_type.into())],
+            lines: None,
+            body: Cow::Borrowed(body.as_bytes()),
         }
     }
 
@@ -164,7 +175,8 @@ impl Response {
             line(&[name, ": ", value]);
         }
         line(&[SAFETY]);
-        if self.status != Status::NoContent {
+        // A 304 that gave a length would have to give that of the 200 (RFC 9110 section 8.6).
+        if !matches!(self.status, Status::NoContent | Status::NotModified) {
             line(&[
                 "Content-Length: ",
                 itoa::Buffer::new().format(self.body.len()),

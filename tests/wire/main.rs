@@ -19,3 +19,4 @@ mod stop;
 mod streams;
 mod support;
 mod timeouts;
+mod web;
