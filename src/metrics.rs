@@ -26,6 +26,8 @@ pub enum Close {
     Drained,
     /// Its token ended.
     TokenExpired,
+    /// It has lasted as long as a stream may.
+    Aged,
 }
 
 /// What a request was for.
@@ -100,12 +102,13 @@ impl Gauge {
 }
 
 impl Close {
-    const ALL: [Close; 5] = [
+    const ALL: [Close; 6] = [
         Close::Ended,
         Close::ClientGone,
         Close::Stalled,
         Close::Drained,
         Close::TokenExpired,
+        Close::Aged,
     ];
 
     fn as_str(self) -> &'static str {
@@ -115,6 +118,7 @@ impl Close {
             Close::Stalled => "stalled",
             Close::Drained => "drained",
             Close::TokenExpired => "token_expired",
+            Close::Aged => "aged",
         }
     }
 }

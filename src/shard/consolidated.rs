@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::delivery::{BATCH_MAX_BYTES, Sent};
-use super::table::{CONSOLIDATED, HAS_LEFTOVER};
+use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER};
 use crate::frame;
 use crate::hub::{Hub, Job};
 use crate::job::{JobId, Sequence};
@@ -302,7 +302,7 @@ impl Shard {
                 // It is caught up with what was published: the jobs that it doesn't list
                 // have nothing for it there.
                 self.table[row].after = self.table[row].after.max(upto.0);
-                if self.draining {
+                if self.table[row].flags & ENDING != 0 {
                     self.end_with_retry(row);
                 }
             }

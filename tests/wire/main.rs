@@ -1,5 +1,6 @@
 //! The server as its clients see it: real sockets, and bytes compared with the contract.
 
+mod age;
 mod bad_requests;
 mod broken;
 mod consolidated;
