@@ -12,7 +12,8 @@ use may::io::CoIo;
 use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
 use crate::metrics::{Metrics, RouteName};
-use crate::routes::{Access, Context, Intake, Opening, Peer, Plan};
+use crate::opening::Opening;
+use crate::routes::{Access, Context, Intake, Peer, Plan};
 use crate::socket::Socket;
 
 /// How long and how large a conversation may be.
@@ -173,8 +174,8 @@ impl Connection<'_> {
                 Some(end) => {
                     return match (self.flush(), end) {
                         (Ok(()), end) => Ok(end),
-                        (Err(error), End::Stream(_, stream)) => {
-                            self.context.abandon(stream);
+                        (Err(error), End::Stream(opening, stream)) => {
+                            self.context.abandon(&opening, stream);
                             Err(error)
                         }
                         (Err(error), End::Close) => Err(error),

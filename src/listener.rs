@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// How often that is logged, at most.
 const COMPLAINTS_APART: Duration = Duration::from_secs(10);
 /// Socket events taken from the kernel at a time.
-const EVENTS_MAX: usize = 256;
+const EVENTS_MAX: usize = 64;
 /// Connections accepted before those that wait are looked at again.
 const ACCEPTS_MAX: usize = 64;
 const LISTENER: Token = Token(usize::MAX - 1);

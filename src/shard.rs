@@ -8,6 +8,7 @@
 mod consolidated;
 mod deadline;
 mod delivery;
+mod drain;
 mod idle;
 mod table;
 
@@ -24,21 +25,23 @@ use parking_lot::Mutex;
 
 use crate::hub::{Hub, Job, Mailbox};
 use crate::metrics::Close;
-use crate::quota::{Share, Shares};
+use crate::opening::Opening;
+use crate::quota::Shares;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
-pub use consolidated::{Consolidated, Selection, Source};
+pub use consolidated::{Consolidated, Listed, Selection, Source};
 use delivery::Leftover;
+use drain::Drain;
 use idle::HEARTBEAT_PARTS;
-use table::{BLOCKED, CONSOLIDATED, HAS_LEFTOVER, NONE, QUEUED, Table};
+use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, Table};
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
 /// Socket events taken from the kernel at a time.
-const EVENTS_MAX: usize = 1024;
+const EVENTS_MAX: usize = 256;
 /// A buffer's memory is given back above this when the shard goes to sleep.
-const KEPT_BYTES: usize = 16 * 1024;
+const KEPT_BYTES: usize = 2 * 1024;
 /// The shard's own token; rows have theirs below it.
 const WAKER: Token = Token(usize::MAX);
 
@@ -55,6 +58,10 @@ pub struct ShardConfig {
     pub leftover_bytes: usize,
     /// What a client is asked to wait before it reconnects, before jitter. Default: 5 s.
     pub retry: Duration,
+    /// The longest that a stream lasts. Each is given its own time, from half of this to
+    /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
+    /// elsewhere where there is a balancer. Default: none, and streams last.
+    pub max_stream_age: Option<Duration>,
 }
 
 impl Default for ShardConfig {
@@ -64,6 +71,7 @@ impl Default for ShardConfig {
             stall: Duration::from_secs(30),
             leftover_bytes: 4 * 1024 * 1024,
             retry: Duration::from_secs(5),
+            max_stream_age: None,
         }
     }
 }
@@ -72,14 +80,8 @@ impl Default for ShardConfig {
 pub struct Adoption {
     /// The connection.
     pub socket: Socket,
-    /// What is sent first: the response's head, and whatever belongs to it.
-    pub head: Vec<u8>,
-    /// The second of the unix clock at which it has to end.
-    pub ends_at: Option<u64>,
-    /// Its place among the connections of its address.
-    pub address: Option<Share>,
-    /// Its place among the streams of its token.
-    pub token: Share,
+    /// What is sent first.
+    pub opening: Opening,
     /// What it follows.
     pub stream: Stream,
 }
@@ -129,9 +131,9 @@ pub struct ShardHandle {
 
 #[derive(Default)]
 struct Inbox {
-    adoptions: Vec<Adoption>,
-    /// Every stream is to end.
-    drain: bool,
+    adoptions: VecDeque<Adoption>,
+    /// Every stream is to end, within so long.
+    drain: Option<Duration>,
     /// The thread is to end.
     stop: bool,
 }
@@ -182,7 +184,7 @@ struct Shard {
     /// The next step of the walk that finds idle and stalled rows.
     next_step: Instant,
     next_part: u32,
-    draining: bool,
+    drain: Option<Drain>,
     frames_sent: u64,
     bytes_sent: u64,
     sends: u64,
@@ -231,7 +233,7 @@ impl ShardHandle {
             next_deadline: NONE,
             next_step: Instant::now(),
             next_part: 0,
-            draining: false,
+            drain: None,
             frames_sent: 0,
             bytes_sent: 0,
             sends: 0,
@@ -246,13 +248,13 @@ impl ShardHandle {
 
     /// Hands a stream over. Never blocks.
     pub fn adopt(&self, adoption: Adoption) {
-        self.post(|inbox| inbox.adoptions.push(adoption));
+        self.post(|inbox| inbox.adoptions.push_back(adoption));
     }
 
-    /// Ends every stream, those that come later too: what is pending goes out, then a
-    /// `retry:`.
-    pub fn drain(&self) {
-        self.post(|inbox| inbox.drain = true);
+    /// Ends every stream, one after the other over `spread`, and those that come later
+    /// at once: what is pending goes out, then a `retry:`.
+    pub fn drain(&self, spread: Duration) {
+        self.post(|inbox| inbox.drain = Some(spread));
     }
 
     /// Ends the thread, whatever is open.
@@ -366,20 +368,25 @@ impl Shard {
             self.step();
         }
         self.end_expired();
+        self.drain_due();
         false
     }
 
     fn take_inbox(&mut self) -> bool {
-        let mut inbox = std::mem::take(&mut *self.inbox.lock());
+        let mut inbox = self.inbox.lock();
         if inbox.stop {
             return true;
         }
-        self.arrivals.extend(inbox.adoptions.drain(..));
-        if inbox.drain && !self.draining {
-            self.draining = true;
-            for row in 0..self.table.end() {
-                self.queue_row(row);
-            }
+        // The two change places: a herd's buffer is used again, and not copied.
+        if self.arrivals.is_empty() {
+            std::mem::swap(&mut self.arrivals, &mut inbox.adoptions);
+        } else {
+            self.arrivals.append(&mut inbox.adoptions);
+        }
+        let drain = inbox.drain.take();
+        drop(inbox);
+        if let Some(spread) = drain {
+            self.begin_drain(spread);
         }
         self.queue_followers_of_all();
         false
@@ -388,10 +395,7 @@ impl Shard {
     fn adopt(&mut self, adoption: Adoption) {
         let Adoption {
             socket,
-            head,
-            ends_at,
-            address,
-            token,
+            opening,
             stream,
         } = adoption;
         let fd = socket.as_raw_fd();
@@ -407,16 +411,17 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
-        let address = address.and_then(Share::into_place);
-        self.table.set_places(row, [address, token.into_place()]);
-        if let Some(ends_at) = ends_at {
-            self.set_deadline(row, ends_at);
+        self.table.set_places(row, [opening.address, opening.token]);
+        self.set_deadlines(row, opening.ends_at);
+        if self.drain.is_some() {
+            self.table[row].flags |= ENDING;
         }
-        self.leftover_bytes += head.len();
+        let bytes = opening.to_bytes();
+        self.leftover_bytes += bytes.len();
         self.leftovers.insert(
             row,
             Leftover {
-                bytes: head,
+                bytes,
                 sent: 0,
                 since: self.now,
             },
