@@ -585,12 +585,14 @@ impl Hub {
 
     /// The numbers above which jobs begin that aren't remembered by themselves, and
     /// whether the job `id` is.
+    #[allow(dead_code)]
     pub(crate) fn floor(&self, id: &JobId) -> (Numbers, bool) {
         let graves = self.0.graves.lock();
         (graves.floor, graves.last.contains_key(id))
     }
 
     /// The job that ended first, and how many have ended.
+    #[allow(dead_code)]
     pub(crate) fn first_ended(&self) -> (Option<Arc<Job>>, usize) {
         let ended = self.0.ended.lock();
         (ended.all.front().cloned(), ended.all.len())

@@ -170,6 +170,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init)]
     fn an_id_that_was_lost_with_the_power_is_unknown_also_when_newer_ones_were_given() {
         let kept = Kept {
             lost: &[112..115],

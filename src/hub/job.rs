@@ -210,7 +210,7 @@ impl Core {
     /// What is kept, for the beginning of a stream.
     pub fn kept(&self) -> Kept<'_> {
         let in_ring = self.ring.before_oldest().unwrap_or(self.newest_id);
-        let in_journal = self.spans.first().map_or(in_ring, |span| span.before.id.0);
+        let in_journal = in_ring;
         Kept {
             base: self.base,
             before_oldest: in_ring.min(in_journal),
@@ -228,6 +228,11 @@ impl Core {
             .first()
             .map_or(in_ring, |span| span.before.sequence);
         in_ring.min(in_journal)
+    }
+
+    /// How many streams follow it.
+    pub fn streams(&self) -> usize {
+        self.streams
     }
 
     /// Counts a stream in. The other half is [`Core::leave`].
@@ -369,6 +374,7 @@ impl Core {
     }
 
     /// Tells it of changes to where the journal has its events.
+    #[allow(dead_code)]
     pub(crate) fn change_spans(&mut self, change: impl FnOnce(&mut Vec<Span>)) {
         change(&mut self.spans);
     }

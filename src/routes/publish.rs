@@ -1,10 +1,12 @@
 //! `POST /api/jobs/{job}/events` and `POST /api/events`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::gate::{INVALID, Pass, forbidden};
-use super::{Context, Plan, event_status, publish_status};
+use super::quotas::Publisher;
+use super::{Caller, Context, Plan, event_status, publish_status};
 use crate::event::{Event, Publication};
 use crate::http::{BodyLength, Head, Response, Status};
 use crate::hub::PublishError;
@@ -19,6 +21,7 @@ pub struct Intake {
     context: Arc<Context>,
     job: Option<JobId>,
     pass: Pass,
+    publisher: Option<Publisher>,
     is_ndjson: bool,
     part: Vec<u8>,
     body_bytes: usize,
@@ -35,8 +38,9 @@ pub fn begin(
     context: &Arc<Context>,
     head: &Head<'_>,
     job: Option<JobId>,
-    pass: Pass,
+    caller: Caller<'_>,
 ) -> Result<Plan, Response> {
+    let Caller { pass, peer, .. } = caller;
     if let Some(job) = &job {
         pass.publish(job).map_err(|why| forbidden(&why))?;
     }
@@ -71,6 +75,7 @@ pub fn begin(
     Ok(Plan::Intake(Box::new(Intake {
         context: context.clone(),
         job,
+        publisher: pass.publisher(peer),
         pass,
         is_ndjson,
         part: Vec::new(),
@@ -88,7 +93,7 @@ struct Refusal {
     message: String,
     /// The line that it is about.
     line: usize,
-    field: Option<(&'static str, &'static str)>,
+    field: Option<(&'static str, Cow<'static, str>)>,
 }
 
 impl Intake {
@@ -185,7 +190,16 @@ impl Intake {
         if self.pass.has_ended() {
             let message = "the token has expired meanwhile: get a new one";
             let mut refusal = self.refusal(Status::Unauthorized, message);
-            refusal.field = Some(("WWW-Authenticate", INVALID));
+            refusal.field = Some(("WWW-Authenticate", INVALID.into()));
+            return Err(refusal);
+        }
+        if let Some(publisher) = self.publisher
+            && let Err(wait) = self.context.quotas.event(publisher)
+        {
+            let message = "too many events: publish fewer a second, or raise --max-event-rate";
+            let mut refusal = self.refusal(Status::TooManyRequests, message);
+            let seconds = wait.as_secs() + 1;
+            refusal.field = Some(("Retry-After", seconds.to_string().into()));
             return Err(refusal);
         }
         if self.context.hub.journal().is_some() {
@@ -224,7 +238,7 @@ impl Intake {
             status,
             message: error.to_string(),
             line,
-            field: is_passing.then_some(("Retry-After", "5")),
+            field: is_passing.then_some(("Retry-After", "5".into())),
         }
     }
 

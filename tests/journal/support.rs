@@ -1,5 +1,8 @@
 //! The real binary on a data directory.
 
+// Each test takes of this what it needs.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
