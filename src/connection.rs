@@ -12,7 +12,8 @@ use may::io::CoIo;
 use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Response, Status};
 use crate::metrics::{Metrics, RouteName};
-use crate::routes::{Access, Context, Intake, Opening, Plan};
+use crate::opening::Opening;
+use crate::routes::{Access, Context, Intake, Plan};
 use crate::socket::Socket;
 
 /// How long and how large a conversation may be.

@@ -37,6 +37,7 @@ pub mod listener;
 pub mod lobby;
 pub mod metrics;
 mod monitor;
+pub mod opening;
 pub mod progress;
 mod random;
 pub mod resume;

@@ -29,7 +29,7 @@ const BACKLOG: i32 = 4096;
 /// How long to wait after a failed accept, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Socket events taken from the kernel at a time.
-const EVENTS_MAX: usize = 256;
+const EVENTS_MAX: usize = 64;
 /// Connections accepted before those that wait are looked at again.
 const ACCEPTS_MAX: usize = 64;
 const LISTENER: Token = Token(usize::MAX - 1);

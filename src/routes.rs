@@ -19,6 +19,7 @@ use crate::http::{Head, Method, Response, Status};
 use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
+use crate::opening::Opening;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
 pub use gate::{AuthConfig, Gate, Pass};
@@ -69,14 +70,6 @@ pub enum Plan {
     EmptyStream(Vec<u8>),
 }
 
-/// How a stream begins, and when it has to end.
-pub struct Opening {
-    /// The response's head, and whatever belongs to it.
-    pub bytes: Vec<u8>,
-    /// The second of the unix clock at which its token ends.
-    pub ends_at: Option<u64>,
-}
-
 /// Who asks, and where.
 struct Caller {
     pass: Pass,
@@ -108,8 +101,7 @@ impl Context {
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         self.shards[next % self.shards.len()].adopt(Adoption {
             socket,
-            head: opening.bytes,
-            ends_at: opening.ends_at,
+            opening,
             stream,
         });
     }

@@ -1,23 +1,18 @@
 //! `GET /api/jobs/{job}/events` and `GET /api/events`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Caller, Context, Opening, Plan};
+use super::{Caller, Context, Plan};
 use crate::frame;
 use crate::http::{Head, Method, Response, Status};
 use crate::job::JobId;
+use crate::opening::Opening;
 use crate::random::Random;
 use crate::resume::{LastEventId, Start};
 use crate::shard::{Consolidated, Listed, Stream};
-
-/// A stream's head, to which the lines for other origins are added.
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
-    Content-Type: text/event-stream\r\n\
-    Cache-Control: no-store, no-transform\r\n\
-    X-Accel-Buffering: no\r\n\
-    Connection: close\r\n";
 
 /// A stream of one job.
 pub fn one(
@@ -29,7 +24,7 @@ pub fn one(
     caller.pass.follow(id)?;
     let start = start(head)?;
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(response_head(caller)));
+        return Ok(Plan::EmptyStream(opening(context.retry, caller).head()));
     }
     if !admit(context) {
         return Ok(busy(context, caller));
@@ -57,14 +52,13 @@ pub fn one(
         let mut first = opening(context.retry, caller);
         if let (Some(reason), Start::After(last)) = (beginning.reset, &start) {
             let last = last.to_string();
-            frame::write_reset(&mut first, id.as_str(), reason, &last, beginning.after);
+            let mut reset = Vec::new();
+            frame::write_reset(&mut reset, id.as_str(), reason, &last, beginning.after);
+            first.reset = reset.into();
             context.hub.metrics().resets_sent.add(1);
         }
         return Ok(Plan::Stream(
-            Opening {
-                bytes: first,
-                ends_at: caller.pass.ends_at(),
-            },
+            first,
             Stream::Job {
                 job,
                 after: beginning.after,
@@ -94,7 +88,7 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
         caller.pass.follow_all()?;
     }
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(response_head(caller)));
+        return Ok(Plan::EmptyStream(opening(context.retry, caller).head()));
     }
     if !admit(context) {
         return Ok(busy(context, caller));
@@ -116,10 +110,7 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
     Ok(Plan::Stream(
-        Opening {
-            bytes: opening(context.retry, caller),
-            ends_at: caller.pass.ends_at(),
-        },
+        opening(context.retry, caller),
         Stream::Consolidated(Box::new(stream)),
     ))
 }
@@ -178,23 +169,14 @@ fn admit(context: &Context) -> bool {
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
 fn busy(context: &Context, caller: &Caller) -> Plan {
-    Plan::EmptyStream(opening(context.busy_retry, caller))
+    Plan::EmptyStream(opening(context.busy_retry, caller).to_bytes())
 }
 
-/// A stream's head, and room for a little more.
-fn response_head(caller: &Caller) -> Vec<u8> {
-    let cors = caller.cors.as_deref().unwrap_or_default();
-    let mut out = Vec::with_capacity(HEAD.len() + cors.len() + 18);
-    for part in [HEAD, cors.as_bytes(), b"\r\n"] {
-        out.extend_from_slice(part);
+fn opening(retry: Duration, caller: &Caller) -> Opening {
+    Opening {
+        ends_at: caller.pass.ends_at().and_then(NonZeroU64::new),
+        ..Opening::new(caller.cors.clone(), Random::new().jitter(retry))
     }
-    out
-}
-
-fn opening(retry: Duration, caller: &Caller) -> Vec<u8> {
-    let mut out = response_head(caller);
-    frame::write_retry(&mut out, Random::new().jitter(retry));
-    out
 }
 
 fn bad_query() -> Response {
