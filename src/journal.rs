@@ -7,10 +7,10 @@
 //! - whatever a subscriber has seen survives the end of the process, and with
 //!   [`Sync::Always`] the loss of power;
 //! - what can't be written changes nothing: no number is taken, no event is seen;
-//! - a number is never given twice, see [`restore`].
+//! - a number is never given twice, as its module `restore` says.
 //!
 //! Segments are files of bounded size that only grow at their end, until they are
-//! compacted: written anew without what nobody needs. [`record`] has the format.
+//! compacted: written anew without what nobody needs. Its module `record` has the format.
 
 mod files;
 mod lock;
