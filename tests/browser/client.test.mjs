@@ -240,7 +240,9 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     const gate = await Gate.before(server);
     const page = await tab(await profile(), gate.origin);
     await track(page, "a");
-    await server.untilStreams(1);
+    // It comes with the first frame.
+    await server.progress("a", 1);
+    await untilSaid(page, 1);
     const cut = performance.now();
     gate.cut();
     await until("it reconnects", () => gate.asked.length === 2);
