@@ -14,6 +14,7 @@
 
 mod files;
 mod lock;
+mod read;
 mod record;
 mod reply;
 mod restore;
@@ -36,6 +37,7 @@ use crate::job::{EventId, JobId};
 use crate::metrics::Counter;
 pub use files::{Directory, File, Files};
 pub use lock::Lock;
+pub use read::{Cursor, Jobs, Replay, Request, What};
 pub use record::{Origin, SegmentNumber};
 use reply::Reply;
 pub use segment::{Place, Segments, Span};
@@ -116,6 +118,7 @@ pub struct Counters {
 #[derive(Clone)]
 pub struct Journal {
     commands: Sender<Command>,
+    requests: Sender<Request>,
     shared: Arc<Shared>,
 }
 
@@ -160,8 +163,11 @@ impl Journal {
             notes: Mutex::default(),
         });
         let (commands, received) = crossbeam_channel::unbounded();
+        let (requests, asked) = crossbeam_channel::unbounded();
+        read::start(&shared, &asked)?;
         hub.attach(Journal {
             commands,
+            requests,
             shared: shared.clone(),
         });
         let found = restore::restore(&*shared.files, hub, &shared.segments)?;
@@ -212,6 +218,13 @@ impl Journal {
     /// What these spans hold isn't needed any more.
     pub(crate) fn release(&self, spans: &[Span]) {
         self.shared.segments.release(spans);
+    }
+
+    /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
+    /// for the answer, so there are no more requests than streams.
+    pub fn read(&self, request: Request) {
+        // The readers end with the last handle.
+        let _ = self.requests.send(request);
     }
 
     /// Writes that this life ended as it should, and syncs. Publishing is refused from

@@ -2,5 +2,6 @@
 
 #[path = "../support/http.rs"]
 mod http;
+mod replay;
 mod restart;
 mod support;
