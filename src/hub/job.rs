@@ -383,7 +383,6 @@ impl Core {
     }
 
     /// Tells it of changes to where the journal has its events.
-    #[allow(dead_code)]
     pub(crate) fn change_spans(&mut self, change: impl FnOnce(&mut Vec<Span>)) {
         change(&mut self.spans);
     }

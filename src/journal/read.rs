@@ -209,6 +209,7 @@ impl Shared {
     ) -> io::Result<()> {
         let mut last = replay.batch.after;
         loop {
+            let changes = self.segments.settled();
             let core = job.lock();
             let spans = core.spans();
             // The last segment that begins with what the stream has, or before it.
@@ -227,31 +228,27 @@ impl Shared {
             drop(core);
             replay.batch.after = last;
             let mut newest = last;
-            self.read_segment(
-                replay,
-                span.segment,
-                span.offset,
-                cursor,
-                |replay, record| {
-                    let id = record.numbers.id.0;
-                    if record.job != job.id().as_str() || id <= newest {
-                        return Step::Next;
-                    }
-                    if record.previous > newest {
-                        // What lay between them is missing: said before it goes on.
-                        if !replay.batch.ends.is_empty() {
-                            return Step::Stop;
-                        }
-                        replay.batch.after = record.previous;
-                    }
-                    if id > upto {
+            let place = (span.segment, span.offset, changes);
+            let is_read = self.read_segment(replay, place, cursor, |replay, record| {
+                let id = record.numbers.id.0;
+                if record.job != job.id().as_str() || id <= newest {
+                    return Step::Next;
+                }
+                if record.previous > newest {
+                    // What lay between them is missing: said before it goes on.
+                    if !replay.batch.ends.is_empty() {
                         return Step::Stop;
                     }
-                    newest = id;
-                    replay.add(job.id(), record, id)
-                },
-            )?;
+                    replay.batch.after = record.previous;
+                }
+                if id > upto {
+                    return Step::Stop;
+                }
+                newest = id;
+                replay.add(job.id(), record, id)
+            })?;
             match next {
+                _ if !is_read => {}
                 _ if !replay.batch.ends.is_empty() => return Ok(()),
                 Some(next) if next < upto => last = next.max(last),
                 _ => return Ok(()),
@@ -284,46 +281,55 @@ impl Shared {
             let floor = floors.get(job.id()).copied();
             Some((job, base, floor.unwrap_or(Sequence(0))))
         };
-        let (number, newest) = {
-            let segments = self.segments.lock();
-            let mut candidates = segments.iter();
-            let next = candidates.find(|(_, segment)| segment.newest_sequence > after);
-            match next {
-                Some((number, segment)) => (*number, segment.newest_sequence),
-                None => {
-                    replay.reached = upto.0;
-                    return Ok(());
-                }
-            }
-        };
         let mut reached = after;
         let mut is_whole = true;
-        self.read_segment(replay, number, 0, cursor, |replay, record| {
-            let sequence = record.numbers.sequence;
-            if sequence.0 <= after {
-                return Step::Next;
-            }
-            if sequence > upto {
-                is_whole = false;
-                return Step::Stop;
-            }
-            let known = match known.get(record.job) {
-                Some(known) => known,
-                None => known
-                    .entry(record.job.to_owned())
-                    .or_insert(find(record.job)),
+        let mut newest = upto.0;
+        let mut is_read = false;
+        while !is_read {
+            let changes = self.segments.settled();
+            let number = {
+                let segments = self.segments.lock();
+                let mut candidates = segments.iter();
+                let next = candidates.find(|(_, segment)| segment.newest_sequence > after);
+                match next {
+                    Some((number, segment)) => {
+                        newest = segment.newest_sequence;
+                        *number
+                    }
+                    None => {
+                        replay.reached = upto.0;
+                        return Ok(());
+                    }
+                }
             };
-            let mut step = Step::Next;
-            if let Some((job, base, floor)) = known
-                && record.numbers.id.0 > *base
-                && sequence > *floor
-            {
-                step = replay.add(job.id(), record, sequence.0);
-            }
-            reached = sequence.0;
-            is_whole &= step == Step::Next;
-            step
-        })?;
+            is_read =
+                self.read_segment(replay, (number, 0, changes), cursor, |replay, record| {
+                    let sequence = record.numbers.sequence;
+                    if sequence.0 <= after {
+                        return Step::Next;
+                    }
+                    if sequence > upto {
+                        is_whole = false;
+                        return Step::Stop;
+                    }
+                    let known = match known.get(record.job) {
+                        Some(known) => known,
+                        None => known
+                            .entry(record.job.to_owned())
+                            .or_insert(find(record.job)),
+                    };
+                    let mut step = Step::Next;
+                    if let Some((job, base, floor)) = known
+                        && record.numbers.id.0 > *base
+                        && sequence > *floor
+                    {
+                        step = replay.add(job.id(), record, sequence.0);
+                    }
+                    reached = sequence.0;
+                    is_whole &= step == Step::Next;
+                    step
+                })?;
+        }
         replay.reached = match is_whole {
             true => reached.max(newest.min(upto.0)),
             false => reached,
@@ -332,22 +338,24 @@ impl Shared {
     }
 
     /// Shows `each` the events of a segment, from the cursor on if that is in it, and from
-    /// `offset` otherwise, until it has enough.
+    /// an offset otherwise, until it has enough. False where segments have changed since
+    /// there were so many `changes`: then it has shown nothing.
     fn read_segment(
         &self,
         replay: &mut Replay,
-        number: SegmentNumber,
-        offset: u32,
+        (number, offset, changes): (SegmentNumber, u32, u64),
         cursor: Option<Cursor>,
         mut each: impl FnMut(&mut Replay, &EventRecord<'_>) -> Step,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let segment = self.segments.lock().get(&number).copied();
-        let Some(segment) = segment else {
-            return Ok(());
+        let file = self.files.open(&file_name(number), false);
+        // A file that was opened before it is replaced stays as it was.
+        if !self.segments.is_still(changes) {
+            return Ok(false);
+        }
+        let (Some(segment), file) = (segment, file?) else {
+            return Ok(true);
         };
-        // Whoever replaces the file counts the generation up before that: an offset that
-        // was right then is one in this file, or nothing is found at it.
-        let file = self.files.open(&file_name(number), false)?;
         replay.segment = number;
         replay.generation = segment.generation;
         let offset = match cursor {
@@ -369,10 +377,10 @@ impl Shared {
                         replay.end = (at + bytes as u64) as u32;
                         match each(replay, event) {
                             Step::Next => {}
-                            Step::Last => return Ok(()),
+                            Step::Last => return Ok(true),
                             Step::Stop => {
                                 replay.end = at as u32;
-                                return Ok(());
+                                return Ok(true);
                             }
                         }
                     }
@@ -386,7 +394,7 @@ impl Shared {
                         continue;
                     }
                     if is_rest && !window.is_empty() {
-                        return Ok(());
+                        return Ok(true);
                     }
                     if used == 0 && !window.is_empty() {
                         window_bytes *= 2;
@@ -397,12 +405,12 @@ impl Shared {
                     let read = file.read_at(at, &mut window)?;
                     window.truncate(read);
                     if read == 0 {
-                        return Ok(());
+                        return Ok(true);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

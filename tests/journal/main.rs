@@ -4,4 +4,5 @@
 mod http;
 mod replay;
 mod restart;
+mod retention;
 mod support;
