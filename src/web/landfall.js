@@ -67,7 +67,6 @@ class Group {
     name;
     trackers = new Set();
     tab = "";
-    session = "";
     isDue = false;
     run;
     channel;
@@ -155,7 +154,7 @@ class Group {
         for (const { job, at, live } of this.trackers) {
             jobs.set(job, Math.min(live ? LIVE : at, jobs.get(job) ?? LIVE));
         }
-        this.tell({ is: "want", tab: this.tab, session: this.session, jobs: [...jobs] });
+        this.tell({ is: "want", tab: this.tab, jobs: [...jobs] });
     }
     hear(message) {
         const { is } = message;
@@ -169,10 +168,10 @@ class Group {
             this.want();
         }
         else if (is === "session") {
-            this.session = message.session;
             const jobs = new Map(message.jobs);
             for (const tracker of this.trackers) {
-                tracker.live = jobs.get(tracker.job) <= tracker.at;
+                const from = jobs.get(tracker.job) ?? LIVE;
+                tracker.live = from < LIVE && (tracker.live || from <= tracker.at);
                 if (!tracker.live)
                     this.update();
             }
@@ -227,7 +226,7 @@ class Group {
         guarded(() => last(tracker.handlers, tracker.job));
         this.update();
     }
-    hearWant({ tab, session, jobs }) {
+    hearWant({ tab, jobs }) {
         if (tab !== this.tab && !this.wants.has(tab)) {
             const isGone = () => {
                 this.wants.delete(tab);
@@ -237,10 +236,8 @@ class Group {
         }
         const places = new Map();
         for (const [job, place] of jobs) {
-            const begins = this.streamOf(job)?.from.get(job);
-            const isLive = begins <= place && (place === LIVE || session !== this.session);
-            if (isLive || place !== LIVE)
-                places.set(job, isLive ? LIVE : place);
+            if (place !== LIVE || this.streamOf(job))
+                places.set(job, place);
         }
         this.wants.set(tab, places);
         this.plan();
@@ -278,7 +275,7 @@ class Group {
             }
             this.streams.at(-1).from.set(job, from);
         }
-        this.tell({ is: "session", session: randomName(), jobs: [...jobs] });
+        this.tell({ is: "session", jobs: [...jobs] });
         for (const stream of this.streams)
             stream.open();
     }

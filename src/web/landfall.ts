@@ -176,11 +176,11 @@ interface Tracker {
 
 type Message =
   /** The jobs of a tab, each with the id to begin after; LIVE where it takes the session's. */
-  | { is: "want"; tab: string; session: string; jobs: [string, number][] }
+  | { is: "want"; tab: string; jobs: [string, number][] }
   /** A tab has become the leader. */
   | { is: "who" }
   /** From now on, what comes of these jobs is all that is after these ids. */
-  | { is: "session"; session: string; jobs: [string, number][] }
+  | { is: "session"; jobs: [string, number][] }
   | { is: "event"; name: string; job: string; id: number; data: any }
   | { is: "state"; jobs: string[]; state: TrackState }
   | { is: "failure"; jobs: string[]; message: string };
@@ -209,7 +209,6 @@ function groupFor(options: TrackOptions): Group {
 class Group {
   private trackers = new Set<Tracker>();
   private tab = "";
-  private session = "";
   private isDue = false;
   /** Ends what runs as long as there are trackers. */
   private run: AbortController | undefined;
@@ -307,7 +306,7 @@ class Group {
     for (const { job, at, live } of this.trackers) {
       jobs.set(job, Math.min(live ? LIVE : at, jobs.get(job) ?? LIVE));
     }
-    this.tell({ is: "want", tab: this.tab, session: this.session, jobs: [...jobs] });
+    this.tell({ is: "want", tab: this.tab, jobs: [...jobs] });
   }
 
   private hear(message: Message): void {
@@ -318,10 +317,11 @@ class Group {
       for (const tracker of this.trackers) tracker.live = false;
       this.want();
     } else if (is === "session") {
-      this.session = message.session;
       const jobs = new Map(message.jobs);
       for (const tracker of this.trackers) {
-        tracker.live = jobs.get(tracker.job)! <= tracker.at;
+        // What took the last session has seen all up to where this one begins.
+        const from = jobs.get(tracker.job) ?? LIVE;
+        tracker.live = from < LIVE && (tracker.live || from <= tracker.at);
         if (!tracker.live) this.update();
       }
     } else if (is === "event") {
@@ -371,7 +371,7 @@ class Group {
     this.update();
   }
 
-  private hearWant({ tab, session, jobs }: Message & { is: "want" }): void {
+  private hearWant({ tab, jobs }: Message & { is: "want" }): void {
     if (tab !== this.tab && !this.wants.has(tab)) {
       const isGone = () => {
         this.wants.delete(tab);
@@ -381,10 +381,8 @@ class Group {
     }
     const places = new Map<string, number>();
     for (const [job, place] of jobs) {
-      // A tab that hasn't heard of this session yet may be able to take it.
-      const begins = this.streamOf(job)?.from.get(job)!;
-      const isLive = begins <= place && (place === LIVE || session !== this.session);
-      if (isLive || place !== LIVE) places.set(job, isLive ? LIVE : place);
+      // A tab that took the session of another leader is going to say more.
+      if (place !== LIVE || this.streamOf(job)) places.set(job, place);
     }
     this.wants.set(tab, places);
     this.plan();
@@ -428,7 +426,7 @@ class Group {
       }
       this.streams.at(-1)!.from.set(job, from);
     }
-    this.tell({ is: "session", session: randomName(), jobs: [...jobs] });
+    this.tell({ is: "session", jobs: [...jobs] });
     for (const stream of this.streams) stream.open();
   }
 }

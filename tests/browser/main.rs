@@ -44,19 +44,14 @@ fn the_client_is_under_4_kib_compressed() {
 
 #[test]
 fn the_client_does_in_chromium_what_it_promises() {
-    run("client.test.mjs");
-}
-
-/// Runs a file of tests with Node, against the real binary.
-fn run(file: &str) {
     let output = Command::new("node")
-        .args(["--test-reporter=spec", &format!("{HERE}/{file}")])
+        .args(["--test-reporter=spec", &format!("{HERE}/main.mjs")])
         .env("LANDFALL", env!("CARGO_BIN_EXE_landfall"))
         .output()
         .unwrap_or_else(|error| panic!("node: {error}: run scripts/test"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
-    assert!(output.status.success(), "{file} failed");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    println!("{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "a test in tests/browser failed");
 }
 
 fn compile(out: &Path, flags: &[&str]) {
