@@ -388,6 +388,15 @@ class Group {
     this.plan();
   }
 
+  /** Tries a stream's jobs in two halves. */
+  split(stream: Stream): void {
+    const halves = [new Stream(this), new Stream(this)];
+    let n = 0;
+    for (const [job, from] of stream.from) halves[n++ % 2]!.from.set(job, from);
+    this.streams.splice(this.streams.indexOf(stream), 1, ...halves);
+    halves.forEach((half) => half.open());
+  }
+
   private streamOf(job: string): Stream | undefined {
     return this.streams.find((stream) => stream.from.has(job));
   }
@@ -440,6 +449,8 @@ class Stream {
   attempts = 0;
   isClosed = false;
   source: EventSource | undefined;
+  /** For its next connection. */
+  timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private group: Group) {}
 
@@ -451,19 +462,24 @@ class Stream {
   close(): void {
     this.isClosed = true;
     this.source?.close();
+    clearTimeout(this.timer);
   }
 
   async open(): Promise<void> {
     const { options } = this.group;
-    let source: EventSource;
+    const { withCredentials = true } = options;
+    let token: string | undefined;
     try {
-      const url = this.url((await options.token?.([...this.from.keys()])) ?? "");
-      if (this.isClosed) return;
-      source = new EventSource(url, { withCredentials: options.withCredentials ?? true });
+      token = await options.token?.([...this.from.keys()]);
     } catch (error) {
-      return this.retry(`: ${error}`);
+      return this.retry(`${error}`);
     }
-    this.source = source;
+    if (this.isClosed) return;
+    this.source?.close();
+    const url = this.url(token);
+    const source = (this.source = new EventSource(url, { withCredentials }));
+    // A token that ends takes its stream with it.
+    this.openAfter(Math.max(1000, lifeMs(token) / 2));
     source.onopen = () => {
       this.attempts = 0;
       this.tell("open");
@@ -473,15 +489,15 @@ class Stream {
         // A failure of the connection comes to the same listeners as an event named error.
         const { data, lastEventId } = event as MessageEvent;
         if (data !== undefined) this.receive(name, JSON.parse(data), +lastEventId);
-        else if (source.readyState === EventSource.CLOSED) this.retry();
+        else if (source.readyState === EventSource.CLOSED) this.refused(url, token);
         else this.tell("reconnecting");
       });
     }
   }
 
-  url(token: string): string {
+  url(token?: string): string {
     const { options } = this.group;
-    const query = new URLSearchParams();
+    const query = new URLSearchParams(token && { token });
     const places = new Set([...this.from.keys()].map((job) => this.now(job)));
     for (const job of this.from.keys()) {
       const now = this.now(job);
@@ -491,7 +507,6 @@ class Stream {
     const [place] = places;
     if (place && places.size === 1) query.set("lastEventId", `${place}`);
     if (options.replay) query.set("replay", options.replay);
-    if (token) query.set("token", token);
     this.last = 0;
     return absolute(options, `api/events?${query}`);
   }
@@ -509,7 +524,34 @@ class Stream {
     this.group.tell({ is: "event", name, job, id, data });
   }
 
-  retry(why = ""): void {
+  /** EventSource doesn't say why. */
+  async refused(url: string, token?: string): Promise<void> {
+    const { options } = this.group;
+    const abort = new AbortController();
+    const { signal } = abort;
+    const credentials = options.withCredentials ?? true ? "include" : "omit";
+    const ask = (url: string) => fetch(url, { signal, credentials, cache: "no-store" });
+    let why = "no answer";
+    try {
+      const { status } = await ask(url);
+      why = `HTTP ${status}`;
+      // One job that may not be followed must not take the others with it.
+      if (status === 403 && this.from.size > 1) return this.group.split(this);
+      // They have ended before anything that was asked for.
+      if (status === 204) {
+        for (const job of this.from.keys()) {
+          const path = `api/jobs/${job}?${new URLSearchParams(token && { token })}`;
+          const { state, lastEvent } = await (await ask(absolute(options, path))).json();
+          if (state !== "running") this.receive(lastEvent.event, lastEvent.data, LIVE);
+        }
+        this.last = 0;
+      }
+    } catch {}
+    abort.abort();
+    this.retry(why);
+  }
+
+  retry(why: string): void {
     const { retries = 8, backoff = 1000 } = this.group.options;
     if (this.isClosed) return;
     if (this.attempts >= retries) {
@@ -517,12 +559,18 @@ class Stream {
       this.close();
       this.from.clear();
       jobs.forEach((job) => this.group.forget(job));
-      const message = `the connection was refused ${retries + 1} times${why}`;
+      const message = `the connection was refused ${retries + 1} times: ${why}`;
       return this.group.tell({ is: "failure", jobs, message });
     }
     this.tell("reconnecting");
     const longest = Math.min(MAX_BACKOFF_MS, backoff * 2 ** this.attempts++);
-    setTimeout(() => this.isClosed || this.open(), Math.random() * longest);
+    this.openAfter(Math.random() * longest);
+  }
+
+  openAfter(ms: number): void {
+    clearTimeout(this.timer);
+    // What is longer than a timer can wait isn't waited for.
+    if (ms < 2 ** 31) this.timer = setTimeout(() => this.open(), ms);
   }
 
   tell(state: TrackState): void {
@@ -532,6 +580,17 @@ class Stream {
 
 function absolute({ baseUrl = "" }: TrackOptions, path: string): string {
   return new URL(path, new URL(baseUrl.replace(/\/?$/, "/"), location.href)).href;
+}
+
+/** For how long a token is good from when it was made; for ever where it doesn't say. */
+function lifeMs(token = ""): number {
+  try {
+    const claims = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
+    const { exp, iat } = JSON.parse(atob(claims));
+    return (exp - (iat ?? Date.now() / 1000)) * 1000;
+  } catch {
+    return Infinity;
+  }
 }
 
 function sendFile(options: TrackOptions): Uploader {
