@@ -6,6 +6,7 @@ pub mod head;
 pub mod multipart;
 pub mod response;
 pub mod target;
+pub mod tus;
 
 pub use body::{BodyError, BodyLength, Decoder};
 pub use head::{Head, HeadError, HeadLimits, Method};
