@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
+use crate::disk::Disk;
+use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, AuthConfig, Context, Gate};
 use crate::shard::{ShardConfig, ShardHandle};
+use crate::spool::{Spool, SpoolConfig};
+use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -31,13 +35,15 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
-    /// The directory where what is kept on disk is kept. Nothing is yet. Default: none, and
-    /// then nothing is.
+    /// The directory where what is kept on disk is kept: uploads. Default: none, and then
+    /// nothing is, and uploads are refused.
     pub data: Option<PathBuf>,
     /// Who may do what.
     pub auth: AuthConfig,
     /// What is kept.
     pub hub: HubConfig,
+    /// What uploads may be.
+    pub spool: SpoolConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -82,6 +88,7 @@ impl Default for ServerConfig {
             data: None,
             auth: AuthConfig::default(),
             hub: HubConfig::default(),
+            spool: SpoolConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -154,9 +161,14 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
+        let spool = match &config.data {
+            Some(data) => Some(open_spool(data, config.spool, &hub)?),
+            None => None,
+        };
         let context = Arc::new(Context {
             hub,
             gate,
+            spool,
             shards,
             next_shard: AtomicUsize::new(0),
             streams_max: config.streams,
@@ -259,6 +271,40 @@ impl Server {
             let _ = thread.join();
         }
         is_drained
+    }
+}
+
+/// The place for uploads, with what an earlier life left there.
+fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+    let open = || {
+        std::fs::create_dir_all(data)?;
+        let disk = Disk::start(config.disk_threads)?;
+        let landing = Arc::new(Stored(hub.clone()));
+        Spool::open(data, config, hub.clone(), disk, landing)
+    };
+    open().map_err(|error| {
+        let message = format!(
+            "data directory {}: {error}: give a directory that can be written to with --data, \
+             or keep nothing on disk with --memory-only",
+            data.display()
+        );
+        io::Error::new(error.kind(), message)
+    })
+}
+
+/// Ends the job of an upload that has landed: nothing is done about it yet.
+struct Stored(Hub);
+
+impl Landing for Stored {
+    fn land(&self, landed: Landed) {
+        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
+        let event = Event::new("done", &data.to_string()).expect("an object");
+        if let Err(error) = self.0.publish(&landed.job, event) {
+            log::warn!(
+                "the job {} can't be told that it is done: {error}",
+                landed.job
+            );
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub struct SpoolConfig {
     pub expiry: Duration,
     /// Uploads that begin, a minute: 429 beyond it. A minute's worth may come at once.
     /// Default: 600.
-    pub starts_a_minute: u32,
+    pub starts_a_minute: usize,
     /// Bytes a second, of all uploads together: they wait beyond it. Default: no limit.
     pub bytes_a_second: Option<u64>,
     /// Threads that read and write files. Default: 4.
@@ -156,7 +156,7 @@ impl Spool {
         let spool = Spool(Arc::new(Inner {
             store: Store::open(data)?,
             starts: Pace::new(
-                f64::from(config.starts_a_minute) / 60.0,
+                config.starts_a_minute as f64 / 60.0,
                 Duration::from_secs(60),
             ),
             bytes: config
@@ -184,12 +184,13 @@ impl Spool {
         &self.0.disk
     }
 
-    /// Begins an upload. Suspends a coroutine, blocks a thread.
+    /// Begins an upload; `checksum` is that of the bytes that come with it. Suspends a
+    /// coroutine, blocks a thread.
     ///
     /// # Errors
     /// A limit is reached, the job has ended or has an upload, or the disk fails. Nothing
     /// has begun then.
-    pub fn begin(&self, order: Order) -> Result<Receiver, SpoolError> {
+    pub fn begin(&self, order: Order, checksum: Option<Checksum>) -> Result<Receiver, SpoolError> {
         let inner = &self.0;
         if order.size.unwrap_or(0) > inner.config.upload_bytes {
             return Err(SpoolError::TooLarge {
@@ -202,7 +203,7 @@ impl Spool {
             .take(1)
             .map_err(|retry_after| SpoolError::TooOften { retry_after })?;
         let id = UploadId::random()?;
-        let entry = Arc::new(Entry::new(id, order));
+        let entry = Arc::new(Entry::new(id, order, checksum.is_some()));
         match inner.enter(&entry) {
             Err(SpoolError::JobTaken) => {
                 // What the pipeline is done with may not have been struck off yet.
@@ -214,7 +215,7 @@ impl Spool {
         }
         let (this, it) = (self.clone(), entry.clone());
         match inner.disk.run(move || this.0.create(&it)) {
-            Ok(file) => Ok(Receiver::new(self.clone(), entry, place, file, 0, None)),
+            Ok(file) => Ok(Receiver::new(self.clone(), entry, place, file, 0, checksum)),
             Err(error) => {
                 inner.leave(&entry);
                 Err(error)

@@ -6,8 +6,9 @@
 //! nothing that a client says is ever part of a path.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -103,6 +104,12 @@ impl UploadId {
     pub fn random() -> io::Result<UploadId> {
         random::secret().map(UploadId)
     }
+
+    /// A job that is called by it, as one is that nobody gave a name.
+    pub fn as_job(&self) -> JobId {
+        let name = format!("job_{self}");
+        name.parse().expect("digits and letters are a name")
+    }
 }
 
 impl FromStr for UploadId {
@@ -149,7 +156,12 @@ impl Info {
     /// The disk is full, or fails. What was there stays.
     pub fn write(&self, directory: &Path, is_kept: bool) -> io::Result<()> {
         let part = directory.join(INFO_PART);
-        let mut file = File::create(&part)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         if is_kept {
             file.sync_data()?;

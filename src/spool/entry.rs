@@ -1,9 +1,10 @@
 //! An upload among the others: what is known of it in memory.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use serde_json::json;
+use serde_json::Value;
 
 use super::{Order, STAGE};
 use crate::job::JobId;
@@ -61,7 +62,7 @@ pub enum Phase {
 
 impl Entry {
     /// An upload that begins, held by whoever begins it.
-    pub fn new(id: UploadId, order: Order) -> Entry {
+    pub fn new(id: UploadId, order: Order, is_checked: bool) -> Entry {
         let now = SystemTime::now();
         let core = Core {
             size: order.size,
@@ -72,7 +73,7 @@ impl Entry {
             is_wanted: false,
             heard: Instant::now(),
             touched: now,
-            unverified_from: None,
+            unverified_from: is_checked.then_some(0),
             reported: Instant::now(),
         };
         Entry {
@@ -158,18 +159,20 @@ impl Entry {
             return None;
         }
         core.reported = Instant::now();
-        let mut data = json!({ "stage": STAGE, "bytes": core.offset, "name": self.name });
-        if let Some(size) = core.size {
-            data["size"] = size.into();
-        }
+        let mut data = format!(r#"{{"stage":"{STAGE}""#);
         if let Some(whole) = core.size.or(self.estimate) {
-            // Whole percents, and 100 only of what is known to be whole.
+            // Whole percents: 100 is the end.
             let percent = match whole {
                 0 => 100,
-                _ => core.offset.min(whole) as u128 * 100 / u128::from(whole),
+                _ => u128::from(core.offset.min(whole)) * 100 / u128::from(whole),
             };
-            data["percent"] = (percent as u64).into();
+            let _ = write!(data, r#","percent":{percent}"#);
         }
-        Some(data.to_string())
+        let _ = write!(data, r#","bytes":{}"#, core.offset);
+        if let Some(size) = core.size {
+            let _ = write!(data, r#","size":{size}"#);
+        }
+        let _ = write!(data, r#","name":{}}}"#, Value::from(self.name.as_str()));
+        Some(data)
     }
 }

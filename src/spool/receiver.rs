@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Phase};
@@ -38,7 +39,7 @@ pub struct Receiver {
     handed_over: Instant,
     spare: Vec<u8>,
     pending: Option<Pending<Written>>,
-    syncing: Option<Pending<()>>,
+    is_syncing: Arc<AtomicBool>,
     checksum: Option<Checksum>,
     is_checked: bool,
 }
@@ -86,7 +87,7 @@ impl Receiver {
             handed_over: Instant::now(),
             spare: Vec::new(),
             pending: None,
-            syncing: None,
+            is_syncing: Arc::default(),
             checksum,
         }
     }
@@ -242,11 +243,17 @@ impl Receiver {
             }
         }));
         // So that not everything is left for the end.
-        if at / SPACE_STEP != self.offset / SPACE_STEP && self.syncing.is_none() {
-            let file = self.file.clone();
-            self.syncing = self.spool.disk().try_begin(move || {
+        if at / SPACE_STEP != self.offset / SPACE_STEP
+            && !self.is_syncing.swap(true, Ordering::AcqRel)
+        {
+            let (file, is_syncing) = (self.file.clone(), self.is_syncing.clone());
+            let sync = move || {
                 let _ = file.sync_data();
-            });
+                is_syncing.store(false, Ordering::Release);
+            };
+            if self.spool.disk().try_begin(sync).is_none() {
+                self.is_syncing.store(false, Ordering::Release);
+            }
         }
         Ok(())
     }
