@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Connection, TIMEOUT_STEP};
-use crate::http::{Decoder, Response, Status};
+use super::{Connection, TIMEOUT_STEP, too_slow};
+use crate::http::{Decoder, Pace, PaceLimits, Response, Status};
 use crate::routes::UploadIntake;
 
 /// What is read at a time where the bytes have to be taken out of chunks or a form.
@@ -56,13 +56,19 @@ impl Connection<'_> {
     }
 
     fn fill(&mut self, intake: &mut UploadIntake, decoder: &mut Decoder) -> Result<(), Halt> {
+        // However large it is: as long as it comes at a good pace it may take its time.
+        let mut pace = Pace::new(PaceLimits {
+            part: self.config.body_timeout,
+            bytes_per_second: self.config.body_bytes_per_second,
+            whole: Duration::MAX,
+        });
         while !decoder.is_done() {
             if !self.received.is_empty() {
                 self.take_apart(intake, decoder)?;
                 continue;
             }
             // Where the body is the file, what is read needs no copy: it is written as it is.
-            let read = self.wait_for_more(intake, decoder.plain_left())?;
+            let read = self.wait_for_more(intake, decoder.plain_left(), &mut pace)?;
             if read > 0 {
                 decoder.skip(read as u64);
                 intake.advance(read).map_err(Halt::Refused)?;
@@ -77,9 +83,10 @@ impl Connection<'_> {
         &mut self,
         intake: &mut UploadIntake,
         left: Option<u64>,
+        pace: &mut Pace,
     ) -> Result<usize, Halt> {
         self.flush().map_err(Halt::Gone)?;
-        let deadline = Instant::now() + self.config.body_timeout;
+        let asked_at = Instant::now();
         loop {
             if self.context.draining.load(Ordering::Acquire) && intake.is_resumable() {
                 let message = "the server is stopping: go on with the upload in a moment";
@@ -90,11 +97,9 @@ impl Connection<'_> {
                 let message = "the upload was cancelled, or another request goes on with it";
                 return Err(Halt::Broken(Response::error(Status::Conflict, message)));
             }
-            let patience = deadline.saturating_duration_since(Instant::now());
+            let patience = pace.patience().saturating_sub(asked_at.elapsed());
             if patience.is_zero() {
-                let message = "the request's body didn't go on in time";
-                let response = Response::error(Status::RequestTimeout, message);
-                return Err(Halt::Broken(response));
+                return Err(Halt::Broken(too_slow(pace.timed_out())));
             }
             let steps = patience.min(LOOK_INTERVAL).as_millis();
             let steps = steps.div_ceil(TIMEOUT_STEP.as_millis()) as u32;
@@ -111,7 +116,12 @@ impl Connection<'_> {
             };
             match read {
                 Ok(0) => return Err(Halt::Broken(broken("the connection ended"))),
-                Ok(read) => return Ok(if is_direct { read } else { 0 }),
+                Ok(read) => {
+                    if let Err(why) = pace.take(read, asked_at.elapsed()) {
+                        return Err(Halt::Broken(too_slow(why)));
+                    }
+                    return Ok(if is_direct { read } else { 0 });
+                }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {}
                 Err(error) => return Err(Halt::Gone(error)),
             }
