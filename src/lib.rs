@@ -21,6 +21,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod command;
 pub mod connection;
 mod coroutine;
 pub mod cors;
