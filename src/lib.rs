@@ -26,6 +26,7 @@ pub mod connection;
 mod coroutine;
 pub mod cors;
 pub mod credential;
+pub mod disk;
 pub mod event;
 pub mod frame;
 pub mod host;
@@ -46,6 +47,7 @@ pub mod server;
 pub mod shard;
 mod socket;
 pub mod token;
+pub mod upload;
 
 pub use event::{Event, EventError, Publication};
 pub use hub::{Hub, HubConfig, PublishError, Snapshot};

@@ -26,6 +26,8 @@ pub enum Close {
     Drained,
     /// Its token ended.
     TokenExpired,
+    /// It has lasted as long as a stream may.
+    Aged,
 }
 
 /// What a request was for.
@@ -39,6 +41,7 @@ pub enum RouteName {
     PublishMany,
     Delete,
     Openapi,
+    Web,
     Preflight,
     None,
 }
@@ -99,12 +102,13 @@ impl Gauge {
 }
 
 impl Close {
-    const ALL: [Close; 5] = [
+    const ALL: [Close; 6] = [
         Close::Ended,
         Close::ClientGone,
         Close::Stalled,
         Close::Drained,
         Close::TokenExpired,
+        Close::Aged,
     ];
 
     fn as_str(self) -> &'static str {
@@ -114,12 +118,13 @@ impl Close {
             Close::Stalled => "stalled",
             Close::Drained => "drained",
             Close::TokenExpired => "token_expired",
+            Close::Aged => "aged",
         }
     }
 }
 
 impl RouteName {
-    const ALL: [RouteName; 9] = [
+    const ALL: [RouteName; 10] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
@@ -127,6 +132,7 @@ impl RouteName {
         RouteName::PublishMany,
         RouteName::Delete,
         RouteName::Openapi,
+        RouteName::Web,
         RouteName::Preflight,
         RouteName::None,
     ];
@@ -140,6 +146,7 @@ impl RouteName {
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
             RouteName::Openapi => "/openapi.json",
+            RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",
             RouteName::None => "none",
         }

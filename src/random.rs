@@ -1,8 +1,11 @@
-//! Numbers that differ from connection to connection. They spread load; nothing that
-//! must not be guessed may be made of them.
+//! Numbers that differ from connection to connection. They spread load; what must not be
+//! guessed is made of [`secret`] bits alone.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::time::Duration;
+
+use rustix::rand::{GetRandomFlags, getrandom};
 
 /// A generator of such numbers (xorshift64*).
 #[derive(Clone, Debug)]
@@ -24,9 +27,31 @@ impl Random {
 
     /// `base` and up to half of it more.
     pub fn jitter(&mut self, base: Duration) -> Duration {
-        let half = (base.as_millis() as u64 / 2).max(1);
-        base + Duration::from_millis(self.next() % half)
+        self.between(base, base + base / 2)
     }
+
+    /// From `least` up to `most`, in milliseconds.
+    pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let range = most.saturating_sub(least).as_millis() as u64;
+        least + Duration::from_millis(self.next() % range.max(1))
+    }
+}
+
+/// Bits that nobody can guess, from the system.
+///
+/// # Errors
+/// The system has none to give.
+pub fn secret() -> io::Result<[u8; 16]> {
+    let mut bits = [0; 16];
+    let mut length = 0;
+    while length < bits.len() {
+        let more = getrandom(&mut bits[length..], GetRandomFlags::empty());
+        match more {
+            Err(rustix::io::Errno::INTR) => {}
+            more => length += more?,
+        }
+    }
+    Ok(bits)
 }
 
 impl Default for Random {

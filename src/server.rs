@@ -62,6 +62,9 @@ pub struct ServerConfig {
     pub busy_retry: Duration,
     /// How long [`Server::stop`] waits for clients to take what is pending. Default: 10 s.
     pub drain: Duration,
+    /// The time over which [`Server::stop`] ends the streams, one after the other, so that
+    /// their clients don't come back together; at most half of `drain`. Default: 5 s.
+    pub drain_spread: Duration,
 }
 
 impl Default for ServerConfig {
@@ -90,6 +93,7 @@ impl Default for ServerConfig {
             send_buffer_bytes: 128 * 1024,
             busy_retry: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            drain_spread: Duration::from_secs(5),
         }
     }
 }
@@ -116,6 +120,7 @@ pub struct Server {
     acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
     drain: Duration,
+    drain_spread: Duration,
 }
 
 impl Server {
@@ -186,6 +191,7 @@ impl Server {
             acceptors,
             threads,
             drain: config.drain,
+            drain_spread: config.drain_spread.min(config.drain / 2),
         })
     }
 
@@ -219,24 +225,33 @@ impl Server {
     }
 
     /// Stops: accepts no more, answers the requests that have begun, sends every stream
-    /// what is pending and a last `retry:`, and closes it. Blocks until that is done, or
-    /// the drain limit has passed; the monitoring listener goes on until the process
-    /// ends. Returns whether everything went out.
+    /// what is pending and a last `retry:`, and closes it, all of them over the drain's
+    /// spread. Blocks until that is done, or the drain limit has passed; the monitoring
+    /// listener goes on until the process ends. Returns whether everything went out.
     pub fn stop(self) -> bool {
+        self.stop_unless(|| false)
+    }
+
+    /// The same; what is left is cut off as soon as `is_enough`, which is asked again and
+    /// again.
+    pub fn stop_unless(self, mut is_enough: impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + self.drain;
         self.context.draining.store(true, Ordering::Release);
         self.acceptors.into_iter().for_each(Acceptor::stop);
-        self.context.shards.iter().for_each(ShardHandle::drain);
+        for shard in &self.context.shards {
+            shard.drain(self.drain_spread);
+        }
         let metrics = self.context.hub.metrics();
         let is_empty = || metrics.streams_open.get() <= 0 && metrics.requests_active.get() <= 0;
-        while !is_empty() && Instant::now() < deadline {
+        while !is_empty() && Instant::now() < deadline && !is_enough() {
             std::thread::sleep(DRAIN_POLL);
         }
         let is_drained = is_empty();
         if !is_drained {
             log::warn!(
-                "{} streams were cut off at the drain limit",
-                metrics.streams_open.get()
+                "{} streams and {} requests were cut off",
+                metrics.streams_open.get(),
+                metrics.requests_active.get()
             );
         }
         self.context.shards.iter().for_each(ShardHandle::stop);

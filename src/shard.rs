@@ -8,6 +8,7 @@
 mod consolidated;
 mod deadline;
 mod delivery;
+mod drain;
 mod idle;
 mod table;
 
@@ -27,10 +28,11 @@ use crate::metrics::Close;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
-pub use consolidated::{Consolidated, Selection, Source};
+pub use consolidated::{Consolidated, Listed, Selection, Source};
 use delivery::Leftover;
+use drain::Drain;
 use idle::HEARTBEAT_PARTS;
-use table::{BLOCKED, CONSOLIDATED, HAS_LEFTOVER, NONE, QUEUED, Table};
+use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, Table};
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
@@ -54,6 +56,10 @@ pub struct ShardConfig {
     pub leftover_bytes: usize,
     /// What a client is asked to wait before it reconnects, before jitter. Default: 5 s.
     pub retry: Duration,
+    /// The longest that a stream lasts. Each is given its own time, from half of this to
+    /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
+    /// elsewhere where there is a balancer. Default: none, and streams last.
+    pub max_stream_age: Option<Duration>,
 }
 
 impl Default for ShardConfig {
@@ -63,6 +69,7 @@ impl Default for ShardConfig {
             stall: Duration::from_secs(30),
             leftover_bytes: 4 * 1024 * 1024,
             retry: Duration::from_secs(5),
+            max_stream_age: None,
         }
     }
 }
@@ -102,8 +109,8 @@ pub struct ShardHandle {
 #[derive(Default)]
 struct Inbox {
     adoptions: Vec<Adoption>,
-    /// Every stream is to end.
-    drain: bool,
+    /// Every stream is to end, within so long.
+    drain: Option<Duration>,
     /// The thread is to end.
     stop: bool,
 }
@@ -153,7 +160,7 @@ struct Shard {
     /// The next step of the walk that finds idle and stalled rows.
     next_step: Instant,
     next_part: u32,
-    draining: bool,
+    drain: Option<Drain>,
     frames_sent: u64,
     bytes_sent: u64,
     sends: u64,
@@ -197,7 +204,7 @@ impl ShardHandle {
             next_deadline: NONE,
             next_step: Instant::now(),
             next_part: 0,
-            draining: false,
+            drain: None,
             frames_sent: 0,
             bytes_sent: 0,
             sends: 0,
@@ -215,10 +222,10 @@ impl ShardHandle {
         self.post(|inbox| inbox.adoptions.push(adoption));
     }
 
-    /// Ends every stream, those that come later too: what is pending goes out, then a
-    /// `retry:`.
-    pub fn drain(&self) {
-        self.post(|inbox| inbox.drain = true);
+    /// Ends every stream, one after the other over `spread`, and those that come later
+    /// at once: what is pending goes out, then a `retry:`.
+    pub fn drain(&self, spread: Duration) {
+        self.post(|inbox| inbox.drain = Some(spread));
     }
 
     /// Ends the thread, whatever is open.
@@ -332,6 +339,7 @@ impl Shard {
             self.step();
         }
         self.end_expired();
+        self.drain_due();
         false
     }
 
@@ -341,11 +349,8 @@ impl Shard {
             return true;
         }
         self.arrivals.extend(inbox.adoptions.drain(..));
-        if inbox.drain && !self.draining {
-            self.draining = true;
-            for row in 0..self.table.end() {
-                self.queue_row(row);
-            }
+        if let Some(spread) = inbox.drain {
+            self.begin_drain(spread);
         }
         self.queue_followers_of_all();
         false
@@ -371,8 +376,9 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
-        if let Some(ends_at) = ends_at {
-            self.set_deadline(row, ends_at);
+        self.set_deadlines(row, ends_at);
+        if self.drain.is_some() {
+            self.table[row].flags |= ENDING;
         }
         self.leftover_bytes += head.len();
         self.leftovers.insert(

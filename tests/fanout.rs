@@ -29,6 +29,7 @@ fn events_published_while_others_are_being_sent_reach_every_subscriber() {
     subscribers
         .iter_mut()
         .for_each(|subscriber| subscriber.wait(EVENTS));
+    drop(subscribers);
     server.stop();
 }
 

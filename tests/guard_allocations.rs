@@ -74,6 +74,7 @@ fn delivering_over_http() {
         allocations <= EVENTS * 10,
         "{allocations} allocations for {EVENTS} requests and {deliveries} deliveries"
     );
+    drop(subscribers);
     server.stop();
 }
 

@@ -276,11 +276,32 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.connection.idle_timeout, duration(text)),
     },
     Flag {
+        name: "max-stream-age",
+        value: "DUR",
+        default: "off",
+        help: "a stream ends with a retry after half of this to all of it, at random, so \
+               that streams spread over the servers behind a balancer",
+        set: |config, text| {
+            config.shard.max_stream_age = match text {
+                "off" => None,
+                age => Some(duration(age)?),
+            };
+            Ok(())
+        },
+    },
+    Flag {
         name: "drain",
         value: "DUR",
         default: "10s",
-        help: "what SIGTERM gives clients to take what is pending",
+        help: "what SIGTERM gives clients to take what is pending; a second one ends at once",
         set: |config, text| set(&mut config.drain, duration(text)),
+    },
+    Flag {
+        name: "drain-spread",
+        value: "DUR",
+        default: "5s",
+        help: "the time over which SIGTERM ends the streams, at most half of --drain",
+        set: |config, text| set(&mut config.drain_spread, duration(text)),
     },
     Flag {
         name: "shards",
@@ -333,7 +354,8 @@ pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
             Err(error) => log::error!("{error}: the keys stay what they were"),
         }
     }
-    server.stop();
+    // Whoever asks again doesn't want to wait.
+    server.stop_unless(|| signals.pending().any(|signal| signal != SIGHUP));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,21 +1,31 @@
-//! Streams that end with their tokens. A row has its own deadline, and the shard knows the
-//! earliest: only when that has come is the table gone through, once a second at most.
+//! Streams that end with their tokens, or of age. A row has its own deadline, and the shard
+//! knows the earliest: only when that has come is the table gone through, once a second at
+//! most.
 
 use std::time::{Duration, SystemTime};
 
-use super::table::NONE;
+use super::table::{AGES, BLOCKED, NONE};
 use super::{SLICE_SENDS, Shard};
 use crate::metrics::Close;
 
 impl Shard {
-    /// Has a row end when the unix clock comes to the second `ends_at`.
-    pub(super) fn set_deadline(&mut self, row: u32, ends_at: u64) {
-        let deadline = self.deadline(ends_at);
-        self.table[row].deadline = deadline;
-        self.next_deadline = self.next_deadline.min(deadline);
+    /// Has a row end when the unix clock comes to the second `ends_at`, or before that of
+    /// age.
+    pub(super) fn set_deadlines(&mut self, row: u32, ends_at: Option<u64>) {
+        let token = ends_at.map_or(NONE, |ends_at| self.deadline(ends_at));
+        let age = self.config.max_stream_age.map_or(NONE, |max| {
+            let age = self.random.between(max / 2, max);
+            whole_seconds(self.began.elapsed() + age)
+        });
+        let there = &mut self.table[row];
+        there.deadline = token.min(age);
+        if age < token {
+            there.flags |= AGES;
+        }
+        self.next_deadline = self.next_deadline.min(token).min(age);
     }
 
-    /// Ends streams whose tokens have ended, as many as a slice has sends. What is there
+    /// Ends streams whose deadlines have come, as many as a slice has sends. What is there
     /// for them goes out before, as far as it is taken.
     pub(super) fn end_expired(&mut self) {
         let now = self.seconds();
@@ -31,13 +41,28 @@ impl Shard {
             let deadline = there.deadline;
             if deadline <= now && ends > 0 {
                 ends -= 1;
-                self.serve_behind(row);
-                self.close(row, Close::TokenExpired);
+                self.end_at_deadline(row);
             } else {
                 next = next.min(deadline);
             }
         }
         self.next_deadline = next;
+    }
+
+    fn end_at_deadline(&mut self, row: u32) {
+        self.serve_behind(row);
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        if there.flags & AGES == 0 {
+            self.close(row, Close::TokenExpired);
+            return;
+        }
+        if there.flags & BLOCKED == 0 {
+            self.end_with_retry(row);
+        }
+        // It isn't waited for: behind an age there may be a token's end.
+        self.close(row, Close::Aged);
     }
 
     /// How long until the earliest deadline. None where no row has one.
@@ -58,8 +83,11 @@ impl Shard {
     fn deadline(&self, ends_at: u64) -> u32 {
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(ends_at);
         let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-        let end = self.began.elapsed() + left;
-        let seconds = end.as_secs() + u64::from(end.subsec_nanos() > 0);
-        seconds.min(u64::from(NONE - 1)) as u32
+        whole_seconds(self.began.elapsed() + left)
     }
+}
+
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    seconds.min(u64::from(NONE - 1)) as u32
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use super::Shard;
-use super::table::{BLOCKED, CLOSING, CONSOLIDATED, HAS_LEFTOVER, NONE, QUEUED};
+use super::table::{BLOCKED, CLOSING, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED};
 use crate::frame;
 use crate::metrics::Close;
 use crate::resume::ResetReason;
@@ -155,7 +155,7 @@ impl Shard {
         if self.send(row, 0, has_ended) == Sent::All {
             if self.batch.cut_short {
                 self.queue_row(row);
-            } else if self.draining {
+            } else if self.table[row].flags & ENDING != 0 {
                 self.end_with_retry(row);
             }
         }
@@ -236,15 +236,16 @@ impl Shard {
         if end == self.batch.bytes.len() {
             let newest = self.batch.newest();
             there.after = there.after.max(newest);
-            if there.flags & HAS_LEFTOVER != 0 {
-                there.flags &= !HAS_LEFTOVER;
+            let flags = there.flags;
+            there.flags &= !HAS_LEFTOVER;
+            if flags & HAS_LEFTOVER != 0 {
                 self.forget_leftover(row);
             }
             if has_ended {
-                let why = if self.draining {
-                    Close::Drained
-                } else {
-                    Close::Ended
+                let why = match flags & CLOSING {
+                    0 => Close::Ended,
+                    _ if self.drain.is_some() => Close::Drained,
+                    _ => Close::Aged,
                 };
                 self.close(row, why);
                 return Sent::Closed;

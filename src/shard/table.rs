@@ -36,6 +36,10 @@ pub const QUEUED: u8 = 4;
 pub const CONSOLIDATED: u8 = 8;
 /// Nothing is sent any more but what is left.
 pub const CLOSING: u8 = 16;
+/// The stream ends as soon as nothing is pending for it.
+pub const ENDING: u8 = 32;
+/// Its deadline is that of its age, and not of its token.
+pub const AGES: u8 = 64;
 
 /// Rows that are allocated together. A table that grew by doubling would hold up to
 /// twice its rows, and their copy meanwhile.

@@ -1,5 +1,6 @@
 //! The server as its clients see it: real sockets, and bytes compared with the contract.
 
+mod age;
 mod bad_requests;
 mod broken;
 mod consolidated;
@@ -19,3 +20,4 @@ mod stop;
 mod streams;
 mod support;
 mod timeouts;
+mod web;

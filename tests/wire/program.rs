@@ -34,6 +34,7 @@ impl Program {
             "--memory-only",
             "--listen=127.0.0.1:0",
             "--publish=127.0.0.1:0",
+            "--drain-spread=20ms",
         ];
         Program::start(command(&ports).arg("--ops=127.0.0.1:0").args(flags))
     }
@@ -150,6 +151,24 @@ fn it_exits_0_at_the_drain_limit_though_a_client_takes_nothing() {
 }
 
 #[test]
+fn a_second_signal_ends_at_once() {
+    let program = Program::serve(&["--drain", "60s", "--drain-spread", "30s"]);
+    let mut streams: Vec<_> = (0..8)
+        .map(|_| EventStream::open(program.client("public"), "/api/jobs/a/events", ""))
+        .collect();
+    for stream in &mut streams {
+        stream.wait_for_retries(1);
+    }
+    let begin = std::time::Instant::now();
+    program.signal(rustix::process::Signal::TERM);
+    let mut ops = program.client("ops");
+    wait_until("it stops", || ops.get("/readyz").status == 503);
+    program.signal(rustix::process::Signal::INT);
+    assert_eq!(program.wait(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(15), "it didn't wait");
+}
+
+#[test]
 fn an_address_in_use_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -186,6 +205,8 @@ fn help_lists_every_flag_with_its_default() {
         ("--retry DUR", "5s"),
         ("--heartbeat DUR", "15s"),
         ("--drain DUR", "10s"),
+        ("--drain-spread DUR", "5s"),
+        ("--max-stream-age DUR", "off"),
         ("--max-streams N", ""),
         ("--memory SIZE", ""),
         ("--max-head SIZE", "8KiB"),

@@ -1,7 +1,7 @@
 //! The graceful stop.
 
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::sse::EventStream;
 use super::support::{TestServer, get, post};
@@ -124,4 +124,45 @@ fn a_stream_asked_for_during_a_stop_gets_a_retry_and_no_5xx() {
     assert_eq!(stream.retries().len(), 1);
     assert_eq!(holding.send("}").answer().status, 400);
     stopping.join().unwrap();
+}
+
+#[test]
+fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
+    const STREAMS: usize = 20;
+    let server = TestServer::with(|config| {
+        config.drain = Duration::from_secs(30);
+        config.drain_spread = Duration::from_secs(2);
+    });
+    let streams: Vec<_> = (0..STREAMS)
+        .map(|_| EventStream::of(&server, "a"))
+        .collect();
+    server.wait_for_streams("a", STREAMS);
+    server.progress("a", 0);
+    let hub = server.hub().clone();
+    let begin = Instant::now();
+    let stopping = std::thread::spawn(move || server.stop());
+    let readers: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| {
+            std::thread::spawn(move || {
+                let events = stream.rest().len();
+                (begin.elapsed(), events, stream.retries()[1])
+            })
+        })
+        .collect();
+    super::support::wait_until("the first streams have ended", || {
+        hub.metrics().streams_open.get() < STREAMS as i64
+    });
+    let event = landfall::Event::progress("late", 1.0);
+    hub.publish(&"a".parse().unwrap(), event).unwrap();
+    let mut ends: Vec<_> = readers.into_iter().map(|r| r.join().unwrap()).collect();
+    assert!(stopping.join().unwrap(), "everything went out");
+    ends.sort();
+    let (first, last) = (ends[0].0, ends[STREAMS - 1].0);
+    assert!(last - first >= Duration::from_secs(1), "{first:?} {last:?}");
+    assert_eq!(ends[STREAMS - 1].1, 2, "what came during the stop came too");
+    let mut waits: Vec<_> = ends.iter().map(|end| end.2).collect();
+    waits.sort();
+    waits.dedup();
+    assert!(waits.len() > STREAMS / 2, "they differ: {waits:?}");
 }

@@ -30,6 +30,7 @@ impl TestServer {
             publish: "127.0.0.1:0".parse().unwrap(),
             ops: "127.0.0.1:0".parse().unwrap(),
             drain: Duration::from_secs(2),
+            drain_spread: Duration::from_millis(20),
             ..ServerConfig::default()
         };
         change(&mut config);

@@ -26,6 +26,8 @@ impl Peer for Landfall {
                 // Of 20,000 files it keeps some back for other connections; the
                 // largest count here needs a few of those.
                 .args(["--max-streams", "19200"])
+                // A run waits for its end.
+                .args(["--drain-spread", "10ms"])
                 .args(["--ring-events", &setup.ring_events.to_string()])
                 .args(["--ring-bytes", &setup.ring_bytes.to_string()])
                 .args(&self.0.landfall_args),
