@@ -131,11 +131,6 @@ impl Handle {
         }
         *running
     }
-
-    /// The command's process id.
-    pub fn pid(&self) -> Pid {
-        self.pid
-    }
 }
 
 /// Why a command couldn't be started, in words.

@@ -139,6 +139,8 @@ pub enum PublishError {
     },
     /// Given numbers don't lie above the ones that the job or the hub has.
     NotAbove,
+    /// The very job that it was meant for has been forgotten.
+    Forgotten,
 }
 
 impl fmt::Display for PublishError {
@@ -160,6 +162,7 @@ impl fmt::Display for PublishError {
                 )
             }
             PublishError::NotAbove => f.write_str("the event's numbers have been given already"),
+            PublishError::Forgotten => f.write_str("the job has been forgotten"),
         }
     }
 }
@@ -209,6 +212,15 @@ impl Hub {
         self.accept(job, &event, None)
     }
 
+    /// Publishes one event to this very job, and never to one of the same name that came
+    /// after it: what an old attempt still says isn't news of the new one.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`], and [`PublishError::Forgotten`].
+    pub fn publish_to(&self, job: &Arc<Job>, event: &Event) -> Result<EventId, PublishError> {
+        self.append(job.id(), Some(job), event, None)
+    }
+
     /// The one way in for events, with the numbers they have or with new ones.
     ///
     /// # Errors
@@ -216,6 +228,16 @@ impl Hub {
     pub fn accept(
         &self,
         id: &JobId,
+        event: &Event,
+        numbers: Option<Numbers>,
+    ) -> Result<EventId, PublishError> {
+        self.append(id, None, event, numbers)
+    }
+
+    fn append(
+        &self,
+        id: &JobId,
+        only: Option<&Arc<Job>>,
         event: &Event,
         numbers: Option<Numbers>,
     ) -> Result<EventId, PublishError> {
@@ -228,9 +250,13 @@ impl Hub {
         let now = SystemTime::now();
         let mailboxes = hub.mailboxes.read_recursive();
         loop {
-            let job = self.open(id).ok_or(PublishError::Full)?;
+            let job = only.cloned().or_else(|| self.open(id));
+            let job = job.ok_or(PublishError::Full)?;
             let mut core = job.lock();
             if core.is_forgotten() {
+                if only.is_some() {
+                    return Err(PublishError::Forgotten);
+                }
                 // It was deleted between the look-up and the lock: begin it anew.
                 continue;
             }

@@ -38,6 +38,7 @@ pub mod listener;
 pub mod lobby;
 pub mod metrics;
 mod monitor;
+pub mod pipeline;
 pub mod progress;
 mod random;
 pub mod resume;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use super::{Child, Message, Signal};
-use crate::progress::{Reader, Throttle, Update};
+use crate::progress::{Reader, Source, Throttle, Update};
 
 /// How long the command must be silent before its open line is read.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -16,6 +16,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// How long outputs may stay open and silent after the command has ended: a child of
 /// its own may have inherited them and live on.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the command has done too much.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// From output to what is to be told.
 pub struct Progress<'a> {
@@ -23,16 +25,20 @@ pub struct Progress<'a> {
     throttle: Throttle,
     tell: Box<dyn FnMut(Update) + 'a>,
     percent_read: bool,
+    kept: Vec<u8>,
+    keep_bytes: usize,
 }
 
 /// What ends a command before its time.
-pub struct Guard {
+pub struct Guard<'a> {
     /// When it has had its time.
     pub deadline: Option<Instant>,
     /// Closed, by its sender's drop, when the command is to stop.
     pub stop: Receiver<()>,
     /// What SIGTERM gives it before SIGKILL.
     pub grace: Duration,
+    /// Looked at twice a second: whether it has done too much.
+    pub is_too_much: Option<&'a dyn Fn() -> bool>,
 }
 
 /// How a command ended.
@@ -44,15 +50,18 @@ pub enum End {
     Stopped,
     /// It had had its time.
     TimedOut,
+    /// It did too much.
+    TooMuch,
 }
 
-impl Guard {
+impl Guard<'_> {
     /// Nothing does.
-    pub fn none() -> Guard {
+    pub fn none() -> Guard<'static> {
         Guard {
             deadline: None,
             stop: never(),
             grace: Duration::ZERO,
+            is_too_much: None,
         }
     }
 }
@@ -62,11 +71,14 @@ impl Guard {
 ///
 /// # Errors
 /// The command's end can't be seen, which the system never does to a child.
-pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard) -> io::Result<End> {
+pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> io::Result<End> {
     let mut exited: Option<(ExitStatus, Instant)> = None;
     let mut stopped: Option<Stopped> = None;
     let mut open_outputs = 2;
     let mut unread = false;
+    let mut look = guard
+        .is_too_much
+        .map(|is_too_much| (is_too_much, Instant::now() + LOOK));
     while open_outputs > 0 || exited.is_none() {
         let begin = Instant::now();
         let next = match (&exited, &stopped) {
@@ -75,7 +87,10 @@ pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard) -> io::
             (None, None) => guard.deadline,
         };
         let pause = unread.then(|| begin + PAUSE);
-        let dues = [next, pause, progress.throttle.due()];
+        let look_at = look
+            .map(|(_, at)| at)
+            .filter(|_| exited.is_none() && stopped.is_none());
+        let dues = [next, pause, look_at, progress.throttle.due()];
         let due = dues.into_iter().flatten().min();
         let wait = due.map_or(IDLE, |due| due.saturating_duration_since(begin));
         let stop = match (&exited, &stopped) {
@@ -85,6 +100,7 @@ pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard) -> io::
         select! {
             recv(child.messages) -> message => match message {
                 Ok(Message::Output(source, bytes)) => {
+                    progress.keep_of(source, &bytes);
                     progress.read(|reader, each| reader.feed(source, &bytes, each));
                     unread = true;
                 }
@@ -113,6 +129,16 @@ pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard) -> io::
             (None, None) if guard.deadline.is_some_and(|deadline| deadline <= now) => {
                 stopped = Some(Stopped::begin(child, End::TimedOut, guard));
             }
+            (None, None) => {
+                if let Some((is_too_much, at)) = &mut look
+                    && *at <= now
+                {
+                    *at = now + LOOK;
+                    if is_too_much() {
+                        stopped = Some(Stopped::begin(child, End::TooMuch, guard));
+                    }
+                }
+            }
             (None, _) => {}
         }
         progress.tell_due();
@@ -132,7 +158,7 @@ struct Stopped {
 }
 
 impl Stopped {
-    fn begin(child: &Child, end: End, guard: &Guard) -> Stopped {
+    fn begin(child: &Child, end: End, guard: &Guard<'_>) -> Stopped {
         child.handle.signal(Signal::TERM);
         // A stopped process takes no signal but this until it goes on.
         child.handle.signal(Signal::CONT);
@@ -161,7 +187,19 @@ impl<'a> Progress<'a> {
             throttle: Throttle::new(stage),
             tell: Box::new(tell),
             percent_read: false,
+            kept: Vec::new(),
+            keep_bytes: 0,
         }
+    }
+
+    /// Keeps so many of the first bytes on stdout.
+    pub fn keep(&mut self, bytes: usize) {
+        self.keep_bytes = bytes;
+    }
+
+    /// What was kept.
+    pub fn kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
     }
 
     /// Tells an update that the command didn't make.
@@ -199,6 +237,13 @@ impl<'a> Progress<'a> {
             *percent_read |= update.percent.is_some();
             throttle.offer(update, now).into_iter().for_each(&mut *tell);
         });
+    }
+
+    fn keep_of(&mut self, source: Source, bytes: &[u8]) {
+        if source == Source::Stdout {
+            let room = self.keep_bytes - self.kept.len();
+            self.kept.extend(&bytes[..bytes.len().min(room)]);
+        }
     }
 
     fn tell_due(&mut self) {
