@@ -243,7 +243,8 @@ fn publish_status(error: &PublishError) -> Status {
         PublishError::Ended(_) | PublishError::NotAbove | PublishError::Forgotten => {
             Status::Conflict
         }
-        PublishError::Full => Status::Unavailable,
+        PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
+        PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
     }
 }

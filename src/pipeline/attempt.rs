@@ -141,7 +141,7 @@ impl Attempt {
                 None => self.hub.open(&self.landed.job).ok_or(PublishError::Full)?,
             };
             *job = Some(of.clone());
-            match self.hub.publish_to(&of, event) {
+            match self.hub.publish_to(&of, event.clone()) {
                 // Forgotten to make room, or by whoever didn't know of this attempt.
                 Err(PublishError::Forgotten) => *job = None,
                 result => return result.map(drop),

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use landfall::Event;
 use landfall::pipeline::{PipelineConfig, Record, RetryError};
+use landfall::{Event, PublishError};
 
 use crate::support::{Plant, Told, is_alive, land_on, until};
 
@@ -277,4 +277,63 @@ fn state_that_can_not_be_read_begins_the_job_anew() {
         plant.end(&job.parse().unwrap(), "done");
     }
     plant.is_clean(0);
+}
+
+#[test]
+fn with_a_journal_a_job_goes_on_after_a_restart_where_its_stream_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = Plant::journaled(folder.path(), GATE);
+    let job = plant.land("j", "a", b"1");
+    let before = plant.wait(&job, in_gate);
+    let plant = plant.restart(GATE);
+    open(&plant);
+    let told = plant.end(&job, "done");
+    assert!(told.is_sorted_by(|a, b| a.id < b.id), "{told:#?}");
+    let kept = told
+        .iter()
+        .filter(|told| told.id <= before.last().unwrap().id);
+    assert_eq!(kept.count(), before.len());
+    assert_eq!(
+        told.iter()
+            .filter(|told| told.data["restarted"] == true)
+            .count(),
+        1
+    );
+    plant.is_clean(0);
+}
+
+#[test]
+fn with_a_journal_an_end_is_told_once_and_a_retry_goes_on_above() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "[[stage]]\nname = \"gate\"\nrun = [\"sh\", \"-c\", \
+        \"test -e $LANDFALL_WORK/../../../go\"]\n";
+    let plant = Plant::journaled(folder.path(), toml);
+    let job = plant.land("j", "a", b"1");
+    let first = plant.end(&job, "error");
+    let plant = plant.restart(toml);
+    assert_eq!(plant.end(&job, "error").len(), first.len());
+    open(&plant);
+    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    let told = plant.end(&job, "done");
+    assert!(told[0].id > first.last().unwrap().id);
+    assert!(
+        told.iter().all(|told| told.data["attempt"] == 2),
+        "{told:#?}"
+    );
+    plant.is_clean(0);
+}
+
+#[test]
+fn with_a_journal_too_nothing_is_told_of_a_cancelled_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = Plant::journaled(folder.path(), GATE);
+    let job = plant.land("j", "a", b"1");
+    plant.wait(&job, in_gate);
+    let old = plant.hub.find(&job).unwrap();
+    assert!(plant.pipeline.cancel(&job));
+    plant.hub.forget(&job);
+    let refused = plant.hub.publish_to(&old, Event::done());
+    assert_eq!(refused, Err(PublishError::Forgotten));
+    plant.is_clean(0);
+    assert!(plant.hub.find(&job).is_none());
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use landfall::Hub;
 use landfall::hub::HubConfig;
 use landfall::job::JobId;
+use landfall::journal::{Journal, JournalConfig};
 use landfall::pipeline::{Pipeline, PipelineConfig};
 use landfall::ring::{Batch, RingLimits};
 use landfall::upload::{Info, Landed, Landing, State, UploadId};
@@ -21,6 +22,7 @@ pub struct Plant {
     pub hub: Hub,
     pub pipeline: Pipeline,
     pub data: PathBuf,
+    has_journal: bool,
     folder: Option<TempDir>,
 }
 
@@ -55,17 +57,29 @@ impl Plant {
             fs::write(&file, toml).unwrap();
             config.file = Some(file);
         }
-        let hub = Hub::new(HubConfig {
-            ring: RingLimits {
-                events: 10_000,
-                bytes: 1 << 20,
-            },
-            ..HubConfig::default()
-        });
+        Plant::of(data, config, Hub::new(hub_config()), false)
+    }
+
+    /// One whose events are in a journal.
+    pub fn journaled(data: &Path, toml: &str) -> Plant {
+        fs::create_dir_all(data).unwrap();
+        let file = data.join("landfall.toml");
+        fs::write(&file, toml).unwrap();
+        let config = PipelineConfig {
+            file: Some(file),
+            ..PipelineConfig::default()
+        };
+        let hub = Hub::with_base(hub_config(), 0);
+        Journal::open(&data.join("journal"), JournalConfig::default(), &hub).unwrap();
+        Plant::of(data, config, hub, true)
+    }
+
+    fn of(data: &Path, config: PipelineConfig, hub: Hub, has_journal: bool) -> Plant {
         Plant {
             pipeline: Pipeline::start(config, hub.clone(), data).unwrap(),
             hub,
             data: data.to_owned(),
+            has_journal,
             folder: None,
         }
     }
@@ -74,7 +88,13 @@ impl Plant {
     pub fn restart(mut self, toml: &str) -> Plant {
         assert!(self.pipeline.stop(Instant::now() + PATIENCE));
         let folder = self.folder.take();
-        let mut plant = Plant::on(&self.data, toml, PipelineConfig::default());
+        if let Some(journal) = self.hub.journal() {
+            journal.close();
+        }
+        let mut plant = match self.has_journal {
+            true => Plant::journaled(&self.data, toml),
+            false => Plant::on(&self.data, toml, PipelineConfig::default()),
+        };
         plant.folder = folder;
         plant.recover();
         plant
@@ -148,6 +168,16 @@ impl Plant {
     /// What lies at a path below the data folder.
     pub fn read(&self, path: &str) -> Vec<u8> {
         fs::read(self.data.join(path)).unwrap()
+    }
+}
+
+fn hub_config() -> HubConfig {
+    HubConfig {
+        ring: RingLimits {
+            events: 10_000,
+            bytes: 1 << 20,
+        },
+        ..HubConfig::default()
     }
 }
 
