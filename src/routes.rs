@@ -273,7 +273,9 @@ impl Route {
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
-        PublishError::Ended(_) | PublishError::NotAbove => Status::Conflict,
+        PublishError::Ended(_) | PublishError::NotAbove | PublishError::Forgotten => {
+            Status::Conflict
+        }
         PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
         PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,

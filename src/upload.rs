@@ -96,6 +96,13 @@ pub trait Landing: Send + Sync {
     fn land(&self, landed: Landed);
 }
 
+impl Landed {
+    /// Its directory.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+}
+
 impl UploadId {
     /// A new one.
     ///
