@@ -73,6 +73,21 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     assert.deepEqual(await said(page), expected);
   });
 
+  test("a server with a journal goes on after its death as if nothing had been", async () => {
+    const server = await Server.start("--data", join(scratch, "data"));
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a");
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    await untilSaid(page, 1);
+    await server.kill();
+    await server.restart();
+    await server.progress("a", 60);
+    await server.publish("a", "done");
+    assert.deepEqual(await untilSaid(page, 3), [...scanned("a", 30, 60), "a done"]);
+    await server.untilStreams(0);
+  });
+
   test("drops in the middle of frames lose nothing and repeat nothing", async () => {
     const server = await Server.start();
     const gate = await Gate.before(server);

@@ -48,7 +48,8 @@ export async function until(what, condition) {
 export class Server {
   static async start(...flags) {
     const server = new Server();
-    server.flags = ["--memory-only", "--retry", "50ms", ...flags];
+    const memory = flags.includes("--data") ? [] : ["--memory-only"];
+    server.flags = [...memory, "--retry", "50ms", ...flags];
     await server.run("127.0.0.1:0");
     cleanups.push(() => server.kill());
     return server;

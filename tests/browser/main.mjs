@@ -1,3 +1,5 @@
 // All browser tests in one process, so that one Chromium does.
 import "./client.mjs";
+import "./seed.mjs";
 import "./tabs.mjs";
+import "./uploads.mjs";
