@@ -1,15 +1,11 @@
 // Files from a browser: their bytes first, then what the server makes of them.
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Server, profile, tab, until, untilSaid } from "./house.mjs";
+import { Server, profile, scratch, tab, until, untilSaid } from "./house.mjs";
 
 /** A server that keeps files. */
 function start(...flags) {
-  const data = mkdtempSync(join(tmpdir(), "landfall-browser-"));
-  return Server.start("--data", data, ...flags);
+  return Server.start("--data", scratch(), ...flags);
 }
 
 /** Uploads a file of so many bytes in a tab, and keeps what stops that as `stop`. */
