@@ -21,6 +21,9 @@ use crate::socket::Socket;
 /// A read's buffer. A longer request is read in more than one.
 const READ_BYTES: usize = 4096;
 
+/// What those who have said nothing are given when no others are let in.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// What a lobby needs to know.
 pub struct LobbyConfig {
     /// Which requests are served.
@@ -149,6 +152,23 @@ impl Lobby {
         None
     }
 
+    /// Nobody else comes: who has connected but hasn't said anything is given a moment.
+    pub fn close(&mut self) {
+        let last = Instant::now() + GOODBYE;
+        let silent = self.guests.iter_mut().flatten();
+        for guest in silent.filter(|guest| guest.received.is_empty()) {
+            guest.deadline = guest.deadline.min(last);
+        }
+        let guests = &self.guests;
+        let deadline = |&(place, _): &(usize, u64)| guests[place].as_ref().map(|g| g.deadline);
+        self.queue.make_contiguous().sort_by_key(deadline);
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.guests.len() == self.free.len()
+    }
+
     /// Reads what there is. Returns the connection where it has to wait on.
     fn listen_to(&mut self, socket: Socket, mut received: Vec<u8>) -> Option<(Socket, Vec<u8>)> {
         loop {
@@ -208,11 +228,15 @@ impl Lobby {
         }
         let (context, config) = (self.context.clone(), self.config.connection.clone());
         let access = self.config.access;
+        // Its request is whole: a stop waits for the answer from here on.
+        let active = self.context.hub.metrics().clone();
+        active.requests_active.add(1);
         let spawned = coroutine::spawn(move || {
             connection::serve(socket, received, access, context, &config);
             drop(place);
         });
         if let Err(error) = spawned {
+            active.requests_active.add(-1);
             log::warn!("no coroutine for a connection: {error}");
         }
     }

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::hub::{Hub, HubConfig};
-use crate::listener::{Acceptor, Address, Listener, SocketOptions};
+use crate::listener::{Acceptor, Address, Knocker, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, AuthConfig, Context, Gate};
 use crate::shard::{ShardConfig, ShardHandle};
+use crate::sockets::{Given, Sockets};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -65,6 +66,9 @@ pub struct ServerConfig {
     /// The time over which [`Server::stop`] ends the streams, one after the other, so that
     /// their clients don't come back together; at most half of `drain`. Default: 5 s.
     pub drain_spread: Duration,
+    /// How long a server that is started to take this one's place may take to be ready.
+    /// Default: 60 s.
+    pub handover: Duration,
 }
 
 impl Default for ServerConfig {
@@ -94,6 +98,7 @@ impl Default for ServerConfig {
             busy_retry: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             drain_spread: Duration::from_secs(5),
+            handover: Duration::from_secs(60),
         }
     }
 }
@@ -130,22 +135,34 @@ impl Server {
     /// An address is in use or not to be had, a key can't be read, or others can reach the
     /// publishing listener and nothing says who may publish: the error says which.
     pub fn start(config: ServerConfig) -> io::Result<Server> {
+        Server::start_on(config, Sockets::default())
+    }
+
+    /// The same, on sockets that listen already. A listener without one binds its address.
+    pub fn start_on(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         coroutine::configure();
         raise_file_limit();
         let named = |what: &'static str, address: &dyn std::fmt::Display| {
             let place = format!("{what} {address}");
             move |error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"))
         };
-        let gate = gate(config.auth, &config.publish)?;
-        warn_of_open_jobs(config.ops);
         let options = SocketOptions {
             send_buffer_bytes: config.send_buffer_bytes,
             silence: config.shard.stall,
         };
-        let public = Listener::bind(&config.listen, options)
-            .map_err(named("public listener", &config.listen))?;
-        let publish = Listener::bind(&config.publish, options)
-            .map_err(named("publishing listener", &config.publish))?;
+        let given = |given: Option<Given>| given.map(|it| Listener::given(it, options)).transpose();
+        let (public, publish) = (given(sockets.public)?, given(sockets.publish)?);
+        let gate = gate(
+            config.auth,
+            publish.as_ref().map_or(&config.publish, Listener::address),
+        )?;
+        warn_of_open_jobs(config.ops);
+        let bind = |given: Option<Listener>, what, address| match given {
+            Some(listener) => Ok(listener),
+            None => Listener::bind(address, options).map_err(named(what, address)),
+        };
+        let public = bind(public, "public listener", &config.listen)?;
+        let publish = bind(publish, "publishing listener", &config.publish)?;
         let hub = Hub::new(config.hub);
         let mut shards = Vec::new();
         let mut threads = Vec::new();
@@ -164,8 +181,9 @@ impl Server {
             retry: config.shard.retry,
             busy_retry: config.busy_retry,
             draining: AtomicBool::new(false),
+            is_succeeded: AtomicBool::new(false),
         });
-        let ops = monitor::start(config.ops, context.clone())
+        let ops = monitor::start(config.ops, sockets.ops, context.clone())
             .map_err(named("monitoring listener", &config.ops))?;
         let connection = Arc::new(config.connection);
         let (public_address, publish_address) =
@@ -224,6 +242,26 @@ impl Server {
         self.context.gate.reload()
     }
 
+    /// The public listener's, and the publishing one's.
+    pub(crate) fn acceptors(&self) -> &[Acceptor] {
+        &self.acceptors
+    }
+
+    /// A handle that finds out whether the server is alive.
+    pub fn pulse(&self) -> Pulse {
+        Pulse {
+            shards: self.context.shards.clone(),
+            acceptors: self.acceptors.iter().map(Acceptor::knocker).collect(),
+        }
+    }
+
+    /// Another process listens at the same sockets: stopping leaves their files where they
+    /// are, and monitoring, whose port is shared, goes on saying that it is ready.
+    pub(crate) fn is_succeeded(&mut self) {
+        self.acceptors.iter_mut().for_each(Acceptor::keep_file);
+        self.context.is_succeeded.store(true, Ordering::Release);
+    }
+
     /// Stops: accepts no more, answers the requests that have begun, sends every stream
     /// what is pending and a last `retry:`, and closes it, all of them over the drain's
     /// spread. Blocks until that is done, or the drain limit has passed; the monitoring
@@ -234,15 +272,19 @@ impl Server {
 
     /// The same; what is left is cut off as soon as `is_enough`, which is asked again and
     /// again.
-    pub fn stop_unless(self, mut is_enough: impl FnMut() -> bool) -> bool {
+    pub fn stop_unless(mut self, mut is_enough: impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + self.drain;
         self.context.draining.store(true, Ordering::Release);
-        self.acceptors.into_iter().for_each(Acceptor::stop);
+        self.acceptors.iter_mut().for_each(Acceptor::close);
         for shard in &self.context.shards {
             shard.drain(self.drain_spread);
         }
         let metrics = self.context.hub.metrics();
-        let is_empty = || metrics.streams_open.get() <= 0 && metrics.requests_active.get() <= 0;
+        let is_empty = || {
+            self.acceptors.iter().all(Acceptor::is_empty)
+                && metrics.streams_open.get() <= 0
+                && metrics.requests_active.get() <= 0
+        };
         while !is_empty() && Instant::now() < deadline && !is_enough() {
             std::thread::sleep(DRAIN_POLL);
         }
@@ -254,11 +296,36 @@ impl Server {
                 metrics.requests_active.get()
             );
         }
+        self.acceptors.into_iter().for_each(Acceptor::stop);
         self.context.shards.iter().for_each(ShardHandle::stop);
         for thread in self.threads {
             let _ = thread.join();
         }
         is_drained
+    }
+}
+
+/// Finds out whether a server is alive.
+pub struct Pulse {
+    shards: Vec<ShardHandle>,
+    acceptors: Vec<Knocker>,
+}
+
+impl Pulse {
+    /// Whether every shard, every acceptor and the coroutines' scheduler answer within
+    /// `limit`. Blocks so long at most.
+    pub fn is_alive(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let count = self.shards.len() + self.acceptors.len() + 1;
+        let (answer, answers) = crossbeam_channel::bounded(count);
+        self.shards.iter().for_each(|it| it.knock(answer.clone()));
+        self.acceptors
+            .iter()
+            .for_each(|it| it.knock(answer.clone()));
+        let spawned = coroutine::spawn(move || {
+            let _ = answer.try_send(());
+        });
+        spawned.is_ok() && (0..count).all(|_| answers.recv_deadline(deadline).is_ok())
     }
 }
 

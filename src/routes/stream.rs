@@ -177,7 +177,12 @@ fn admit(context: &Context) -> bool {
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
 fn busy(context: &Context, caller: &Caller) -> Plan {
-    Plan::EmptyStream(opening(context.busy_retry, caller))
+    // A server that stops has a successor soon, or has one already.
+    let wait = match context.draining.load(Ordering::Acquire) {
+        true => context.retry,
+        false => context.busy_retry,
+    };
+    Plan::EmptyStream(opening(wait, caller))
 }
 
 /// A stream's head, and room for a little more.
