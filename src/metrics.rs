@@ -41,6 +41,7 @@ pub enum RouteName {
     PublishMany,
     Delete,
     Openapi,
+    Web,
     Preflight,
     None,
 }
@@ -50,7 +51,9 @@ pub enum RouteName {
 pub struct Metrics {
     /// Streams that are open.
     pub streams_open: Gauge,
-    /// Connections that are no streams.
+    /// Connections that wait for their first request.
+    pub connections_waiting: Gauge,
+    /// Connections that are no streams, with a request.
     pub connections_open: Gauge,
     /// Requests that have begun and aren't answered yet.
     pub requests_active: Gauge,
@@ -123,7 +126,7 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 9] = [
+    const ALL: [RouteName; 10] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
@@ -131,6 +134,7 @@ impl RouteName {
         RouteName::PublishMany,
         RouteName::Delete,
         RouteName::Openapi,
+        RouteName::Web,
         RouteName::Preflight,
         RouteName::None,
     ];
@@ -144,6 +148,7 @@ impl RouteName {
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
             RouteName::Openapi => "/openapi.json",
+            RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",
             RouteName::None => "none",
         }
@@ -176,8 +181,14 @@ impl Metrics {
         gauge(
             out,
             "connections_open",
-            "Connections that are no event streams.",
+            "Connections that are no event streams and have asked for something.",
             self.connections_open.get(),
+        );
+        gauge(
+            out,
+            "connections_waiting",
+            "Connections whose first request isn't there yet.",
+            self.connections_waiting.get(),
         );
         for (name, help, counter) in [
             (

@@ -4,8 +4,10 @@ mod delete;
 mod gate;
 mod openapi;
 mod publish;
+mod quotas;
 mod snapshot;
 mod stream;
+mod web;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,11 +20,15 @@ use crate::http::{Head, Method, Response, Status};
 use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
+use crate::opening::Opening;
+use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
+pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
+use web::WebFile;
 
 /// Which listener a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,8 @@ pub struct Context {
     pub hub: Hub,
     /// Who may do what.
     pub gate: Gate,
+    /// What one client may have.
+    pub quotas: Quotas,
     /// Where streams are parked.
     pub shards: Vec<ShardHandle>,
     /// The next shard to be given a stream.
@@ -69,16 +77,9 @@ pub enum Plan {
     EmptyStream(Vec<u8>),
 }
 
-/// How a stream begins, and when it has to end.
-pub struct Opening {
-    /// The response's head, and whatever belongs to it.
-    pub bytes: Vec<u8>,
-    /// The second of the unix clock at which its token ends.
-    pub ends_at: Option<u64>,
-}
-
 /// Who asks, and where.
-struct Caller {
+struct Caller<'a> {
+    peer: &'a Peer,
     pass: Pass,
     /// The header lines for a page of another origin.
     cors: Option<Lines>,
@@ -90,33 +91,49 @@ enum Route {
     ManyEvents,
     Job(JobId),
     Openapi,
+    Web(&'static WebFile),
     Anything,
 }
 
 impl Context {
     /// Decides on a request.
-    pub fn plan(self: &Arc<Self>, head: &Head<'_>, access: Access) -> (RouteName, Plan) {
-        match self.decide(head, access) {
+    pub fn plan(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        access: Access,
+        peer: &Peer,
+    ) -> (RouteName, Plan) {
+        match self.decide(head, access, peer) {
             Ok(decided) => decided,
             Err((name, response)) => (name, Plan::Answer(response)),
         }
     }
 
     /// Gives a stream to the next shard.
-    pub fn park(&self, socket: Socket, opening: Opening, stream: Stream) {
+    pub fn park(&self, socket: Socket, peer: Peer, mut opening: Opening, stream: Stream) {
+        opening.address = peer.into_share().and_then(Share::into_place);
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         self.shards[next % self.shards.len()].adopt(Adoption {
             socket,
-            head: opening.bytes,
-            ends_at: opening.ends_at,
+            opening,
             stream,
         });
+    }
+
+    /// Lets go of a stream that is not going to be parked.
+    pub fn abandon(&self, opening: &Opening, stream: Stream) {
+        stream.leave(&self.hub);
+        if let Some(place) = opening.token {
+            self.quotas.tokens().give_back(place);
+        }
+        self.hub.metrics().streams_open.add(-1);
     }
 
     fn decide(
         self: &Arc<Self>,
         head: &Head<'_>,
         access: Access,
+        peer: &Peer,
     ) -> Result<(RouteName, Plan), (RouteName, Response)> {
         let route = Route::of(head, access).map_err(|response| (RouteName::None, response))?;
         let is_get = matches!(head.method, Method::Get | Method::Head);
@@ -129,11 +146,13 @@ impl Context {
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
             (Route::Openapi, _) => RouteName::Openapi,
+            (Route::Web(_), _) => RouteName::Web,
             (Route::Anything, _) => RouteName::None,
         };
         let publishes = access == Access::Publish;
         let caller = || {
             Ok(Caller {
+                peer,
                 pass: self.gate.admit(head, access)?,
                 cors: self.gate.cors_lines(head, access),
             })
@@ -153,11 +172,12 @@ impl Context {
                 caller().and_then(|caller| snapshot::get(&self.hub, &job, &caller.pass))
             }
             (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
+            (Route::Web(file), _) if is_get => Ok(file.get(head)),
             (Route::Events(job), Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, Some(job), caller.pass))
+                caller().and_then(|caller| publish::begin(self, head, Some(job), caller))
             }
             (Route::ManyEvents, Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, None, caller.pass))
+                caller().and_then(|caller| publish::begin(self, head, None, caller))
             }
             (Route::Job(job), Method::Delete) if publishes => {
                 caller().and_then(|caller| delete::delete(&self.hub, &job, &caller.pass))
@@ -204,13 +224,14 @@ impl Route {
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
+            (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
             _ => Err(not_found()),
         }
     }
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
-            (Route::Openapi, _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
+            (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
             (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
             (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
             (Route::Anything, _) => "GET, HEAD, POST, DELETE, OPTIONS",

@@ -21,6 +21,8 @@ const EVENTS: &str = "/api/jobs/{job}/events";
 const MANY: &str = "/api/events";
 const JOB: &str = "/api/jobs/{job}";
 const OPENAPI: &str = "/openapi.json";
+const CLIENT: &str = "/landfall.js";
+const TYPES: &str = "/landfall.d.ts";
 const JSON: &str = "Content-Type: application/json";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
@@ -44,6 +46,11 @@ fn the_description_is_openapi_3_1() {
 fn every_status_that_is_described_is_answered_as_described() {
     let house = House::start(|_| {});
     let full = House::start(|config| config.hub.jobs = 1);
+    // One event a second, of which two may come at once.
+    let slow = House::start(|config| {
+        config.quotas.event_rate = Some(1);
+        config.quotas.trusted_proxies = Vec::new();
+    });
     let key = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(key.path(), "61".repeat(32)).unwrap();
     let closed = House::start(|config| {
@@ -62,6 +69,8 @@ fn every_status_that_is_described_is_answered_as_described() {
     for house in [&house, &full] {
         publish(house.publish, "a", "progress", r#"{"percent":30}"#);
     }
+    publish(slow.publish, "a", "progress", "{}");
+    publish(slow.publish, "a", "progress", "{}");
     publish(house.publish, "over", "done", "{}");
     // A job that nobody has published, and that is there as long as this stream is.
     let mut waiting = TcpStream::connect(house.publish).unwrap();
@@ -89,6 +98,14 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "GET", "/api/jobs/a/events", "", "", 401),
         (EVENTS, "GET", "/api/jobs/a/events", &token, "", 403),
         (EVENTS, "HEAD", "/api/jobs/a/events", "", "", 200),
+        (
+            EVENTS,
+            "HEAD",
+            "/api/jobs/over/events?replay=none",
+            "",
+            "",
+            204,
+        ),
         (EVENTS, "OPTIONS", "/api/jobs/a/events", "", "", 204),
         (EVENTS, "OPTIONS", "/api/jobs/%20/events", "", "", 400),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 201),
@@ -110,6 +127,8 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "POST", "/api/jobs/a/events", JSON, &big, 413),
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, &big, 413),
         (EVENTS, "POST", "/api/jobs/a/events", "", event, 415),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 429),
+        (EVENTS, "POST", "/api/jobs/a/events", NDJSON, event, 429),
         (EVENTS, "POST", "/api/jobs/b/events", JSON, event, 503),
         (EVENTS, "POST", "/api/jobs/b/events", NDJSON, event, 503),
         (MANY, "GET", "/api/events", "", "", 200),
@@ -120,6 +139,14 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "GET", "/api/events?job=a", &token, "", 403),
         (MANY, "GET", "/api/events", "public", "", 403),
         (MANY, "HEAD", "/api/events", "", "", 200),
+        (
+            MANY,
+            "HEAD",
+            "/api/events?job=over&replay=none",
+            "",
+            "",
+            204,
+        ),
         (MANY, "OPTIONS", "/api/events", "", "", 204),
         (MANY, "POST", "/api/events", NDJSON, many, 201),
         (MANY, "POST", "/api/events", NDJSON, event, 400),
@@ -129,6 +156,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "POST", "/api/events", NDJSON, "", 411),
         (MANY, "POST", "/api/events", NDJSON, &big, 413),
         (MANY, "POST", "/api/events", JSON, many, 415),
+        (MANY, "POST", "/api/events", NDJSON, many, 429),
         (MANY, "POST", "/api/events", NDJSON, full_many, 503),
         (JOB, "GET", "/api/jobs/a", "", "", 200),
         (JOB, "GET", "/api/jobs/over", "", "", 200),
@@ -148,12 +176,21 @@ fn every_status_that_is_described_is_answered_as_described() {
         (OPENAPI, "GET", "/openapi.json", "", "", 200),
         (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
         (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
+        (CLIENT, "GET", "/landfall.js", "", "", 200),
+        (CLIENT, "GET", "/landfall.js", "If-None-Match: *", "", 304),
+        (CLIENT, "HEAD", "/landfall.js", "", "", 200),
+        (CLIENT, "OPTIONS", "/landfall.js", "", "", 204),
+        (TYPES, "GET", "/landfall.d.ts", "", "", 200),
+        (TYPES, "GET", "/landfall.d.ts", "If-None-Match: *", "", 304),
+        (TYPES, "HEAD", "/landfall.d.ts", "", "", 200),
+        (TYPES, "OPTIONS", "/landfall.d.ts", "", "", 204),
     ];
     let mut seen = BTreeSet::new();
     for (path, method, target, fields, body, status) in asked {
         let (address, fields) = match (fields, status) {
             ("public", _) => (house.public, ""),
             (_, 401 | 403) => (closed.publish, fields),
+            (_, 429) => (slow.publish, fields),
             (_, 503) => (full.publish, fields),
             _ => (house.publish, fields),
         };
@@ -206,6 +243,9 @@ fn what_is_described_is_served_and_nothing_else_is() {
         "/api/events/",
         "/openapi.json/",
         "/openapi",
+        "/landfall",
+        "/landfall.js/",
+        "/landfall.ts",
         "/jobs",
         "/metrics",
     ] {

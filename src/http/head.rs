@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::body::BodyLength;
 use super::response::Status;
-use super::target::Target;
+use super::target::{Target, is_host_byte};
 
 /// The most header fields that a head may have.
 const FIELDS_MAX: usize = 64;
@@ -61,6 +61,7 @@ pub struct Head<'a> {
     pub authorization: Option<&'a [u8]>,
     /// `Cookie`.
     pub cookie: Option<&'a [u8]>,
+    others: Vec<(&'a str, &'a [u8])>,
 }
 
 /// Why a head is refused.
@@ -131,7 +132,7 @@ impl<'a> Head<'a> {
         }
         let method = Method::parse(request.method.unwrap_or_default()).ok_or(HeadError {
             status: Status::NotImplemented,
-            message: "this method isn't known here: use GET, HEAD, POST, DELETE or OPTIONS",
+            message: "this method isn't known here: use GET, HEAD, POST, PATCH, DELETE or OPTIONS",
         })?;
         let is_1_0 = request.version == Some(0);
         let fields = Fields::collect(request.headers)?;
@@ -152,8 +153,15 @@ impl<'a> Head<'a> {
             origin: fields.origin,
             authorization: fields.authorization,
             cookie: fields.cookie,
+            others: fields.others,
         };
         Ok(Some((head, head_bytes)))
+    }
+
+    /// A field that only few requests have: one of tus, of ranges or of conditions.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        let other = |(other, _): &&(&str, _)| other.eq_ignore_ascii_case(name);
+        self.others.iter().find(other).map(|&(_, value)| value)
     }
 }
 
@@ -197,6 +205,7 @@ struct Fields<'a> {
     origin: Option<&'a [u8]>,
     authorization: Option<&'a [u8]>,
     cookie: Option<&'a [u8]>,
+    others: Vec<(&'a str, &'a [u8])>,
 }
 
 impl<'a> Fields<'a> {
@@ -235,8 +244,17 @@ impl<'a> Fields<'a> {
                 if fields.authorization.replace(value).is_some() {
                     return Err(bad("Authorization is given twice: give it once"));
                 }
-            } else if is("cookie") && fields.cookie.replace(value).is_some() {
-                return Err(bad("Cookie is given twice: give all cookies in one field"));
+            } else if is("cookie") {
+                if fields.cookie.replace(value).is_some() {
+                    return Err(bad("Cookie is given twice: give all cookies in one field"));
+                }
+            } else if is_other(header.name) {
+                if fields.others.iter().any(|(name, _)| is(name)) {
+                    return Err(bad(
+                        "a field of tus, of ranges or of conditions is given twice: give it once",
+                    ));
+                }
+                fields.others.push((header.name, value));
             }
         }
         Ok(fields)
@@ -298,16 +316,31 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether a field is one of those that [`Head::field`] gives.
+fn is_other(name: &str) -> bool {
+    let begins = |with: &str| {
+        name.get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    let is = |other: &&str| name.eq_ignore_ascii_case(other);
+    begins("upload-")
+        || begins("tus-")
+        || [
+            "range",
+            "if-range",
+            "if-none-match",
+            "x-http-method-override",
+        ]
+        .iter()
+        .any(is)
+}
+
 /// Digits alone: a sign, a list and an empty value are all refused.
 fn content_length(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 fn has_bare_line_feed(head: &[u8]) -> bool {
@@ -521,6 +554,19 @@ mod tests {
             let twice = format!("{field}\r\n{}", field.to_lowercase());
             assert_eq!(status(&with(&twice)), 400, "{field}");
         }
+    }
+
+    #[test]
+    fn fields_that_few_requests_have_are_kept_and_given_once() {
+        let text =
+            with("upload-OFFSET: 7\r\nTus-Resumable: 1.0.0\r\nRange: bytes=1-\r\nUploads: x");
+        let (head, _) = Head::parse(text.as_bytes(), LIMITS).unwrap().unwrap();
+        assert_eq!(head.field("Upload-Offset"), Some(&b"7"[..]));
+        assert_eq!(head.field("tus-resumable"), Some(&b"1.0.0"[..]));
+        assert_eq!(head.field("Range"), Some(&b"bytes=1-"[..]));
+        assert_eq!(head.field("Uploads"), None);
+        assert_eq!(status(&with("Upload-Offset: 1\r\nupload-offset: 1")), 400);
+        assert_eq!(status(&with("Range: a\r\nRange: b")), 400);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Status {
     Ok = 200,
     Created = 201,
     NoContent = 204,
+    PartialContent = 206,
+    NotModified = 304,
     BadRequest = 400,
     Unauthorized = 401,
     Forbidden = 403,
@@ -20,15 +22,22 @@ pub enum Status {
     RequestTimeout = 408,
     Conflict = 409,
     LengthRequired = 411,
+    PreconditionFailed = 412,
     BodyTooLarge = 413,
     UriTooLong = 414,
     UnsupportedMediaType = 415,
+    RangeNotSatisfiable = 416,
     ExpectationFailed = 417,
+    Locked = 423,
+    TooManyRequests = 429,
     HeadTooLarge = 431,
+    /// tus: the bytes aren't those that the checksum was made of.
+    ChecksumMismatch = 460,
     InternalError = 500,
     NotImplemented = 501,
     Unavailable = 503,
     VersionNotSupported = 505,
+    InsufficientStorage = 507,
 }
 
 /// A response.
@@ -47,12 +56,14 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 20] = {
+    pub const ALL: [Status; 28] = {
         use Status::*;
         [
             Ok,
             Created,
             NoContent,
+            PartialContent,
+            NotModified,
             BadRequest,
             Unauthorized,
             Forbidden,
@@ -61,15 +72,21 @@ impl Status {
             RequestTimeout,
             Conflict,
             LengthRequired,
+            PreconditionFailed,
             BodyTooLarge,
             UriTooLong,
             UnsupportedMediaType,
+            RangeNotSatisfiable,
             ExpectationFailed,
+            Locked,
+            TooManyRequests,
             HeadTooLarge,
+            ChecksumMismatch,
             InternalError,
             NotImplemented,
             Unavailable,
             VersionNotSupported,
+            InsufficientStorage,
         ]
     };
 
@@ -78,12 +95,14 @@ impl Status {
         self as u16
     }
 
-    /// The words behind the number (RFC 9110 section 15).
+    /// The words behind the number (RFC 9110 section 15, RFC 4918, RFC 6585, tus 1.0).
     pub fn reason(self) -> &'static str {
         match self {
             Status::Ok => "OK",
             Status::Created => "Created",
             Status::NoContent => "No Content",
+            Status::PartialContent => "Partial Content",
+            Status::NotModified => "Not Modified",
             Status::BadRequest => "Bad Request",
             Status::Unauthorized => "Unauthorized",
             Status::Forbidden => "Forbidden",
@@ -92,15 +111,21 @@ impl Status {
             Status::RequestTimeout => "Request Timeout",
             Status::Conflict => "Conflict",
             Status::LengthRequired => "Length Required",
+            Status::PreconditionFailed => "Precondition Failed",
             Status::BodyTooLarge => "Content Too Large",
             Status::UriTooLong => "URI Too Long",
             Status::UnsupportedMediaType => "Unsupported Media Type",
+            Status::RangeNotSatisfiable => "Range Not Satisfiable",
             Status::ExpectationFailed => "Expectation Failed",
+            Status::Locked => "Locked",
+            Status::TooManyRequests => "Too Many Requests",
             Status::HeadTooLarge => "Request Header Fields Too Large",
+            Status::ChecksumMismatch => "Checksum Mismatch",
             Status::InternalError => "Internal Server Error",
             Status::NotImplemented => "Not Implemented",
             Status::Unavailable => "Service Unavailable",
             Status::VersionNotSupported => "HTTP Version Not Supported",
+            Status::InsufficientStorage => "Insufficient Storage",
         }
     }
 }
@@ -119,10 +144,18 @@ impl Response {
     /// A response whose body is `json`.
     pub fn json(status: Status, json: impl Into<Vec<u8>>) -> Response {
         Response {
-            status,
-            fields: vec![("Content-Type", "application/json".into())],
-            lines: None,
             body: Cow::Owned(json.into()),
+            ..Response::text(status, "application/json", "")
+        }
+    }
+
+    /// A response whose body is a text of this media type.
+    pub fn text(status: Status, media_type: &'static str, body: &'static str) -> Response {
+        Response {
+            status,
+            fields: vec![("Content-Type", media_type.into())],
+            lines: None,
+            body: Cow::Borrowed(body.as_bytes()),
         }
     }
 
@@ -164,7 +197,8 @@ impl Response {
             line(&[name, ": ", value]);
         }
         line(&[SAFETY]);
-        if self.status != Status::NoContent {
+        // A 304 that gave a length would have to give that of the 200 (RFC 9110 section 8.6).
+        if !matches!(self.status, Status::NoContent | Status::NotModified) {
             line(&[
                 "Content-Length: ",
                 itoa::Buffer::new().format(self.body.len()),

@@ -1,5 +1,8 @@
 //! The real binary, serving on ports of its own.
 
+// Each test takes of this what it needs.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +14,8 @@ pub struct Binary {
     pub public: SocketAddr,
     /// Where workers publish.
     pub publish: SocketAddr,
+    /// Where it is monitored.
+    pub ops: SocketAddr,
 }
 
 impl Binary {
@@ -31,12 +36,13 @@ impl Binary {
             url.strip_prefix(" http://").expect(url).parse().unwrap()
         };
         let (public, publish) = (address("public"), address("publish"));
-        let _: SocketAddr = address("ops");
+        let ops = address("ops");
         assert_eq!(line(), "ready");
         Binary {
             child,
             public,
             publish,
+            ops,
         }
     }
 }

@@ -1,0 +1,192 @@
+//! Real proxies before the real binary, as the README configures them.
+
+#[path = "../support/binary.rs"]
+mod binary;
+mod follower;
+#[path = "../support/http.rs"]
+mod http;
+mod proxy;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use binary::Binary;
+use follower::{Follower, Version};
+use http::{PATIENCE, ask_until, publish};
+use proxy::{Kind, Proxy};
+
+const JOB: &str = "job_8f3a";
+/// Enough for a median, and less in all than any proxy's buffer.
+const FRAMES: u32 = 20;
+const COMPRESSED: &str = "gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;";
+
+#[test]
+fn nginx_passes_frames_one_by_one_over_http_1_1_and_http_2() {
+    passes_frames_one_by_one(Kind::Nginx, &[], &[]);
+}
+
+#[test]
+fn caddy_passes_frames_one_by_one_over_http_1_1_and_http_2() {
+    passes_frames_one_by_one(Kind::Caddy, &[], &[]);
+}
+
+#[test]
+fn haproxy_passes_frames_one_by_one_over_http_1_1_and_http_2() {
+    passes_frames_one_by_one(Kind::HaProxy, &[], &[]);
+}
+
+#[test]
+fn nginx_with_buffering_on_passes_frames_one_by_one() {
+    let buffering = ("proxy_http_version 1.1;", "proxy_buffering on;");
+    passes_frames_one_by_one(Kind::Nginx, &[buffering], &[]);
+}
+
+#[test]
+fn nginx_that_compresses_doesnt_hold_frames_back() {
+    let compressed = ("proxy_http_version 1.1;", COMPRESSED);
+    // Alone of the three it does so in spite of no-transform.
+    let seen = passes_frames_one_by_one(Kind::Nginx, &[compressed], &["--compressed"]);
+    assert!(
+        seen.iter()
+            .all(|head| head.contains("content-encoding: gzip"))
+    );
+}
+
+#[test]
+fn caddy_that_compresses_doesnt_hold_frames_back() {
+    let compressed = ("progress.key", "\tencode gzip");
+    let seen = passes_frames_one_by_one(Kind::Caddy, &[compressed], &["--compressed"]);
+    assert!(seen.iter().all(|head| !head.contains("content-encoding")));
+}
+
+#[test]
+fn haproxy_that_compresses_doesnt_hold_frames_back() {
+    let lines = "  compression algo gzip\n  compression type text/event-stream";
+    let compressed = ("option abortonclose", lines);
+    let seen = passes_frames_one_by_one(Kind::HaProxy, &[compressed], &["--compressed"]);
+    assert!(seen.iter().all(|head| !head.contains("content-encoding")));
+}
+
+#[test]
+fn an_nginx_that_ignores_the_header_delivers_in_a_burst() {
+    let server = Binary::serve(&[]);
+    let ignoring = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
+    let deaf = [("proxy_http_version 1.1;", ignoring)];
+    let deaf = Proxy::with(Kind::Nginx, server.public, &deaf);
+    let good = Proxy::start(Kind::Nginx, server.public);
+    let mut late = Follower::start(&deaf, JOB, Version::Http2, &[]);
+    let mut early = Follower::start(&good, JOB, Version::Http2, &[]);
+    wait_for_streams(&server, 2);
+    for percent in 1..=FRAMES {
+        let id = progress(&server, percent);
+        assert_eq!(early.id(), id);
+        assert!(late.is_silent());
+    }
+    publish(server.publish, JOB, "done", "{}");
+    for _ in 1..=FRAMES {
+        late.id();
+    }
+}
+
+#[test]
+fn a_client_that_leaves_a_proxy_leaves_the_server_at_once() {
+    // No heartbeat helps the proxy to notice.
+    let server = Binary::serve(&["--heartbeat", "10m"]);
+    for kind in [Kind::Nginx, Kind::Caddy, Kind::HaProxy] {
+        let proxy = Proxy::start(kind, server.public);
+        for version in [Version::Http1, Version::Http2] {
+            let follower = Follower::start(&proxy, JOB, version, &[]);
+            wait_for_streams(&server, 1);
+            drop(follower);
+            wait_for_streams(&server, 0);
+        }
+    }
+}
+
+#[test]
+fn a_client_resumes_and_is_told_to_stop_through_each_proxy() {
+    let server = Binary::serve(&[]);
+    let ids = [30, 60].map(|percent| progress(&server, percent));
+    let last = publish(server.publish, JOB, "done", "{}");
+    for kind in [Kind::Nginx, Kind::Caddy, Kind::HaProxy] {
+        let proxy = Proxy::start(kind, server.public);
+        for version in [Version::Http1, Version::Http2] {
+            let after = |id: u64| format!("Last-Event-ID: {id}");
+            let mut follower = Follower::start(&proxy, JOB, version, &["-H", &after(ids[0])]);
+            assert_eq!(follower.id(), ids[1]);
+            assert_eq!(follower.id(), last);
+            let mut follower = Follower::start(&proxy, JOB, version, &["-H", &after(last)]);
+            assert!(follower.head().contains(" 204"));
+        }
+    }
+}
+
+#[test]
+fn a_token_in_the_query_isnt_in_the_log_that_the_readme_gives_nginx() {
+    let server = Binary::serve(&[]);
+    progress(&server, 30);
+    let proxy = Proxy::start(Kind::Nginx, server.public);
+    let job = format!("{JOB}/events?token=eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0&x=");
+    let mut follower = Follower::start(&proxy, &job, Version::Http2, &[]);
+    follower.id();
+    drop(follower);
+    let deadline = Instant::now() + PATIENCE;
+    while !proxy.file("landfall.log").contains(JOB) {
+        assert!(Instant::now() < deadline, "nothing is logged");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let log = proxy.file("landfall.log") + &proxy.file("log");
+    assert!(!log.contains("token") && !log.contains("c2VjcmV0"), "{log}");
+}
+
+/// Each frame is published only when the one before has come through: a proxy that holds
+/// them back delivers none. Returns what the heads said.
+fn passes_frames_one_by_one(kind: Kind, more: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
+    let server = Binary::serve(&[]);
+    let proxy = Proxy::with(kind, server.public, more);
+    let mut heads = Vec::new();
+    for (job, version) in [("http1", Version::Http1), ("http2", Version::Http2)] {
+        let mut follower = Follower::start(&proxy, job, version, arguments);
+        let mut took = Vec::new();
+        for percent in 1..=FRAMES {
+            let begin = Instant::now();
+            let data = format!(r#"{{"stage":"scanning","percent":{percent}}}"#);
+            let id = publish(server.publish, job, "progress", &data);
+            assert_eq!(follower.id(), id);
+            took.push(begin.elapsed());
+        }
+        took.sort();
+        let median = took[took.len() / 2];
+        println!("{kind:?} {version:?}: {median:?} at the median, {took:?}");
+        assert!(median < Duration::from_millis(100), "{took:?}");
+        heads.push(follower.head().to_lowercase());
+        publish(server.publish, job, "done", "{}");
+        assert!(follower.ends_well(), "it was cut off");
+    }
+    heads
+}
+
+fn progress(server: &Binary, percent: u32) -> u64 {
+    let data = format!(r#"{{"stage":"scanning","percent":{percent}}}"#);
+    publish(server.publish, JOB, "progress", &data)
+}
+
+fn wait_for_streams(server: &Binary, count: u32) {
+    let deadline = Instant::now() + PATIENCE;
+    let line = format!("\nlandfall_streams_open {count}\n");
+    // The monitoring listener keeps its connections.
+    let is_enough = |text: &str| {
+        let (_, rest) = text
+            .split_once("\nlandfall_streams_open ")
+            .unwrap_or_default();
+        rest.contains('\n')
+    };
+    loop {
+        let metrics = ask_until(server.ops, "GET", "/metrics", &[], "", is_enough).body;
+        if metrics.contains(&line) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never {count}: {metrics}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
