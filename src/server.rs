@@ -380,3 +380,27 @@ fn raise_file_limit() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_pulse_until_one_of_its_threads_has_none() {
+        let config = ServerConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            publish: "127.0.0.1:0".parse().unwrap(),
+            ops: "127.0.0.1:0".parse().unwrap(),
+            ..ServerConfig::default()
+        };
+        let server = Server::start(config).unwrap();
+        let pulse = server.pulse();
+        assert!(pulse.is_alive(Duration::from_secs(20)));
+        server.context.shards[0].stop();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while pulse.is_alive(Duration::from_millis(50)) {
+            assert!(Instant::now() < deadline, "a dead thread answers");
+        }
+        server.stop();
+    }
+}
