@@ -5,12 +5,18 @@
 //! listening sockets (`SCM_RIGHTS`) and the address of its monitoring; the new one says
 //! `ready` when it serves; the old one says `go`, and stops. A new one that ends, or is
 //! late, changes nothing.
+//!
+//! Only one can have a data directory. A new one that needs it says `release` as soon as
+//! nothing else is left that could go wrong; the old one accepts no more, answers what has
+//! begun, and lets go of it. Whoever connects meanwhile waits. Where the new one fails
+//! after that, the old one's program is executed anew on the same sockets.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,12 +35,27 @@ const SOCKETS: [&str; 2] = ["public", "publish"];
 /// The longest line that is said.
 const LINE_BYTES: usize = 128;
 const READY: &[u8] = b"ready\n";
+const RELEASE: &[u8] = b"release\n";
 const GO: &[u8] = b"go\n";
 
 /// A server that has been started to take this one's place.
 pub struct Successor {
     child: Child,
     channel: UnixStream,
+}
+
+/// What a successor says.
+pub enum Said {
+    /// It needs the data directory.
+    Release(Successor),
+    /// It serves.
+    Ready(Successor),
+}
+
+/// What it takes to begin again with the same sockets.
+pub struct Rebirth {
+    theirs: UnixStream,
+    _channel: UnixStream,
 }
 
 /// The server whose place this one takes.
@@ -82,13 +103,14 @@ impl Successor {
         self.channel.try_clone()
     }
 
-    /// Blocks until it serves.
+    /// Blocks until it says something.
     ///
     /// # Errors
-    /// It has ended, was called off, or wasn't ready within `limit`. It is killed then.
-    pub fn wait(mut self, limit: Duration) -> io::Result<Successor> {
+    /// It has ended, was called off, or said nothing within `limit`. It is killed then.
+    pub fn wait(mut self, limit: Duration) -> io::Result<Said> {
         let why = match read_line(&mut self.channel, limit) {
-            Ok(line) if line == READY => return Ok(self),
+            Ok(line) if line == READY => return Ok(Said::Ready(self)),
+            Ok(line) if line == RELEASE => return Ok(Said::Release(self)),
             Ok(line) if !line.is_empty() => format!("it said {:?}", String::from_utf8_lossy(&line)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 format!("it wasn't ready within {limit:?}")
@@ -100,10 +122,43 @@ impl Successor {
         Err(io::Error::other(format!("{why}: {status}")))
     }
 
+    /// Ends it. Blocks until it has.
+    pub fn dismiss(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Tells it that it is alone from now on.
     pub fn go(mut self) {
         // It serves whether it hears this or not.
         let _ = self.channel.write_all(GO);
+    }
+}
+
+impl Rebirth {
+    /// Prepares for it, as long as the server has its sockets.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn prepare(server: &Server) -> io::Result<Rebirth> {
+        let (channel, theirs) = UnixStream::pair()?;
+        give(&channel, server)?;
+        Ok(Rebirth {
+            theirs,
+            _channel: channel,
+        })
+    }
+
+    /// Executes this process's own program anew, whatever its file has become. Returns only
+    /// where that fails.
+    pub fn begin(self) -> io::Error {
+        let mut arguments = std::env::args_os();
+        Command::new("/proc/self/exe")
+            .arg0(arguments.next().unwrap_or_default())
+            .args(arguments)
+            .env(VARIABLE, std::process::id().to_string())
+            .stdin(Stdio::from(OwnedFd::from(self.theirs)))
+            .exec()
     }
 }
 
@@ -114,8 +169,9 @@ impl Predecessor {
     /// # Errors
     /// It gave something else.
     pub fn from_environment() -> io::Result<Option<(Predecessor, Sockets)>> {
-        let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
-        if std::env::var(VARIABLE).ok() != parent || parent.is_none() {
+        let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get() as u32);
+        let said = std::env::var(VARIABLE).ok().and_then(|id| id.parse().ok());
+        if said.is_none() || (said != parent && said != Some(std::process::id())) {
             return Ok(None);
         }
         let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -145,7 +201,12 @@ impl Predecessor {
             let is_own = own.contains(&name);
             Some(Given { fd, is_own })
         };
+        let mut claim = channel.try_clone()?;
         let sockets = Sockets {
+            claim: Some(Box::new(move || {
+                // One that is gone, or has become this one, has let go of it already.
+                let _ = claim.write_all(RELEASE);
+            })),
             public: given(public, SOCKETS[0]),
             publish: given(publish, SOCKETS[1]),
             ops: Some(ops),

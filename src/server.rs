@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -10,13 +10,18 @@ use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
+use crate::disk::Disk;
+use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
+use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Knocker, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
 use crate::sockets::{Given, Sockets};
+use crate::spool::{Spool, SpoolConfig};
+use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -32,15 +37,19 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
-    /// The directory where what is kept on disk is kept. Nothing is yet. Default: none, and
-    /// then nothing is.
+    /// The directory where what is kept on disk is kept. Default: none, and then nothing
+    /// is, and uploads are refused.
     pub data: Option<PathBuf>,
+    /// How events are kept there, below `journal/`.
+    pub journal: JournalConfig,
     /// Who may do what.
     pub auth: AuthConfig,
     /// What one client may have.
     pub quotas: QuotaConfig,
     /// What is kept.
     pub hub: HubConfig,
+    /// What uploads may be.
+    pub spool: SpoolConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -87,9 +96,11 @@ impl Default for ServerConfig {
             publish: Address::Tcp(local(8081)),
             ops: local(8082),
             data: None,
+            journal: JournalConfig::default(),
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
+            spool: SpoolConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -130,6 +141,8 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     drain: Duration,
     drain_spread: Duration,
+    /// The data directory is this server's for as long as it runs.
+    lock: Option<Lock>,
 }
 
 impl Server {
@@ -167,7 +180,24 @@ impl Server {
         };
         let public = bind(public, "public listener", &config.listen)?;
         let publish = bind(publish, "publishing listener", &config.publish)?;
-        let hub = Hub::new(config.hub);
+        let (hub, lock) = match &config.data {
+            None => (Hub::new(config.hub), None),
+            Some(data) => {
+                let patience = match sockets.claim {
+                    None => Duration::ZERO,
+                    Some(claim) => {
+                        claim();
+                        config.handover
+                    }
+                };
+                let lock = Lock::take(data, patience)?;
+                let hub = Hub::with_base(config.hub, 0);
+                let journal = data.join("journal");
+                Journal::open(&journal, config.journal, &hub)
+                    .map_err(named("journal", &journal.display()))?;
+                (hub, Some(lock))
+            }
+        };
         let quotas = Quotas::new(config.quotas);
         let counted = Counted {
             addresses: quotas.addresses().clone(),
@@ -180,9 +210,14 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
+        let spool = match &config.data {
+            Some(data) => Some(open_spool(data, config.spool, &hub)?),
+            None => None,
+        };
         let context = Arc::new(Context {
             hub,
             gate,
+            spool,
             quotas,
             shards,
             next_shard: AtomicUsize::new(0),
@@ -223,6 +258,7 @@ impl Server {
             threads,
             drain: config.drain,
             drain_spread: config.drain_spread.min(config.drain / 2),
+            lock,
         })
     }
 
@@ -268,10 +304,16 @@ impl Server {
         }
     }
 
-    /// Another process listens at the same sockets: stopping leaves their files where they
-    /// are, and monitoring, whose port is shared, goes on saying that it is ready.
-    pub(crate) fn is_succeeded(&mut self) {
+    /// Another process has the same sockets, or will have: stopping leaves their files where
+    /// they are.
+    pub(crate) fn keep_files(&mut self) {
         self.acceptors.iter_mut().for_each(Acceptor::keep_file);
+    }
+
+    /// Another process serves at the same sockets: monitoring, whose port is shared, goes on
+    /// saying that it is ready.
+    pub(crate) fn is_succeeded(&mut self) {
+        self.keep_files();
         self.context.is_succeeded.store(true, Ordering::Release);
     }
 
@@ -285,24 +327,13 @@ impl Server {
 
     /// The same; what is left is cut off as soon as `is_enough`, which is asked again and
     /// again.
-    pub fn stop_unless(mut self, mut is_enough: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + self.drain;
-        self.context.draining.store(true, Ordering::Release);
-        self.acceptors.iter_mut().for_each(Acceptor::close);
-        for shard in &self.context.shards {
-            shard.drain(self.drain_spread);
-        }
-        let metrics = self.context.hub.metrics();
-        let is_empty = || {
-            self.acceptors.iter().all(Acceptor::is_empty)
-                && metrics.streams_open.get() <= 0
-                && metrics.requests_active.get() <= 0
-        };
-        while !is_empty() && Instant::now() < deadline && !is_enough() {
-            std::thread::sleep(DRAIN_POLL);
-        }
-        let is_drained = is_empty();
-        if !is_drained {
+    pub fn stop_unless(mut self, is_enough: impl FnMut() -> bool) -> bool {
+        self.close();
+        let has_drained = self.wait(is_enough, |server| {
+            server.has_answered() && server.context.hub.metrics().streams_open.get() <= 0
+        });
+        if !has_drained {
+            let metrics = self.context.hub.metrics();
             log::warn!(
                 "{} streams and {} requests were cut off",
                 metrics.streams_open.get(),
@@ -314,7 +345,50 @@ impl Server {
         for thread in self.threads {
             let _ = thread.join();
         }
-        is_drained
+        if let Some(journal) = self.context.hub.journal() {
+            journal.close();
+        }
+        has_drained
+    }
+
+    /// Accepts no more, answers the requests that have begun, and lets go of the data
+    /// directory, for another process to take. The streams begin to end. Blocks as
+    /// [`Server::stop_unless`] does.
+    pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
+        self.close();
+        self.wait(is_enough, Server::has_answered);
+        if let Some(journal) = self.context.hub.journal() {
+            journal.close();
+        }
+        self.lock = None;
+    }
+
+    /// Whether it keeps anything on disk that only one process can have.
+    pub(crate) fn has_data(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    fn close(&mut self) {
+        self.context.draining.store(true, Ordering::Release);
+        self.acceptors.iter_mut().for_each(Acceptor::close);
+        for shard in &self.context.shards {
+            shard.drain(self.drain_spread);
+        }
+    }
+
+    /// Whether nobody waits for an answer.
+    fn has_answered(&self) -> bool {
+        let metrics = self.context.hub.metrics();
+        self.acceptors.iter().all(Acceptor::is_empty) && metrics.requests_active.get() <= 0
+    }
+
+    /// Waits for something, to the drain limit at most. Returns whether it has come.
+    fn wait(&self, mut is_enough: impl FnMut() -> bool, is_done: impl Fn(&Server) -> bool) -> bool {
+        let deadline = Instant::now() + self.drain;
+        while !is_done(self) && Instant::now() < deadline && !is_enough() {
+            std::thread::sleep(DRAIN_POLL);
+        }
+        is_done(self)
     }
 }
 
@@ -339,6 +413,40 @@ impl Pulse {
             let _ = answer.try_send(());
         });
         spawned.is_ok() && (0..count).all(|_| answers.recv_deadline(deadline).is_ok())
+    }
+}
+
+/// The place for uploads, with what an earlier life left there.
+fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+    let open = || {
+        std::fs::create_dir_all(data)?;
+        let disk = Disk::start(config.disk_threads)?;
+        let landing = Arc::new(Stored(hub.clone()));
+        Spool::open(data, config, hub.clone(), disk, landing)
+    };
+    open().map_err(|error| {
+        let message = format!(
+            "data directory {}: {error}: give a directory that can be written to with --data, \
+             or keep nothing on disk with --memory-only",
+            data.display()
+        );
+        io::Error::new(error.kind(), message)
+    })
+}
+
+/// Ends the job of an upload that has landed: nothing is done about it yet.
+struct Stored(Hub);
+
+impl Landing for Stored {
+    fn land(&self, landed: Landed) {
+        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
+        let event = Event::new("done", &data.to_string()).expect("an object");
+        if let Err(error) = self.0.publish(&landed.job, event) {
+            log::warn!(
+                "the job {} can't be told that it is done: {error}",
+                landed.job
+            );
+        }
     }
 }
 

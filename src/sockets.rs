@@ -10,7 +10,7 @@ use listenfd::ListenFd;
 const NAMES: [&str; 2] = ["public", "publish"];
 
 /// Sockets that listen already. A listener without one binds its address.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sockets {
     /// The public listener's.
     pub public: Option<Given>,
@@ -18,6 +18,8 @@ pub struct Sockets {
     pub publish: Option<Given>,
     /// Where the server whose place is taken is monitored: this port is shared with it.
     pub ops: Option<SocketAddr>,
+    /// Asks that server to let go of the data directory. Never blocks.
+    pub claim: Option<Box<dyn FnOnce()>>,
 }
 
 /// A socket that listens already.

@@ -65,10 +65,11 @@ impl Installed {
             };
         }
         serve
-            .args(["serve", "--memory-only", "--listen=127.0.0.1:0"])
+            .args(["serve", "--listen=127.0.0.1:0"])
             .args(["--publish=127.0.0.1:0", "--ops=127.0.0.1:0"])
             .args(["--drain-spread=200ms"])
             .args(flags)
+            .env("LANDFALL_DATA", self.directory.path().join("data"))
             .env("NOTIFY_SOCKET", manager.path());
         let program = Program::start(&mut serve);
         assert_eq!(manager.told(), "READY=1\n");
@@ -185,7 +186,7 @@ fn visit(address: SocketAddr, request: &str, status: &str) {
 fn a_deploy_refuses_and_resets_no_connection() {
     let manager = Manager::new();
     let installed = Installed::new();
-    let old = installed.serve(&manager, &[]);
+    let old = installed.serve(&manager, &["--memory-only"]);
     let (public, publish) = (old.address("public"), old.address("publish"));
     let ops = old.address("ops");
     let visitors = Visitors::begin(public, publish);
@@ -229,7 +230,7 @@ fn is_ready(ops: SocketAddr) -> bool {
 fn a_new_server_that_fails_or_hangs_leaves_the_old_one_in_its_place() {
     let manager = Manager::new();
     let installed = Installed::new();
-    let old = installed.serve(&manager, &["--handover-timeout", "1s"]);
+    let old = installed.serve(&manager, &["--memory-only", "--handover-timeout", "1s"]);
     let mut stream = EventStream::open(old.client("public"), "/api/jobs/a/events", "");
     stream.wait_for_retries(1);
     let children = format!("/proc/{0}/task/{0}/children", old.id());
@@ -267,7 +268,7 @@ fn a_new_server_that_fails_or_hangs_leaves_the_old_one_in_its_place() {
 fn a_server_that_is_told_to_stop_calls_its_successor_off() {
     let manager = Manager::new();
     let installed = Installed::new();
-    let old = installed.serve(&manager, &[]);
+    let old = installed.serve(&manager, &["--memory-only"]);
     let log = installed.directory.path().join("log");
     installed.install_script(&format!("echo $$ > {}; exec sleep 60", log.display()));
     old.signal(Signal::USR2);
@@ -287,7 +288,7 @@ fn the_file_of_a_unix_socket_survives_a_deploy_and_goes_with_the_last() {
     let installed = Installed::new();
     let path = installed.directory.path().join("publish.sock");
     let publish = format!("--publish=unix:{}", path.display());
-    let old = installed.serve(&manager, &[&publish]);
+    let old = installed.serve(&manager, &["--memory-only", &publish]);
     old.signal(Signal::USR2);
     let new = successor(&manager);
     assert_eq!(old.wait(), Some(0));
@@ -300,4 +301,88 @@ fn the_file_of_a_unix_socket_survives_a_deploy_and_goes_with_the_last() {
     assert_eq!(&status, b"HTTP/1.1 404");
     new.signal(Signal::TERM);
     wait_until("the file is gone", || !path.exists());
+}
+
+/// Publishes again and again, on a connection of its own each time, until it is stopped.
+/// Returns the ids that were answered.
+fn publish_on(address: SocketAddr, is_over: &AtomicBool) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while !is_over.load(Ordering::Acquire) {
+        let answer = Client::connect(address).publish("a", r#"{"event":"progress"}"#);
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        ids.push(answer.json()["id"].as_u64().unwrap());
+    }
+    ids
+}
+
+#[test]
+fn a_deploy_with_a_data_directory_refuses_nobody_and_loses_and_repeats_nothing() {
+    let manager = Manager::new();
+    let installed = Installed::new();
+    let old = installed.serve(&manager, &["--ring-events=100000", "--ring-bytes=64MiB"]);
+    let (public, publish) = (old.address("public"), old.address("publish"));
+    let is_over = Arc::<AtomicBool>::default();
+    let publisher = {
+        let is_over = is_over.clone();
+        std::thread::spawn(move || publish_on(publish, &is_over))
+    };
+    let visitors = Visitors::begin(public, publish);
+    let mut seen = Vec::new();
+    let mut place = Process(Pid::from_raw(old.id() as i32).unwrap());
+    for _ in 0..2 {
+        visitors.go_on();
+        let last = seen.last().copied().unwrap_or(0);
+        let fields = format!("Last-Event-ID: {last}\r\n");
+        let target = "/api/jobs/a/events";
+        let mut stream = EventStream::open(Client::connect(public), target, &fields);
+        place.signal(Signal::USR2);
+        let new = successor(&manager);
+        visitors.go_on();
+        seen.extend(stream.rest().iter().map(|frame| frame.id));
+        assert_eq!(stream.retries().len(), 2, "the old one said goodbye");
+        place.wait();
+        place = new;
+    }
+    visitors.end();
+    is_over.store(true, Ordering::Release);
+    let answered = publisher.join().unwrap();
+    let fields = format!("Last-Event-ID: {}\r\n", seen.last().unwrap());
+    let mut stream = EventStream::open(Client::connect(public), "/api/jobs/a/events", &fields);
+    let last = *answered.last().unwrap();
+    while *seen.last().unwrap() < last {
+        let frame = stream.event();
+        assert_eq!(frame.event, "progress");
+        seen.push(frame.id);
+    }
+    assert!(
+        seen.iter().copied().eq(1..=*seen.last().unwrap()),
+        "each once, in order"
+    );
+    assert!(answered.is_sorted());
+}
+
+#[test]
+fn a_new_server_that_fails_when_it_has_the_data_directory_has_the_old_program_begin_anew() {
+    let manager = Manager::new();
+    let installed = Installed::new();
+    let old = installed.serve(&manager, &[]);
+    let (public, publish) = (old.address("public"), old.address("publish"));
+    let visitors = Visitors::begin(public, publish);
+    visitors.go_on();
+    let first = old
+        .client("publish")
+        .publish("a", r#"{"event":"progress"}"#);
+    installed.install_script("echo release >&0; sleep 0.2; exit 1");
+    old.signal(Signal::USR2);
+    assert_eq!(manager.told(), "READY=1\n", "the same process again");
+    visitors.go_on();
+    let second = old
+        .client("publish")
+        .publish("a", r#"{"event":"progress"}"#);
+    let id = |answer: &super::support::Answer| answer.json()["id"].as_u64().unwrap();
+    assert!(id(&second) > id(&first), "it has its data");
+    visitors.end();
+    old.signal(Signal::TERM);
+    assert_eq!(manager.told(), "STOPPING=1\n");
+    assert_eq!(old.wait(), Some(0));
 }

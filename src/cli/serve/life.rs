@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use crate::handover::{Predecessor, Successor};
+use crate::handover::{Predecessor, Rebirth, Said, Successor};
 use crate::{Server, ServerConfig, Sockets};
 
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
@@ -21,8 +21,8 @@ const WISHES_MAX: usize = 64;
 /// What the process is asked for.
 enum Wish {
     Signal(i32),
-    /// The one that was started to take the place is ready, or has failed.
-    Succession(std::io::Result<Successor>),
+    /// The one that was started to take the place has said something, or has failed.
+    Succession(std::io::Result<Said>),
 }
 
 /// A succession that has begun.
@@ -65,7 +65,9 @@ pub fn run(config: ServerConfig) -> Result<(), String> {
 }
 
 fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patience: Duration) {
-    let mut succession = None;
+    let is_stop = |wish: Wish| matches!(wish, Wish::Signal(SIGTERM | SIGINT));
+    let mut succession: Option<Succession> = None;
+    let mut rebirth = None;
     let mut is_succeeded = false;
     for next in wishes {
         match next {
@@ -73,12 +75,32 @@ fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patie
             Wish::Signal(SIGUSR2) if succession.is_some() => {
                 log::warn!("SIGUSR2: a new server is being started already");
             }
-            Wish::Signal(SIGUSR2) => succession = begin(&server, wish.clone(), patience),
+            Wish::Signal(SIGUSR2) => succession = begin(&server, wish, patience),
             Wish::Signal(signal) => {
                 log::info!("signal {signal}: stopping");
                 break;
             }
-            Wish::Succession(Ok(successor)) => {
+            Wish::Succession(Ok(Said::Release(successor))) => {
+                if server.has_data() {
+                    log::info!("process {} needs the data directory", successor.id());
+                    match Rebirth::prepare(&server) {
+                        Ok(prepared) => rebirth = Some(prepared),
+                        Err(error) => log::error!("there will be no way back: {error}"),
+                    }
+                    server.keep_files();
+                    let mut is_stopped = false;
+                    server.release(|| {
+                        is_stopped |= wishes.try_iter().any(is_stop);
+                        is_stopped
+                    });
+                    if is_stopped {
+                        successor.dismiss();
+                        break;
+                    }
+                }
+                succession = await_it(successor, wish, patience);
+            }
+            Wish::Succession(Ok(Said::Ready(successor))) => {
                 log::info!("process {} has taken the place: stopping", successor.id());
                 notify(&[NotifyState::MainPid(successor.id())]);
                 server.is_succeeded();
@@ -87,8 +109,14 @@ fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patie
                 break;
             }
             Wish::Succession(Err(error)) => {
-                log::error!("the new server didn't start, this one goes on: {error}");
                 succession = None;
+                log::error!("the new server didn't start, this one goes on: {error}");
+                if let Some(rebirth) = rebirth.take() {
+                    // The data directory has been let go of, and clients wait.
+                    let error = rebirth.begin();
+                    log::error!("it can't begin anew: {error}");
+                    break;
+                }
             }
         }
     }
@@ -100,8 +128,7 @@ fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patie
         }
     }
     // Whoever asks again doesn't want to wait.
-    let is_asked = |wish| matches!(wish, Wish::Signal(SIGTERM | SIGINT));
-    server.stop_unless(|| wishes.try_iter().any(is_asked));
+    server.stop_unless(|| wishes.try_iter().any(is_stop));
 }
 
 fn announce(server: &Server) {
@@ -129,18 +156,31 @@ fn reload(server: &Server) {
     notify(&[NotifyState::Ready]);
 }
 
-/// Starts the one that is to take the place, and waits for it in a thread.
-fn begin(server: &Server, wish: Sender<Wish>, patience: Duration) -> Option<Succession> {
-    let started = Successor::start(server).and_then(|successor| {
-        let caller_off = successor.caller_off()?;
-        log::info!("SIGUSR2: process {} is to take the place", successor.id());
+/// Starts the one that is to take the place.
+fn begin(server: &Server, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
+    match Successor::start(server) {
+        Ok(successor) => {
+            log::info!("SIGUSR2: process {} is to take the place", successor.id());
+            await_it(successor, wish, patience)
+        }
+        Err(error) => {
+            log::error!("no new server, this one goes on: {error}");
+            None
+        }
+    }
+}
+
+/// Waits in a thread for what it says next.
+fn await_it(successor: Successor, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
+    let wish = wish.clone();
+    let awaited = successor.caller_off().and_then(|caller_off| {
         let thread = std::thread::Builder::new().spawn(move || {
             let _ = wish.send(Wish::Succession(successor.wait(patience)));
         })?;
         Ok(Succession { caller_off, thread })
     });
-    started
-        .inspect_err(|error| log::error!("no new server, this one goes on: {error}"))
+    awaited
+        .inspect_err(|error| log::error!("a new server can't be waited for: {error}"))
         .ok()
 }
 
