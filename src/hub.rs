@@ -157,6 +157,8 @@ pub enum PublishError {
     DiskFull,
     /// The journal can't be written.
     DiskFailing,
+    /// The very job that it was meant for has been forgotten.
+    Forgotten,
 }
 
 impl fmt::Display for PublishError {
@@ -186,6 +188,7 @@ impl fmt::Display for PublishError {
                 "the event can't be written to disk, see the server's log: publish it again \
                  later; streams go on meanwhile",
             ),
+            PublishError::Forgotten => f.write_str("the job has been forgotten"),
         }
     }
 }
@@ -242,6 +245,20 @@ impl Hub {
                 error.map_or_else(|| Ok(ids[0]), Err)
             }
         }
+    }
+
+    /// Publishes one event to this very job, and never to one of the same name that came
+    /// after it: what an old attempt still says isn't news of the new one.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`], and [`PublishError::Forgotten`].
+    pub fn publish_to(&self, job: &Arc<Job>, event: Event) -> Result<EventId, PublishError> {
+        if let Some(journal) = self.journal() {
+            return journal.publish_to(job, event);
+        }
+        self.check_size(&event)?;
+        let id = self.append(job, &event, None, SystemTime::now(), None)?;
+        id.ok_or(PublishError::Forgotten)
     }
 
     /// Publishes events in turn, up to the first that is refused. With a journal that is

@@ -21,6 +21,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod command;
 pub mod connection;
 mod coroutine;
 pub mod cors;
@@ -40,6 +41,7 @@ pub mod metrics;
 mod monitor;
 pub mod network;
 pub mod opening;
+pub mod pipeline;
 pub mod progress;
 pub mod quota;
 mod random;
@@ -49,6 +51,7 @@ pub mod routes;
 pub mod server;
 pub mod shard;
 mod socket;
+pub mod spool;
 pub mod token;
 pub mod upload;
 
