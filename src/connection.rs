@@ -93,7 +93,7 @@ pub fn plan(
 }
 
 /// Serves a connection, of which `received` has been read, until it ends or becomes a
-/// stream. Runs in a coroutine and blocks nothing else.
+/// stream. Its first request counts as active already. Runs in a coroutine and blocks nothing else.
 pub fn serve(
     socket: Socket,
     peer: Peer,
@@ -106,6 +106,7 @@ pub fn serve(
         Ok(io) => io,
         Err(error) => {
             log::warn!("a connection can't be polled: {error:?}");
+            context.hub.metrics().requests_active.add(-1);
             return;
         }
     };
@@ -114,7 +115,7 @@ pub fn serve(
         received,
         answers: Vec::new(),
         unanswered: 0,
-        in_progress: 0,
+        in_progress: 1,
         peer,
         access,
         context,
@@ -201,8 +202,8 @@ impl Connection<'_> {
                 return Ok(Some(End::Close));
             }
         };
+        self.metrics().requests_active.add(1 - self.in_progress);
         self.in_progress = 1;
-        self.metrics().requests_active.add(1);
         let end = self.carry_out(decision, is_last)?;
         self.is_answered();
         Ok(end)

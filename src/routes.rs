@@ -75,6 +75,8 @@ pub struct Context {
     pub busy_retry: Duration,
     /// The server is stopping.
     pub draining: AtomicBool,
+    /// Another server has taken its place.
+    pub is_succeeded: AtomicBool,
 }
 
 /// What is done about a request.
