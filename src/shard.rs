@@ -140,6 +140,8 @@ struct Inbox {
     drain: Option<Duration>,
     /// The thread is to end.
     stop: bool,
+    /// Who wants to know whether the thread is alive.
+    knocks: Vec<Sender<()>>,
 }
 
 /// A job that rows of this shard follow.
@@ -267,6 +269,11 @@ impl ShardHandle {
     /// at once: what is pending goes out, then a `retry:`.
     pub fn drain(&self, spread: Duration) {
         self.post(|inbox| inbox.drain = Some(spread));
+    }
+
+    /// Has the thread send something when it comes to it. Never blocks.
+    pub fn knock(&self, answer: Sender<()>) {
+        self.post(|inbox| inbox.knocks.push(answer));
     }
 
     /// Ends the thread, whatever is open.
@@ -402,6 +409,9 @@ impl Shard {
             std::mem::swap(&mut self.arrivals, &mut inbox.adoptions);
         } else {
             self.arrivals.append(&mut inbox.adoptions);
+        }
+        for answer in inbox.knocks.drain(..) {
+            let _ = answer.try_send(());
         }
         let drain = inbox.drain.take();
         drop(inbox);
