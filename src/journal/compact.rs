@@ -8,8 +8,8 @@
 //! - What a start needs to know of what is dropped (ids that were given, jobs that are
 //!   forgotten) is in the new file, or is known by what follows.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -202,7 +202,7 @@ impl Keeper {
                 }
             }
         }
-        output.finish(hub.floor());
+        output.finish(hub);
         // What is left out is known by records that are on the medium, from here on.
         hub.journal().map_or(Ok(()), Journal::flush)?;
         let is_minimal = keep == Keep::Newest || {
@@ -291,6 +291,8 @@ struct Output {
     is_empty: bool,
     /// The jobs that it has events of, or had.
     jobs: HashMap<JobId, Moved>,
+    /// Jobs whose oldest events may be gone.
+    born: HashSet<JobId>,
 }
 
 /// A job's events, from the old place to the new one.
@@ -310,11 +312,39 @@ impl Output {
             bytes: MAGIC.to_vec(),
             is_empty: true,
             jobs: HashMap::new(),
+            born: HashSet::new(),
         }
     }
 
-    /// Adds the numbers above which jobs begin whose last ids aren't kept any more.
-    fn finish(&mut self, floor: Numbers) {
+    /// Adds the numbers above which jobs begin whose last ids aren't kept any more, and
+    /// where jobs began whose oldest events aren't.
+    fn finish(&mut self, hub: &Hub) {
+        for id in std::mem::take(&mut self.born) {
+            let has_events = self.jobs.get(&id).is_some_and(|moved| moved.span.is_some());
+            let Some(job) = hub.find(&id).filter(|_| !has_events) else {
+                continue;
+            };
+            let core = job.lock();
+            // One that has events before these has its own beginning with them.
+            let goes_on = core
+                .spans()
+                .last()
+                .is_some_and(|last| last.segment > self.number);
+            let is_first = core
+                .spans()
+                .first()
+                .is_none_or(|first| first.segment >= self.number);
+            let origin = Origin {
+                base: core.base(),
+                created_ms: milliseconds(core.created_at()),
+            };
+            drop(core);
+            if goes_on && is_first {
+                let job = id.as_str();
+                self.put(&Record::Born { job, origin });
+            }
+        }
+        let floor = hub.floor();
         if floor.sequence.0 > 0 {
             self.put(&Record::Floor(floor));
         }
@@ -338,6 +368,12 @@ impl Output {
                 }
             }
             Record::Gap { .. } => self.put(record),
+            // Whoever still needs it gets it anew.
+            Record::Born { job, .. } => {
+                if let Ok(job) = job.parse() {
+                    self.born.insert(job);
+                }
+            }
             // What is written has its own, and the floor is there already.
             Record::Open { .. } | Record::Close | Record::Floor(_) => {}
         }
@@ -352,6 +388,9 @@ impl Output {
         let Ok(id) = event.job.parse::<JobId>() else {
             return;
         };
+        if !self.jobs.contains_key(&id) {
+            self.born.insert(id.clone());
+        }
         let moved = match self.jobs.entry(id) {
             Entry::Occupied(moved) => moved.into_mut(),
             Entry::Vacant(place) => {

@@ -131,6 +131,16 @@ impl Process {
 
     /// Follows `target` until `events` have come, resets among them, or to its end.
     pub fn follow(&self, target: &str, after: Option<u64>, events: usize) -> Vec<Frame> {
+        self.follow_until(target, after, |frames| frames.len() >= events)
+    }
+
+    /// Follows `target` until `is_enough`, or to its end.
+    pub fn follow_until(
+        &self,
+        target: &str,
+        after: Option<u64>,
+        is_enough: impl Fn(&[Frame]) -> bool,
+    ) -> Vec<Frame> {
         let mut stream = TcpStream::connect(self.publish).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let last = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
@@ -141,7 +151,7 @@ impl Process {
         let deadline = Instant::now() + PATIENCE;
         let mut frames = Vec::new();
         let mut block = String::new();
-        while frames.len() < events
+        while !is_enough(&frames)
             && let Some(line) = lines.next()
         {
             let line = line.unwrap();
