@@ -15,6 +15,8 @@ mod herald;
 mod kind;
 mod queue;
 mod record;
+#[cfg(feature = "s3")]
+mod s3;
 mod scan;
 mod stage;
 mod state;
