@@ -51,6 +51,7 @@ pub mod routes;
 pub mod server;
 pub mod shard;
 mod socket;
+pub mod spool;
 pub mod token;
 pub mod upload;
 

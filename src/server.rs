@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
+use crate::disk::Disk;
+use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
 use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
@@ -17,6 +19,8 @@ use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
+use crate::spool::{Spool, SpoolConfig};
+use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -33,7 +37,7 @@ pub struct ServerConfig {
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
     /// The directory where what is kept on disk is kept. Default: none, and then nothing
-    /// is.
+    /// is, and uploads are refused.
     pub data: Option<PathBuf>,
     /// How events are kept there, below `journal/`.
     pub journal: JournalConfig,
@@ -43,6 +47,8 @@ pub struct ServerConfig {
     pub quotas: QuotaConfig,
     /// What is kept.
     pub hub: HubConfig,
+    /// What uploads may be.
+    pub spool: SpoolConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -90,6 +96,7 @@ impl Default for ServerConfig {
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
+            spool: SpoolConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -179,9 +186,14 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
+        let spool = match &config.data {
+            Some(data) => Some(open_spool(data, config.spool, &hub)?),
+            None => None,
+        };
         let context = Arc::new(Context {
             hub,
             gate,
+            spool,
             quotas,
             shards,
             next_shard: AtomicUsize::new(0),
@@ -292,6 +304,40 @@ impl Server {
             journal.close();
         }
         is_drained
+    }
+}
+
+/// The place for uploads, with what an earlier life left there.
+fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+    let open = || {
+        std::fs::create_dir_all(data)?;
+        let disk = Disk::start(config.disk_threads)?;
+        let landing = Arc::new(Stored(hub.clone()));
+        Spool::open(data, config, hub.clone(), disk, landing)
+    };
+    open().map_err(|error| {
+        let message = format!(
+            "data directory {}: {error}: give a directory that can be written to with --data, \
+             or keep nothing on disk with --memory-only",
+            data.display()
+        );
+        io::Error::new(error.kind(), message)
+    })
+}
+
+/// Ends the job of an upload that has landed: nothing is done about it yet.
+struct Stored(Hub);
+
+impl Landing for Stored {
+    fn land(&self, landed: Landed) {
+        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
+        let event = Event::new("done", &data.to_string()).expect("an object");
+        if let Err(error) = self.0.publish(&landed.job, event) {
+            log::warn!(
+                "the job {} can't be told that it is done: {error}",
+                landed.job
+            );
+        }
     }
 }
 

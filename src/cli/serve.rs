@@ -125,7 +125,8 @@ const FLAGS: &[Flag] = &[
         name: "data",
         value: "DIR",
         default: DATA,
-        help: "where what is kept on disk is kept: accepted events, which a restart restores",
+        help: "where what is kept on disk is kept: accepted events, which a restart restores, \
+               and uploads",
         set: |config, text| {
             config.data = Some(PathBuf::from(text));
             Ok(())
@@ -226,6 +227,77 @@ const FLAGS: &[Flag] = &[
         default: "1MiB",
         help: "a publishing request's body; 413 beyond it",
         set: |config, text| set(&mut config.body_bytes, size(text)),
+    },
+    Flag {
+        name: "max-upload",
+        value: "SIZE",
+        default: "4GiB",
+        help: "an uploaded file; 413 beyond it",
+        set: |config, text| set(&mut config.spool.upload_bytes, bytes(text)),
+    },
+    Flag {
+        name: "max-uploads",
+        value: "N",
+        default: "32",
+        help: "uploads that are being received; 503 beyond it. Each holds up to 512 KiB of \
+               memory",
+        set: |config, text| set(&mut config.spool.uploads, positive(text)),
+    },
+    Flag {
+        name: "max-unfinished",
+        value: "N",
+        default: "256",
+        help: "resumable uploads that have begun and aren't whole; 503 beyond it",
+        set: |config, text| set(&mut config.spool.unfinished, positive(text)),
+    },
+    Flag {
+        name: "max-spool",
+        value: "SIZE",
+        default: "16GiB",
+        help: "all uploads that are being received, aren't whole, or wait to be processed; \
+               507 beyond it",
+        set: |config, text| set(&mut config.spool.spool_bytes, bytes(text)),
+    },
+    Flag {
+        name: "min-free",
+        value: "SIZE",
+        default: "256MiB",
+        help: "what stays free on the disk; 507 for an upload that would take of it",
+        set: |config, text| set(&mut config.spool.free_bytes, bytes(text)),
+    },
+    Flag {
+        name: "upload-expiry",
+        value: "DUR",
+        default: "24h",
+        help: "a resumable upload that nobody goes on with is removed after so long",
+        set: |config, text| set(&mut config.spool.expiry, duration(text)),
+    },
+    Flag {
+        name: "upload-rate",
+        value: "N",
+        default: "600",
+        help: "uploads that begin in a minute, in all; 429 beyond it",
+        set: |config, text| set(&mut config.spool.starts_a_minute, positive(text)),
+    },
+    Flag {
+        name: "upload-bandwidth",
+        value: "SIZE",
+        default: "none",
+        help: "what all uploads together bring in a second; they are read more slowly beyond it",
+        set: |config, text| {
+            config.spool.bytes_a_second = match text {
+                "none" => None,
+                text => Some(bytes(text)?),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "disk-threads",
+        value: "N",
+        default: "4",
+        help: "threads that write uploads and read files",
+        set: |config, text| set(&mut config.spool.disk_threads, positive(text)),
     },
     Flag {
         name: "retry",
@@ -608,6 +680,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a duration: use a number and a unit, as 500ms, 5s or 15m".to_owned()),
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    size(text).map(|bytes| bytes as u64)
 }
 
 fn size(text: &str) -> Result<usize, String> {
