@@ -5,6 +5,7 @@ mod gate;
 mod openapi;
 mod publish;
 mod quotas;
+mod retry;
 mod snapshot;
 mod stream;
 mod tus;
@@ -23,6 +24,7 @@ use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
 use crate::opening::Opening;
+use crate::pipeline::Pipeline;
 use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
@@ -52,6 +54,8 @@ pub struct Context {
     pub gate: Gate,
     /// Where uploads arrive. None where nothing is kept on disk.
     pub spool: Option<Spool>,
+    /// What becomes of them. None where there is no spool.
+    pub pipeline: Option<Pipeline>,
     /// What one client may have.
     pub quotas: Quotas,
     /// Where streams are parked.
@@ -97,6 +101,7 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    Retry(JobId),
     Uploads,
     Tus,
     TusUpload(Option<UploadId>),
@@ -155,6 +160,7 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::Retry(_), _) => RouteName::Retry,
             (Route::Uploads, _) => RouteName::Upload,
             (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
@@ -206,6 +212,9 @@ impl Context {
             (Route::Job(job), Method::Delete) if publishes => {
                 caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
             }
+            (Route::Retry(job), Method::Post) if publishes => {
+                caller().and_then(|caller| retry::retry(self, &job, &caller.pass))
+            }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());
                 Err(Response::error(Status::MethodNotAllowed, &message)
@@ -251,6 +260,7 @@ impl Route {
             (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
             (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
+            (4, "api", "jobs") if fourth == "retry" => Ok(Route::Retry(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
             (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
             _ => Err(not_found()),
@@ -259,7 +269,8 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
-            (Route::Uploads, _) => "POST, OPTIONS",
+            (Route::Retry(_), Access::Public) => "OPTIONS",
+            (Route::Uploads | Route::Retry(_), _) => "POST, OPTIONS",
             (Route::Tus, _) => "POST, OPTIONS",
             (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",

@@ -11,16 +11,15 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::disk::Disk;
-use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
 use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
+use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
 use crate::spool::{Spool, SpoolConfig};
-use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -49,6 +48,8 @@ pub struct ServerConfig {
     pub hub: HubConfig,
     /// What uploads may be.
     pub spool: SpoolConfig,
+    /// What becomes of them.
+    pub pipeline: PipelineConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -97,6 +98,7 @@ impl Default for ServerConfig {
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
             spool: SpoolConfig::default(),
+            pipeline: PipelineConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -186,14 +188,20 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
-        let spool = match &config.data {
-            Some(data) => Some(open_spool(data, config.spool, &hub)?),
-            None => None,
+        let (pipeline, spool) = match &config.data {
+            Some(data) => {
+                let pipeline = Pipeline::start(config.pipeline, hub.clone(), data)
+                    .map_err(named("pipeline", &data.display()))?;
+                let spool = open_spool(data, config.spool, &hub, &pipeline)?;
+                (Some(pipeline), Some(spool))
+            }
+            None => (None, None),
         };
         let context = Arc::new(Context {
             hub,
             gate,
             spool,
+            pipeline,
             quotas,
             shards,
             next_shard: AtomicUsize::new(0),
@@ -280,6 +288,9 @@ impl Server {
         let deadline = Instant::now() + self.drain;
         self.context.draining.store(true, Ordering::Release);
         self.acceptors.into_iter().for_each(Acceptor::stop);
+        if let Some(pipeline) = &self.context.pipeline {
+            pipeline.halt();
+        }
         for shard in &self.context.shards {
             shard.drain(self.drain_spread);
         }
@@ -300,6 +311,11 @@ impl Server {
         for thread in self.threads {
             let _ = thread.join();
         }
+        if let Some(pipeline) = &self.context.pipeline
+            && !pipeline.stop(deadline)
+        {
+            log::warn!("stages are still at work: they begin anew when the server is back");
+        }
         if let Some(journal) = self.context.hub.journal() {
             journal.close();
         }
@@ -308,11 +324,16 @@ impl Server {
 }
 
 /// The place for uploads, with what an earlier life left there.
-fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+fn open_spool(
+    data: &Path,
+    config: SpoolConfig,
+    hub: &Hub,
+    pipeline: &Pipeline,
+) -> io::Result<Spool> {
     let open = || {
         std::fs::create_dir_all(data)?;
         let disk = Disk::start(config.disk_threads)?;
-        let landing = Arc::new(Stored(hub.clone()));
+        let landing = Arc::new(pipeline.clone());
         Spool::open(data, config, hub.clone(), disk, landing)
     };
     open().map_err(|error| {
@@ -323,22 +344,6 @@ fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> 
         );
         io::Error::new(error.kind(), message)
     })
-}
-
-/// Ends the job of an upload that has landed: nothing is done about it yet.
-struct Stored(Hub);
-
-impl Landing for Stored {
-    fn land(&self, landed: Landed) {
-        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
-        let event = Event::new("done", &data.to_string()).expect("an object");
-        if let Err(error) = self.0.publish(&landed.job, event) {
-            log::warn!(
-                "the job {} can't be told that it is done: {error}",
-                landed.job
-            );
-        }
-    }
 }
 
 /// Who may do what, unless that is anyone who finds the publishing listener.

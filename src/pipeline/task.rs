@@ -97,6 +97,7 @@ impl<'a> Task<'a> {
     }
 
     /// What is told from now on is that part of the stage, in percent.
+    #[cfg(feature = "s3")]
     pub fn tell_part(&mut self, from: f64, to: f64) {
         self.part = (from, to);
     }
