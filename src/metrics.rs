@@ -41,6 +41,7 @@ pub enum RouteName {
     PublishMany,
     Delete,
     Retry,
+    File,
     Upload,
     Tus,
     Openapi,
@@ -129,7 +130,7 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 13] = [
+    const ALL: [RouteName; 14] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
@@ -137,6 +138,7 @@ impl RouteName {
         RouteName::PublishMany,
         RouteName::Delete,
         RouteName::Retry,
+        RouteName::File,
         RouteName::Upload,
         RouteName::Tus,
         RouteName::Openapi,
@@ -154,6 +156,7 @@ impl RouteName {
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
             RouteName::Retry => "/api/jobs/{job}/retry",
+            RouteName::File => "/api/jobs/{job}/file",
             RouteName::Upload => "/api/uploads",
             RouteName::Tus => "/api/tus",
             RouteName::Openapi => "/openapi.json",

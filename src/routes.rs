@@ -1,6 +1,7 @@
 //! What a request gets: the decision, without a socket.
 
 mod delete;
+mod file;
 mod gate;
 mod openapi;
 mod publish;
@@ -13,9 +14,10 @@ mod upload;
 mod web;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cors::Lines;
 use crate::event::EventError;
@@ -30,6 +32,7 @@ use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
 use crate::spool::Spool;
 use crate::upload::UploadId;
+pub use file::{Download, Downloads};
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
@@ -56,6 +59,10 @@ pub struct Context {
     pub spool: Option<Spool>,
     /// What becomes of them. None where there is no spool.
     pub pipeline: Option<Pipeline>,
+    /// What may be downloaded.
+    pub downloads: Downloads,
+    /// Where files are kept.
+    pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
     /// Where streams are parked.
@@ -72,6 +79,8 @@ pub struct Context {
     pub busy_retry: Duration,
     /// The server is stopping.
     pub draining: AtomicBool,
+    /// Another server has taken its place.
+    pub is_succeeded: AtomicBool,
 }
 
 /// What is done about a request.
@@ -82,6 +91,8 @@ pub enum Plan {
     Intake(Box<Intake>),
     /// The same for the bytes of a file.
     Upload(Box<UploadIntake>),
+    /// It is answered, and a file follows.
+    Download(Response, Box<Download>),
     /// It becomes a stream: what it begins with, and what follows.
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
@@ -102,6 +113,7 @@ enum Route {
     ManyEvents,
     Job(JobId),
     Retry(JobId),
+    File(JobId),
     Uploads,
     Tus,
     TusUpload(Option<UploadId>),
@@ -121,6 +133,19 @@ impl Context {
         match self.decide(head, access, peer) {
             Ok(decided) => decided,
             Err((name, response)) => (name, Plan::Answer(response)),
+        }
+    }
+
+    /// Stops what writes below the data directory, for another process to have it. Blocks,
+    /// `patience` at most for commands that take their time to end.
+    pub fn put_away(&self, patience: Duration) {
+        if let Some(pipeline) = &self.pipeline
+            && !pipeline.stop(Instant::now() + patience)
+        {
+            log::warn!("stages are still at work: they begin anew when the server is back");
+        }
+        if let Some(journal) = self.hub.journal() {
+            journal.close();
         }
     }
 
@@ -161,6 +186,7 @@ impl Context {
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
             (Route::Retry(_), _) => RouteName::Retry,
+            (Route::File(_), _) => RouteName::File,
             (Route::Uploads, _) => RouteName::Upload,
             (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
@@ -182,6 +208,9 @@ impl Context {
                     Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
                     _ => preflight,
                 }))
+            }
+            (Route::File(job), _) if is_get => {
+                caller().and_then(|caller| file::get(self, head, &job, &caller))
             }
             (Route::Uploads, Method::Post) => {
                 caller().and_then(|caller| upload::begin(self, head, caller))
@@ -255,6 +284,7 @@ impl Route {
         match (count, &**first, &**second) {
             (2, "api", "events") => Ok(Route::ManyEvents),
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (4, "api", "jobs") if fourth == "file" => Ok(Route::File(job(third)?)),
             (2, "api", "uploads") => Ok(Route::Uploads),
             (2, "api", "tus") => Ok(Route::Tus),
             (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
@@ -271,6 +301,7 @@ impl Route {
         match (self, access) {
             (Route::Retry(_), Access::Public) => "OPTIONS",
             (Route::Uploads | Route::Retry(_), _) => "POST, OPTIONS",
+            (Route::File(_), _) => "GET, HEAD, OPTIONS",
             (Route::Tus, _) => "POST, OPTIONS",
             (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
