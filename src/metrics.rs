@@ -41,6 +41,7 @@ pub enum RouteName {
     PublishMany,
     Delete,
     Openapi,
+    Web,
     Preflight,
     None,
 }
@@ -123,7 +124,7 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 9] = [
+    const ALL: [RouteName; 10] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
@@ -131,6 +132,7 @@ impl RouteName {
         RouteName::PublishMany,
         RouteName::Delete,
         RouteName::Openapi,
+        RouteName::Web,
         RouteName::Preflight,
         RouteName::None,
     ];
@@ -144,6 +146,7 @@ impl RouteName {
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
             RouteName::Openapi => "/openapi.json",
+            RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",
             RouteName::None => "none",
         }

@@ -6,6 +6,7 @@ mod openapi;
 mod publish;
 mod snapshot;
 mod stream;
+mod web;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::socket::Socket;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use snapshot::to_json as snapshot_json;
+use web::WebFile;
 
 /// Which listener a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,7 @@ enum Route {
     ManyEvents,
     Job(JobId),
     Openapi,
+    Web(&'static WebFile),
     Anything,
 }
 
@@ -127,6 +130,7 @@ impl Context {
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
             (Route::Openapi, _) => RouteName::Openapi,
+            (Route::Web(_), _) => RouteName::Web,
             (Route::Anything, _) => RouteName::None,
         };
         let publishes = access == Access::Publish;
@@ -151,6 +155,7 @@ impl Context {
                 caller().and_then(|caller| snapshot::get(&self.hub, &job, &caller.pass))
             }
             (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
+            (Route::Web(file), _) if is_get => Ok(file.get(head)),
             (Route::Events(job), Method::Post) if publishes => {
                 caller().and_then(|caller| publish::begin(self, head, Some(job), caller.pass))
             }
@@ -202,13 +207,14 @@ impl Route {
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
+            (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
             _ => Err(not_found()),
         }
     }
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
-            (Route::Openapi, _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
+            (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
             (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
             (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
             (Route::Anything, _) => "GET, HEAD, POST, DELETE, OPTIONS",

@@ -28,7 +28,7 @@ use crate::metrics::Close;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
-pub use consolidated::{Consolidated, Selection, Source};
+pub use consolidated::{Consolidated, Listed, Selection, Source};
 use delivery::Leftover;
 use drain::Drain;
 use idle::HEARTBEAT_PARTS;

@@ -21,6 +21,8 @@ const EVENTS: &str = "/api/jobs/{job}/events";
 const MANY: &str = "/api/events";
 const JOB: &str = "/api/jobs/{job}";
 const OPENAPI: &str = "/openapi.json";
+const CLIENT: &str = "/landfall.js";
+const TYPES: &str = "/landfall.d.ts";
 const JSON: &str = "Content-Type: application/json";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
@@ -148,6 +150,14 @@ fn every_status_that_is_described_is_answered_as_described() {
         (OPENAPI, "GET", "/openapi.json", "", "", 200),
         (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
         (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
+        (CLIENT, "GET", "/landfall.js", "", "", 200),
+        (CLIENT, "GET", "/landfall.js", "If-None-Match: *", "", 304),
+        (CLIENT, "HEAD", "/landfall.js", "", "", 200),
+        (CLIENT, "OPTIONS", "/landfall.js", "", "", 204),
+        (TYPES, "GET", "/landfall.d.ts", "", "", 200),
+        (TYPES, "GET", "/landfall.d.ts", "If-None-Match: *", "", 304),
+        (TYPES, "HEAD", "/landfall.d.ts", "", "", 200),
+        (TYPES, "OPTIONS", "/landfall.d.ts", "", "", 204),
     ];
     let mut seen = BTreeSet::new();
     for (path, method, target, fields, body, status) in asked {
@@ -206,6 +216,9 @@ fn what_is_described_is_served_and_nothing_else_is() {
         "/api/events/",
         "/openapi.json/",
         "/openapi",
+        "/landfall",
+        "/landfall.js/",
+        "/landfall.ts",
         "/jobs",
         "/metrics",
     ] {

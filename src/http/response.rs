@@ -144,10 +144,18 @@ impl Response {
     /// A response whose body is `json`.
     pub fn json(status: Status, json: impl Into<Vec<u8>>) -> Response {
         Response {
-            status,
-            fields: vec![("Content-Type", "application/json".into())],
-            lines: None,
             body: Cow::Owned(json.into()),
+            ..Response::text(status, "application/json", "")
+        }
+    }
+
+    /// A response whose body is a text of this media type.
+    pub fn text(status: Status, media_type: &'static str, body: &'static str) -> Response {
+        Response {
+            status,
+            fields: vec![("Content-Type", media_type.into())],
+            lines: None,
+            body: Cow::Borrowed(body.as_bytes()),
         }
     }
 
@@ -189,7 +197,8 @@ impl Response {
             line(&[name, ": ", value]);
         }
         line(&[SAFETY]);
-        if self.status != Status::NoContent {
+        // A 304 that gave a length would have to give that of the 200 (RFC 9110 section 8.6).
+        if !matches!(self.status, Status::NoContent | Status::NotModified) {
             line(&[
                 "Content-Length: ",
                 itoa::Buffer::new().format(self.body.len()),

@@ -1,18 +1,16 @@
 //! `GET /api/jobs/{job}/events` and `GET /api/events`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Caller, Context, Opening, Plan};
 use crate::frame;
 use crate::http::{Head, Method, Response, Status};
-use crate::hub::Job;
 use crate::job::JobId;
 use crate::random::Random;
 use crate::resume::{LastEventId, Start};
-use crate::shard::{Consolidated, Stream};
+use crate::shard::{Consolidated, Listed, Stream};
 
 /// A stream's head, to which the lines for other origins are added.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -78,15 +76,18 @@ pub fn one(
 /// A stream of the jobs that the query names, or of all.
 pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan, Response> {
     let start = start(head)?;
-    let mut ids = BTreeSet::new();
+    let mut ids = BTreeMap::new();
     for pair in head.target.query() {
         let (name, value) = pair.ok_or_else(bad_query)?;
         if name == "job" {
-            let id: JobId = value
+            // A name holds no colon.
+            let (name, own) = value.split_once(':').unwrap_or((&value, ""));
+            let id: JobId = name
                 .parse()
                 .map_err(|error| Response::error(Status::BadRequest, &format!("job: {error}")))?;
             caller.pass.follow(&id)?;
-            ids.insert(id);
+            ids.entry(id)
+                .or_insert_with(|| LastEventId::parse(own.as_bytes()));
         }
     }
     if ids.is_empty() {
@@ -100,7 +101,7 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
     }
     let jobs = match ids.is_empty() {
         true => None,
-        false => match join_all(context, &ids) {
+        false => match join_all(context, ids) {
             Some(jobs) => Some(jobs),
             None => {
                 context.hub.metrics().streams_open.add(-1);
@@ -124,11 +125,11 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
 }
 
 /// Opens the jobs and counts a stream in at each. None where there is no room.
-fn join_all(context: &Context, ids: &BTreeSet<JobId>) -> Option<Vec<Arc<Job>>> {
+fn join_all(context: &Context, ids: BTreeMap<JobId, Option<LastEventId>>) -> Option<Vec<Listed>> {
     let mut jobs = Vec::with_capacity(ids.len());
-    for id in ids {
+    for (id, own) in ids {
         loop {
-            let Some(job) = context.hub.open(id) else {
+            let Some(job) = context.hub.open(&id) else {
                 Consolidated::new(&context.hub, Some(jobs), &Start::Next).leave(&context.hub);
                 return None;
             };
@@ -136,7 +137,7 @@ fn join_all(context: &Context, ids: &BTreeSet<JobId>) -> Option<Vec<Arc<Job>>> {
             if !core.is_forgotten() {
                 core.join();
                 drop(core);
-                jobs.push(job);
+                jobs.push((job, own));
                 break;
             }
         }

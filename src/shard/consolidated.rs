@@ -40,6 +40,9 @@ pub enum Selection {
     All(HashMap<JobId, Sequence>),
 }
 
+/// A job to follow, and the id after which it is to begin, where it has one of its own.
+pub type Listed = (Arc<Job>, Option<LastEventId>);
+
 /// A job of a consolidated stream.
 pub struct Source {
     /// The job.
@@ -59,24 +62,32 @@ pub(super) struct Streams {
 }
 
 impl Consolidated {
-    /// A stream of `jobs`, or of all where none are given.
-    pub fn new(hub: &Hub, jobs: Option<Vec<Arc<Job>>>, start: &Start) -> Consolidated {
-        let published = hub.published();
-        let unknown = match start {
-            Start::After(LastEventId::Number(id)) => *id > published.0 || *id < hub.base().0,
-            Start::After(LastEventId::Malformed(_)) => true,
-            _ => false,
+    /// A stream of `jobs`, or of all where none are given. A job with an id of its own
+    /// begins after that one, or where `start` says to resume if that is later.
+    pub fn new(hub: &Hub, jobs: Option<Vec<Listed>>, start: &Start) -> Consolidated {
+        let (base, published) = (hub.base(), hub.published());
+        let known = |id: &LastEventId| match id {
+            LastEventId::Number(id) if (base.0..=published.0).contains(id) => Some(Sequence(*id)),
+            _ => None,
         };
-        let after = match start {
-            Start::After(LastEventId::Number(id)) if !unknown => Sequence(*id),
+        let resumed = match start {
+            Start::After(id) => known(id),
+            _ => None,
+        };
+        let unknown = match start {
+            Start::After(id) if resumed.is_none() => Some(id),
+            _ => None,
+        };
+        let mut after = match start {
             Start::Next => published,
-            _ => hub.base(),
+            _ => resumed.unwrap_or(base),
         };
         let floor_of = |job: &Arc<Job>| {
             let core = job.lock();
             let evicted = core.ring().evicted_sequence();
             match start {
-                Start::After(_) if !unknown => Sequence(0),
+                Start::After(_) if resumed.is_some() => Sequence(0),
+                Start::Next => published,
                 Start::Newest => Sequence(
                     core.ring()
                         .newest_sequence()
@@ -86,22 +97,36 @@ impl Consolidated {
             }
         };
         let mut resets = Vec::new();
-        let mut reset = |job: &str| {
-            if let (true, Start::After(id)) = (unknown, start) {
-                resets.push((job.to_owned(), ResetReason::Unknown, id.to_string()));
-            }
+        let mut reset = |job: &str, id: &LastEventId| {
+            resets.push((job.to_owned(), ResetReason::Unknown, id.to_string()));
         };
         let selection = match jobs {
             Some(jobs) => {
-                jobs.iter().for_each(|job| reset(job.id().as_str()));
-                let source = |job: Arc<Job>| Source {
-                    floor: floor_of(&job),
-                    job,
+                let source = |(job, own): Listed| {
+                    let floor = match (own.as_ref(), own.as_ref().and_then(known)) {
+                        (_, Some(place)) => place,
+                        (Some(id), None) if resumed.is_none() => {
+                            reset(job.id().as_str(), id);
+                            job.lock().ring().evicted_sequence()
+                        }
+                        _ => {
+                            if let Some(id) = unknown {
+                                reset(job.id().as_str(), id);
+                            }
+                            floor_of(&job)
+                        }
+                    };
+                    if resumed.is_none() {
+                        after = after.min(floor);
+                    }
+                    Source { job, floor }
                 };
                 Selection::Listed(jobs.into_iter().map(source).collect())
             }
             None => {
-                reset(EVERY_JOB);
+                if let Some(id) = unknown {
+                    reset(EVERY_JOB, id);
+                }
                 let mut floors = HashMap::new();
                 hub.jobs_after(after, |job| {
                     let floor = floor_of(job);
@@ -113,7 +138,7 @@ impl Consolidated {
             }
         };
         let forgotten = match start {
-            Start::After(_) if !unknown => after,
+            Start::After(_) if resumed.is_some() => after,
             _ => hub.newest_forgotten(),
         };
         Consolidated {
@@ -332,7 +357,7 @@ impl Shard {
             let mut from = after.max(*floor);
             let evicted = core.ring().evicted_sequence();
             if evicted > from {
-                let id = after.0.to_string();
+                let id = from.0.to_string();
                 stream
                     .resets
                     .push((job.id().as_str().to_owned(), ResetReason::Expired, id));

@@ -267,3 +267,77 @@ fn an_id_from_elsewhere_is_a_reset_for_each_job() {
         assert_eq!(numbers(&take(&mut stream, 2)), [0, 1]);
     }
 }
+
+#[test]
+fn a_job_with_an_id_of_its_own_begins_after_that_one() {
+    let server = TestServer::start();
+    for n in 0..60 {
+        server.progress(["a", "b", "c"][n as usize % 3], n);
+    }
+    let frames = take(&mut many(&server, "job=a&job=b&job=c", None), 60);
+    let own = |job: &str, n: usize| format!("job={job}:{}", frames[n].id);
+    // Both have seen much, and c is new to them.
+    let query = format!("{}&{}&job=c", own("a", 57), own("b", 40));
+    let expected: Vec<u64> = (0..60)
+        .filter(|n| n % 3 == 2 || n % 3 == 1 && *n > 40)
+        .collect();
+    let mut stream = many(&server, &query, None);
+    let seen = take(&mut stream, expected.len());
+    assert_eq!(numbers(&seen), expected);
+    assert_growing(&seen);
+    server.progress("a", 60);
+    assert_eq!(stream.event().n(), 60);
+    // Cut off in the middle of that, a client says how far it came, and the same again.
+    for at in [0, 10, expected.len() - 1] {
+        let mut stream = many(&server, &query, Some(seen[at].id));
+        let rest = take(&mut stream, expected.len() - at);
+        assert_eq!(numbers(&rest)[..rest.len() - 1], expected[at + 1..]);
+        assert_eq!(rest.last().unwrap().n(), 60);
+    }
+    // What is to begin with the next event does, beside one that doesn't.
+    let query = format!("job=a&{}&replay=none", own("b", 55));
+    let mut stream = many(&server, &query, None);
+    assert_eq!(stream.event().n(), 58);
+    server.progress("a", 61);
+    assert_eq!(stream.event().n(), 61);
+    // An empty id is none.
+    assert_eq!(many(&server, "job=b:", None).event().n(), 1);
+}
+
+#[test]
+fn a_job_whose_own_id_is_of_no_use_is_a_reset_of_its_own() {
+    let server = TestServer::with(|config| config.hub.ring.events = 2);
+    for n in 0..5 {
+        server.progress(if n == 2 { "b" } else { "a" }, n);
+    }
+    let ids = take(&mut many(&server, "job=a&job=b", None), 3);
+    assert_eq!(numbers(&ids), [2, 3, 4]);
+    for (own, reason) in [
+        ((ids[0].id - 2).to_string(), "expired"),
+        ("1".to_owned(), "unknown"),
+        ("x".to_owned(), "unknown"),
+        ((ids[2].id + 9).to_string(), "unknown"),
+    ] {
+        let query = format!("job=a:{own}&job=b:{}", ids[0].id);
+        let mut stream = many(&server, &query, None);
+        let reset = stream.event();
+        assert_eq!(reset.event, "reset", "{own}");
+        assert_eq!(reset.json()["jobId"], "a");
+        assert_eq!(reset.json()["reason"], reason);
+        assert_eq!(reset.json()["lastEventId"], own);
+        assert_eq!(numbers(&take(&mut stream, 2)), [3, 4]);
+        // Where the client has come further since, that is what counts.
+        let mut stream = many(&server, &query, Some(ids[1].id));
+        assert_eq!(stream.event().n(), 4);
+    }
+    // All that it lists has ended and been seen: there is nothing more.
+    server.done("a");
+    server.done("b");
+    let end = ids[2].id + 2;
+    let mut client = server.public();
+    let target = format!("/api/events?job=a:{end}&job=b:{end}");
+    assert_eq!(client.get(&target).status, 204);
+    for bad in ["job=:1", "job=a%20:1"] {
+        assert_eq!(client.get(&format!("/api/events?{bad}")).status, 400);
+    }
+}

@@ -1,0 +1,103 @@
+//! The files for browsers, embedded in the binary: `GET /landfall.js` and its like.
+//!
+//! They say nothing of any job, so they need no token. A page of another origin may
+//! import the client where it may follow streams: `--cors-origin` decides on both.
+
+use super::Plan;
+use crate::http::{Head, Response, Status};
+
+/// A file that is served as it is.
+pub struct WebFile {
+    path: &'static str,
+    media_type: &'static str,
+    body: &'static str,
+    /// The body's digest: the files keep their names from one version to the next.
+    digest: u64,
+}
+
+static FILES: [WebFile; 2] = [
+    WebFile::new(
+        "landfall.js",
+        "text/javascript",
+        include_str!("../web/landfall.js"),
+    ),
+    // There is no registered type for TypeScript.
+    WebFile::new(
+        "landfall.d.ts",
+        "text/plain; charset=utf-8",
+        include_str!("../web/landfall.d.ts"),
+    ),
+];
+
+impl WebFile {
+    /// The file at a path of one segment.
+    pub fn at(path: &str) -> Option<&'static WebFile> {
+        FILES.iter().find(|file| file.path == path)
+    }
+
+    /// The file, or 304 where the client has it already. Caches ask each time.
+    pub fn get(&'static self, head: &Head<'_>) -> Plan {
+        let tag = format!("\"{:016x}\"", self.digest);
+        let response = match head.field("If-None-Match") {
+            Some(tags) if names(tags, tag.as_bytes()) => Response::empty(Status::NotModified),
+            _ => Response::text(Status::Ok, self.media_type, self.body),
+        };
+        let response = response.with("Cache-Control", "no-cache");
+        Plan::Answer(response.with("ETag", tag))
+    }
+
+    const fn new(path: &'static str, media_type: &'static str, body: &'static str) -> WebFile {
+        WebFile {
+            path,
+            media_type,
+            body,
+            digest: fnv1a(body.as_bytes()),
+        }
+    }
+}
+
+/// Whether the value of If-None-Match, `*` or tags with commas between, names `tag`
+/// (RFC 9110 section 13.1.2: the comparison is weak).
+fn names(tags: &[u8], tag: &[u8]) -> bool {
+    let mut tags = tags.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    tags.any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag)
+}
+
+/// FNV-1a with 64 bits: it tells versions apart, and is had at compile time.
+const fn fnv1a(bytes: &[u8]) -> u64 {
+    let mut digest = 0xcbf2_9ce4_8422_2325;
+    let mut at = 0;
+    while at < bytes.len() {
+        digest = (digest ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_fnv_1a() {
+        // From the algorithm's own test vectors.
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_tag_is_found_among_others_weak_or_not() {
+        for tags in [
+            r#""a""#,
+            r#"W/"a""#,
+            r#""b", "a""#,
+            r#""b" ,W/"a","c""#,
+            "*",
+        ] {
+            assert!(names(tags.as_bytes(), br#""a""#), "{tags}");
+        }
+        for tags in ["", "a", r#""b""#, r#""aa""#, r#"w/"a""#] {
+            assert!(!names(tags.as_bytes(), br#""a""#), "{tags}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The client for browsers: its compiled files, and the client in Chromium against the
+//! real binary.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web");
+
+/// What the client may weigh, compressed.
+const CLIENT_MAX_BYTES: usize = 4096;
+
+#[test]
+fn the_compiled_client_is_what_its_source_compiles_to() {
+    let out = tempfile::tempdir().unwrap();
+    // As the script "build" of package.json has it.
+    compile(out.path(), &["--removeComments"]);
+    compile(out.path(), &["--declaration", "--emitDeclarationOnly"]);
+    for name in ["landfall.js", "landfall.d.ts"] {
+        let fresh = fs::read_to_string(out.path().join(name)).unwrap();
+        let kept = fs::read_to_string(format!("{WEB}/{name}")).unwrap();
+        assert!(
+            fresh == kept,
+            "{name} is out of date: npm run --prefix tests/browser build"
+        );
+    }
+}
+
+#[test]
+fn the_client_is_under_4_kib_compressed() {
+    let mut gzip = Command::new("gzip")
+        .arg("-9nc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let client = fs::read(format!("{WEB}/landfall.js")).unwrap();
+    gzip.stdin.take().unwrap().write_all(&client).unwrap();
+    let bytes = gzip.wait_with_output().unwrap().stdout.len();
+    assert!((1..CLIENT_MAX_BYTES).contains(&bytes), "{bytes} bytes");
+}
+
+fn compile(out: &Path, flags: &[&str]) {
+    let compiler = format!("{HERE}/node_modules/.bin/tsc");
+    let output = Command::new(&compiler)
+        .args(["-p", WEB, "--outDir"])
+        .arg(out)
+        .args(flags)
+        .output()
+        .unwrap_or_else(|error| panic!("{compiler}: {error}: run scripts/test"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+}

@@ -1,0 +1,74 @@
+//! The files for browsers that the binary carries.
+
+use std::fs;
+
+use super::support::{Answer, Client, TestServer, get};
+
+const FILES: [(&str, &str); 2] = [
+    ("/landfall.js", "text/javascript"),
+    ("/landfall.d.ts", "text/plain; charset=utf-8"),
+];
+
+#[test]
+fn the_files_for_browsers_are_served_on_both_listeners_as_they_lie_in_the_tree() {
+    let server = TestServer::start();
+    for (target, media_type) in FILES {
+        let path = format!("{}/src/web{target}", env!("CARGO_MANIFEST_DIR"));
+        let content = fs::read_to_string(path).unwrap();
+        for mut client in [server.public(), server.publishing()] {
+            let answer = client.get(target);
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.body, content);
+            assert_eq!(answer.field("content-type"), Some(media_type));
+            assert_eq!(answer.field("cache-control"), Some("no-cache"));
+            assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
+            let head = client.send(get(target, "").replacen("GET", "HEAD", 1));
+            let length = content.len().to_string();
+            let head = head.answer_to_head();
+            assert_eq!(head.field("content-length"), Some(&*length));
+            assert_eq!(head.field("etag"), answer.field("etag"));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_the_browser_has_already_is_304_and_the_connection_goes_on() {
+    let server = TestServer::start();
+    let mut client = server.public();
+    let tags = FILES.map(|(target, _)| {
+        let answer = client.get(target);
+        let tag = answer.field("etag").unwrap().to_owned();
+        let same = ask(&mut client, target, &format!("\"x\", W/{tag}"));
+        assert_eq!(same.status, 304);
+        assert_eq!(same.field("etag"), Some(&*tag));
+        assert_eq!(same.field("cache-control"), Some("no-cache"));
+        assert_eq!(same.field("content-length"), None);
+        assert_eq!(same.field("content-type"), None);
+        assert_eq!(ask(&mut client, target, "\"x\"").status, 200);
+        tag
+    });
+    assert_ne!(tags[0], tags[1]);
+}
+
+#[test]
+fn the_client_is_imported_by_pages_of_the_origins_that_may_follow_streams() {
+    const APP: &str = "https://app.example";
+    let server = TestServer::with(|config| config.auth.cors_origins = vec![APP.parse().unwrap()]);
+    let allowed = |server: &TestServer, origin: &str| {
+        let request = get("/landfall.js", &format!("Origin: {origin}\r\n"));
+        let answer = server.public().send(request).answer();
+        assert_eq!(answer.status, 200);
+        answer
+            .field("access-control-allow-origin")
+            .map(str::to_owned)
+    };
+    assert_eq!(allowed(&server, APP).as_deref(), Some(APP));
+    assert_eq!(allowed(&server, "https://evil.example"), None);
+    assert_eq!(allowed(&TestServer::start(), APP), None);
+}
+
+fn ask(client: &mut Client, target: &str, tags: &str) -> Answer {
+    client
+        .send(get(target, &format!("If-None-Match: {tags}\r\n")))
+        .answer()
+}
