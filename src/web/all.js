@@ -1,9 +1,9 @@
 // The second view: every job there is, for whoever runs the server.
 
-import { ago, title } from "./format.js";
+import { ago, bytes, title } from "./format.js";
 import { Job } from "./job.js";
 import { $, address, connection, put } from "./shell.js";
-import { follow } from "./stream.js";
+import { followAll } from "./stream.js";
 
 /** Jobs that are shown: more are counted, and found by filter or name. */
 const SHOWN_MAX = 100;
@@ -26,7 +26,7 @@ export const all = {
 
   reopen() {
     stop?.();
-    stop = follow([["replay", "latest"]], {
+    stop = followAll({
       onEvent: heard,
       onState: (...state) => connection("all", ...state),
     });
@@ -154,7 +154,7 @@ function drawJob(node, job, now) {
   const stage = job.stage ? title(job.stage) : "";
   const what = {
     running: `${stage}${percent}`,
-    done: "",
+    done: [job.data.contentType, job.size === null ? null : bytes(job.size)].filter(Boolean).join(" · "),
     error: [stage, job.data.message].filter(Boolean).join(": "),
   };
   put(node.querySelector(".what"), what[job.state]);

@@ -58,13 +58,6 @@ export class Job {
     return true;
   }
 
-  /** Takes how much of the upload this page has sent, in percent. */
-  sent(percent, now) {
-    if (this.isOver || (this.stage !== null && this.stage !== "uploading")) return;
-    this.updated = now;
-    this.#progress({ stage: "uploading", percent });
-  }
-
   #begin() {
     this.state = "running";
     this.began = this.ended = this.stage = this.percent = null;
@@ -77,6 +70,9 @@ export class Job {
     const percent = typeof data.percent === "number" ? data.percent : null;
     this.position = stage === "queued" ? (data.position ?? null) : null;
     if (stage === "queued") {
+      // What runs, or was sent, is over then.
+      const last = this.stage ?? "uploading";
+      if (this.stages.has(last)) this.stages.set(last, 100);
       this.stage = stage;
       this.percent = null;
       return;
@@ -112,6 +108,7 @@ export class Job {
     this.position = null;
     if (event === "error") {
       if (typeof data.stage === "string") this.stage = data.stage;
+      if (this.stage !== null && this.stages.size === 0) this.stages.set(this.stage, 0);
       return;
     }
     // What was expected and never came wasn't needed.

@@ -2,7 +2,7 @@
 
 export const $ = (id) => document.getElementById(id);
 
-const STATES = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
+const STATES = { connecting: "Connecting…", open: "Live", reconnecting: "Reconnecting…" };
 
 /** What stands in the address behind the #, as in #job=a&job=b or #all. */
 export const address = {
@@ -33,18 +33,20 @@ export function link() {
   $("to-all").href = address.of(address.jobs, "all");
 }
 
-/** Shows how a view's stream is: as `onState` of stream.js tells it, or null for none. */
+/** Shows how a view's stream is: a state, "refused" with the answer's status and message, or none. */
 export function connection(view, state, status, message) {
   if (view !== address.view) return;
   put($("connection"), STATES[state] ?? "");
   $("connection").dataset.state = state ?? "";
-  $("refused").hidden = state !== "refused";
-  if (state !== "refused") return;
+  const isRefused = state === "refused";
+  $("refused").hidden = !isRefused;
+  document.body.classList.toggle("is-refused", isRefused);
+  if (!isRefused) return;
   const isAll = view === "all";
   put($("refused-title"), isAll ? "This list isn't open to everyone" : "These jobs need a token");
-  put($("refused-text"), `The server says: ${message}.`);
-  put($("refused-command"), `landfall token --jobs '${isAll ? "*" : "JOB"}' --ttl 12h --token-key FILE`);
   $("refused-elsewhere").hidden = !isAll;
+  put($("refused-command"), `landfall token --jobs '${isAll ? "*" : "JOB"}' --ttl 12h --token-key FILE`);
+  put($("refused-answer"), `The server's answer: ${status}, ${message}`);
 }
 
 let saying = [];

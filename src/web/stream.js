@@ -1,32 +1,29 @@
-// One connection for many jobs, which comes back by itself.
+// Every job there is, through one connection that comes back by itself.
 
 const EVENTS = ["progress", "done", "error", "reset"];
 const WAIT_FIRST_MS = 500;
 const WAIT_MOST_MS = 30_000;
 
 /**
- * Follows what `query` names of /api/events until the function it returns is called.
- * `onEvent(name, data, id)` gets each event. `onState` gets "connecting", "live",
+ * Follows every job until the function it returns is called, beginning with the newest
+ * event of each.
+ * `onEvent(name, data, id)` gets each event. `onState` gets "connecting", "open",
  * "reconnecting", or "refused" with the status and what the server says of it.
  */
-export function follow(query, { onEvent, onState }) {
+export function followAll({ onEvent, onState }) {
   let source = null;
   let timer = null;
   let last = "";
   let wait = WAIT_FIRST_MS;
   const asking = new AbortController();
 
-  const url = () => {
-    const all = new URLSearchParams(query);
-    if (last) all.set("lastEventId", last);
-    return `/api/events?${all}`;
-  };
+  const url = () => `/api/events?replay=latest${last && `&lastEventId=${last}`}`;
 
   const open = () => {
     source = new EventSource(url());
     source.onopen = () => {
       wait = WAIT_FIRST_MS;
-      onState("live");
+      onState("open");
     };
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
@@ -47,7 +44,6 @@ export function follow(query, { onEvent, onState }) {
       const once = new AbortController();
       const signal = AbortSignal.any?.([asking.signal, once.signal]) ?? asking.signal;
       const answer = await fetch(url(), { signal });
-      if (answer.status === 204) return onState("live");
       if (answer.status === 401 || answer.status === 403) {
         const { error } = await answer.json();
         return onState("refused", answer.status, error);

@@ -1,176 +1,215 @@
 // The first view: files that are sent from here, and jobs that the address names.
 
+import { trackProcessing, uploadAndTrack } from "/landfall.js";
 import { bytes, clock, Rate, title } from "./format.js";
 import { Job } from "./job.js";
 import { $, address, connection, put, say } from "./shell.js";
-import { follow } from "./stream.js";
 
 /** Uploads at once: a browser has few connections per host, and the host is small. */
 const SENDING_MAX = 2;
-/** Jobs on the stream at once: their names have to fit into its address. */
-const FOLLOWED_MAX = 150;
+/** Where a job is now is told by its newest event. A page may stay open for days. */
+const OPTIONS = { replay: "latest", retries: Infinity };
 const LABELS = { uploading: "Upload", scanning: "Scan", transcoding: "Transcode", storing: "Store" };
 
 const rows = new Map();
-let stop = null;
-let followed = "";
-/** How the stream is, as it told. */
-let stream = [null];
 let isDrawing = false;
 
 export const uploads = {
-  show() {
-    connection("uploads", ...stream);
-    draw();
-  },
+  show: draw,
 
   /** What is sent and followed goes on. */
   hide() {},
 
-  /** Connects once more, with another token. */
-  reopen() {
-    followed = "";
-    connect();
-  },
-
   /** Takes up the jobs that the address names. */
   follow(jobs) {
     for (const id of jobs) {
-      if (rows.has(id) || !/^[\w.~-]{1,128}$/.test(id)) continue;
-      const row = new Row(id, address.known[id]);
-      row.pickUp();
+      if (!rows.has(id) && /^[\w.~-]{1,128}$/.test(id)) new Row(id, address.known[id]).pickUp();
     }
-    connect();
+  },
+
+  /** Once more, with another token. */
+  reopen() {
+    for (const row of rows.values()) if (row.refusal) row.pickUp();
   },
 };
 
 class Row {
-  rate = new Rate();
+  /** A file of this page's, and whether it has been sent. */
   file = null;
-  request = null;
-  /** What went wrong while it was sent. */
+  isSent = false;
+  /** How it is followed, in the words of landfall.js; null before. */
+  link = null;
+  /** Why it can't be sent, or followed any more. */
   failure = null;
+  /** The status and message with which the server refused to show it. */
+  refusal = null;
   /** The server began anew, and has said nothing of it since. */
   isForgotten = false;
+  rate = new Rate();
+  stop = () => {};
 
-  constructor(id, known) {
+  constructor(id, known, before = $("rows").firstChild) {
     this.job = new Job(id);
-    this.job.name = known?.name ?? null;
-    this.job.size = known?.size ?? null;
     this.node = $("upload-row").content.firstElementChild.cloneNode(true);
-    this.part = (name) => this.node.querySelector(name);
     this.part(".drop").addEventListener("click", () => this.drop());
     this.part(".again").addEventListener("click", () => this.again());
+    if (known) this.expect(known.name, known.size);
     rows.set(id, this);
-    $("rows").prepend(this.node);
-    remember();
-    draw();
+    $("rows").insertBefore(this.node, before);
+  }
+
+  get name() {
+    return this.job.name ?? this.job.id;
   }
 
   get isOver() {
     return this.failure !== null || this.job.isOver;
   }
 
-  /** It is sent, or waits until it can be. */
-  get isHere() {
-    return this.file !== null && this.request?.readyState !== 4 && this.failure === null;
+  get isSending() {
+    return this.file !== null && !this.isSent && this.failure === null;
   }
 
-  /** When the job began, which its stream doesn't say. */
+  get handlers() {
+    return {
+      onProgress: (data) => this.hear("progress", data),
+      onDone: (_, data) => this.hear("done", data),
+      onFailure: (message) => this.lose(message),
+      onReset: ({ reason }) => {
+        this.isForgotten = reason === "unknown";
+        draw();
+      },
+      onState: (state) => this.turn(state),
+    };
+  }
+
+  /** An upload of this page's: its stages are known before they come. */
+  expect(name, size) {
+    this.job.name = name;
+    this.job.size = size;
+    this.job.expectUpload();
+  }
+
+  send() {
+    this.job.began = Date.now();
+    this.link = "uploading";
+    this.stop = uploadAndTrack(this.file, this.handlers, { ...OPTIONS, jobId: this.job.id });
+  }
+
+  /** Sees where the job is, and follows it if it goes on. */
   async pickUp() {
+    this.failure = this.refusal = null;
+    remember();
+    draw();
     try {
       const answer = await fetch(`/api/jobs/${this.job.id}`);
-      if (!answer.ok) return;
-      const { createdAt, updatedAt } = await answer.json();
-      const skew = Date.now() - Date.parse(answer.headers.get("Date"));
-      this.job.began = Date.parse(createdAt) + skew;
-      if (this.job.isOver) this.job.ended = Date.parse(updatedAt) + skew;
+      const said = await answer.json();
+      if (answer.status === 401 || answer.status === 403) {
+        this.refusal = [answer.status, said.error];
+        this.failure = "The server doesn't show this job without a token for it";
+        return draw();
+      }
+      if (answer.ok) this.know(said, Date.now() - Date.parse(answer.headers.get("Date")));
     } catch {
-      // The time since the page was opened has to do.
+      // The stream comes when the server does.
+    }
+    if (!this.job.isOver && rows.has(this.job.id)) {
+      this.stop = trackProcessing(this.job.id, this.handlers, OPTIONS);
     }
     draw();
   }
 
-  take(file) {
-    this.file = file;
-    this.job.name = file.name;
-    this.job.size = file.size;
-    this.job.expectUpload();
-    remember();
+  /** Takes a snapshot, whose clock is `skew` ms behind this one. */
+  know({ createdAt, updatedAt, lastEvent }, skew) {
+    if (!lastEvent) return;
+    this.job.apply(lastEvent.event, lastEvent.data, null, Date.parse(updatedAt) + skew);
+    this.job.began = Date.parse(createdAt) + skew;
+  }
+
+  hear(event, data) {
+    const { job } = this;
+    const { stage } = job;
+    this.isForgotten = false;
+    const now = Date.now();
+    if (!job.apply(event, data, null, now)) return;
+    if (job.stage !== stage) this.rate = new Rate();
+    // Of a stage that goes through the file, the speed is known.
+    const through = data.loaded ?? (job.stage === "transcoding" ? NaN : (job.size * job.percent) / 100);
+    if (through > 0) this.rate.add(now, through);
+    if (job.stage !== stage || job.isOver) say(`${this.name}: ${this.what()}`);
+    draw();
+  }
+
+  turn(link) {
+    if (link === "reconnecting" && this.link !== link) say("The connection was lost, reconnecting");
+    if (link === "open" && this.link === "reconnecting") say("Connected again");
+    this.link = link;
+    if (this.isSending && link !== "uploading" && link !== "closed") {
+      this.isSent = true;
+      this.hear("progress", { stage: "uploading", percent: 100 });
+    }
+    draw();
     sendNext();
   }
 
-  send() {
-    const { job, file } = this;
-    const request = (this.request = new XMLHttpRequest());
-    job.began = Date.now();
-    request.upload.onprogress = ({ loaded }) => {
-      job.sent((100 * loaded) / (file.size || 1), Date.now());
-      this.rate.add(Date.now(), loaded);
-      draw();
-    };
-    request.onload = () => {
-      if (request.status === 201) job.sent(100, Date.now());
-      else this.fail(explain(request));
-      sendNext();
-    };
-    request.onerror = () => {
-      this.fail("The connection was lost while the file was sent");
-      sendNext();
-    };
-    const query = new URLSearchParams({ name: file.name, job: job.id });
-    request.open("POST", `/api/uploads?${query}`);
-    request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
-    request.send(file);
-    connect();
-  }
-
-  fail(message) {
+  /** The job has failed, or it can't be sent or followed: the snapshot tells which. */
+  async lose(message) {
+    if (!this.isSending) {
+      try {
+        const said = await (await fetch(`/api/jobs/${this.job.id}`)).json();
+        if (said.state === "error") return this.hear("error", said.lastEvent.data);
+      } catch {
+        // What is known has to do.
+      }
+    }
     this.failure = message;
     this.job.ended = Date.now();
-    say(`${this.job.name}: ${message}`);
+    say(`${this.name}: ${this.what()}`);
     draw();
-    connect();
+    sendNext();
   }
 
   again() {
-    const { file } = this;
+    const { file, job } = this;
+    if (!file) return this.pickUp();
+    const before = this.node.nextElementSibling;
     this.drop();
-    new Row(newName()).take(file);
+    take([file], before);
+    rows.get([...rows.keys()].pop()).part(".drop").focus();
   }
 
   drop() {
     const next = this.node.nextElementSibling ?? this.node.previousElementSibling;
     const hadFocus = this.node.contains(document.activeElement);
     rows.delete(this.job.id);
-    this.file = null;
-    this.request?.abort();
+    this.stop();
     this.node.remove();
     if (hadFocus) (next?.querySelector(".drop") ?? $("files")).focus();
     remember();
     draw();
-    connect();
     sendNext();
+  }
+
+  part(name) {
+    return this.node.querySelector(name);
   }
 
   draw(now) {
     const { job } = this;
-    const isLost = stream[0] === "reconnecting" && !this.isOver && !this.isHere;
+    const isLost = this.link === "reconnecting" && !this.isOver;
     const outcome = this.failure !== null ? "error" : job.state;
     this.node.dataset.state = isLost ? "lost" : outcome;
-    put(this.part("h3"), job.name ?? job.id);
+    put(this.part("h3"), this.name);
     put(this.part(".size"), job.size === null ? "" : bytes(job.size));
     this.drawStages(outcome);
-    put(this.part(".what"), isLost ? `Reconnecting… last seen: ${this.what().toLowerCase()}` : this.what());
+    put(this.part(".what"), `${isLost ? "Reconnecting · " : ""}${this.what()}`);
     put(this.part(".how"), this.how(now, isLost));
-    const detail = this.detail();
-    this.part(".detail").hidden = !detail;
-    put(this.part(".detail"), detail);
-    this.part(".again").hidden = outcome !== "error" || this.file === null;
-    const drop = this.part(".drop");
-    const act = this.isHere ? "Cancel" : "Remove";
-    put(drop, act);
-    drop.setAttribute("aria-label", `${act} ${job.name ?? job.id}`);
+    put(this.part(".detail"), this.detail());
+    this.part(".detail").title = job.data.digest ?? "";
+    this.part(".again").hidden = outcome !== "error" || !(this.file || this.failure);
+    const act = this.isSending ? "Cancel" : "Remove";
+    this.part(".drop").title = act;
+    this.part(".drop").setAttribute("aria-label", `${act} ${this.name}`);
   }
 
   drawStages(outcome) {
@@ -179,44 +218,31 @@ class Row {
     const names = [...job.stages.keys()];
     if (list.dataset.names !== names.join()) {
       list.dataset.names = names.join();
-      list.replaceChildren(
-        ...names.map((name) => {
-          const item = document.createElement("li");
-          const bar = document.createElement("progress");
-          const label = document.createElement("span");
-          label.textContent = LABELS[name] ?? title(name);
-          label.setAttribute("aria-hidden", "true");
-          bar.setAttribute("aria-label", LABELS[name] ?? title(name));
-          bar.max = 100;
-          item.append(bar, label);
-          return item;
-        }),
-      );
+      list.replaceChildren(...names.map(newStage));
     }
-    const current = job.stage === null && this.isHere ? "uploading" : job.stage;
+    const current = job.stage ?? (this.isSending ? "uploading" : null);
     [...job.stages].forEach(([name, percent], index) => {
       const item = list.children[index];
       const isCurrent = name === current && outcome !== "done";
       item.firstChild.value = percent;
-      item.className = isCurrent ? (outcome === "error" ? "failed" : "current") : percent === 100 ? "over" : "";
+      item.className = !isCurrent ? "" : outcome === "error" ? "failed" : "current";
       if (isCurrent) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     });
   }
 
   what() {
-    const { job, request } = this;
-    if (this.failure !== null) return "Not sent";
+    const { job } = this;
+    if (this.failure !== null) return this.file && !this.isSent ? "Not sent" : "Not followed";
     if (job.state === "done") return "Done";
     if (job.state === "error") return job.stage ? `${title(job.stage)} failed` : "Failed";
-    if (this.file !== null && request === null) return "Waiting to be sent";
-    if (job.stage === null) return "Nothing known of it yet";
+    if (this.file && this.link === null) return "Waiting to be sent";
     if (this.isForgotten) return "No news since the server restarted";
+    if (job.stage === null) return this.isSending ? "Uploading 0 %" : "Nothing known of it yet";
     if (job.stage === "queued") {
       return job.position > 0 ? `Queued, number ${job.position} in line` : "Queued";
     }
-    const percent = job.percent === null ? "" : ` ${Math.floor(job.percent)} %`;
-    return `${title(job.stage)}${percent}`;
+    return title(job.stage) + (job.percent === null ? "" : ` ${Math.floor(job.percent)} %`);
   }
 
   how(now, isLost) {
@@ -224,14 +250,14 @@ class Row {
     if (job.began === null) return "";
     const took = clock((job.ended ?? now) - job.began);
     if (this.isOver) return `took ${took}`;
-    const speed = isLost ? null : this.speed();
+    const speed = isLost || this.isForgotten ? null : this.speed();
     return speed ? `${speed} · ${took}` : took;
   }
 
   speed() {
     const { speed } = this.job.data;
-    if (!this.isHere && typeof speed === "number") return `${speed.toFixed(1)}×`;
-    if (!this.isHere && typeof speed === "string") return speed;
+    if (typeof speed === "number") return `${speed.toFixed(1)}×`;
+    if (typeof speed === "string") return speed;
     const rate = this.rate.get();
     return rate > 0 ? `${bytes(rate)}/s` : null;
   }
@@ -242,75 +268,39 @@ class Row {
     if (job.state === "error") return job.data.message ?? "The server doesn't say why";
     if (job.state !== "done") return "";
     const { contentType, digest } = job.data;
-    return [contentType, digest].filter((text) => typeof text === "string").join(" · ");
+    const short = digest?.replace(/([0-9a-f]{16})[0-9a-f]+$/, "$1…");
+    return [contentType, short].filter(Boolean).join(" · ");
   }
 }
 
-function heard(name, data, id) {
-  const row = rows.get(data.jobId);
-  if (!row) return;
-  const { job } = row;
-  if (name === "reset") {
-    row.isForgotten = data.reason === "unknown" && job.stage !== null;
-    return draw();
-  }
-  const [stage, now] = [job.stage, Date.now()];
-  if (!job.apply(name, data, id, now)) return;
-  row.isForgotten = false;
-  if (job.stage !== stage) row.rate = new Rate();
-  // Where a stage goes through the file, its speed is known.
-  if (job.size && job.percent !== null && job.stage !== "transcoding" && !row.isHere) {
-    row.rate.add(now, (job.size * job.percent) / 100);
-  }
-  if (job.stage !== stage || job.isOver) say(`${job.name ?? job.id}: ${row.what()}`);
-  draw();
-  if (job.isOver) connect();
+function newStage(name) {
+  const item = document.createElement("li");
+  const bar = document.createElement("progress");
+  const label = document.createElement("span");
+  put(label, LABELS[name] ?? title(name));
+  label.setAttribute("aria-hidden", "true");
+  bar.setAttribute("aria-label", label.textContent);
+  bar.max = 100;
+  item.append(bar, label);
+  return item;
 }
 
-/** Has the stream name those that run, and no more. */
-function connect() {
-  const jobs = [...rows.values()].filter((row) => !row.isOver && (row.file === null || row.request));
-  const ids = jobs.slice(-FOLLOWED_MAX).map((row) => row.job.id);
-  // One that has ended needn't be left out at once: the stream ends with its last job.
-  const there = new Set(followed.split(" "));
-  if (ids.length ? followed && ids.every((id) => there.has(id)) : !followed) return;
-  stop?.();
-  stop = null;
-  followed = ids.join(" ");
-  if (!ids.length) return heardState(null);
-  // The newest event of each job says where it is; what came before isn't shown.
-  const query = [...ids.map((id) => ["job", id]), ["replay", "latest"]];
-  stop = follow(query, { onEvent: heard, onState: heardState });
-}
-
-function heardState(...next) {
-  const was = stream[0];
-  stream = next;
-  if (next[0] === "reconnecting" && was !== next[0]) say("The connection was lost, reconnecting");
-  if (next[0] === "live" && was === "reconnecting") say("Connected again");
-  connection("uploads", ...next);
-  draw();
+/** Has files wait to be sent, in front of a row, or of all. */
+function take(files, before = $("rows").firstChild) {
+  for (const file of files) {
+    const row = new Row(newName(), null, before);
+    row.file = file;
+    row.expect(file.name, file.size);
+  }
+  remember();
+  sendNext();
 }
 
 function sendNext() {
-  const all = [...rows.values()];
-  let sending = all.filter((row) => row.isHere && row.request).length;
-  for (const row of all) {
-    if (sending >= SENDING_MAX) break;
-    if (row.isHere && !row.request) {
-      row.send();
-      sending++;
-    }
-  }
+  const waiting = [...rows.values()].filter((row) => row.isSending);
+  let room = SENDING_MAX - waiting.filter((row) => row.link !== null).length;
+  for (const row of waiting) if (row.link === null && room-- > 0) row.send();
   draw();
-}
-
-function explain(request) {
-  try {
-    return JSON.parse(request.responseText).error;
-  } catch {
-    return `The server answers with ${request.status}`;
-  }
 }
 
 /** A name that can't be guessed: whoever knows it can follow the job. */
@@ -321,7 +311,9 @@ function newName() {
 
 function remember() {
   const known = {};
-  for (const [id, { job }] of rows) known[id] = { name: job.name, size: job.size };
+  for (const [id, { job, file }] of rows) {
+    if (file || address.known[id]) known[id] = { name: job.name, size: job.size };
+  }
   address.set([...rows.keys()], known);
 }
 
@@ -330,17 +322,19 @@ function draw() {
   isDrawing = true;
   requestAnimationFrame(() => {
     isDrawing = false;
+    const all = [...rows.values()];
     const now = Date.now();
-    let over = 0;
-    for (const row of rows.values()) {
-      row.draw(now);
-      over += row.isOver;
-    }
-    $("uploads-head").hidden = rows.size === 0;
-    $("clear").hidden = over === 0;
-    const running = rows.size - over;
-    put($("uploads-title"), running ? `${running} in progress` : "All finished");
-    document.title = running ? `${running} in progress · Landfall` : "Landfall";
+    for (const row of all) row.draw(now);
+    const running = all.filter((row) => !row.isOver);
+    $("uploads-head").hidden = !all.length;
+    $("clear").hidden = running.length === all.length;
+    const count = running.length ? `${running.length} in progress` : "";
+    put($("uploads-title"), count || "All finished");
+    document.title = count ? `${count} · Landfall` : "Landfall";
+    const links = running.map((row) => row.link);
+    const link = ["reconnecting", "connecting", "open"].find((state) => links.includes(state));
+    const refused = all.find((row) => row.refusal)?.refusal;
+    connection("uploads", ...(refused ? ["refused", ...refused] : [link]));
   });
 }
 
@@ -352,11 +346,6 @@ $("clear").addEventListener("click", () => {
   for (const row of [...rows.values()]) if (row.isOver) row.drop();
   $("files").focus();
 });
-
-function take(files) {
-  for (const file of files) new Row(newName()).take(file);
-}
-
 $("files").addEventListener("change", ({ target }) => {
   take(target.files);
   target.value = "";
@@ -369,23 +358,19 @@ $("follow").addEventListener("submit", (event) => {
 
 // A file that misses the field mustn't replace the page.
 const isFile = (event) => event.dataTransfer?.types.includes("Files");
+const mark = (isOver) => $("drop").classList.toggle("over", isOver);
 let inside = 0;
-addEventListener("dragenter", (event) => {
-  if (isFile(event) && ++inside) $("drop").classList.add("over");
-});
-addEventListener("dragleave", (event) => {
-  if (isFile(event) && !--inside) $("drop").classList.remove("over");
-});
+addEventListener("dragenter", (event) => isFile(event) && mark(++inside > 0));
+addEventListener("dragleave", (event) => isFile(event) && mark(--inside > 0));
 addEventListener("dragover", (event) => isFile(event) && event.preventDefault());
 addEventListener("drop", (event) => {
   if (!isFile(event)) return;
   event.preventDefault();
-  inside = 0;
-  $("drop").classList.remove("over");
-  location.hash = $("to-uploads").hash;
+  mark((inside = 0) > 0);
+  if (address.view !== "uploads") location.hash = $("to-uploads").hash;
   take(event.dataTransfer.files);
 });
 // Leaving cuts off what is being sent.
 addEventListener("beforeunload", (event) => {
-  if ([...rows.values()].some((row) => row.isHere)) event.preventDefault();
+  if ([...rows.values()].some((row) => row.isSending)) event.preventDefault();
 });
