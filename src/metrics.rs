@@ -40,6 +40,8 @@ pub enum RouteName {
     Publish,
     PublishMany,
     Delete,
+    Upload,
+    Tus,
     Openapi,
     Web,
     Preflight,
@@ -51,7 +53,9 @@ pub enum RouteName {
 pub struct Metrics {
     /// Streams that are open.
     pub streams_open: Gauge,
-    /// Connections that are no streams.
+    /// Connections that wait for their first request.
+    pub connections_waiting: Gauge,
+    /// Connections that are no streams, with a request.
     pub connections_open: Gauge,
     /// Requests that have begun and aren't answered yet.
     pub requests_active: Gauge,
@@ -124,13 +128,15 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 10] = [
+    const ALL: [RouteName; 12] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
         RouteName::Publish,
         RouteName::PublishMany,
         RouteName::Delete,
+        RouteName::Upload,
+        RouteName::Tus,
         RouteName::Openapi,
         RouteName::Web,
         RouteName::Preflight,
@@ -145,6 +151,8 @@ impl RouteName {
             RouteName::Publish => "POST /api/jobs/{job}/events",
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::Upload => "/api/uploads",
+            RouteName::Tus => "/api/tus",
             RouteName::Openapi => "/openapi.json",
             RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",
@@ -179,8 +187,14 @@ impl Metrics {
         gauge(
             out,
             "connections_open",
-            "Connections that are no event streams.",
+            "Connections that are no event streams and have asked for something.",
             self.connections_open.get(),
+        );
+        gauge(
+            out,
+            "connections_waiting",
+            "Connections whose first request isn't there yet.",
+            self.connections_waiting.get(),
         );
         for (name, help, counter) in [
             (

@@ -4,8 +4,11 @@ mod delete;
 mod gate;
 mod openapi;
 mod publish;
+mod quotas;
 mod snapshot;
 mod stream;
+mod tus;
+mod upload;
 mod web;
 
 use std::borrow::Cow;
@@ -19,11 +22,17 @@ use crate::http::{Head, Method, Response, Status};
 use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
+use crate::opening::Opening;
+use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
+use crate::spool::Spool;
+use crate::upload::UploadId;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
+pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
+pub use upload::Intake as UploadIntake;
 use web::WebFile;
 
 /// Which listener a request came to.
@@ -41,6 +50,10 @@ pub struct Context {
     pub hub: Hub,
     /// Who may do what.
     pub gate: Gate,
+    /// Where uploads arrive. None where nothing is kept on disk.
+    pub spool: Option<Spool>,
+    /// What one client may have.
+    pub quotas: Quotas,
     /// Where streams are parked.
     pub shards: Vec<ShardHandle>,
     /// The next shard to be given a stream.
@@ -63,22 +76,17 @@ pub enum Plan {
     Answer(Response),
     /// Its body is read into the intake, which then answers.
     Intake(Box<Intake>),
+    /// The same for the bytes of a file.
+    Upload(Box<UploadIntake>),
     /// It becomes a stream: what it begins with, and what follows.
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
     EmptyStream(Vec<u8>),
 }
 
-/// How a stream begins, and when it has to end.
-pub struct Opening {
-    /// The response's head, and whatever belongs to it.
-    pub bytes: Vec<u8>,
-    /// The second of the unix clock at which its token ends.
-    pub ends_at: Option<u64>,
-}
-
 /// Who asks, and where.
-struct Caller {
+struct Caller<'a> {
+    peer: &'a Peer,
     pass: Pass,
     /// The header lines for a page of another origin.
     cors: Option<Lines>,
@@ -89,6 +97,9 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    Uploads,
+    Tus,
+    TusUpload(Option<UploadId>),
     Openapi,
     Web(&'static WebFile),
     Anything,
@@ -96,28 +107,43 @@ enum Route {
 
 impl Context {
     /// Decides on a request.
-    pub fn plan(self: &Arc<Self>, head: &Head<'_>, access: Access) -> (RouteName, Plan) {
-        match self.decide(head, access) {
+    pub fn plan(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        access: Access,
+        peer: &Peer,
+    ) -> (RouteName, Plan) {
+        match self.decide(head, access, peer) {
             Ok(decided) => decided,
             Err((name, response)) => (name, Plan::Answer(response)),
         }
     }
 
     /// Gives a stream to the next shard.
-    pub fn park(&self, socket: Socket, opening: Opening, stream: Stream) {
+    pub fn park(&self, socket: Socket, peer: Peer, mut opening: Opening, stream: Stream) {
+        opening.address = peer.into_share().and_then(Share::into_place);
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         self.shards[next % self.shards.len()].adopt(Adoption {
             socket,
-            head: opening.bytes,
-            ends_at: opening.ends_at,
+            opening,
             stream,
         });
+    }
+
+    /// Lets go of a stream that is not going to be parked.
+    pub fn abandon(&self, opening: &Opening, stream: Stream) {
+        stream.leave(&self.hub);
+        if let Some(place) = opening.token {
+            self.quotas.tokens().give_back(place);
+        }
+        self.hub.metrics().streams_open.add(-1);
     }
 
     fn decide(
         self: &Arc<Self>,
         head: &Head<'_>,
         access: Access,
+        peer: &Peer,
     ) -> Result<(RouteName, Plan), (RouteName, Response)> {
         let route = Route::of(head, access).map_err(|response| (RouteName::None, response))?;
         let is_get = matches!(head.method, Method::Get | Method::Head);
@@ -129,6 +155,8 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::Uploads, _) => RouteName::Upload,
+            (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
             (Route::Web(_), _) => RouteName::Web,
             (Route::Anything, _) => RouteName::None,
@@ -136,6 +164,7 @@ impl Context {
         let publishes = access == Access::Publish;
         let caller = || {
             Ok(Caller {
+                peer,
                 pass: self.gate.admit(head, access)?,
                 cors: self.gate.cors_lines(head, access),
             })
@@ -143,8 +172,20 @@ impl Context {
         let plan = match (route, head.method) {
             (route, Method::Options) => {
                 let preflight = self.gate.preflight(head, access, route.allow(access));
-                Ok(Plan::Answer(preflight))
+                Ok(Plan::Answer(match route {
+                    Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
+                    _ => preflight,
+                }))
             }
+            (Route::Uploads, Method::Post) => {
+                caller().and_then(|caller| upload::begin(self, head, caller))
+            }
+            (Route::Tus, method) => caller()
+                .and_then(|caller| tus::collection(self, head, method, caller))
+                .map_err(tus::dressed),
+            (Route::TusUpload(id), method) => caller()
+                .and_then(|caller| tus::one(self, head, method, id, caller))
+                .map_err(tus::dressed),
             (Route::Events(job), _) if is_get => {
                 caller().and_then(|caller| stream::one(self, head, &job, &caller))
             }
@@ -157,13 +198,13 @@ impl Context {
             (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
             (Route::Web(file), _) if is_get => Ok(file.get(head)),
             (Route::Events(job), Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, Some(job), caller.pass))
+                caller().and_then(|caller| publish::begin(self, head, Some(job), caller))
             }
             (Route::ManyEvents, Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, None, caller.pass))
+                caller().and_then(|caller| publish::begin(self, head, None, caller))
             }
             (Route::Job(job), Method::Delete) if publishes => {
-                caller().and_then(|caller| delete::delete(&self.hub, &job, &caller.pass))
+                caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
             }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());
@@ -205,6 +246,10 @@ impl Route {
         match (count, &**first, &**second) {
             (2, "api", "events") => Ok(Route::ManyEvents),
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (2, "api", "uploads") => Ok(Route::Uploads),
+            (2, "api", "tus") => Ok(Route::Tus),
+            (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
+            (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
             (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
@@ -214,6 +259,9 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
+            (Route::Uploads, _) => "POST, OPTIONS",
+            (Route::Tus, _) => "POST, OPTIONS",
+            (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
             (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
             (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
@@ -225,8 +273,11 @@ impl Route {
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
-        PublishError::Ended(_) | PublishError::NotAbove => Status::Conflict,
-        PublishError::Full => Status::Unavailable,
+        PublishError::Ended(_) | PublishError::NotAbove | PublishError::Forgotten => {
+            Status::Conflict
+        }
+        PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
+        PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
     }
 }

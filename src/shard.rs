@@ -25,6 +25,8 @@ use parking_lot::Mutex;
 
 use crate::hub::{Hub, Job, Mailbox};
 use crate::metrics::Close;
+use crate::opening::Opening;
+use crate::quota::Shares;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
@@ -37,9 +39,9 @@ use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, Table};
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
 /// Socket events taken from the kernel at a time.
-const EVENTS_MAX: usize = 1024;
+const EVENTS_MAX: usize = 256;
 /// A buffer's memory is given back above this when the shard goes to sleep.
-const KEPT_BYTES: usize = 16 * 1024;
+const KEPT_BYTES: usize = 2 * 1024;
 /// The shard's own token; rows have theirs below it.
 const WAKER: Token = Token(usize::MAX);
 
@@ -78,10 +80,8 @@ impl Default for ShardConfig {
 pub struct Adoption {
     /// The connection.
     pub socket: Socket,
-    /// What is sent first: the response's head, and whatever belongs to it.
-    pub head: Vec<u8>,
-    /// The second of the unix clock at which it has to end.
-    pub ends_at: Option<u64>,
+    /// What is sent first.
+    pub opening: Opening,
     /// What it follows.
     pub stream: Stream,
 }
@@ -99,6 +99,29 @@ pub enum Stream {
     Consolidated(Box<Consolidated>),
 }
 
+impl Stream {
+    /// Counts it out of its jobs again, where it is not going to be served.
+    pub fn leave(self, hub: &Hub) {
+        match self {
+            Stream::Job { job, .. } => {
+                if job.lock().leave() {
+                    hub.close_if_empty(&job);
+                }
+            }
+            Stream::Consolidated(stream) => stream.leave(hub),
+        }
+    }
+}
+
+/// What the streams of all shards are counted by.
+#[derive(Clone)]
+pub struct Counted {
+    /// The connections by address.
+    pub addresses: Arc<Shares>,
+    /// The streams by token.
+    pub tokens: Arc<Shares>,
+}
+
 /// A handle to a running shard.
 #[derive(Clone)]
 pub struct ShardHandle {
@@ -108,7 +131,7 @@ pub struct ShardHandle {
 
 #[derive(Default)]
 struct Inbox {
-    adoptions: Vec<Adoption>,
+    adoptions: VecDeque<Adoption>,
     /// Every stream is to end, within so long.
     drain: Option<Duration>,
     /// The thread is to end.
@@ -135,6 +158,7 @@ struct Shard {
     number: usize,
     hub: Hub,
     config: ShardConfig,
+    counted: Counted,
     poll: Poll,
     inbox: Arc<Mutex<Inbox>>,
     mailbox: Arc<Mailbox>,
@@ -171,7 +195,11 @@ impl ShardHandle {
     ///
     /// # Errors
     /// The system gives no poller or no thread.
-    pub fn start(hub: &Hub, config: ShardConfig) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+    pub fn start(
+        hub: &Hub,
+        config: ShardConfig,
+        counted: Counted,
+    ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mailbox = Arc::new(Mailbox::new(move || {
@@ -184,6 +212,7 @@ impl ShardHandle {
             number,
             hub: hub.clone(),
             config,
+            counted,
             poll,
             inbox: inbox.clone(),
             mailbox: mailbox.clone(),
@@ -219,7 +248,7 @@ impl ShardHandle {
 
     /// Hands a stream over. Never blocks.
     pub fn adopt(&self, adoption: Adoption) {
-        self.post(|inbox| inbox.adoptions.push(adoption));
+        self.post(|inbox| inbox.adoptions.push_back(adoption));
     }
 
     /// Ends every stream, one after the other over `spread`, and those that come later
@@ -344,12 +373,19 @@ impl Shard {
     }
 
     fn take_inbox(&mut self) -> bool {
-        let mut inbox = std::mem::take(&mut *self.inbox.lock());
+        let mut inbox = self.inbox.lock();
         if inbox.stop {
             return true;
         }
-        self.arrivals.extend(inbox.adoptions.drain(..));
-        if let Some(spread) = inbox.drain {
+        // The two change places: a herd's buffer is used again, and not copied.
+        if self.arrivals.is_empty() {
+            std::mem::swap(&mut self.arrivals, &mut inbox.adoptions);
+        } else {
+            self.arrivals.append(&mut inbox.adoptions);
+        }
+        let drain = inbox.drain.take();
+        drop(inbox);
+        if let Some(spread) = drain {
             self.begin_drain(spread);
         }
         self.queue_followers_of_all();
@@ -359,8 +395,7 @@ impl Shard {
     fn adopt(&mut self, adoption: Adoption) {
         let Adoption {
             socket,
-            head,
-            ends_at,
+            opening,
             stream,
         } = adoption;
         let fd = socket.as_raw_fd();
@@ -376,15 +411,17 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
-        self.set_deadlines(row, ends_at);
+        self.table.set_places(row, [opening.address, opening.token]);
+        self.set_deadlines(row, opening.ends_at);
         if self.drain.is_some() {
             self.table[row].flags |= ENDING;
         }
-        self.leftover_bytes += head.len();
+        let bytes = opening.to_bytes();
+        self.leftover_bytes += bytes.len();
         self.leftovers.insert(
             row,
             Leftover {
-                bytes: head,
+                bytes,
                 sent: 0,
                 since: self.now,
             },
@@ -486,6 +523,13 @@ impl Shard {
         let metrics = self.hub.metrics();
         metrics.streams_open.add(-1);
         metrics.closed(why);
+        let [address, token] = self.table.take_places(row);
+        address
+            .into_iter()
+            .for_each(|place| self.counted.addresses.give_back(place));
+        token
+            .into_iter()
+            .for_each(|place| self.counted.tokens.give_back(place));
         // Closing the socket takes it out of the poller as well.
         drop(self.table.remove(row));
     }

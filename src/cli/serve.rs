@@ -10,6 +10,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::journal::Sync;
 use crate::{Server, ServerConfig};
 
 /// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
@@ -25,6 +26,9 @@ struct Flag {
 
 /// Where data is kept when nothing else is said.
 const DATA: &str = "./landfall-data";
+
+/// Less would be segments too small to be worth a file.
+const JOURNAL_MIN_BYTES: usize = 1 << 20;
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -121,11 +125,58 @@ const FLAGS: &[Flag] = &[
         name: "data",
         value: "DIR",
         default: DATA,
-        help: "where what is kept on disk is kept; nothing is yet",
+        help: "where what is kept on disk is kept: accepted events, which a restart restores, \
+               and uploads",
         set: |config, text| {
             config.data = Some(PathBuf::from(text));
             Ok(())
         },
+    },
+    Flag {
+        name: "sync",
+        value: "WHEN",
+        default: "interval=200ms",
+        help: "when events are safe from a loss of power: always (before they are answered) \
+               or interval=DUR (so long after it at most; the end of a job before it is \
+               answered)",
+        set: |config, text| {
+            config.journal.sync = match text.split_once('=') {
+                None if text == "always" => Sync::Always,
+                Some(("interval", interval)) => Sync::Interval(duration(interval)?),
+                _ => return Err("not a way to sync: use always or interval=200ms".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "journal-bytes",
+        value: "SIZE",
+        default: "256MiB",
+        help: "all events on disk; at it the oldest go, but each job's newest, and then \
+               publishing gets 507",
+        set: |config, text| match size(text)? {
+            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 1MiB".to_owned()),
+            bytes => {
+                config.journal.bytes = bytes as u64;
+                Ok(())
+            }
+        },
+    },
+    Flag {
+        name: "journal-jobs",
+        value: "N",
+        default: "10000",
+        help: "jobs that have ended, with a journal; beyond it the first that ended are \
+               forgotten",
+        set: |config, text| set(&mut config.journal.ended_jobs, positive(text)),
+    },
+    Flag {
+        name: "journal-age",
+        value: "DUR",
+        default: "7d",
+        help: "a job that ended so long ago is forgotten, and older events go, but each \
+               job's newest",
+        set: |config, text| set(&mut config.journal.age, duration(text)),
     },
     Flag {
         name: "ring-events",
@@ -176,6 +227,77 @@ const FLAGS: &[Flag] = &[
         default: "1MiB",
         help: "a publishing request's body; 413 beyond it",
         set: |config, text| set(&mut config.body_bytes, size(text)),
+    },
+    Flag {
+        name: "max-upload",
+        value: "SIZE",
+        default: "4GiB",
+        help: "an uploaded file; 413 beyond it",
+        set: |config, text| set(&mut config.spool.upload_bytes, bytes(text)),
+    },
+    Flag {
+        name: "max-uploads",
+        value: "N",
+        default: "32",
+        help: "uploads that are being received; 503 beyond it. Each holds up to 512 KiB of \
+               memory",
+        set: |config, text| set(&mut config.spool.uploads, positive(text)),
+    },
+    Flag {
+        name: "max-unfinished",
+        value: "N",
+        default: "256",
+        help: "resumable uploads that have begun and aren't whole; 503 beyond it",
+        set: |config, text| set(&mut config.spool.unfinished, positive(text)),
+    },
+    Flag {
+        name: "max-spool",
+        value: "SIZE",
+        default: "16GiB",
+        help: "all uploads that are being received, aren't whole, or wait to be processed; \
+               507 beyond it",
+        set: |config, text| set(&mut config.spool.spool_bytes, bytes(text)),
+    },
+    Flag {
+        name: "min-free",
+        value: "SIZE",
+        default: "256MiB",
+        help: "what stays free on the disk; 507 for an upload that would take of it",
+        set: |config, text| set(&mut config.spool.free_bytes, bytes(text)),
+    },
+    Flag {
+        name: "upload-expiry",
+        value: "DUR",
+        default: "24h",
+        help: "a resumable upload that nobody goes on with is removed after so long",
+        set: |config, text| set(&mut config.spool.expiry, duration(text)),
+    },
+    Flag {
+        name: "upload-rate",
+        value: "N",
+        default: "600",
+        help: "uploads that begin in a minute, in all; 429 beyond it",
+        set: |config, text| set(&mut config.spool.starts_a_minute, positive(text)),
+    },
+    Flag {
+        name: "upload-bandwidth",
+        value: "SIZE",
+        default: "none",
+        help: "what all uploads together bring in a second; they are read more slowly beyond it",
+        set: |config, text| {
+            config.spool.bytes_a_second = match text {
+                "none" => None,
+                text => Some(bytes(text)?),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "disk-threads",
+        value: "N",
+        default: "4",
+        help: "threads that write uploads and read files",
+        set: |config, text| set(&mut config.spool.disk_threads, positive(text)),
     },
     Flag {
         name: "retry",
@@ -230,8 +352,55 @@ const FLAGS: &[Flag] = &[
         name: "max-connections",
         value: "N",
         default: "1024",
-        help: "connections that aren't streams; one more gets 503",
+        help: "connections that aren't streams, three quarters of them at most on the \
+               public listener; one more gets 503",
         set: |config, text| set(&mut config.connections, positive(text)),
+    },
+    Flag {
+        name: "max-connections-per-address",
+        value: "N",
+        default: "256",
+        help: "connections and streams of one address (IPv6: of one /64), up to 65535, or \
+               off; one more stream gets 200, the busy retry and a close, all else 429",
+        set: |config, text| set(&mut config.quotas.connections_per_address, limit(text)),
+    },
+    Flag {
+        name: "max-stream-rate",
+        value: "N",
+        default: "50",
+        help: "streams that begin in a second from one address, over ten seconds, or off; \
+               one more gets 200, the busy retry and a close",
+        set: |config, text| set(&mut config.quotas.stream_rate, limit(text)),
+    },
+    Flag {
+        name: "trusted-proxy",
+        value: "NET...",
+        default: "127.0.0.0/8,::1",
+        help: "addresses behind which there are many clients, as 10.0.0.0/8: nothing is \
+               counted by them; repeatable",
+        set: |config, text| set(&mut config.quotas.trusted_proxies, list(text)),
+    },
+    Flag {
+        name: "max-streams-per-job",
+        value: "N",
+        default: "65536",
+        help: "streams of one job, or off; one more gets 200, the busy retry and a close",
+        set: |config, text| set(&mut config.quotas.streams_per_job, limit(text)),
+    },
+    Flag {
+        name: "max-streams-per-token",
+        value: "N",
+        default: "1024",
+        help: "streams of one token, up to 65535, or off; the same",
+        set: |config, text| set(&mut config.quotas.streams_per_token, limit(text)),
+    },
+    Flag {
+        name: "max-event-rate",
+        value: "N",
+        default: "10000",
+        help: "events a second, over two seconds, of one publisher, or off: a token, or an \
+               address with the publishing key, or an address; 429 with Retry-After beyond it",
+        set: |config, text| set(&mut config.quotas.event_rate, limit(text)),
     },
     Flag {
         name: "max-requests",
@@ -267,6 +436,20 @@ const FLAGS: &[Flag] = &[
         default: "30s",
         help: "a body must go on, and an answer be taken, after so long; 408 beyond it",
         set: |config, text| set(&mut config.connection.body_timeout, duration(text)),
+    },
+    Flag {
+        name: "min-body-rate",
+        value: "SIZE",
+        default: "512B",
+        help: "what a body brings in a second, on average over the body timeout; 408 below it",
+        set: |config, text| set(&mut config.connection.body_bytes_per_second, size(text)),
+    },
+    Flag {
+        name: "max-body-time",
+        value: "DUR",
+        default: "5m",
+        help: "a publishing request's body must be whole after so long; 408 beyond it",
+        set: |config, text| set(&mut config.connection.body_time, duration(text)),
     },
     Flag {
         name: "idle-timeout",
@@ -480,11 +663,27 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number above 0, or none where the limit is off.
+fn limit<T: TryFrom<usize>>(text: &str) -> Result<Option<T>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let number = positive(text).map_err(|why| format!("{why}, or off"))?;
+    match T::try_from(number) {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err("too large: give a smaller number, or off".to_owned()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a duration: use a number and a unit, as 500ms, 5s or 15m".to_owned()),
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    size(text).map(|bytes| bytes as u64)
 }
 
 fn size(text: &str) -> Result<usize, String> {
@@ -532,6 +731,9 @@ mod tests {
             (["--ring-bytes", "64kb"], "KiB"),
             (["--retry", "5"], "5s"),
             (["--retry", "0s"], "5s"),
+            (["--max-connections-per-address", "0"], "off"),
+            (["--max-streams-per-token", "70000"], "smaller"),
+            (["--trusted-proxy", "10.0.0.0/40"], "10.0.0.0/8"),
             (["--listen", "8080"], "IP:PORT"),
             (["--no-such", "1"], "--help"),
             (["stray", "1"], "--help"),

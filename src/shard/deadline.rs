@@ -2,6 +2,7 @@
 //! knows the earliest: only when that has come is the table gone through, once a second at
 //! most.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use super::table::{AGES, BLOCKED, NONE};
@@ -11,8 +12,8 @@ use crate::metrics::Close;
 impl Shard {
     /// Has a row end when the unix clock comes to the second `ends_at`, or before that of
     /// age.
-    pub(super) fn set_deadlines(&mut self, row: u32, ends_at: Option<u64>) {
-        let token = ends_at.map_or(NONE, |ends_at| self.deadline(ends_at));
+    pub(super) fn set_deadlines(&mut self, row: u32, ends_at: Option<NonZeroU64>) {
+        let token = ends_at.map_or(NONE, |ends_at| self.deadline(ends_at.get()));
         let age = self.config.max_stream_age.map_or(NONE, |max| {
             let age = self.random.between(max / 2, max);
             whole_seconds(self.began.elapsed() + age)
