@@ -22,9 +22,10 @@ export const uploads = {
 
   /** Takes up the jobs that the address names. */
   follow(jobs) {
-    for (const id of jobs) {
-      if (!rows.has(id) && /^[\w.~-]{1,128}$/.test(id)) new Row(id, address.known[id]).pickUp();
-    }
+    const { known } = address;
+    const isNew = (id) => !rows.has(id) && /^[\w.~-]{1,128}$/.test(id);
+    for (const id of jobs) if (isNew(id)) new Row(id, known[id]).pickUp();
+    remember(known);
   },
 
   /** Once more, with another token. */
@@ -99,7 +100,6 @@ class Row {
   /** Sees where the job is, and follows it if it goes on. */
   async pickUp() {
     this.failure = this.refusal = null;
-    remember();
     draw();
     try {
       const answer = await fetch(`/api/jobs/${this.job.id}`);
@@ -309,10 +309,11 @@ function newName() {
   return `up_${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-function remember() {
+/** Keeps the rows in the address, and what is known of uploads where a reload finds it. */
+function remember(before = address.known) {
   const known = {};
   for (const [id, { job, file }] of rows) {
-    if (file || address.known[id]) known[id] = { name: job.name, size: job.size };
+    if (file || before[id]) known[id] = { name: job.name, size: job.size };
   }
   address.set([...rows.keys()], known);
 }

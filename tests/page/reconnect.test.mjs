@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Server, row, says, stages, visit } from "./support.mjs";
 
+const connection = (page, text) => page.locator("#connection", { hasText: text }).waitFor();
+
 /** Notes every figure that a row ever shows. */
 function watch(job) {
   return job.evaluate((node) => {
@@ -31,17 +33,18 @@ test("a server that is killed is awaited, and its news goes on from what was sho
   const page = await visit(`${server.page}#job=a`);
   const job = row(page, "a");
   await says(job, "Scanning 60 %");
+  await connection(page, "Live");
   await watch(job);
   await server.kill();
   await says(job, "Reconnecting · Scanning 60 %");
-  assert.equal(await page.locator("#connection").textContent(), "Reconnecting…");
+  await connection(page, "Reconnecting…");
   await server.run();
   await server.progress("a", "scanning", 80);
   await says(job, /^Scanning 80 %/);
-  assert.equal(await page.locator("#connection").textContent(), "Live");
+  await connection(page, "Live");
   await server.progress("a", "storing", 50);
   await says(job, "Storing 50 %");
-  assert.deepEqual(await stages(job), ["Scanning 100", "Storing 50"]);
+  assert.deepEqual(await stages(job), ["Scan 100", "Store 50"]);
   await server.publish("a", "done");
   await says(job, "Done");
   await neverFell(page);
@@ -53,6 +56,7 @@ test("a job that a restarted server knows nothing of says so until there is news
   const page = await visit(`${server.page}#job=a`);
   const job = row(page, "a");
   await says(job, "Scanning 60 %");
+  await connection(page, "Live");
   await server.kill();
   await says(job, "Reconnecting");
   await server.run();
@@ -68,7 +72,7 @@ test("the list of all jobs holds after a restart what the server knows then", as
   const names = page.locator("#jobs .name");
   await names.getByText("old").waitFor();
   await server.kill();
-  await page.getByText("Reconnecting").waitFor();
+  await connection(page, "Reconnecting…");
   await server.run();
   await server.progress("new", "scanning", 10);
   await names.getByText("new").waitFor();
