@@ -230,7 +230,7 @@ pub fn land_on(data: &Path, job: &str, name: &str, kind: Option<&str>, bytes: &[
         created: 1,
         resumable: None,
     };
-    info.write(&folder).unwrap();
+    info.write(&folder, true).unwrap();
     info.landed(upload, &folder).unwrap()
 }
 
