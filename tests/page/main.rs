@@ -1,10 +1,14 @@
 //! The page in Chromium, against the real binary.
 
 use std::fs;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page");
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web");
+
+/// What the page may weigh without the client, compressed.
+const PAGE_MAX_BYTES: usize = 16 * 1024;
 
 #[test]
 fn what_is_made_of_events() {
@@ -40,6 +44,28 @@ fn the_page_has_nothing_inline_and_asks_nobody_else() {
     for address in page.split(['"', '(']).filter(|part| part.contains("//")) {
         assert!(address.starts_with("data:"), "{address}");
     }
+}
+
+#[test]
+fn the_page_is_under_16_kib_compressed() {
+    let mut gzip = Command::new("gzip")
+        .arg("-9nc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = gzip.stdin.take().unwrap();
+    for entry in fs::read_dir(WEB).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.extension().and_then(|kind| kind.to_str());
+        // The client has a limit of its own.
+        if matches!(kind, Some("html" | "css" | "js")) && !path.ends_with("landfall.js") {
+            input.write_all(&fs::read(path).unwrap()).unwrap();
+        }
+    }
+    drop(input);
+    let bytes = gzip.wait_with_output().unwrap().stdout.len();
+    assert!((1..PAGE_MAX_BYTES).contains(&bytes), "{bytes} bytes");
 }
 
 /// Runs a file of tests.
