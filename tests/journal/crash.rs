@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::support::{Frame, Process};
+use super::support::{Frame, command};
 
 const PUBLISHERS: usize = 8;
 const SUBSCRIBERS: usize = 200;
@@ -19,16 +21,28 @@ const KILLS: usize = 25;
 const LIFE_MS: u64 = 120;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Where the server is now.
-type Place = Arc<Mutex<(SocketAddr, SocketAddr)>>;
+/// Starts the server at the unix socket `place`: a port that is free again may be anybody's.
+fn start(data: &Path, place: &Path) -> Child {
+    let flags = ["--sync", "always", "--ring-events", "32", "--publish"];
+    let mut command = command(data, &flags);
+    let place = format!("unix:{}", place.display());
+    let mut child = command
+        .arg(place)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "ready"));
+    child
+}
 
 #[test]
 fn with_always_nothing_acknowledged_is_missing_and_everybody_has_everything_once() {
     let kills = std::env::var("LANDFALL_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let data = tempfile::tempdir().unwrap();
-    let flags = ["--sync", "always", "--ring-events", "32", "--retry", "10ms"];
-    let mut server = Process::start(data.path(), &flags);
-    let place: Place = Arc::new(Mutex::new((server.public, server.publish)));
+    let place = data.path().join("publish.sock");
+    let mut server = start(data.path(), &place);
     let is_over = Arc::new(AtomicBool::new(false));
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|job| {
@@ -50,14 +64,14 @@ fn with_always_nothing_acknowledged_is_missing_and_everybody_has_everything_once
     for _ in 0..kills {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         std::thread::sleep(Duration::from_millis((seed >> 33) % LIFE_MS));
-        server.kill();
-        server = Process::start(data.path(), &flags);
-        *place.lock().unwrap() = (server.public, server.publish);
+        server.kill().unwrap();
+        server.wait().unwrap();
+        server = start(data.path(), &place);
     }
     is_over.store(true, Ordering::Release);
     let acknowledged: Vec<_> = publishers.into_iter().map(|p| p.join().unwrap()).collect();
     let all: Vec<Vec<Frame>> = (0..PUBLISHERS)
-        .map(|job| server.follow(&format!("/api/jobs/job{job}/events"), None, usize::MAX))
+        .map(|job| follow(job, &place, &reconnects))
         .collect();
     for (job, acknowledged) in acknowledged.iter().enumerate() {
         let there: BTreeMap<u64, &Frame> = all[job].iter().map(|f| (f.id, f)).collect();
@@ -74,6 +88,8 @@ fn with_always_nothing_acknowledged_is_missing_and_everybody_has_everything_once
         let seen = subscriber.join().unwrap();
         assert_eq!(seen, all[n % PUBLISHERS], "subscriber {n}");
     }
+    server.kill().unwrap();
+    server.wait().unwrap();
     println!(
         "{kills} kills, {} events acknowledged, {} there, {} reconnects",
         acknowledged.iter().map(Vec::len).sum::<usize>(),
@@ -84,9 +100,9 @@ fn with_always_nothing_acknowledged_is_missing_and_everybody_has_everything_once
 
 /// Publishes numbers until it is over, and then the end. Returns what was acknowledged:
 /// ids and numbers. What wasn't is published again, under a number of its own.
-fn publish(job: usize, place: &Place, is_over: &AtomicBool) -> Vec<(u64, u64)> {
+fn publish(job: usize, place: &PathBuf, is_over: &AtomicBool) -> Vec<(u64, u64)> {
     let mut acknowledged = Vec::new();
-    let mut connection: Option<TcpStream> = None;
+    let mut connection: Option<UnixStream> = None;
     for n in 0.. {
         let ends = is_over.load(Ordering::Acquire);
         let event = if ends { "done" } else { "progress" };
@@ -98,7 +114,7 @@ fn publish(job: usize, place: &Place, is_over: &AtomicBool) -> Vec<(u64, u64)> {
         );
         let stream = match connection.take() {
             Some(stream) => Some(stream),
-            None => TcpStream::connect(place.lock().unwrap().1).ok(),
+            None => UnixStream::connect(place).ok(),
         };
         let answer = stream.and_then(|stream| ask(stream, &request));
         match answer {
@@ -119,9 +135,8 @@ fn publish(job: usize, place: &Place, is_over: &AtomicBool) -> Vec<(u64, u64)> {
     unreachable!("numbers don't end")
 }
 
-fn ask(mut stream: TcpStream, request: &str) -> Option<(TcpStream, u16, String)> {
+fn ask(mut stream: UnixStream, request: &str) -> Option<(UnixStream, u16, String)> {
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_nodelay(true).ok()?;
     stream.write_all(request.as_bytes()).ok()?;
     let mut text = Vec::new();
     let mut piece = [0; 1024];
@@ -140,12 +155,12 @@ fn ask(mut stream: TcpStream, request: &str) -> Option<(TcpStream, u16, String)>
 
 /// Follows a job to its end, through every reconnect. Returns all frames in the order in
 /// which they came.
-fn follow(job: usize, place: &Place, reconnects: &AtomicUsize) -> Vec<Frame> {
+fn follow(job: usize, place: &PathBuf, reconnects: &AtomicUsize) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
     let began = Instant::now();
     loop {
         reconnects.fetch_add(1, Ordering::Relaxed);
-        if receive(job, place.lock().unwrap().0, &mut frames).is_some() {
+        if receive(job, place, &mut frames).is_some() {
             return frames;
         }
         assert!(began.elapsed() < PATIENCE * 30, "job{job} has no end");
@@ -154,8 +169,8 @@ fn follow(job: usize, place: &Place, reconnects: &AtomicUsize) -> Vec<Frame> {
 }
 
 /// None where the connection ended before the job.
-fn receive(job: usize, address: SocketAddr, frames: &mut Vec<Frame>) -> Option<()> {
-    let mut stream = TcpStream::connect(address).ok()?;
+fn receive(job: usize, place: &PathBuf, frames: &mut Vec<Frame>) -> Option<()> {
+    let mut stream = UnixStream::connect(place).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let last = frames.last();
     let last = last.map_or(String::new(), |frame| {

@@ -328,7 +328,7 @@ fn a_loss_of_power_amid_compaction_brings_no_job_and_no_id_back() {
         (7, Sync::Always),
         (8, Sync::Interval(Duration::from_millis(1))),
     ] {
-        lose_power_everywhere(sync, 12 << 10, 110, 0x9e37_79b9 * seed, false);
+        lose_power_everywhere(sync, 12 << 10, 70, 0x9e37_79b9 * seed, false);
     }
 }
 
