@@ -241,7 +241,8 @@ impl Route {
 fn publish_status(error: &PublishError) -> Status {
     match error {
         PublishError::Ended(_) | PublishError::NotAbove => Status::Conflict,
-        PublishError::Full => Status::Unavailable,
+        PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
+        PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
     }
 }

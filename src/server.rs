@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::hub::{Hub, HubConfig};
+use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
@@ -31,9 +32,11 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
-    /// The directory where what is kept on disk is kept. Nothing is yet. Default: none, and
-    /// then nothing is.
+    /// The directory where what is kept on disk is kept. Default: none, and then nothing
+    /// is.
     pub data: Option<PathBuf>,
+    /// How events are kept there, below `journal/`.
+    pub journal: JournalConfig,
     /// Who may do what.
     pub auth: AuthConfig,
     /// What one client may have.
@@ -83,6 +86,7 @@ impl Default for ServerConfig {
             publish: Address::Tcp(local(8081)),
             ops: local(8082),
             data: None,
+            journal: JournalConfig::default(),
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
@@ -125,6 +129,8 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     drain: Duration,
     drain_spread: Duration,
+    /// The data directory is this server's for as long as it runs.
+    _lock: Option<Lock>,
 }
 
 impl Server {
@@ -150,7 +156,17 @@ impl Server {
             .map_err(named("public listener", &config.listen))?;
         let publish = Listener::bind(&config.publish, options)
             .map_err(named("publishing listener", &config.publish))?;
-        let hub = Hub::new(config.hub);
+        let (hub, lock) = match &config.data {
+            None => (Hub::new(config.hub), None),
+            Some(data) => {
+                let lock = Lock::take(data, Duration::ZERO)?;
+                let hub = Hub::with_base(config.hub, 0);
+                let journal = data.join("journal");
+                Journal::open(&journal, config.journal, &hub)
+                    .map_err(named("journal", &journal.display()))?;
+                (hub, Some(lock))
+            }
+        };
         let quotas = Quotas::new(config.quotas);
         let counted = Counted {
             addresses: quotas.addresses().clone(),
@@ -205,6 +221,7 @@ impl Server {
             threads,
             drain: config.drain,
             drain_spread: config.drain_spread.min(config.drain / 2),
+            _lock: lock,
         })
     }
 
@@ -270,6 +287,9 @@ impl Server {
         self.context.shards.iter().for_each(ShardHandle::stop);
         for thread in self.threads {
             let _ = thread.join();
+        }
+        if let Some(journal) = self.context.hub.journal() {
+            journal.close();
         }
         is_drained
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::journal::Sync;
 use crate::{Server, ServerConfig};
 
 /// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
@@ -25,6 +26,9 @@ struct Flag {
 
 /// Where data is kept when nothing else is said.
 const DATA: &str = "./landfall-data";
+
+/// Less would be segments too small to be worth a file.
+const JOURNAL_MIN_BYTES: usize = 1 << 20;
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -121,11 +125,57 @@ const FLAGS: &[Flag] = &[
         name: "data",
         value: "DIR",
         default: DATA,
-        help: "where what is kept on disk is kept; nothing is yet",
+        help: "where what is kept on disk is kept: accepted events, which a restart restores",
         set: |config, text| {
             config.data = Some(PathBuf::from(text));
             Ok(())
         },
+    },
+    Flag {
+        name: "sync",
+        value: "WHEN",
+        default: "interval=200ms",
+        help: "when events are safe from a loss of power: always (before they are answered) \
+               or interval=DUR (so long after it at most; the end of a job before it is \
+               answered)",
+        set: |config, text| {
+            config.journal.sync = match text.split_once('=') {
+                None if text == "always" => Sync::Always,
+                Some(("interval", interval)) => Sync::Interval(duration(interval)?),
+                _ => return Err("not a way to sync: use always or interval=200ms".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "journal-bytes",
+        value: "SIZE",
+        default: "256MiB",
+        help: "all events on disk; at it the oldest go, but each job's newest, and then \
+               publishing gets 507",
+        set: |config, text| match size(text)? {
+            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 1MiB".to_owned()),
+            bytes => {
+                config.journal.bytes = bytes as u64;
+                Ok(())
+            }
+        },
+    },
+    Flag {
+        name: "journal-jobs",
+        value: "N",
+        default: "10000",
+        help: "jobs that have ended, with a journal; beyond it the first that ended are \
+               forgotten",
+        set: |config, text| set(&mut config.journal.ended_jobs, positive(text)),
+    },
+    Flag {
+        name: "journal-age",
+        value: "DUR",
+        default: "7d",
+        help: "a job that ended so long ago is forgotten, and older events go, but each \
+               job's newest",
+        set: |config, text| set(&mut config.journal.age, duration(text)),
     },
     Flag {
         name: "ring-events",
