@@ -230,7 +230,9 @@ impl Connection<'_> {
             Plan::Answer(response) => (response, self.skip_body(&mut decoder)),
         };
         let is_draining = self.context.draining.load(Ordering::Acquire);
-        let keep_alive = keep_alive && is_read && !is_last && !is_draining;
+        // Whatever failed may have left the connection in any state.
+        let has_failed = response.status == Status::InternalError;
+        let keep_alive = keep_alive && is_read && !is_last && !is_draining && !has_failed;
         self.answer(route, &response.with_lines(cors), keep_alive, head_only);
         Ok((!keep_alive).then_some(End::Close))
     }

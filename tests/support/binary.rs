@@ -21,7 +21,12 @@ pub struct Binary {
 impl Binary {
     /// Starts it with `flags`, and waits until it says that it is ready.
     pub fn serve(flags: &[&str]) -> Binary {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
+        Binary::started_by(Command::new(env!("CARGO_BIN_EXE_landfall")), flags)
+    }
+
+    /// The same, by a command whose last argument, so far, is the program.
+    pub fn started_by(mut command: Command, flags: &[&str]) -> Binary {
+        let mut child = command
             .args(["serve", "--memory-only", "--listen", "127.0.0.1:0"])
             .args(["--publish", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
             .args(flags)
@@ -44,6 +49,13 @@ impl Binary {
             publish,
             ops,
         }
+    }
+}
+
+impl Binary {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
