@@ -4,6 +4,7 @@
 mod binary;
 mod descriptors;
 mod panics;
+mod pipelines;
 mod procfs;
 mod slow;
 #[path = "../wire/sse.rs"]
