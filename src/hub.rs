@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::event::Event;
 use crate::job::{EventId, JobId, JobState, Sequence};
-use crate::journal::{Journal, Origin};
+use crate::journal::{Journal, NUMBER_MAX, Origin};
 use crate::metrics::Metrics;
 use crate::ring::RingLimits;
 pub use job::{Job, Journaled, Snapshot};
@@ -157,6 +157,8 @@ pub enum PublishError {
     DiskFull,
     /// The journal can't be written.
     DiskFailing,
+    /// The very job that it was meant for has been forgotten.
+    Forgotten,
 }
 
 impl fmt::Display for PublishError {
@@ -186,6 +188,7 @@ impl fmt::Display for PublishError {
                 "the event can't be written to disk, see the server's log: publish it again \
                  later; streams go on meanwhile",
             ),
+            PublishError::Forgotten => f.write_str("the job has been forgotten"),
         }
     }
 }
@@ -242,6 +245,20 @@ impl Hub {
                 error.map_or_else(|| Ok(ids[0]), Err)
             }
         }
+    }
+
+    /// Publishes one event to this very job, and never to one of the same name that came
+    /// after it: what an old attempt still says isn't news of the new one.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`], and [`PublishError::Forgotten`].
+    pub fn publish_to(&self, job: &Arc<Job>, event: Event) -> Result<EventId, PublishError> {
+        if let Some(journal) = self.journal() {
+            return journal.publish_to(job, event);
+        }
+        self.check_size(&event)?;
+        let id = self.append(job, &event, None, SystemTime::now(), None)?;
+        id.ok_or(PublishError::Forgotten)
     }
 
     /// Publishes events in turn, up to the first that is refused. With a journal that is
@@ -556,6 +573,11 @@ impl Hub {
     /// and are lost.
     pub(crate) fn skip(&self, count: u64) {
         let hub = &*self.0;
+        // All that are ever skipped are no more than there are numbers.
+        let count = count.min(NUMBER_MAX.saturating_sub(*hub.order.lock()));
+        if count == 0 {
+            return;
+        }
         let jobs = hub.jobs.read();
         let mut graves = hub.graves.lock();
         jobs.values().for_each(|job| job.lock().skip(count));

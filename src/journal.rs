@@ -31,15 +31,15 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use crate::event::Event;
-use crate::hub::{Hub, Numbers, PublishError};
+use crate::hub::{Hub, Job, Numbers, PublishError};
 use crate::job::{EventId, JobId};
 use crate::metrics::Counter;
 pub use files::{Directory, File, Files};
 pub use lock::Lock;
-pub use record::{Origin, SegmentNumber};
+pub use record::{NUMBER_MAX, Origin, SegmentNumber};
 use reply::Reply;
 pub use segment::{Place, Segments, Span};
-use writer::{Command, Writer};
+use writer::{Command, Publishing, Writer};
 
 /// What is handed to the writer at a time, whichever is reached first.
 const PART_EVENTS: usize = 1024;
@@ -184,7 +184,7 @@ impl Journal {
                     .next_if(|(_, event)| bytes + event.data().len() <= PART_BYTES || bytes == 0)
             {
                 bytes += event.data().len();
-                part.push((job, event));
+                part.push(Publishing::new(job, event));
             }
             let failed = || (Vec::new(), Some(PublishError::DiskFailing));
             let (more, error) = self
@@ -196,6 +196,19 @@ impl Journal {
             }
         }
         (ids, None)
+    }
+
+    /// Publishes one event to this very job, if it is still there. Blocks as publishing does.
+    pub(crate) fn publish_to(&self, job: &Arc<Job>, event: Event) -> Result<EventId, PublishError> {
+        let publishing = Publishing {
+            job: job.id().clone(),
+            only: Some(job.clone()),
+            event,
+        };
+        let (ids, error) = self
+            .ask(|reply| Command::Publish(vec![publishing], reply))
+            .ok_or(PublishError::DiskFailing)?;
+        error.map_or_else(|| Ok(ids[0]), Err)
     }
 
     /// Forgets a job, and has that survive a restart. Blocks as publishing does.

@@ -21,6 +21,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod command;
 pub mod connection;
 mod coroutine;
 pub mod cors;
@@ -28,6 +29,7 @@ pub mod credential;
 pub mod disk;
 pub mod event;
 pub mod frame;
+pub mod handover;
 pub mod host;
 pub mod http;
 pub mod hub;
@@ -40,6 +42,7 @@ pub mod metrics;
 mod monitor;
 pub mod network;
 pub mod opening;
+pub mod pipeline;
 pub mod progress;
 pub mod quota;
 mod random;
@@ -49,6 +52,8 @@ pub mod routes;
 pub mod server;
 pub mod shard;
 mod socket;
+pub mod sockets;
+pub mod spool;
 pub mod token;
 pub mod upload;
 
@@ -59,3 +64,4 @@ pub use journal::{Journal, JournalConfig};
 pub use listener::Address;
 pub use routes::AuthConfig;
 pub use server::{Server, ServerConfig};
+pub use sockets::Sockets;

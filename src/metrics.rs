@@ -40,6 +40,9 @@ pub enum RouteName {
     Publish,
     PublishMany,
     Delete,
+    File,
+    Upload,
+    Tus,
     Openapi,
     Web,
     Preflight,
@@ -126,13 +129,16 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 10] = [
+    const ALL: [RouteName; 13] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
         RouteName::Publish,
         RouteName::PublishMany,
         RouteName::Delete,
+        RouteName::File,
+        RouteName::Upload,
+        RouteName::Tus,
         RouteName::Openapi,
         RouteName::Web,
         RouteName::Preflight,
@@ -147,6 +153,9 @@ impl RouteName {
             RouteName::Publish => "POST /api/jobs/{job}/events",
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::File => "/api/jobs/{job}/file",
+            RouteName::Upload => "/api/uploads",
+            RouteName::Tus => "/api/tus",
             RouteName::Openapi => "/openapi.json",
             RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",

@@ -1,15 +1,19 @@
 //! What a request gets: the decision, without a socket.
 
 mod delete;
+mod file;
 mod gate;
 mod openapi;
 mod publish;
 mod quotas;
 mod snapshot;
 mod stream;
+mod tus;
+mod upload;
 mod web;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,10 +28,14 @@ use crate::opening::Opening;
 use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
+use crate::spool::Spool;
+use crate::upload::UploadId;
+pub use file::{Download, Downloads};
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
+pub use upload::Intake as UploadIntake;
 use web::WebFile;
 
 /// Which listener a request came to.
@@ -45,6 +53,12 @@ pub struct Context {
     pub hub: Hub,
     /// Who may do what.
     pub gate: Gate,
+    /// Where uploads arrive. None where nothing is kept on disk.
+    pub spool: Option<Spool>,
+    /// What may be downloaded.
+    pub downloads: Downloads,
+    /// Where files are kept.
+    pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
     /// Where streams are parked.
@@ -61,6 +75,8 @@ pub struct Context {
     pub busy_retry: Duration,
     /// The server is stopping.
     pub draining: AtomicBool,
+    /// Another server has taken its place.
+    pub is_succeeded: AtomicBool,
 }
 
 /// What is done about a request.
@@ -69,6 +85,10 @@ pub enum Plan {
     Answer(Response),
     /// Its body is read into the intake, which then answers.
     Intake(Box<Intake>),
+    /// The same for the bytes of a file.
+    Upload(Box<UploadIntake>),
+    /// It is answered, and a file follows.
+    Download(Response, Box<Download>),
     /// It becomes a stream: what it begins with, and what follows.
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
@@ -88,6 +108,10 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    File(JobId),
+    Uploads,
+    Tus,
+    TusUpload(Option<UploadId>),
     Openapi,
     Web(&'static WebFile),
     Anything,
@@ -149,6 +173,9 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::File(_), _) => RouteName::File,
+            (Route::Uploads, _) => RouteName::Upload,
+            (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
             (Route::Web(_), _) => RouteName::Web,
             (Route::Anything, _) => RouteName::None,
@@ -164,8 +191,23 @@ impl Context {
         let plan = match (route, head.method) {
             (route, Method::Options) => {
                 let preflight = self.gate.preflight(head, access, route.allow(access));
-                Ok(Plan::Answer(preflight))
+                Ok(Plan::Answer(match route {
+                    Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
+                    _ => preflight,
+                }))
             }
+            (Route::File(job), _) if is_get => {
+                caller().and_then(|caller| file::get(self, head, &job, &caller))
+            }
+            (Route::Uploads, Method::Post) => {
+                caller().and_then(|caller| upload::begin(self, head, caller))
+            }
+            (Route::Tus, method) => caller()
+                .and_then(|caller| tus::collection(self, head, method, caller))
+                .map_err(tus::dressed),
+            (Route::TusUpload(id), method) => caller()
+                .and_then(|caller| tus::one(self, head, method, id, caller))
+                .map_err(tus::dressed),
             (Route::Events(job), _) if is_get => {
                 caller().and_then(|caller| stream::one(self, head, &job, &caller))
             }
@@ -184,7 +226,7 @@ impl Context {
                 caller().and_then(|caller| publish::begin(self, head, None, caller))
             }
             (Route::Job(job), Method::Delete) if publishes => {
-                caller().and_then(|caller| delete::delete(&self.hub, &job, &caller.pass))
+                caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
             }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());
@@ -226,6 +268,11 @@ impl Route {
         match (count, &**first, &**second) {
             (2, "api", "events") => Ok(Route::ManyEvents),
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (4, "api", "jobs") if fourth == "file" => Ok(Route::File(job(third)?)),
+            (2, "api", "uploads") => Ok(Route::Uploads),
+            (2, "api", "tus") => Ok(Route::Tus),
+            (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
+            (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
             (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
@@ -235,6 +282,10 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
+            (Route::File(_), _) => "GET, HEAD, OPTIONS",
+            (Route::Uploads, _) => "POST, OPTIONS",
+            (Route::Tus, _) => "POST, OPTIONS",
+            (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
             (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
             (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
@@ -246,7 +297,9 @@ impl Route {
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
-        PublishError::Ended(_) | PublishError::NotAbove => Status::Conflict,
+        PublishError::Ended(_) | PublishError::NotAbove | PublishError::Forgotten => {
+            Status::Conflict
+        }
         PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
         PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,

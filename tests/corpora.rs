@@ -70,3 +70,8 @@ fn a_connection_gets_well_formed_answers_whatever_it_sends() {
     let servers = properties::connection::Servers::start();
     each("connection", |input| servers.check(input));
 }
+
+#[test]
+fn a_hub_is_restored_from_a_journal_whatever_stands_in_it() {
+    each("journal", properties::journal::check);
+}

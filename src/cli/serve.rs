@@ -1,17 +1,15 @@
 //! `landfall serve`: the server.
 
+mod life;
+
 use std::fmt::Write;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
+use crate::ServerConfig;
 use crate::journal::Sync;
-use crate::{Server, ServerConfig};
 
 /// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
 /// value ends with `...` may be repeated, and is set once to all its values, with commas
@@ -125,7 +123,8 @@ const FLAGS: &[Flag] = &[
         name: "data",
         value: "DIR",
         default: DATA,
-        help: "where what is kept on disk is kept: accepted events, which a restart restores",
+        help: "where what is kept on disk is kept: accepted events, which a restart restores, \
+               and uploads",
         set: |config, text| {
             config.data = Some(PathBuf::from(text));
             Ok(())
@@ -226,6 +225,91 @@ const FLAGS: &[Flag] = &[
         default: "1MiB",
         help: "a publishing request's body; 413 beyond it",
         set: |config, text| set(&mut config.body_bytes, size(text)),
+    },
+    Flag {
+        name: "max-upload",
+        value: "SIZE",
+        default: "4GiB",
+        help: "an uploaded file; 413 beyond it",
+        set: |config, text| set(&mut config.spool.upload_bytes, bytes(text)),
+    },
+    Flag {
+        name: "max-uploads",
+        value: "N",
+        default: "32",
+        help: "uploads that are being received; 503 beyond it. Each holds up to 512 KiB of \
+               memory",
+        set: |config, text| set(&mut config.spool.uploads, positive(text)),
+    },
+    Flag {
+        name: "max-unfinished",
+        value: "N",
+        default: "256",
+        help: "resumable uploads that have begun and aren't whole; 503 beyond it",
+        set: |config, text| set(&mut config.spool.unfinished, positive(text)),
+    },
+    Flag {
+        name: "max-spool",
+        value: "SIZE",
+        default: "16GiB",
+        help: "all uploads that are being received, aren't whole, or wait to be processed; \
+               507 beyond it",
+        set: |config, text| set(&mut config.spool.spool_bytes, bytes(text)),
+    },
+    Flag {
+        name: "min-free",
+        value: "SIZE",
+        default: "256MiB",
+        help: "what stays free on the disk; 507 for an upload that would take of it",
+        set: |config, text| set(&mut config.spool.free_bytes, bytes(text)),
+    },
+    Flag {
+        name: "upload-expiry",
+        value: "DUR",
+        default: "24h",
+        help: "a resumable upload that nobody goes on with is removed after so long",
+        set: |config, text| set(&mut config.spool.expiry, duration(text)),
+    },
+    Flag {
+        name: "upload-rate",
+        value: "N",
+        default: "600",
+        help: "uploads that begin in a minute, in all; 429 beyond it",
+        set: |config, text| set(&mut config.spool.starts_a_minute, positive(text)),
+    },
+    Flag {
+        name: "upload-bandwidth",
+        value: "SIZE",
+        default: "none",
+        help: "what all uploads together bring in a second; they are read more slowly beyond it",
+        set: |config, text| {
+            config.spool.bytes_a_second = match text {
+                "none" => None,
+                text => Some(bytes(text)?),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "downloads",
+        value: "",
+        default: "false",
+        help: "lets whoever may follow a job download the file that it has come to",
+        set: |config, text| set(&mut config.downloads, switch(text)),
+    },
+    Flag {
+        name: "max-downloads",
+        value: "N",
+        default: "64",
+        help: "downloads at once; 503 beyond it. Each holds up to 256 KiB of memory",
+        set: |config, text| set(&mut config.downloads_max, positive(text)),
+    },
+    Flag {
+        name: "disk-threads",
+        value: "N",
+        default: "4",
+        help: "threads that write uploads and read files",
+        set: |config, text| set(&mut config.spool.disk_threads, positive(text)),
     },
     Flag {
         name: "retry",
@@ -415,6 +499,13 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.drain_spread, duration(text)),
     },
     Flag {
+        name: "handover-timeout",
+        value: "DUR",
+        default: "60s",
+        help: "what a server that SIGUSR2 starts has to be ready; the old one goes on beyond it",
+        set: |config, text| set(&mut config.handover, duration(text)),
+    },
+    Flag {
         name: "shards",
         value: "N",
         default: "one a core",
@@ -435,38 +526,10 @@ pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
         print!("{}", help());
         return Ok(ExitCode::SUCCESS);
     };
-    // Before anything is started, so that a signal in between isn't lost.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| error.to_string())?;
-    let server = match Server::start(config) {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("landfall: {error}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let mut out = std::io::stdout().lock();
-    // Nobody may be reading: that is no reason not to serve.
-    let _ = writeln!(
-        out,
-        "public {}\npublish {}\nops http://{}\nready",
-        server.public(),
-        server.publish(),
-        server.ops()
-    );
-    let _ = out.flush();
-    drop(out);
-    for signal in signals.forever() {
-        if signal != SIGHUP {
-            log::info!("signal {signal}: stopping");
-            break;
-        }
-        match server.reload_keys() {
-            Ok(()) => log::info!("signal {signal}: the keys have been read again"),
-            Err(error) => log::error!("{error}: the keys stay what they were"),
-        }
+    if let Err(error) = life::run(config) {
+        eprintln!("landfall: {error}");
+        return Ok(ExitCode::FAILURE);
     }
-    // Whoever asks again doesn't want to wait.
-    server.stop_unless(|| signals.pending().any(|signal| signal != SIGHUP));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -608,6 +671,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a duration: use a number and a unit, as 500ms, 5s or 15m".to_owned()),
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    size(text).map(|bytes| bytes as u64)
 }
 
 fn size(text: &str) -> Result<usize, String> {

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::files::File;
-use super::record::{EventRecord, MAGIC, Origin, PAYLOAD_MAX_BYTES, Record, SegmentNumber, encode};
+use super::record::{
+    EventRecord, MAGIC, NUMBER_MAX, Origin, PAYLOAD_MAX_BYTES, Record, SegmentNumber, encode,
+};
 use super::reply::Reply;
 use super::restore::{Found, milliseconds, time};
 use super::segment::{Place, Segment, file_name};
@@ -41,14 +43,30 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// What the writer is asked for.
 pub enum Command {
     /// To publish these in turn, up to the first that is refused.
-    Publish(
-        Vec<(JobId, Event)>,
-        Reply<(Vec<EventId>, Option<PublishError>)>,
-    ),
+    Publish(Vec<Publishing>, Reply<(Vec<EventId>, Option<PublishError>)>),
     /// To forget these jobs. The answer is whether there was any.
     Forget(Vec<JobId>, Option<Reply<Result<bool, PublishError>>>),
     /// To end.
     Close(Reply<()>),
+}
+
+/// An event to publish.
+pub struct Publishing {
+    pub job: JobId,
+    /// The very job that it is meant for, where it is for no other of its name.
+    pub only: Option<Arc<Job>>,
+    pub event: Event,
+}
+
+impl Publishing {
+    /// One for whatever job has the name.
+    pub fn new(job: JobId, event: Event) -> Publishing {
+        Publishing {
+            job,
+            only: None,
+            event,
+        }
+    }
 }
 
 pub struct Writer {
@@ -287,13 +305,13 @@ impl Writer {
         &mut self,
         hub: &Hub,
         batch: &mut Batch,
-        events: Vec<(JobId, Event)>,
+        events: Vec<Publishing>,
         reply: Reply<(Vec<EventId>, Option<PublishError>)>,
     ) {
         let now_ms = milliseconds(SystemTime::now());
         let (mut ids, mut failure, mut need) = (Vec::new(), None, Need::Nothing);
-        for (job, event) in events {
-            match batch.number(hub, job, event, now_ms) {
+        for publishing in events {
+            match batch.number(hub, publishing, now_ms) {
                 Ok(mut entry) => {
                     entry.offset = self.buffer.len();
                     let segment = self.segment();
@@ -724,16 +742,24 @@ impl Batch {
     fn number(
         &mut self,
         hub: &Hub,
-        id: JobId,
-        event: Event,
+        publishing: Publishing,
         now_ms: u64,
     ) -> Result<Entry, PublishError> {
+        let Publishing {
+            job: id,
+            only,
+            event,
+        } = publishing;
         hub.check_size(&event)?;
         // What its names and numbers take is less than this.
         const REST_BYTES: usize = 512;
         if event.data().len() > PAYLOAD_MAX_BYTES - REST_BYTES {
             let max_bytes = PAYLOAD_MAX_BYTES - REST_BYTES;
             return Err(PublishError::TooLarge { max_bytes });
+        }
+        // Before its name is looked up, by which it would begin anew.
+        if only.as_ref().is_some_and(|only| only.lock().is_forgotten()) {
+            return Err(PublishError::Forgotten);
         }
         let pending = match self.jobs.get_mut(&id) {
             Some(pending) => pending,
@@ -742,8 +768,14 @@ impl Batch {
                 self.jobs.entry(id.clone()).or_insert(pending)
             }
         };
+        if only.is_some_and(|only| !Arc::ptr_eq(&only, &pending.job)) {
+            return Err(PublishError::Forgotten);
+        }
         if let Some(state) = pending.ended {
             return Err(PublishError::Ended(state));
+        }
+        if self.sequence >= NUMBER_MAX || pending.newest_given >= NUMBER_MAX {
+            return Err(PublishError::DiskFailing);
         }
         self.sequence += 1;
         let previous = pending.newest_id;

@@ -1,17 +1,20 @@
 //! `DELETE /api/jobs/{job}`.
 
 use super::gate::{Pass, forbidden};
-use super::{Plan, publish_status};
+use super::{Context, Plan, publish_status};
 use crate::http::{Response, Status};
-use crate::hub::Hub;
 use crate::job::JobId;
 
-/// Forgets a job; its streams end.
-pub fn delete(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
+/// Forgets a job; its upload is broken off, and its streams end.
+pub fn delete(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
     pass.publish(job).map_err(|why| forbidden(&why))?;
-    match hub.delete(job) {
-        Ok(true) => Ok(Plan::Answer(Response::empty(Status::NoContent))),
-        Ok(false) => Err(Response::error(
+    let spool = context.spool.as_ref();
+    let was_uploading = spool.is_some_and(|spool| spool.cancel(job));
+    match context.hub.delete(job) {
+        Ok(was_there) if was_there || was_uploading => {
+            Ok(Plan::Answer(Response::empty(Status::NoContent)))
+        }
+        Ok(_) => Err(Response::error(
             Status::NotFound,
             "there is no job of this name",
         )),

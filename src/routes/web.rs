@@ -58,7 +58,7 @@ impl WebFile {
 
 /// Whether the value of If-None-Match, `*` or tags with commas between, names `tag`
 /// (RFC 9110 section 13.1.2: the comparison is weak).
-fn names(tags: &[u8], tag: &[u8]) -> bool {
+pub fn names(tags: &[u8], tag: &[u8]) -> bool {
     let mut tags = tags.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     tags.any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag)
 }

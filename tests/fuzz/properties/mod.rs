@@ -11,6 +11,7 @@ pub mod cookie;
 pub mod event;
 pub mod event_stream;
 pub mod head;
+pub mod journal;
 pub mod last_event_id;
 pub mod progress;
 pub mod query;
