@@ -21,6 +21,7 @@ const EVENTS: &str = "/api/jobs/{job}/events";
 const MANY: &str = "/api/events";
 const JOB: &str = "/api/jobs/{job}";
 const OPENAPI: &str = "/openapi.json";
+const PAGE: &str = "/";
 const CLIENT: &str = "/landfall.js";
 const TYPES: &str = "/landfall.d.ts";
 const UPLOADS: &str = "/api/uploads";
@@ -287,6 +288,10 @@ fn every_status_that_is_described_is_answered_as_described() {
         (OPENAPI, "GET", "/openapi.json", "", "", 200),
         (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
         (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
+        (PAGE, "GET", "/", "", "", 200),
+        (PAGE, "GET", "/", "If-None-Match: *", "", 304),
+        (PAGE, "HEAD", "/", "", "", 200),
+        (PAGE, "OPTIONS", "/", "", "", 204),
         (CLIENT, "GET", "/landfall.js", "", "", 200),
         (CLIENT, "GET", "/landfall.js", "If-None-Match: *", "", 304),
         (CLIENT, "HEAD", "/landfall.js", "", "", 200),
