@@ -86,7 +86,7 @@ impl House {
         let length = format!("Content-Length: {}", body.len());
         let mut lines = fields.to_vec();
         lines.push(&length);
-        self.send(method, target, &lines, body).answer()
+        self.send(method, target, &lines, body).answer_to(method)
     }
 
     /// Sends a request whose body isn't counted for it, and leaves it open.
@@ -253,10 +253,14 @@ impl Client {
 
     /// Reads a whole answer; one that ends with its connection up to there.
     pub fn answer(&mut self) -> Answer {
+        self.answer_to("")
+    }
+
+    fn answer_to(&mut self, method: &str) -> Answer {
         let mut bytes = Vec::new();
         let mut piece = vec![0; 64 * 1024];
         loop {
-            if let Some(answer) = Answer::parse(&bytes, false) {
+            if let Some(answer) = Answer::parse(&bytes, method == "HEAD") {
                 return answer;
             }
             match self.0.read(&mut piece) {
@@ -278,6 +282,7 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// None while it isn't whole; with `is_all` a head alone will do.
     fn parse(bytes: &[u8], is_all: bool) -> Option<Answer> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
@@ -296,8 +301,7 @@ impl Answer {
             None if [204, 304].contains(&status) => 0,
             None => usize::MAX,
         };
-        // What HEAD gives a length of doesn't come.
-        let is_whole = body.len() >= length || answer.field("upload-offset").is_some();
+        let is_whole = body.len() >= length;
         answer.body.truncate(length);
         (is_whole || is_all).then_some(answer)
     }

@@ -10,7 +10,8 @@ const [host, port] = hub.split(":");
 const size = statSync(path).size;
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const marks = [0.2, 0.45, 0.7].map((part) => Math.floor(part * size));
-let [passed, cuts, restarts, uploads] = [0, 0, 0, 0];
+let [passed, cuts, restarts] = [0, 0, 0];
+const urls = new Set();
 let away = Promise.resolve();
 
 const proxy = net.createServer(async (client) => {
@@ -52,13 +53,13 @@ proxy.listen(0, "127.0.0.1", () => {
     uploadSize: size,
     metadata: { filename: "clip.mp4", filetype: "video/mp4", job },
     retryDelays: [50, 100, 200, 500, 1000, 2000, 2000, 2000],
-    onUploadUrlAvailable: () => (uploads += 1),
+    onUploadUrlAvailable: () => urls.add(upload.url),
     onError: (error) => {
       console.log(String(error));
       process.exit(1);
     },
     onSuccess: () => {
-      console.log(`cuts ${cuts}, restarts ${restarts}, uploads ${uploads}`);
+      console.log(`cuts ${cuts}, restarts ${restarts}, uploads ${urls.size}`);
       process.exit(0);
     },
   });
