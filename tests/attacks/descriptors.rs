@@ -16,7 +16,16 @@ fn when_descriptors_run_out_no_stream_is_lost_and_the_accept_loop_goes_on() {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")]);
     command.arg(env!("CARGO_BIN_EXE_landfall"));
-    let server = Binary::started_by(command, &["--head-timeout", "2s", "--max-streams", "500"]);
+    let server = Binary::started_by(
+        command,
+        &[
+            "--memory-only",
+            "--head-timeout",
+            "2s",
+            "--max-streams",
+            "500",
+        ],
+    );
     let mut publisher = Client::connect(server.publish);
     let mut publish = |n: u64| {
         let body = format!(r#"{{"event":"progress","data":{{"n":{n}}}}}"#);

@@ -90,6 +90,7 @@ fn peers_that_vanish_without_a_word_are_gone_within_the_heartbeat_and_stall_limi
         }
     };
     let flags = [
+        "--memory-only",
         "--listen",
         "10.77.0.1:0",
         "--heartbeat",

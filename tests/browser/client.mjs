@@ -1,13 +1,11 @@
 // The client in Chromium, against the real binary.
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Gate, Server, mint, profile, said, tab, until, untilSaid } from "./house.mjs";
+import { Gate, Server, mint, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
 
-const scratch = mkdtempSync(join(tmpdir(), "landfall-browser-"));
-const KEY = join(scratch, "token.key");
+const KEY = join(scratch(), "token.key");
 writeFileSync(KEY, "61".repeat(32), { mode: 0o600 });
 
 /** Follows a job in a tab, and keeps what stops that as `stop`. */
@@ -73,6 +71,21 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     assert.deepEqual(await said(page), expected);
   });
 
+  test("a server with a journal goes on after its death as if nothing had been", async () => {
+    const server = await Server.start("--data", scratch());
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a");
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    await untilSaid(page, 1);
+    await server.kill();
+    await server.restart();
+    await server.progress("a", 60);
+    await server.publish("a", "done");
+    assert.deepEqual(await untilSaid(page, 3), [...scanned("a", 30, 60), "a done"]);
+    await server.untilStreams(0);
+  });
+
   test("drops in the middle of frames lose nothing and repeat nothing", async () => {
     const server = await Server.start();
     const gate = await Gate.before(server);
@@ -132,7 +145,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     gate.refusal = () => ({ status: 502 });
     const page = await tab(await profile(), gate.origin);
     await track(page, "a", { retries: 3, backoff: 10 });
-    assert.deepEqual(await untilSaid(page, 1), ["a failed: the connection was refused 4 times: HTTP 502"]);
+    assert.deepEqual(await untilSaid(page, 1), ["a failed: the connection was refused: HTTP 502"]);
     assert.equal(gate.asked.length, 4);
     // It can be tried anew.
     gate.refusal = () => undefined;
@@ -150,7 +163,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
       landfall.trackProcessing("a", handlers, { token, retries: 2, backoff: 1 });
     });
     const [failure] = await untilSaid(page, 1);
-    assert.match(failure, /^a failed: the connection was refused 3 times: .*you are logged out$/);
+    assert.match(failure, /^a failed: the connection was refused: .*you are logged out$/);
   });
 
   test("nothing is called after the disposer, whoever calls it and when", async () => {
@@ -294,7 +307,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     const before = await server.metric(/requests_total{route="\/api\/events",status="200"/);
     const foreign = await tab(context, others.origin);
     await track(foreign, "a", options);
-    const failure = ["a failed: the connection was refused 2 times: no answer"];
+    const failure = ["a failed: the connection was refused: no answer"];
     assert.deepEqual(await untilSaid(foreign, 1), failure);
     const after = await server.metric(/requests_total{route="\/api\/events",status="200"/);
     assert.ok(after - before >= 2);
@@ -302,7 +315,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     // And without the cookie nobody gets anything.
     await listed.evaluate(() => said.splice(0));
     await track(listed, "a", { ...options, withCredentials: false });
-    const unauthorized = ["a failed: the connection was refused 2 times: HTTP 401"];
+    const unauthorized = ["a failed: the connection was refused: HTTP 401"];
     assert.deepEqual(await untilSaid(listed, 1), unauthorized);
   });
 
@@ -360,11 +373,36 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
       landfall.trackMany(["a", "b", "secret", "c", "d"], handlers, { retries: 3, backoff: 10 });
     });
     const [failure] = await untilSaid(page, 1);
-    assert.equal(failure, "secret failed: the connection was refused 4 times: HTTP 403");
+    assert.equal(failure, "secret failed: the connection was refused: HTTP 403");
     for (const job of ["a", "b", "c", "d"]) await server.publish(job, "done");
     const rest = (await untilSaid(page, 5)).slice(1);
     assert.deepEqual(rest.toSorted(), ["a done", "b done", "c done", "d done"]);
     await server.untilStreams(0);
+  });
+
+  test("jobs whose token is too long for one request are followed through two", async () => {
+    const server = await Server.start("--token-key", KEY);
+    const page = await tab(await profile(), server.origin);
+    await page.exposeFunction("mint", (jobs) => mint(KEY, jobs.join()));
+    const jobs = Array.from({ length: 40 }, (_, index) => `${index}-`.padEnd(64, "x"));
+    await page.evaluate((jobs) => landfall.trackMany(jobs, handlers, { token: mint }), jobs);
+    await server.untilStreams(2);
+    assert.ok((await server.metric(/status="414"/)) > 0);
+    await Promise.all(jobs.map((job) => server.publish(job, "done")));
+    const all = await untilSaid(page, 40);
+    assert.deepEqual(all.toSorted(), jobs.map((job) => `${job} done`).toSorted());
+  });
+
+  test("what is no name of a job fails alone and at once", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    const bad = ["", "a b", "a:1", "ü", "x".repeat(129)];
+    await page.evaluate((bad) => landfall.trackMany(["a", ...bad], handlers), bad);
+    const all = await untilSaid(page, 5);
+    assert.deepEqual(all, bad.map((job) => `${job} failed: this is no job's name`));
+    await server.publish("a", "done");
+    assert.equal((await untilSaid(page, 6))[5], "a done");
+    assert.equal(await server.metric(/requests_total{route="\/api\/events"/), 1);
   });
 
   test("a job that ended before what was asked for is over at once", async () => {

@@ -1,7 +1,10 @@
 // What the browser tests share: the real binary, a gate before it, and one Chromium.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,6 +12,9 @@ import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 const BINARY = process.env.LANDFALL;
+
+/** A name for 127.0.0.1 that Chromium doesn't take for this host. */
+export const PLAIN_HOST = "plain.test";
 
 /** How long anything may take before the test fails, in milliseconds. */
 export const PATIENCE = 60_000;
@@ -29,9 +35,17 @@ const browser = chromium.launch({
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
   ],
 });
 cleanups.push(async () => (await browser).close());
+
+/** A folder that goes with the tests. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), "landfall-browser-"));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 /** Waits until `condition` gives something true, and gives that. */
 export async function until(what, condition) {
@@ -48,7 +62,8 @@ export async function until(what, condition) {
 export class Server {
   static async start(...flags) {
     const server = new Server();
-    server.flags = ["--memory-only", "--retry", "50ms", ...flags];
+    const memory = flags.includes("--data") ? [] : ["--memory-only"];
+    server.flags = [...memory, "--retry", "50ms", ...flags];
     await server.run("127.0.0.1:0");
     cleanups.push(() => server.kill());
     return server;
@@ -59,11 +74,13 @@ export class Server {
     this.child = spawn(BINARY, ["serve", "--listen", listen, ...local, ...this.flags], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    this.urls = {};
+    const urls = {};
     for await (const line of createInterface({ input: this.child.stdout })) {
-      if (line === "ready") return;
       const [name, url] = line.split(" ");
-      this.urls[name] = url;
+      urls[name] = url;
+      if (name !== "ready") continue;
+      this.urls = urls;
+      return;
     }
     throw new Error("landfall ended before it was ready");
   }
@@ -163,7 +180,7 @@ export class Gate {
         return;
       }
       this.#streams.add(asked.socket);
-      asked.socket.on("close", () => this.#streams.delete(asked.socket));
+      answer.on("close", () => this.#streams.delete(asked.socket));
     }
     const { method, headers } = asked;
     const onward = request(server.origin + asked.url, { method, headers }, (got) => {
@@ -181,7 +198,7 @@ export class Gate {
       got.on("error", () => asked.socket.destroy());
     });
     onward.on("error", () => asked.socket.destroy());
-    asked.socket.on("close", () => onward.destroy());
+    answer.on("close", () => onward.destroy());
     asked.pipe(onward);
   }
 }

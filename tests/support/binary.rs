@@ -19,15 +19,22 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Starts it with `flags`, and waits until it says that it is ready.
+    /// Starts it with `flags`, and waits until it says that it is ready. It keeps nothing.
     pub fn serve(flags: &[&str]) -> Binary {
-        Binary::started_by(Command::new(env!("CARGO_BIN_EXE_landfall")), flags)
+        let program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        Binary::started_by(program, &[&["--memory-only"], flags].concat())
+    }
+
+    /// The same, keeping its data in a directory.
+    pub fn serve_keeping(data: &str, flags: &[&str]) -> Binary {
+        let program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        Binary::started_by(program, &[&["--data", data], flags].concat())
     }
 
     /// The same, by a command whose last argument, so far, is the program.
     pub fn started_by(mut command: Command, flags: &[&str]) -> Binary {
         let mut child = command
-            .args(["serve", "--memory-only", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--publish", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
             .args(flags)
             .stdout(Stdio::piped())
