@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
+use crate::coroutine;
 use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
 use crate::metrics::{Metrics, RouteName};
@@ -454,7 +455,7 @@ impl Connection<'_> {
             if self.turn_began.elapsed() < TURN {
                 return;
             }
-            may::coroutine::sleep(TURNS_APART);
+            coroutine::pause(TURNS_APART);
         }
         self.turn_began = Instant::now();
     }
