@@ -330,9 +330,7 @@ impl Shard {
         if self.arrivals.capacity() * size_of::<Adoption>() > KEPT_BYTES {
             self.arrivals = VecDeque::new();
         }
-        if self.admission.waiting.capacity() * size_of::<u32>() > KEPT_BYTES {
-            self.admission.waiting.shrink_to_fit();
-        }
+        self.admission.rest();
         if self.behind.capacity() * size_of::<u32>() > KEPT_BYTES {
             self.behind = VecDeque::new();
         }
