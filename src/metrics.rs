@@ -40,6 +40,7 @@ pub enum RouteName {
     Publish,
     PublishMany,
     Delete,
+    File,
     Upload,
     Tus,
     Openapi,
@@ -130,13 +131,14 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 12] = [
+    const ALL: [RouteName; 13] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
         RouteName::Publish,
         RouteName::PublishMany,
         RouteName::Delete,
+        RouteName::File,
         RouteName::Upload,
         RouteName::Tus,
         RouteName::Openapi,
@@ -153,6 +155,7 @@ impl RouteName {
             RouteName::Publish => "POST /api/jobs/{job}/events",
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::File => "/api/jobs/{job}/file",
             RouteName::Upload => "/api/uploads",
             RouteName::Tus => "/api/tus",
             RouteName::Openapi => "/openapi.json",

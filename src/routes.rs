@@ -1,6 +1,7 @@
 //! What a request gets: the decision, without a socket.
 
 mod delete;
+mod file;
 mod gate;
 mod openapi;
 mod publish;
@@ -12,6 +13,7 @@ mod upload;
 mod web;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
 use crate::spool::Spool;
 use crate::upload::UploadId;
+pub use file::{Download, Downloads};
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
@@ -52,6 +55,10 @@ pub struct Context {
     pub gate: Gate,
     /// Where uploads arrive. None where nothing is kept on disk.
     pub spool: Option<Spool>,
+    /// What may be downloaded.
+    pub downloads: Downloads,
+    /// Where files are kept.
+    pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
     /// Where streams are parked.
@@ -80,6 +87,8 @@ pub enum Plan {
     Intake(Box<Intake>),
     /// The same for the bytes of a file.
     Upload(Box<UploadIntake>),
+    /// It is answered, and a file follows.
+    Download(Response, Box<Download>),
     /// It becomes a stream: what it begins with, and what follows.
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
@@ -99,6 +108,7 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    File(JobId),
     Uploads,
     Tus,
     TusUpload(Option<UploadId>),
@@ -157,6 +167,7 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::File(_), _) => RouteName::File,
             (Route::Uploads, _) => RouteName::Upload,
             (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
@@ -178,6 +189,9 @@ impl Context {
                     Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
                     _ => preflight,
                 }))
+            }
+            (Route::File(job), _) if is_get => {
+                caller().and_then(|caller| file::get(self, head, &job, &caller))
             }
             (Route::Uploads, Method::Post) => {
                 caller().and_then(|caller| upload::begin(self, head, caller))
@@ -248,6 +262,7 @@ impl Route {
         match (count, &**first, &**second) {
             (2, "api", "events") => Ok(Route::ManyEvents),
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (4, "api", "jobs") if fourth == "file" => Ok(Route::File(job(third)?)),
             (2, "api", "uploads") => Ok(Route::Uploads),
             (2, "api", "tus") => Ok(Route::Tus),
             (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
@@ -261,6 +276,7 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
+            (Route::File(_), _) => "GET, HEAD, OPTIONS",
             (Route::Uploads, _) => "POST, OPTIONS",
             (Route::Tus, _) => "POST, OPTIONS",
             (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",

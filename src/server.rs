@@ -17,7 +17,7 @@ use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Knocker, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
-use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
+use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
 use crate::sockets::{Given, Sockets};
 use crate::spool::{Spool, SpoolConfig};
@@ -48,6 +48,11 @@ pub struct ServerConfig {
     pub quotas: QuotaConfig,
     /// What is kept.
     pub hub: HubConfig,
+    /// Lets whoever may follow a job download the file that it has come to. Default:
+    /// false.
+    pub downloads: bool,
+    /// The most downloads at once: 503 beyond it. Each may hold 256 KiB. Default: 64.
+    pub downloads_max: usize,
     /// What uploads may be.
     pub spool: SpoolConfig,
     /// How streams are served.
@@ -100,6 +105,8 @@ impl Default for ServerConfig {
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
+            downloads: false,
+            downloads_max: 64,
             spool: SpoolConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
@@ -218,6 +225,12 @@ impl Server {
             hub,
             gate,
             spool,
+            downloads: Downloads {
+                is_on: config.downloads,
+                max: config.downloads_max,
+                open: Arc::default(),
+            },
+            data: config.data,
             quotas,
             shards,
             next_shard: AtomicUsize::new(0),

@@ -291,6 +291,20 @@ const FLAGS: &[Flag] = &[
         },
     },
     Flag {
+        name: "downloads",
+        value: "",
+        default: "false",
+        help: "lets whoever may follow a job download the file that it has come to",
+        set: |config, text| set(&mut config.downloads, switch(text)),
+    },
+    Flag {
+        name: "max-downloads",
+        value: "N",
+        default: "64",
+        help: "downloads at once; 503 beyond it. Each holds up to 256 KiB of memory",
+        set: |config, text| set(&mut config.downloads_max, positive(text)),
+    },
+    Flag {
         name: "disk-threads",
         value: "N",
         default: "4",

@@ -48,6 +48,8 @@ pub struct Response {
     fields: Vec<(&'static str, Cow<'static, str>)>,
     lines: Option<Arc<str>>,
     body: Cow<'static, [u8]>,
+    /// How long a body is that is sent on its own.
+    length: Option<u64>,
 }
 
 /// What every answer says that isn't a stream: it is of the type that it says, and its
@@ -138,6 +140,7 @@ impl Response {
             fields: Vec::new(),
             lines: None,
             body: Cow::Borrowed(b""),
+            length: None,
         }
     }
 
@@ -156,6 +159,7 @@ impl Response {
             fields: vec![("Content-Type", media_type.into())],
             lines: None,
             body: Cow::Borrowed(body.as_bytes()),
+            length: None,
         }
     }
 
@@ -173,6 +177,12 @@ impl Response {
     /// The response with one more header field.
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.fields.push((name, value.into()));
+        self
+    }
+
+    /// The response with a body of this length, which is sent behind it.
+    pub fn with_length(mut self, length: u64) -> Response {
+        self.length = Some(length);
         self
     }
 
@@ -207,7 +217,7 @@ impl Response {
         if !matches!(self.status, Status::NoContent | Status::NotModified) {
             line(&[
                 "Content-Length: ",
-                itoa::Buffer::new().format(self.body.len()),
+                itoa::Buffer::new().format(self.length.unwrap_or(self.body.len() as u64)),
             ]);
         }
         line(&[

@@ -74,20 +74,21 @@ options,`api/events?${query}`)}receive(name,data,id){const job=data.jobId;name==
 this.from.delete(job),this.from.size||this.close()),this.group.tell({is:"event",name,job,id,data})}async refused(url,token){
 const{options}=this.group,abort=new AbortController,{signal}=abort,credentials=options.withCredentials??
 !0?"include":"omit",ask=url2=>fetch(url2,{signal,credentials,cache:"no-store"});let why="no answer";
-try{const{status}=await ask(url);if(why=`HTTP ${status}`,status===403&&this.from.size>1)return this.
-group.split(this);if(status===204){for(const job of this.from.keys()){const path=`api/jobs/${job}?${new URLSearchParams(
-token&&{token})}`,{state,lastEvent}=await(await ask(absolute(options,path))).json();state!=="running"&&
-this.receive(lastEvent.event,lastEvent.data,LIVE)}this.last=0}}catch{}abort.abort(),this.retry(why)}retry(why){
-const{retries=8,backoff=1e3}=this.group.options;if(this.isClosed)return;if(this.attempts>=retries){const jobs=[
-...this.from.keys()];this.close(),this.from.clear(),jobs.forEach(job=>this.group.forget(job));const message=`\
-the connection was refused ${retries+1} times: ${why}`;return this.group.tell({is:"failure",jobs,message})}
-this.tell("reconnecting");const longest=Math.min(MAX_BACKOFF_MS,backoff*2**this.attempts++);this.openAfter(
-Math.random()*longest)}openAfter(ms){clearTimeout(this.timer),ms<2**31&&(this.timer=setTimeout(()=>this.
-open(),ms))}tell(state){this.group.tell({is:"state",jobs:[...this.from.keys()],state})}}function absolute({
-baseUrl=""},path){return new URL(path,new URL(baseUrl.replace(/\/?$/,"/"),location.href)).href}function lifeMs(token=""){
-try{const claims=token.split(".")[1].replaceAll("-","+").replaceAll("_","/"),{exp,iat}=JSON.parse(atob(
-claims));return(exp-(iat??Date.now()/1e3))*1e3}catch{return 1/0}}function sendFile(options){return async(file,{
-jobId,signal,onProgress})=>{const token=await options.token?.([jobId]);signal.throwIfAborted();const request=new XMLHttpRequest,
+try{const{status}=await ask(url);if(why=`HTTP ${status}`,[403,414].includes(status)&&this.from.size>
+1)return this.group.split(this);if(status===204){for(const job of this.from.keys()){const path=`api/\
+jobs/${job}?${new URLSearchParams(token&&{token})}`,{state,lastEvent}=await(await ask(absolute(options,
+path))).json();state!=="running"&&this.receive(lastEvent.event,lastEvent.data,LIVE)}this.last=0}}catch{}
+abort.abort(),this.retry(why)}retry(why){const{retries=8,backoff=1e3}=this.group.options;if(this.isClosed)
+return;if(this.attempts>=retries){const jobs=[...this.from.keys()];this.close(),this.from.clear(),jobs.
+forEach(job=>this.group.forget(job));const message=`the connection was refused ${retries+1} times: ${why}`;
+return this.group.tell({is:"failure",jobs,message})}this.tell("reconnecting");const longest=Math.min(
+MAX_BACKOFF_MS,backoff*2**this.attempts++);this.openAfter(Math.random()*longest)}openAfter(ms){clearTimeout(
+this.timer),ms<2**31&&(this.timer=setTimeout(()=>this.open(),ms))}tell(state){this.group.tell({is:"s\
+tate",jobs:[...this.from.keys()],state})}}function absolute({baseUrl=""},path){return new URL(path,new URL(
+baseUrl.replace(/\/?$/,"/"),location.href)).href}function lifeMs(token=""){try{const claims=token.split(
+".")[1].replaceAll("-","+").replaceAll("_","/"),{exp,iat}=JSON.parse(atob(claims));return(exp-(iat??
+Date.now()/1e3))*1e3}catch{return 1/0}}function sendFile(options){return async(file,{jobId,signal,onProgress})=>{
+const token=await options.token?.([jobId]);signal.throwIfAborted();const request=new XMLHttpRequest,
 query=new URLSearchParams({name:file.name,job:jobId});return request.open("POST",absolute(options,`a\
 pi/uploads?${query}`)),request.withCredentials=options.withCredentials??!0,request.responseType="jso\
 n",token&&request.setRequestHeader("Authorization",`Bearer ${token}`),request.upload.onprogress=event=>onProgress(

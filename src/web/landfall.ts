@@ -535,8 +535,9 @@ class Stream {
     try {
       const { status } = await ask(url);
       why = `HTTP ${status}`;
-      // One job that may not be followed must not take the others with it.
-      if (status === 403 && this.from.size > 1) return this.group.split(this);
+      // One job that may not be followed must not take the others with it, and a token may
+      // be as long as the names of its jobs.
+      if ([403, 414].includes(status) && this.from.size > 1) return this.group.split(this);
       // They have ended before anything that was asked for.
       if (status === 204) {
         for (const job of this.from.keys()) {

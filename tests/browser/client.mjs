@@ -1,13 +1,11 @@
 // The client in Chromium, against the real binary.
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Gate, Server, mint, profile, said, tab, until, untilSaid } from "./house.mjs";
+import { Gate, Server, mint, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
 
-const scratch = mkdtempSync(join(tmpdir(), "landfall-browser-"));
-const KEY = join(scratch, "token.key");
+const KEY = join(scratch(), "token.key");
 writeFileSync(KEY, "61".repeat(32), { mode: 0o600 });
 
 /** Follows a job in a tab, and keeps what stops that as `stop`. */
@@ -71,6 +69,21 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     assert.deepEqual(await untilSaid(page, 4), expected);
     await server.untilStreams(0);
     assert.deepEqual(await said(page), expected);
+  });
+
+  test("a server with a journal goes on after its death as if nothing had been", async () => {
+    const server = await Server.start("--data", scratch());
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a");
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    await untilSaid(page, 1);
+    await server.kill();
+    await server.restart();
+    await server.progress("a", 60);
+    await server.publish("a", "done");
+    assert.deepEqual(await untilSaid(page, 3), [...scanned("a", 30, 60), "a done"]);
+    await server.untilStreams(0);
   });
 
   test("drops in the middle of frames lose nothing and repeat nothing", async () => {
@@ -365,6 +378,19 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     const rest = (await untilSaid(page, 5)).slice(1);
     assert.deepEqual(rest.toSorted(), ["a done", "b done", "c done", "d done"]);
     await server.untilStreams(0);
+  });
+
+  test("jobs whose token is too long for one request are followed through two", async () => {
+    const server = await Server.start("--token-key", KEY);
+    const page = await tab(await profile(), server.origin);
+    await page.exposeFunction("mint", (jobs) => mint(KEY, jobs.join()));
+    const jobs = Array.from({ length: 40 }, (_, index) => `${index}-`.padEnd(64, "x"));
+    await page.evaluate((jobs) => landfall.trackMany(jobs, handlers, { token: mint }), jobs);
+    await server.untilStreams(2);
+    assert.ok((await server.metric(/status="414"/)) > 0);
+    await Promise.all(jobs.map((job) => server.publish(job, "done")));
+    const all = await untilSaid(page, 40);
+    assert.deepEqual(all.toSorted(), jobs.map((job) => `${job} done`).toSorted());
   });
 
   test("a job that ended before what was asked for is over at once", async () => {

@@ -1,7 +1,10 @@
 // What the browser tests share: the real binary, a gate before it, and one Chromium.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -33,6 +36,13 @@ const browser = chromium.launch({
 });
 cleanups.push(async () => (await browser).close());
 
+/** A folder that goes with the tests. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), "landfall-browser-"));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** Waits until `condition` gives something true, and gives that. */
 export async function until(what, condition) {
   const deadline = Date.now() + PATIENCE;
@@ -48,7 +58,8 @@ export async function until(what, condition) {
 export class Server {
   static async start(...flags) {
     const server = new Server();
-    server.flags = ["--memory-only", "--retry", "50ms", ...flags];
+    const memory = flags.includes("--data") ? [] : ["--memory-only"];
+    server.flags = [...memory, "--retry", "50ms", ...flags];
     await server.run("127.0.0.1:0");
     cleanups.push(() => server.kill());
     return server;
