@@ -28,7 +28,7 @@ const DATA: &str = "./landfall-data";
 const CONFIG: &str = "landfall.toml";
 
 /// Less would be segments too small to be worth a file.
-const JOURNAL_MIN_BYTES: usize = 1 << 20;
+const JOURNAL_MIN_BYTES: usize = 4 << 20;
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -155,7 +155,7 @@ const FLAGS: &[Flag] = &[
         help: "all events on disk; at it the oldest go, but each job's newest, and then \
                publishing gets 507",
         set: |config, text| match size(text)? {
-            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 1MiB".to_owned()),
+            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 4MiB".to_owned()),
             bytes => {
                 config.journal.bytes = bytes as u64;
                 Ok(())
