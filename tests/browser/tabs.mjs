@@ -20,7 +20,7 @@ function of(job, all) {
 
 const scanned = (job, ...percents) => percents.map((percent) => `${job} scanning ${percent}`);
 
-describe("many jobs and many tabs", { concurrency: 2, timeout: 180_000 }, () => {
+describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => {
   test("twelve tabs with forty jobs are all live, and an ordinary fetch answers at once", async () => {
     const server = await Server.start();
     const context = await profile();
