@@ -6,6 +6,7 @@ mod gate;
 mod openapi;
 mod publish;
 mod quotas;
+mod retry;
 mod snapshot;
 mod stream;
 mod tus;
@@ -16,7 +17,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cors::Lines;
 use crate::event::EventError;
@@ -25,6 +26,7 @@ use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
 use crate::opening::Opening;
+use crate::pipeline::Pipeline;
 use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
@@ -55,6 +57,8 @@ pub struct Context {
     pub gate: Gate,
     /// Where uploads arrive. None where nothing is kept on disk.
     pub spool: Option<Spool>,
+    /// What becomes of them. None where there is no spool.
+    pub pipeline: Option<Pipeline>,
     /// What may be downloaded.
     pub downloads: Downloads,
     /// Where files are kept.
@@ -108,6 +112,7 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    Retry(JobId),
     File(JobId),
     Uploads,
     Tus,
@@ -128,6 +133,19 @@ impl Context {
         match self.decide(head, access, peer) {
             Ok(decided) => decided,
             Err((name, response)) => (name, Plan::Answer(response)),
+        }
+    }
+
+    /// Stops what writes below the data directory, for another process to have it. Blocks,
+    /// `patience` at most for commands that take their time to end.
+    pub fn put_away(&self, patience: Duration) {
+        if let Some(pipeline) = &self.pipeline
+            && !pipeline.stop(Instant::now() + patience)
+        {
+            log::warn!("stages are still at work: they begin anew when the server is back");
+        }
+        if let Some(journal) = self.hub.journal() {
+            journal.close();
         }
     }
 
@@ -167,6 +185,7 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::Retry(_), _) => RouteName::Retry,
             (Route::File(_), _) => RouteName::File,
             (Route::Uploads, _) => RouteName::Upload,
             (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
@@ -222,6 +241,9 @@ impl Context {
             (Route::Job(job), Method::Delete) if publishes => {
                 caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
             }
+            (Route::Retry(job), Method::Post) if publishes => {
+                caller().and_then(|caller| retry::retry(self, &job, &caller.pass))
+            }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());
                 Err(Response::error(Status::MethodNotAllowed, &message)
@@ -268,6 +290,7 @@ impl Route {
             (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
             (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
+            (4, "api", "jobs") if fourth == "retry" => Ok(Route::Retry(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
             (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
             _ => Err(not_found()),
@@ -276,8 +299,9 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
+            (Route::Retry(_), Access::Public) => "OPTIONS",
+            (Route::Uploads | Route::Retry(_), _) => "POST, OPTIONS",
             (Route::File(_), _) => "GET, HEAD, OPTIONS",
-            (Route::Uploads, _) => "POST, OPTIONS",
             (Route::Tus, _) => "POST, OPTIONS",
             (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",

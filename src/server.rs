@@ -11,17 +11,16 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::disk::Disk;
-use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
 use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Knocker, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
+use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
 use crate::sockets::{Given, Sockets};
 use crate::spool::{Spool, SpoolConfig};
-use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -55,6 +54,8 @@ pub struct ServerConfig {
     pub downloads_max: usize,
     /// What uploads may be.
     pub spool: SpoolConfig,
+    /// What becomes of them.
+    pub pipeline: PipelineConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -108,6 +109,7 @@ impl Default for ServerConfig {
             downloads: false,
             downloads_max: 64,
             spool: SpoolConfig::default(),
+            pipeline: PipelineConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -217,14 +219,20 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
-        let spool = match &config.data {
-            Some(data) => Some(open_spool(data, config.spool, &hub)?),
-            None => None,
+        let (pipeline, spool) = match &config.data {
+            Some(data) => {
+                let pipeline = Pipeline::start(config.pipeline, hub.clone(), data)
+                    .map_err(named("pipeline", &data.display()))?;
+                let spool = open_spool(data, config.spool, &hub, &pipeline)?;
+                (Some(pipeline), Some(spool))
+            }
+            None => (None, None),
         };
         let context = Arc::new(Context {
             hub,
             gate,
             spool,
+            pipeline,
             downloads: Downloads {
                 is_on: config.downloads,
                 max: config.downloads_max,
@@ -358,9 +366,7 @@ impl Server {
         for thread in self.threads {
             let _ = thread.join();
         }
-        if let Some(journal) = self.context.hub.journal() {
-            journal.close();
-        }
+        self.context.put_away(self.drain);
         has_drained
     }
 
@@ -370,9 +376,7 @@ impl Server {
     pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
         self.close();
         self.wait(is_enough, Server::has_answered);
-        if let Some(journal) = self.context.hub.journal() {
-            journal.close();
-        }
+        self.context.put_away(self.drain);
         self.lock = None;
     }
 
@@ -384,6 +388,9 @@ impl Server {
     fn close(&mut self) {
         self.context.draining.store(true, Ordering::Release);
         self.acceptors.iter_mut().for_each(Acceptor::close);
+        if let Some(pipeline) = &self.context.pipeline {
+            pipeline.halt();
+        }
         for shard in &self.context.shards {
             shard.drain(self.drain_spread);
         }
@@ -430,11 +437,16 @@ impl Pulse {
 }
 
 /// The place for uploads, with what an earlier life left there.
-fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+fn open_spool(
+    data: &Path,
+    config: SpoolConfig,
+    hub: &Hub,
+    pipeline: &Pipeline,
+) -> io::Result<Spool> {
     let open = || {
         std::fs::create_dir_all(data)?;
         let disk = Disk::start(config.disk_threads)?;
-        let landing = Arc::new(Stored(hub.clone()));
+        let landing = Arc::new(pipeline.clone());
         Spool::open(data, config, hub.clone(), disk, landing)
     };
     open().map_err(|error| {
@@ -445,22 +457,6 @@ fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> 
         );
         io::Error::new(error.kind(), message)
     })
-}
-
-/// Ends the job of an upload that has landed: nothing is done about it yet.
-struct Stored(Hub);
-
-impl Landing for Stored {
-    fn land(&self, landed: Landed) {
-        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
-        let event = Event::new("done", &data.to_string()).expect("an object");
-        if let Err(error) = self.0.publish(&landed.job, event) {
-            log::warn!(
-                "the job {} can't be told that it is done: {error}",
-                landed.job
-            );
-        }
-    }
 }
 
 /// Who may do what, unless that is anyone who finds the publishing listener.

@@ -10,6 +10,7 @@ mod deadline;
 mod delivery;
 mod drain;
 mod idle;
+mod replay;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,12 +20,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::hub::{Hub, Job, Mailbox};
+use crate::journal::Replay;
 use crate::metrics::Close;
 use crate::opening::Opening;
 use crate::quota::Shares;
@@ -35,7 +37,8 @@ pub use consolidated::{Consolidated, Listed, Selection, Source};
 use delivery::Leftover;
 use drain::Drain;
 use idle::HEARTBEAT_PARTS;
-use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, Table};
+use replay::Reading;
+use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING, Table};
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
@@ -177,6 +180,11 @@ struct Shard {
     behind: VecDeque<u32>,
     leftovers: HashMap<u32, Leftover>,
     leftover_bytes: usize,
+    /// Rows that are behind their rings.
+    reading: HashMap<u32, Reading>,
+    next_ticket: u64,
+    /// What was read for them: both ends.
+    pieces: (Sender<Replay>, Receiver<Replay>),
     batch: Batch,
     posted: Vec<u32>,
     random: Random,
@@ -228,6 +236,9 @@ impl ShardHandle {
             behind: VecDeque::new(),
             leftovers: HashMap::new(),
             leftover_bytes: 0,
+            reading: HashMap::new(),
+            next_ticket: 0,
+            pieces: crossbeam_channel::bounded(replay::PIECES),
             batch: Batch::default(),
             posted: Vec::new(),
             random: Random::new(),
@@ -284,8 +295,10 @@ impl Shard {
             if self.turn() {
                 return;
             }
-            let has_work =
-                !self.dirty.is_empty() || !self.behind.is_empty() || !self.arrivals.is_empty();
+            let has_work = !self.dirty.is_empty()
+                || !self.behind.is_empty()
+                || !self.arrivals.is_empty()
+                || !self.pieces.1.is_empty();
             let timeout = if has_work {
                 Some(Duration::ZERO)
             } else {
@@ -358,6 +371,12 @@ impl Shard {
             && let Some(adoption) = self.arrivals.pop_front()
         {
             self.adopt(adoption);
+            sends -= 1;
+        }
+        while sends > 0
+            && let Ok(replay) = self.pieces.1.try_recv()
+        {
+            self.serve_replay(replay);
             sends -= 1;
         }
         while sends > 0
@@ -505,7 +524,7 @@ impl Shard {
 
     fn queue_row(&mut self, row: u32) {
         if let Some(there) = self.table.get(row)
-            && there.flags & (QUEUED | BLOCKED) == 0
+            && there.flags & (QUEUED | BLOCKED | READING) == 0
         {
             there.flags |= QUEUED;
             self.behind.push_back(row);
@@ -518,6 +537,7 @@ impl Shard {
         };
         let (slot, is_consolidated) = (there.place, there.flags & CONSOLIDATED != 0);
         self.forget_leftover(row);
+        self.forget_reading(row);
         if is_consolidated {
             self.leave_consolidated(row, slot);
         } else if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {

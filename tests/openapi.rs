@@ -28,6 +28,7 @@ const UPLOADS: &str = "/api/uploads";
 const FILE: &str = "/api/jobs/{job}/file";
 const TUS: &str = "/api/tus";
 const TUS_UPLOAD: &str = "/api/tus/{upload}";
+const RETRY: &str = "/api/jobs/{job}/retry";
 const JSON: &str = "Content-Type: application/json";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
@@ -50,9 +51,15 @@ fn the_description_is_openapi_3_1() {
 #[test]
 fn every_status_that_is_described_is_answered_as_described() {
     let data = tempfile::tempdir().unwrap();
+    let stages = data.path().join("landfall.toml");
+    let script = "case $LANDFALL_JOB in failed) exit 1;; running) exec sleep 30;; esac";
+    let stage =
+        format!("[[stage]]\nname = 'mine'\nconcurrency = 2\nrun = ['sh', '-c', '{script}']\n");
+    std::fs::write(&stages, stage).unwrap();
     let house = House::start(|config| {
         config.data = Some(data.path().join("house"));
         config.spool.upload_bytes = 100;
+        config.pipeline.file = Some(stages);
         config.downloads = true;
     });
     // What the pipeline keeps of a job that it has stored.
@@ -92,6 +99,21 @@ fn every_status_that_is_described_is_answered_as_described() {
     publish(slow.publish, "a", "progress", "{}");
     publish(slow.publish, "a", "progress", "{}");
     publish(house.publish, "over", "done", "{}");
+    for job in ["running", "failed"] {
+        let answer = ask(
+            house.public,
+            "POST",
+            &format!("/api/uploads?job={job}"),
+            "",
+            "x",
+        );
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    // A stream reaches its end when the job has failed.
+    let follow = "GET /api/jobs/failed/events HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut failed = TcpStream::connect(house.publish).unwrap();
+    failed.write_all(follow.as_bytes()).unwrap();
+    failed.read_to_end(&mut Vec::new()).unwrap();
     // A job that nobody has published, and that is there as long as this stream is.
     let mut waiting = TcpStream::connect(house.publish).unwrap();
     let request = b"GET /api/jobs/waiting/events HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -216,6 +238,15 @@ fn every_status_that_is_described_is_answered_as_described() {
         (JOB, "DELETE", "/api/jobs/a", "", "", 401),
         (JOB, "DELETE", "/api/jobs/a", &token, "", 403),
         (JOB, "DELETE", "/api/jobs/none", "", "", 404),
+        (RETRY, "POST", "/api/jobs/failed/retry", "", "", 202),
+        (RETRY, "POST", "/api/jobs/%20/retry", "", "", 400),
+        (RETRY, "POST", "/api/jobs/failed/retry", "", "", 401),
+        (RETRY, "POST", "/api/jobs/failed/retry", &token, "", 403),
+        (RETRY, "POST", "/api/jobs/none/retry", "", "", 404),
+        (RETRY, "POST", "/api/jobs/running/retry", "", "", 409),
+        (RETRY, "POST", "/api/jobs/failed/retry", "", "", 501),
+        (RETRY, "OPTIONS", "/api/jobs/failed/retry", "", "", 204),
+        (RETRY, "OPTIONS", "/api/jobs/%20/retry", "", "", 400),
         (FILE, "GET", "/api/jobs/stored/file", "", "", 200),
         (
             FILE,

@@ -3,7 +3,7 @@
 mod life;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,9 +24,11 @@ struct Flag {
 
 /// Where data is kept when nothing else is said.
 const DATA: &str = "./landfall-data";
+/// What names the stages when nothing else is said.
+const CONFIG: &str = "landfall.toml";
 
 /// Less would be segments too small to be worth a file.
-const JOURNAL_MIN_BYTES: usize = 1 << 20;
+const JOURNAL_MIN_BYTES: usize = 4 << 20;
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -153,7 +155,7 @@ const FLAGS: &[Flag] = &[
         help: "all events on disk; at it the oldest go, but each job's newest, and then \
                publishing gets 507",
         set: |config, text| match size(text)? {
-            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 1MiB".to_owned()),
+            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 4MiB".to_owned()),
             bytes => {
                 config.journal.bytes = bytes as u64;
                 Ok(())
@@ -310,6 +312,42 @@ const FLAGS: &[Flag] = &[
         default: "4",
         help: "threads that write uploads and read files",
         set: |config, text| set(&mut config.spool.disk_threads, positive(text)),
+    },
+    Flag {
+        name: "config",
+        value: "FILE",
+        default: "landfall.toml, if there",
+        help: "names the stages that uploads go through; without one it is scanning, \
+               transcoding and storing",
+        set: |config, text| {
+            config.pipeline.file = Some(PathBuf::from(text));
+            Ok(())
+        },
+    },
+    Flag {
+        name: "clamd",
+        value: "ADDR",
+        default: "",
+        help: "where clamd listens, unix:PATH or HOST:PORT, for scanning that landfall.toml \
+               gives no other; what it finds ends the job and goes to quarantine",
+        set: |config, text| {
+            config.pipeline.clamd = list(text)?.pop();
+            Ok(())
+        },
+    },
+    Flag {
+        name: "keep-failed",
+        value: "DUR",
+        default: "24h",
+        help: "a failed job's upload can be tried again for so long, and is then removed",
+        set: |config, text| set(&mut config.pipeline.keep_failed, duration(text)),
+    },
+    Flag {
+        name: "keep-quarantined",
+        value: "DUR",
+        default: "30days",
+        help: "what clamd found something in is removed after so long",
+        set: |config, text| set(&mut config.pipeline.keep_quarantined, duration(text)),
     },
     Flag {
         name: "retry",
@@ -597,6 +635,9 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
     if memory_only {
         config.data = None;
     }
+    if config.pipeline.file.is_none() && Path::new(CONFIG).exists() {
+        config.pipeline.file = Some(PathBuf::from(CONFIG));
+    }
     Ok(Some(config))
 }
 
@@ -706,7 +747,7 @@ mod tests {
 
     #[test]
     fn every_default_in_the_help_is_the_default() {
-        let described = ["max-streams", "shards", "data"];
+        let described = ["max-streams", "shards", "data", "config"];
         let expected = format!("{:?}", ServerConfig::default());
         for flag in FLAGS.iter().filter(|flag| !described.contains(&flag.name)) {
             let mut config = ServerConfig::default();

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 pub enum Status {
     Ok = 200,
     Created = 201,
+    Accepted = 202,
     NoContent = 204,
     PartialContent = 206,
     NotModified = 304,
@@ -58,11 +59,12 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 28] = {
+    pub const ALL: [Status; 29] = {
         use Status::*;
         [
             Ok,
             Created,
+            Accepted,
             NoContent,
             PartialContent,
             NotModified,
@@ -102,6 +104,7 @@ impl Status {
         match self {
             Status::Ok => "OK",
             Status::Created => "Created",
+            Status::Accepted => "Accepted",
             Status::NoContent => "No Content",
             Status::PartialContent => "Partial Content",
             Status::NotModified => "Not Modified",

@@ -10,6 +10,7 @@
 //!   have stood in them: of the hub, and of each job, of whose numbers no more than the
 //!   hub's can be lost. Those in between are remembered as lost.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +48,8 @@ struct Last {
     boot: Option<[u8; 16]>,
     reserved: u64,
     is_closed: bool,
+    /// Where jobs began whose oldest events are gone, until their next one.
+    born: HashMap<String, Origin>,
     /// Bytes that were no records, but for a record that the end of the file cuts off.
     lost_bytes: u64,
 }
@@ -157,12 +160,19 @@ fn restore_segment(
                     offset: offset as u32,
                     bytes: bytes as u32,
                 };
+                let event = EventRecord {
+                    origin: event.origin.or_else(|| last.born.remove(event.job)),
+                    ..event
+                };
                 if restore_event(hub, &event, place) {
                     found.events += 1;
                     change(&|segment| segment.add_event(&event, bytes as u64));
                 }
             }
-            Record::Forget { job, last } => forget(hub, job, last),
+            Record::Forget { job, last: numbers } => {
+                last.born.remove(job);
+                forget(hub, job, numbers);
+            }
             Record::Open { boot, reserved } => {
                 last.boot = Some(boot);
                 last.reserved = reserved;
@@ -170,6 +180,9 @@ fn restore_segment(
             Record::Close => {}
             Record::Gap { count } => hub.skip(count),
             Record::Floor(floor) => hub.raise_floor(floor),
+            Record::Born { job, origin } => {
+                last.born.insert(job.to_owned(), origin);
+            }
         }
     }
 }

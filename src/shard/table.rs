@@ -41,6 +41,8 @@ pub const CLOSING: u8 = 16;
 pub const ENDING: u8 = 32;
 /// Its deadline is that of its age, and not of its token.
 pub const AGES: u8 = 64;
+/// The journal is read for it: nothing is sent meanwhile but comments.
+pub const READING: u8 = 128;
 
 /// Rows that are allocated together. A table that grew by doubling would hold up to
 /// twice its rows, and their copy meanwhile.

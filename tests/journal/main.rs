@@ -2,5 +2,7 @@
 
 #[path = "../support/http.rs"]
 mod http;
+mod replay;
 mod restart;
+mod retention;
 mod support;

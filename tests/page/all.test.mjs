@@ -44,7 +44,7 @@ test("jobs come and change as they do, and are told apart by their state", async
 });
 
 test("thousands of jobs are counted, and the newest are shown", async () => {
-  const server = await Server.start("--memory-only");
+  const server = await Server.start("--memory-only", "--max-event-rate", "off");
   const all = Array.from({ length: 5000 }, (_, n) => ({
     job: `job-${n}`,
     event: "progress",

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Server, row, says, stages, visit } from "./support.mjs";
+import { Server, row, says, scratch, stages, visit } from "./support.mjs";
 
 const connection = (page, text) => page.locator("#connection", { hasText: text }).waitFor();
 
@@ -47,6 +47,34 @@ test("a server that is killed is awaited, and its news goes on from what was sho
   assert.deepEqual(await stages(job), ["Scan 100", "Store 50"]);
   await server.publish("a", "done");
   await says(job, "Done");
+  await neverFell(page);
+});
+
+test("with a journal a restart is over without a trace, and its end is known", async () => {
+  const server = await Server.start("--data", scratch());
+  await server.progress("a", "scanning", 60);
+  const page = await visit(`${server.page}#job=a`);
+  const job = row(page, "a");
+  await says(job, "Scanning 60 %");
+  await connection(page, "Live");
+  await watch(job);
+  await server.kill();
+  await says(job, "Reconnecting · Scanning 60 %");
+  await server.run();
+  await connection(page, "Live");
+  await says(job, /^Scanning 60 %/);
+  await server.progress("a", "scanning", 61);
+  await says(job, "Scanning 61 %");
+  // What happens while nobody is connected is caught up with.
+  await page.context().setOffline(true);
+  await server.kill();
+  await says(job, "Reconnecting");
+  await server.run();
+  await server.progress("a", "scanning", 90);
+  await server.progress("a", "storing", 90);
+  await server.publish("a", "done", { name: "clip.mp4" });
+  await page.context().setOffline(false);
+  await says(row(page, "clip.mp4"), "Done");
   await neverFell(page);
 });
 

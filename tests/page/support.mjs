@@ -94,27 +94,35 @@ export class Server {
   }
 }
 
-const browser = chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
-cleanups.push(async () => (await browser).close());
+/** Debian's Chromium, with more flags. */
+export async function launch(...flags) {
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      ...flags,
+    ],
+  });
+  cleanups.push(() => browser.close());
+  return browser;
+}
+
+let shared = null;
 
 /**
- * Opens an address as a visitor of its own. What the page did wrong is in `page.wrongs`:
+ * Opens an address as a visitor of its own, in the shared browser or another. What the page did wrong is in `page.wrongs`:
  * errors, violations of its policy, and requests to others.
  */
-export async function visit(url, options = {}) {
-  const context = await (await browser).newContext(options);
+export async function visit(url, { browser, ...options } = {}) {
+  browser ??= await (shared ??= launch());
+  const context = await browser.newContext(options);
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   page.wrongs = [];

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Server, jobs, row, says, stages, visit } from "./support.mjs";
+import { Server, jobs, row, says, scratch, stages, visit } from "./support.mjs";
 
 const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(100_000) };
 
@@ -51,6 +51,21 @@ test("a file goes through its stages to its end", async () => {
   assert.equal(await clipRow.locator(".detail").textContent(), "video/mp4 · sha256:abababababababab…");
   assert.equal(await page.title(), "Landfall");
   assert.deepEqual(page.wrongs, []);
+});
+
+test("a file that the server takes itself is followed until it is stored", async () => {
+  const server = await Server.start("--data", scratch());
+  const page = await visit(server.page);
+  const notes = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("abc ".repeat(1e6)) };
+  await page.setInputFiles("#files", notes);
+  await says(row(page, "notes.txt"), "Done");
+  // Whoever has the address sees it, and by its name.
+  const other = await visit(page.url());
+  await says(row(other, "notes.txt"), "Done");
+  assert.equal(await row(other, "notes.txt").locator(".size").textContent(), "4.0 MB");
+  const list = await visit(server.operatorsPage);
+  await list.locator("#jobs .name").getByText("notes.txt").waitFor();
+  for (const one of [page, other, list]) assert.deepEqual(one.wrongs, []);
 });
 
 test("a file that is dropped anywhere is sent", async () => {
