@@ -376,6 +376,9 @@ impl Server {
     pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
         self.close();
         self.wait(is_enough, Server::has_answered);
+        if let Some(spool) = &self.context.spool {
+            spool.close();
+        }
         self.context.put_away(self.drain);
         self.lock = None;
     }

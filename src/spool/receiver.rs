@@ -382,7 +382,7 @@ impl Inner {
     fn keep(&self, entry: &Entry, file: &File, is_whole: bool) -> Result<(), SpoolError> {
         let info = {
             let mut core = entry.core.lock();
-            if core.phase != Phase::Receiving {
+            if core.phase != Phase::Receiving || self.is_closed.load(Ordering::Acquire) {
                 return Err(SpoolError::Cancelled);
             }
             let was_unverified = core.unverified_from.take().is_some();
