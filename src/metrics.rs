@@ -55,6 +55,8 @@ pub enum RouteName {
 pub struct Metrics {
     /// Streams that are open.
     pub streams_open: Gauge,
+    /// Streams that wait for their replay.
+    pub replays_waiting: Gauge,
     /// Connections that wait for their first request.
     pub connections_waiting: Gauge,
     /// Connections that are no streams, with a request.
@@ -189,6 +191,12 @@ impl Metrics {
             "streams_open",
             "Event streams that are open.",
             self.streams_open.get(),
+        );
+        gauge(
+            out,
+            "replays_waiting",
+            "Event streams whose replay waits for its turn.",
+            self.replays_waiting.get(),
         );
         gauge(
             out,

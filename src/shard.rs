@@ -5,6 +5,7 @@
 //! a slice at a time, and polls the sockets in between. News is read out of a job's
 //! ring once for all its rows; a row that is behind by more is served by itself.
 
+mod admission;
 mod consolidated;
 mod deadline;
 mod delivery;
@@ -33,6 +34,7 @@ use crate::quota::Shares;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
+use admission::Admission;
 pub use consolidated::{Consolidated, Listed, Selection, Source};
 use delivery::Leftover;
 use drain::Drain;
@@ -66,6 +68,9 @@ pub struct ShardConfig {
     /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
     /// elsewhere where there is a balancer. Default: none, and streams last.
     pub max_stream_age: Option<Duration>,
+    /// The most replays that a shard begins in a second; fewer while it is late with its
+    /// work. Streams that have to wait for theirs are open meanwhile. Default: 5,000.
+    pub replays_per_second: usize,
 }
 
 impl Default for ShardConfig {
@@ -76,6 +81,7 @@ impl Default for ShardConfig {
             leftover_bytes: 4 * 1024 * 1024,
             retry: Duration::from_secs(5),
             max_stream_age: None,
+            replays_per_second: 5_000,
         }
     }
 }
@@ -178,6 +184,8 @@ struct Shard {
     dirty: VecDeque<u32>,
     /// Rows to be served by themselves.
     behind: VecDeque<u32>,
+    /// Rows that wait for their replay.
+    admission: Admission,
     leftovers: HashMap<u32, Leftover>,
     leftover_bytes: usize,
     /// Rows that are behind their rings.
@@ -219,9 +227,11 @@ impl ShardHandle {
         }));
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let number = hub.register(mailbox.clone());
+        let admission = Admission::new(config.replays_per_second, Instant::now());
         let mut shard = Shard {
             number,
             hub: hub.clone(),
+            admission,
             config,
             counted,
             poll,
@@ -314,7 +324,10 @@ impl Shard {
                 Err(error) => log::error!("shard {}: poll: {error}", self.number),
             }
             self.mailbox.awake();
-            self.now = Instant::now();
+            let before = std::mem::replace(&mut self.now, Instant::now());
+            let slept = timeout.unwrap_or(Duration::MAX);
+            let late = (self.now - before).saturating_sub(slept);
+            self.admission.note(late, self.now);
             for event in events.iter().filter(|event| event.token() != WAKER) {
                 self.socket_event(event);
             }
@@ -330,6 +343,7 @@ impl Shard {
         if self.arrivals.capacity() * size_of::<Adoption>() > KEPT_BYTES {
             self.arrivals = VecDeque::new();
         }
+        self.admission.rest();
         if self.behind.capacity() * size_of::<u32>() > KEPT_BYTES {
             self.behind = VecDeque::new();
         }
@@ -373,6 +387,7 @@ impl Shard {
             self.adopt(adoption);
             sends -= 1;
         }
+        self.admit_waiting(&mut sends);
         while sends > 0
             && let Ok(replay) = self.pieces.1.try_recv()
         {
@@ -469,7 +484,7 @@ impl Shard {
             return;
         }
         drop(job);
-        self.serve_behind(row);
+        self.admit(row);
         if let Some(there) = self.table.get(row) {
             // Rows that come together are looked at apart.
             there.age = (self.random.next() % u64::from(HEARTBEAT_PARTS)) as u8;
@@ -536,6 +551,7 @@ impl Shard {
             return;
         };
         let (slot, is_consolidated) = (there.place, there.flags & CONSOLIDATED != 0);
+        self.leave_waiting(row);
         self.forget_leftover(row);
         self.forget_reading(row);
         if is_consolidated {

@@ -509,6 +509,14 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.connection.idle_timeout, duration(text)),
     },
     Flag {
+        name: "replay-rate",
+        value: "N",
+        default: "5000",
+        help: "replays begun in a second, at most, by each shard; fewer while it is late with \
+               its work. A stream whose replay waits is open, with its retry",
+        set: |config, text| set(&mut config.shard.replays_per_second, positive(text)),
+    },
+    Flag {
         name: "max-stream-age",
         value: "DUR",
         default: "off",

@@ -112,6 +112,7 @@ impl Shard {
 
     /// Serves a row by itself.
     pub(super) fn serve_behind(&mut self, row: u32) {
+        self.leave_waiting(row);
         let Some(there) = self.table.get(row) else {
             return;
         };

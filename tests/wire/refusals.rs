@@ -149,6 +149,7 @@ fn an_absolute_target_is_served_like_any() {
         assert_eq!(server.public().get(target).status, 200, "{target}");
     }
     for (target, status) in [
+        // The page.
         ("http://h", 200),
         ("http:///api/jobs/a", 400),
         ("https://h/api/jobs/a", 400),
