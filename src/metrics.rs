@@ -79,6 +79,14 @@ pub struct Metrics {
     pub resets_sent: Counter,
     /// Comments on idle streams.
     pub heartbeats_sent: Counter,
+    /// Uploads that are being received.
+    pub uploads_open: Gauge,
+    /// Bytes of uploads that were written.
+    pub upload_bytes_received: Counter,
+    /// Uploads that have landed.
+    pub uploads_landed: Counter,
+    /// Uploads that broke off, were cancelled or expired.
+    pub uploads_failed: Counter,
     /// Panics that cost a connection.
     pub panics: Counter,
     closes: [Counter; Close::ALL.len()],
@@ -210,6 +218,12 @@ impl Metrics {
             "Connections whose first request isn't there yet.",
             self.connections_waiting.get(),
         );
+        gauge(
+            out,
+            "uploads_open",
+            "Uploads that are being received.",
+            self.uploads_open.get(),
+        );
         for (name, help, counter) in [
             (
                 "connections_accepted",
@@ -246,6 +260,21 @@ impl Metrics {
                 "heartbeats_sent",
                 "Comments sent on idle event streams.",
                 &self.heartbeats_sent,
+            ),
+            (
+                "upload_received_bytes",
+                "Bytes of uploads written to disk.",
+                &self.upload_bytes_received,
+            ),
+            (
+                "uploads_landed",
+                "Uploads that are whole and on disk.",
+                &self.uploads_landed,
+            ),
+            (
+                "uploads_failed",
+                "Uploads that broke off, were cancelled or expired.",
+                &self.uploads_failed,
             ),
             ("panics", "Panics that cost a connection.", &self.panics),
         ] {

@@ -255,7 +255,7 @@ impl Spool {
             match is_held {
                 false => drop(self.resume(id, standing.offset, None, None)?.finish()?),
                 true if Instant::now() > deadline => return Err(SpoolError::Locked),
-                true => may::coroutine::sleep(HOLD_POLL),
+                true => crate::coroutine::pause(HOLD_POLL),
             }
         }
     }
@@ -553,6 +553,7 @@ impl Inner {
     /// to say. Blocks.
     fn discard(&self, entry: &Entry, message: Option<&str>) {
         self.leave(entry);
+        self.hub.metrics().uploads_failed.add(1);
         if self.is_closed.load(Ordering::Acquire) {
             return;
         }
@@ -612,6 +613,7 @@ impl Place {
     fn take(inner: &Arc<Inner>) -> Result<Place, SpoolError> {
         let place = Place(inner.clone());
         let is_closed = inner.is_closed.load(Ordering::Acquire);
+        inner.hub.metrics().uploads_open.add(1);
         let before = inner.receiving.fetch_add(1, Ordering::AcqRel);
         match before < inner.config.uploads && !is_closed {
             true => Ok(place),
@@ -622,6 +624,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.0.hub.metrics().uploads_open.add(-1);
         self.0.receiving.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -644,7 +647,7 @@ impl Entry {
             if Instant::now() > deadline {
                 return Err(SpoolError::Locked);
             }
-            may::coroutine::sleep(HOLD_POLL);
+            crate::coroutine::pause(HOLD_POLL);
         }
     }
 

@@ -20,7 +20,7 @@ function track(page, job, options = {}) {
 
 const scanned = (job, ...percents) => percents.map((percent) => `${job} scanning ${percent}`);
 
-describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
+describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
   test("progress and done are handed on, and done closes the source", async () => {
     const server = await Server.start();
     const page = await tab(await profile(), server.origin);

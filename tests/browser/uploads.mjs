@@ -19,7 +19,7 @@ function upload(page, bytes, options = {}) {
   );
 }
 
-describe("an upload", { concurrency: 2, timeout: 120_000 }, () => {
+describe("an upload", { concurrency: 2, timeout: 300_000 }, () => {
   test("is one sequence of states: its bytes, and then its job", async () => {
     const server = await start();
     const page = await tab(await profile(), server.origin);
