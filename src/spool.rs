@@ -255,7 +255,7 @@ impl Spool {
             match is_held {
                 false => drop(self.resume(id, standing.offset, None, None)?.finish()?),
                 true if Instant::now() > deadline => return Err(SpoolError::Locked),
-                true => may::coroutine::sleep(HOLD_POLL),
+                true => crate::coroutine::pause(HOLD_POLL),
             }
         }
     }
@@ -647,7 +647,7 @@ impl Entry {
             if Instant::now() > deadline {
                 return Err(SpoolError::Locked);
             }
-            may::coroutine::sleep(HOLD_POLL);
+            crate::coroutine::pause(HOLD_POLL);
         }
     }
 

@@ -221,7 +221,7 @@ impl Receiver {
         if let Some(pace) = &self.spool.0.bytes {
             let wait = pace.owe(count as u64);
             if !wait.is_zero() {
-                may::coroutine::sleep(wait);
+                crate::coroutine::pause(wait);
             }
         }
         let buffer = std::mem::take(&mut self.buffer);

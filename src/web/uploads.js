@@ -30,7 +30,7 @@ export const uploads = {
 
   /** Once more, with another token. */
   reopen() {
-    for (const row of rows.values()) if (row.refusal) row.pickUp();
+    for (const row of [...rows.values()]) if (row.refusal) row.again();
   },
 };
 
@@ -104,7 +104,7 @@ class Row {
     try {
       const answer = await fetch(`/api/jobs/${this.job.id}`);
       const said = await answer.json();
-      if (answer.status === 401 || answer.status === 403) {
+      if (isRefusal(answer)) {
         this.refusal = [answer.status, said.error];
         this.failure = "The server doesn't show this job without a token for it";
         return draw();
@@ -154,13 +154,13 @@ class Row {
 
   /** The job has failed, or it can't be sent or followed: the snapshot tells which. */
   async lose(message) {
-    if (!this.isSending) {
-      try {
-        const said = await (await fetch(`/api/jobs/${this.job.id}`)).json();
-        if (said.state === "error") return this.hear("error", said.lastEvent.data);
-      } catch {
-        // What is known has to do.
-      }
+    try {
+      const answer = await fetch(`/api/jobs/${this.job.id}`);
+      const said = await answer.json();
+      if (isRefusal(answer)) this.refusal = [answer.status, said.error];
+      else if (said.state === "error") return this.hear("error", said.lastEvent.data);
+    } catch {
+      // What is known has to do.
     }
     this.failure = message;
     this.job.ended = Date.now();
@@ -280,6 +280,8 @@ class Row {
     ].filter(Boolean).join(" · ");
   }
 }
+
+const isRefusal = ({ status }) => status === 401 || status === 403;
 
 function newStage(name) {
   const item = document.createElement("li");

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Server, jobs, row, says, scratch, stages, visit } from "./support.mjs";
+import { BINARY, Server, jobs, row, says, scratch, stages, visit } from "./support.mjs";
 
 const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(100_000) };
 
@@ -121,6 +121,23 @@ test("a file that isn't taken says why", async () => {
   await says(row(page, "clip.mp4"), "Not sent");
   const detail = row(page, "clip.mp4").locator(".detail");
   assert.equal(await detail.textContent(), "it is too large: send 1 GiB at most");
+});
+
+test("where a file takes a token, the page asks for it and sends the file again", async () => {
+  const key = join(scratch(), "token.key");
+  writeFileSync(key, "61".repeat(32), { mode: 0o600 });
+  const server = await Server.start("--data", scratch(), "--token-key", key);
+  const page = await visit(server.page);
+  await page.setInputFiles("#files", { ...clip, name: "notes.txt", buffer: Buffer.from("abc") });
+  await says(row(page, "notes.txt"), "Not sent");
+  await page.getByRole("heading", { name: "These jobs take a token" }).waitFor();
+  const flags = ["--jobs", "up_*", "--upload", "up_*", "--ttl", "1h", "--token-key", key];
+  const token = execFileSync(BINARY, ["token", ...flags]).toString().trim();
+  await page.getByRole("textbox", { name: "Token" }).fill(token);
+  await page.getByRole("button", { name: "Use it" }).click();
+  await says(row(page, "notes.txt"), "Done");
+  assert.equal(await page.locator("#rows > li").count(), 1);
+  assert.equal(await page.locator("#refused").isVisible(), false);
 });
 
 test("two files are sent at a time, and the others wait for their turn", async () => {
