@@ -48,8 +48,9 @@ use writer::{Command, Publishing, Writer};
 /// What is handed to the writer at a time, whichever is reached first.
 const PART_EVENTS: usize = 1024;
 const PART_BYTES: usize = 256 * 1024;
-/// Room that is kept for what is written while compaction makes more, at least.
-const RESERVE_BYTES: u64 = 1024 * 1024;
+/// Room that is kept for what is written while compaction makes more, in segments; at
+/// most a quarter of all.
+const RESERVE_SEGMENTS: u64 = 8;
 
 /// How accepted events are kept.
 #[derive(Clone, Debug)]
@@ -316,7 +317,8 @@ impl Shared {
     /// Whether what is left up to the limit is less than the segment that is written and
     /// a compaction may need.
     fn is_short_of_room(&self) -> bool {
-        let reserve = (2 * self.config.segment_bytes()).max(RESERVE_BYTES);
+        let reserve = RESERVE_SEGMENTS * self.config.segment_bytes();
+        let reserve = reserve.min(self.config.bytes / 4);
         self.segments.size().1 > self.config.bytes.saturating_sub(reserve)
     }
 
@@ -332,6 +334,6 @@ impl Shared {
 impl JournalConfig {
     /// The size at which a segment is full.
     fn segment_bytes(&self) -> u64 {
-        (self.bytes / 32).clamp(128 * 1024, 8 * 1024 * 1024)
+        (self.bytes / 32).clamp(1024, 8 * 1024 * 1024)
     }
 }

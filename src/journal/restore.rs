@@ -22,7 +22,6 @@ use super::writer::RESERVED;
 use crate::event::Event;
 use crate::hub::{Hub, Journaled, Numbers};
 use crate::job::JobId;
-use crate::random::Random;
 
 /// The end of the year 9999, in milliseconds of the unix clock.
 const LAST_MS: u64 = 253_402_300_799_999;
@@ -50,7 +49,8 @@ struct Last {
     is_closed: bool,
     /// Where jobs began whose oldest events are gone, until their next one.
     born: HashMap<String, Origin>,
-    /// Bytes that were no records, but for a record that the end of the file cuts off.
+    /// Bytes that were no records. Those at the end may be of a write that nobody has seen
+    /// the result of; damage can't be told from that.
     lost_bytes: u64,
 }
 
@@ -69,7 +69,7 @@ pub fn restore(files: &dyn Files, hub: &Hub, segments: &Segments) -> io::Result<
     numbers.sort_unstable();
     let mut found = Found {
         next: numbers.last().map_or(0, |(last, _)| last.0) + 1,
-        boot: boot(),
+        boot: files.boot(),
         ..Found::default()
     };
     let mut last = Last::default();
@@ -137,7 +137,6 @@ fn restore_segment(
                 offset,
                 bytes,
                 is_tail,
-                is_torn,
             } => {
                 let is_end = is_tail && is_last;
                 report(number, offset, bytes, is_end);
@@ -145,10 +144,7 @@ fn restore_segment(
                     true => found.torn.push((number, offset as u64)),
                     false => change(&|segment| segment.is_damaged = true),
                 }
-                // What a process was writing at its end, nobody has seen.
-                if !(is_end && is_torn && last.boot == Some(found.boot)) {
-                    last.lost_bytes += bytes as u64;
-                }
+                last.lost_bytes += bytes as u64;
                 continue;
             }
         };
@@ -273,20 +269,4 @@ pub fn time(ms: u64) -> SystemTime {
 pub fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
-}
-
-/// The kernel's boot: what was written before it and not synced may be lost. A new one
-/// every time where it isn't told, so that no end is taken for harmless.
-fn boot() -> [u8; 16] {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter_map(|byte| (byte as char).to_digit(16))
-        .map(|digit| digit as u8)
-        .collect();
-    let mut random = Random::new();
-    std::array::from_fn(|index| match digits.get(index * 2..index * 2 + 2) {
-        Some(&[high, low]) => high << 4 | low,
-        _ => random.next() as u8,
-    })
 }

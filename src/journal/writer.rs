@@ -35,8 +35,8 @@ const BATCH_EVENTS: usize = 4096;
 const RESERVE_AHEAD: u64 = 2 * BATCH_EVENTS as u64;
 /// What may be written and not synced. At it the writer waits for the medium.
 const UNSYNCED_MAX_BYTES: usize = 8 << 20;
-/// What has to be left of the journal's limit for a batch.
-const ROOM_BYTES: u64 = 512 * 1024;
+/// What has to be left of the journal's limit for a batch, in segments.
+const ROOM_SEGMENTS: u64 = 4;
 /// How long a publisher waits for compaction to make room.
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a journal that can't write tries to.
@@ -375,7 +375,9 @@ impl Writer {
     }
 
     fn is_over_limit(&self) -> bool {
-        self.shared.bytes() + ROOM_BYTES > self.shared.config.bytes
+        let config = &self.shared.config;
+        let room = (ROOM_SEGMENTS * config.segment_bytes()).min(config.bytes / 8);
+        self.shared.bytes() + room > config.bytes
     }
 
     /// The numbers to reserve after `sequence`. None where nobody sees a number before it
@@ -428,14 +430,14 @@ impl Writer {
         let needs_medium = self.needs_medium(&batch);
         let start = self.active.as_ref().map_or(0, |active| active.bytes);
         if let Err(error) = self.write_batch(&batch) {
+            for pending in batch.jobs.into_values() {
+                hub.close_if_empty(&pending.job);
+            }
             for (answer, need) in batch.answers {
                 match need {
                     Need::Nothing => answer.give(),
                     _ => answer.refuse(error),
                 }
-            }
-            for pending in batch.jobs.into_values() {
-                hub.close_if_empty(&pending.job);
             }
             return;
         }
@@ -553,10 +555,18 @@ impl Writer {
         if self.gap > 0 {
             encode(&mut head, number, &Record::Gap { count: self.gap });
         }
-        let file = self.shared.files.open(&file_name(number), true)?;
-        file.write_at(0, &head)?;
-        file.sync()?;
-        self.shared.files.sync_names()?;
+        let files = &self.shared.files;
+        let name = file_name(number);
+        let file = files.open(&name, true)?;
+        let written = file
+            .write_at(0, &head)
+            .and_then(|()| file.sync())
+            .and_then(|()| files.sync_names());
+        if let Err(error) = written {
+            // Half of it would be taken for what is left of events.
+            let _ = files.remove(&name);
+            return Err(error);
+        }
         self.count_written(head.len());
         self.next += 1;
         self.gap = 0;
