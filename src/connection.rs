@@ -10,10 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use may::io::CoIo;
 
 use crate::cors::Lines;
-use crate::http::{Decoder, Head, HeadLimits, Method, Response, Status};
+use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
 use crate::metrics::{Metrics, RouteName};
 use crate::opening::Opening;
-use crate::routes::{Access, Context, Intake, Plan};
+use crate::routes::{Access, Context, Intake, Peer, Plan};
 use crate::socket::Socket;
 
 /// How long and how large a conversation may be.
@@ -25,6 +25,11 @@ pub struct ConnectionConfig {
     pub head_timeout: Duration,
     /// A body must go on after so long: 408 beyond it. Default: 30 s.
     pub body_timeout: Duration,
+    /// The least that a body brings in a second, in bytes, on average over
+    /// `body_timeout`: 408 below it. Default: 512.
+    pub body_bytes_per_second: usize,
+    /// A body must be whole after so long: 408 beyond it. Default: 5 min.
+    pub body_time: Duration,
     /// A connection without a request is closed after so long. Default: 60 s.
     pub idle_timeout: Duration,
     /// Requests on one connection; the last is answered with a close. Default: 1,000,000.
@@ -40,6 +45,8 @@ impl Default for ConnectionConfig {
             },
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            body_bytes_per_second: 512,
+            body_time: Duration::from_secs(5 * 60),
             idle_timeout: Duration::from_secs(60),
             requests: 1_000_000,
         }
@@ -63,19 +70,30 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub fn turn_away(socket: &Socket, response: &Response) {
     let mut answer = Vec::new();
     response.write(&mut answer, SystemTime::now(), false, false);
-    let _ = socket.send(&answer);
+    send_last(socket, &answer);
+}
+
+/// Sends what a socket's buffer takes, and that nothing follows.
+pub fn send_last(socket: &Socket, bytes: &[u8]) {
+    let _ = socket.send(bytes);
     let _ = socket.shutdown_write();
 }
 
 /// Decides on a request. None where that panicked: it must cost this request only.
-pub fn plan(context: &Arc<Context>, head: &Head<'_>, access: Access) -> Option<(RouteName, Plan)> {
-    catch_unwind(AssertUnwindSafe(|| context.plan(head, access))).ok()
+pub fn plan(
+    context: &Arc<Context>,
+    head: &Head<'_>,
+    access: Access,
+    peer: &Peer,
+) -> Option<(RouteName, Plan)> {
+    catch_unwind(AssertUnwindSafe(|| context.plan(head, access, peer))).ok()
 }
 
 /// Serves a connection, of which `received` has been read, until it ends or becomes a
 /// stream. Runs in a coroutine and blocks nothing else.
 pub fn serve(
     socket: Socket,
+    peer: Peer,
     received: Vec<u8>,
     access: Access,
     context: Arc<Context>,
@@ -94,6 +112,7 @@ pub fn serve(
         answers: Vec::new(),
         unanswered: 0,
         in_progress: 0,
+        peer,
         access,
         context,
         config,
@@ -103,8 +122,10 @@ pub fn serve(
     connection.all_answered();
     match end {
         Ok(End::Stream(opening, stream)) => {
-            let Connection { io, context, .. } = connection;
-            context.park(io.into_inner(), opening, stream);
+            let Connection {
+                io, peer, context, ..
+            } = connection;
+            context.park(io.into_inner(), peer, opening, stream);
         }
         Ok(End::Close) => connection.linger(),
         // The client is gone: nobody is left to be told.
@@ -139,6 +160,7 @@ struct Connection<'a> {
     unanswered: i64,
     /// One while a request's answer isn't decided yet.
     in_progress: i64,
+    peer: Peer,
     access: Access,
     context: Arc<Context>,
     config: &'a ConnectionConfig,
@@ -150,8 +172,14 @@ impl Connection<'_> {
             let is_last = count >= self.config.requests;
             match self.request(is_last)? {
                 Some(end) => {
-                    self.flush()?;
-                    return Ok(end);
+                    return match (self.flush(), end) {
+                        (Ok(()), end) => Ok(end),
+                        (Err(error), End::Stream(opening, stream)) => {
+                            self.context.abandon(&opening, stream);
+                            Err(error)
+                        }
+                        (Err(error), End::Close) => Err(error),
+                    };
                 }
                 None if self.answers.len() >= HELD_BACK_BYTES => self.flush()?,
                 None => {}
@@ -256,7 +284,7 @@ impl Connection<'_> {
 
     fn decide(&self, head: &Head<'_>) -> Decision {
         let (route, plan) =
-            plan(&self.context, head, self.access).unwrap_or_else(|| self.panicked());
+            plan(&self.context, head, self.access, &self.peer).unwrap_or_else(|| self.panicked());
         Decision {
             route,
             plan,
@@ -280,17 +308,26 @@ impl Connection<'_> {
             self.answers
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+        let mut pace = Pace::new(PaceLimits {
+            part: self.config.body_timeout,
+            bytes_per_second: self.config.body_bytes_per_second,
+            whole: self.config.body_time,
+        });
         while !decoder.is_done() {
             if self.received.is_empty() {
-                match self.read(Instant::now() + self.config.body_timeout) {
+                let asked_at = Instant::now();
+                match self.read(asked_at + pace.patience()) {
                     Ok(0) => {
                         let message = "the request ended in the middle of its body";
                         return Ok((Response::error(Status::BadRequest, message), false));
                     }
-                    Ok(_) => {}
+                    Ok(read) => {
+                        if let Err(why) = pace.take(read, asked_at.elapsed()) {
+                            return Ok((too_slow(why), false));
+                        }
+                    }
                     Err(error) if error.kind() == ErrorKind::TimedOut => {
-                        let message = "the request's body didn't go on in time";
-                        return Ok((Response::error(Status::RequestTimeout, message), false));
+                        return Ok((too_slow(pace.timed_out()), false));
                     }
                     Err(error) => return Err(error),
                 }
@@ -406,4 +443,8 @@ impl Connection<'_> {
             }
         }
     }
+}
+
+fn too_slow(why: TooSlow) -> Response {
+    Response::error(Status::RequestTimeout, &why.to_string())
 }

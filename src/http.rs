@@ -3,10 +3,12 @@
 
 pub mod body;
 pub mod head;
+pub mod pace;
 pub mod response;
 pub mod target;
 
 pub use body::{BodyError, BodyLength, Decoder};
 pub use head::{Head, HeadError, HeadLimits, Method};
+pub use pace::{Pace, PaceLimits, TooSlow};
 pub use response::{Response, Status};
 pub use target::{Query, Target};

@@ -6,15 +6,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Type};
@@ -28,6 +29,8 @@ use crate::socket::Socket;
 const BACKLOG: i32 = 4096;
 /// How long to wait after a failed accept, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// How often that is logged, at most.
+const COMPLAINTS_APART: Duration = Duration::from_secs(10);
 /// Socket events taken from the kernel at a time.
 const EVENTS_MAX: usize = 64;
 /// Connections accepted before those that wait are looked at again.
@@ -161,6 +164,7 @@ impl Listener {
             metrics: context.hub.metrics().clone(),
             lobby: Lobby::new(context, config),
             poll,
+            next_complaint: None,
         };
         let thread = std::thread::Builder::new()
             .name("accept".to_owned())
@@ -193,6 +197,7 @@ struct Accepting {
     metrics: Arc<Metrics>,
     lobby: Lobby,
     poll: Poll,
+    next_complaint: Option<Instant>,
 }
 
 impl Accepting {
@@ -211,7 +216,7 @@ impl Accepting {
                 match event.token() {
                     WAKER => {}
                     LISTENER => pause = Some(Duration::ZERO),
-                    Token(place) => self.lobby.attend(place, self.poll.registry()),
+                    Token(place) => self.guarded(|lobby, registry| lobby.attend(place, registry)),
                 }
             }
             if pause.is_some() {
@@ -228,22 +233,50 @@ impl Accepting {
                 Ok(()) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return None,
                 Err(error) => {
-                    // For want of file descriptors mostly. Whoever waits to be accepted
-                    // goes on waiting.
                     self.metrics.accept_errors.add(1);
-                    log::warn!("{}: accept: {error}", self.listener.address);
-                    return Some(ACCEPT_PAUSE);
+                    self.complain(error);
+                    // Who has asked for nothing yet makes room for those who may. Where
+                    // nobody does, whoever waits to be accepted goes on waiting.
+                    let is_full = matches!(error, Errno::MFILE | Errno::NFILE);
+                    if !(is_full && self.lobby.make_room()) {
+                        return Some(ACCEPT_PAUSE);
+                    }
                 }
             }
         }
         Some(Duration::ZERO)
     }
 
+    /// Says why nothing could be accepted, now and then.
+    fn complain(&mut self, error: Errno) {
+        let now = Instant::now();
+        if self.next_complaint.is_none_or(|next| next <= now) {
+            self.next_complaint = Some(now + COMPLAINTS_APART);
+            log::warn!(
+                "{}: accept: {error}: where files are too many, raise the limit on open files \
+                 or lower --max-streams",
+                self.listener.address
+            );
+        }
+    }
+
+    /// A panic costs the connection that it happens at, and not all those that wait.
+    fn guarded(&mut self, act: impl FnOnce(&mut Lobby, &Registry)) {
+        let (lobby, registry) = (&mut self.lobby, self.poll.registry());
+        if catch_unwind(AssertUnwindSafe(|| act(lobby, registry))).is_err() {
+            self.metrics.panics.add(1);
+            self.lobby.recount();
+        }
+    }
+
     fn accept_one(&mut self) -> Result<(), Errno> {
         let flags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
-        let fd = rustix::net::accept_with(&self.listener.fd, flags)?;
+        let (fd, from) = rustix::net::acceptfrom_with(&self.listener.fd, flags)?;
         self.metrics.connections_accepted.add(1);
-        self.lobby.welcome(Socket::new(fd), self.poll.registry());
+        let from = from.and_then(|address| SocketAddr::try_from(address).ok());
+        let from = from.map(|address| address.ip());
+        let socket = Socket::new(fd);
+        self.guarded(|lobby, registry| lobby.welcome(socket, from, registry));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,13 +14,18 @@ use mio::{Interest, Registry, Token};
 
 use crate::connection::{self, ConnectionConfig};
 use crate::coroutine;
-use crate::http::{Head, Method, Response, Status};
+use crate::http::{Head, HeadError, HeadLimits, Method, Response, Status};
 use crate::hub::Hub;
-use crate::routes::{Access, Context, Plan};
+use crate::metrics::{Gauge, Metrics, RouteName};
+use crate::routes::{Access, Context, Peer, Plan};
 use crate::socket::Socket;
 
 /// A read's buffer. A longer request is read in more than one.
 const READ_BYTES: usize = 4096;
+
+/// However many connections there are, each listener lets so many wait: its clients must
+/// be able to come in through a crowd at another.
+const GUESTS_MIN: usize = 32;
 
 /// What a lobby needs to know.
 pub struct LobbyConfig {
@@ -27,10 +33,10 @@ pub struct LobbyConfig {
     pub access: Access,
     /// How requests are read.
     pub connection: Arc<ConnectionConfig>,
-    /// The most connections that wait here. One more takes the place of the one that
-    /// has waited longest.
-    pub waiting: usize,
-    /// The most conversations, of all listeners together: 503 beyond it.
+    /// The most connections of all listeners that aren't streams. One more that waits
+    /// takes the place of the one that has waited longest at its listener.
+    pub connections: usize,
+    /// The most conversations of this listener: 503 beyond it.
     pub conversations: usize,
 }
 
@@ -43,13 +49,18 @@ pub struct Lobby {
     /// The guests in the order in which they came. Those that have left since are
     /// passed by, by their ticket.
     queue: VecDeque<(usize, u64)>,
+    /// The same of those whose addresses have more than their share: they go first.
+    over: VecDeque<(usize, u64)>,
     next_ticket: u64,
+    /// The conversations that came from here.
+    conversations: Arc<Gauge>,
     buffer: Vec<u8>,
 }
 
 /// A connection that waits.
 struct Guest {
     socket: Socket,
+    peer: Peer,
     ticket: u64,
     deadline: Instant,
     received: Vec<u8>,
@@ -64,101 +75,129 @@ impl Lobby {
             guests: Vec::new(),
             free: Vec::new(),
             queue: VecDeque::new(),
+            over: VecDeque::new(),
             next_ticket: 0,
+            conversations: Arc::default(),
             buffer: vec![0; READ_BYTES],
         }
     }
 
     /// Takes a new connection in, or sees it off at once where its request is there.
-    pub fn welcome(&mut self, socket: Socket, registry: &Registry) {
-        let Some((socket, received)) = self.listen_to(socket, Vec::new()) else {
+    pub fn welcome(&mut self, socket: Socket, from: Option<IpAddr>, registry: &Registry) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let guest = Guest {
+            socket,
+            peer: self.context.quotas.peer(from),
+            ticket,
+            deadline: Instant::now() + self.config.connection.head_timeout,
+            received: Vec::new(),
+        };
+        let Some(guest) = self.listen_to(guest) else {
             return;
         };
-        while self.guests.len() - self.free.len() >= self.config.waiting
-            && let Some((place, ticket)) = self.queue.pop_front()
-        {
-            self.send_away(place, ticket);
-        }
+        while self.is_crowded() && self.make_room() {}
         let place = self.free.pop().unwrap_or_else(|| {
             self.guests.push(None);
             self.guests.len() - 1
         });
-        let fd = socket.as_raw_fd();
+        let fd = guest.socket.as_raw_fd();
         if let Err(error) = registry.register(&mut SourceFd(&fd), Token(place), Interest::READABLE)
         {
             log::warn!("a connection can't be polled: {error}");
             self.free.push(place);
             return;
         }
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        let deadline = Instant::now() + self.config.connection.head_timeout;
-        self.guests[place] = Some(Guest {
-            socket,
-            ticket,
-            deadline,
-            received,
-        });
-        self.queue.push_back((place, ticket));
+        match guest.peer.is_over() {
+            true => self.over.push_back((place, ticket)),
+            false => self.queue.push_back((place, ticket)),
+        }
+        self.guests[place] = Some(guest);
+        self.metrics().connections_waiting.add(1);
     }
 
     /// A connection that waits has something to say.
     pub fn attend(&mut self, place: usize, registry: &Registry) {
-        let Some(Guest {
-            socket,
-            ticket,
-            deadline,
-            received,
-        }) = self.guests.get_mut(place).and_then(Option::take)
-        else {
+        let Some(guest) = self.guests.get_mut(place).and_then(Option::take) else {
             return;
         };
-        let fd = socket.as_raw_fd();
-        match self.listen_to(socket, received) {
-            Some((socket, received)) => {
-                self.guests[place] = Some(Guest {
-                    socket,
-                    ticket,
-                    deadline,
-                    received,
-                });
-            }
+        let fd = guest.socket.as_raw_fd();
+        match self.listen_to(guest) {
+            Some(guest) => self.guests[place] = Some(guest),
             None => {
                 // Where the socket has been closed, that has taken it out already.
                 let _ = registry.deregister(&mut SourceFd(&fd));
-                self.free.push(place);
+                self.leave(place);
             }
         }
     }
 
     /// Sees off those who have waited too long. Returns when to look again.
     pub fn expire(&mut self) -> Option<Duration> {
+        while self.is_crowded() && self.make_room() {}
         let now = Instant::now();
-        while let Some(&(place, ticket)) = self.queue.front() {
-            match &self.guests[place] {
-                Some(guest) if guest.ticket == ticket => {
+        let next = |lobby: &mut Lobby, of_over: bool| {
+            loop {
+                let queue = if of_over { &lobby.over } else { &lobby.queue };
+                let &(place, ticket) = queue.front()?;
+                if let Some(guest) = &lobby.guests[place]
+                    && guest.ticket == ticket
+                {
                     if guest.deadline > now {
                         return Some(guest.deadline - now);
                     }
-                    self.send_away(place, ticket);
+                    lobby.send_away(place, ticket);
                 }
-                _ => {}
+                match of_over {
+                    true => lobby.over.pop_front(),
+                    false => lobby.queue.pop_front(),
+                };
             }
-            self.queue.pop_front();
-        }
-        None
+        };
+        let (over, others) = (next(self, true), next(self, false));
+        over.into_iter().chain(others).min()
     }
 
-    /// Reads what there is. Returns the connection where it has to wait on.
-    fn listen_to(&mut self, socket: Socket, mut received: Vec<u8>) -> Option<(Socket, Vec<u8>)> {
+    /// Sends one away who has waited longest. False where nobody waits.
+    pub fn make_room(&mut self) -> bool {
+        while let Some((place, ticket)) = self.over.pop_front().or_else(|| self.queue.pop_front()) {
+            if self.send_away(place, ticket) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Finds the places of those whom a panic took.
+    pub fn recount(&mut self) {
+        let before = self.guests.len() - self.free.len();
+        let places = 0..self.guests.len();
+        self.free = places
+            .filter(|&place| self.guests[place].is_none())
+            .collect();
+        let gone = before - (self.guests.len() - self.free.len());
+        self.metrics().connections_waiting.add(-(gone as i64));
+    }
+
+    /// Whether somebody has to go before another may wait.
+    fn is_crowded(&self) -> bool {
+        let metrics = self.metrics();
+        let all = metrics.connections_waiting.get() + metrics.connections_open.get();
+        self.guests.len() - self.free.len() >= GUESTS_MIN && all >= self.config.connections as i64
+    }
+
+    /// Reads what there is. Returns the guest where it has to wait on.
+    fn listen_to(&mut self, mut guest: Guest) -> Option<Guest> {
+        let mut received = std::mem::take(&mut guest.received);
         loop {
-            let length = match socket.receive(&mut self.buffer) {
+            let length = match guest.socket.receive(&mut self.buffer) {
                 // It closed before it asked for anything.
                 Ok(0) if received.is_empty() => return None,
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Some((socket, received));
+                    guest.received = received;
+                    return Some(guest);
                 }
                 Err(_) => return None,
             };
@@ -172,14 +211,12 @@ impl Lobby {
             } else {
                 &received[..]
             };
-            let is_whole = match Head::parse(bytes, self.config.connection.head) {
+            let is_whole = match parse(bytes, self.config.connection.head) {
                 Ok(None) => false,
-                Ok(Some((head, _))) if is_stream_request(&head) => {
-                    let decided = connection::plan(&self.context, &head, self.config.access);
-                    if let Some((route, Plan::Stream(opening, stream))) = decided {
-                        self.context.hub.metrics().answered(route, Status::Ok);
-                        self.context.park(socket, opening, stream);
-                        return None;
+                Ok(Some(head)) if is_stream_request(&head) => {
+                    match self.answer_stream(&head, guest) {
+                        Some(there) => guest = there,
+                        None => return None,
                     }
                     // The conversation decides anew: this decision has changed nothing.
                     true
@@ -193,23 +230,70 @@ impl Lobby {
                 break;
             }
         }
-        self.converse(socket, received);
+        guest.received = received;
+        self.converse(guest);
         None
     }
 
-    fn converse(&self, socket: Socket, received: Vec<u8>) {
-        let place = Conversation::begin(&self.context.hub);
-        if place.0.metrics().connections_open.get() > self.config.conversations as i64 {
-            let message = "there are too many connections: try again later";
+    /// Sees a stream off to its shard, or its client home. Returns the guest where a
+    /// conversation has to answer it.
+    fn answer_stream(&self, head: &Head<'_>, guest: Guest) -> Option<Guest> {
+        let decided = connection::plan(&self.context, head, self.config.access, &guest.peer);
+        let (route, plan) = match decided {
+            Some(decided) => decided,
+            None => return Some(guest),
+        };
+        let status = match plan {
+            Plan::Stream(opening, stream) => {
+                self.context.park(guest.socket, guest.peer, opening, stream);
+                Status::Ok
+            }
+            // Without a conversation, of which there may be too many: a stream must not
+            // get a 503 for it.
+            Plan::EmptyStream(bytes) => {
+                connection::send_last(&guest.socket, &bytes);
+                Status::Ok
+            }
+            Plan::Answer(response) if guest.peer.is_over() || self.is_full() => {
+                connection::turn_away(&guest.socket, &response);
+                response.status
+            }
+            _ => return Some(guest),
+        };
+        self.metrics().answered(route, status);
+        None
+    }
+
+    fn converse(&self, guest: Guest) {
+        let Guest {
+            socket,
+            peer,
+            received,
+            ..
+        } = guest;
+        let refusal = match peer.is_over() {
+            true => Some((
+                Status::TooManyRequests,
+                "your address has too many connections here: close some, or try again later",
+            )),
+            false if self.is_full() => Some((
+                Status::Unavailable,
+                "there are too many connections: try again later",
+            )),
+            false => None,
+        };
+        if let Some((status, message)) = refusal {
             let seconds = self.context.busy_retry.as_secs().max(1).to_string();
-            let response = Response::error(Status::Unavailable, message);
-            connection::turn_away(&socket, &response.with("Retry-After", seconds));
+            let response = Response::error(status, message).with("Retry-After", seconds);
+            self.metrics().answered(RouteName::None, status);
+            connection::turn_away(&socket, &response);
             return;
         }
+        let place = Conversation::begin(&self.context.hub, &self.conversations);
         let (context, config) = (self.context.clone(), self.config.connection.clone());
         let access = self.config.access;
         let spawned = coroutine::spawn(move || {
-            connection::serve(socket, received, access, context, &config);
+            connection::serve(socket, peer, received, access, context, &config);
             drop(place);
         });
         if let Err(error) = spawned {
@@ -217,39 +301,68 @@ impl Lobby {
         }
     }
 
-    /// Closes a connection that has waited too long, with an answer if it has begun to
-    /// ask for something.
-    fn send_away(&mut self, place: usize, ticket: u64) {
-        let guest = &mut self.guests[place];
-        if guest.as_ref().is_some_and(|guest| guest.ticket == ticket)
-            && let Some(guest) = guest.take()
-        {
-            self.free.push(place);
-            if !guest.received.is_empty() {
-                let message = "the request's head wasn't whole in time";
-                let response = Response::error(Status::RequestTimeout, message);
-                connection::turn_away(&guest.socket, &response);
-            }
-        }
+    /// Whether there is no room for another conversation.
+    fn is_full(&self) -> bool {
+        self.conversations.get() >= self.config.conversations as i64
+            || self.metrics().connections_open.get() >= self.config.connections as i64
     }
+
+    /// Closes a connection that has waited too long, with an answer if it has begun to
+    /// ask for something. False where it has left.
+    fn send_away(&mut self, place: usize, ticket: u64) -> bool {
+        let guest = &mut self.guests[place];
+        let Some(guest) = guest.take_if(|guest| guest.ticket == ticket) else {
+            return false;
+        };
+        self.leave(place);
+        if !guest.received.is_empty() {
+            let message = "the request's head wasn't whole in time";
+            let response = Response::error(Status::RequestTimeout, message);
+            self.metrics()
+                .answered(RouteName::None, Status::RequestTimeout);
+            connection::turn_away(&guest.socket, &response);
+        }
+        true
+    }
+
+    fn leave(&mut self, place: usize) {
+        self.free.push(place);
+        self.metrics().connections_waiting.add(-1);
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.context.hub.metrics()
+    }
+}
+
+fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>, HeadError> {
+    Ok(Head::parse(bytes, limits)?.map(|(head, _)| head))
 }
 
 fn is_stream_request(head: &Head<'_>) -> bool {
     head.method == Method::Get && head.target.path().ends_with("/events")
 }
 
-/// A conversation's place among those that are counted.
-struct Conversation(Hub);
+/// A conversation's place among those that are counted, in all and at its listener.
+struct Conversation {
+    hub: Hub,
+    of_listener: Arc<Gauge>,
+}
 
 impl Conversation {
-    fn begin(hub: &Hub) -> Conversation {
+    fn begin(hub: &Hub, of_listener: &Arc<Gauge>) -> Conversation {
         hub.metrics().connections_open.add(1);
-        Conversation(hub.clone())
+        of_listener.add(1);
+        Conversation {
+            hub: hub.clone(),
+            of_listener: of_listener.clone(),
+        }
     }
 }
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        self.0.metrics().connections_open.add(-1);
+        self.hub.metrics().connections_open.add(-1);
+        self.of_listener.add(-1);
     }
 }

@@ -51,7 +51,9 @@ pub enum RouteName {
 pub struct Metrics {
     /// Streams that are open.
     pub streams_open: Gauge,
-    /// Connections that are no streams.
+    /// Connections that wait for their first request.
+    pub connections_waiting: Gauge,
+    /// Connections that are no streams, with a request.
     pub connections_open: Gauge,
     /// Requests that have begun and aren't answered yet.
     pub requests_active: Gauge,
@@ -179,8 +181,14 @@ impl Metrics {
         gauge(
             out,
             "connections_open",
-            "Connections that are no event streams.",
+            "Connections that are no event streams and have asked for something.",
             self.connections_open.get(),
+        );
+        gauge(
+            out,
+            "connections_waiting",
+            "Connections whose first request isn't there yet.",
+            self.connections_waiting.get(),
         );
         for (name, help, counter) in [
             (

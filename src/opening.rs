@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cors::Lines;
 use crate::frame;
+use crate::quota::Place;
 
 /// A stream's head, to which the lines for other origins are added.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -21,6 +22,10 @@ pub struct Opening {
     pub cors: Option<Lines>,
     /// What the client is asked to wait before it reconnects, in milliseconds.
     pub retry_ms: u32,
+    /// Its place among the connections of its address.
+    pub address: Option<Place>,
+    /// Its place among the streams of its token.
+    pub token: Option<Place>,
     /// The second of the unix clock at which its token ends.
     pub ends_at: Option<NonZeroU64>,
     /// The `reset` frame of a client that has missed events; mostly empty.

@@ -10,7 +10,8 @@ use crate::event::Event;
 use crate::frame;
 use crate::job::{EventId, JobId, Sequence};
 
-/// What a ring keeps, whichever is reached first. The newest event is always kept.
+/// What a ring keeps, whichever is reached first. However large they are, the newest two
+/// events are kept: one that fills the ring must not be gone with the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingLimits {
     /// So many events.
@@ -78,7 +79,8 @@ impl Ring {
         let bytes = body_bytes + end.iter().map(|part| part.len()).sum::<usize>();
         // Room is made first, so that the ring's memory never passes its limit.
         while !self.entries.is_empty()
-            && (self.entries.len() >= limits.events || self.bytes.len() + bytes > limits.bytes)
+            && (self.entries.len() >= limits.events
+                || self.entries.len() > 1 && self.bytes.len() + bytes > limits.bytes)
         {
             self.evict();
         }
@@ -343,7 +345,10 @@ mod tests {
                         .map(|(_, f)| f.len())
                         .sum::<usize>()
                 };
-                while kept < all.len() && kept < limits.events && size(kept + 1) <= limits.bytes {
+                while kept < all.len()
+                    && kept < limits.events
+                    && (kept < 2 || size(kept + 1) <= limits.bytes)
+                {
                     kept += 1;
                 }
                 let (lost, kept) = all.split_at(all.len() - kept);
@@ -409,11 +414,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_event_is_kept_however_large() {
+    fn the_newest_two_events_are_kept_however_large() {
         let mut ring = Ring::default();
         append(&mut ring, 1, "a", LIMITS);
         append(&mut ring, 2, &"b".repeat(5000), LIMITS);
+        append(&mut ring, 3, "c", LIMITS);
         assert_eq!(ring.before_oldest(), Some(1));
+        append(&mut ring, 4, &"b".repeat(5000), LIMITS);
+        assert_eq!(ring.before_oldest(), Some(2));
         let body = ring.newest_body().unwrap();
         assert!(frame::parse_body(&body).unwrap().1.contains("bbbb"));
     }

@@ -4,6 +4,7 @@ mod delete;
 mod gate;
 mod openapi;
 mod publish;
+mod quotas;
 mod snapshot;
 mod stream;
 mod web;
@@ -20,10 +21,12 @@ use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
 use crate::opening::Opening;
+use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
+pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
 use web::WebFile;
 
@@ -42,6 +45,8 @@ pub struct Context {
     pub hub: Hub,
     /// Who may do what.
     pub gate: Gate,
+    /// What one client may have.
+    pub quotas: Quotas,
     /// Where streams are parked.
     pub shards: Vec<ShardHandle>,
     /// The next shard to be given a stream.
@@ -71,7 +76,8 @@ pub enum Plan {
 }
 
 /// Who asks, and where.
-struct Caller {
+struct Caller<'a> {
+    peer: &'a Peer,
     pass: Pass,
     /// The header lines for a page of another origin.
     cors: Option<Lines>,
@@ -89,15 +95,21 @@ enum Route {
 
 impl Context {
     /// Decides on a request.
-    pub fn plan(self: &Arc<Self>, head: &Head<'_>, access: Access) -> (RouteName, Plan) {
-        match self.decide(head, access) {
+    pub fn plan(
+        self: &Arc<Self>,
+        head: &Head<'_>,
+        access: Access,
+        peer: &Peer,
+    ) -> (RouteName, Plan) {
+        match self.decide(head, access, peer) {
             Ok(decided) => decided,
             Err((name, response)) => (name, Plan::Answer(response)),
         }
     }
 
     /// Gives a stream to the next shard.
-    pub fn park(&self, socket: Socket, opening: Opening, stream: Stream) {
+    pub fn park(&self, socket: Socket, peer: Peer, mut opening: Opening, stream: Stream) {
+        opening.address = peer.into_share().and_then(Share::into_place);
         let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
         self.shards[next % self.shards.len()].adopt(Adoption {
             socket,
@@ -106,10 +118,20 @@ impl Context {
         });
     }
 
+    /// Lets go of a stream that is not going to be parked.
+    pub fn abandon(&self, opening: &Opening, stream: Stream) {
+        stream.leave(&self.hub);
+        if let Some(place) = opening.token {
+            self.quotas.tokens().give_back(place);
+        }
+        self.hub.metrics().streams_open.add(-1);
+    }
+
     fn decide(
         self: &Arc<Self>,
         head: &Head<'_>,
         access: Access,
+        peer: &Peer,
     ) -> Result<(RouteName, Plan), (RouteName, Response)> {
         let route = Route::of(head, access).map_err(|response| (RouteName::None, response))?;
         let is_get = matches!(head.method, Method::Get | Method::Head);
@@ -128,6 +150,7 @@ impl Context {
         let publishes = access == Access::Publish;
         let caller = || {
             Ok(Caller {
+                peer,
                 pass: self.gate.admit(head, access)?,
                 cors: self.gate.cors_lines(head, access),
             })
@@ -149,10 +172,10 @@ impl Context {
             (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
             (Route::Web(file), _) if is_get => Ok(file.get(head)),
             (Route::Events(job), Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, Some(job), caller.pass))
+                caller().and_then(|caller| publish::begin(self, head, Some(job), caller))
             }
             (Route::ManyEvents, Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, None, caller.pass))
+                caller().and_then(|caller| publish::begin(self, head, None, caller))
             }
             (Route::Job(job), Method::Delete) if publishes => {
                 caller().and_then(|caller| delete::delete(&self.hub, &job, &caller.pass))

@@ -14,8 +14,8 @@ use crate::hub::{Hub, HubConfig};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
-use crate::routes::{Access, AuthConfig, Context, Gate};
-use crate::shard::{ShardConfig, ShardHandle};
+use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
+use crate::shard::{Counted, ShardConfig, ShardHandle};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -36,6 +36,8 @@ pub struct ServerConfig {
     pub data: Option<PathBuf>,
     /// Who may do what.
     pub auth: AuthConfig,
+    /// What one client may have.
+    pub quotas: QuotaConfig,
     /// What is kept.
     pub hub: HubConfig,
     /// How streams are served.
@@ -48,9 +50,10 @@ pub struct ServerConfig {
     /// `busy_retry`, and a close. Default: what the process may open files, less
     /// `connections`.
     pub streams: usize,
-    /// The most connections that aren't streams: one too many with a request is answered
-    /// with 503, one too many without takes the place of the one that has waited longest
-    /// on its listener. Default: 1,024.
+    /// The most connections that aren't streams, of which the public listener's may be
+    /// three quarters: one too many with a request is answered with 503, one too many
+    /// without takes the place of the one that has waited longest on its listener.
+    /// Default: 1,024.
     pub connections: usize,
     /// The largest body, in bytes: 413 beyond it. Default: 1 MiB.
     pub body_bytes: usize,
@@ -81,6 +84,7 @@ impl Default for ServerConfig {
             ops: local(8082),
             data: None,
             auth: AuthConfig::default(),
+            quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
@@ -147,16 +151,22 @@ impl Server {
         let publish = Listener::bind(&config.publish, options)
             .map_err(named("publishing listener", &config.publish))?;
         let hub = Hub::new(config.hub);
+        let quotas = Quotas::new(config.quotas);
+        let counted = Counted {
+            addresses: quotas.addresses().clone(),
+            tokens: quotas.tokens().clone(),
+        };
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for _ in 0..config.shards.max(1) {
-            let (shard, thread) = ShardHandle::start(&hub, config.shard.clone())?;
+            let (shard, thread) = ShardHandle::start(&hub, config.shard.clone(), counted.clone())?;
             shards.push(shard);
             threads.push(thread);
         }
         let context = Arc::new(Context {
             hub,
             gate,
+            quotas,
             shards,
             next_shard: AtomicUsize::new(0),
             streams_max: config.streams,
@@ -174,8 +184,11 @@ impl Server {
             let lobby = LobbyConfig {
                 access,
                 connection: connection.clone(),
-                waiting: config.connections,
-                conversations: config.connections,
+                connections: config.connections,
+                conversations: match access {
+                    Access::Public => config.connections.div_ceil(4) * 3,
+                    Access::Publish => config.connections,
+                },
             };
             listener.accept(context.clone(), lobby)
         };

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use crate::hub::{Hub, Job, Mailbox};
 use crate::metrics::Close;
 use crate::opening::Opening;
+use crate::quota::Shares;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
@@ -98,6 +99,29 @@ pub enum Stream {
     Consolidated(Box<Consolidated>),
 }
 
+impl Stream {
+    /// Counts it out of its jobs again, where it is not going to be served.
+    pub fn leave(self, hub: &Hub) {
+        match self {
+            Stream::Job { job, .. } => {
+                if job.lock().leave() {
+                    hub.close_if_empty(&job);
+                }
+            }
+            Stream::Consolidated(stream) => stream.leave(hub),
+        }
+    }
+}
+
+/// What the streams of all shards are counted by.
+#[derive(Clone)]
+pub struct Counted {
+    /// The connections by address.
+    pub addresses: Arc<Shares>,
+    /// The streams by token.
+    pub tokens: Arc<Shares>,
+}
+
 /// A handle to a running shard.
 #[derive(Clone)]
 pub struct ShardHandle {
@@ -134,6 +158,7 @@ struct Shard {
     number: usize,
     hub: Hub,
     config: ShardConfig,
+    counted: Counted,
     poll: Poll,
     inbox: Arc<Mutex<Inbox>>,
     mailbox: Arc<Mailbox>,
@@ -170,7 +195,11 @@ impl ShardHandle {
     ///
     /// # Errors
     /// The system gives no poller or no thread.
-    pub fn start(hub: &Hub, config: ShardConfig) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+    pub fn start(
+        hub: &Hub,
+        config: ShardConfig,
+        counted: Counted,
+    ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mailbox = Arc::new(Mailbox::new(move || {
@@ -183,6 +212,7 @@ impl ShardHandle {
             number,
             hub: hub.clone(),
             config,
+            counted,
             poll,
             inbox: inbox.clone(),
             mailbox: mailbox.clone(),
@@ -381,6 +411,7 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
+        self.table.set_places(row, [opening.address, opening.token]);
         self.set_deadlines(row, opening.ends_at);
         if self.drain.is_some() {
             self.table[row].flags |= ENDING;
@@ -492,6 +523,13 @@ impl Shard {
         let metrics = self.hub.metrics();
         metrics.streams_open.add(-1);
         metrics.closed(why);
+        let [address, token] = self.table.take_places(row);
+        address
+            .into_iter()
+            .for_each(|place| self.counted.addresses.give_back(place));
+        token
+            .into_iter()
+            .for_each(|place| self.counted.tokens.give_back(place));
         // Closing the socket takes it out of the poller as well.
         drop(self.table.remove(row));
     }

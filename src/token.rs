@@ -186,9 +186,12 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
 }
 
 fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, TokenError> {
-    // A list of the right length would do for serde.
-    match json.trim_ascii_start().first() {
-        Some(b'{') => serde_json::from_slice(json).map_err(|_| TokenError::Malformed),
+    // What is passed over isn't looked at: bytes that are no text would do for serde, and
+    // so would a list of the right length.
+    match std::str::from_utf8(json) {
+        Ok(json) if json.trim_ascii_start().starts_with('{') => {
+            serde_json::from_str(json).map_err(|_| TokenError::Malformed)
+        }
         _ => Err(TokenError::Malformed),
     }
 }

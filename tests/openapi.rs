@@ -46,6 +46,11 @@ fn the_description_is_openapi_3_1() {
 fn every_status_that_is_described_is_answered_as_described() {
     let house = House::start(|_| {});
     let full = House::start(|config| config.hub.jobs = 1);
+    // One event a second, of which two may come at once.
+    let slow = House::start(|config| {
+        config.quotas.event_rate = Some(1);
+        config.quotas.trusted_proxies = Vec::new();
+    });
     let key = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(key.path(), "61".repeat(32)).unwrap();
     let closed = House::start(|config| {
@@ -64,6 +69,8 @@ fn every_status_that_is_described_is_answered_as_described() {
     for house in [&house, &full] {
         publish(house.publish, "a", "progress", r#"{"percent":30}"#);
     }
+    publish(slow.publish, "a", "progress", "{}");
+    publish(slow.publish, "a", "progress", "{}");
     publish(house.publish, "over", "done", "{}");
     // A job that nobody has published, and that is there as long as this stream is.
     let mut waiting = TcpStream::connect(house.publish).unwrap();
@@ -91,6 +98,14 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "GET", "/api/jobs/a/events", "", "", 401),
         (EVENTS, "GET", "/api/jobs/a/events", &token, "", 403),
         (EVENTS, "HEAD", "/api/jobs/a/events", "", "", 200),
+        (
+            EVENTS,
+            "HEAD",
+            "/api/jobs/over/events?replay=none",
+            "",
+            "",
+            204,
+        ),
         (EVENTS, "OPTIONS", "/api/jobs/a/events", "", "", 204),
         (EVENTS, "OPTIONS", "/api/jobs/%20/events", "", "", 400),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 201),
@@ -112,6 +127,8 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "POST", "/api/jobs/a/events", JSON, &big, 413),
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, &big, 413),
         (EVENTS, "POST", "/api/jobs/a/events", "", event, 415),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 429),
+        (EVENTS, "POST", "/api/jobs/a/events", NDJSON, event, 429),
         (EVENTS, "POST", "/api/jobs/b/events", JSON, event, 503),
         (EVENTS, "POST", "/api/jobs/b/events", NDJSON, event, 503),
         (MANY, "GET", "/api/events", "", "", 200),
@@ -122,6 +139,14 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "GET", "/api/events?job=a", &token, "", 403),
         (MANY, "GET", "/api/events", "public", "", 403),
         (MANY, "HEAD", "/api/events", "", "", 200),
+        (
+            MANY,
+            "HEAD",
+            "/api/events?job=over&replay=none",
+            "",
+            "",
+            204,
+        ),
         (MANY, "OPTIONS", "/api/events", "", "", 204),
         (MANY, "POST", "/api/events", NDJSON, many, 201),
         (MANY, "POST", "/api/events", NDJSON, event, 400),
@@ -131,6 +156,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "POST", "/api/events", NDJSON, "", 411),
         (MANY, "POST", "/api/events", NDJSON, &big, 413),
         (MANY, "POST", "/api/events", JSON, many, 415),
+        (MANY, "POST", "/api/events", NDJSON, many, 429),
         (MANY, "POST", "/api/events", NDJSON, full_many, 503),
         (JOB, "GET", "/api/jobs/a", "", "", 200),
         (JOB, "GET", "/api/jobs/over", "", "", 200),
@@ -164,6 +190,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         let (address, fields) = match (fields, status) {
             ("public", _) => (house.public, ""),
             (_, 401 | 403) => (closed.publish, fields),
+            (_, 429) => (slow.publish, fields),
             (_, 503) => (full.publish, fields),
             _ => (house.publish, fields),
         };

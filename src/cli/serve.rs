@@ -230,8 +230,55 @@ const FLAGS: &[Flag] = &[
         name: "max-connections",
         value: "N",
         default: "1024",
-        help: "connections that aren't streams; one more gets 503",
+        help: "connections that aren't streams, three quarters of them at most on the \
+               public listener; one more gets 503",
         set: |config, text| set(&mut config.connections, positive(text)),
+    },
+    Flag {
+        name: "max-connections-per-address",
+        value: "N",
+        default: "256",
+        help: "connections and streams of one address (IPv6: of one /64), up to 65535, or \
+               off; one more stream gets 200, the busy retry and a close, all else 429",
+        set: |config, text| set(&mut config.quotas.connections_per_address, limit(text)),
+    },
+    Flag {
+        name: "max-stream-rate",
+        value: "N",
+        default: "50",
+        help: "streams that begin in a second from one address, over ten seconds, or off; \
+               one more gets 200, the busy retry and a close",
+        set: |config, text| set(&mut config.quotas.stream_rate, limit(text)),
+    },
+    Flag {
+        name: "trusted-proxy",
+        value: "NET...",
+        default: "127.0.0.0/8,::1",
+        help: "addresses behind which there are many clients, as 10.0.0.0/8: nothing is \
+               counted by them; repeatable",
+        set: |config, text| set(&mut config.quotas.trusted_proxies, list(text)),
+    },
+    Flag {
+        name: "max-streams-per-job",
+        value: "N",
+        default: "65536",
+        help: "streams of one job, or off; one more gets 200, the busy retry and a close",
+        set: |config, text| set(&mut config.quotas.streams_per_job, limit(text)),
+    },
+    Flag {
+        name: "max-streams-per-token",
+        value: "N",
+        default: "1024",
+        help: "streams of one token, up to 65535, or off; the same",
+        set: |config, text| set(&mut config.quotas.streams_per_token, limit(text)),
+    },
+    Flag {
+        name: "max-event-rate",
+        value: "N",
+        default: "10000",
+        help: "events a second, over two seconds, of one publisher, or off: a token, or an \
+               address with the publishing key, or an address; 429 with Retry-After beyond it",
+        set: |config, text| set(&mut config.quotas.event_rate, limit(text)),
     },
     Flag {
         name: "max-requests",
@@ -267,6 +314,20 @@ const FLAGS: &[Flag] = &[
         default: "30s",
         help: "a body must go on, and an answer be taken, after so long; 408 beyond it",
         set: |config, text| set(&mut config.connection.body_timeout, duration(text)),
+    },
+    Flag {
+        name: "min-body-rate",
+        value: "SIZE",
+        default: "512B",
+        help: "what a body brings in a second, on average over the body timeout; 408 below it",
+        set: |config, text| set(&mut config.connection.body_bytes_per_second, size(text)),
+    },
+    Flag {
+        name: "max-body-time",
+        value: "DUR",
+        default: "5m",
+        help: "a publishing request's body must be whole after so long; 408 beyond it",
+        set: |config, text| set(&mut config.connection.body_time, duration(text)),
     },
     Flag {
         name: "idle-timeout",
@@ -480,6 +541,18 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number above 0, or none where the limit is off.
+fn limit<T: TryFrom<usize>>(text: &str) -> Result<Option<T>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let number = positive(text).map_err(|why| format!("{why}, or off"))?;
+    match T::try_from(number) {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err("too large: give a smaller number, or off".to_owned()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
@@ -532,6 +605,9 @@ mod tests {
             (["--ring-bytes", "64kb"], "KiB"),
             (["--retry", "5"], "5s"),
             (["--retry", "0s"], "5s"),
+            (["--max-connections-per-address", "0"], "off"),
+            (["--max-streams-per-token", "70000"], "smaller"),
+            (["--trusted-proxy", "10.0.0.0/40"], "10.0.0.0/8"),
             (["--listen", "8080"], "IP:PORT"),
             (["--no-such", "1"], "--help"),
             (["stray", "1"], "--help"),

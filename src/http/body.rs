@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// The longest chunk-size line and the longest trailer section, in bytes. Nobody
-/// needs either; without a limit they could be sent for ever.
+/// The most of chunk extensions and trailers, in bytes, that the data doesn't outweigh.
+/// Nobody needs either; without a limit they could be sent for ever.
 const OVERHEAD_MAX_BYTES: usize = 4096;
+/// What each chunk may have of framing, in bytes, and as much again as its data twice over.
+const CHUNK_OVERHEAD_BYTES: usize = 32;
 /// Digits of a chunk's size: 15 hexadecimal ones can't overflow 64 bits.
 const SIZE_MAX_DIGITS: usize = 15;
 
@@ -44,6 +46,10 @@ enum State {
     Size {
         value: u64,
         digits: usize,
+    },
+    /// Blanks after a size: only an extension may follow.
+    SizeBlank {
+        value: u64,
     },
     Extension {
         value: u64,
@@ -130,16 +136,23 @@ impl Decoder {
                 },
                 None if digits == 0 => return Err(BodyError::ChunkSize),
                 None if byte == b'\r' => State::SizeEnd { value },
-                None if b"; \t".contains(&byte) => State::Extension { value },
+                None if byte == b';' => State::Extension { value },
+                None if is_blank(byte) => State::SizeBlank { value },
                 None => return Err(BodyError::ChunkSize),
             },
+            (State::SizeBlank { value }, b';') => State::Extension { value },
+            (State::SizeBlank { .. }, byte) if is_blank(byte) => self.state,
+            (State::SizeBlank { .. }, _) => return Err(BodyError::ChunkSize),
             (State::Extension { value }, b'\r') => State::SizeEnd { value },
-            (State::Extension { .. }, b'\n') => return Err(BodyError::ChunkSize),
+            (State::Extension { .. }, byte) if byte.is_ascii_control() && !is_blank(byte) => {
+                return Err(BodyError::ChunkSize);
+            }
             (State::Extension { value }, _) => State::Extension { value },
             (State::SizeEnd { value: 0 }, b'\n') => State::TrailerLine,
             (State::SizeEnd { value }, b'\n') => {
-                // Each chunk's size line has the limit to itself.
-                self.overhead_bytes = 0;
+                let outweighed = CHUNK_OVERHEAD_BYTES as u64 + value.saturating_mul(2);
+                let outweighed = usize::try_from(outweighed).unwrap_or(usize::MAX);
+                self.overhead_bytes = self.overhead_bytes.saturating_sub(outweighed);
                 State::Data { left: value }
             }
             (State::SizeEnd { .. }, _) => return Err(BodyError::ChunkSize),
@@ -160,6 +173,10 @@ impl Decoder {
         };
         Ok(())
     }
+}
+
+fn is_blank(byte: u8) -> bool {
+    b" \t".contains(&byte)
 }
 
 impl fmt::Display for BodyError {
@@ -215,6 +232,13 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_small_chunks_is_a_body() {
+        let input = [b"1\r\nx\r\n".repeat(100_000), b"0\r\n\r\n".to_vec()].concat();
+        let (body, used, done) = decode(BodyLength::Chunked, &[&input]).unwrap();
+        assert_eq!((body.len(), used, done), (100_000, input.len(), true));
+    }
+
+    #[test]
     fn a_cut_body_is_not_done() {
         for end in 0..CHUNKED.len() {
             let (_, _, done) = decode(BodyLength::Chunked, &[&CHUNKED[..end]]).unwrap();
@@ -245,6 +269,9 @@ mod tests {
             (ChunkSize, b"1\na"),
             (ChunkSize, b"1\ra"),
             (ChunkSize, b"1;a\nb"),
+            (ChunkSize, b"1;a\0b"),
+            (ChunkSize, b"1 \r\n"),
+            (ChunkSize, b"1 1\r\n"),
             (ChunkSize, b"1000000000000000\r\n"),
             (ChunkEnd, b"1\r\nab"),
             (ChunkEnd, b"1\r\na\n"),
@@ -261,6 +288,11 @@ mod tests {
         }
         let long = [b"1;".as_slice(), &vec![b'x'; 5000]].concat();
         assert_eq!(decode(BodyLength::Chunked, &[&long]), Err(Overhead));
+        let many = [b"1;".as_slice(), &[b'x'; 1000], b"\r\ny\r\n"].concat();
+        assert_eq!(
+            decode(BodyLength::Chunked, &[&many.repeat(10)]),
+            Err(Overhead)
+        );
         let long = [b"0\r\n".as_slice(), &b"A: b\r\n".repeat(1000)].concat();
         assert_eq!(decode(BodyLength::Chunked, &[&long]), Err(Overhead));
     }

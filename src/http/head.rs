@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::body::BodyLength;
 use super::response::Status;
-use super::target::Target;
+use super::target::{Target, is_host_byte};
 
 /// The most header fields that a head may have.
 const FIELDS_MAX: usize = 64;
@@ -341,10 +341,6 @@ fn content_length(digits: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 fn has_bare_line_feed(head: &[u8]) -> bool {

@@ -18,6 +18,9 @@ impl<'a> Target<'a> {
     /// Takes a target in origin-form, absolute-form or asterisk-form (RFC 9112
     /// section 3.2) apart. None where it is none of these.
     pub fn parse(target: &'a str) -> Option<Target<'a>> {
+        if target.contains('#') {
+            return None;
+        }
         if target == "*" {
             return Some(Target {
                 path: "*",
@@ -33,7 +36,7 @@ impl<'a> Target<'a> {
                 let rest = &target[7..];
                 let end = rest.find(['/', '?']).unwrap_or(rest.len());
                 let (authority, origin) = rest.split_at(end);
-                if authority.is_empty() {
+                if authority.is_empty() || !authority.bytes().all(is_host_byte) {
                     return None;
                 }
                 match origin {
@@ -49,7 +52,7 @@ impl<'a> Target<'a> {
                 }
             }
         };
-        if !origin.starts_with('/') || origin.contains('#') {
+        if !origin.starts_with('/') {
             return None;
         }
         let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
@@ -85,6 +88,11 @@ impl<'a> Iterator for Query<'a> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Some(decode(name, true).zip(decode(value, true)))
     }
+}
+
+/// Whether a host and its port may have it (RFC 3986 section 3.2.2).
+pub(super) fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 /// Percent-decodes once. None for an incomplete escape, and in a path for what isn't
@@ -128,7 +136,18 @@ mod tests {
         assert_eq!(parts("HTTP://h"), Some(("/", "")));
         assert_eq!(parts("http://h?b"), Some(("/", "b")));
         assert_eq!(parts("*"), Some(("*", "")));
-        for bad in ["", "a", "http:///a", "h:80", "/a#b", "ftp://h/"] {
+        for bad in [
+            "",
+            "a",
+            "http:///a",
+            "h:80",
+            "/a#b",
+            "http://h?b#c",
+            "http://h#/a",
+            "http://u@h/a",
+            "http://h\\/a",
+            "ftp://h/",
+        ] {
             assert_eq!(parts(bad), None, "{bad}");
         }
     }

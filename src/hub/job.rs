@@ -168,6 +168,11 @@ impl Core {
         }
     }
 
+    /// How many streams follow it.
+    pub fn streams(&self) -> usize {
+        self.streams
+    }
+
     /// Counts a stream in. The other half is [`Core::leave`].
     pub fn join(&mut self) {
         self.streams += 1;

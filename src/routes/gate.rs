@@ -10,13 +10,15 @@
 //! page can reach what its visitor can. So what changes something must not come from a
 //! foreign page (`Origin`), and an open listener must be called by its own name (`Host`).
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 
-use super::Access;
+use super::quotas::Publisher;
+use super::{Access, Peer};
 use crate::cors::{Allowed, Cors, Lines, Origin};
 use crate::credential::{CookieName, Credential, CredentialError, Source};
 use crate::host::{self, HostName};
@@ -72,6 +74,8 @@ pub struct Gate {
     publish_is_unix: bool,
     cors: Cors,
     publish_cors: Cors,
+    /// What tokens' fingerprints are made with.
+    secret: RandomState,
 }
 
 /// What a request may do.
@@ -86,8 +90,8 @@ enum Grant {
     Reached,
     /// Everything, since it showed the publishing key.
     Key,
-    /// What its token says.
-    Token(Box<Claims>, Source),
+    /// What its token says, and which that is.
+    Token(Box<Claims>, Source, u64),
 }
 
 impl Gate {
@@ -114,6 +118,7 @@ impl Gate {
             // What pages of any origin may read must not be what only workers may.
             publish_cors: cors.without_any(),
             cors,
+            secret: RandomState::new(),
             config,
         })
     }
@@ -241,6 +246,7 @@ impl Gate {
         Ok(Some(Pass(Grant::Token(
             Box::new(claims),
             credential.source,
+            self.secret.hash_one(&credential.text),
         ))))
     }
 
@@ -250,7 +256,7 @@ impl Gate {
             return Ok(());
         }
         let source = match &pass.0 {
-            Grant::Token(_, source) => Some(*source),
+            Grant::Token(_, source, _) => Some(*source),
             Grant::Key => Some(Source::Bearer),
             Grant::Named | Grant::Reached => None,
         };
@@ -304,7 +310,7 @@ impl Pass {
     /// 403, which names the job.
     pub fn follow(&self, job: &JobId) -> Result<(), Response> {
         match &self.0 {
-            Grant::Token(claims, _) if !claims.jobs.covers(job) => Err(forbidden(&format!(
+            Grant::Token(claims, ..) if !claims.jobs.covers(job) => Err(forbidden(&format!(
                 "the token doesn't cover the job {job}: its claim jobs has to name it"
             ))),
             _ => Ok(()),
@@ -318,7 +324,7 @@ impl Pass {
     pub fn follow_all(&self) -> Result<(), Response> {
         match &self.0 {
             Grant::Reached | Grant::Key => Ok(()),
-            Grant::Token(claims, _) if claims.jobs.covers_all() => Ok(()),
+            Grant::Token(claims, ..) if claims.jobs.covers_all() => Ok(()),
             Grant::Token(..) => Err(forbidden(
                 "the token doesn't cover every job: name jobs, as in /api/events?job=a&job=b, \
                  or use a token whose claim jobs has \"*\"",
@@ -336,7 +342,7 @@ impl Pass {
     /// What is wrong, for a 403.
     pub fn publish(&self, job: &JobId) -> Result<(), String> {
         match &self.0 {
-            Grant::Token(claims, _) if !claims.publish.covers(job) => Err(format!(
+            Grant::Token(claims, ..) if !claims.publish.covers(job) => Err(format!(
                 "the token doesn't let publish to the job {job}: its claim publish has to name it"
             )),
             _ => Ok(()),
@@ -346,8 +352,25 @@ impl Pass {
     /// The second of the unix clock at which it ends, if it does.
     pub fn ends_at(&self) -> Option<u64> {
         match &self.0 {
-            Grant::Token(claims, _) => Some(claims.exp),
+            Grant::Token(claims, ..) => Some(claims.exp),
             _ => None,
+        }
+    }
+
+    /// What its token is counted by.
+    pub fn fingerprint(&self) -> Option<u64> {
+        match self.0 {
+            Grant::Token(_, _, fingerprint) => Some(fingerprint),
+            _ => None,
+        }
+    }
+
+    /// Whom its events are counted for. None where that may be anyone.
+    pub fn publisher(&self, peer: &Peer) -> Option<Publisher> {
+        match self.0 {
+            Grant::Token(_, _, fingerprint) => Some(Publisher::Token(fingerprint)),
+            Grant::Key => Some(Publisher::Key(peer.network())),
+            Grant::Named | Grant::Reached => peer.network().map(Publisher::Address),
         }
     }
 

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::gate::{INVALID, Pass, forbidden};
-use super::{Context, Plan, event_status, publish_status};
+use super::quotas::Publisher;
+use super::{Caller, Context, Plan, event_status, publish_status};
 use crate::event::Publication;
 use crate::http::{BodyLength, Head, Response, Status};
 use crate::job::{EventId, JobId};
@@ -18,6 +19,7 @@ pub struct Intake {
     context: Arc<Context>,
     job: Option<JobId>,
     pass: Pass,
+    publisher: Option<Publisher>,
     is_ndjson: bool,
     part: Vec<u8>,
     body_bytes: usize,
@@ -30,8 +32,9 @@ pub fn begin(
     context: &Arc<Context>,
     head: &Head<'_>,
     job: Option<JobId>,
-    pass: Pass,
+    caller: Caller<'_>,
 ) -> Result<Plan, Response> {
+    let Caller { pass, peer, .. } = caller;
     if let Some(job) = &job {
         pass.publish(job).map_err(|why| forbidden(&why))?;
     }
@@ -66,6 +69,7 @@ pub fn begin(
     Ok(Plan::Intake(Box::new(Intake {
         context: context.clone(),
         job,
+        publisher: pass.publisher(peer),
         pass,
         is_ndjson,
         part: Vec::new(),
@@ -167,6 +171,14 @@ impl Intake {
             let message = "the token has expired meanwhile: get a new one";
             let response = self.failure(Status::Unauthorized, message);
             return Err(response.with("WWW-Authenticate", INVALID));
+        }
+        if let Some(publisher) = self.publisher
+            && let Err(wait) = self.context.quotas.event(publisher)
+        {
+            let message = "too many events: publish fewer a second, or raise --max-event-rate";
+            let response = self.failure(Status::TooManyRequests, message);
+            let seconds = (wait.as_secs() + 1).to_string();
+            return Err(response.with("Retry-After", seconds));
         }
         let id = self.context.hub.publish(&job, event).map_err(|error| {
             let response = self.failure(publish_status(&error), &error.to_string());

@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::{Caller, Context, Plan};
 use crate::frame;
 use crate::http::{Head, Method, Response, Status};
+use crate::hub::job::Core;
 use crate::job::JobId;
 use crate::opening::Opening;
+use crate::quota::Share;
 use crate::random::Random;
 use crate::resume::{LastEventId, Start};
 use crate::shard::{Consolidated, Listed, Stream};
@@ -19,16 +21,18 @@ pub fn one(
     context: &Context,
     head: &Head<'_>,
     id: &JobId,
-    caller: &Caller,
+    caller: &Caller<'_>,
 ) -> Result<Plan, Response> {
     caller.pass.follow(id)?;
     let start = start(head)?;
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(opening(context.retry, caller).head()));
+        let there = context.hub.find(id);
+        let is_over = there.is_some_and(|job| has_seen_the_end(&job.lock(), &start));
+        return Ok(head_of(is_over, context, caller));
     }
-    if !admit(context) {
+    let Some(token) = admit(context, caller) else {
         return Ok(busy(context, caller));
-    }
+    };
     loop {
         let Some(job) = context.hub.open(id) else {
             context.hub.metrics().streams_open.add(-1);
@@ -39,17 +43,21 @@ pub fn one(
             // It was deleted between the look-up and the lock.
             continue;
         }
-        let beginning = core.kept().begin(&start);
-        if beginning.reset.is_none()
-            && core.ended().is_some()
-            && beginning.after >= core.newest_id()
-        {
+        if has_seen_the_end(&core, &start) {
             context.hub.metrics().streams_open.add(-1);
             return Ok(Plan::Answer(Response::empty(Status::NoContent)));
         }
+        if !context.quotas.has_room_at_job(core.streams()) {
+            context.hub.metrics().streams_open.add(-1);
+            return Ok(busy(context, caller));
+        }
+        let beginning = core.kept().begin(&start);
         core.join();
         drop(core);
-        let mut first = opening(context.retry, caller);
+        let mut first = Opening {
+            token: token.into_place(),
+            ..opening(context.retry, caller)
+        };
         if let (Some(reason), Start::After(last)) = (beginning.reset, &start) {
             let last = last.to_string();
             let mut reset = Vec::new();
@@ -68,7 +76,7 @@ pub fn one(
 }
 
 /// A stream of the jobs that the query names, or of all.
-pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan, Response> {
+pub fn many(context: &Context, head: &Head<'_>, caller: &Caller<'_>) -> Result<Plan, Response> {
     let start = start(head)?;
     let mut ids = BTreeMap::new();
     for pair in head.target.query() {
@@ -88,11 +96,17 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
         caller.pass.follow_all()?;
     }
     if head.method == Method::Head {
-        return Ok(Plan::EmptyStream(opening(context.retry, caller).head()));
+        // A job that isn't there yet isn't begun by a question.
+        let find = |(id, own)| Some((context.hub.find(&id)?, own));
+        let there: Option<Vec<_>> = ids.into_iter().map(find).collect();
+        let there = there.filter(|jobs| !jobs.is_empty());
+        let is_over =
+            there.is_some_and(|jobs| Consolidated::new(&context.hub, Some(jobs), &start).is_over());
+        return Ok(head_of(is_over, context, caller));
     }
-    if !admit(context) {
+    let Some(token) = admit(context, caller) else {
         return Ok(busy(context, caller));
-    }
+    };
     let jobs = match ids.is_empty() {
         true => None,
         false => match join_all(context, ids) {
@@ -110,7 +124,10 @@ pub fn many(context: &Context, head: &Head<'_>, caller: &Caller) -> Result<Plan,
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
     Ok(Plan::Stream(
-        opening(context.retry, caller),
+        Opening {
+            token: token.into_place(),
+            ..opening(context.retry, caller)
+        },
         Stream::Consolidated(Box::new(stream)),
     ))
 }
@@ -125,6 +142,11 @@ fn join_all(context: &Context, ids: BTreeMap<JobId, Option<LastEventId>>) -> Opt
                 return None;
             };
             let mut core = job.lock();
+            if !context.quotas.has_room_at_job(core.streams()) {
+                drop(core);
+                Consolidated::new(&context.hub, Some(jobs), &Start::Next).leave(&context.hub);
+                return None;
+            }
             if !core.is_forgotten() {
                 core.join();
                 drop(core);
@@ -156,23 +178,40 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
     Ok(last.map_or(start, Start::After))
 }
 
-/// Counts a stream in, if there is room for one.
-fn admit(context: &Context) -> bool {
+/// Counts a stream in, if there is room for one: its place among those of its token.
+fn admit(context: &Context, caller: &Caller<'_>) -> Option<Share> {
+    let token = context
+        .quotas
+        .stream(caller.peer, caller.pass.fingerprint())?;
     let open = &context.hub.metrics().streams_open;
     if open.add(1) < context.streams_max as i64 && !context.draining.load(Ordering::Acquire) {
-        return true;
+        return Some(token);
     }
     open.add(-1);
-    false
+    None
+}
+
+/// Whether a client that begins so gets 204.
+fn has_seen_the_end(core: &Core, start: &Start) -> bool {
+    let beginning = core.kept().begin(start);
+    beginning.reset.is_none() && core.ended().is_some() && beginning.after >= core.newest_id()
+}
+
+/// What HEAD gets: the head that GET would get (RFC 9110 section 9.3.2).
+fn head_of(is_over: bool, context: &Context, caller: &Caller<'_>) -> Plan {
+    match is_over {
+        true => Plan::Answer(Response::empty(Status::NoContent)),
+        false => Plan::EmptyStream(opening(context.retry, caller).head()),
+    }
 }
 
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
-fn busy(context: &Context, caller: &Caller) -> Plan {
+fn busy(context: &Context, caller: &Caller<'_>) -> Plan {
     Plan::EmptyStream(opening(context.busy_retry, caller).to_bytes())
 }
 
-fn opening(retry: Duration, caller: &Caller) -> Opening {
+fn opening(retry: Duration, caller: &Caller<'_>) -> Opening {
     Opening {
         ends_at: caller.pass.ends_at().and_then(NonZeroU64::new),
         ..Opening::new(caller.cors.clone(), Random::new().jitter(retry))

@@ -1,5 +1,6 @@
 //! The subscribers of a shard, as rows of 32 bytes, and the lists that they form.
 
+use crate::quota::Place;
 use crate::socket::Socket;
 
 /// No row.
@@ -45,9 +46,15 @@ pub const AGES: u8 = 64;
 /// twice its rows, and their copy meanwhile.
 const CHUNK_ROWS: usize = 128;
 
+/// A row's place among the connections of its address, and among the streams of its
+/// token.
+pub type Places = [Option<Place>; 2];
+
 /// All rows of a shard.
 pub struct Table {
     chunks: Vec<Vec<Row>>,
+    /// Where rows are counted, chunk by chunk, for those with such rows.
+    places: Vec<Option<Box<[Places; CHUNK_ROWS]>>>,
     end: u32,
     free: u32,
     used: usize,
@@ -58,6 +65,7 @@ impl Table {
     pub fn new() -> Table {
         Table {
             chunks: Vec::new(),
+            places: Vec::new(),
             end: 0,
             free: NONE,
             used: 0,
@@ -118,6 +126,27 @@ impl Table {
         self.free = index;
         self.used -= 1;
         socket
+    }
+
+    /// Remembers where a row is counted: 4 bytes, and none where no row of its chunk is.
+    pub fn set_places(&mut self, row: u32, places: Places) {
+        let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);
+        if places == [None; 2] {
+            return;
+        }
+        if self.places.len() <= chunk {
+            self.places.resize_with(chunk + 1, || None);
+        }
+        self.places[chunk].get_or_insert_with(|| Box::new([[None; 2]; CHUNK_ROWS]))[at] = places;
+    }
+
+    /// Where a row is counted; nowhere from now on.
+    pub fn take_places(&mut self, row: u32) -> Places {
+        let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);
+        match self.places.get_mut(chunk) {
+            Some(Some(places)) => std::mem::take(&mut places[at]),
+            _ => [None; 2],
+        }
     }
 
     /// Puts a row in front of the list that begins with `head`.

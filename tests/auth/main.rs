@@ -2,6 +2,7 @@
 //! answer it has to get.
 
 mod browser;
+mod oddities;
 mod publishing;
 mod secrecy;
 mod subscribing;

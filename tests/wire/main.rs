@@ -15,6 +15,7 @@ mod publishing;
 mod reconnect;
 mod refusals;
 mod resume;
+mod smuggling;
 mod sse;
 mod stop;
 mod streams;

@@ -1,0 +1,76 @@
+//! Events: whatever is published is one frame, and reads back as what it was.
+
+use landfall::event::Publication;
+use landfall::frame;
+use landfall::routes::snapshot_json;
+use landfall::{Hub, HubConfig, JobId};
+use serde_json::Value;
+
+use super::sse::{Fired, read};
+
+/// The input is what a worker publishes.
+pub fn check(input: &[u8]) {
+    let Ok(Publication { job, event }) = Publication::from_json(input) else {
+        return;
+    };
+    let published = job.clone();
+    let job: JobId = job.unwrap_or_else(|| "a".parse().unwrap());
+    assert!(!event.data().contains(['\r', '\n', '\0']));
+    let mut bytes = Vec::new();
+    frame::write_body(&mut bytes, &job, &event);
+    assert_eq!(bytes.len(), frame::body_bytes(&job, &event));
+    let (name, data) = frame::parse_body(&bytes).expect("no body");
+    assert_eq!(name, event.name().as_str());
+    let data = data.to_owned();
+    frame::write_end(&mut bytes, 7);
+    // It neither begins a frame nor goes on into the next.
+    let mut stream = b"retry: 1\n".to_vec();
+    stream.extend_from_slice(&bytes);
+    stream.extend_from_slice(b":\n");
+    stream.extend_from_slice(&bytes);
+    let fired = Fired {
+        event: event.name().to_string(),
+        data: data.clone(),
+        id: "7".to_owned(),
+    };
+    assert_eq!(read(&stream), [fired.clone(), fired]);
+    super::event_stream::check(&stream);
+    if let (Ok(before), Ok(after)) = (
+        serde_json::from_slice::<Value>(input),
+        serde_json::from_str::<Value>(&data),
+    ) {
+        keeps_its_value(&before["data"], after, &job);
+    }
+    let hub = Hub::new(HubConfig::default());
+    if hub.publish(&job, event.clone()).is_ok() {
+        let snapshot = snapshot_json(&hub.snapshot(&job).unwrap());
+        let raw: Result<&serde_json::value::RawValue, _> = serde_json::from_str(&snapshot);
+        raw.unwrap_or_else(|error| panic!("{error}: {snapshot}"));
+    }
+    // What was read can be written, and is read as the same.
+    let name = event.name();
+    let data = event.data();
+    let again = match &published {
+        Some(job) => format!(r#"{{"data":{data},"job":"{job}","event":"{name}"}}"#),
+        None => format!(r#"{{"event":"{name}","data":{data}}}"#),
+    };
+    let again = Publication::from_json(again.as_bytes()).expect("not read again");
+    let job = published;
+    assert_eq!(again, Publication { job, event });
+}
+
+/// The data is what was published, and `jobId` where that was absent.
+fn keeps_its_value(before: &Value, mut after: Value, job: &JobId) {
+    let has_job_id = before.get("jobId").is_some();
+    let members = after.as_object_mut().expect("no object");
+    if !has_job_id {
+        assert_eq!(members.remove("jobId"), Some(job.as_str().into()));
+    }
+    match before {
+        Value::Null => assert!(members.is_empty()),
+        before => assert_eq!(*before, after),
+    }
+    if let Some(percent) = before.get("percent") {
+        assert!((0.0..=100.0).contains(&percent.as_f64().expect("no number")));
+    }
+}
