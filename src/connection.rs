@@ -1,6 +1,8 @@
 //! A connection as long as it is a conversation: requests are read, answered in order,
 //! and a stream is handed to a shard.
 
+mod upload;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -226,6 +228,7 @@ impl Connection<'_> {
                 return Ok(Some(End::Close));
             }
             Plan::Intake(intake) => self.read_body(*intake, &mut decoder, expects_continue)?,
+            Plan::Upload(intake) => self.receive_upload(intake, &mut decoder, expects_continue)?,
             // A body that nobody reads ends the connection, unless it is here already.
             Plan::Answer(response) => (response, self.skip_body(&mut decoder)),
         };

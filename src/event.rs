@@ -99,6 +99,20 @@ impl Event {
         }
     }
 
+    /// An event that was accepted before. None where it can't have been: its data would
+    /// break a frame.
+    pub(crate) fn from_journal(name: &str, data: &str, names_its_job: bool) -> Option<Event> {
+        let is_line = data.bytes().all(|byte| byte >= b' ');
+        if !is_line || !data.starts_with('{') || !data.ends_with('}') {
+            return None;
+        }
+        Some(Event {
+            name: name.parse().ok()?,
+            data: data.to_owned(),
+            names_its_job,
+        })
+    }
+
     /// The event's name.
     pub fn name(&self) -> &EventName {
         &self.name

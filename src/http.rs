@@ -3,12 +3,15 @@
 
 pub mod body;
 pub mod head;
+pub mod multipart;
 pub mod pace;
 pub mod response;
 pub mod target;
+pub mod tus;
 
 pub use body::{BodyError, BodyLength, Decoder};
 pub use head::{Head, HeadError, HeadLimits, Method};
+pub use multipart::{Multipart, MultipartError};
 pub use pace::{Pace, PaceLimits, TooSlow};
 pub use response::{Response, Status};
 pub use target::{Query, Target};

@@ -8,17 +8,19 @@ pub mod mailbox;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::event::Event;
 use crate::job::{EventId, JobId, JobState, Sequence};
+use crate::journal::{Journal, Origin};
 use crate::metrics::Metrics;
 use crate::ring::RingLimits;
-pub use job::{Job, Snapshot};
+pub use job::{Job, Journaled, Snapshot};
 pub use mailbox::Mailbox;
 
 /// How many forgotten jobs' last ids are remembered one by one. Beyond them the
@@ -81,8 +83,10 @@ struct Inner {
     config: HubConfig,
     metrics: Arc<Metrics>,
     jobs: RwLock<HashMap<JobId, Arc<Job>>>,
+    /// Where accepted events are kept on disk.
+    journal: OnceLock<Journal>,
     /// Jobs that have ended, the first to be forgotten in front.
-    ended: Mutex<VecDeque<Arc<Job>>>,
+    ended: Mutex<Ended>,
     graves: Mutex<Graves>,
     /// The id before the first of a new job, and the number before the first event.
     base: u64,
@@ -90,12 +94,22 @@ struct Inner {
     order: Mutex<u64>,
     /// The last number whose event is in its ring.
     published: AtomicU64,
+    /// Numbers that may have been given, and are lost with the power.
+    lost: Mutex<Vec<Range<u64>>>,
     /// The newest number of any job that was forgotten.
     forgotten: AtomicU64,
     ring_bytes: AtomicUsize,
     mailboxes: RwLock<Vec<Arc<Mailbox>>>,
     /// The shards that follow every job there is, as bits.
     followers_of_all: AtomicU64,
+}
+
+/// Jobs that have ended, in the order in which they did.
+#[derive(Default)]
+struct Ended {
+    all: VecDeque<Arc<Job>>,
+    /// Of those that are in the journal, the ones whose rings are whole.
+    untrimmed: VecDeque<Arc<Job>>,
 }
 
 /// The last numbers of forgotten jobs, so that a job of the same name goes on above
@@ -139,6 +153,12 @@ pub enum PublishError {
     },
     /// Given numbers don't lie above the ones that the job or the hub has.
     NotAbove,
+    /// The journal has no room: the disk is full, or the journal's limit is reached.
+    DiskFull,
+    /// The journal can't be written.
+    DiskFailing,
+    /// The very job that it was meant for has been forgotten.
+    Forgotten,
 }
 
 impl fmt::Display for PublishError {
@@ -160,6 +180,15 @@ impl fmt::Display for PublishError {
                 )
             }
             PublishError::NotAbove => f.write_str("the event's numbers have been given already"),
+            PublishError::DiskFull => f.write_str(
+                "there is no room on disk for the event: make room, or raise --journal-bytes, \
+                 and publish it again; streams go on meanwhile",
+            ),
+            PublishError::DiskFailing => f.write_str(
+                "the event can't be written to disk, see the server's log: publish it again \
+                 later; streams go on meanwhile",
+            ),
+            PublishError::Forgotten => f.write_str("the job has been forgotten"),
         }
     }
 }
@@ -182,6 +211,7 @@ impl Hub {
             config,
             metrics: Arc::default(),
             jobs: RwLock::default(),
+            journal: OnceLock::new(),
             ended: Mutex::default(),
             graves: Mutex::new(Graves {
                 last: HashMap::new(),
@@ -194,6 +224,7 @@ impl Hub {
             base,
             order: Mutex::new(base),
             published: AtomicU64::new(base),
+            lost: Mutex::default(),
             forgotten: AtomicU64::new(0),
             ring_bytes: AtomicUsize::new(0),
             mailboxes: RwLock::default(),
@@ -201,15 +232,54 @@ impl Hub {
         }))
     }
 
-    /// Publishes one event and returns its id. Never blocks on a subscriber.
+    /// Publishes one event and returns its id. Never blocks on a subscriber. With a
+    /// journal it blocks, or suspends its coroutine, until the journal has the event.
     ///
     /// # Errors
     /// See [`PublishError`]. A refused event leaves no trace.
     pub fn publish(&self, job: &JobId, event: Event) -> Result<EventId, PublishError> {
-        self.accept(job, &event, None)
+        match self.journal() {
+            None => self.accept(job, &event, None),
+            Some(journal) => {
+                let (ids, error) = journal.publish(vec![(job.clone(), event)]);
+                error.map_or_else(|| Ok(ids[0]), Err)
+            }
+        }
     }
 
-    /// The one way in for events, with the numbers they have or with new ones.
+    /// Publishes one event to this very job, and never to one of the same name that came
+    /// after it: what an old attempt still says isn't news of the new one.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`], and [`PublishError::Forgotten`].
+    pub fn publish_to(&self, job: &Arc<Job>, event: Event) -> Result<EventId, PublishError> {
+        if let Some(journal) = self.journal() {
+            return journal.publish_to(job, event);
+        }
+        self.check_size(&event)?;
+        let id = self.append(job, &event, None, SystemTime::now(), None)?;
+        id.ok_or(PublishError::Forgotten)
+    }
+
+    /// Publishes events in turn, up to the first that is refused. With a journal that is
+    /// one write, and it blocks as [`Hub::publish`] does. Returns the ids of those that
+    /// were accepted, and why the next one wasn't.
+    pub fn publish_all(&self, events: Vec<(JobId, Event)>) -> (Vec<EventId>, Option<PublishError>) {
+        if let Some(journal) = self.journal() {
+            return journal.publish(events);
+        }
+        let mut ids = Vec::with_capacity(events.len());
+        for (job, event) in events {
+            match self.accept(&job, &event, None) {
+                Ok(id) => ids.push(id),
+                Err(error) => return (ids, Some(error)),
+            }
+        }
+        (ids, None)
+    }
+
+    /// The one way in for events that no journal has numbered, with the numbers they
+    /// have or with new ones.
     ///
     /// # Errors
     /// As [`Hub::publish`].
@@ -219,55 +289,111 @@ impl Hub {
         event: &Event,
         numbers: Option<Numbers>,
     ) -> Result<EventId, PublishError> {
-        let hub = &*self.0;
-        if event.data().len() > hub.config.event_bytes {
-            return Err(PublishError::TooLarge {
-                max_bytes: hub.config.event_bytes,
-            });
-        }
+        self.check_size(event)?;
         let now = SystemTime::now();
-        let mailboxes = hub.mailboxes.read_recursive();
         loop {
             let job = self.open(id).ok_or(PublishError::Full)?;
-            let mut core = job.lock();
-            if core.is_forgotten() {
-                // It was deleted between the look-up and the lock: begin it anew.
-                continue;
+            // Without an id, the job was deleted between the look-up and the lock.
+            if let Some(id) = self.append(&job, event, numbers, now, None)? {
+                return Ok(id);
             }
-            if let Some(state) = core.ended() {
-                return Err(PublishError::Ended(state));
-            }
-            let mut order = hub.order.lock();
-            let numbers = numbers.unwrap_or(Numbers {
-                id: EventId(core.newest_id() + 1),
-                sequence: Sequence(*order + 1),
-            });
-            if numbers.id.0 <= core.newest_id() || numbers.sequence.0 <= *order {
-                return Err(PublishError::NotAbove);
-            }
-            *order = numbers.sequence.0;
-            let growth = core.append(id, event, numbers, hub.config.ring, now);
-            job.set_newest_sequence(numbers.sequence);
-            hub.published.store(numbers.sequence.0, Ordering::Release);
-            drop(order);
-
-            hub.ring_bytes.fetch_add(growth.added, Ordering::Relaxed);
-            hub.ring_bytes.fetch_sub(growth.freed, Ordering::Relaxed);
-            let mut to_wake = core.post_dirty(&mailboxes);
-            let has_ended = core.ended().is_some();
-            drop(core);
-
-            let of_all = hub.followers_of_all.load(Ordering::Acquire);
-            each_bit(of_all, |shard| mailboxes[shard].post_any());
-            to_wake |= of_all;
-            each_bit(to_wake, |shard| mailboxes[shard].wake());
-
-            hub.metrics.events_published.add(1);
-            if has_ended {
-                hub.ended.lock().push_back(job);
-            }
-            return Ok(numbers.id);
         }
+    }
+
+    /// Takes an event that the journal has. False for one that is here already.
+    pub(crate) fn restore(
+        &self,
+        id: &JobId,
+        event: &Event,
+        numbers: Numbers,
+        now: SystemTime,
+        journaled: Journaled,
+    ) -> bool {
+        let origin = journaled.origin;
+        loop {
+            let job = self.find(id).unwrap_or_else(|| {
+                let previous = EventId(journaled.previous);
+                let sequence = match origin {
+                    Some(origin) if origin.base == previous.0 => {
+                        self.0.graves.lock().last_of(id).sequence
+                    }
+                    // The event before it is gone; that it came right before is the most.
+                    _ => Sequence(numbers.sequence.0 - 1),
+                };
+                let last = Numbers {
+                    id: previous,
+                    sequence,
+                };
+                self.go_on(id, origin, last, now)
+            });
+            match self.append(&job, event, Some(numbers), now, Some(journaled)) {
+                Ok(None) => {}
+                taken => return taken.is_ok(),
+            }
+        }
+    }
+
+    pub(crate) fn check_size(&self, event: &Event) -> Result<(), PublishError> {
+        let max_bytes = self.0.config.event_bytes;
+        match event.data().len() > max_bytes {
+            true => Err(PublishError::TooLarge { max_bytes }),
+            false => Ok(()),
+        }
+    }
+
+    /// Numbers an event, unless it has its numbers, and appends it. None where the job
+    /// has been forgotten meanwhile.
+    fn append(
+        &self,
+        job: &Arc<Job>,
+        event: &Event,
+        numbers: Option<Numbers>,
+        now: SystemTime,
+        journaled: Option<Journaled>,
+    ) -> Result<Option<EventId>, PublishError> {
+        let hub = &*self.0;
+        let mailboxes = hub.mailboxes.read_recursive();
+        let mut core = job.lock();
+        if core.is_forgotten() {
+            return Ok(None);
+        }
+        if let Some(state) = core.ended() {
+            return Err(PublishError::Ended(state));
+        }
+        let mut order = hub.order.lock();
+        let numbers = numbers.unwrap_or(Numbers {
+            id: EventId(core.newest_given() + 1),
+            sequence: Sequence(*order + 1),
+        });
+        if numbers.id.0 <= core.newest_id() || numbers.sequence.0 <= *order {
+            return Err(PublishError::NotAbove);
+        }
+        *order = numbers.sequence.0;
+        let growth = core.append(job.id(), event, numbers, hub.config.ring, now, journaled);
+        job.set_newest_sequence(numbers.sequence);
+        hub.published.store(numbers.sequence.0, Ordering::Release);
+        drop(order);
+
+        hub.ring_bytes.fetch_add(growth.added, Ordering::Relaxed);
+        hub.ring_bytes.fetch_sub(growth.freed, Ordering::Relaxed);
+        let mut to_wake = core.post_dirty(&mailboxes);
+        let has_ended = core.ended().is_some();
+        drop(core);
+
+        let of_all = hub.followers_of_all.load(Ordering::Acquire);
+        each_bit(of_all, |shard| mailboxes[shard].post_any());
+        to_wake |= of_all;
+        each_bit(to_wake, |shard| mailboxes[shard].wake());
+
+        hub.metrics.events_published.add(1);
+        if has_ended {
+            let mut ended = hub.ended.lock();
+            if journaled.is_some() {
+                ended.untrimmed.push_back(job.clone());
+            }
+            ended.all.push_back(job.clone());
+        }
+        Ok(Some(numbers.id))
     }
 
     /// What a job has come to. None for one that hasn't begun.
@@ -282,21 +408,37 @@ impl Hub {
         jobs.iter().map(|job| job.snapshot()).collect()
     }
 
-    /// Forgets a job; its streams end. False where there is none.
+    /// Forgets a job; its streams end. False where there is none. With a journal it
+    /// blocks as [`Hub::publish`] does.
     pub fn forget(&self, id: &JobId) -> bool {
+        self.delete(id).unwrap_or(true)
+    }
+
+    /// The same, and says where the journal couldn't be told: the job is forgotten all
+    /// the same, but may be there again after a restart.
+    ///
+    /// # Errors
+    /// [`PublishError::DiskFull`] and [`PublishError::DiskFailing`].
+    pub fn delete(&self, id: &JobId) -> Result<bool, PublishError> {
+        match self.journal() {
+            Some(journal) => journal.forget(id),
+            None => Ok(self.forget_now(id).is_some()),
+        }
+    }
+
+    /// Forgets a job of which the journal needn't be told. Returns its last numbers.
+    pub(crate) fn forget_now(&self, id: &JobId) -> Option<Numbers> {
         let mailboxes = self.0.mailboxes.read_recursive();
         let mut jobs = self.0.jobs.write();
-        let Some(job) = jobs.remove(id) else {
-            return false;
-        };
-        let to_wake = self.bury(&job, &mailboxes);
+        let job = jobs.remove(id)?;
+        let (to_wake, last) = self.bury(&job, &mailboxes);
         drop(jobs);
-        self.0
-            .ended
-            .lock()
-            .retain(|ended| !Arc::ptr_eq(ended, &job));
+        let Ended { all, untrimmed } = &mut *self.0.ended.lock();
+        for list in [all, untrimmed] {
+            list.retain(|ended| !Arc::ptr_eq(ended, &job));
+        }
         each_bit(to_wake, |shard| mailboxes[shard].wake());
-        true
+        Some(last)
     }
 
     /// The metrics of this hub and of the server around it.
@@ -354,6 +496,22 @@ impl Hub {
         Some(jobs.entry(id.clone()).or_insert_with(begin).clone())
     }
 
+    /// A job of that name, of which the journal has the events after `last`.
+    fn go_on(
+        &self,
+        id: &JobId,
+        origin: Option<Origin>,
+        last: Numbers,
+        now: SystemTime,
+    ) -> Arc<Job> {
+        while self.is_full() && self.make_room() {}
+        let base = origin.map_or(0, |origin| origin.base);
+        let created = origin.map_or(now, |origin| origin.created());
+        let begin = || Arc::new(Job::going_on(id.clone(), base, last, created));
+        let mut jobs = self.0.jobs.write();
+        jobs.entry(id.clone()).or_insert_with(begin).clone()
+    }
+
     /// Forgets a job that a subscriber began, that has no event and no follower.
     pub fn close_if_empty(&self, job: &Arc<Job>) {
         let mut jobs = self.0.jobs.write();
@@ -385,6 +543,78 @@ impl Hub {
         Sequence(self.0.forgotten.load(Ordering::Acquire))
     }
 
+    /// Whether a number may have been given in an earlier life, and is lost.
+    pub fn is_lost(&self, sequence: Sequence) -> bool {
+        let lost = self.0.lost.lock();
+        lost.iter().any(|numbers| numbers.contains(&sequence.0))
+    }
+
+    /// Where accepted events are kept on disk.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.0.journal.get()
+    }
+
+    /// From here on, `journal` has every event before the hub does.
+    pub(crate) fn attach(&self, journal: Journal) {
+        // A hub that has one keeps it.
+        let _ = self.0.journal.set(journal);
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakHub {
+        WeakHub(Arc::downgrade(&self.0))
+    }
+
+    /// The last number taken, or that may have been.
+    pub(crate) fn newest_given(&self) -> Sequence {
+        Sequence(*self.0.order.lock())
+    }
+
+    /// So many numbers, of the hub and of every job there is or was, may have been given
+    /// and are lost.
+    pub(crate) fn skip(&self, count: u64) {
+        let hub = &*self.0;
+        let jobs = hub.jobs.read();
+        let mut graves = hub.graves.lock();
+        jobs.values().for_each(|job| job.lock().skip(count));
+        graves.floor.id.0 += count;
+        graves.last.values_mut().for_each(|last| last.id.0 += count);
+        let mut order = hub.order.lock();
+        hub.lost.lock().push(*order + 1..*order + count);
+        *order += count;
+    }
+
+    /// Remembers the last numbers of a job that is forgotten and whose events aren't here.
+    pub(crate) fn remember(&self, id: &JobId, last: Numbers) {
+        self.0.graves.lock().add(id.clone(), last);
+        self.0
+            .forgotten
+            .fetch_max(last.sequence.0, Ordering::AcqRel);
+    }
+
+    /// Has new jobs begin above these numbers.
+    pub(crate) fn raise_floor(&self, floor: Numbers) {
+        let mut graves = self.0.graves.lock();
+        graves.floor = graves.floor.max(floor);
+        self.0
+            .forgotten
+            .fetch_max(floor.sequence.0, Ordering::AcqRel);
+    }
+
+    /// The numbers above which jobs begin that aren't remembered by themselves, and
+    /// whether the job `id` is.
+    #[allow(dead_code)]
+    pub(crate) fn floor(&self, id: &JobId) -> (Numbers, bool) {
+        let graves = self.0.graves.lock();
+        (graves.floor, graves.last.contains_key(id))
+    }
+
+    /// The job that ended first, and how many have ended.
+    #[allow(dead_code)]
+    pub(crate) fn first_ended(&self) -> (Option<Arc<Job>>, usize) {
+        let ended = self.0.ended.lock();
+        (ended.all.front().cloned(), ended.all.len())
+    }
+
     /// Adds a shard. Returns its number.
     ///
     /// # Panics
@@ -414,22 +644,41 @@ impl Hub {
             || hub.jobs.read().len() >= hub.config.jobs
     }
 
-    /// Forgets the job that can be spared first. False where none can.
+    /// Forgets what can be spared first: of jobs that have ended the events that the
+    /// journal has as well, then jobs. False where there is nothing.
     fn make_room(&self) -> bool {
-        let ended = self.0.ended.lock().pop_front();
-        let Some(job) = ended.or_else(|| self.abandoned()) else {
+        let hub = &*self.0;
+        let is_short_of_memory = hub.ring_bytes.load(Ordering::Relaxed) >= hub.config.memory_bytes;
+        let mut ended = hub.ended.lock();
+        if is_short_of_memory && let Some(job) = ended.untrimmed.pop_front() {
+            drop(ended);
+            let freed = job.lock().trim();
+            hub.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+            return true;
+        }
+        let first = ended.all.pop_front();
+        if let (Some(first), Some(untrimmed)) = (&first, ended.untrimmed.front())
+            && Arc::ptr_eq(first, untrimmed)
+        {
+            ended.untrimmed.pop_front();
+        }
+        drop(ended);
+        let Some(job) = first.or_else(|| self.abandoned()) else {
             return false;
         };
-        let mailboxes = self.0.mailboxes.read_recursive();
-        let mut jobs = self.0.jobs.write();
+        let mailboxes = hub.mailboxes.read_recursive();
+        let mut jobs = hub.jobs.write();
         // A new job of the same name may have taken its place.
         if jobs
             .get(job.id())
             .is_some_and(|there| Arc::ptr_eq(there, &job))
         {
             jobs.remove(job.id());
-            let to_wake = self.bury(&job, &mailboxes);
+            let (to_wake, last) = self.bury(&job, &mailboxes);
             drop(jobs);
+            if let Some(journal) = self.journal() {
+                journal.note_forgotten(job.id(), last);
+            }
             each_bit(to_wake, |shard| mailboxes[shard].wake());
         }
         true
@@ -445,19 +694,32 @@ impl Hub {
 
     /// What forgetting a job takes, under the lock of `jobs`: a job of the same name
     /// must not begin before this one's last id is remembered. Returns the shards to
-    /// wake, as bits.
-    fn bury(&self, job: &Arc<Job>, mailboxes: &[Arc<Mailbox>]) -> u64 {
+    /// wake, as bits, and the last numbers.
+    fn bury(&self, job: &Arc<Job>, mailboxes: &[Arc<Mailbox>]) -> (u64, Numbers) {
         let hub = &*self.0;
         let mut core = job.lock();
-        let freed = core.forget();
+        let (freed, spans) = core.forget();
         hub.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        if let Some(journal) = self.journal() {
+            journal.release(&spans);
+        }
         let last = Numbers {
-            id: EventId(core.newest_id()),
+            id: EventId(core.newest_given()),
             sequence: job.newest_sequence(),
         };
         hub.graves.lock().add(job.id().clone(), last);
         hub.forgotten.fetch_max(last.sequence.0, Ordering::AcqRel);
-        core.post_dirty(mailboxes)
+        (core.post_dirty(mailboxes), last)
+    }
+}
+
+/// A hub that ends when nobody else has it.
+pub(crate) struct WeakHub(std::sync::Weak<Inner>);
+
+impl WeakHub {
+    /// The hub, if it is still there.
+    pub fn upgrade(&self) -> Option<Hub> {
+        self.0.upgrade().map(Hub)
     }
 }
 
@@ -469,9 +731,12 @@ impl Graves {
     }
 
     fn add(&mut self, id: JobId, last: Numbers) {
-        if self.last.insert(id.clone(), last).is_none() {
-            self.by_age.push_back(id);
+        let before = self.last.get(&id).copied();
+        if before.is_none() {
+            self.by_age.push_back(id.clone());
         }
+        self.last
+            .insert(id, before.map_or(last, |before| before.max(last)));
         if self.by_age.len() > GRAVES_MAX
             && let Some(oldest) = self.by_age.pop_front()
             && let Some(last) = self.last.remove(&oldest)

@@ -21,6 +21,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod command;
 pub mod connection;
 mod coroutine;
 pub mod cors;
@@ -32,6 +33,7 @@ pub mod host;
 pub mod http;
 pub mod hub;
 pub mod job;
+pub mod journal;
 mod keyfile;
 pub mod listener;
 pub mod lobby;
@@ -39,6 +41,7 @@ pub mod metrics;
 mod monitor;
 pub mod network;
 pub mod opening;
+pub mod pipeline;
 pub mod progress;
 pub mod quota;
 mod random;
@@ -48,12 +51,14 @@ pub mod routes;
 pub mod server;
 pub mod shard;
 mod socket;
+pub mod spool;
 pub mod token;
 pub mod upload;
 
 pub use event::{Event, EventError, Publication};
 pub use hub::{Hub, HubConfig, PublishError, Snapshot};
 pub use job::{EventId, EventName, JobId, JobState, Sequence};
+pub use journal::{Journal, JournalConfig};
 pub use listener::Address;
 pub use routes::AuthConfig;
 pub use server::{Server, ServerConfig};

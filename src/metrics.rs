@@ -40,6 +40,8 @@ pub enum RouteName {
     Publish,
     PublishMany,
     Delete,
+    Upload,
+    Tus,
     Openapi,
     Web,
     Preflight,
@@ -126,13 +128,15 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 10] = [
+    const ALL: [RouteName; 12] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
         RouteName::Publish,
         RouteName::PublishMany,
         RouteName::Delete,
+        RouteName::Upload,
+        RouteName::Tus,
         RouteName::Openapi,
         RouteName::Web,
         RouteName::Preflight,
@@ -147,6 +151,8 @@ impl RouteName {
             RouteName::Publish => "POST /api/jobs/{job}/events",
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::Upload => "/api/uploads",
+            RouteName::Tus => "/api/tus",
             RouteName::Openapi => "/openapi.json",
             RouteName::Web => "/{file}",
             RouteName::Preflight => "OPTIONS",

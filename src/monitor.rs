@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use socket2::{Domain, Type};
 
+use crate::journal::{Health, Journal};
 use crate::metrics::{gauge, head};
 use crate::routes::{Context, snapshot_json};
 
@@ -64,6 +65,15 @@ impl HttpService for Monitor {
                     .header(TEXT);
                 response.body("stopping\n");
             }
+            "/readyz" if self.health() != Health::Good => {
+                response
+                    .status_code(503, "Service Unavailable")
+                    .header(TEXT);
+                response.body(match self.health() {
+                    Health::Full => "the journal has no room: publishing gets 507, streams go on\n",
+                    _ => "the journal can't be written: publishing gets 503, streams go on\n",
+                });
+            }
             "/readyz" => {
                 response.header(TEXT).body("ready\n");
             }
@@ -100,6 +110,11 @@ impl Monitor {
         host.is_none_or(|host| self.context.gate.knows_host(host.value))
     }
 
+    fn health(&self) -> Health {
+        let journal = self.context.hub.journal();
+        journal.map_or(Health::Good, Journal::health)
+    }
+
     fn metrics(&self) -> String {
         use std::fmt::Write;
         let hub = &self.context.hub;
@@ -118,6 +133,9 @@ impl Monitor {
             "The most that they are meant to hold.",
             limit,
         );
+        if let Some(journal) = hub.journal() {
+            write_journal(&mut out, journal);
+        }
         head(&mut out, "jobs", "Jobs, by state.", "gauge");
         for (state, count) in hub.jobs_by_state() {
             let _ = writeln!(out, "landfall_jobs{{state=\"{}\"}} {count}", state.as_str());
@@ -138,4 +156,40 @@ impl Monitor {
             .collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
     }
+}
+
+fn write_journal(out: &mut String, journal: &Journal) {
+    use std::fmt::Write;
+    let counters = journal.counters();
+    for (name, help, counter) in [
+        ("events", "Events written.", &counters.events),
+        (
+            "written_bytes",
+            "Bytes written for events and what belongs to them.",
+            &counters.bytes,
+        ),
+        (
+            "compacted_bytes",
+            "Bytes written again by compaction.",
+            &counters.compacted_bytes,
+        ),
+        ("writes", "Writes.", &counters.writes),
+        ("syncs", "Waits for the medium.", &counters.syncs),
+        ("errors", "Writes and syncs that failed.", &counters.errors),
+        (
+            "reads",
+            "Pieces read for streams behind their rings.",
+            &counters.reads,
+        ),
+    ] {
+        head(out, &format!("journal_{name}_total"), help, "counter");
+        let _ = writeln!(out, "landfall_journal_{name}_total {}", counter.get());
+    }
+    let (segments, bytes) = journal.size();
+    gauge(out, "journal_segments", "Segments there are.", segments);
+    gauge(out, "journal_bytes", "Bytes they have together.", bytes);
+    let limit = journal.config().bytes;
+    gauge(out, "journal_limit_bytes", "The most they may have.", limit);
+    let health = u8::from(journal.health() == Health::Good);
+    gauge(out, "journal_up", "Whether it can be written.", health);
 }

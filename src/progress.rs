@@ -44,6 +44,8 @@ pub enum Format {
     Auto,
     /// That, and lines that are nothing but a number from 0 to 100, as `pv -n` has.
     Number,
+    /// Nothing: it is something else that the command prints.
+    Ignore,
 }
 
 /// One thing a command said about its progress.
@@ -129,6 +131,15 @@ impl Reader {
         }
     }
 
+    /// A reader for an ffmpeg that is asked for `-progress` and says nothing of its input,
+    /// which is known to last so long.
+    pub fn of_ffmpeg(duration_seconds: Option<f64>) -> Reader {
+        Reader {
+            ffmpeg: Ffmpeg::of_input(duration_seconds),
+            ..Reader::new(Format::Auto)
+        }
+    }
+
     /// Takes the next bytes of one output and calls `each` for what they say. The
     /// updates depend on the bytes alone, not on how they are cut.
     pub fn feed(&mut self, source: Source, bytes: &[u8], mut each: impl FnMut(Update)) {
@@ -192,6 +203,9 @@ impl Reader {
         if source == Source::Stderr && ended {
             trimmed[..floor_char(trimmed, ERROR_LINE_MAX_BYTES)]
                 .clone_into(&mut self.last_error_line);
+        }
+        if self.format == Format::Ignore {
+            return None;
         }
         if line.is_whole() && ended {
             if trimmed.starts_with('{') {

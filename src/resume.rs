@@ -1,6 +1,7 @@
 //! Where a stream begins: what the client said, held against what is kept.
 
 use std::fmt;
+use std::ops::Range;
 
 /// The longest part of a malformed id that a `reset` repeats, in characters.
 const ECHO_MAX_CHARS: usize = 64;
@@ -38,7 +39,7 @@ pub enum ResetReason {
 
 /// What is kept of a job, or of a hub, as far as a beginning needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct Kept<'a> {
     /// The id before the first that this life gave.
     pub base: u64,
     /// The id before the oldest event kept.
@@ -47,6 +48,8 @@ pub struct Kept {
     pub before_newest: u64,
     /// The newest id given, or `base`.
     pub newest: u64,
+    /// Ids that may have been given, and are lost.
+    pub lost: &'a [Range<u64>],
 }
 
 /// Where a stream begins.
@@ -97,7 +100,7 @@ impl ResetReason {
     }
 }
 
-impl Kept {
+impl Kept<'_> {
     /// Where a stream begins that was asked to begin with `start`.
     pub fn begin(&self, start: &Start) -> Beginning {
         let plain = |after| Beginning { after, reset: None };
@@ -112,10 +115,15 @@ impl Kept {
             Start::After(LastEventId::Malformed(_)) => reset(ResetReason::Unknown),
             Start::After(LastEventId::Number(id)) => match *id {
                 id if id > self.newest || id < self.base => reset(ResetReason::Unknown),
+                id if self.is_lost(id) => reset(ResetReason::Unknown),
                 id if id < self.before_oldest => reset(ResetReason::Expired),
                 id => plain(id),
             },
         }
+    }
+
+    fn is_lost(&self, id: u64) -> bool {
+        self.lost.iter().any(|ids| ids.contains(&id))
     }
 }
 
@@ -128,6 +136,7 @@ mod tests {
         before_oldest: 110,
         before_newest: 119,
         newest: 120,
+        lost: &[],
     };
 
     fn begin(start: Start) -> (u64, Option<ResetReason>) {
@@ -158,6 +167,24 @@ mod tests {
         assert_eq!(after(u64::MAX), (110, Some(ResetReason::Unknown)));
         let malformed = Start::After(LastEventId::Malformed("x".into()));
         assert_eq!(begin(malformed), (110, Some(ResetReason::Unknown)));
+    }
+
+    #[test]
+    #[allow(clippy::single_range_in_vec_init)]
+    fn an_id_that_was_lost_with_the_power_is_unknown_also_when_newer_ones_were_given() {
+        let kept = Kept {
+            lost: &[112..115],
+            ..KEPT
+        };
+        for (id, reason) in [
+            (111, None),
+            (112, Some(ResetReason::Unknown)),
+            (114, Some(ResetReason::Unknown)),
+            (115, None),
+        ] {
+            let start = Start::After(LastEventId::Number(id));
+            assert_eq!(kept.begin(&start).reset, reason, "{id}");
+        }
     }
 
     #[test]

@@ -191,6 +191,14 @@ impl Ring {
         }
     }
 
+    /// Lets every event go but the newest, and gives the memory back.
+    pub fn keep_newest(&mut self) {
+        while self.entries.len() > 1 {
+            self.evict();
+        }
+        self.shrink();
+    }
+
     fn evict(&mut self) {
         let Some(entry) = self.entries.pop_front() else {
             return;

@@ -7,6 +7,8 @@ mod publish;
 mod quotas;
 mod snapshot;
 mod stream;
+mod tus;
+mod upload;
 mod web;
 
 use std::borrow::Cow;
@@ -24,10 +26,13 @@ use crate::opening::Opening;
 use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
+use crate::spool::Spool;
+use crate::upload::UploadId;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
+pub use upload::Intake as UploadIntake;
 use web::WebFile;
 
 /// Which listener a request came to.
@@ -45,6 +50,8 @@ pub struct Context {
     pub hub: Hub,
     /// Who may do what.
     pub gate: Gate,
+    /// Where uploads arrive. None where nothing is kept on disk.
+    pub spool: Option<Spool>,
     /// What one client may have.
     pub quotas: Quotas,
     /// Where streams are parked.
@@ -69,6 +76,8 @@ pub enum Plan {
     Answer(Response),
     /// Its body is read into the intake, which then answers.
     Intake(Box<Intake>),
+    /// The same for the bytes of a file.
+    Upload(Box<UploadIntake>),
     /// It becomes a stream: what it begins with, and what follows.
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
@@ -88,6 +97,9 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    Uploads,
+    Tus,
+    TusUpload(Option<UploadId>),
     Openapi,
     Web(&'static WebFile),
     Anything,
@@ -143,6 +155,8 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::Uploads, _) => RouteName::Upload,
+            (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
             (Route::Web(_), _) => RouteName::Web,
             (Route::Anything, _) => RouteName::None,
@@ -158,8 +172,20 @@ impl Context {
         let plan = match (route, head.method) {
             (route, Method::Options) => {
                 let preflight = self.gate.preflight(head, access, route.allow(access));
-                Ok(Plan::Answer(preflight))
+                Ok(Plan::Answer(match route {
+                    Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
+                    _ => preflight,
+                }))
             }
+            (Route::Uploads, Method::Post) => {
+                caller().and_then(|caller| upload::begin(self, head, caller))
+            }
+            (Route::Tus, method) => caller()
+                .and_then(|caller| tus::collection(self, head, method, caller))
+                .map_err(tus::dressed),
+            (Route::TusUpload(id), method) => caller()
+                .and_then(|caller| tus::one(self, head, method, id, caller))
+                .map_err(tus::dressed),
             (Route::Events(job), _) if is_get => {
                 caller().and_then(|caller| stream::one(self, head, &job, &caller))
             }
@@ -178,7 +204,7 @@ impl Context {
                 caller().and_then(|caller| publish::begin(self, head, None, caller))
             }
             (Route::Job(job), Method::Delete) if publishes => {
-                caller().and_then(|caller| delete::delete(&self.hub, &job, &caller.pass))
+                caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
             }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());
@@ -220,6 +246,10 @@ impl Route {
         match (count, &**first, &**second) {
             (2, "api", "events") => Ok(Route::ManyEvents),
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (2, "api", "uploads") => Ok(Route::Uploads),
+            (2, "api", "tus") => Ok(Route::Tus),
+            (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
+            (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
             (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
@@ -229,6 +259,9 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
+            (Route::Uploads, _) => "POST, OPTIONS",
+            (Route::Tus, _) => "POST, OPTIONS",
+            (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
             (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
             (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
@@ -240,8 +273,11 @@ impl Route {
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
-        PublishError::Ended(_) | PublishError::NotAbove => Status::Conflict,
-        PublishError::Full => Status::Unavailable,
+        PublishError::Ended(_) | PublishError::NotAbove | PublishError::Forgotten => {
+            Status::Conflict
+        }
+        PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
+        PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
     }
 }

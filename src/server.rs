@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -10,12 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
+use crate::disk::Disk;
+use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
+use crate::journal::{Journal, JournalConfig, Lock};
 use crate::listener::{Acceptor, Address, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
 use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
+use crate::spool::{Spool, SpoolConfig};
+use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -31,15 +36,19 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
-    /// The directory where what is kept on disk is kept. Nothing is yet. Default: none, and
-    /// then nothing is.
+    /// The directory where what is kept on disk is kept. Default: none, and then nothing
+    /// is, and uploads are refused.
     pub data: Option<PathBuf>,
+    /// How events are kept there, below `journal/`.
+    pub journal: JournalConfig,
     /// Who may do what.
     pub auth: AuthConfig,
     /// What one client may have.
     pub quotas: QuotaConfig,
     /// What is kept.
     pub hub: HubConfig,
+    /// What uploads may be.
+    pub spool: SpoolConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -83,9 +92,11 @@ impl Default for ServerConfig {
             publish: Address::Tcp(local(8081)),
             ops: local(8082),
             data: None,
+            journal: JournalConfig::default(),
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
+            spool: SpoolConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -125,6 +136,8 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     drain: Duration,
     drain_spread: Duration,
+    /// The data directory is this server's for as long as it runs.
+    _lock: Option<Lock>,
 }
 
 impl Server {
@@ -150,7 +163,17 @@ impl Server {
             .map_err(named("public listener", &config.listen))?;
         let publish = Listener::bind(&config.publish, options)
             .map_err(named("publishing listener", &config.publish))?;
-        let hub = Hub::new(config.hub);
+        let (hub, lock) = match &config.data {
+            None => (Hub::new(config.hub), None),
+            Some(data) => {
+                let lock = Lock::take(data, Duration::ZERO)?;
+                let hub = Hub::with_base(config.hub, 0);
+                let journal = data.join("journal");
+                Journal::open(&journal, config.journal, &hub)
+                    .map_err(named("journal", &journal.display()))?;
+                (hub, Some(lock))
+            }
+        };
         let quotas = Quotas::new(config.quotas);
         let counted = Counted {
             addresses: quotas.addresses().clone(),
@@ -163,9 +186,14 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
+        let spool = match &config.data {
+            Some(data) => Some(open_spool(data, config.spool, &hub)?),
+            None => None,
+        };
         let context = Arc::new(Context {
             hub,
             gate,
+            spool,
             quotas,
             shards,
             next_shard: AtomicUsize::new(0),
@@ -205,6 +233,7 @@ impl Server {
             threads,
             drain: config.drain,
             drain_spread: config.drain_spread.min(config.drain / 2),
+            _lock: lock,
         })
     }
 
@@ -271,7 +300,44 @@ impl Server {
         for thread in self.threads {
             let _ = thread.join();
         }
+        if let Some(journal) = self.context.hub.journal() {
+            journal.close();
+        }
         is_drained
+    }
+}
+
+/// The place for uploads, with what an earlier life left there.
+fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+    let open = || {
+        std::fs::create_dir_all(data)?;
+        let disk = Disk::start(config.disk_threads)?;
+        let landing = Arc::new(Stored(hub.clone()));
+        Spool::open(data, config, hub.clone(), disk, landing)
+    };
+    open().map_err(|error| {
+        let message = format!(
+            "data directory {}: {error}: give a directory that can be written to with --data, \
+             or keep nothing on disk with --memory-only",
+            data.display()
+        );
+        io::Error::new(error.kind(), message)
+    })
+}
+
+/// Ends the job of an upload that has landed: nothing is done about it yet.
+struct Stored(Hub);
+
+impl Landing for Stored {
+    fn land(&self, landed: Landed) {
+        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
+        let event = Event::new("done", &data.to_string()).expect("an object");
+        if let Err(error) = self.0.publish(&landed.job, event) {
+            log::warn!(
+                "the job {} can't be told that it is done: {error}",
+                landed.job
+            );
+        }
     }
 }
 

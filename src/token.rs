@@ -2,8 +2,8 @@
 //!
 //! A token says until when it is good (`exp`, required, in seconds of the unix clock),
 //! maybe from when on (`nbf`), and what for: `jobs` lists the jobs that may be followed,
-//! `publish` those that may be published to, as a [`Scope`]. `sub` is free. Clocks are
-//! taken at their word: there is no leeway.
+//! `publish` those that may be published to, `upload` those that an upload may begin, each
+//! as a [`Scope`]. `sub` is free. Clocks are taken at their word: there is no leeway.
 //!
 //! Nothing of a token's content is looked at before its signature has been, but `alg` and
 //! `crit`. No error repeats any of it.
@@ -42,6 +42,8 @@ pub struct Claims {
     pub jobs: Scope,
     /// The jobs that may be published to and forgotten.
     pub publish: Scope,
+    /// The jobs that may be begun with an upload.
+    pub upload: Scope,
 }
 
 /// Why a token is refused. The words are for whoever made it, and tell no one anything
@@ -86,6 +88,7 @@ struct RawClaims {
     iat: Option<Value>,
     jobs: Option<Value>,
     publish: Option<Value>,
+    upload: Option<Value>,
 }
 
 impl Claims {
@@ -103,6 +106,7 @@ impl Claims {
         let list = |scope: &Scope| (!scope.is_empty()).then(|| json!(scope));
         put("jobs", list(&self.jobs));
         put("publish", list(&self.publish));
+        put("upload", list(&self.upload));
         let mut token = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
@@ -150,6 +154,7 @@ impl Claims {
             }),
             jobs: scope("jobs", raw.jobs)?,
             publish: scope("publish", raw.publish)?,
+            upload: scope("upload", raw.upload)?,
         })
     }
 }
@@ -234,7 +239,7 @@ impl fmt::Display for TokenError {
                 "the token's signature isn't right: sign it with a key that this server was \
                  given, byte by byte the same",
             ),
-            TokenError::Claim(name @ ("jobs" | "publish")) => write!(
+            TokenError::Claim(name @ ("jobs" | "publish" | "upload")) => write!(
                 f,
                 "the token's claim {name} is malformed: it is a list of job names, or \
                  beginnings of them that end in *"

@@ -1,13 +1,14 @@
 //! An upload as it lies on disk: `uploads/<id>/` with the bytes in `data` and what is
 //! known of them in `info.json`.
 //!
-//! While it is received the directory is the receiver's; from the moment
+//! While it is received the directory is the [`spool`](crate::spool)'s; from the moment
 //! its info says `landed` it is the pipeline's. Its name is made here, of random bits, so
 //! nothing that a client says is ever part of a path.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -95,6 +96,13 @@ pub trait Landing: Send + Sync {
     fn land(&self, landed: Landed);
 }
 
+impl Landed {
+    /// Its directory.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+}
+
 impl UploadId {
     /// A new one.
     ///
@@ -102,6 +110,12 @@ impl UploadId {
     /// The system has no random bits to give.
     pub fn random() -> io::Result<UploadId> {
         random::secret().map(UploadId)
+    }
+
+    /// A job that is called by it, as one is that nobody gave a name.
+    pub fn as_job(&self) -> JobId {
+        let name = format!("job_{self}");
+        name.parse().expect("digits and letters are a name")
     }
 }
 
@@ -142,17 +156,28 @@ impl Info {
         )?)?)
     }
 
-    /// Writes it, as a whole or not at all. Blocks until it is on disk.
+    /// Writes it, as a whole or not at all. Blocks; with `is_kept` until it would be there
+    /// after a power cut as well.
     ///
     /// # Errors
     /// The disk is full, or fails. What was there stays.
-    pub fn write(&self, directory: &Path) -> io::Result<()> {
+    pub fn write(&self, directory: &Path, is_kept: bool) -> io::Result<()> {
         let part = directory.join(INFO_PART);
-        let mut file = File::create(&part)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
         file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_data()?;
+        if is_kept {
+            file.sync_data()?;
+        }
         std::fs::rename(&part, directory.join(INFO))?;
-        sync_directory(directory)
+        match is_kept {
+            true => sync_directory(directory),
+            false => Ok(()),
+        }
     }
 
     /// The upload as the pipeline gets it. None where it hasn't landed.
@@ -247,14 +272,14 @@ mod tests {
     fn info_is_read_as_it_was_written_and_leaves_nothing_beside() {
         let directory = tempfile::tempdir().unwrap();
         let mut info = info();
-        info.write(directory.path()).unwrap();
+        info.write(directory.path(), true).unwrap();
         assert_eq!(Info::read(directory.path()).unwrap(), info);
         info.state = State::Landed;
         info.resumable = Some(Resumable {
             metadata: "filename YQ==".to_owned(),
             unverified_from: Some(7),
         });
-        info.write(directory.path()).unwrap();
+        info.write(directory.path(), false).unwrap();
         assert_eq!(Info::read(directory.path()).unwrap(), info);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }

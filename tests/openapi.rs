@@ -23,6 +23,9 @@ const JOB: &str = "/api/jobs/{job}";
 const OPENAPI: &str = "/openapi.json";
 const CLIENT: &str = "/landfall.js";
 const TYPES: &str = "/landfall.d.ts";
+const UPLOADS: &str = "/api/uploads";
+const TUS: &str = "/api/tus";
+const TUS_UPLOAD: &str = "/api/tus/{upload}";
 const JSON: &str = "Content-Type: application/json";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
@@ -44,7 +47,11 @@ fn the_description_is_openapi_3_1() {
 
 #[test]
 fn every_status_that_is_described_is_answered_as_described() {
-    let house = House::start(|_| {});
+    let data = tempfile::tempdir().unwrap();
+    let house = House::start(|config| {
+        config.data = Some(data.path().join("house"));
+        config.spool.upload_bytes = 100;
+    });
     let full = House::start(|config| config.hub.jobs = 1);
     // One event a second, of which two may come at once.
     let slow = House::start(|config| {
@@ -54,6 +61,7 @@ fn every_status_that_is_described_is_answered_as_described() {
     let key = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(key.path(), "61".repeat(32)).unwrap();
     let closed = House::start(|config| {
+        config.data = Some(data.path().join("closed"));
         config.auth.token_keys = vec![key.path().into()];
         config.auth.publish_key = Some(key.path().into());
     });
@@ -77,6 +85,29 @@ fn every_status_that_is_described_is_answered_as_described() {
     let request = b"GET /api/jobs/waiting/events HTTP/1.1\r\nHost: a\r\n\r\n";
     waiting.write_all(request).unwrap();
     waiting.read_exact(&mut [0]).unwrap();
+    // Uploads that have begun: their addresses.
+    let key = format!("Authorization: Bearer {}", "61".repeat(32));
+    let begin = |address, fields: &str| {
+        let fields = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: 3\r\n{fields}");
+        let answer = ask(address, "POST", TUS, &fields, "");
+        answer.field("Location").expect("Location").to_owned()
+    };
+    let [first, second, third] = [(); 3].map(|()| begin(house.public, ""));
+    let foreign = begin(closed.publish, &key);
+    let unknown = format!("/api/tus/{}", "0".repeat(32));
+    let version = "Tus-Resumable: 1.0.0";
+    let sized = format!("{version}\r\nUpload-Length: 3");
+    let sized_token = format!("{sized}\r\n{token}");
+    let of_other = format!("{sized}\r\nUpload-Metadata: job dQ==");
+    let too_long = format!("{version}\r\nUpload-Length: 101");
+    let kind = "Content-Type: application/offset+octet-stream";
+    let no_offset = format!("{version}\r\n{kind}");
+    let at_0 = format!("{no_offset}\r\nUpload-Offset: 0");
+    let at_0_token = format!("{at_0}\r\n{token}");
+    let at_1 = format!("{no_offset}\r\nUpload-Offset: 1");
+    let no_kind = format!("{version}\r\nUpload-Offset: 0");
+    let no_sum = format!("{at_0}\r\nUpload-Checksum: sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let override_ = format!("{at_0}\r\nX-HTTP-Method-Override: PATCH");
     let big = "x".repeat(70_000);
     let big = format!(r#"{{"event":"x","data":{{"a":"{big}"}}}}"#);
     let event = r#"{"event":"progress","data":{"percent":60}}"#;
@@ -173,6 +204,43 @@ fn every_status_that_is_described_is_answered_as_described() {
         (JOB, "DELETE", "/api/jobs/a", "", "", 401),
         (JOB, "DELETE", "/api/jobs/a", &token, "", 403),
         (JOB, "DELETE", "/api/jobs/none", "", "", 404),
+        (UPLOADS, "POST", "/api/uploads?name=a&job=u", "", "x", 201),
+        (UPLOADS, "POST", "/api/uploads?job=%20", "", "x", 400),
+        (UPLOADS, "POST", "/api/uploads", "", "x", 401),
+        (UPLOADS, "POST", "/api/uploads", &token, "x", 403),
+        (UPLOADS, "POST", "/api/uploads?job=u", "", "x", 409),
+        (UPLOADS, "POST", "/api/uploads", "", "", 411),
+        (UPLOADS, "POST", "/api/uploads", "", &big, 413),
+        (UPLOADS, "POST", "/api/uploads", "", "x", 501),
+        (UPLOADS, "OPTIONS", "/api/uploads", "", "", 204),
+        (TUS, "POST", "/api/tus/", &sized, "", 201),
+        (TUS, "POST", "/api/tus/", version, "", 400),
+        (TUS, "POST", "/api/tus/", &sized, "", 401),
+        (TUS, "POST", "/api/tus/", &sized_token, "", 403),
+        (TUS, "POST", "/api/tus/", &of_other, "", 409),
+        (TUS, "POST", "/api/tus/", "", "", 412),
+        (TUS, "POST", "/api/tus/", &too_long, "", 413),
+        (TUS, "POST", "/api/tus/", &sized, "abc", 415),
+        (TUS, "POST", "/api/tus/", &sized, "", 501),
+        (TUS, "OPTIONS", "/api/tus/", "", "", 204),
+        (TUS_UPLOAD, "HEAD", &first, version, "", 200),
+        (TUS_UPLOAD, "PATCH", &first, &no_offset, "abc", 400),
+        (TUS_UPLOAD, "PATCH", &foreign, &at_0, "abc", 401),
+        (TUS_UPLOAD, "PATCH", &foreign, &at_0_token, "abc", 403),
+        (TUS_UPLOAD, "PATCH", &unknown, &at_0, "abc", 404),
+        (TUS_UPLOAD, "PATCH", &first, &at_1, "bc", 409),
+        (TUS_UPLOAD, "PATCH", &first, kind, "abc", 412),
+        (TUS_UPLOAD, "PATCH", &first, &at_0, "abcd", 413),
+        (TUS_UPLOAD, "PATCH", &first, &no_kind, "abc", 415),
+        (TUS_UPLOAD, "PATCH", &first, &no_sum, "abc", 460),
+        (TUS_UPLOAD, "PATCH", &first, &at_0, "abc", 204),
+        (TUS_UPLOAD, "DELETE", &first, version, "", 409),
+        (TUS_UPLOAD, "DELETE", &second, "", "", 412),
+        (TUS_UPLOAD, "DELETE", &second, version, "", 204),
+        (TUS_UPLOAD, "DELETE", &second, version, "", 404),
+        (TUS_UPLOAD, "POST", &third, &at_0, "abc", 400),
+        (TUS_UPLOAD, "POST", &third, &override_, "abc", 204),
+        (TUS_UPLOAD, "OPTIONS", &third, "", "", 204),
         (OPENAPI, "GET", "/openapi.json", "", "", 200),
         (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
         (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
@@ -190,8 +258,8 @@ fn every_status_that_is_described_is_answered_as_described() {
         let (address, fields) = match (fields, status) {
             ("public", _) => (house.public, ""),
             (_, 401 | 403) => (closed.publish, fields),
+            (_, 501 | 503) => (full.publish, fields),
             (_, 429) => (slow.publish, fields),
-            (_, 503) => (full.publish, fields),
             _ => (house.publish, fields),
         };
         let answer = ask(address, method, target, fields, body);

@@ -1,37 +1,31 @@
 //! `landfall run`: a command whose output becomes progress.
 
-mod child;
 mod mailbox;
-mod output;
 mod publisher;
+mod signals;
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, ExitStatus};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::RecvTimeoutError;
 use lexopt::{Arg, Parser};
 
 use super::flags::{self, DEFAULT_HUB, Outcome};
 use crate::client::{Address, Client};
+use crate::command::follow::Guard;
+use crate::command::{self, Child, End, Keeping, Progress};
 use crate::job::JobId;
-use crate::progress::{Format, Reader, STAGE_MAX_BYTES, Throttle, Update};
-use child::{Child, Message};
+use crate::progress::{Format, Reader, STAGE_MAX_BYTES, Update};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
-
-/// How long the command must be silent before its open line is read.
-const PAUSE: Duration = Duration::from_millis(50);
-/// How long the loop sleeps where nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
-/// How long outputs may stay open and silent after the command has ended: a child of
-/// its own may have inherited them and live on.
-const OUTPUT_GRACE: Duration = Duration::from_secs(1);
+use signals::Forwarding;
 
 const HELP: &str = "\
 Runs a command and publishes what it prints about its progress.
@@ -96,128 +90,54 @@ pub fn main(args: &mut Parser) -> Outcome {
     let stage = options
         .stage
         .map_or_else(|| name.chars().take(32).collect(), |stage| stage.0);
-    let mut progress = Progress {
-        reader: Reader::new(options.format.0),
-        throttle: Throttle::new(Some(stage)),
-        mailbox: Arc::clone(&mailbox),
-        percent_read: false,
-    };
+    let reader = Reader::new(options.format.0);
+    let mut progress = Progress::new(reader, Some(stage), |update| mailbox.put(update));
     progress.tell(Update::percent(0.0));
-    let (code, ending) = match Child::start(&options.command, Arc::clone(&mailbox)) {
+    // Before the command is there, so that no signal is missed in between: they wait.
+    let forwarding = Forwarding::new()?;
+    let mut command = Command::new(program);
+    command.args(&options.command[1..]);
+    let (code, ending) = match Child::start(command, Keeping::Company) {
         Ok(child) => {
-            let status = follow(child, &mut progress)?;
-            let ending = match child::failure(status) {
-                None => progress.end_well(started.elapsed()),
+            forwarding.start(child.handle().clone(), Arc::clone(&mailbox));
+            let End::Exited(status) = command::follow(&child, &mut progress, &Guard::none())?
+            else {
+                return Err("nothing stops the command".into());
+            };
+            let ending = match command::failure(status) {
+                None => {
+                    progress.end_well();
+                    Ending::done(started.elapsed())
+                }
                 Some(failure) => {
                     progress.tell_last();
-                    Ending::error(&name, &failure, progress.reader.last_error_line())
+                    Ending::error(&name, &failure, progress.last_error_line())
                 }
             };
-            (child::exit_code(status), ending)
+            (exit_code(status), ending)
         }
         Err(error) => {
-            let (code, failure) = child::start_failure(&error);
+            let failure = command::start_failure(&error);
             eprintln!("landfall: {name}: {failure}");
+            let code = match error.kind() {
+                io::ErrorKind::NotFound => 127,
+                _ => 126,
+            };
             (code, Ending::error(&name, &failure, ""))
         }
     };
+    drop(progress);
     publisher.finish(ending, options.hub_wait.0);
     Ok(ExitCode::from(code))
 }
 
-/// Reads the command's output until it has ended.
-fn follow(
-    child: Child,
-    progress: &mut Progress,
-) -> Result<std::process::ExitStatus, Box<dyn Error>> {
-    let mut status = None;
-    let mut open_outputs = 2;
-    let mut unread = false;
-    while open_outputs > 0 || status.is_none() {
-        let now = Instant::now();
-        let mut wait = progress
-            .throttle
-            .due()
-            .map_or(IDLE, |due| due.saturating_duration_since(now));
-        if unread {
-            wait = wait.min(PAUSE);
-        }
-        if status.is_some() {
-            wait = wait.min(OUTPUT_GRACE);
-        }
-        let waited_from = now;
-        match child.messages.recv_timeout(wait) {
-            Ok(Message::Output(source, bytes)) => {
-                progress.read(|reader, each| reader.feed(source, &bytes, each));
-                unread = true;
-            }
-            Ok(Message::Closed) => open_outputs -= 1,
-            Ok(Message::Exited(result)) => status = Some(result?),
-            Err(RecvTimeoutError::Timeout) => {
-                if unread && waited_from.elapsed() >= PAUSE {
-                    progress.read(|reader, each| reader.pause(each));
-                    unread = false;
-                }
-                let silent = waited_from.elapsed() >= OUTPUT_GRACE;
-                if status.is_some() && silent && !child.is_passing_on() {
-                    break;
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        progress.tell_due();
-    }
-    progress.read(|reader, each| reader.finish(each));
-    status.ok_or_else(|| "the command's end was not seen".into())
-}
-
-/// From output to what the publisher is to send.
-struct Progress {
-    reader: Reader,
-    throttle: Throttle,
-    mailbox: Arc<Mailbox>,
-    percent_read: bool,
-}
-
-impl Progress {
-    fn read(&mut self, read: impl FnOnce(&mut Reader, &mut dyn FnMut(Update))) {
-        let now = Instant::now();
-        let (throttle, mailbox, percent_read) =
-            (&mut self.throttle, &self.mailbox, &mut self.percent_read);
-        read(&mut self.reader, &mut |update| {
-            *percent_read |= update.percent.is_some();
-            throttle
-                .offer(update, now)
-                .into_iter()
-                .for_each(|update| mailbox.put(update));
-        });
-    }
-
-    fn tell(&mut self, update: Update) {
-        let told = self.throttle.offer(update, Instant::now());
-        told.into_iter().for_each(|update| self.mailbox.put(update));
-    }
-
-    fn tell_due(&mut self) {
-        let due = self.throttle.take_due(Instant::now());
-        due.into_iter().for_each(|update| self.mailbox.put(update));
-    }
-
-    fn tell_last(&mut self) {
-        let last = self.throttle.take_last(Instant::now());
-        last.into_iter().for_each(|update| self.mailbox.put(update));
-    }
-
-    /// A command that told how far it was and ended well has done all of it, though
-    /// the last it said may be 98.8 %.
-    fn end_well(&mut self, elapsed: Duration) -> Ending {
-        self.tell_last();
-        if self.percent_read && self.throttle.shown_percent() != Some(100.0) {
-            self.tell(Update::percent(100.0));
-            self.tell_last();
-        }
-        Ending::done(elapsed)
-    }
+/// The exit code that a shell would give: the command's own, or 128 and the number
+/// of the signal that killed it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
 fn parse(args: &mut Parser) -> Result<Option<Options>, Box<dyn Error>> {

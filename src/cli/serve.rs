@@ -10,6 +10,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::journal::Sync;
 use crate::{Server, ServerConfig};
 
 /// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
@@ -25,6 +26,9 @@ struct Flag {
 
 /// Where data is kept when nothing else is said.
 const DATA: &str = "./landfall-data";
+
+/// Less would be segments too small to be worth a file.
+const JOURNAL_MIN_BYTES: usize = 1 << 20;
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -121,11 +125,58 @@ const FLAGS: &[Flag] = &[
         name: "data",
         value: "DIR",
         default: DATA,
-        help: "where what is kept on disk is kept; nothing is yet",
+        help: "where what is kept on disk is kept: accepted events, which a restart restores, \
+               and uploads",
         set: |config, text| {
             config.data = Some(PathBuf::from(text));
             Ok(())
         },
+    },
+    Flag {
+        name: "sync",
+        value: "WHEN",
+        default: "interval=200ms",
+        help: "when events are safe from a loss of power: always (before they are answered) \
+               or interval=DUR (so long after it at most; the end of a job before it is \
+               answered)",
+        set: |config, text| {
+            config.journal.sync = match text.split_once('=') {
+                None if text == "always" => Sync::Always,
+                Some(("interval", interval)) => Sync::Interval(duration(interval)?),
+                _ => return Err("not a way to sync: use always or interval=200ms".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "journal-bytes",
+        value: "SIZE",
+        default: "256MiB",
+        help: "all events on disk; at it the oldest go, but each job's newest, and then \
+               publishing gets 507",
+        set: |config, text| match size(text)? {
+            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 1MiB".to_owned()),
+            bytes => {
+                config.journal.bytes = bytes as u64;
+                Ok(())
+            }
+        },
+    },
+    Flag {
+        name: "journal-jobs",
+        value: "N",
+        default: "10000",
+        help: "jobs that have ended, with a journal; beyond it the first that ended are \
+               forgotten",
+        set: |config, text| set(&mut config.journal.ended_jobs, positive(text)),
+    },
+    Flag {
+        name: "journal-age",
+        value: "DUR",
+        default: "7d",
+        help: "a job that ended so long ago is forgotten, and older events go, but each \
+               job's newest",
+        set: |config, text| set(&mut config.journal.age, duration(text)),
     },
     Flag {
         name: "ring-events",
@@ -176,6 +227,77 @@ const FLAGS: &[Flag] = &[
         default: "1MiB",
         help: "a publishing request's body; 413 beyond it",
         set: |config, text| set(&mut config.body_bytes, size(text)),
+    },
+    Flag {
+        name: "max-upload",
+        value: "SIZE",
+        default: "4GiB",
+        help: "an uploaded file; 413 beyond it",
+        set: |config, text| set(&mut config.spool.upload_bytes, bytes(text)),
+    },
+    Flag {
+        name: "max-uploads",
+        value: "N",
+        default: "32",
+        help: "uploads that are being received; 503 beyond it. Each holds up to 512 KiB of \
+               memory",
+        set: |config, text| set(&mut config.spool.uploads, positive(text)),
+    },
+    Flag {
+        name: "max-unfinished",
+        value: "N",
+        default: "256",
+        help: "resumable uploads that have begun and aren't whole; 503 beyond it",
+        set: |config, text| set(&mut config.spool.unfinished, positive(text)),
+    },
+    Flag {
+        name: "max-spool",
+        value: "SIZE",
+        default: "16GiB",
+        help: "all uploads that are being received, aren't whole, or wait to be processed; \
+               507 beyond it",
+        set: |config, text| set(&mut config.spool.spool_bytes, bytes(text)),
+    },
+    Flag {
+        name: "min-free",
+        value: "SIZE",
+        default: "256MiB",
+        help: "what stays free on the disk; 507 for an upload that would take of it",
+        set: |config, text| set(&mut config.spool.free_bytes, bytes(text)),
+    },
+    Flag {
+        name: "upload-expiry",
+        value: "DUR",
+        default: "24h",
+        help: "a resumable upload that nobody goes on with is removed after so long",
+        set: |config, text| set(&mut config.spool.expiry, duration(text)),
+    },
+    Flag {
+        name: "upload-rate",
+        value: "N",
+        default: "600",
+        help: "uploads that begin in a minute, in all; 429 beyond it",
+        set: |config, text| set(&mut config.spool.starts_a_minute, positive(text)),
+    },
+    Flag {
+        name: "upload-bandwidth",
+        value: "SIZE",
+        default: "none",
+        help: "what all uploads together bring in a second; they are read more slowly beyond it",
+        set: |config, text| {
+            config.spool.bytes_a_second = match text {
+                "none" => None,
+                text => Some(bytes(text)?),
+            };
+            Ok(())
+        },
+    },
+    Flag {
+        name: "disk-threads",
+        value: "N",
+        default: "4",
+        help: "threads that write uploads and read files",
+        set: |config, text| set(&mut config.spool.disk_threads, positive(text)),
     },
     Flag {
         name: "retry",
@@ -558,6 +680,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a duration: use a number and a unit, as 500ms, 5s or 15m".to_owned()),
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    size(text).map(|bytes| bytes as u64)
 }
 
 fn size(text: &str) -> Result<usize, String> {

@@ -13,6 +13,7 @@ landfall token: prints a token, signed with the first key.
   --jobs LIST        jobs that may be followed: names, or beginnings of them that end in
                      *, with commas between them; repeatable; * alone for all
   --publish LIST     jobs that may be published to, in the same form; repeatable
+  --upload LIST      jobs that an upload may begin, in the same form; repeatable
   --ttl DUR          how long it is good for, as 30s, 5m or 12h [5m]
   --sub TEXT         whose it is
   --token-key FILE   the key, as `landfall serve` has it; make one with
@@ -24,6 +25,7 @@ landfall token: prints a token, signed with the first key.
 struct Order {
     jobs: Vec<String>,
     publish: Vec<String>,
+    upload: Vec<String>,
     ttl: Option<Duration>,
     sub: Option<String>,
     keys: Vec<PathBuf>,
@@ -65,6 +67,7 @@ fn read(mut parser: lexopt::Parser, environment: &str) -> Result<Option<Order>, 
         match name.as_str() {
             "jobs" => order.jobs.extend(list(&value()?)),
             "publish" => order.publish.extend(list(&value()?)),
+            "upload" => order.upload.extend(list(&value()?)),
             "ttl" => {
                 let text = value()?;
                 order.ttl = Some(ttl(&text).map_err(|why| format!("--ttl {text}: {why}"))?);
@@ -88,12 +91,12 @@ fn mint(order: &Order, now: u64) -> Result<String, String> {
     let scope = |flag: &str, list: &[String]| {
         Scope::parse(list.iter().map(String::as_str)).map_err(|error| format!("--{flag}: {error}"))
     };
-    let (jobs, publish) = (
-        scope("jobs", &order.jobs)?,
-        scope("publish", &order.publish)?,
-    );
-    if jobs.is_empty() && publish.is_empty() {
-        return Err("the token would be good for nothing: give it --jobs or --publish".to_owned());
+    let jobs = scope("jobs", &order.jobs)?;
+    let publish = scope("publish", &order.publish)?;
+    let upload = scope("upload", &order.upload)?;
+    if jobs.is_empty() && publish.is_empty() && upload.is_empty() {
+        let message = "the token would be good for nothing: give it --jobs, --publish or --upload";
+        return Err(message.to_owned());
     }
     let keys = keyfile::token_keys(&order.keys[..order.keys.len().min(1)])
         .map_err(|error| error.to_string())?
@@ -106,6 +109,7 @@ fn mint(order: &Order, now: u64) -> Result<String, String> {
         iat: Some(now),
         jobs,
         publish,
+        upload,
     };
     let token = claims.sign(&keys);
     match token.len() <= TOKEN_MAX_BYTES {
@@ -154,6 +158,8 @@ mod tests {
             "--jobs=c",
             "--publish",
             "*",
+            "--upload",
+            "a,d*",
             "--ttl",
             "1h",
         ];
@@ -163,6 +169,7 @@ mod tests {
         let scope = |list: &[&str]| Scope::parse(list.iter().copied()).unwrap();
         assert_eq!(claims.jobs, scope(&["a", "b*", "c"]));
         assert_eq!(claims.publish, scope(&["*"]));
+        assert_eq!(claims.upload, scope(&["a", "d*"]));
         assert_eq!(claims.lifetime(1_000_000), 3600);
         assert_eq!(claims.sub.as_deref(), Some("me"));
     }

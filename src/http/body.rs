@@ -95,6 +95,25 @@ impl Decoder {
         self.state == State::Done
     }
 
+    /// How much is to come of a body that comes without framing.
+    pub fn plain_left(&self) -> Option<u64> {
+        match self.state {
+            State::Plain { left } => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Passes by so many bytes of such a body, which were taken without
+    /// [`decode`](Decoder::decode).
+    pub fn skip(&mut self, count: u64) {
+        if let State::Plain { left } = self.state {
+            self.state = match left.saturating_sub(count) {
+                0 => State::Done,
+                left => State::Plain { left },
+            };
+        }
+    }
+
     /// Reads `input` until something of the body is found, and returns how many bytes
     /// of it were used and which of them are body. Nothing is used once the body is
     /// whole: what follows is the next request.

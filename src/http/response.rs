@@ -164,6 +164,12 @@ impl Response {
         Response::json(status, serde_json::json!({ "error": message }).to_string())
     }
 
+    /// What an [`error`](Response::error) says is wrong; empty for other responses.
+    pub fn message(&self) -> String {
+        let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        json["error"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The response with one more header field.
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.fields.push((name, value.into()));

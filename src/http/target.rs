@@ -97,7 +97,7 @@ pub(super) fn is_host_byte(byte: u8) -> bool {
 
 /// Percent-decodes once. None for an incomplete escape, and in a path for what isn't
 /// UTF-8 then; in a query that becomes U+FFFD.
-fn decode(text: &str, is_query: bool) -> Option<Cow<'_, str>> {
+pub(super) fn decode(text: &str, is_query: bool) -> Option<Cow<'_, str>> {
     if !text
         .bytes()
         .any(|byte| byte == b'%' || (is_query && byte == b'+'))

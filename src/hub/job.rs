@@ -1,5 +1,6 @@
 //! One job: its ring, its state, and the shards that follow it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ use super::mailbox::Mailbox;
 use crate::event::Event;
 use crate::frame;
 use crate::job::{EventId, JobId, JobState, Sequence};
+use crate::journal::{Origin, Place, Span};
 use crate::resume::Kept;
 use crate::ring::{Batch, Ring, RingLimits};
 
@@ -47,6 +49,12 @@ pub struct Core {
     ring: Ring,
     base: u64,
     newest_id: u64,
+    /// Ids above the newest that may have been given, and lost with the power.
+    skipped: u64,
+    /// Ids that may have been given, and are lost. The oldest are let go.
+    lost: Vec<Range<u64>>,
+    /// Where the journal has its events, the oldest first.
+    spans: Vec<Span>,
     state: JobState,
     forgotten: bool,
     created_at: SystemTime,
@@ -64,6 +72,20 @@ struct Follower {
     slot: u32,
 }
 
+/// What the journal knows of an event besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Journaled {
+    /// The id of the job's event before it.
+    pub previous: u64,
+    /// Where its job began, in the job's oldest record.
+    pub origin: Option<Origin>,
+    /// Where its record is.
+    pub place: Place,
+}
+
+/// Stretches of lost ids that a job remembers: one for each loss of power in its life.
+const LOST_MAX: usize = 16;
+
 /// How a ring's memory changed.
 pub struct Growth {
     /// Bytes it has more.
@@ -75,14 +97,21 @@ pub struct Growth {
 impl Job {
     /// A job that begins now, after the last numbers of those of its name before it.
     pub fn new(id: JobId, last: Numbers, now: SystemTime) -> Job {
-        let base = last.id.0;
+        Job::going_on(id, last.id.0, last, now)
+    }
+
+    /// A job that began after the id `base`, of whose events up to `last` none is here.
+    pub fn going_on(id: JobId, base: u64, last: Numbers, now: SystemTime) -> Job {
         Job {
             id,
             newest_sequence: AtomicU64::new(last.sequence.0),
             core: Mutex::new(Core {
                 ring: Ring::beginning_after(last.id, last.sequence),
                 base,
-                newest_id: base,
+                newest_id: last.id.0,
+                skipped: 0,
+                lost: Vec::new(),
+                spans: Vec::new(),
                 state: JobState::Running,
                 forgotten: false,
                 created_at: now,
@@ -153,19 +182,52 @@ impl Core {
         self.newest_id
     }
 
+    /// The newest id that was given, or may have been.
+    pub fn newest_given(&self) -> u64 {
+        self.newest_id + self.skipped
+    }
+
+    /// When it began.
+    pub fn created_at(&self) -> SystemTime {
+        self.created_at
+    }
+
+    /// The id before the first.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The ring.
     pub fn ring(&self) -> &Ring {
         &self.ring
     }
 
+    /// Where the journal has its events, the oldest first.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
     /// What is kept, for the beginning of a stream.
-    pub fn kept(&self) -> Kept {
+    pub fn kept(&self) -> Kept<'_> {
+        let in_ring = self.ring.before_oldest().unwrap_or(self.newest_id);
+        let in_journal = in_ring;
         Kept {
             base: self.base,
-            before_oldest: self.ring.before_oldest().unwrap_or(self.newest_id),
+            before_oldest: in_ring.min(in_journal),
             before_newest: self.ring.before_newest().unwrap_or(self.newest_id),
             newest: self.newest_id,
+            lost: &self.lost,
         }
+    }
+
+    /// The newest number of an event that is neither in the ring nor in the journal.
+    pub fn gone_sequence(&self) -> Sequence {
+        let in_ring = self.ring.evicted_sequence();
+        let in_journal = self
+            .spans
+            .first()
+            .map_or(in_ring, |span| span.before.sequence);
+        in_ring.min(in_journal)
     }
 
     /// How many streams follow it.
@@ -230,8 +292,30 @@ impl Core {
         numbers: Numbers,
         limits: RingLimits,
         now: SystemTime,
+        journaled: Option<Journaled>,
     ) -> Growth {
         let before = self.ring.allocated_bytes();
+        if let Some(journaled) = journaled {
+            let Journaled {
+                previous,
+                origin,
+                place,
+            } = journaled;
+            // As a restart will find it.
+            self.created_at = origin.map_or(self.created_at, |origin| origin.created());
+            if previous != self.newest_id {
+                // What lay between them is lost: those who need it have to be told.
+                let last = EventId(numbers.id.0 - 1);
+                self.ring = Ring::beginning_after(last, Sequence(numbers.sequence.0 - 1));
+            }
+            let newest = self.ring.newest_sequence();
+            let before = Numbers {
+                id: EventId(previous),
+                sequence: newest.unwrap_or(self.ring.evicted_sequence()),
+            };
+            Span::extend(&mut self.spans, place, before);
+        }
+        self.skipped = 0;
         self.ring
             .append(id, event, numbers.id, numbers.sequence, limits);
         self.newest_id = numbers.id.0;
@@ -259,12 +343,40 @@ impl Core {
         to_wake
     }
 
-    /// Lets the events go. Returns the bytes that the ring held.
-    pub(super) fn forget(&mut self) -> usize {
+    /// Lets the events go. Returns the bytes that the ring held, and where the journal
+    /// has what isn't needed any more.
+    pub(super) fn forget(&mut self) -> (usize, Vec<Span>) {
         self.forgotten = true;
         let freed = self.ring.allocated_bytes();
         self.ring.evict_all();
-        freed
+        (freed, std::mem::take(&mut self.spans))
+    }
+
+    /// Lets the ring's events go but the newest, where the journal has them. Returns the
+    /// bytes that are free now.
+    pub(super) fn trim(&mut self) -> usize {
+        if self.spans.is_empty() {
+            return 0;
+        }
+        let before = self.ring.allocated_bytes();
+        self.ring.keep_newest();
+        before - self.ring.allocated_bytes()
+    }
+
+    /// So many ids above the newest may have been given, and are lost.
+    pub(super) fn skip(&mut self, count: u64) {
+        let first = self.newest_given() + 1;
+        if self.lost.len() == LOST_MAX {
+            self.lost.remove(0);
+        }
+        self.lost.push(first..first + count - 1);
+        self.skipped += count;
+    }
+
+    /// Tells it of changes to where the journal has its events.
+    #[allow(dead_code)]
+    pub(crate) fn change_spans(&mut self, change: impl FnOnce(&mut Vec<Span>)) {
+        change(&mut self.spans);
     }
 
     pub(super) fn forget_if_empty(&mut self) -> bool {
@@ -278,7 +390,7 @@ impl Core {
     }
 
     fn is_empty(&self) -> bool {
-        self.streams == 0 && self.newest_id == self.base && !self.forgotten
+        self.streams == 0 && self.newest_id == self.base && !self.forgotten && self.skipped == 0
     }
 }
 
@@ -304,7 +416,7 @@ mod tests {
             };
             let event = Event::progress("x", 1.0);
             job.lock()
-                .append(&id, &event, numbers, limits, SystemTime::UNIX_EPOCH);
+                .append(&id, &event, numbers, limits, SystemTime::UNIX_EPOCH, None);
         }
         job
     }

@@ -40,6 +40,15 @@ impl Ffmpeg {
         }
     }
 
+    /// One whose input lasts so long, where that is known.
+    pub(super) fn of_input(duration_seconds: Option<f64>) -> Ffmpeg {
+        Ffmpeg {
+            duration_us: duration_seconds.map(|seconds| (seconds * 1_000_000.0) as u64),
+            running: true,
+            ..Ffmpeg::new()
+        }
+    }
+
     /// Reads one whole line without the blanks around it.
     pub(super) fn read(&mut self, source: Source, line: &str) -> Reading {
         if source == Source::Stderr
@@ -283,6 +292,17 @@ mod tests {
         };
         assert_eq!(update.percent, None);
         assert_eq!(update.extra["timeSeconds"], 3.2);
+    }
+
+    #[test]
+    fn a_duration_that_is_known_beforehand_will_do() {
+        let mut ffmpeg = Ffmpeg::of_input(Some(10.0));
+        assert_eq!(
+            ffmpeg.read(Source::Stderr, "[mp4 @ 0x1] 7% lost"),
+            Reading::Mine(None)
+        );
+        ffmpeg.read(Source::Stdout, "out_time_us=5000000");
+        assert_eq!(ffmpeg.read(Source::Stdout, "progress=continue"), told(50.0));
     }
 
     #[test]

@@ -1,19 +1,27 @@
 //! `DELETE /api/jobs/{job}`.
 
-use super::Plan;
 use super::gate::{Pass, forbidden};
+use super::{Context, Plan, publish_status};
 use crate::http::{Response, Status};
-use crate::hub::Hub;
 use crate::job::JobId;
 
-/// Forgets a job; its streams end.
-pub fn delete(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
+/// Forgets a job; its upload is broken off, and its streams end.
+pub fn delete(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
     pass.publish(job).map_err(|why| forbidden(&why))?;
-    match hub.forget(job) {
-        true => Ok(Plan::Answer(Response::empty(Status::NoContent))),
-        false => Err(Response::error(
+    let spool = context.spool.as_ref();
+    let was_uploading = spool.is_some_and(|spool| spool.cancel(job));
+    match context.hub.delete(job) {
+        Ok(was_there) if was_there || was_uploading => {
+            Ok(Plan::Answer(Response::empty(Status::NoContent)))
+        }
+        Ok(_) => Err(Response::error(
             Status::NotFound,
             "there is no job of this name",
+        )),
+        Err(error) => Err(Response::error(
+            publish_status(&error),
+            "the job is forgotten, but that can't be written to disk, see the server's log: \
+             unless it is deleted again later, a restart may bring it back",
         )),
     }
 }

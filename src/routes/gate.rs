@@ -349,6 +349,20 @@ impl Pass {
         }
     }
 
+    /// Whether an upload may begin a job.
+    ///
+    /// # Errors
+    /// 403, which names the job.
+    pub fn upload(&self, job: &JobId) -> Result<(), Response> {
+        match &self.0 {
+            Grant::Token(claims, ..) if !claims.upload.covers(job) => Err(forbidden(&format!(
+                "the token doesn't let an upload begin the job {job}: its claim upload has to \
+                 name it; choose one that it names with ?job="
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The second of the unix clock at which it ends, if it does.
     pub fn ends_at(&self) -> Option<u64> {
         match &self.0 {

@@ -1,13 +1,15 @@
 //! `POST /api/jobs/{job}/events` and `POST /api/events`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::gate::{INVALID, Pass, forbidden};
 use super::quotas::Publisher;
 use super::{Caller, Context, Plan, event_status, publish_status};
-use crate::event::Publication;
+use crate::event::{Event, Publication};
 use crate::http::{BodyLength, Head, Response, Status};
+use crate::hub::PublishError;
 use crate::job::{EventId, JobId};
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
@@ -25,6 +27,10 @@ pub struct Intake {
     body_bytes: usize,
     lines: usize,
     ids: Vec<EventId>,
+    /// With a journal: events of the piece that came last, and their lines. They are
+    /// published together.
+    gathered: Vec<(JobId, Event)>,
+    gathered_lines: Vec<usize>,
 }
 
 /// Begins to read the events for `job`, or for the jobs that the lines name.
@@ -76,7 +82,18 @@ pub fn begin(
         body_bytes: 0,
         lines: 0,
         ids: Vec::new(),
+        gathered: Vec::new(),
+        gathered_lines: Vec::new(),
     })))
+}
+
+/// Why nothing more of a body is wanted.
+struct Refusal {
+    status: Status,
+    message: String,
+    /// The line that it is about.
+    line: usize,
+    field: Option<(&'static str, Cow<'static, str>)>,
 }
 
 impl Intake {
@@ -84,13 +101,38 @@ impl Intake {
     ///
     /// # Errors
     /// The answer to a body of which no more is wanted.
-    pub fn push(&mut self, mut piece: &[u8]) -> Result<(), Response> {
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
+        let read = self.read(piece);
+        self.publish_gathered(read)
+    }
+
+    /// Answers the whole body.
+    pub fn finish(mut self) -> Response {
+        let last = std::mem::take(&mut self.part);
+        let read = match self.is_ndjson {
+            true => self.line(&last),
+            false => self.publish(&last),
+        };
+        match self.publish_gathered(read) {
+            Err(response) => response,
+            Ok(()) if self.is_ndjson => {
+                let mut json = String::from("{");
+                self.write_ids(&mut json);
+                json.push('}');
+                Response::json(Status::Created, json)
+            }
+            Ok(()) => {
+                let id = self.ids.first().map_or(0, |id| id.0);
+                Response::json(Status::Created, format!("{{\"id\":{id}}}"))
+            }
+        }
+    }
+
+    fn read(&mut self, mut piece: &[u8]) -> Result<(), Refusal> {
         self.body_bytes += piece.len();
         if self.body_bytes > self.context.body_bytes {
-            return Err(self.failure(
-                Status::BodyTooLarge,
-                &too_large_message(self.context.body_bytes),
-            ));
+            let message = too_large_message(self.context.body_bytes);
+            return Err(self.refusal(Status::BodyTooLarge, message));
         }
         while self.is_ndjson
             && let Some(end) = piece.iter().position(|&byte| byte == b'\n')
@@ -110,35 +152,13 @@ impl Intake {
         let max = self.context.hub.config().event_bytes + EVENT_OVERHEAD_BYTES;
         if self.part.len() + piece.len() > max {
             self.lines += 1;
-            return Err(self.failure(Status::BodyTooLarge, &too_large_message(max)));
+            return Err(self.refusal(Status::BodyTooLarge, too_large_message(max)));
         }
         self.part.extend_from_slice(piece);
         Ok(())
     }
 
-    /// Answers the whole body.
-    pub fn finish(mut self) -> Response {
-        let last = std::mem::take(&mut self.part);
-        let published = match self.is_ndjson {
-            true => self.line(&last),
-            false => self.publish(&last),
-        };
-        match published {
-            Err(response) => response,
-            Ok(()) if self.is_ndjson => {
-                let mut json = String::from("{");
-                self.write_ids(&mut json);
-                json.push('}');
-                Response::json(Status::Created, json)
-            }
-            Ok(()) => {
-                let id = self.ids.first().map_or(0, |id| id.0);
-                Response::json(Status::Created, format!("{{\"id\":{id}}}"))
-            }
-        }
-    }
-
-    fn line(&mut self, line: &[u8]) -> Result<(), Response> {
+    fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
         self.lines += 1;
         match line.trim_ascii() {
             b"" => Ok(()),
@@ -146,61 +166,112 @@ impl Intake {
         }
     }
 
-    fn publish(&mut self, text: &[u8]) -> Result<(), Response> {
+    fn publish(&mut self, text: &[u8]) -> Result<(), Refusal> {
         let Publication { job, event } = Publication::from_json(text)
-            .map_err(|error| self.failure(event_status(&error), &error.to_string()))?;
+            .map_err(|error| self.refusal(event_status(&error), error.to_string()))?;
         let job = match (&self.job, job) {
             (Some(path), Some(line)) if *path != line => {
                 let message = format!("\"job\" is {line}, but the path names {path}: leave it out");
-                return Err(self.failure(Status::BadRequest, &message));
+                return Err(self.refusal(Status::BadRequest, message));
             }
             (Some(path), _) => path.clone(),
             (None, Some(line)) => line,
             (None, None) => {
                 let message = "\"job\" is missing: every line names its job here";
-                return Err(self.failure(Status::BadRequest, message));
+                return Err(self.refusal(Status::BadRequest, message));
             }
         };
         // What the path names was judged before the body was read.
         if self.job.is_none()
             && let Err(why) = self.pass.publish(&job)
         {
-            return Err(self.failure(Status::Forbidden, &why));
+            return Err(self.refusal(Status::Forbidden, why));
         }
         if self.pass.has_ended() {
             let message = "the token has expired meanwhile: get a new one";
-            let response = self.failure(Status::Unauthorized, message);
-            return Err(response.with("WWW-Authenticate", INVALID));
+            let mut refusal = self.refusal(Status::Unauthorized, message);
+            refusal.field = Some(("WWW-Authenticate", INVALID.into()));
+            return Err(refusal);
         }
         if let Some(publisher) = self.publisher
             && let Err(wait) = self.context.quotas.event(publisher)
         {
             let message = "too many events: publish fewer a second, or raise --max-event-rate";
-            let response = self.failure(Status::TooManyRequests, message);
-            let seconds = (wait.as_secs() + 1).to_string();
-            return Err(response.with("Retry-After", seconds));
+            let mut refusal = self.refusal(Status::TooManyRequests, message);
+            let seconds = wait.as_secs() + 1;
+            refusal.field = Some(("Retry-After", seconds.to_string().into()));
+            return Err(refusal);
         }
-        let id = self.context.hub.publish(&job, event).map_err(|error| {
-            let response = self.failure(publish_status(&error), &error.to_string());
-            match publish_status(&error) {
-                Status::Unavailable => response.with("Retry-After", "5"),
-                _ => response,
-            }
-        })?;
+        if self.context.hub.journal().is_some() {
+            self.gathered.push((job, event));
+            self.gathered_lines.push(self.lines);
+            return Ok(());
+        }
+        let published = self.context.hub.publish(&job, event);
+        let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);
         Ok(())
     }
 
-    /// An error answer, which for NDJSON names the line and what was published before.
-    fn failure(&self, status: Status, message: &str) -> Response {
-        if !self.is_ndjson {
-            return Response::error(status, message);
+    /// Publishes what was gathered before something was `read` or refused: what comes
+    /// before a bad line stays published.
+    fn publish_gathered(&mut self, read: Result<(), Refusal>) -> Result<(), Response> {
+        let mut refused = None;
+        if !self.gathered.is_empty() {
+            let events = std::mem::take(&mut self.gathered);
+            let (ids, error) = self.context.hub.publish_all(events);
+            let line = self.gathered_lines.get(ids.len()).copied();
+            self.gathered_lines.clear();
+            self.ids.extend(ids);
+            refused = error.map(|error| self.unpublished(&error, line.unwrap_or(self.lines)));
         }
-        let message = serde_json::Value::from(format!("line {}: {message}", self.lines));
-        let mut json = format!("{{\"error\":{message},\"line\":{},", self.lines);
-        self.write_ids(&mut json);
-        json.push('}');
-        Response::json(status, json)
+        match refused.map_or(read, Err) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(self.response(refusal)),
+        }
+    }
+
+    fn unpublished(&self, error: &PublishError, line: usize) -> Refusal {
+        let status = publish_status(error);
+        let is_passing = matches!(status, Status::Unavailable | Status::InsufficientStorage);
+        Refusal {
+            status,
+            message: error.to_string(),
+            line,
+            field: is_passing.then_some(("Retry-After", "5".into())),
+        }
+    }
+
+    fn refusal(&self, status: Status, message: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            message: message.into(),
+            line: self.lines,
+            field: None,
+        }
+    }
+
+    /// An error answer, which for NDJSON names the line and what was published before.
+    fn response(&self, refusal: Refusal) -> Response {
+        let Refusal {
+            status,
+            message,
+            line,
+            field,
+        } = refusal;
+        let response = if self.is_ndjson {
+            let message = serde_json::Value::from(format!("line {line}: {message}"));
+            let mut json = format!("{{\"error\":{message},\"line\":{line},");
+            self.write_ids(&mut json);
+            json.push('}');
+            Response::json(status, json)
+        } else {
+            Response::error(status, &message)
+        };
+        match field {
+            Some((name, value)) => response.with(name, value),
+            None => response,
+        }
     }
 
     fn write_ids(&self, json: &mut String) {

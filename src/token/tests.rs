@@ -68,6 +68,7 @@ fn what_is_signed_is_what_is_read() {
         iat: Some(NOW - 10),
         jobs: Scope::parse(["job_8f3a", "batch.*"]).unwrap(),
         publish: Scope::parse(["*"]).unwrap(),
+        upload: Scope::parse(["a"]).unwrap(),
     };
     assert_eq!(verify(&claims.sign(&keys(&[1]))), Ok(claims.clone()));
     assert_eq!(claims.lifetime(NOW), 310);
@@ -170,6 +171,7 @@ fn claims_of_the_wrong_shape_are_named() {
         (r#"{"exp":1000100,"jobs":["a/b"]}"#, "jobs"),
         (r#"{"exp":1000100,"jobs":["a*b"]}"#, "jobs"),
         (r#"{"exp":1000100,"publish":{}}"#, "publish"),
+        (r#"{"exp":1000100,"upload":"a"}"#, "upload"),
     ] {
         assert_eq!(
             with_claims(claims),

@@ -42,6 +42,23 @@ fn the_client_is_under_4_kib_compressed() {
     assert!((1..CLIENT_MAX_BYTES).contains(&bytes), "{bytes} bytes");
 }
 
+#[test]
+fn the_client_does_in_chromium_what_it_promises() {
+    run("client.test.mjs");
+}
+
+/// Runs a file of tests with Node, against the real binary.
+fn run(file: &str) {
+    let output = Command::new("node")
+        .args(["--test-reporter=spec", &format!("{HERE}/{file}")])
+        .env("LANDFALL", env!("CARGO_BIN_EXE_landfall"))
+        .output()
+        .unwrap_or_else(|error| panic!("node: {error}: run scripts/test"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    assert!(output.status.success(), "{file} failed");
+}
+
 fn compile(out: &Path, flags: &[&str]) {
     let compiler = format!("{HERE}/node_modules/.bin/tsc");
     let output = Command::new(&compiler)

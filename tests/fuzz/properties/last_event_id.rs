@@ -55,6 +55,7 @@ fn begins_within(steps: &[u8; 4], last: LastEventId) {
         before_oldest,
         before_newest,
         newest: if is_empty == 0 { before_oldest } else { newest },
+        lost: &[],
     };
     let beginning = kept.begin(&Start::After(last.clone()));
     assert!((kept.before_oldest..=kept.newest).contains(&beginning.after));

@@ -1,8 +1,8 @@
-//! The command's output, passed on as it comes.
+//! The command's output, read and passed on as it comes.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -10,22 +10,22 @@ use std::thread;
 use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags};
 
-use super::child::Message;
+use super::Message;
 use crate::progress::Source;
 
 const READ_BYTES: usize = 16 * 1024;
 
-/// Copies one output in a thread of its own, unbuffered, and then tells what it was.
-/// Where nobody reads it any more it is still read, as the command may care little.
-pub fn pass_on(
+/// Reads one output in a thread of its own, copies it unbuffered `to` where it is to go,
+/// and then tells what it was. Where nobody takes it any more it is still read, as the
+/// command may care little.
+pub fn read(
     source: Source,
     mut from: impl Read + Send + 'static,
-    to: io::Result<OwnedFd>,
+    mut to: Option<File>,
     sender: Sender<Message>,
     passing_on: Arc<AtomicUsize>,
 ) {
     thread::spawn(move || {
-        let mut to = to.ok().map(File::from);
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let count = match from.read(&mut buffer) {

@@ -1,0 +1,180 @@
+//! A command as a child process: started, listened to, signalled, and its end.
+
+pub mod follow;
+pub mod leftover;
+mod output;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+
+pub use follow::{End, Progress, follow};
+pub use rustix::process::Signal;
+
+use crate::progress::Source;
+use leftover::Mark;
+
+/// How many chunks of output wait to be read for progress; beyond it the command
+/// waits, for this process and never for the hub.
+const MESSAGES_MAX: usize = 64;
+
+/// What a running command does.
+pub enum Message {
+    /// It printed something, which has been passed on where it is to be.
+    Output(Source, Vec<u8>),
+    /// One of its two outputs is closed.
+    Closed,
+    /// It has ended.
+    Exited(io::Result<ExitStatus>),
+}
+
+/// How a command is run.
+pub enum Keeping {
+    /// With this process's stdin, its output passed on, in the same process group: what
+    /// a terminal's Ctrl-C reaches, and what outlives the command lives on.
+    Company,
+    /// Without stdin, its output only read, in a process group of its own. Whatever of it
+    /// is left when it ends is killed: its group, and what left that and bears the mark.
+    Custody(Mark),
+}
+
+/// A running command.
+pub struct Child {
+    /// What it does, as it does it.
+    pub messages: Receiver<Message>,
+    handle: Handle,
+    passing_on: Arc<AtomicUsize>,
+}
+
+/// A way to signal a command while it runs.
+#[derive(Clone)]
+pub struct Handle {
+    pid: Pid,
+    is_group: bool,
+    running: Arc<Mutex<bool>>,
+}
+
+impl Child {
+    /// Starts the command, and threads that read its outputs and wait for its end.
+    ///
+    /// # Errors
+    /// It can't be started: see [`start_failure`].
+    pub fn start(mut command: Command, keeping: Keeping) -> io::Result<Child> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mark = match keeping {
+            Keeping::Company => None,
+            Keeping::Custody(mark) => {
+                mark.put_on(&mut command);
+                command.stdin(Stdio::null()).process_group(0);
+                Some(mark)
+            }
+        };
+        let mut child = command.spawn()?;
+        let (sender, messages) = bounded(MESSAGES_MAX);
+        let passing_on = Arc::new(AtomicUsize::new(0));
+        let own = |fd: io::Result<_>| fd.ok().filter(|_| mark.is_none()).map(File::from);
+        if let Some(stdout) = child.stdout.take() {
+            let to = own(io::stdout().as_fd().try_clone_to_owned());
+            let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
+            output::read(Source::Stdout, stdout, to, sender, passing_on);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let to = own(io::stderr().as_fd().try_clone_to_owned());
+            let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
+            output::read(Source::Stderr, stderr, to, sender, passing_on);
+        }
+        let handle = Handle {
+            pid: Pid::from_child(&child),
+            is_group: mark.is_some(),
+            running: Arc::new(Mutex::new(true)),
+        };
+        let also = handle.clone();
+        thread::spawn(move || wait(child, &also, mark.as_ref(), &sender));
+        Ok(Child {
+            messages,
+            handle,
+            passing_on,
+        })
+    }
+
+    /// A way to signal it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Whether some of its output is being passed on to a reader that takes its time.
+    pub fn is_passing_on(&self) -> bool {
+        self.passing_on.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Handle {
+    /// Sends a signal to the command, or to its whole group where it has its own. False:
+    /// it has ended.
+    pub fn signal(&self, signal: Signal) -> bool {
+        let running = self.running.lock();
+        if *running {
+            // It can only fail where the command has ended, which is being noticed.
+            let _ = match self.is_group {
+                true => rustix::process::kill_process_group(self.pid, signal),
+                false => rustix::process::kill_process(self.pid, signal),
+            };
+        }
+        *running
+    }
+}
+
+/// Why a command couldn't be started, in words.
+pub fn start_failure(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "command not found".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// What went wrong, in words; `None` where nothing did.
+pub fn failure(status: ExitStatus) -> Option<String> {
+    if status.success() {
+        return None;
+    }
+    Some(match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
+            Some(name) => format!("killed by {name}"),
+            None => format!("killed by signal {signal}"),
+        },
+        (None, None) => "ended without a status".into(),
+    })
+}
+
+/// Waits for the end. The child is collected only under the lock, so that its number, and
+/// its group's, can't have become another's when a signal is sent to it.
+fn wait(
+    mut child: std::process::Child,
+    handle: &Handle,
+    mark: Option<&Mark>,
+    sender: &Sender<Message>,
+) {
+    let id = WaitId::Pid(handle.pid);
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(id.clone(), options) {}
+    let mut running = handle.running.lock();
+    if let Some(mark) = mark {
+        let _ = rustix::process::kill_process_group(handle.pid, Signal::KILL);
+        mark.kill_bearers();
+    }
+    let status = child.wait();
+    *running = false;
+    drop(running);
+    let _ = sender.send(Message::Exited(status));
+}

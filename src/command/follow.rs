@@ -1,0 +1,253 @@
+//! A command followed to its end, its output turned into progress on the way.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, never, select};
+
+use super::{Child, Message, Signal};
+use crate::progress::{Reader, Source, Throttle, Update};
+
+/// How long the command must be silent before its open line is read.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long the loop sleeps where nothing is due.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How long outputs may stay open and silent after the command has ended: a child of
+/// its own may have inherited them and live on.
+const OUTPUT_GRACE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the command has done too much.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// From output to what is to be told.
+pub struct Progress<'a> {
+    reader: Reader,
+    throttle: Throttle,
+    tell: Box<dyn FnMut(Update) + 'a>,
+    percent_read: bool,
+    kept: Vec<u8>,
+    keep_bytes: usize,
+}
+
+/// What ends a command before its time.
+pub struct Guard<'a> {
+    /// When it has had its time.
+    pub deadline: Option<Instant>,
+    /// Closed, by its sender's drop, when the command is to stop.
+    pub stop: Receiver<()>,
+    /// What SIGTERM gives it before SIGKILL.
+    pub grace: Duration,
+    /// Looked at twice a second: whether it has done too much.
+    pub is_too_much: Option<&'a dyn Fn() -> bool>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub enum End {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It was stopped.
+    Stopped,
+    /// It had had its time.
+    TimedOut,
+    /// It did too much.
+    TooMuch,
+}
+
+impl Guard<'_> {
+    /// Nothing does.
+    pub fn none() -> Guard<'static> {
+        Guard {
+            deadline: None,
+            stop: never(),
+            grace: Duration::ZERO,
+            is_too_much: None,
+        }
+    }
+}
+
+/// Reads the command's output until it has ended. Blocks until then; stopped by the guard
+/// it gets SIGTERM, and SIGKILL after the grace, with its group where it has its own.
+///
+/// # Errors
+/// The command's end can't be seen, which the system never does to a child.
+pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> io::Result<End> {
+    let mut exited: Option<(ExitStatus, Instant)> = None;
+    let mut stopped: Option<Stopped> = None;
+    let mut open_outputs = 2;
+    let mut unread = false;
+    let mut look = guard
+        .is_too_much
+        .map(|is_too_much| (is_too_much, Instant::now() + LOOK));
+    while open_outputs > 0 || exited.is_none() {
+        let begin = Instant::now();
+        let next = match (&exited, &stopped) {
+            (Some(_), _) => Some(begin + OUTPUT_GRACE),
+            (None, Some(stopped)) => Some(stopped.kill_at),
+            (None, None) => guard.deadline,
+        };
+        let pause = unread.then(|| begin + PAUSE);
+        let look_at = look
+            .map(|(_, at)| at)
+            .filter(|_| exited.is_none() && stopped.is_none());
+        let dues = [next, pause, look_at, progress.throttle.due()];
+        let due = dues.into_iter().flatten().min();
+        let wait = due.map_or(IDLE, |due| due.saturating_duration_since(begin));
+        let stop = match (&exited, &stopped) {
+            (None, None) => guard.stop.clone(),
+            _ => never(),
+        };
+        select! {
+            recv(child.messages) -> message => match message {
+                Ok(Message::Output(source, bytes)) => {
+                    progress.keep_of(source, &bytes);
+                    progress.read(|reader, each| reader.feed(source, &bytes, each));
+                    unread = true;
+                }
+                Ok(Message::Closed) => open_outputs -= 1,
+                Ok(Message::Exited(status)) => exited = Some((status?, Instant::now())),
+                Err(_) => break,
+            },
+            recv(stop) -> _ => stopped = Some(Stopped::begin(child, End::Stopped, guard)),
+            default(wait) => {
+                if unread && begin.elapsed() >= PAUSE {
+                    progress.read(|reader, each| reader.pause(each));
+                    unread = false;
+                }
+                let is_silent = begin.elapsed() >= OUTPUT_GRACE;
+                if exited.is_some() && is_silent && !child.is_passing_on() {
+                    break;
+                }
+            }
+        }
+        let now = Instant::now();
+        match (&exited, &mut stopped) {
+            // What left its custody unseen may flood for ever.
+            (Some((_, at)), _) if child.handle.is_group && now >= *at + OUTPUT_GRACE => break,
+            (Some(_), _) => {}
+            (None, Some(stopped)) if stopped.kill_at <= now => stopped.kill(child),
+            (None, None) if guard.deadline.is_some_and(|deadline| deadline <= now) => {
+                stopped = Some(Stopped::begin(child, End::TimedOut, guard));
+            }
+            (None, None) => {
+                if let Some((is_too_much, at)) = &mut look
+                    && *at <= now
+                {
+                    *at = now + LOOK;
+                    if is_too_much() {
+                        stopped = Some(Stopped::begin(child, End::TooMuch, guard));
+                    }
+                }
+            }
+            (None, _) => {}
+        }
+        progress.tell_due();
+    }
+    progress.read(|reader, each| reader.finish(each));
+    match (stopped, exited) {
+        (Some(stopped), _) => Ok(stopped.end),
+        (None, Some((status, _))) => Ok(End::Exited(status)),
+        (None, None) => Err(io::Error::other("the command's end was not seen")),
+    }
+}
+
+/// A command that is being ended before its time.
+struct Stopped {
+    end: End,
+    kill_at: Instant,
+}
+
+impl Stopped {
+    fn begin(child: &Child, end: End, guard: &Guard<'_>) -> Stopped {
+        child.handle.signal(Signal::TERM);
+        // A stopped process takes no signal but this until it goes on.
+        child.handle.signal(Signal::CONT);
+        Stopped {
+            end,
+            kill_at: Instant::now() + guard.grace,
+        }
+    }
+
+    fn kill(&mut self, child: &Child) {
+        child.handle.signal(Signal::KILL);
+        self.kill_at = Instant::now() + OUTPUT_GRACE;
+    }
+}
+
+impl<'a> Progress<'a> {
+    /// Progress that is read by `reader` and told to `tell`, in `stage` until the command
+    /// names another.
+    pub fn new(
+        reader: Reader,
+        stage: Option<String>,
+        tell: impl FnMut(Update) + 'a,
+    ) -> Progress<'a> {
+        Progress {
+            reader,
+            throttle: Throttle::new(stage),
+            tell: Box::new(tell),
+            percent_read: false,
+            kept: Vec::new(),
+            keep_bytes: 0,
+        }
+    }
+
+    /// Keeps so many of the first bytes on stdout.
+    pub fn keep(&mut self, bytes: usize) {
+        self.keep_bytes = bytes;
+    }
+
+    /// What was kept.
+    pub fn kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// Tells an update that the command didn't make.
+    pub fn tell(&mut self, update: Update) {
+        let told = self.throttle.offer(update, Instant::now());
+        told.into_iter().for_each(&mut self.tell);
+    }
+
+    /// Tells what waited, due or not.
+    pub fn tell_last(&mut self) {
+        let last = self.throttle.take_last(Instant::now());
+        last.into_iter().for_each(&mut self.tell);
+    }
+
+    /// A command that told how far it was and ended well has done all of it, though
+    /// the last it said may be 98.8 %.
+    pub fn end_well(&mut self) {
+        self.tell_last();
+        if self.percent_read && self.throttle.shown_percent() != Some(100.0) {
+            self.tell(Update::percent(100.0));
+            self.tell_last();
+        }
+    }
+
+    /// What the command said last on stderr.
+    pub fn last_error_line(&self) -> &str {
+        self.reader.last_error_line()
+    }
+
+    fn read(&mut self, read: impl FnOnce(&mut Reader, &mut dyn FnMut(Update))) {
+        let now = Instant::now();
+        let (throttle, tell, percent_read) =
+            (&mut self.throttle, &mut self.tell, &mut self.percent_read);
+        read(&mut self.reader, &mut |update| {
+            *percent_read |= update.percent.is_some();
+            throttle.offer(update, now).into_iter().for_each(&mut *tell);
+        });
+    }
+
+    fn keep_of(&mut self, source: Source, bytes: &[u8]) {
+        if source == Source::Stdout {
+            let room = self.keep_bytes - self.kept.len();
+            self.kept.extend(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    fn tell_due(&mut self) {
+        let due = self.throttle.take_due(Instant::now());
+        due.into_iter().for_each(&mut self.tell);
+    }
+}

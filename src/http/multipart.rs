@@ -1,0 +1,533 @@
+//! `multipart/form-data` (RFC 7578), as a plain HTML form sends a file: taken apart as it
+//! comes, with nothing of a file held but what may be the beginning of its end.
+
+use std::fmt;
+
+use super::target;
+
+/// The longest boundary (RFC 2046 section 5.1.1).
+const BOUNDARY_MAX_BYTES: usize = 70;
+/// The longest head of a part, and all that may stand before the first.
+const PART_HEAD_MAX_BYTES: usize = 4096;
+/// The most header fields of a part.
+const PART_FIELDS_MAX: usize = 16;
+/// The longest value of a field that is no file.
+const VALUE_MAX_BYTES: usize = 1024;
+/// The most fields that are no files, of a form.
+const VALUES_MAX: usize = 16;
+
+/// Takes a form apart, whatever pieces it arrives in.
+#[derive(Clone, Debug)]
+pub struct Multipart {
+    /// CR LF, two hyphens and the boundary.
+    delimiter: Vec<u8>,
+    state: State,
+    values: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing has been found yet: the first delimiter may do without its CR LF.
+    Start,
+    Preamble {
+        skipped: usize,
+    },
+    AfterDelimiter,
+    PartHead,
+    Value {
+        name: String,
+    },
+    File,
+    FileEnd,
+    End,
+}
+
+/// Something that is found in a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A field that is no file, whole.
+    Value {
+        /// Its name.
+        name: String,
+        /// Its value; what isn't UTF-8 is U+FFFD.
+        value: String,
+    },
+    /// A file begins.
+    File {
+        /// The name that it has with the client, which may be empty.
+        file_name: String,
+        /// Its `Content-Type`.
+        content_type: Option<String>,
+    },
+    /// More of the file.
+    Data(&'a [u8]),
+    /// The file is whole.
+    FileEnd,
+    /// The form is whole. What follows counts for nothing.
+    End,
+}
+
+/// Why a form is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultipartError {
+    /// `Content-Type` has no boundary, or one that is none.
+    Boundary,
+    /// The first delimiter doesn't come.
+    NoDelimiter,
+    /// After a delimiter comes neither a line's end nor the form's.
+    Delimiter,
+    /// A part's head is malformed or too long, or doesn't name the part.
+    PartHead,
+    /// A field that is no file is too long, or there are too many.
+    Value,
+}
+
+impl Multipart {
+    /// Begins with a form whose `Content-Type` this is.
+    ///
+    /// # Errors
+    /// [`MultipartError::Boundary`].
+    pub fn new(content_type: &[u8]) -> Result<Multipart, MultipartError> {
+        let boundary = parameter(content_type, "boundary").ok_or(MultipartError::Boundary)?;
+        let is_fit = |byte: &u8| (0x20..0x7f).contains(byte);
+        if !(1..=BOUNDARY_MAX_BYTES).contains(&boundary.len()) || !boundary.iter().all(is_fit) {
+            return Err(MultipartError::Boundary);
+        }
+        Ok(Multipart {
+            delimiter: [b"\r\n--", &boundary[..]].concat(),
+            state: State::Start,
+            values: 0,
+        })
+    }
+
+    /// Whether the form is whole.
+    pub fn is_done(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Reads `input` until something is found, and returns how many bytes of it were used
+    /// and what was found. Where nothing was, what wasn't used is to be given again, with
+    /// more behind it: never more than a part's head or value.
+    ///
+    /// # Errors
+    /// The form is malformed, or beyond a limit.
+    pub fn parse<'a>(
+        &mut self,
+        input: &'a [u8],
+    ) -> Result<(usize, Option<Found<'a>>), MultipartError> {
+        let mut used = 0;
+        loop {
+            let rest = &input[used..];
+            match &mut self.state {
+                State::Start => {
+                    let bare = &self.delimiter[2..];
+                    if rest.starts_with(bare) {
+                        used += bare.len();
+                        self.state = State::AfterDelimiter;
+                    } else if bare.starts_with(rest) {
+                        return Ok((used, None));
+                    } else {
+                        self.state = State::Preamble { skipped: 0 };
+                    }
+                }
+                State::Preamble { skipped } => {
+                    let (before, is_found) = search(rest, &self.delimiter);
+                    *skipped += before;
+                    if *skipped > PART_HEAD_MAX_BYTES {
+                        return Err(MultipartError::NoDelimiter);
+                    }
+                    used += before;
+                    if !is_found {
+                        return Ok((used, None));
+                    }
+                    used += self.delimiter.len();
+                    self.state = State::AfterDelimiter;
+                }
+                State::AfterDelimiter => {
+                    // White space may have been put behind it on the way.
+                    let padding = rest.iter().take_while(|byte| b" \t".contains(byte)).count();
+                    if padding > PART_HEAD_MAX_BYTES {
+                        return Err(MultipartError::Delimiter);
+                    }
+                    match &rest[padding..] {
+                        [b'\r', b'\n', ..] => {
+                            used += padding + 2;
+                            self.state = State::PartHead;
+                        }
+                        [b'-', b'-', ..] if padding == 0 => {
+                            self.state = State::End;
+                            return Ok((input.len(), Some(Found::End)));
+                        }
+                        [] | [b'\r'] => return Ok((used, None)),
+                        [b'-'] if padding == 0 => return Ok((used, None)),
+                        _ => return Err(MultipartError::Delimiter),
+                    }
+                }
+                State::PartHead => match part_head(rest)? {
+                    None if rest.len() > PART_HEAD_MAX_BYTES => {
+                        return Err(MultipartError::PartHead);
+                    }
+                    None => return Ok((used, None)),
+                    Some((length, _)) if length > PART_HEAD_MAX_BYTES => {
+                        return Err(MultipartError::PartHead);
+                    }
+                    Some((length, PartHead::Value { name })) => {
+                        self.values += 1;
+                        if self.values > VALUES_MAX {
+                            return Err(MultipartError::Value);
+                        }
+                        used += length;
+                        self.state = State::Value { name };
+                    }
+                    Some((length, PartHead::File(file))) => {
+                        self.state = State::File;
+                        return Ok((used + length, Some(file)));
+                    }
+                },
+                State::Value { name } => {
+                    let (length, is_found) = search(rest, &self.delimiter);
+                    if length > VALUE_MAX_BYTES {
+                        return Err(MultipartError::Value);
+                    }
+                    if !is_found {
+                        return Ok((used, None));
+                    }
+                    let value = String::from_utf8_lossy(&rest[..length]).into_owned();
+                    let name = std::mem::take(name);
+                    used += length + self.delimiter.len();
+                    self.state = State::AfterDelimiter;
+                    return Ok((used, Some(Found::Value { name, value })));
+                }
+                State::File => {
+                    let (length, is_found) = search(rest, &self.delimiter);
+                    if is_found {
+                        self.state = State::FileEnd;
+                    }
+                    if length > 0 {
+                        let data = &rest[..length];
+                        return Ok((used + length, Some(Found::Data(data))));
+                    }
+                    if !is_found {
+                        return Ok((used, None));
+                    }
+                }
+                State::FileEnd => {
+                    used += self.delimiter.len();
+                    self.state = State::AfterDelimiter;
+                    return Ok((used, Some(Found::FileEnd)));
+                }
+                State::End => return Ok((input.len(), None)),
+            }
+        }
+    }
+}
+
+/// Whether `content_type` is that of a form with files.
+pub fn is_form(content_type: &[u8]) -> bool {
+    let end = content_type.iter().position(|&byte| byte == b';');
+    let kind = &content_type[..end.unwrap_or(content_type.len())];
+    kind.trim_ascii()
+        .eq_ignore_ascii_case(b"multipart/form-data")
+}
+
+enum PartHead {
+    Value { name: String },
+    File(Found<'static>),
+}
+
+/// Where `delimiter` begins in `input`, and whether it is whole there; else how many bytes
+/// can't be part of one.
+fn search(input: &[u8], delimiter: &[u8]) -> (usize, bool) {
+    let mut at = 0;
+    while let Some(next) = input[at..].iter().position(|&byte| byte == delimiter[0]) {
+        at += next;
+        let rest = &input[at..];
+        if rest.starts_with(delimiter) {
+            return (at, true);
+        }
+        if delimiter.starts_with(rest) {
+            return (at, false);
+        }
+        at += 1;
+    }
+    (input.len(), false)
+}
+
+fn part_head(input: &[u8]) -> Result<Option<(usize, PartHead)>, MultipartError> {
+    let mut fields = [httparse::EMPTY_HEADER; PART_FIELDS_MAX];
+    let (length, fields) = match httparse::parse_headers(input, &mut fields) {
+        Ok(httparse::Status::Complete(parsed)) => parsed,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(MultipartError::PartHead),
+    };
+    let field = |name: &str| {
+        let mut fields = fields.iter();
+        let field = fields.find(|field| field.name.eq_ignore_ascii_case(name));
+        field.map(|field| field.value)
+    };
+    let disposition = field("content-disposition").ok_or(MultipartError::PartHead)?;
+    let kind = disposition.split(|&byte| byte == b';').next();
+    if !kind
+        .unwrap_or_default()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"form-data")
+    {
+        return Err(MultipartError::PartHead);
+    }
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let name = parameter(disposition, "name").ok_or(MultipartError::PartHead)?;
+    let file_name = parameter(disposition, "filename")
+        .map(|name| unescape(&text(name)))
+        .or_else(|| extended(&text(parameter(disposition, "filename*")?)));
+    let head = match file_name {
+        None => PartHead::Value {
+            name: unescape(&text(name)),
+        },
+        Some(file_name) => PartHead::File(Found::File {
+            file_name,
+            content_type: field("content-type").map(|value| text(value.to_owned())),
+        }),
+    };
+    Ok(Some((length, head)))
+}
+
+/// A parameter of a header field's value, without its quotes. A backslash stands for
+/// itself but before a quote: browsers don't escape it.
+fn parameter(value: &[u8], name: &str) -> Option<Vec<u8>> {
+    let mut rest = &value[value.iter().position(|&byte| byte == b';')?..];
+    while let [b';', after @ ..] = rest {
+        let after = after.trim_ascii_start();
+        let equals = after.iter().position(|byte| b"=;".contains(byte))?;
+        if after[equals] == b';' {
+            rest = &after[equals..];
+            continue;
+        }
+        let is_it = after[..equals]
+            .trim_ascii()
+            .eq_ignore_ascii_case(name.as_bytes());
+        let mut found = Vec::new();
+        rest = after[equals + 1..].trim_ascii_start();
+        if let [b'"', quoted @ ..] = rest {
+            let mut bytes = quoted;
+            loop {
+                bytes = match bytes {
+                    [] => return None,
+                    [b'\\', b'"', more @ ..] => {
+                        found.push(b'"');
+                        more
+                    }
+                    [b'"', more @ ..] => {
+                        rest = more.trim_ascii_start();
+                        break;
+                    }
+                    [byte, more @ ..] => {
+                        found.push(*byte);
+                        more
+                    }
+                };
+            }
+        } else {
+            let end = rest.iter().position(|&byte| byte == b';');
+            let (token, more) = rest.split_at(end.unwrap_or(rest.len()));
+            found.extend_from_slice(token.trim_ascii_end());
+            rest = more;
+        }
+        if is_it {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// Undoes what the HTML standard has browsers escape in names, and nothing else.
+fn unescape(text: &str) -> String {
+    [("%22", "\""), ("%0D", "\r"), ("%0A", "\n")]
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// A value as RFC 8187 has it: `UTF-8''` and percent-encoding.
+fn extended(text: &str) -> Option<String> {
+    let (charset, rest) = text.split_once('\'')?;
+    let (_language, value) = rest.split_once('\'')?;
+    let value = target::decode(value, false)?;
+    charset
+        .eq_ignore_ascii_case("utf-8")
+        .then(|| value.into_owned())
+}
+
+impl fmt::Display for MultipartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MultipartError::Boundary => {
+                "Content-Type has no boundary, or one that is longer than 70 characters"
+            }
+            MultipartError::NoDelimiter => "the form's first boundary doesn't come",
+            MultipartError::Delimiter => {
+                "behind a boundary of the form comes neither a line's end nor --"
+            }
+            MultipartError::PartHead => {
+                "a part of the form has a malformed head, or one longer than 4 KiB, or its \
+                 Content-Disposition isn't form-data with a name"
+            }
+            MultipartError::Value => {
+                "the form has more than 16 fields besides the file, or one longer than 1 KiB"
+            }
+        })
+    }
+}
+
+impl std::error::Error for MultipartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPE: &[u8] = b"multipart/form-data; boundary=----xYz";
+
+    fn value(name: &str, value: &str) -> Found<'static> {
+        Found::Value {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    fn file(file_name: &str, content_type: Option<&str>) -> Found<'static> {
+        Found::File {
+            file_name: file_name.to_owned(),
+            content_type: content_type.map(str::to_owned),
+        }
+    }
+
+    /// What is found besides data, and all data, where the form comes in these pieces.
+    fn parse(pieces: &[&[u8]]) -> Result<(Vec<Found<'static>>, Vec<u8>, bool), MultipartError> {
+        let mut form = Multipart::new(TYPE)?;
+        let (mut founds, mut data) = (Vec::new(), Vec::new());
+        let mut held = Vec::new();
+        for piece in pieces {
+            held.extend_from_slice(piece);
+            let mut at = 0;
+            loop {
+                let (used, found) = form.parse(&held[at..])?;
+                at += used;
+                match found {
+                    None => break,
+                    Some(Found::Data(bytes)) => data.extend_from_slice(bytes),
+                    Some(Found::Value { name, value }) => {
+                        founds.push(Found::Value { name, value });
+                    }
+                    Some(Found::File {
+                        file_name,
+                        content_type,
+                    }) => founds.push(Found::File {
+                        file_name,
+                        content_type,
+                    }),
+                    Some(Found::FileEnd) => founds.push(Found::FileEnd),
+                    Some(Found::End) => founds.push(Found::End),
+                }
+            }
+            held.drain(..at);
+        }
+        Ok((founds, data, form.is_done()))
+    }
+
+    const FORM: &str = "------xYz\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\na.b\r\n\
+        ------xYz\r\nContent-Disposition: form-data; name=\"f\"; filename=\"c\\d%22\\\" %41.mp4\"\r\n\
+        Content-Type: video/mp4\r\n\r\n--\r\n-\r\n------xY\r\r\n------x\0é\r\n\r\n------xYz--\r\nend";
+
+    #[test]
+    fn a_form_is_the_same_however_it_is_split() {
+        let whole = FORM.as_bytes();
+        let expected = (
+            vec![
+                value("job", "a.b"),
+                file("c\\d\"\" %41.mp4", Some("video/mp4")),
+                Found::FileEnd,
+                Found::End,
+            ],
+            "--\r\n-\r\n------xY\r\r\n------x\0é\r\n"
+                .as_bytes()
+                .to_vec(),
+            true,
+        );
+        assert_eq!(parse(&[whole]).unwrap(), expected);
+        for split in 0..whole.len() {
+            let (first, second) = whole.split_at(split);
+            assert_eq!(parse(&[first, second]).unwrap(), expected, "{split}");
+        }
+        let bytes: Vec<_> = whole.chunks(1).collect();
+        assert_eq!(parse(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_form_that_is_cut_off_is_never_whole() {
+        let end = FORM.rfind("--\r\nend").unwrap() + 2;
+        for cut in 0..end {
+            let (_, _, is_done) = parse(&[&FORM.as_bytes()[..cut]]).unwrap();
+            assert!(!is_done, "{cut}");
+        }
+        assert!(parse(&[&FORM.as_bytes()[..end]]).unwrap().2);
+    }
+
+    #[test]
+    fn names_are_read_as_clients_write_them() {
+        let named = |parameters: &str| {
+            let form = format!(
+                "x\r\n------xYz \t\r\ncontent-disposition: FORM-DATA; {parameters}\r\n\r\n\r\n------xYz--"
+            );
+            parse(&[form.as_bytes()]).map(|(mut founds, ..)| founds.remove(0))
+        };
+        assert_eq!(named(r#"name=a; filename=b.c"#), Ok(file("b.c", None)));
+        assert_eq!(named(r#"name="a"; filename="""#), Ok(file("", None)));
+        assert_eq!(
+            named(r#"filename="é;=.x" ; name="a""#),
+            Ok(file("é;=.x", None))
+        );
+        assert_eq!(
+            named("name=a; filename*=utf-8''%e2%82%ac%20x"),
+            Ok(file("€ x", None))
+        );
+        assert_eq!(named(r#"x; name="a""#), Ok(value("a", "")));
+        for bad in ["", "filename=b", r#"name="a"#] {
+            assert_eq!(named(bad), Err(MultipartError::PartHead), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_form_or_too_much_is_refused() {
+        let fails = |text: &str| parse(&[text.as_bytes()]).unwrap_err();
+        assert_eq!(fails(&"x".repeat(5000)), MultipartError::NoDelimiter);
+        assert_eq!(fails("------xYzz\r\n"), MultipartError::Delimiter);
+        assert_eq!(fails("------xYz\r\n\r\nx"), MultipartError::PartHead);
+        assert_eq!(
+            fails("------xYz\r\na b: c\r\n\r\n"),
+            MultipartError::PartHead
+        );
+        let long = "x".repeat(5000);
+        assert_eq!(
+            fails(&format!("------xYz\r\na: {long}")),
+            MultipartError::PartHead
+        );
+        let part = "------xYz\r\nContent-Disposition: form-data; name=a\r\n\r\n";
+        assert_eq!(fails(&format!("{part}{long}")), MultipartError::Value);
+        let many = format!("{part}\r\n").repeat(17);
+        assert_eq!(fails(&many), MultipartError::Value);
+        for bad in [
+            &b"multipart/form-data"[..],
+            b"multipart/form-data; boundary=",
+            b"multipart/form-data; boundary=\"\"",
+            b"multipart/form-data; boundary=\"a",
+            b"multipart/form-data; boundary=\xff",
+            &[b"multipart/form-data; boundary=", &[b'a'; 71][..]].concat(),
+        ] {
+            assert!(Multipart::new(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn the_type_of_a_form_is_told_from_others() {
+        assert!(is_form(TYPE) && is_form(b"Multipart/Form-Data;boundary=a"));
+        assert!(!is_form(b"multipart/form-datax") && !is_form(b"") && !is_form(b"text/plain"));
+    }
+}

@@ -1,0 +1,81 @@
+//! One server for each data directory.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// How often a lock that another has is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The hold on a data directory. It ends with this, or with the process.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code)] fs::File);
+
+impl Lock {
+    /// Takes the file `lock` in `directory`, which is created where it isn't there. Waits
+    /// for another to let go of it, `patience` at most. Blocks.
+    ///
+    /// # Errors
+    /// Another server has the directory, or the file can't be made.
+    pub fn take(directory: &Path, patience: Duration) -> io::Result<Lock> {
+        let named = |error: io::Error| {
+            let place = directory.display();
+            io::Error::new(error.kind(), format!("data directory {place}: {error}"))
+        };
+        fs::create_dir_all(directory).map_err(named)?;
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(directory.join("lock"))
+            .map_err(named)?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                    return Err(named(error.into()));
+                }
+                Err(_) if Instant::now() >= deadline => {
+                    let mut owner = String::new();
+                    let _ = file.read_to_string(&mut owner);
+                    let message = format!(
+                        "another server has it{}: stop that one, or give each its own --data",
+                        match owner.trim() {
+                            "" => String::new(),
+                            pid => format!(" (process {pid})"),
+                        }
+                    );
+                    return Err(named(io::Error::new(ErrorKind::ResourceBusy, message)));
+                }
+                Err(_) => std::thread::sleep(POLL),
+            }
+        }
+        // For whoever finds it taken; a full disk is no reason not to serve.
+        let _ = file.set_len(0);
+        let _ = file.rewind();
+        let _ = write!(file, "{}", std::process::id());
+        Ok(Lock(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_owner_at_a_time_and_the_second_hears_who_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        let first = Lock::take(&path, Duration::ZERO).unwrap();
+        let error = Lock::take(&path, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        assert!(error.contains("--data"), "{error}");
+        drop(first);
+        Lock::take(&path, Duration::ZERO).unwrap();
+    }
+}

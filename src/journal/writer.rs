@@ -1,0 +1,838 @@
+//! The thread that writes.
+//!
+//! The invariants:
+//! - An event is in the file, and under [`Sync::Always`] on the medium, before the hub has
+//!   it and before it is answered. A terminal one is answered when it is on the medium.
+//! - After a failed write or sync nothing is written behind what may be half there: the
+//!   file is first brought back to what the hub knows of.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::files::File;
+use super::record::{EventRecord, MAGIC, Origin, PAYLOAD_MAX_BYTES, Record, SegmentNumber, encode};
+use super::reply::Reply;
+use super::restore::{Found, milliseconds, time};
+use super::segment::{Place, Segment, file_name};
+use super::{Health, Shared, Sync};
+use crate::event::Event;
+use crate::hub::{Hub, Job, Journaled, Numbers, PublishError, WeakHub};
+use crate::job::{EventId, JobId, JobState, Sequence};
+
+/// Numbers that are reserved at a time: what a loss of power may cost of them.
+pub const RESERVED: u64 = 1 << 17;
+/// What is written at a time, whichever is reached first.
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_EVENTS: usize = 4096;
+/// A reservation is renewed when so many numbers are left of it: more than a batch has.
+const RESERVE_AHEAD: u64 = 2 * BATCH_EVENTS as u64;
+/// What may be written and not synced. At it the writer waits for the medium.
+const UNSYNCED_MAX_BYTES: usize = 8 << 20;
+/// How often a journal that can't write tries to.
+const PROBE: Duration = Duration::from_secs(1);
+/// How long a thread without work sleeps.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// What the writer is asked for.
+pub enum Command {
+    /// To publish these in turn, up to the first that is refused.
+    Publish(Vec<Publishing>, Reply<(Vec<EventId>, Option<PublishError>)>),
+    /// To forget these jobs. The answer is whether there was any.
+    Forget(Vec<JobId>, Option<Reply<Result<bool, PublishError>>>),
+    /// To end.
+    Close(Reply<()>),
+}
+
+/// An event to publish.
+pub struct Publishing {
+    pub job: JobId,
+    /// The very job that it is meant for, where it is for no other of its name.
+    pub only: Option<Arc<Job>>,
+    pub event: Event,
+}
+
+impl Publishing {
+    /// One for whatever job has the name.
+    pub fn new(job: JobId, event: Event) -> Publishing {
+        Publishing {
+            job,
+            only: None,
+            event,
+        }
+    }
+}
+
+pub struct Writer {
+    shared: Arc<Shared>,
+    hub: WeakHub,
+    boot: [u8; 16],
+    next: u32,
+    /// Skipped numbers that the journal has to be told of.
+    gap: u64,
+    active: Option<Active>,
+    /// The last number that may be given.
+    reserved: u64,
+    /// What was written and isn't synced: the end of the active segment.
+    unsynced: Vec<u8>,
+    unsynced_since: Instant,
+    /// The file may differ from what is known to be in it.
+    is_broken: bool,
+    next_probe: Instant,
+    buffer: Vec<u8>,
+    syncer: Syncer,
+    /// Answers that wait until so many bytes of the active segment are synced.
+    awaiting: Vec<(u64, Answer)>,
+}
+
+/// The segment that is written.
+struct Active {
+    number: SegmentNumber,
+    file: Arc<dyn File>,
+    /// How much of it is written.
+    bytes: u64,
+}
+
+/// A thread that waits for the medium, so that the writer needn't.
+struct Syncer {
+    jobs: Sender<(SegmentNumber, u64, Arc<dyn File>)>,
+    results: Receiver<(SegmentNumber, u64, io::Result<()>)>,
+    is_busy: bool,
+    since: Instant,
+}
+
+/// An answer to a publisher that is due.
+struct Answer {
+    reply: Reply<(Vec<EventId>, Option<PublishError>)>,
+    ids: Vec<EventId>,
+    error: Option<PublishError>,
+}
+
+/// Events that are written together.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    answers: Vec<(Answer, Need)>,
+    jobs: HashMap<JobId, Pending>,
+    /// The newest number, before the batch and then in it.
+    sequence: u64,
+    /// How many of the notes it holds.
+    notes: usize,
+    /// The last number that may be given once it is on the medium.
+    reserves: Option<u64>,
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// Nothing was written for it.
+    Nothing,
+    /// The write.
+    Write,
+    /// The medium.
+    Medium,
+}
+
+struct Entry {
+    job: JobId,
+    event: Event,
+    numbers: Numbers,
+    previous: u64,
+    time_ms: u64,
+    origin: Option<Origin>,
+    /// Where its record is in the buffer.
+    offset: usize,
+    bytes: usize,
+}
+
+/// What a job will have come to when the batch is written.
+struct Pending {
+    job: Arc<Job>,
+    newest_id: u64,
+    newest_given: u64,
+    ended: Option<JobState>,
+    created_ms: u64,
+    is_begun: bool,
+}
+
+impl Writer {
+    /// Starts it, with a segment to write to if that can be had.
+    pub fn start(
+        shared: Arc<Shared>,
+        hub: WeakHub,
+        found: Found,
+        commands: Receiver<Command>,
+    ) -> io::Result<()> {
+        let mut writer = Writer {
+            syncer: Syncer::start(shared.clone())?,
+            shared,
+            hub,
+            boot: found.boot,
+            next: found.next,
+            gap: found.gap,
+            active: None,
+            reserved: 0,
+            unsynced: Vec::new(),
+            unsynced_since: Instant::now(),
+            is_broken: false,
+            next_probe: Instant::now(),
+            buffer: Vec::new(),
+            awaiting: Vec::new(),
+        };
+        // What is skipped has to be known before what it is told by is cut off.
+        match writer.ready() {
+            Ok(()) => writer.cut_off(&found.torn),
+            Err(error) => drop(writer.failed(&error)),
+        }
+        std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&commands))?;
+        Ok(())
+    }
+
+    fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            let timeout = self.until_tick();
+            let command = select! {
+                recv(commands) -> command => command,
+                recv(self.syncer.results) -> result => {
+                    if let Ok((segment, upto, result)) = result {
+                        self.synced(segment, upto, result);
+                    }
+                    continue;
+                }
+                default(timeout) => {
+                    self.tick();
+                    continue;
+                }
+            };
+            let Ok(command) = command else {
+                self.close();
+                return;
+            };
+            if let Some(reply) = self.turn(command, commands) {
+                self.close();
+                reply.answer(());
+                return;
+            }
+        }
+    }
+
+    /// Carries out `command` and what else is there, in one batch. The reply where it is
+    /// time to end.
+    fn turn(&mut self, command: Command, commands: &Receiver<Command>) -> Option<Reply<()>> {
+        let mut batch = Batch::default();
+        let mut next = Some(command);
+        let hub = self.hub.upgrade();
+        let mut has_begun = false;
+        let mut last = None;
+        while let Some(command) = next.take() {
+            match (command, &hub) {
+                (Command::Publish(events, reply), Some(hub)) => {
+                    if has_begun {
+                        self.add(hub, &mut batch, events, reply);
+                    } else if let Err(error) = self.begin(hub, &mut batch, false) {
+                        reply.answer((Vec::new(), Some(error)));
+                    } else {
+                        has_begun = true;
+                        self.add(hub, &mut batch, events, reply);
+                    }
+                }
+                (other, _) => {
+                    last = Some(other);
+                    break;
+                }
+            }
+            if self.buffer.len() < BATCH_BYTES && batch.entries.len() < BATCH_EVENTS {
+                next = commands.try_recv().ok();
+            }
+        }
+        if let Some(hub) = &hub
+            && has_begun
+        {
+            self.finish(hub, batch);
+        }
+        match (last, hub) {
+            (Some(Command::Forget(jobs, reply)), Some(hub)) => self.forget(&hub, jobs, reply),
+            (Some(Command::Close(reply)), _) => return Some(reply),
+            _ => {}
+        }
+        None
+    }
+
+    /// Begins a batch, with what the journal has to be told besides. A `probe` writes
+    /// something in any case.
+    fn begin(&mut self, hub: &Hub, batch: &mut Batch, probe: bool) -> Result<(), PublishError> {
+        if !probe && self.shared.health() == Health::Failing && Instant::now() < self.next_probe {
+            return Err(PublishError::DiskFailing);
+        }
+        self.ready().map_err(|error| self.failed(&error))?;
+        batch.sequence = hub.newest_given().0;
+        self.buffer.clear();
+        let segment = self.segment();
+        let notes = self.shared.notes.lock();
+        for (job, last) in notes.iter() {
+            let job = job.as_str();
+            let record = Record::Forget { job, last: *last };
+            encode(&mut self.buffer, segment, &record);
+        }
+        batch.notes = notes.len();
+        if probe || batch.sequence + RESERVE_AHEAD > self.reserved {
+            batch.reserves = self.reservation(batch.sequence);
+            let record = Record::Open {
+                boot: self.boot,
+                reserved: batch.reserves.unwrap_or(0),
+            };
+            encode(&mut self.buffer, segment, &record);
+        }
+        Ok(())
+    }
+
+    /// The numbers to reserve after `sequence`. None where nobody sees a number before it
+    /// is on the medium.
+    fn reservation(&self, sequence: u64) -> Option<u64> {
+        (self.shared.config.sync != Sync::Always).then_some(sequence + RESERVED)
+    }
+
+    /// Numbers events and encodes them.
+    fn add(
+        &mut self,
+        hub: &Hub,
+        batch: &mut Batch,
+        events: Vec<Publishing>,
+        reply: Reply<(Vec<EventId>, Option<PublishError>)>,
+    ) {
+        let now_ms = milliseconds(SystemTime::now());
+        let (mut ids, mut failure, mut need) = (Vec::new(), None, Need::Nothing);
+        for publishing in events {
+            match batch.number(hub, publishing, now_ms) {
+                Ok(mut entry) => {
+                    entry.offset = self.buffer.len();
+                    let segment = self.segment();
+                    let record = Record::Event(entry.record());
+                    encode(&mut self.buffer, segment, &record);
+                    entry.bytes = self.buffer.len() - entry.offset;
+                    need = need.max(match entry.event.name().is_terminal() {
+                        true => Need::Medium,
+                        false => Need::Write,
+                    });
+                    ids.push(entry.numbers.id);
+                    batch.entries.push(entry);
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let answer = Answer {
+            reply,
+            ids,
+            error: failure,
+        };
+        batch.answers.push((answer, need));
+    }
+
+    /// Writes a batch, lets the hub have it, and answers.
+    fn finish(&mut self, hub: &Hub, batch: Batch) {
+        let needs_medium = self.needs_medium(&batch);
+        let start = self.active.as_ref().map_or(0, |active| active.bytes);
+        if let Err(error) = self.write_batch(&batch) {
+            for (answer, need) in batch.answers {
+                match need {
+                    Need::Nothing => answer.give(),
+                    _ => answer.refuse(error),
+                }
+            }
+            for pending in batch.jobs.into_values() {
+                hub.close_if_empty(&pending.job);
+            }
+            return;
+        }
+        self.apply(hub, &batch, start);
+        let end = self.active.as_ref().map_or(0, |active| active.bytes);
+        for (answer, need) in batch.answers {
+            match need {
+                Need::Medium if !needs_medium => self.awaiting.push((end, answer)),
+                _ => answer.give(),
+            }
+        }
+        if !self.awaiting.is_empty() {
+            self.start_sync();
+        }
+    }
+
+    fn apply(&mut self, hub: &Hub, batch: &Batch, start: u64) {
+        let segment = self.segment();
+        let mut live_bytes = 0;
+        for entry in &batch.entries {
+            live_bytes += entry.bytes as u64;
+            let place = Place {
+                segment,
+                offset: (start + entry.offset as u64) as u32,
+                bytes: entry.bytes as u32,
+            };
+            let journaled = Journaled {
+                previous: entry.previous,
+                origin: entry.origin,
+                place,
+            };
+            let accepted = time(entry.time_ms);
+            if !hub.restore(&entry.job, &entry.event, entry.numbers, accepted, journaled) {
+                let id = entry.numbers.id;
+                log::error!("journal: {} {id} is written and not taken", entry.job);
+            }
+        }
+        self.shared.counters.events.add(batch.entries.len() as u64);
+        let newest_ms = batch.entries.last().map_or(0, |entry| entry.time_ms);
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.live_bytes += live_bytes;
+            segment.newest_ms = newest_ms;
+            segment.newest_sequence = batch.sequence;
+        }
+    }
+
+    fn forget(
+        &mut self,
+        hub: &Hub,
+        jobs: Vec<JobId>,
+        reply: Option<Reply<Result<bool, PublishError>>>,
+    ) {
+        let mut forgotten = Vec::new();
+        for job in jobs {
+            if let Some(last) = hub.forget_now(&job) {
+                forgotten.push((job, last));
+            }
+        }
+        let found = !forgotten.is_empty();
+        let mut result = Ok(found);
+        if found {
+            self.shared.notes.lock().extend(forgotten);
+            result = self.write_notes(hub, false).map(|()| true);
+        }
+        if let Some(reply) = reply {
+            reply.answer(result);
+        }
+    }
+
+    /// Writes what the journal has to be told, and no event.
+    fn write_notes(&mut self, hub: &Hub, probe: bool) -> Result<(), PublishError> {
+        let mut batch = Batch::default();
+        self.begin(hub, &mut batch, probe)?;
+        self.write_batch(&batch)
+    }
+
+    fn write_batch(&mut self, batch: &Batch) -> Result<(), PublishError> {
+        let needs_medium = self.needs_medium(batch);
+        self.write(needs_medium)
+            .map_err(|error| self.failed(&error))?;
+        self.works();
+        if let Some(reserved) = batch.reserves {
+            self.reserved = reserved;
+        }
+        self.shared.notes.lock().drain(..batch.notes);
+        Ok(())
+    }
+
+    fn needs_medium(&self, batch: &Batch) -> bool {
+        batch.reserves.is_some() || self.shared.config.sync == Sync::Always
+    }
+
+    /// Sees to it that there is a segment with room, in a known state.
+    fn ready(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            self.repair()?;
+        }
+        let segment_bytes = self.shared.config.segment_bytes();
+        let is_full = |active: &Active| active.bytes >= segment_bytes;
+        if self.active.as_ref().is_none_or(is_full) {
+            self.begin_segment()?;
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        if self.active.is_some() {
+            // The next one must not be there without all of this one.
+            self.sync()?;
+        }
+        let number = SegmentNumber(self.next);
+        let sequence = self.hub.upgrade().map_or(0, |hub| hub.newest_given().0);
+        let mut head = MAGIC.to_vec();
+        let reservation = self.reservation(sequence);
+        let record = Record::Open {
+            boot: self.boot,
+            reserved: reservation.unwrap_or(0),
+        };
+        encode(&mut head, number, &record);
+        if self.gap > 0 {
+            encode(&mut head, number, &Record::Gap { count: self.gap });
+        }
+        let file = self.shared.files.open(&file_name(number), true)?;
+        file.write_at(0, &head)?;
+        file.sync()?;
+        self.shared.files.sync_names()?;
+        self.count_written(head.len());
+        self.next += 1;
+        self.gap = 0;
+        self.reserved = reservation.unwrap_or(u64::MAX);
+        let bytes = head.len() as u64;
+        let segment = Segment {
+            bytes,
+            ..Segment::default()
+        };
+        self.shared.segments.lock().insert(number, segment);
+        self.active = Some(Active {
+            number,
+            file,
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// Writes the buffer; where it `needs_medium`, to the medium. After an error nothing
+    /// of it counts.
+    fn write(&mut self, needs_medium: bool) -> io::Result<()> {
+        let Some(active) = &mut self.active else {
+            return Err(ErrorKind::NotFound.into());
+        };
+        let start = active.bytes;
+        if let Err(error) = active.file.write_at(start, &self.buffer) {
+            self.is_broken = active.file.truncate(start).is_err();
+            return Err(error);
+        }
+        active.bytes += self.buffer.len() as u64;
+        if self.unsynced.is_empty() {
+            self.unsynced_since = Instant::now();
+        }
+        let unsynced = self.unsynced.len();
+        self.unsynced.extend_from_slice(&self.buffer);
+        let is_too_much = self.unsynced.len() > UNSYNCED_MAX_BYTES;
+        if (needs_medium || is_too_much)
+            && let Err(error) = self.sync()
+        {
+            self.unsynced.truncate(unsynced);
+            if let Some(active) = &mut self.active {
+                active.bytes = start;
+            }
+            return Err(error);
+        }
+        self.count_written(self.buffer.len());
+        let (segment, bytes) = (self.segment(), start + self.buffer.len() as u64);
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was written is on the medium.
+    fn sync(&mut self) -> io::Result<()> {
+        let Some(active) = &self.active else {
+            return Ok(());
+        };
+        self.shared.counters.syncs.add(1);
+        if let Err(error) = active.file.sync() {
+            self.is_broken = true;
+            return Err(error);
+        }
+        self.unsynced.clear();
+        self.answer_awaiting(u64::MAX, None);
+        Ok(())
+    }
+
+    /// Writes again what may have been lost with a failed sync, and nothing else.
+    fn repair(&mut self) -> io::Result<()> {
+        if let Some(active) = &self.active {
+            let synced = active.bytes - self.unsynced.len() as u64;
+            active.file.write_at(synced, &self.unsynced)?;
+            active.file.truncate(active.bytes)?;
+            active.file.sync()?;
+        }
+        self.unsynced.clear();
+        self.is_broken = false;
+        Ok(())
+    }
+
+    fn start_sync(&mut self) {
+        if let Some(active) = &self.active
+            && !self.syncer.is_busy
+            && !self.unsynced.is_empty()
+            && !self.is_broken
+        {
+            self.syncer.is_busy = true;
+            self.syncer.since = Instant::now();
+            let job = (active.number, active.bytes, active.file.clone());
+            let _ = self.syncer.jobs.send(job);
+        }
+    }
+
+    fn synced(&mut self, segment: SegmentNumber, upto: u64, result: io::Result<()>) {
+        self.syncer.is_busy = false;
+        let Some(active) = &self.active else { return };
+        match result {
+            // It was synced as a whole when the next one began.
+            _ if segment != active.number => {}
+            Ok(()) => {
+                let left = (active.bytes - upto) as usize;
+                let synced = self.unsynced.len().saturating_sub(left);
+                self.unsynced.drain(..synced);
+                self.unsynced_since = self.syncer.since;
+                self.answer_awaiting(upto, None);
+            }
+            Err(error) => {
+                self.is_broken = true;
+                let error = self.failed(&error);
+                self.answer_awaiting(u64::MAX, Some(error));
+            }
+        }
+        if !self.awaiting.is_empty() {
+            self.start_sync();
+        }
+    }
+
+    fn answer_awaiting(&mut self, upto: u64, error: Option<PublishError>) {
+        let (due, rest) = std::mem::take(&mut self.awaiting)
+            .into_iter()
+            .partition::<Vec<_>, _>(|&(bytes, _)| bytes <= upto);
+        self.awaiting = rest;
+        for (_, answer) in due {
+            match error {
+                Some(error) => answer.refuse(error),
+                None => answer.give(),
+            }
+        }
+    }
+
+    fn until_tick(&self) -> Duration {
+        if self.shared.health() != Health::Good {
+            return self.next_probe.saturating_duration_since(Instant::now());
+        }
+        match self.shared.config.sync {
+            Sync::Interval(interval) if !self.unsynced.is_empty() && !self.syncer.is_busy => {
+                interval.saturating_sub(self.unsynced_since.elapsed())
+            }
+            _ => IDLE,
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.shared.health() == Health::Good {
+            self.start_sync();
+        } else if let Some(hub) = self.hub.upgrade() {
+            self.next_probe = Instant::now() + PROBE;
+            let _ = self.write_notes(&hub, true);
+        }
+    }
+
+    fn close(&mut self) {
+        // Commands behind a close find nobody who answers, and so do their senders.
+        if self.ready().is_ok() {
+            self.buffer.clear();
+            let segment = self.segment();
+            for (job, last) in self.shared.notes.lock().drain(..) {
+                let job = job.as_str();
+                encode(&mut self.buffer, segment, &Record::Forget { job, last });
+            }
+            encode(&mut self.buffer, segment, &Record::Close);
+            if let Err(error) = self.write(true) {
+                self.failed(&error);
+            }
+        }
+        self.answer_awaiting(u64::MAX, Some(PublishError::DiskFailing));
+    }
+
+    fn cut_off(&self, torn: &[(SegmentNumber, u64)]) {
+        for &(segment, bytes) in torn {
+            let file = self.shared.files.open(&file_name(segment), false);
+            let cut = file.and_then(|file| {
+                file.truncate(bytes)?;
+                file.sync()
+            });
+            match cut {
+                Ok(()) => {
+                    if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+                        segment.bytes = bytes;
+                    }
+                }
+                Err(error) => log::error!("journal: {}: {error}", file_name(segment)),
+            }
+        }
+    }
+
+    /// Notes a failure, in the log where it is the first, and says how it is answered.
+    fn failed(&mut self, error: &io::Error) -> PublishError {
+        self.shared.counters.errors.add(1);
+        let (health, answer, status) = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                (Health::Full, PublishError::DiskFull, 507)
+            }
+            _ => (Health::Failing, PublishError::DiskFailing, 503),
+        };
+        let before = self.shared.health.swap(health as u8, Ordering::AcqRel);
+        if before != health as u8 {
+            log::error!("journal: {error}: publishing is answered with {status} until it works");
+        }
+        self.next_probe = Instant::now() + PROBE;
+        answer
+    }
+
+    fn works(&self) {
+        let before = self
+            .shared
+            .health
+            .swap(Health::Good as u8, Ordering::AcqRel);
+        if before != Health::Good as u8 {
+            log::info!("journal: it can be written again");
+        }
+    }
+
+    fn segment(&self) -> SegmentNumber {
+        self.active
+            .as_ref()
+            .map_or(SegmentNumber(0), |active| active.number)
+    }
+
+    fn count_written(&self, bytes: usize) {
+        self.shared.counters.writes.add(1);
+        self.shared.counters.bytes.add(bytes as u64);
+    }
+}
+
+impl Syncer {
+    fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
+        let (jobs, received) = crossbeam_channel::bounded::<(_, _, Arc<dyn File>)>(1);
+        let (done, results) = crossbeam_channel::bounded(1);
+        std::thread::Builder::new()
+            .name("journal-sync".into())
+            .spawn(move || {
+                for (segment, upto, file) in received {
+                    shared.counters.syncs.add(1);
+                    if done.send((segment, upto, file.sync())).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Syncer {
+            jobs,
+            results,
+            is_busy: false,
+            since: Instant::now(),
+        })
+    }
+}
+
+impl Answer {
+    fn give(self) {
+        self.reply.answer((self.ids, self.error));
+    }
+
+    fn refuse(self, error: PublishError) {
+        self.reply.answer((Vec::new(), Some(error)));
+    }
+}
+
+impl Batch {
+    /// Gives an event its numbers, as the hub will have them when the batch is written.
+    fn number(
+        &mut self,
+        hub: &Hub,
+        publishing: Publishing,
+        now_ms: u64,
+    ) -> Result<Entry, PublishError> {
+        let Publishing {
+            job: id,
+            only,
+            event,
+        } = publishing;
+        hub.check_size(&event)?;
+        // What its names and numbers take is less than this.
+        const REST_BYTES: usize = 512;
+        if event.data().len() > PAYLOAD_MAX_BYTES - REST_BYTES {
+            let max_bytes = PAYLOAD_MAX_BYTES - REST_BYTES;
+            return Err(PublishError::TooLarge { max_bytes });
+        }
+        // Before its name is looked up, by which it would begin anew.
+        if only.as_ref().is_some_and(|only| only.lock().is_forgotten()) {
+            return Err(PublishError::Forgotten);
+        }
+        let pending = match self.jobs.get_mut(&id) {
+            Some(pending) => pending,
+            None => {
+                let pending = Pending::new(hub, &id)?;
+                self.jobs.entry(id.clone()).or_insert(pending)
+            }
+        };
+        if only.is_some_and(|only| !Arc::ptr_eq(&only, &pending.job)) {
+            return Err(PublishError::Forgotten);
+        }
+        if let Some(state) = pending.ended {
+            return Err(PublishError::Ended(state));
+        }
+        self.sequence += 1;
+        let previous = pending.newest_id;
+        let numbers = Numbers {
+            id: EventId(pending.newest_given + 1),
+            sequence: Sequence(self.sequence),
+        };
+        let origin = (!pending.is_begun).then_some(Origin {
+            base: previous,
+            created_ms: pending.created_ms.min(now_ms),
+        });
+        pending.is_begun = true;
+        pending.newest_id = numbers.id.0;
+        pending.newest_given = numbers.id.0;
+        pending.ended = event.name().end_state();
+        Ok(Entry {
+            job: id,
+            event,
+            numbers,
+            previous,
+            time_ms: now_ms,
+            origin,
+            offset: 0,
+            bytes: 0,
+        })
+    }
+}
+
+impl Pending {
+    fn new(hub: &Hub, id: &JobId) -> Result<Pending, PublishError> {
+        loop {
+            let job = hub.open(id).ok_or(PublishError::Full)?;
+            let core = job.lock();
+            if core.is_forgotten() {
+                continue;
+            }
+            return Ok(Pending {
+                newest_id: core.newest_id(),
+                newest_given: core.newest_given(),
+                ended: core.ended(),
+                created_ms: milliseconds(core.created_at()),
+                is_begun: core.newest_id() != core.base(),
+                job: {
+                    drop(core);
+                    job
+                },
+            });
+        }
+    }
+}
+
+impl Entry {
+    fn record(&self) -> EventRecord<'_> {
+        EventRecord {
+            numbers: self.numbers,
+            previous: self.previous,
+            time_ms: self.time_ms,
+            origin: self.origin,
+            job: self.job.as_str(),
+            event: self.event.name().as_str(),
+            data: self.event.data(),
+            names_its_job: self.event.names_its_job(),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! `landfall.toml`: which stages there are, in what order, and how each is run.
+
+mod table;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{command, scan, store, transcode};
+pub(super) use table::{Spot, Table, Wrong};
+
+/// The stages that every file goes through.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In this order; one at least.
+    pub stages: Vec<Stage>,
+}
+
+/// A stage, and how it is run.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// 1 to 64 of a-z 0-9 _ -, and no other stage's.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// How many files are in it at once; more wait. Default: 1 for transcoding and commands,
+    /// 2 for scanning and storing.
+    pub concurrency: usize,
+    /// How long it may take for a file; `error` beyond it. Default: 1 h for transcoding and
+    /// commands, 10 min for scanning and storing.
+    pub timeout: Duration,
+    /// How often it is tried again after a failure that may pass, with waits that double
+    /// from 1 s to 30 s. Default: 3 for scanning and storing, 0 for the rest.
+    pub retries: u32,
+    /// Its nice level, from 0 to 19. Default: 10 for transcoding, 0 for the rest.
+    pub nice: u8,
+    /// What SIGTERM gives a command before SIGKILL. Default: 5 s.
+    pub grace: Duration,
+    /// Where its temporary folders are made. Default: `work` in the data directory.
+    pub output_dir: Option<PathBuf>,
+}
+
+/// What a stage does.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Looks at the file.
+    Scan(scan::Options),
+    /// Makes another of it with ffmpeg.
+    Transcode(transcode::Options),
+    /// Keeps it.
+    Store(store::Options),
+    /// Runs a command.
+    Command(command::Options),
+}
+
+/// Why there is no plan: the line where there is one, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    line: Option<usize>,
+    message: String,
+}
+
+const NAME_MAX_BYTES: usize = 64;
+/// More threads than this do a small host no good.
+const CONCURRENCY_MAX: i64 = 64;
+const STAGES_MAX: usize = 32;
+
+impl Default for Plan {
+    /// Scanning, transcoding and storing, with what is there.
+    fn default() -> Plan {
+        let stage = |name: &str| Stage::built_in(name).expect("a built-in stage");
+        Plan {
+            stages: ["scanning", "transcoding", "storing"].map(stage).to_vec(),
+        }
+    }
+}
+
+impl Plan {
+    /// Reads a file. Blocks for the disk.
+    ///
+    /// # Errors
+    /// It can't be read, or says something that can't be.
+    pub fn read(path: &Path) -> Result<Plan, String> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        Plan::parse(&text).map_err(|error| match error.line {
+            Some(line) => format!("{name}:{line}: {}", error.message),
+            None => format!("{name}: {}", error.message),
+        })
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// It isn't TOML, or says something that can't be: the line, and what would be right.
+    pub fn parse(text: &str) -> Result<Plan, ConfigError> {
+        let wrong = |wrong: Wrong| ConfigError {
+            line: wrong.at.map(|at| text[..at].matches('\n').count() + 1),
+            message: wrong.message,
+        };
+        let mut document = Table::parse(text).map_err(wrong)?;
+        document.only(&["stage"]).map_err(wrong)?;
+        let mut stages = Vec::new();
+        let mut names = HashSet::new();
+        for mut table in document.tables("stage").map_err(wrong)? {
+            let at = table.at();
+            let stage = Stage::read(&mut table).map_err(wrong)?;
+            if !names.insert(stage.name.clone()) {
+                let name = &stage.name;
+                return Err(wrong(at.wrong(format!(
+                    "there are two stages {name:?}: give each its own name"
+                ))));
+            }
+            if matches!(
+                stages.last(),
+                Some(Stage {
+                    kind: Kind::Store(_),
+                    ..
+                })
+            ) {
+                let message = "storing is the last stage: put this one before it";
+                return Err(wrong(at.wrong(message)));
+            }
+            stages.push(stage);
+        }
+        if stages.is_empty() || stages.len() > STAGES_MAX {
+            return Err(ConfigError {
+                line: None,
+                message: format!(
+                    "{} stages: there must be 1 to {STAGES_MAX}, each begun with [[stage]] and \
+                     its name, as name = \"scanning\"",
+                    stages.len()
+                ),
+            });
+        }
+        Ok(Plan { stages })
+    }
+}
+
+impl Stage {
+    fn built_in(name: &str) -> Option<Stage> {
+        Some(match name {
+            "scanning" => Stage::new(name, Kind::Scan(scan::Options::default()), 2, 10, 3),
+            "transcoding" => Stage {
+                nice: 10,
+                ..Stage::new(
+                    name,
+                    Kind::Transcode(transcode::Options::default()),
+                    1,
+                    60,
+                    0,
+                )
+            },
+            "storing" => Stage::new(name, Kind::Store(store::Options::default()), 2, 10, 3),
+            _ => return None,
+        })
+    }
+
+    fn new(name: &str, kind: Kind, concurrency: usize, minutes: u64, retries: u32) -> Stage {
+        Stage {
+            name: name.to_owned(),
+            kind,
+            concurrency,
+            timeout: Duration::from_secs(60 * minutes),
+            retries,
+            nice: 0,
+            grace: Duration::from_secs(5),
+            output_dir: None,
+        }
+    }
+
+    fn read(table: &mut Table<'_>) -> Result<Stage, Wrong> {
+        let (name, at) = match table.text("name")? {
+            Some(name) => name,
+            None => {
+                let message = "a stage needs a name: scanning, transcoding, storing, or one of \
+                               your own with run = [\"command\", ...]";
+                return Err(table.at().wrong(message));
+            }
+        };
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+        if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.bytes().all(fits) {
+            let message = format!("a stage's name is 1 to {NAME_MAX_BYTES} of a-z 0-9 _ -");
+            return Err(at.wrong(message));
+        }
+        if ["queued", "uploading"].contains(&name.as_str()) {
+            return Err(at.wrong(format!("{name} is what is told before a stage begins")));
+        }
+        let mut stage = match (Stage::built_in(&name), table.list("run")?) {
+            (Some(stage), None) => stage,
+            (_, Some((run, at))) => {
+                let kind = Kind::Command(command::Options::read(run, at, table)?);
+                Stage::new(&name, kind, 1, 60, 0)
+            }
+            (None, None) => {
+                let message = format!(
+                    "{name:?} is none of scanning, transcoding and storing, so it needs \
+                     run = [\"command\", ...]"
+                );
+                return Err(at.wrong(message));
+            }
+        };
+        match &mut stage.kind {
+            Kind::Scan(options) => options.read(table)?,
+            Kind::Transcode(options) => options.read(table)?,
+            Kind::Store(options) => options.read(table)?,
+            Kind::Command(_) => {}
+        }
+        if let Some(concurrency) = table.integer("concurrency", 1, CONCURRENCY_MAX)? {
+            stage.concurrency = concurrency as usize;
+        }
+        if let Some(timeout) = table.duration("timeout")? {
+            stage.timeout = timeout;
+        }
+        if let Some(retries) = table.integer("retries", 0, 100)? {
+            stage.retries = retries as u32;
+        }
+        if let Some(nice) = table.integer("nice", 0, 19)? {
+            stage.nice = nice as u8;
+        }
+        if let Some(grace) = table.duration("grace")? {
+            stage.grace = grace;
+        }
+        if let Some((folder, at)) = table.text("output_dir")? {
+            if !Path::new(&folder).is_absolute() {
+                return Err(at.wrong("output_dir is an absolute path, as \"/mnt/scratch\""));
+            }
+            stage.output_dir = Some(folder.into());
+        }
+        table.finish()?;
+        Ok(stage)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Plan::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_stage_that_says_nothing_has_the_defaults() {
+        let text = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'transcoding'\n\
+                    [[stage]]\nname = 'storing'\n";
+        let plan = Plan::parse(text).unwrap();
+        assert_eq!(format!("{plan:?}"), format!("{:?}", Plan::default()));
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let text = r#"
+            [[stage]]
+            name = "scanning"
+            clamd = "unix:/run/clamav/clamd.ctl"
+            mismatch = "refuse"
+            types = ["video/*", "image/png"]
+            max_size = "2GiB"
+            [[stage]]
+            name = "transcoding"
+            args = ["-c:v", "mpeg4"]
+            extension = "mkv"
+            [[stage]]
+            name = "thumbnail"
+            run = ["ffmpeg", "-i", "{input}", "{output}"]
+            output = "thumb.jpg"
+            max_output = "1MiB"
+            format = "number"
+            concurrency = 3
+            timeout = "90s"
+            retries = 2
+            nice = 19
+            grace = "1s"
+            output_dir = "/mnt/scratch"
+        "#;
+        let plan = Plan::parse(text).unwrap();
+        let [scan, transcode, thumbnail] = &plan.stages[..] else {
+            panic!("{plan:?}");
+        };
+        let scan = format!("{scan:?}");
+        for part in ["clamd.ctl", "Refuse", "video/*", "2147483648"] {
+            assert!(scan.contains(part), "{part}: {scan}");
+        }
+        let transcode = format!("{transcode:?}");
+        assert!(
+            transcode.contains("mpeg4") && transcode.contains("mkv"),
+            "{transcode}"
+        );
+        assert_eq!(
+            (thumbnail.concurrency, thumbnail.retries, thumbnail.nice),
+            (3, 2, 19)
+        );
+        assert_eq!(thumbnail.timeout, Duration::from_secs(90));
+        assert_eq!(thumbnail.grace, Duration::from_secs(1));
+        assert_eq!(thumbnail.output_dir, Some("/mnt/scratch".into()));
+        let thumbnail = format!("{:?}", thumbnail.kind);
+        for part in ["{input}", "thumb.jpg", "1048576", "Number"] {
+            assert!(thumbnail.contains(part), "{part}: {thumbnail}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_what_would_be_right() {
+        for (text, line, part) in [
+            ("[[stage]]\nname = 'scanning'\n\nfoo = 1\n", 4, "clamd"),
+            (
+                "[[stage]]\nname = 'x'\nrun = ['a']\nclamd = 'b'\n",
+                4,
+                "output",
+            ),
+            ("[[stage]]\nname = 'scanning'\ntimeout = 5\n", 3, "a string"),
+            ("[[stage]]\nname = 'scanning'\ntimeout = '5'\n", 3, "15m"),
+            ("[[stage]]\nname = 'scanning'\nmax_size = '5kb'\n", 3, "KiB"),
+            ("[[stage]]\nname = 'scanning'\nnice = -1\n", 3, "0 to 19"),
+            (
+                "[[stage]]\nname = 'scanning'\nmismatch = 'x'\n",
+                3,
+                "report",
+            ),
+            (
+                "[[stage]]\nname = 'scanning'\nclamd = 'x'\n",
+                3,
+                "unix:PATH",
+            ),
+            (
+                "[[stage]]\nname = 'scanning'\noutput_dir = 'x'\n",
+                3,
+                "absolute",
+            ),
+            ("[[stage]]\nname = 'storing'\nto = 'ftp'\n", 3, "files"),
+            (
+                "[[stage]]\nname = 'transcoding'\nextension = '../x'\n",
+                3,
+                "letters",
+            ),
+            ("\n[[stage]]\nrun = ['a']\n", 2, "needs a name"),
+            ("[[stage]]\nname = 'Scan'\n", 2, "a-z"),
+            ("[[stage]]\nname = 'queued'\n", 2, "before a stage"),
+            ("[[stage]]\nname = 'thumb'\n", 2, "run ="),
+            ("[[stage]]\nname = 'thumb'\nrun = 'ls'\n", 3, "a list"),
+            ("[[stage]]\nname = 'thumb'\nrun = []\n", 3, "command"),
+            ("[[stage]]\nname = 'thumb'\nrun = ['a', 1]\n", 3, "a string"),
+            (
+                "[[stage]]\nname = 'thumb'\nrun = ['a']\noutput = '../b'\n",
+                4,
+                "file name",
+            ),
+            ("[[stage]]\nname = 'a'\nname = 'b'\n", 3, "duplicate"),
+            ("[stage]\nname = 'a'\n", 1, "[[stage]]"),
+            ("retries = 1\n", 1, "stage"),
+            ("a = \n", 1, ""),
+            (
+                "[[stage]]\nname = 'storing'\n[[stage]]\nname = 'scanning'\n",
+                3,
+                "last",
+            ),
+            (
+                "[[stage]]\nname = 'storing'\n\n[[stage]]\nname = 'storing'\n",
+                4,
+                "two",
+            ),
+        ] {
+            let message = refused(text);
+            let begin = format!("line {line}: ");
+            assert!(
+                message.starts_with(&begin) && message.contains(part),
+                "{text}\n{message}"
+            );
+        }
+        assert!(refused("").contains("1 to 32"));
+    }
+
+    #[test]
+    fn a_built_in_name_with_a_command_is_a_command() {
+        let plan = Plan::parse("[[stage]]\nname = 'storing'\nrun = ['cp', '{input}', '/x']\n");
+        let stage = &plan.unwrap().stages[0];
+        assert!(matches!(stage.kind, Kind::Command(_)));
+        assert_eq!((stage.concurrency, stage.retries), (1, 0));
+    }
+}

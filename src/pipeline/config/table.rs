@@ -1,0 +1,189 @@
+//! A table of the file, of which every key is used or refused.
+
+use std::time::Duration;
+
+use toml_span::value::{Value, ValueInner};
+
+/// A table.
+pub struct Table<'a> {
+    members: toml_span::value::Table<'a>,
+    at: Spot,
+    known: Vec<&'static str>,
+}
+
+/// A place in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot(usize);
+
+/// What is wrong, and where.
+#[derive(Debug)]
+pub struct Wrong {
+    /// How many bytes are before it.
+    pub at: Option<usize>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl<'a> Table<'a> {
+    /// The whole file.
+    pub fn parse(text: &'a str) -> Result<Table<'a>, Wrong> {
+        let mut value = toml_span::parse(text)
+            .map_err(|error| Spot(error.span.start.min(text.len())).wrong(error.to_string()))?;
+        Table::of(&mut value).ok_or_else(|| Spot(0).wrong("the file is no table"))
+    }
+
+    /// Where it begins.
+    pub fn at(&self) -> Spot {
+        self.at
+    }
+
+    /// Says that there are no keys but these.
+    pub fn only(&mut self, known: &[&'static str]) -> Result<(), Wrong> {
+        self.known.extend(known);
+        let stray = self.members.keys().find(|key| !known.contains(&&*key.name));
+        match stray {
+            None => Ok(()),
+            Some(key) => Err(self.unknown(&key.name, key.span.start)),
+        }
+    }
+
+    /// The tables of `[[key]]`.
+    pub fn tables(&mut self, key: &'static str) -> Result<Vec<Table<'a>>, Wrong> {
+        let Some(mut value) = self.take(key) else {
+            return Ok(Vec::new());
+        };
+        let at = Spot(value.span.start);
+        let wanted = || {
+            at.wrong(format!(
+                "{key} is a list of tables: begin each with [[{key}]]"
+            ))
+        };
+        match value.take() {
+            ValueInner::Array(tables) => tables
+                .into_iter()
+                .map(|mut value| Table::of(&mut value).ok_or_else(wanted))
+                .collect(),
+            _ => Err(wanted()),
+        }
+    }
+
+    /// A string.
+    pub fn text(&mut self, key: &'static str) -> Result<Option<(String, Spot)>, Wrong> {
+        self.take(key).map(|value| text(key, value)).transpose()
+    }
+
+    /// A list of strings.
+    pub fn list(&mut self, key: &'static str) -> Result<Option<(Vec<String>, Spot)>, Wrong> {
+        let Some(mut value) = self.take(key) else {
+            return Ok(None);
+        };
+        let at = Spot(value.span.start);
+        let ValueInner::Array(values) = value.take() else {
+            return Err(at.wrong(format!("{key} is a list of strings, as [\"a\", \"b\"]")));
+        };
+        let texts = values.into_iter().map(|value| Ok(text(key, value)?.0));
+        Ok(Some((texts.collect::<Result<_, _>>()?, at)))
+    }
+
+    /// A whole number in these bounds.
+    pub fn integer(&mut self, key: &'static str, min: i64, max: i64) -> Result<Option<i64>, Wrong> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        match value.as_integer() {
+            Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
+            _ => {
+                let message = format!("{key} is a whole number from {min} to {max}");
+                Err(Spot(value.span.start).wrong(message))
+            }
+        }
+    }
+
+    /// A duration, as `"15m"`.
+    pub fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, Wrong> {
+        let Some((text, at)) = self.text(key)? else {
+            return Ok(None);
+        };
+        match humantime::parse_duration(&text) {
+            Ok(duration) if !duration.is_zero() => Ok(Some(duration)),
+            _ => Err(at.wrong(format!(
+                "{key} is a number and a unit, as \"500ms\", \"5s\" or \"15m\""
+            ))),
+        }
+    }
+
+    /// A size in bytes, as `"2GiB"`.
+    pub fn size(&mut self, key: &'static str) -> Result<Option<u64>, Wrong> {
+        let Some((text, at)) = self.text(key)? else {
+            return Ok(None);
+        };
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = match text[digits.len()..].trim() {
+            "" | "B" => Some(1),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
+            _ => None,
+        };
+        let number: Option<u64> = digits.parse().ok();
+        let size = number
+            .zip(unit)
+            .and_then(|(number, unit)| number.checked_mul(unit));
+        match size {
+            Some(size) if size > 0 => Ok(Some(size)),
+            _ => Err(at.wrong(format!(
+                "{key} is bytes, or a number with KiB, MiB or GiB, as \"2GiB\""
+            ))),
+        }
+    }
+
+    /// Refuses what nobody asked for.
+    pub fn finish(&mut self) -> Result<(), Wrong> {
+        match self.members.keys().min_by_key(|key| key.span.start) {
+            None => Ok(()),
+            Some(key) => Err(self.unknown(&key.name, key.span.start)),
+        }
+    }
+
+    fn of(value: &mut Value<'a>) -> Option<Table<'a>> {
+        let at = Spot(value.span.start);
+        match value.take() {
+            ValueInner::Table(members) => Some(Table {
+                members,
+                at,
+                known: Vec::new(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        self.members.remove(key)
+    }
+
+    fn unknown(&self, key: &str, at: usize) -> Wrong {
+        let known = self.known.join(", ");
+        Spot(at).wrong(format!("there is no {key} here: there are {known}"))
+    }
+}
+
+impl Spot {
+    /// What is wrong here.
+    pub fn wrong(self, message: impl Into<String>) -> Wrong {
+        Wrong {
+            at: Some(self.0),
+            message: message.into(),
+        }
+    }
+}
+
+fn text(key: &str, mut value: Value<'_>) -> Result<(String, Spot), Wrong> {
+    let at = Spot(value.span.start);
+    match value.take() {
+        ValueInner::String(text) => Ok((text.into_owned(), at)),
+        _ => Err(at.wrong(format!("{key} takes a string, in quotes"))),
+    }
+}

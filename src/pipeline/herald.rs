@@ -1,0 +1,68 @@
+//! The thread that tells who waits how far they are, and lets go of what is kept too long.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Pipeline;
+
+/// The time between two positions that a job is told.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How long it is waited for who needn't wait.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often it is looked for what is kept too long.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Says that a line has changed. Never blocks.
+#[derive(Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    /// Says it.
+    pub fn ring(&self) {
+        *self.rung.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, until: Instant) {
+        let mut rung = self.rung.lock();
+        if !*rung {
+            self.changed.wait_until(&mut rung, until);
+        }
+        *rung = false;
+    }
+}
+
+/// Starts the thread; it ends with the pipeline.
+pub fn start(pipeline: Pipeline) -> io::Result<()> {
+    let run = move || {
+        let inner = &pipeline.0;
+        let mut expiry = Instant::now();
+        loop {
+            inner.bell.wait(expiry);
+            if inner.closed.load(Ordering::Acquire) {
+                return;
+            }
+            thread::sleep(PAUSE);
+            for (index, queue) in inner.queues.iter().enumerate() {
+                let stage = &inner.plan.stages[index];
+                for (attempt, position) in queue.news() {
+                    attempt.queued(index, &stage.name, position);
+                }
+            }
+            if Instant::now() >= expiry {
+                inner.expire();
+                expiry = Instant::now() + EXPIRY_INTERVAL;
+            }
+            thread::sleep(INTERVAL);
+        }
+    };
+    thread::Builder::new().name("herald".into()).spawn(run)?;
+    Ok(())
+}

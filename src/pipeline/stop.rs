@@ -1,0 +1,62 @@
+//! A word to whatever works on a job that it is to stop.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+
+/// Why work is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Why {
+    /// The job is cancelled: what it left goes.
+    Cancelled = 1,
+    /// The server stops: the stage begins anew when it is back.
+    Stopping = 2,
+}
+
+/// Said once, and heard by everyone who asks or waits. Never blocks.
+pub struct Stop {
+    why: AtomicU8,
+    sender: Mutex<Option<Sender<()>>>,
+    receiver: Receiver<()>,
+}
+
+impl Stop {
+    /// Nothing is said yet.
+    pub fn new() -> Stop {
+        let (sender, receiver) = bounded(0);
+        Stop {
+            why: AtomicU8::new(0),
+            sender: Mutex::new(Some(sender)),
+            receiver,
+        }
+    }
+
+    /// Says it. That a job is cancelled outweighs that the server stops.
+    pub fn say(&self, why: Why) {
+        match why {
+            Why::Cancelled => self.why.store(why as u8, Ordering::Release),
+            Why::Stopping => {
+                let _ =
+                    self.why
+                        .compare_exchange(0, why as u8, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
+        self.sender.lock().take();
+    }
+
+    /// Why, where it was said.
+    pub fn said(&self) -> Option<Why> {
+        match self.why.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Why::Cancelled),
+            _ => Some(Why::Stopping),
+        }
+    }
+
+    /// What is closed once it is said.
+    pub fn receiver(&self) -> &Receiver<()> {
+        &self.receiver
+    }
+}

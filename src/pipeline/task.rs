@@ -1,0 +1,281 @@
+//! What a stage has to do its work with, and what comes of it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::attempt::Attempt;
+use super::config::Stage;
+use super::durable;
+use super::state::Facts;
+use crate::command::follow::Guard;
+use crate::command::leftover::Mark;
+use crate::command::{self, Child, End, Keeping, Progress};
+use crate::progress::{Reader, Throttle, Update};
+
+/// How much of a file is in memory at once.
+const PIECE_BYTES: usize = 128 * 1024;
+/// A disk with less room than this is full, to a command that failed on it.
+const FULL_BELOW_BYTES: u64 = 1 << 20;
+
+/// A stage at work on a file.
+pub struct Task<'a> {
+    /// For whom.
+    pub attempt: &'a Attempt,
+    /// The stage's place; the first is 0.
+    pub index: usize,
+    /// The stage.
+    pub stage: &'a Stage,
+    /// The data directory.
+    pub data: &'a Path,
+    /// What it works on.
+    pub input: &'a Path,
+    /// A folder of its own for what it makes, which is empty.
+    pub folder: &'a Path,
+    /// What the stages before have found, and what this one adds.
+    pub facts: &'a mut Facts,
+    /// When it must be done.
+    pub deadline: Instant,
+    throttle: Throttle,
+}
+
+/// How a stage ended well.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The file stays what it was.
+    Same,
+    /// The next stage works on this file, in the stage's folder.
+    Made(PathBuf),
+    /// There was nothing for it to do, for this reason.
+    Skipped(String),
+}
+
+/// How it didn't.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was told to stop.
+    Stopped,
+    /// It failed, for a reason that may pass: it is worth another try.
+    Passing(String),
+    /// It failed, and will again until a person changes something.
+    Lasting(String),
+    /// The file is one to be kept away from everyone.
+    Infected(String),
+}
+
+impl<'a> Task<'a> {
+    /// A task of which nothing is done yet.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        attempt: &'a Attempt,
+        index: usize,
+        stage: &'a Stage,
+        data: &'a Path,
+        input: &'a Path,
+        folder: &'a Path,
+        facts: &'a mut Facts,
+    ) -> Task<'a> {
+        Task {
+            attempt,
+            index,
+            stage,
+            data,
+            input,
+            folder,
+            facts,
+            deadline: Instant::now() + stage.timeout,
+            throttle: Throttle::new(Some(stage.name.clone())),
+        }
+    }
+
+    /// Tells how far it is, as often as watchers can use.
+    pub fn tell(&mut self, done: u64, of: u64) {
+        let percent = (done as f64 / of.max(1) as f64 * 1000.0).floor() / 10.0;
+        let update = Update::percent(percent.min(100.0));
+        if let Some(update) = self.throttle.offer(update, Instant::now()) {
+            self.attempt.progress(self.index, &self.stage.name, update);
+        }
+    }
+
+    /// Whether it is to go on.
+    ///
+    /// # Errors
+    /// It was told to stop, or has had its time.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.attempt.stop.said().is_some() {
+            return Err(Failure::Stopped);
+        }
+        if Instant::now() >= self.deadline {
+            return Err(self.timed_out());
+        }
+        Ok(())
+    }
+
+    /// Reads the input once, calls `each` with every piece, and returns its size and its
+    /// SHA-256 in hex.
+    ///
+    /// # Errors
+    /// It can't be read, `each` fails, or as [`Task::check`].
+    pub fn digest(
+        &mut self,
+        mut each: impl FnMut(&mut Task<'a>, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(u64, String), Failure> {
+        let mut file = File::open(self.input).map_err(|error| self.unreadable(&error))?;
+        let size = file
+            .metadata()
+            .map_err(|error| self.unreadable(&error))?
+            .len();
+        let mut sha = Sha256::new();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut done = 0;
+        loop {
+            self.check()?;
+            let length = match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.unreadable(&error)),
+            };
+            sha.update(&piece[..length]);
+            each(self, &piece[..length])?;
+            done += length as u64;
+            self.tell(done, size);
+        }
+        Ok((done, hex(&sha.finalize())))
+    }
+
+    /// Runs a command in the stage's folder, reads its progress, and returns what it wrote
+    /// to stdout, of which at most `keep_bytes` are kept. It gets no stdin, and what it
+    /// leaves running is killed. Nothing, where it isn't installed.
+    ///
+    /// # Errors
+    /// It can't be started, fails, is told to stop, or has had its time.
+    pub fn run(
+        &mut self,
+        mut command: std::process::Command,
+        reader: Reader,
+        keep_bytes: usize,
+        max_output_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let name = Path::new(command.get_program())
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        command.current_dir(self.folder);
+        self.describe(&mut command);
+        let child = match Child::start(command, Keeping::Custody(Mark::new(self.folder))) {
+            Ok(child) => child,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let why = command::start_failure(&error);
+                return Err(Failure::Lasting(format!("{name} can't be started: {why}")));
+            }
+        };
+        let is_too_much = || size_of_folder(self.folder) > max_output_bytes;
+        let guard = Guard {
+            deadline: Some(self.deadline),
+            stop: self.attempt.stop.receiver().clone(),
+            grace: self.stage.grace,
+            is_too_much: Some(&is_too_much),
+        };
+        let (attempt, index, stage) = (self.attempt, self.index, &self.stage.name);
+        let mut progress = Progress::new(reader, Some(stage.clone()), |update| {
+            attempt.progress(index, stage, update);
+        });
+        progress.keep(keep_bytes);
+        let end = command::follow(&child, &mut progress, &guard)
+            .map_err(|error| Failure::Passing(format!("{name}: {error}")))?;
+        progress.tell_last();
+        match end {
+            End::Stopped => Err(Failure::Stopped),
+            End::TimedOut => Err(self.timed_out()),
+            End::TooMuch => Err(Failure::Lasting(format!(
+                "{name} wrote more than {max_output_bytes} bytes: raise max_output in \
+                 landfall.toml"
+            ))),
+            End::Exited(status) => match command::failure(status) {
+                None => Ok(Some(progress.kept())),
+                Some(failure) => {
+                    let mut message = format!("{name}: {failure}");
+                    for part in [progress.last_error_line(), self.disk_full()] {
+                        if !part.is_empty() {
+                            message = format!("{message}: {part}");
+                        }
+                    }
+                    Err(Failure::Passing(message))
+                }
+            },
+        }
+    }
+
+    /// Adds to what `done` tells.
+    pub fn note(&mut self, key: &str, value: impl Into<Value>) {
+        self.facts.notes.insert(key.to_owned(), value.into());
+    }
+
+    /// A failure to read the input.
+    pub fn unreadable(&self, error: &io::Error) -> Failure {
+        let why = durable::in_words(error);
+        Failure::Passing(format!("the file can't be read: {why}"))
+    }
+
+    fn timed_out(&self) -> Failure {
+        let (name, timeout) = (&self.stage.name, self.stage.timeout);
+        let timeout = humantime::format_duration(timeout);
+        Failure::Lasting(format!(
+            "{name} took longer than {timeout}: raise its timeout in landfall.toml, or send a \
+             smaller file"
+        ))
+    }
+
+    fn describe(&self, command: &mut std::process::Command) {
+        let landed = &self.attempt.landed;
+        for (name, _) in std::env::vars_os() {
+            // The server's own flags are no business of a command's.
+            if name.to_string_lossy().starts_with("LANDFALL_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("LANDFALL_JOB", landed.job.as_str())
+            .env("LANDFALL_STAGE", &self.stage.name)
+            .env("LANDFALL_NAME", self.facts.name.replace('\0', ""))
+            .env("LANDFALL_ATTEMPT", self.attempt.number.to_string());
+        if let Some(kind) = &self.facts.content_type {
+            command.env("LANDFALL_CONTENT_TYPE", kind);
+        }
+    }
+
+    fn disk_full(&self) -> &'static str {
+        match rustix::fs::statvfs(self.folder) {
+            Ok(disk) if disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES => durable::DISK_FULL,
+            _ => "",
+        }
+    }
+}
+
+/// What the files in a folder hold, in bytes. How deep it goes is bounded by how long a path
+/// may be.
+fn size_of_folder(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(it) if it.is_dir() => size_of_folder(&entry.path()),
+        Ok(it) => it.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// The wait before another try: it doubles from 1 s to 30 s.
+pub fn backoff(tries: u32) -> Duration {
+    Duration::from_secs(1 << tries.min(5)).min(Duration::from_secs(30))
+}
+
+/// Bytes in hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

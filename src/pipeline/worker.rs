@@ -1,0 +1,173 @@
+//! The threads that work: as many a stage as may be at work at once, begun when needed.
+
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::Pipeline;
+use super::queue::Work;
+use super::record::Record;
+use super::stage;
+use super::state::{Facts, State};
+use super::stop::Why;
+use super::task::{Failure, hex};
+use crate::upload::Landed;
+
+/// Starts one more worker of a stage.
+pub fn start(pipeline: Pipeline, index: usize) {
+    let name = pipeline.0.plan.stages[index].name.clone();
+    let queue = pipeline.clone();
+    let started = thread::Builder::new().name(name.clone()).spawn(move || {
+        let inner = &pipeline.0;
+        let nice = i32::from(inner.plan.stages[index].nice);
+        // On Linux a thread has its own nice level, and hands it to what it starts.
+        if nice > 0
+            && let Err(error) = rustix::process::setpriority_process(None, nice)
+        {
+            log::warn!("a nice level of {nice} can't be had: {error}");
+        }
+        while let Some(work) = inner.queues[index].take() {
+            inner.bell.ring();
+            work_on(&pipeline, work, index);
+        }
+    });
+    if let Err(error) = started {
+        log::error!("{name}: there is no thread to be had: {error}");
+        queue.0.queues[index].lose_worker();
+    }
+}
+
+fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
+    let inner = &pipeline.0;
+    let attempt = work.attempt.clone();
+    attempt.begin();
+    let waited = u64::try_from(work.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    work.state.facts.queued_ms = work.state.facts.queued_ms.saturating_add(waited);
+    let stages = &inner.plan.stages;
+    let state = &mut work.state;
+    let worked = catch_unwind(AssertUnwindSafe(|| match attempt.stop.said() {
+        Some(_) => Err(Failure::Stopped),
+        None => stage::run(stages, index, &attempt, state, &inner.data, &inner.work),
+    }));
+    let name = &stages[index].name;
+    match (worked, attempt.stop.said()) {
+        (_, Some(Why::Cancelled)) => inner.discard(&attempt),
+        // What was done is kept, and the next life goes on from there.
+        (_, Some(Why::Stopping)) | (Ok(Err(Failure::Stopped)), None) => {}
+        (Ok(Ok(())), None) if index + 1 == stages.len() => inner.finish(work),
+        (Ok(Ok(())), None) => {
+            work.since = Instant::now();
+            work.told = 0;
+            pipeline.enqueue(*work);
+        }
+        (Ok(Err(Failure::Passing(why) | Failure::Lasting(why))), None) => {
+            inner.fail(work, name, why, false);
+        }
+        (Ok(Err(Failure::Infected(why))), None) => inner.fail(work, name, why, true),
+        (Err(_), None) => {
+            inner.hub.metrics().panics.add(1);
+            let why = "a fault in the server ended it: its log says more".to_owned();
+            inner.fail(work, name, why, false);
+        }
+    }
+}
+
+/// What a job has made.
+pub struct Made {
+    path: Option<PathBuf>,
+    location: Option<String>,
+    size: u64,
+    digest: String,
+    is_stored: bool,
+}
+
+/// What a job that has all stages behind it has made. Blocks for the disk where nothing was
+/// stored.
+///
+/// # Errors
+/// It can't be read.
+pub fn result(state: &State, landed: &Landed) -> io::Result<Made> {
+    if let Some(stored) = state.facts.stored.clone() {
+        return Ok(Made {
+            path: stored.path,
+            location: stored.location,
+            size: stored.size,
+            digest: stored.digest,
+            is_stored: true,
+        });
+    }
+    let (size, digest) = match &state.facts.original_digest {
+        Some(digest) if state.current == landed.path => (landed.size, digest.clone()),
+        _ => {
+            let mut sha = Hasher(Sha256::new());
+            let size = io::copy(&mut File::open(&state.current)?, &mut sha)?;
+            (size, hex(&sha.0.finalize()))
+        }
+    };
+    Ok(Made {
+        path: None,
+        location: None,
+        size,
+        digest,
+        is_stored: false,
+    })
+}
+
+impl Made {
+    /// The data of `done`.
+    pub fn done(&self, attempt: u32, facts: &Facts) -> Map<String, Value> {
+        let mut durations = Map::new();
+        durations.insert("queuedMs".into(), facts.queued_ms.into());
+        for (stage, took) in &facts.stages_ms {
+            durations.insert(format!("{stage}Ms"), (*took).into());
+        }
+        let mut done = facts.notes.clone();
+        let kind = facts.content_type.as_deref();
+        for (key, value) in [
+            ("name", Value::from(facts.name.as_str())),
+            ("size", self.size.into()),
+            ("digest", format!("sha256:{}", self.digest).into()),
+            ("contentType", kind.unwrap_or(super::kind::UNKNOWN).into()),
+            ("stored", self.is_stored.into()),
+            ("durations", durations.into()),
+            ("overall", 100.into()),
+            ("attempt", attempt.into()),
+        ] {
+            done.insert(key.to_owned(), value);
+        }
+        done
+    }
+
+    /// What a download goes by; none where nothing was stored.
+    pub fn record(&self, upload: String, facts: &Facts) -> Option<Record> {
+        let kind = facts.content_type.clone();
+        self.is_stored.then(|| Record {
+            upload,
+            path: self.path.clone(),
+            location: self.location.clone(),
+            name: facts.name.clone(),
+            size: self.size,
+            digest: format!("sha256:{}", self.digest),
+            content_type: kind.unwrap_or_else(|| super::kind::UNKNOWN.to_owned()),
+        })
+    }
+}
+
+struct Hasher(Sha256);
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! `/api/tus/`: resumable uploads, as the tus protocol 1.0 has them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::upload::{created, exposed, file_name, job, refusal, spool};
+use super::{Caller, Context, Plan, UploadIntake};
+use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
+use crate::http::{BodyLength, Head, Method, Response, Status};
+use crate::job::JobId;
+use crate::spool::{Finished, Order, SpoolError};
+use crate::upload::UploadId;
+
+/// The type that a piece of an upload has.
+const PIECE_TYPE: &[u8] = b"application/offset+octet-stream";
+
+/// What a piece of an upload is answered with.
+pub enum Piece {
+    /// It began the upload.
+    First,
+    /// It went on with it.
+    Next,
+}
+
+/// What is served here, for OPTIONS.
+pub fn describe(context: &Context, preflight: Response) -> Response {
+    let response = dressed(preflight)
+        .with("Tus-Version", VERSION)
+        .with("Tus-Extension", EXTENSIONS)
+        .with("Tus-Checksum-Algorithm", ALGORITHMS);
+    match &context.spool {
+        Some(spool) => response.with("Tus-Max-Size", spool.config().upload_bytes.to_string()),
+        None => response,
+    }
+}
+
+/// An answer, as all of tus are.
+pub fn dressed(response: Response) -> Response {
+    response.with("Tus-Resumable", VERSION)
+}
+
+/// Begins an upload.
+pub fn collection(
+    context: &Arc<Context>,
+    head: &Head<'_>,
+    method: Method,
+    caller: Caller,
+) -> Result<Plan, Response> {
+    if method != Method::Post {
+        return Err(not_served(method, "POST, OPTIONS"));
+    }
+    check_version(head)?;
+    let cors = caller.cors.is_some();
+    let spool = spool(context)?;
+    let metadata = head.field("Upload-Metadata").unwrap_or_default();
+    let metadata = Metadata::parse(metadata).map_err(bad)?;
+    let size = size(head)?;
+    let is_deferred = head.field("Upload-Defer-Length");
+    match (size, is_deferred) {
+        (Some(_), None) | (None, Some(b"1")) => {}
+        _ => {
+            let message = "send Upload-Length, or Upload-Defer-Length: 1 where it isn't known yet";
+            return Err(Response::error(Status::BadRequest, message));
+        }
+    }
+    let has_body = !matches!(head.length, BodyLength::None | BodyLength::Length(0));
+    if has_body {
+        check_type(head)?;
+    }
+    if let (Some(size), BodyLength::Length(length)) = (size, head.length)
+        && length > size
+    {
+        return Err(refusal(&SpoolError::LongerThanSaid));
+    }
+    let order = Order {
+        job: job(metadata.get("job").as_deref(), &caller.pass)?,
+        name: file_name(metadata.get("filename").or(metadata.get("name")).as_deref())?,
+        declared_type: metadata.get("filetype").or(metadata.get("type")),
+        size,
+        estimate: None,
+        metadata: Some(metadata.as_str().to_owned()),
+    };
+    let checksum = checksum(head).map(|checksum| checksum.filter(|_| has_body))?;
+    let receiver = spool
+        .begin(order, checksum)
+        .map_err(|error| refusal(&error))?;
+    let intake = UploadIntake::tus(Piece::First, receiver, cors);
+    match has_body {
+        true => Ok(Plan::Upload(Box::new(intake))),
+        false => Ok(Plan::Answer(intake.finish())),
+    }
+}
+
+/// Serves an upload.
+pub fn one(
+    context: &Arc<Context>,
+    head: &Head<'_>,
+    method: Method,
+    id: Option<UploadId>,
+    caller: Caller,
+) -> Result<Plan, Response> {
+    let method = overridden(head, method)?;
+    if !matches!(method, Method::Head | Method::Patch | Method::Delete) {
+        return Err(not_served(method, "HEAD, PATCH, DELETE, POST, OPTIONS"));
+    }
+    check_version(head)?;
+    let cors = caller.cors.is_some();
+    let spool = spool(context)?;
+    let id = id.ok_or_else(|| refusal(&SpoolError::NotFound))?;
+    let standing = spool.find(id).map_err(|error| refusal(&error))?;
+    caller.pass.upload(&standing.job)?;
+    match method {
+        Method::Head => {
+            let mut response = progress(&standing.job, standing.offset, standing.expires)(
+                Response::empty(Status::Ok),
+            )
+            .with("Cache-Control", "no-store");
+            response = match standing.size {
+                Some(size) => response.with("Upload-Length", size.to_string()),
+                None => response.with("Upload-Defer-Length", "1"),
+            };
+            if !standing.metadata.is_empty() {
+                response = response.with("Upload-Metadata", standing.metadata);
+            }
+            Ok(Plan::Answer(exposed(dressed(response), cors)))
+        }
+        Method::Delete => {
+            spool.terminate(id).map_err(|error| refusal(&error))?;
+            let response = Response::empty(Status::NoContent);
+            Ok(Plan::Answer(exposed(dressed(response), cors)))
+        }
+        _ => {
+            check_type(head)?;
+            let offset = head.field("Upload-Offset").ok_or_else(|| {
+                let message = "Upload-Offset is missing: it is where the piece belongs";
+                Response::error(Status::BadRequest, message)
+            })?;
+            let offset = number("Upload-Offset", offset).map_err(bad)?;
+            let size = size(head)?;
+            let checksum = checksum(head)?;
+            let length = match head.length {
+                BodyLength::None => Some(0),
+                BodyLength::Length(length) => Some(length),
+                BodyLength::Chunked => None,
+            };
+            let is_over =
+                length == Some(0) && standing.expires.is_none() && standing.offset == offset;
+            if is_over {
+                let respond = progress(&standing.job, offset, None);
+                let response = respond(Response::empty(Status::NoContent));
+                return Ok(Plan::Answer(exposed(dressed(response), cors)));
+            }
+            let receiver = spool
+                .resume(id, offset, size, checksum)
+                .map_err(|error| refusal(&error))?;
+            if length.is_some_and(|length| length > receiver.left()) {
+                receiver.break_off("");
+                return Err(refusal(&SpoolError::LongerThanSaid));
+            }
+            let intake = UploadIntake::tus(Piece::Next, receiver, cors);
+            Ok(Plan::Upload(Box::new(intake)))
+        }
+    }
+}
+
+impl Piece {
+    /// The answer to a piece that is on disk.
+    pub fn answer(&self, finished: &Finished) -> Response {
+        let respond = progress(&finished.job, finished.offset, finished.expires);
+        match self {
+            Piece::First => {
+                respond(created(finished)).with("Location", format!("/api/tus/{}", finished.id))
+            }
+            Piece::Next => respond(Response::empty(Status::NoContent)),
+        }
+    }
+}
+
+/// Says in an answer how far an upload has come.
+fn progress(
+    job: &JobId,
+    offset: u64,
+    expires: Option<SystemTime>,
+) -> impl FnOnce(Response) -> Response {
+    let job = job.to_string();
+    move |response| {
+        let response = response
+            .with("Upload-Offset", offset.to_string())
+            .with("Landfall-Job", job);
+        match expires {
+            Some(time) => response.with("Upload-Expires", httpdate::fmt_http_date(time)),
+            None => response,
+        }
+    }
+}
+
+/// The method that is meant, where a client can't send it.
+fn overridden(head: &Head<'_>, method: Method) -> Result<Method, Response> {
+    match (method, head.field("X-HTTP-Method-Override")) {
+        (Method::Post, Some(b"PATCH")) => Ok(Method::Patch),
+        (Method::Post, Some(b"DELETE")) => Ok(Method::Delete),
+        (Method::Post, Some(b"HEAD")) => Ok(Method::Head),
+        (Method::Post, _) => {
+            let message = "POST to an upload takes X-HTTP-Method-Override: PATCH, DELETE or HEAD";
+            Err(Response::error(Status::BadRequest, message))
+        }
+        _ => Ok(method),
+    }
+}
+
+fn check_version(head: &Head<'_>) -> Result<(), Response> {
+    match head.field("Tus-Resumable") {
+        Some(version) if version == VERSION.as_bytes() => Ok(()),
+        _ => {
+            let message = "Tus-Resumable is missing or another version: send 1.0.0";
+            let response = Response::error(Status::PreconditionFailed, message);
+            Err(response.with("Tus-Version", VERSION))
+        }
+    }
+}
+
+fn check_type(head: &Head<'_>) -> Result<(), Response> {
+    match head.content_type {
+        Some(kind) if kind.eq_ignore_ascii_case(PIECE_TYPE) => Ok(()),
+        _ => {
+            let message = "send Content-Type: application/offset+octet-stream";
+            Err(Response::error(Status::UnsupportedMediaType, message))
+        }
+    }
+}
+
+fn size(head: &Head<'_>) -> Result<Option<u64>, Response> {
+    let length = head.field("Upload-Length");
+    length
+        .map(|value| number("Upload-Length", value).map_err(bad))
+        .transpose()
+}
+
+fn checksum(head: &Head<'_>) -> Result<Option<Checksum>, Response> {
+    let field = head.field("Upload-Checksum");
+    field.map(Checksum::parse).transpose().map_err(bad)
+}
+
+fn not_served(method: Method, allow: &'static str) -> Response {
+    let message = format!("{} isn't served here", method.as_str());
+    Response::error(Status::MethodNotAllowed, &message).with("Allow", allow)
+}
+
+fn bad(error: TusError) -> Response {
+    Response::error(Status::BadRequest, &error.to_string())
+}

@@ -1,0 +1,88 @@
+//! Removes what nobody goes on with, and strikes off what the pipeline is done with.
+
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use super::Inner;
+use super::entry::Phase;
+
+/// How often it looks, at most and at least.
+const ROUND_MIN: Duration = Duration::from_millis(100);
+const ROUND_MAX: Duration = Duration::from_secs(10);
+/// Remains that belong to no upload are left alone for so long: one may be beginning.
+const STRAY_AGE: Duration = Duration::from_secs(60);
+
+/// Uploads that the pipeline is done with and that clients may still ask after.
+const REMEMBERED_MAX: usize = 1024;
+
+/// Starts its thread, which ends with the spool.
+pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
+    let round = (spool.config.expiry / 4).clamp(ROUND_MIN, ROUND_MAX);
+    let spool = Arc::downgrade(spool);
+    std::thread::Builder::new()
+        .name("janitor".to_owned())
+        .spawn(move || {
+            while let Some(spool) = Weak::upgrade(&spool) {
+                spool.strike_off_landed();
+                spool.remove_expired();
+                if let Err(error) = spool.remove_strays() {
+                    log::warn!("the uploads' directory: {error}");
+                }
+                drop(spool);
+                std::thread::sleep(round);
+            }
+        })?;
+    Ok(())
+}
+
+/// What a job is told whose upload has expired.
+pub fn expired(expiry: Duration) -> String {
+    let expiry = humantime::format_duration(expiry);
+    format!("nobody went on with the upload for {expiry}: upload the file again")
+}
+
+impl Inner {
+    fn remove_expired(&self) {
+        let now = SystemTime::now();
+        let mut uploads: Vec<_> = self.ledger.lock().uploads.values().cloned().collect();
+        uploads.sort_by_key(|entry| std::cmp::Reverse(entry.core.lock().touched));
+        let mut remembered = 0;
+        for entry in uploads {
+            let phase = {
+                let mut core = entry.core.lock();
+                let age = now.duration_since(core.touched).unwrap_or_default();
+                let is_expired = match core.phase {
+                    Phase::Receiving => !core.is_held && age >= self.config.expiry,
+                    Phase::Done => {
+                        remembered += 1;
+                        remembered > REMEMBERED_MAX || age >= self.config.expiry
+                    }
+                    // What the pipeline still has is its own.
+                    Phase::Landing | Phase::Landed | Phase::Gone => false,
+                };
+                if !is_expired {
+                    continue;
+                }
+                std::mem::replace(&mut core.phase, Phase::Gone)
+            };
+            match phase {
+                Phase::Receiving => self.discard(&entry, Some(&expired(self.config.expiry))),
+                _ => self.leave(&entry),
+            }
+        }
+    }
+
+    /// Removes what a failed removal has left.
+    fn remove_strays(&self) -> io::Result<()> {
+        let now = SystemTime::now();
+        for remains in self.store.remains()? {
+            let is_known = self.ledger.lock().uploads.contains_key(&remains.id);
+            let age = now.duration_since(remains.touched).unwrap_or_default();
+            if !is_known && age > STRAY_AGE {
+                self.store.remove(remains.id)?;
+            }
+        }
+        Ok(())
+    }
+}

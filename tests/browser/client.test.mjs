@@ -1,0 +1,326 @@
+// The client in Chromium, against the real binary.
+import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { Gate, Server, mint, profile, said, tab, until, untilSaid } from "./house.mjs";
+
+const scratch = mkdtempSync(join(tmpdir(), "landfall-browser-"));
+const KEY = join(scratch, "token.key");
+writeFileSync(KEY, "61".repeat(32), { mode: 0o600 });
+
+/** Follows a job in a tab, and keeps what stops that as `stop`. */
+function track(page, job, options = {}) {
+  return page.evaluate(
+    ([job, options]) => {
+      globalThis.stop = landfall.trackProcessing(job, handlers, options);
+    },
+    [job, options],
+  );
+}
+
+const scanned = (job, ...percents) => percents.map((percent) => `${job} scanning ${percent}`);
+
+describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
+  test("progress and done are handed on, and done closes the source", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a");
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    await server.progress("a", 60);
+    await server.publish("a", "done");
+    assert.deepEqual(await untilSaid(page, 3), [...scanned("a", 30, 60), "a done"]);
+    await server.untilStreams(0);
+    // Whoever comes later gets it all, and a second one of the same job as well.
+    await track(page, "a");
+    assert.deepEqual((await untilSaid(page, 6)).slice(3), [...scanned("a", 30, 60), "a done"]);
+    await server.untilStreams(0);
+    const asked = await server.metric(/requests_total{route="\/api\/events"/);
+    assert.equal(asked, 2);
+    const states = await page.evaluate(() => states);
+    assert.deepEqual(states.slice(0, 3), ["a connecting", "a open", "a closed"]);
+  });
+
+  test("an error is a failure with its message, and closes the source", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a");
+    await server.untilStreams(1);
+    await server.publish("a", "error", { message: "it is a virus" });
+    assert.deepEqual(await untilSaid(page, 1), ["a failed: it is a virus"]);
+    await server.untilStreams(0);
+    assert.equal(await server.metric(/requests_total{route="\/api\/events"/), 1);
+  });
+
+  test("a server that is killed in mid-job is found again, and goes on", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a");
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    await untilSaid(page, 1);
+    await server.kill();
+    await until("it reconnects", () => page.evaluate(() => states.includes("a reconnecting")));
+    await server.restart();
+    await server.progress("a", 60);
+    await server.publish("a", "done");
+    // It kept nothing, and says so: a silent gap would be worse.
+    const expected = [...scanned("a", 30), "a reset unknown", ...scanned("a", 60), "a done"];
+    assert.deepEqual(await untilSaid(page, 4), expected);
+    await server.untilStreams(0);
+    assert.deepEqual(await said(page), expected);
+  });
+
+  test("drops in the middle of frames lose nothing and repeat nothing", async () => {
+    const server = await Server.start();
+    const gate = await Gate.before(server);
+    const page = await tab(await profile(), gate.origin);
+    // Each connection is cut elsewhere: in the data, before the id, before the blank line.
+    const cuts = [/percent":2/, /percent":4[^\n]*\n/, /percent":6[^\n]*\nid: \d+\n/, /"a"}\n/];
+    gate.cutAt = (text) => {
+      const cut = cuts[gate.asked.length - 1];
+      const found = cut && cut.exec(text);
+      return found ? found.index + found[0].length : Infinity;
+    };
+    await track(page, "a");
+    for (let percent = 1; percent <= 8; percent++) await server.progress("a", percent);
+    await server.publish("a", "done");
+    const expected = [...scanned("a", 1, 2, 3, 4, 5, 6, 7, 8), "a done"];
+    assert.deepEqual(await untilSaid(page, 9), expected);
+    await server.untilStreams(0);
+    assert.deepEqual(await said(page), expected);
+    assert.equal(gate.asked.length, 5);
+    assert.ok(gate.asked.slice(1).every(({ headers }) => headers["last-event-id"]));
+  });
+
+  test("a source that was refused is opened again where it was", async () => {
+    const server = await Server.start();
+    const gate = await Gate.before(server);
+    const page = await tab(await profile(), gate.origin);
+    await track(page, "a", { backoff: 20 });
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    await untilSaid(page, 1);
+    const refusals = [
+      { status: 502 },
+      { status: 401 },
+      { status: 200, type: "text/html" },
+      { status: 503 },
+    ];
+    gate.refusal = (count) => refusals[count - 2];
+    gate.cut();
+    await until("all refusals are used", () => gate.asked.length >= 6);
+    await server.progress("a", 60);
+    await server.publish("a", "done");
+    const expected = [...scanned("a", 30, 60), "a done"];
+    assert.deepEqual(await untilSaid(page, 3), expected);
+    const last = gate.asked.map(({ url }) => new URL(url, gate.origin).searchParams);
+    // The browser's own reconnect says it in a header, what is opened anew in the query.
+    assert.equal(last[1].get("lastEventId"), null);
+    const id = gate.asked[1].headers["last-event-id"];
+    for (const query of last.slice(2)) assert.equal(query.get("lastEventId"), id);
+    assert.equal(gate.asked.length, 6);
+    const states = await page.evaluate(() => states);
+    assert.deepEqual(states, ["connecting", "open", "reconnecting", "open", "closed"].map((s) => `a ${s}`));
+  });
+
+  test("what stays refused is a failure, once, after as many tries as were asked for", async () => {
+    const server = await Server.start();
+    const gate = await Gate.before(server);
+    gate.refusal = () => ({ status: 502 });
+    const page = await tab(await profile(), gate.origin);
+    await track(page, "a", { retries: 3, backoff: 10 });
+    assert.deepEqual(await untilSaid(page, 1), ["a failed: the connection was refused 4 times"]);
+    assert.equal(gate.asked.length, 4);
+    // It can be tried anew.
+    gate.refusal = () => undefined;
+    await server.publish("a", "done");
+    await track(page, "a");
+    assert.deepEqual((await untilSaid(page, 2))[1], "a done");
+    assert.equal(gate.asked.length, 5);
+  });
+
+  test("a token that can't be had counts as a refusal", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await page.evaluate(() => {
+      const token = () => Promise.reject(new Error("you are logged out"));
+      landfall.trackProcessing("a", handlers, { token, retries: 2, backoff: 1 });
+    });
+    const [failure] = await untilSaid(page, 1);
+    assert.match(failure, /^a failed: the connection was refused 3 times: .*you are logged out$/);
+  });
+
+  test("nothing is called after the disposer, whoever calls it and when", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await page.evaluate(() => {
+      // At once, in a handler, in the handler of the last state, and twice.
+      landfall.trackProcessing("a", handlers)();
+      const stopAt = (what) => {
+        const mine = [];
+        const stop = landfall.trackProcessing("a", {
+          onProgress: ({ percent }) => mine.push(percent) && what === percent && stop(),
+          onDone: () => mine.push("done") && stop(),
+          onFailure: () => mine.push("failed"),
+          onState: (state) => mine.push(state) && what === state && stop(),
+        });
+        return mine;
+      };
+      globalThis.mine = [2, "open", "closed", "never"].map(stopAt);
+    });
+    await server.untilStreams(1);
+    for (const percent of [1, 2, 3]) await server.progress("a", percent);
+    await server.publish("a", "done");
+    await until("the last is done", () => page.evaluate(() => mine[3].includes("done")));
+    const both = ["connecting", "open"];
+    assert.deepEqual(await page.evaluate(() => mine), [
+      [...both, 1, 2],
+      both,
+      [...both, 1, 2, 3, "closed"],
+      [...both, 1, 2, 3, "closed", "done"],
+    ]);
+    assert.deepEqual(await page.evaluate(() => [said, states]), [[], []]);
+    await server.untilStreams(0);
+  });
+
+  test("a handler that throws keeps nobody else from being called", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(error.message));
+    await page.evaluate(() => {
+      const onProgress = () => {
+        throw new Error("mine");
+      };
+      landfall.trackProcessing("a", { ...handlers, onProgress });
+      landfall.trackProcessing("a", handlers);
+    });
+    await server.untilStreams(1);
+    await server.progress("a", 1);
+    await server.publish("a", "done");
+    assert.deepEqual(await untilSaid(page, 3), [...scanned("a", 1), "a done", "a done"]);
+    assert.deepEqual(errors, ["mine"]);
+  });
+
+  test("a gap is a reset, and what is kept goes on", async () => {
+    const server = await Server.start("--ring-events", "2");
+    const gate = await Gate.before(server);
+    const page = await tab(await profile(), gate.origin);
+    await track(page, "a", { backoff: 20 });
+    await server.untilStreams(1);
+    await server.progress("a", 1);
+    await untilSaid(page, 1);
+    gate.refusal = () => ({ status: 502 });
+    gate.cut();
+    await until("it is refused", () => gate.asked.length > 1);
+    for (const percent of [2, 3, 4, 5]) await server.progress("a", percent);
+    gate.refusal = () => undefined;
+    const expected = [...scanned("a", 1), "a reset expired", ...scanned("a", 4, 5)];
+    assert.deepEqual(await untilSaid(page, 4), expected);
+  });
+
+  test("replay is what was asked for", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    for (const percent of [1, 2, 3]) await server.progress("a", percent);
+    await track(page, "a", { replay: "latest" });
+    assert.deepEqual(await untilSaid(page, 1), scanned("a", 3));
+    await track(page, "a", { replay: "none" });
+    await server.untilStreams(2);
+    await server.progress("a", 4);
+    assert.deepEqual(await untilSaid(page, 3), scanned("a", 3, 4, 4));
+  });
+
+  test("retry is honoured", async () => {
+    // More than what Chromium waits by itself, which is 3 s.
+    const server = await Server.start("--retry", "4s");
+    const gate = await Gate.before(server);
+    const page = await tab(await profile(), gate.origin);
+    await track(page, "a");
+    // It comes with the first frame.
+    await server.progress("a", 1);
+    await untilSaid(page, 1);
+    const cut = performance.now();
+    gate.cut();
+    await until("it reconnects", () => gate.asked.length === 2);
+    const waited = gate.asked[1].at - cut;
+    assert.ok(waited >= 4000, `${waited} ms`);
+  });
+
+  test("204 stops the browser's own EventSource from reconnecting", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    for (const job of ["a", "b"]) {
+      await server.progress(job, 1);
+      await server.publish(job, "done");
+      // It never closes itself: it sees the end, reconnects, and is told to stop.
+      const end = await page.evaluate((job) => {
+        const source = new EventSource(`/api/jobs/${job}/events`);
+        return new Promise((resolve) => {
+          source.onerror = () => source.readyState === EventSource.CLOSED && resolve("closed");
+        });
+      }, job);
+      assert.equal(end, "closed");
+    }
+    const count = (status) =>
+      server.metric(new RegExp(`requests_total{route="/api/jobs/{job}/events",status="${status}"`));
+    // The first had all the time of the second to come back.
+    assert.deepEqual([await count(200), await count(204)], [2, 2]);
+  });
+
+  test("a page of a listed origin follows with its cookie, and one that isn't listed is refused", async () => {
+    const pages = await Gate.before(await Server.start());
+    const others = await Gate.before(await Server.start());
+    const server = await Server.start("--token-key", KEY, "--cors-origin", pages.origin);
+    const context = await profile();
+    const value = mint(KEY, "a");
+    await context.addCookies([{ name: "landfall_token", value, url: server.origin }]);
+    const client = `${server.origin}/landfall.js`;
+    const options = { baseUrl: server.origin, retries: 1, backoff: 10 };
+
+    const listed = await tab(context, pages.origin, client);
+    await track(listed, "a", options);
+    await server.untilStreams(1);
+    await server.progress("a", 30);
+    assert.deepEqual(await untilSaid(listed, 1), scanned("a", 30));
+    await listed.evaluate(() => stop());
+    await server.untilStreams(0);
+
+    // The cookie goes there as well, for a port is no site: it is the origin that is refused.
+    await assert.rejects(tab(context, others.origin, client), /dynamically imported/);
+    const before = await server.metric(/requests_total{route="\/api\/events",status="200"/);
+    const foreign = await tab(context, others.origin);
+    await track(foreign, "a", options);
+    const failure = ["a failed: the connection was refused 2 times"];
+    assert.deepEqual(await untilSaid(foreign, 1), failure);
+    const after = await server.metric(/requests_total{route="\/api\/events",status="200"/);
+    assert.equal(after - before, 2);
+
+    // And without the cookie nobody gets anything.
+    await listed.evaluate(() => said.splice(0));
+    await track(listed, "a", { ...options, withCredentials: false });
+    assert.deepEqual(await untilSaid(listed, 1), failure);
+  });
+
+  test("a token in the query is good until it ends, and then there is a new one", async () => {
+    const server = await Server.start("--token-key", KEY);
+    const page = await tab(await profile(), server.origin);
+    await page.exposeFunction("mint", (jobs) => mint(KEY, jobs.join(), "2s"));
+    await page.evaluate(() => {
+      globalThis.minted = 0;
+      const token = (jobs) => ++minted && mint(jobs);
+      landfall.trackProcessing("a", handlers, { token, backoff: 20 });
+    });
+    let percent = 0;
+    const end = /closes_total{reason="token_expired"}/;
+    while ((await server.metric(end)) < 2) await server.progress("a", ++percent / 100);
+    await server.publish("a", "done");
+    const all = Array.from({ length: percent }, (_, index) => (index + 1) / 100);
+    assert.deepEqual(await untilSaid(page, percent + 1), [...scanned("a", ...all), "a done"]);
+    assert.ok((await page.evaluate(() => minted)) >= 3);
+    assert.ok((await server.metric(/requests_total{route="\/api\/events",status="401"/)) >= 2);
+  });
+});

@@ -1,0 +1,224 @@
+// What the browser tests share: the real binary, a gate before it, and one Chromium.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import { createInterface } from "node:readline";
+import { after } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { chromium } from "playwright-core";
+
+const BINARY = process.env.LANDFALL;
+
+/** How long anything may take before the test fails, in milliseconds. */
+export const PATIENCE = 60_000;
+
+const cleanups = [];
+after(async () => {
+  for (const cleanup of cleanups.reverse()) await cleanup();
+});
+
+const browser = chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+cleanups.push(async () => (await browser).close());
+
+/** Waits until `condition` gives something true, and gives that. */
+export async function until(what, condition) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`in vain: ${what}`);
+    await pause(10);
+  }
+}
+
+/** A `landfall serve`, whose clients are asked to reconnect soon. */
+export class Server {
+  static async start(...flags) {
+    const server = new Server();
+    server.flags = ["--memory-only", "--retry", "50ms", ...flags];
+    await server.run("127.0.0.1:0");
+    cleanups.push(() => server.kill());
+    return server;
+  }
+
+  async run(listen) {
+    const local = ["--publish", "127.0.0.1:0", "--ops", "127.0.0.1:0"];
+    this.child = spawn(BINARY, ["serve", "--listen", listen, ...local, ...this.flags], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.urls = {};
+    for await (const line of createInterface({ input: this.child.stdout })) {
+      if (line === "ready") return;
+      const [name, url] = line.split(" ");
+      this.urls[name] = url;
+    }
+    throw new Error("landfall ended before it was ready");
+  }
+
+  get origin() {
+    return this.urls.public;
+  }
+
+  async kill() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    this.child.kill("SIGKILL");
+    await once(this.child, "exit");
+  }
+
+  /** Starts it anew on the same public port. */
+  restart() {
+    return this.run(new URL(this.origin).host);
+  }
+
+  async publish(job, event, data = {}) {
+    const answer = await fetch(`${this.urls.publish}/api/jobs/${job}/events`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ event, data }),
+    });
+    if (answer.status !== 201) throw new Error(await answer.text());
+  }
+
+  progress(job, percent) {
+    return this.publish(job, "progress", { stage: "scanning", percent });
+  }
+
+  /** The sum of the metrics whose names, labels included, match. */
+  async metric(pattern) {
+    const text = await (await fetch(`${this.urls.ops}/metrics`)).text();
+    const lines = text.split("\n").filter((line) => !line.startsWith("#") && pattern.test(line));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+
+  /** How many streams are open. */
+  streams() {
+    return this.metric(/^landfall_streams_open /);
+  }
+
+  /** Waits until so many streams are open. */
+  async untilStreams(count) {
+    await until(`${count} streams`, async () => (await this.streams()) === count);
+  }
+}
+
+/** A token that may follow `jobs`. */
+export function mint(keyFile, jobs, ttl = "1m") {
+  const flags = ["token", "--token-key", keyFile, "--jobs", jobs, "--ttl", ttl];
+  return execFileSync(BINARY, flags, { encoding: "utf8" }).trim();
+}
+
+/** A proxy that refuses and cuts as it is told, and keeps what was asked. */
+export class Gate {
+  static async before(server) {
+    const gate = new Gate();
+    const listener = createServer((asked, answer) => gate.pass(server, asked, answer));
+    listener.listen(0, "127.0.0.1");
+    await once(listener, "listening");
+    cleanups.push(() => {
+      listener.closeAllConnections();
+      listener.close();
+    });
+    gate.origin = `http://127.0.0.1:${listener.address().port}`;
+    return gate;
+  }
+
+  /** What was asked for streams: `url`, `headers`, `at` in milliseconds. */
+  asked = [];
+  /** Gives the status and the type that a stream is refused with, or nothing. */
+  refusal = () => undefined;
+  /** Gives the length of the body after which a stream is cut, from what came of it. */
+  cutAt = () => Infinity;
+  #streams = new Set();
+
+  /** Cuts all streams now. */
+  cut() {
+    for (const socket of this.#streams) socket.destroy();
+    this.#streams.clear();
+  }
+
+  pass(server, asked, answer) {
+    const isStream = /events\?/.test(asked.url);
+    if (isStream) {
+      this.asked.push({ url: asked.url, headers: asked.headers, at: performance.now() });
+      const refusal = this.refusal(this.asked.length);
+      if (refusal) {
+        answer.writeHead(refusal.status, { "Content-Type": refusal.type ?? "text/html" });
+        answer.end("<h1>no</h1>");
+        return;
+      }
+      this.#streams.add(asked.socket);
+      asked.socket.on("close", () => this.#streams.delete(asked.socket));
+    }
+    const { method, headers } = asked;
+    const onward = request(server.origin + asked.url, { method, headers }, (got) => {
+      answer.writeHead(got.statusCode, got.headers);
+      answer.flushHeaders();
+      let text = "";
+      got.on("data", (piece) => {
+        const sent = text.length;
+        text += piece;
+        const end = isStream ? this.cutAt(text) : Infinity;
+        if (end > text.length) return answer.write(piece);
+        answer.write(text.slice(sent, Math.max(sent, end)), () => asked.socket.destroy());
+      });
+      got.on("end", () => answer.end());
+      got.on("error", () => asked.socket.destroy());
+    });
+    onward.on("error", () => asked.socket.destroy());
+    asked.socket.on("close", () => onward.destroy());
+    asked.pipe(onward);
+  }
+}
+
+/** A browser of its own: no cookies, no other tabs. */
+export async function profile() {
+  return (await browser).newContext();
+}
+
+/**
+ * A tab on a page of `origin`, with the client as `landfall`, and what it says in `said`.
+ * `stage` is what its handlers know of: name, job, and percent, message or reason.
+ */
+export async function tab(context, origin, client = "/landfall.js") {
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(`${origin}/landfall.d.ts`);
+  await page.evaluate(async (client) => {
+    globalThis.landfall = await import(client);
+    globalThis.said = [];
+    globalThis.states = [];
+    globalThis.handlers = {
+      onProgress: ({ jobId, stage, percent }) => said.push(`${jobId} ${stage} ${percent}`),
+      onDone: (jobId) => said.push(`${jobId} done`),
+      onFailure: (message, jobId) => said.push(`${jobId} failed: ${message}`),
+      onReset: ({ jobId, reason }) => said.push(`${jobId} reset ${reason}`),
+      onState: (state, jobId) => states.push(`${jobId} ${state}`),
+    };
+  }, client);
+  return page;
+}
+
+/** What a tab's handlers were told so far. */
+export function said(page) {
+  return page.evaluate(() => said);
+}
+
+/** Waits until they were told so many things, and gives those. */
+export async function untilSaid(page, count) {
+  return until(`${count} things said`, async () => {
+    const all = await said(page);
+    return all.length >= count && all;
+  });
+}

@@ -1,0 +1,170 @@
+//! The real binary on a data directory.
+
+// Each test takes of this what it needs.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::http::{Answer, ask_until, post};
+
+/// A `landfall serve` that ends with its owner.
+pub struct Process {
+    child: Child,
+    pub public: SocketAddr,
+    pub publish: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+/// A `landfall serve` on free ports, which keeps its data in `data`.
+pub fn command(data: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    command
+        .args(["serve", "--listen=127.0.0.1:0", "--publish=127.0.0.1:0"])
+        .args(["--ops=127.0.0.1:0", "--drain-spread=10ms", "--data"])
+        .arg(data)
+        .args(flags)
+        .env("RUST_LOG", "info")
+        .stdin(Stdio::null());
+    command
+}
+
+impl Process {
+    pub fn start(data: &Path, flags: &[&str]) -> Process {
+        Process::start_with(&mut command(data, flags), Stdio::null())
+    }
+
+    pub fn start_with(command: &mut Command, stderr: impl Into<Stdio>) -> Process {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = || lines.next().expect("it ended before it was ready").unwrap();
+        let mut address = || line().split_once("http://").unwrap().1.parse().unwrap();
+        let process = Process {
+            public: address(),
+            publish: address(),
+            ops: address(),
+            child,
+        };
+        assert_eq!(line(), "ready");
+        process
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it as a supervisor does. Returns what it said to a piped stderr.
+    pub fn stop(mut self) -> String {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let mut log = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut log).unwrap();
+        }
+        assert!(self.child.wait().unwrap().success());
+        log
+    }
+
+    pub fn publish(&self, job: &str, event: &str, data: &str) -> Answer {
+        let body = format!(r#"{{"event":"{event}","data":{data}}}"#);
+        let target = format!("/api/jobs/{job}/events");
+        post(self.publish, &target, "application/json", &body)
+    }
+
+    /// Publishes `{"n":n}`, and returns its id.
+    pub fn progress(&self, job: &str, n: u64) -> u64 {
+        let answer = self.publish(job, "progress", &format!("{{\"n\":{n}}}"));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].as_u64().unwrap()
+    }
+
+    /// Publishes `{"n":n}` for each of `numbers` at once.
+    pub fn progress_all(&self, job: &str, numbers: impl Iterator<Item = u64>) {
+        let lines: String = numbers
+            .map(|n| format!("{{\"event\":\"progress\",\"data\":{{\"n\":{n}}}}}\n"))
+            .collect();
+        let target = format!("/api/jobs/{job}/events");
+        let answer = post(self.publish, &target, "application/x-ndjson", &lines);
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
+    pub fn snapshot(&self, job: &str) -> Answer {
+        let target = format!("/api/jobs/{job}");
+        ask_until(self.publish, "GET", &target, &[], "", |_| false)
+    }
+
+    pub fn delete(&self, job: &str) -> Answer {
+        let target = format!("/api/jobs/{job}");
+        ask_until(self.publish, "DELETE", &target, &[], "", |_| false)
+    }
+
+    pub fn ops(&self, target: &str) -> Answer {
+        ask_until(self.ops, "GET", target, &[], "", |_| false)
+    }
+
+    /// Follows `target` until `events` have come, resets among them, or to its end.
+    pub fn follow(&self, target: &str, after: Option<u64>, events: usize) -> Vec<Frame> {
+        let last = after.map(|id| format!("Last-Event-ID: {id}"));
+        let fields: Vec<&str> = last.as_deref().into_iter().collect();
+        let frames = |text: &str| text.matches("\nid: ").count();
+        let answer = ask_until(self.publish, "GET", target, &fields, "", |text| {
+            frames(text) >= events && text.ends_with("\n\n")
+        });
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let mut frames = Frame::all(&answer.body);
+        frames.truncate(events);
+        frames
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a stream says at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub event: String,
+    pub data: String,
+    pub id: u64,
+}
+
+impl Frame {
+    /// The whole frames in `text`.
+    pub fn all(text: &str) -> Vec<Frame> {
+        let field = |block: &str, name: &str| {
+            let mut lines = block.lines();
+            lines.find_map(|line| line.strip_prefix(name).map(str::to_owned))
+        };
+        let blocks = text.split("\n\n").filter(|block| block.contains("\nid: "));
+        blocks
+            .map(|block| Frame {
+                event: field(block, "event: ").unwrap(),
+                data: field(block, "data: ").unwrap(),
+                id: field(block, "id: ").unwrap().parse().unwrap(),
+            })
+            .collect()
+    }
+
+    /// The `n` of its data.
+    pub fn n(&self) -> u64 {
+        let data: serde_json::Value = serde_json::from_str(&self.data).unwrap();
+        data["n"].as_u64().unwrap_or_else(|| panic!("{self:?}"))
+    }
+}

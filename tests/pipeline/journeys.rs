@@ -1,0 +1,339 @@
+//! What becomes of jobs on their way: they wait, are cancelled, are tried again, and go on
+//! after a restart.
+
+use std::fs;
+
+use landfall::pipeline::{PipelineConfig, Record, RetryError};
+use landfall::{Event, PublishError};
+
+use crate::support::{Plant, Told, is_alive, land_on, until};
+
+/// A stage that waits until there is a file `go` in the data folder.
+const GATE: &str = "[[stage]]\nname = \"gate\"\nconcurrency = 1\nrun = [\"sh\", \"-c\", \
+    \"echo $$ >>$LANDFALL_WORK/../../../pids; echo 1%; \
+    while ! test -e $LANDFALL_WORK/../../../go; do sleep 0.02; done\"]\n\
+    [[stage]]\nname = \"storing\"\n";
+
+fn open(plant: &Plant) {
+    fs::write(plant.data.join("go"), "").unwrap();
+}
+
+fn in_gate(told: &Told) -> bool {
+    told.stage() == "gate" && told.percent() == Some(1.0)
+}
+
+fn positions(told: &[Told]) -> Vec<u64> {
+    let queued = told.iter().filter(|told| told.stage() == "queued");
+    queued
+        .map(|told| told.data["position"].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn who_waits_is_told_every_place_that_it_comes_forward() {
+    let plant = Plant::new(GATE);
+    let first = plant.land("first", "a", b"1");
+    plant.wait(&first, in_gate);
+    let second = plant.land("second", "a", b"2");
+    let third = plant.land("third", "a", b"3");
+    let told = plant.wait(&third, |told| told.data["position"] == 2);
+    assert_eq!(told.last().unwrap().data["for"], "gate");
+    assert_eq!(positions(&plant.told(&second)), [1]);
+    assert!(plant.pipeline.cancel(&second));
+    plant.wait(&third, |told| told.data["position"] == 1);
+    open(&plant);
+    let told = plant.end(&third, "done");
+    assert_eq!(positions(&told), [2, 1]);
+    // No position is told once the stage has begun.
+    let last = told
+        .iter()
+        .rposition(|told| told.stage() == "queued")
+        .unwrap();
+    let begun = told.iter().position(|told| told.stage() == "gate").unwrap();
+    assert!(last < begun);
+    plant.end(&first, "done");
+    plant.is_clean(0);
+}
+
+#[test]
+fn a_cancel_ends_the_command_and_its_group_and_nothing_is_left() {
+    let plant = Plant::new(GATE);
+    let job = plant.land("j", "a", b"1");
+    plant.wait(&job, in_gate);
+    let pid = String::from_utf8(plant.read("pids")).unwrap();
+    assert!(is_alive(&pid));
+    assert!(plant.pipeline.cancel(&job));
+    plant.hub.forget(&job);
+    until("the command is gone", || !is_alive(&pid));
+    plant.is_clean(0);
+    assert!(plant.hub.snapshot(&job).is_none(), "{:?}", plant.told(&job));
+    assert!(!plant.pipeline.cancel(&job));
+    // The name is free for another.
+    open(&plant);
+    let job = plant.land("j", "b", b"2");
+    plant.end(&job, "done");
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_after_its_grace() {
+    let stubborn = "[[stage]]\nname = \"gate\"\ngrace = \"300ms\"\nrun = [\"sh\", \"-c\", \
+        \"trap '' TERM; echo $$ >$LANDFALL_WORK/../../../pids; echo 1%; \
+        while :; do sleep 0.05; done\"]\n";
+    let plant = Plant::new(stubborn);
+    let job = plant.land("j", "a", b"1");
+    plant.wait(&job, in_gate);
+    let pid = String::from_utf8(plant.read("pids")).unwrap();
+    plant.pipeline.cancel(&job);
+    until("the command is gone", || !is_alive(&pid));
+    plant.is_clean(0);
+}
+
+#[test]
+fn a_cancelled_job_lets_go_of_its_result_which_stays_among_the_files() {
+    let plant = Plant::new("[[stage]]\nname = 'storing'\n");
+    let job = plant.land("j", "a", b"x");
+    plant.end(&job, "done");
+    let record = Record::read(&plant.data, &job).unwrap().unwrap();
+    plant.is_clean(0);
+    assert!(plant.pipeline.cancel(&job));
+    assert_eq!(Record::read(&plant.data, &job).unwrap(), None);
+    assert!(plant.data.join(record.path.unwrap()).exists());
+}
+
+#[test]
+fn a_retry_is_another_attempt_whose_events_are_all_new() {
+    let toml = "[[stage]]\nname = \"gate\"\nrun = [\"sh\", \"-c\", \
+        \"test -e $LANDFALL_WORK/../../../go\"]\n";
+    let plant = Plant::new(toml);
+    let job = plant.land("j", "a", b"1");
+    let old = plant.end(&job, "error");
+    assert!(old.iter().all(|told| told.data["attempt"] == 1));
+    let old_last = old.last().unwrap().id;
+
+    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    let second = plant.end(&job, "error");
+    assert!(
+        second.iter().all(|told| told.data["attempt"] == 2),
+        "{second:#?}"
+    );
+    assert!(second[0].id > old_last);
+    open(&plant);
+    assert_eq!(plant.pipeline.retry(&job), Ok(3));
+    let third = plant.end(&job, "done");
+    assert!(
+        third.iter().all(|told| told.data["attempt"] == 3),
+        "{third:#?}"
+    );
+    plant.is_clean(0);
+    assert_eq!(plant.pipeline.retry(&job), Err(RetryError::NotKept));
+}
+
+#[test]
+fn a_job_on_its_way_or_unheard_of_is_not_tried_again() {
+    let plant = Plant::new(GATE);
+    let job = plant.land("j", "a", b"1");
+    assert_eq!(plant.pipeline.retry(&job), Err(RetryError::Running));
+    let none = "none".parse().unwrap();
+    assert_eq!(plant.pipeline.retry(&none), Err(RetryError::NotKept));
+    open(&plant);
+    plant.end(&job, "done");
+}
+
+#[test]
+fn a_failed_job_is_kept_over_a_restart_told_again_and_tried_again() {
+    let toml = "[[stage]]\nname = \"gate\"\nrun = [\"sh\", \"-c\", \
+        \"test -e $LANDFALL_WORK/../../../go\"]\n";
+    let plant = Plant::new(toml);
+    let job = plant.land("j", "a", b"1");
+    plant.end(&job, "error");
+    let plant = plant.restart(toml);
+    let told = plant.end(&job, "error");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0].stage(), "gate");
+    open(&plant);
+    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    plant.end(&job, "done");
+    plant.is_clean(0);
+}
+
+#[test]
+fn a_failed_job_is_let_go_of_after_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "[[stage]]\nname = 'gate'\nrun = ['false']\n";
+    let plant = Plant::on(folder.path(), toml, PipelineConfig::default());
+    let job = plant.land("j", "a", b"1");
+    plant.end(&job, "error");
+    plant.is_clean(1);
+    drop(plant);
+    let config = PipelineConfig {
+        keep_failed: std::time::Duration::ZERO,
+        ..PipelineConfig::default()
+    };
+    land_on(folder.path(), "k", "a", None, b"2");
+    let plant = Plant::on(folder.path(), toml, config);
+    plant.recover();
+    let k = "k".parse().unwrap();
+    plant.end(&k, "error");
+    // It is looked for once a minute: a third life looks at once.
+    drop(plant);
+    let config = PipelineConfig {
+        keep_failed: std::time::Duration::ZERO,
+        ..PipelineConfig::default()
+    };
+    let plant = Plant::on(folder.path(), toml, config);
+    assert_eq!(plant.pipeline.retry(&job), Err(RetryError::NotKept));
+}
+
+#[test]
+fn after_a_restart_a_stage_begins_anew_and_says_so() {
+    let toml = format!("[[stage]]\nname = 'scanning'\n{GATE}");
+    let plant = Plant::new(&toml);
+    let job = plant.land("j", "a", b"1");
+    let waiting = plant.land("k", "a", b"2");
+    plant.wait(&job, in_gate);
+    plant.wait(&waiting, |told| {
+        told.stage() == "queued" && told.data["for"] == "gate"
+    });
+    let pid = String::from_utf8(plant.read("pids")).unwrap();
+    let plant = plant.restart(&toml);
+    assert!(!is_alive(&pid));
+    open(&plant);
+    let told = plant.end(&job, "done");
+    let begun: Vec<_> = told
+        .iter()
+        .filter(|told| told.data["restarted"] == true)
+        .collect();
+    assert_eq!(begun.len(), 1, "{told:#?}");
+    assert_eq!(begun[0].stage(), "gate");
+    // What was behind it isn't done again.
+    assert!(
+        told.iter().all(|told| told.stage() != "scanning"),
+        "{told:#?}"
+    );
+    assert!(told.last().unwrap().data["durations"]["scanningMs"].is_u64());
+    // Who only waited has nothing to begin anew.
+    let told = plant.end(&waiting, "done");
+    assert!(
+        told.iter().all(|told| told.data["restarted"].is_null()),
+        "{told:#?}"
+    );
+    plant.is_clean(0);
+}
+
+#[test]
+fn after_a_restart_with_other_stages_everything_begins_anew() {
+    let toml = format!("[[stage]]\nname = 'scanning'\n{GATE}");
+    let plant = Plant::new(&toml);
+    let job = plant.land("j", "a", b"1");
+    plant.wait(&job, in_gate);
+    let plant = plant.restart("[[stage]]\nname = 'storing'\n");
+    let told = plant.end(&job, "done");
+    assert!(told.last().unwrap().data["durations"]["scanningMs"].is_null());
+    plant.is_clean(0);
+}
+
+#[test]
+fn what_a_stage_made_is_there_after_a_restart() {
+    let toml = format!(
+        "[[stage]]\nname = 'upper'\nrun = ['sh', '-c', 'tr a-z A-Z <\"$1\" >\"$2\"', 'sh', \
+         '{{input}}', '{{output}}']\n{GATE}"
+    );
+    let plant = Plant::new(&toml);
+    let job = plant.land("j", "a", b"hello");
+    plant.wait(&job, in_gate);
+    let plant = plant.restart(&toml);
+    open(&plant);
+    let told = plant.end(&job, "done");
+    assert!(told.iter().all(|told| told.stage() != "upper"));
+    let record = Record::read(&plant.data, &job).unwrap().unwrap();
+    assert_eq!(plant.read(record.path.unwrap().to_str().unwrap()), b"HELLO");
+    plant.is_clean(0);
+}
+
+#[test]
+fn a_job_that_somebody_else_ends_is_worked_on_in_silence() {
+    let plant = Plant::new(GATE);
+    let job = plant.land("j", "a", b"1");
+    plant.wait(&job, in_gate);
+    plant.hub.publish(&job, Event::done()).unwrap();
+    open(&plant);
+    until("it is stored", || {
+        Record::read(&plant.data, &job).unwrap().is_some()
+    });
+    plant.is_clean(0);
+}
+
+#[test]
+fn state_that_can_not_be_read_begins_the_job_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    for (job, state) in [("a", ""), ("b", "{"), ("c", "[]"), ("d", "{}")] {
+        let landed = land_on(folder.path(), job, "a", None, b"1");
+        let path = landed.path.parent().unwrap().join("state.json");
+        fs::write(path, state).unwrap();
+    }
+    let plant = Plant::on(folder.path(), "", PipelineConfig::default());
+    plant.recover();
+    for job in ["a", "b", "c", "d"] {
+        plant.end(&job.parse().unwrap(), "done");
+    }
+    plant.is_clean(0);
+}
+
+#[test]
+fn with_a_journal_a_job_goes_on_after_a_restart_where_its_stream_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = Plant::journaled(folder.path(), GATE);
+    let job = plant.land("j", "a", b"1");
+    let before = plant.wait(&job, in_gate);
+    let plant = plant.restart(GATE);
+    open(&plant);
+    let told = plant.end(&job, "done");
+    assert!(told.is_sorted_by(|a, b| a.id < b.id), "{told:#?}");
+    let kept = told
+        .iter()
+        .filter(|told| told.id <= before.last().unwrap().id);
+    assert_eq!(kept.count(), before.len());
+    assert_eq!(
+        told.iter()
+            .filter(|told| told.data["restarted"] == true)
+            .count(),
+        1
+    );
+    plant.is_clean(0);
+}
+
+#[test]
+fn with_a_journal_an_end_is_told_once_and_a_retry_goes_on_above() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "[[stage]]\nname = \"gate\"\nrun = [\"sh\", \"-c\", \
+        \"test -e $LANDFALL_WORK/../../../go\"]\n";
+    let plant = Plant::journaled(folder.path(), toml);
+    let job = plant.land("j", "a", b"1");
+    let first = plant.end(&job, "error");
+    let plant = plant.restart(toml);
+    assert_eq!(plant.end(&job, "error").len(), first.len());
+    open(&plant);
+    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    let told = plant.end(&job, "done");
+    assert!(told[0].id > first.last().unwrap().id);
+    assert!(
+        told.iter().all(|told| told.data["attempt"] == 2),
+        "{told:#?}"
+    );
+    plant.is_clean(0);
+}
+
+#[test]
+fn with_a_journal_too_nothing_is_told_of_a_cancelled_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = Plant::journaled(folder.path(), GATE);
+    let job = plant.land("j", "a", b"1");
+    plant.wait(&job, in_gate);
+    let old = plant.hub.find(&job).unwrap();
+    assert!(plant.pipeline.cancel(&job));
+    plant.hub.forget(&job);
+    let refused = plant.hub.publish_to(&old, Event::done());
+    assert_eq!(refused, Err(PublishError::Forgotten));
+    plant.is_clean(0);
+    assert!(plant.hub.find(&job).is_none());
+}

@@ -1,0 +1,255 @@
+//! A pipeline on a folder of its own, and what it tells.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use landfall::Hub;
+use landfall::hub::HubConfig;
+use landfall::job::JobId;
+use landfall::journal::{Journal, JournalConfig};
+use landfall::pipeline::{Pipeline, PipelineConfig};
+use landfall::ring::{Batch, RingLimits};
+use landfall::upload::{Info, Landed, Landing, State, UploadId};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A pipeline and its hub.
+pub struct Plant {
+    pub hub: Hub,
+    pub pipeline: Pipeline,
+    pub data: PathBuf,
+    has_journal: bool,
+    folder: Option<TempDir>,
+}
+
+/// An event.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub id: u64,
+    pub event: String,
+    pub data: Value,
+}
+
+impl Plant {
+    /// One whose landfall.toml is `toml`.
+    pub fn new(toml: &str) -> Plant {
+        Plant::with(toml, PipelineConfig::default())
+    }
+
+    /// One that is configured so besides.
+    pub fn with(toml: &str, config: PipelineConfig) -> Plant {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut plant = Plant::on(&data, toml, config);
+        plant.folder = Some(folder);
+        plant
+    }
+
+    /// One on a folder that may have seen another before.
+    pub fn on(data: &Path, toml: &str, mut config: PipelineConfig) -> Plant {
+        fs::create_dir_all(data).unwrap();
+        if !toml.is_empty() {
+            let file = data.join("landfall.toml");
+            fs::write(&file, toml).unwrap();
+            config.file = Some(file);
+        }
+        Plant::of(data, config, Hub::new(hub_config()), false)
+    }
+
+    /// One whose events are in a journal.
+    pub fn journaled(data: &Path, toml: &str) -> Plant {
+        fs::create_dir_all(data).unwrap();
+        let file = data.join("landfall.toml");
+        fs::write(&file, toml).unwrap();
+        let config = PipelineConfig {
+            file: Some(file),
+            ..PipelineConfig::default()
+        };
+        let hub = Hub::with_base(hub_config(), 0);
+        Journal::open(&data.join("journal"), JournalConfig::default(), &hub).unwrap();
+        Plant::of(data, config, hub, true)
+    }
+
+    fn of(data: &Path, config: PipelineConfig, hub: Hub, has_journal: bool) -> Plant {
+        Plant {
+            pipeline: Pipeline::start(config, hub.clone(), data).unwrap(),
+            hub,
+            data: data.to_owned(),
+            has_journal,
+            folder: None,
+        }
+    }
+
+    /// Stops it, and starts another on the same folder, which takes up what had landed.
+    pub fn restart(mut self, toml: &str) -> Plant {
+        assert!(self.pipeline.stop(Instant::now() + PATIENCE));
+        let folder = self.folder.take();
+        if let Some(journal) = self.hub.journal() {
+            journal.close();
+        }
+        let mut plant = match self.has_journal {
+            true => Plant::journaled(&self.data, toml),
+            false => Plant::on(&self.data, toml, PipelineConfig::default()),
+        };
+        plant.folder = folder;
+        plant.recover();
+        plant
+    }
+
+    /// Takes up what had landed.
+    pub fn recover(&self) {
+        for entry in fs::read_dir(self.data.join("uploads")).unwrap() {
+            let path = entry.unwrap().path();
+            let upload: UploadId = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            let info = Info::read(&path).unwrap();
+            self.pipeline.land(info.landed(upload, &path).unwrap());
+        }
+    }
+
+    /// Lets a file land.
+    pub fn land(&self, job: &str, name: &str, bytes: &[u8]) -> JobId {
+        self.land_as(job, name, None, bytes)
+    }
+
+    /// Lets a file land that was declared to be of a type.
+    pub fn land_as(&self, job: &str, name: &str, kind: Option<&str>, bytes: &[u8]) -> JobId {
+        let landed = land_on(&self.data, job, name, kind, bytes);
+        let job = landed.job.clone();
+        self.pipeline.land(landed);
+        job
+    }
+
+    /// Every event of a job that is kept.
+    pub fn told(&self, job: &JobId) -> Vec<Told> {
+        let mut batch = Batch::default();
+        if let Some(job) = self.hub.find(job) {
+            job.lock().copy_after(0, usize::MAX, &mut batch);
+        }
+        let text = String::from_utf8(batch.bytes.to_vec()).unwrap();
+        let frames = text.split("\n\n").filter(|frame| !frame.is_empty());
+        frames.map(Told::read).collect()
+    }
+
+    /// Waits for an event, and returns all up to now.
+    pub fn wait(&self, job: &JobId, is_it: impl Fn(&Told) -> bool) -> Vec<Told> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let told = self.told(job);
+            if told.iter().any(&is_it) {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "{job}: {told:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the end, which is `event`, and returns all events; the end is the last.
+    pub fn end(&self, job: &JobId, event: &str) -> Vec<Told> {
+        let told = self.wait(job, |told| ["done", "error"].contains(&&*told.event));
+        assert_eq!(told.last().unwrap().event, event, "{told:#?}");
+        told
+    }
+
+    /// Waits until nothing is left of uploads but those that are expected, and of stages.
+    pub fn is_clean(&self, uploads: usize) {
+        let count = |folder: &str| match fs::read_dir(self.data.join(folder)) {
+            Ok(entries) => entries.count(),
+            Err(_) => 0,
+        };
+        until("the pipeline is clean", || {
+            count("uploads") == uploads && count("work") == 0 && count("files/tmp") == 0
+        });
+    }
+
+    /// What lies at a path below the data folder.
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        fs::read(self.data.join(path)).unwrap()
+    }
+}
+
+fn hub_config() -> HubConfig {
+    HubConfig {
+        ring: RingLimits {
+            events: 10_000,
+            bytes: 1 << 20,
+        },
+        ..HubConfig::default()
+    }
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        self.pipeline.stop(Instant::now() + PATIENCE);
+    }
+}
+
+impl Told {
+    fn read(frame: &str) -> Told {
+        let mut lines = frame.lines();
+        let mut field = |name: &str| {
+            let line = lines.next().expect(frame);
+            line.strip_prefix(name).expect(frame).to_owned()
+        };
+        let (event, data, id) = (field("event: "), field("data: "), field("id: "));
+        Told {
+            id: id.parse().unwrap(),
+            event,
+            data: serde_json::from_str(&data).unwrap(),
+        }
+    }
+
+    pub fn stage(&self) -> &str {
+        self.data["stage"].as_str().unwrap_or_default()
+    }
+
+    pub fn percent(&self) -> Option<f64> {
+        self.data["percent"].as_f64()
+    }
+
+    pub fn message(&self) -> &str {
+        self.data["message"].as_str().unwrap_or_default()
+    }
+}
+
+/// A file that has landed, in the spool's way.
+pub fn land_on(data: &Path, job: &str, name: &str, kind: Option<&str>, bytes: &[u8]) -> Landed {
+    let upload = UploadId::random().unwrap();
+    let folder = data.join("uploads").join(upload.to_string());
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("data"), bytes).unwrap();
+    let info = Info {
+        job: job.parse().unwrap(),
+        name: name.to_owned(),
+        declared_type: kind.map(str::to_owned),
+        size: Some(bytes.len() as u64),
+        state: State::Landed,
+        created: 1,
+        resumable: None,
+    };
+    info.write(&folder, true).unwrap();
+    info.landed(upload, &folder).unwrap()
+}
+
+/// Waits until a condition holds.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came that {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process is there and not only waits to be collected.
+pub fn is_alive(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
+}
