@@ -1,6 +1,7 @@
 //! A connection as long as it is a conversation: requests are read, answered in order,
 //! and a stream is handed to a shard.
 
+mod download;
 mod upload;
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -92,7 +93,7 @@ pub fn plan(
 }
 
 /// Serves a connection, of which `received` has been read, until it ends or becomes a
-/// stream. Runs in a coroutine and blocks nothing else.
+/// stream. Its first request counts as active already. Runs in a coroutine and blocks nothing else.
 pub fn serve(
     socket: Socket,
     peer: Peer,
@@ -105,6 +106,7 @@ pub fn serve(
         Ok(io) => io,
         Err(error) => {
             log::warn!("a connection can't be polled: {error:?}");
+            context.hub.metrics().requests_active.add(-1);
             return;
         }
     };
@@ -113,7 +115,7 @@ pub fn serve(
         received,
         answers: Vec::new(),
         unanswered: 0,
-        in_progress: 0,
+        in_progress: 1,
         peer,
         access,
         context,
@@ -200,8 +202,8 @@ impl Connection<'_> {
                 return Ok(Some(End::Close));
             }
         };
+        self.metrics().requests_active.add(1 - self.in_progress);
         self.in_progress = 1;
-        self.metrics().requests_active.add(1);
         let end = self.carry_out(decision, is_last)?;
         self.is_answered();
         Ok(end)
@@ -217,6 +219,7 @@ impl Connection<'_> {
             keep_alive,
             expects_continue,
         } = decision;
+        let mut file = None;
         let (response, is_read) = match plan {
             Plan::Stream(opening, stream) => {
                 self.metrics().answered(route, Status::Ok);
@@ -229,12 +232,19 @@ impl Connection<'_> {
             }
             Plan::Intake(intake) => self.read_body(*intake, &mut decoder, expects_continue)?,
             Plan::Upload(intake) => self.receive_upload(intake, &mut decoder, expects_continue)?,
+            Plan::Download(response, download) => {
+                file = Some(download).filter(|_| !head_only);
+                (response, self.skip_body(&mut decoder))
+            }
             // A body that nobody reads ends the connection, unless it is here already.
             Plan::Answer(response) => (response, self.skip_body(&mut decoder)),
         };
         let is_draining = self.context.draining.load(Ordering::Acquire);
         let keep_alive = keep_alive && is_read && !is_last && !is_draining;
         self.answer(route, &response.with_lines(cors), keep_alive, head_only);
+        if let Some(download) = file {
+            self.send_file(&download)?;
+        }
         Ok((!keep_alive).then_some(End::Close))
     }
 

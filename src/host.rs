@@ -25,8 +25,7 @@ impl FromStr for HostName {
 
     fn from_str(text: &str) -> Result<HostName, HostError> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        match !name.is_empty() && name.len() <= 253 && name.bytes().all(fits) {
+        match !name.is_empty() && name.len() <= 253 && name.bytes().all(fits_name) {
             true => Ok(HostName(name)),
             false => Err(HostError),
         }
@@ -50,6 +49,9 @@ pub fn is_known(host: &[u8], names: &[HostName]) -> bool {
         return false;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
+    if !name.bytes().all(fits_name) {
+        return false;
+    }
     let is_local = !name.contains('.')
         || name
             .get(name.len().saturating_sub(10)..)
@@ -69,6 +71,10 @@ pub fn is_same(host: &[u8], authority: &str) -> bool {
         text[..text.len() - end.map_or(0, <[u8]>::len)].to_vec()
     };
     !host.is_empty() && bare(host) == bare(authority.as_bytes())
+}
+
+fn fits_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
 }
 
 fn is_port(text: &str) -> bool {
@@ -135,6 +141,8 @@ mod tests {
             "a:80:90",
             "hub.example:80@evil.example",
             "127.1.evil",
+            "evil%2eexample",
+            "]a",
         ] {
             let is_address = host == "127.0.0.1.";
             assert_eq!(known(host), is_address, "{host}");

@@ -2,9 +2,11 @@
 //! whatever bytes are there, and "not enough yet" is no error.
 
 pub mod body;
+pub mod disposition;
 pub mod head;
 pub mod multipart;
 pub mod pace;
+pub mod range;
 pub mod response;
 pub mod target;
 pub mod tus;
@@ -13,5 +15,6 @@ pub use body::{BodyError, BodyLength, Decoder};
 pub use head::{Head, HeadError, HeadLimits, Method};
 pub use multipart::{Multipart, MultipartError};
 pub use pace::{Pace, PaceLimits, TooSlow};
+pub use range::Range;
 pub use response::{Response, Status};
 pub use target::{Query, Target};

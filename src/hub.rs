@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::event::Event;
 use crate::job::{EventId, JobId, JobState, Sequence};
-use crate::journal::{Journal, Origin};
+use crate::journal::{Journal, NUMBER_MAX, Origin};
 use crate::metrics::Metrics;
 use crate::ring::RingLimits;
 pub use job::{Job, Journaled, Snapshot};
@@ -573,6 +573,11 @@ impl Hub {
     /// and are lost.
     pub(crate) fn skip(&self, count: u64) {
         let hub = &*self.0;
+        // All that are ever skipped are no more than there are numbers.
+        let count = count.min(NUMBER_MAX.saturating_sub(*hub.order.lock()));
+        if count == 0 {
+            return;
+        }
         let jobs = hub.jobs.read();
         let mut graves = hub.graves.lock();
         jobs.values().for_each(|job| job.lock().skip(count));

@@ -36,7 +36,7 @@ use crate::job::{EventId, JobId};
 use crate::metrics::Counter;
 pub use files::{Directory, File, Files};
 pub use lock::Lock;
-pub use record::{Origin, SegmentNumber};
+pub use record::{NUMBER_MAX, Origin, SegmentNumber};
 use reply::Reply;
 pub use segment::{Place, Segments, Span};
 use writer::{Command, Publishing, Writer};

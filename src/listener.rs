@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Type};
@@ -24,6 +26,7 @@ use crate::lobby::{Lobby, LobbyConfig};
 use crate::metrics::Metrics;
 use crate::routes::Context;
 use crate::socket::Socket;
+use crate::sockets::Given;
 
 /// Connections that wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 4096;
@@ -63,15 +66,32 @@ pub struct SocketOptions {
 pub struct Listener {
     fd: OwnedFd,
     address: Address,
+    /// Whether a unix socket's file is removed with it.
+    is_own: bool,
 }
 
 /// A thread that accepts.
 pub struct Acceptor {
-    address: Address,
-    is_stopped: Arc<AtomicBool>,
-    waker: Waker,
+    /// The file to be removed with it.
+    file: Option<PathBuf>,
+    /// Another handle to the socket, until it is closed.
+    fd: Option<OwnedFd>,
+    door: Arc<Door>,
     thread: JoinHandle<()>,
 }
+
+/// What is said to the thread from outside.
+struct Door {
+    waker: Waker,
+    is_closed: AtomicBool,
+    /// Nobody is waited for any more.
+    is_cut: AtomicBool,
+    knocks: Mutex<Vec<Sender<()>>>,
+}
+
+/// A handle that asks an acceptor whether it is alive.
+#[derive(Clone)]
+pub struct Knocker(Arc<Door>);
 
 impl FromStr for Address {
     type Err = String;
@@ -114,10 +134,7 @@ impl Listener {
                     Some(Protocol::TCP),
                 )?;
                 socket.set_reuse_address(true)?;
-                // Accepted sockets inherit all of these. A frame goes out when it is written.
-                socket.set_tcp_nodelay(true)?;
-                socket.set_send_buffer_size(options.send_buffer_bytes)?;
-                socket.set_tcp_user_timeout(Some(options.silence))?;
+                options.set(&socket)?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;
@@ -126,6 +143,7 @@ impl Listener {
                 Ok(Listener {
                     fd: listener.into(),
                     address,
+                    is_own: true,
                 })
             }
             Address::Unix(path) => {
@@ -136,9 +154,38 @@ impl Listener {
                 Ok(Listener {
                     fd: listener.into(),
                     address: address.clone(),
+                    is_own: true,
                 })
             }
         }
+    }
+
+    /// Listens with a socket that listens already.
+    ///
+    /// # Errors
+    /// It is no TCP or unix socket that listens.
+    pub fn given(given: Given, options: SocketOptions) -> io::Result<Listener> {
+        let socket = socket2::Socket::from(given.fd);
+        if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
+            let message = "the socket that was given doesn't listen for streams";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let name = socket.local_addr()?;
+        let address = match (name.as_socket(), name.as_pathname()) {
+            (Some(address), _) => {
+                options.set(&socket)?;
+                Address::Tcp(address)
+            }
+            (None, path) => Address::Unix(path.unwrap_or(Path::new("")).to_owned()),
+        };
+        // The longer queue counts.
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(Listener {
+            fd: socket.into(),
+            address,
+            is_own: given.is_own,
+        })
     }
 
     /// Where it listens, with the port that was picked.
@@ -155,12 +202,20 @@ impl Listener {
         let fd = self.fd.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&fd), LISTENER, Interest::READABLE)?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
-        let is_stopped = Arc::new(AtomicBool::new(false));
-        let address = self.address.clone();
+        let door = Arc::new(Door {
+            waker: Waker::new(poll.registry(), WAKER)?,
+            is_closed: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            knocks: Mutex::new(Vec::new()),
+        });
+        let file = match &self.address {
+            Address::Unix(path) if self.is_own => Some(path.clone()),
+            _ => None,
+        };
+        let handle = self.fd.try_clone()?;
         let accepting = Accepting {
-            listener: self,
-            is_stopped: is_stopped.clone(),
+            address: self.address,
+            door: door.clone(),
             metrics: context.hub.metrics().clone(),
             lobby: Lobby::new(context, config),
             poll,
@@ -168,32 +223,82 @@ impl Listener {
         };
         let thread = std::thread::Builder::new()
             .name("accept".to_owned())
-            .spawn(move || accepting.run())?;
+            .spawn(move || accepting.run(self.fd))?;
         Ok(Acceptor {
-            address,
-            is_stopped,
-            waker,
+            file,
+            fd: Some(handle),
+            door,
             thread,
         })
     }
 }
 
+impl SocketOptions {
+    /// Accepted sockets inherit all of these.
+    fn set(&self, listener: &socket2::Socket) -> io::Result<()> {
+        // A frame goes out when it is written.
+        listener.set_tcp_nodelay(true)?;
+        listener.set_send_buffer_size(self.send_buffer_bytes)?;
+        listener.set_tcp_user_timeout(Some(self.silence))
+    }
+}
+
 impl Acceptor {
-    /// Stops accepting, and closes the listening socket and the connections that wait.
-    /// Blocks until that is done.
-    pub fn stop(self) {
-        self.is_stopped.store(true, Ordering::Release);
-        let _ = self.waker.wake();
-        let _ = self.thread.join();
-        if let Address::Unix(path) = &self.address {
+    /// A handle to the listening socket, for another process. None where it is closed.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Whether the file of a unix socket goes with it.
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// A handle that asks whether it is alive.
+    pub fn knocker(&self) -> Knocker {
+        Knocker(self.door.clone())
+    }
+
+    /// Leaves the file of a unix socket where it is: another process listens at it.
+    pub fn keep_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Stops accepting, and closes the listening socket. Whoever has connected can still
+    /// make a request. Never blocks.
+    pub fn close(&mut self) {
+        if let Some(path) = self.file.take() {
             let _ = std::fs::remove_file(path);
         }
+        self.fd = None;
+        self.door.is_closed.store(true, Ordering::Release);
+        let _ = self.door.waker.wake();
+    }
+
+    /// Whether it is closed and nobody waits there any more.
+    pub fn is_empty(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Closes it and the connections that wait. Blocks until that is done.
+    pub fn stop(mut self) {
+        self.door.is_cut.store(true, Ordering::Release);
+        self.close();
+        let _ = self.thread.join();
+    }
+}
+
+impl Knocker {
+    /// Has the thread send something when it comes to it.
+    pub fn knock(&self, answer: Sender<()>) {
+        self.0.knocks.lock().push(answer);
+        let _ = self.0.waker.wake();
     }
 }
 
 struct Accepting {
-    listener: Listener,
-    is_stopped: Arc<AtomicBool>,
+    address: Address,
+    door: Arc<Door>,
     metrics: Arc<Metrics>,
     lobby: Lobby,
     poll: Poll,
@@ -201,35 +306,54 @@ struct Accepting {
 }
 
 impl Accepting {
-    fn run(mut self) {
+    fn run(mut self, fd: OwnedFd) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         // The poller tells of new connections once: they are pending until none is left.
         let mut pause = None;
-        while !self.is_stopped.load(Ordering::Acquire) {
-            let timeout = pause.or(self.lobby.expire());
-            match self.poll.poll(&mut events, timeout) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => log::error!("{}: poll: {error}", self.listener.address),
-            }
-            for event in &events {
-                match event.token() {
-                    WAKER => {}
-                    LISTENER => pause = Some(Duration::ZERO),
-                    Token(place) => self.guarded(|lobby, registry| lobby.attend(place, registry)),
-                }
-            }
+        while !self.door.is_closed.load(Ordering::Acquire) {
+            pause = self.turn(&mut events, pause);
             if pause.is_some() {
-                pause = self.accept_some();
+                pause = self.accept_some(&fd);
             }
         }
+        // Another process may hold the socket: the poller would go on telling of it.
+        let raw = fd.as_raw_fd();
+        let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
+        drop(fd);
+        self.lobby.close();
+        while !self.lobby.is_empty() && !self.door.is_cut.load(Ordering::Acquire) {
+            self.turn(&mut events, None);
+        }
+    }
+
+    /// Waits for something to happen, and attends to those who wait. Returns the pause, or
+    /// none at all where there are new connections.
+    fn turn(&mut self, events: &mut Events, mut pause: Option<Duration>) -> Option<Duration> {
+        let timeout = pause.or(self.lobby.expire());
+        match self.poll.poll(events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return pause,
+            Err(error) => log::error!("{}: poll: {error}", self.address),
+        }
+        for event in &*events {
+            match event.token() {
+                WAKER => {
+                    for answer in self.door.knocks.lock().drain(..) {
+                        let _ = answer.try_send(());
+                    }
+                }
+                LISTENER => pause = Some(Duration::ZERO),
+                Token(place) => self.guarded(|lobby, registry| lobby.attend(place, registry)),
+            }
+        }
+        pause
     }
 
     /// Accepts what waits, as far as a turn goes. Returns how long to pause before the
     /// rest; none where nobody waits any more.
-    fn accept_some(&mut self) -> Option<Duration> {
+    fn accept_some(&mut self, fd: &OwnedFd) -> Option<Duration> {
         for _ in 0..ACCEPTS_MAX {
-            match self.accept_one() {
+            match self.accept_one(fd) {
                 Ok(()) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return None,
                 Err(error) => {
@@ -255,7 +379,7 @@ impl Accepting {
             log::warn!(
                 "{}: accept: {error}: where files are too many, raise the limit on open files \
                  or lower --max-streams",
-                self.listener.address
+                self.address
             );
         }
     }
@@ -269,9 +393,9 @@ impl Accepting {
         }
     }
 
-    fn accept_one(&mut self) -> Result<(), Errno> {
+    fn accept_one(&mut self, fd: &OwnedFd) -> Result<(), Errno> {
         let flags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
-        let (fd, from) = rustix::net::acceptfrom_with(&self.listener.fd, flags)?;
+        let (fd, from) = rustix::net::acceptfrom_with(fd, flags)?;
         self.metrics.connections_accepted.add(1);
         let from = from.and_then(|address| SocketAddr::try_from(address).ok());
         let from = from.map(|address| address.ip());

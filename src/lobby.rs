@@ -23,6 +23,9 @@ use crate::socket::Socket;
 /// A read's buffer. A longer request is read in more than one.
 const READ_BYTES: usize = 4096;
 
+/// What those who have said nothing are given when no others are let in.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// However many connections there are, each listener lets so many wait: its clients must
 /// be able to come in through a crowd at another.
 const GUESTS_MIN: usize = 32;
@@ -156,6 +159,24 @@ impl Lobby {
         };
         let (over, others) = (next(self, true), next(self, false));
         over.into_iter().chain(others).min()
+    }
+
+    /// Nobody else comes: who has connected but hasn't said anything is given a moment.
+    pub fn close(&mut self) {
+        let last = Instant::now() + GOODBYE;
+        let silent = self.guests.iter_mut().flatten();
+        for guest in silent.filter(|guest| guest.received.is_empty()) {
+            guest.deadline = guest.deadline.min(last);
+        }
+        let guests = &self.guests;
+        let deadline = |&(place, _): &(usize, u64)| guests[place].as_ref().map(|g| g.deadline);
+        self.queue.make_contiguous().sort_by_key(deadline);
+        self.over.make_contiguous().sort_by_key(deadline);
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.guests.len() == self.free.len()
     }
 
     /// Sends one away who has waited longest. False where nobody waits.
@@ -292,11 +313,15 @@ impl Lobby {
         let place = Conversation::begin(&self.context.hub, &self.conversations);
         let (context, config) = (self.context.clone(), self.config.connection.clone());
         let access = self.config.access;
+        // Its request is whole: a stop waits for the answer from here on.
+        let active = self.context.hub.metrics().clone();
+        active.requests_active.add(1);
         let spawned = coroutine::spawn(move || {
             connection::serve(socket, peer, received, access, context, &config);
             drop(place);
         });
         if let Err(error) = spawned {
+            active.requests_active.add(-1);
             log::warn!("no coroutine for a connection: {error}");
         }
     }

@@ -40,6 +40,8 @@ pub enum RouteName {
     Publish,
     PublishMany,
     Delete,
+    Retry,
+    File,
     Upload,
     Tus,
     Openapi,
@@ -128,13 +130,15 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 12] = [
+    const ALL: [RouteName; 14] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
         RouteName::Publish,
         RouteName::PublishMany,
         RouteName::Delete,
+        RouteName::Retry,
+        RouteName::File,
         RouteName::Upload,
         RouteName::Tus,
         RouteName::Openapi,
@@ -151,6 +155,8 @@ impl RouteName {
             RouteName::Publish => "POST /api/jobs/{job}/events",
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::Retry => "/api/jobs/{job}/retry",
+            RouteName::File => "/api/jobs/{job}/file",
             RouteName::Upload => "/api/uploads",
             RouteName::Tus => "/api/tus",
             RouteName::Openapi => "/openapi.json",

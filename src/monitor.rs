@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use socket2::{Domain, Type};
@@ -17,14 +17,22 @@ const JSON: &str = "Content-Type: application/json";
 const TEXT: &str = "Content-Type: text/plain; charset=utf-8";
 const PROMETHEUS: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
 
-/// Starts it, and returns where it listens. It goes on for as long as the process does.
+/// Starts it, and returns where it listens. It goes on for as long as the process does. A
+/// server that is taken the place of listens at `shared` as well, until it ends.
 ///
 /// # Errors
 /// The address is in use, or not to be had.
-pub fn start(address: SocketAddr, context: Arc<Context>) -> io::Result<SocketAddr> {
+pub fn start(
+    address: SocketAddr,
+    shared: Option<SocketAddr>,
+    context: Arc<Context>,
+) -> io::Result<SocketAddr> {
     // may_minihttp shares its port with whoever asks and doesn't say which it got. So
     // the port is asked for alone first, and kept by a socket that doesn't listen.
-    let address = TcpListener::bind(address)?.local_addr()?;
+    let address = match shared {
+        Some(shared) if address == shared || address.port() == 0 => shared,
+        _ => TcpListener::bind(address)?.local_addr()?,
+    };
     let keeper = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     keeper.set_reuse_address(true)?;
     keeper.set_reuse_port(true)?;
@@ -59,7 +67,7 @@ impl HttpService for Monitor {
             "/healthz" => {
                 response.header(TEXT).body("ok\n");
             }
-            "/readyz" if self.context.draining.load(Ordering::Acquire) => {
+            "/readyz" if self.is_stopping() => {
                 response
                     .status_code(503, "Service Unavailable")
                     .header(TEXT);
@@ -104,6 +112,12 @@ impl HttpService for Monitor {
 }
 
 impl Monitor {
+    fn is_stopping(&self) -> bool {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        // The successor, with whom the port is shared, is ready.
+        is(&self.context.draining) && !is(&self.context.is_succeeded)
+    }
+
     fn knows_host(&self, request: &Request) -> bool {
         let mut fields = request.headers().iter();
         let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));

@@ -15,6 +15,8 @@ mod herald;
 mod kind;
 mod queue;
 mod record;
+#[cfg(feature = "s3")]
+mod s3;
 mod scan;
 mod stage;
 mod state;
@@ -153,16 +155,6 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// How many stages there are beside the upload: each is as much of `overall`.
-    pub fn stages(&self) -> usize {
-        self.0.plan.stages.len()
-    }
-
-    /// How far a whole job is whose upload is at `percent`, as an event tells it.
-    pub fn overall_of_upload(&self, percent: f64) -> Value {
-        Attempt::overall_of_upload(percent, self.stages())
-    }
-
     /// Where data is kept.
     pub fn data(&self) -> &Path {
         &self.0.data
@@ -224,10 +216,9 @@ impl Pipeline {
         Ok(old.number.saturating_add(1))
     }
 
-    /// Stops: commands are ended, and every stage that is at work begins anew when the
-    /// server is back. Blocks until that is done, or `deadline` has passed. Returns whether
-    /// everything has ended.
-    pub fn stop(&self, deadline: Instant) -> bool {
+    /// Says that everything is to stop: commands are ended, and every stage that is at work
+    /// begins anew when the server is back. Returns at once.
+    pub fn halt(&self) {
         let inner = &self.0;
         inner.closed.store(true, Ordering::Release);
         for entry in inner.jobs.lock().values() {
@@ -237,7 +228,14 @@ impl Pipeline {
         }
         inner.queues.iter().for_each(Queue::close);
         inner.bell.ring();
-        inner.queues.iter().all(|queue| queue.wait_idle(deadline))
+    }
+
+    /// The same, and blocks until everything has stopped, or `deadline` has passed. Returns
+    /// whether everything has.
+    pub fn stop(&self, deadline: Instant) -> bool {
+        self.halt();
+        let mut queues = self.0.queues.iter();
+        queues.all(|queue| queue.wait_idle(deadline))
     }
 
     /// Puts work into the line for its next stage.
@@ -264,6 +262,10 @@ impl Pipeline {
 }
 
 impl Landing for Pipeline {
+    fn stages(&self) -> usize {
+        self.0.plan.stages.len()
+    }
+
     fn land(&self, landed: Landed) {
         let inner = &self.0;
         if inner.closed.load(Ordering::Acquire) {

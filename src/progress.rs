@@ -59,6 +59,22 @@ pub struct Update {
     pub extra: Map<String, Value>,
 }
 
+/// How far a whole is, in percent with one decimal, that is `within` of its part `part`;
+/// the first of its `parts` is 0, and each is as much as the others.
+///
+/// ```
+/// assert_eq!(landfall::progress::overall(1, 0.5, 4), 37.5);
+/// assert_eq!(landfall::progress::overall(3, 1.0, 4).to_string(), "100");
+/// ```
+pub fn overall(part: usize, within: f64, parts: usize) -> Value {
+    let tenths = (part as f64 + within.clamp(0.0, 1.0)) / parts.max(1) as f64 * 1000.0;
+    let percent = tenths.floor().min(1000.0) / 10.0;
+    match percent.fract() == 0.0 {
+        true => (percent as u64).into(),
+        false => percent.into(),
+    }
+}
+
 /// Reads the output of one command.
 ///
 /// ```

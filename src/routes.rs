@@ -1,10 +1,12 @@
 //! What a request gets: the decision, without a socket.
 
 mod delete;
+mod file;
 mod gate;
 mod openapi;
 mod publish;
 mod quotas;
+mod retry;
 mod snapshot;
 mod stream;
 mod tus;
@@ -12,9 +14,10 @@ mod upload;
 mod web;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cors::Lines;
 use crate::event::EventError;
@@ -23,11 +26,13 @@ use crate::hub::{Hub, PublishError};
 use crate::job::JobId;
 use crate::metrics::RouteName;
 use crate::opening::Opening;
+use crate::pipeline::Pipeline;
 use crate::quota::Share;
 use crate::shard::{Adoption, ShardHandle, Stream};
 use crate::socket::Socket;
 use crate::spool::Spool;
 use crate::upload::UploadId;
+pub use file::{Download, Downloads};
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
@@ -52,6 +57,12 @@ pub struct Context {
     pub gate: Gate,
     /// Where uploads arrive. None where nothing is kept on disk.
     pub spool: Option<Spool>,
+    /// What becomes of them. None where there is no spool.
+    pub pipeline: Option<Pipeline>,
+    /// What may be downloaded.
+    pub downloads: Downloads,
+    /// Where files are kept.
+    pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
     /// Where streams are parked.
@@ -68,6 +79,8 @@ pub struct Context {
     pub busy_retry: Duration,
     /// The server is stopping.
     pub draining: AtomicBool,
+    /// Another server has taken its place.
+    pub is_succeeded: AtomicBool,
 }
 
 /// What is done about a request.
@@ -78,6 +91,8 @@ pub enum Plan {
     Intake(Box<Intake>),
     /// The same for the bytes of a file.
     Upload(Box<UploadIntake>),
+    /// It is answered, and a file follows.
+    Download(Response, Box<Download>),
     /// It becomes a stream: what it begins with, and what follows.
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
@@ -97,6 +112,8 @@ enum Route {
     Events(JobId),
     ManyEvents,
     Job(JobId),
+    Retry(JobId),
+    File(JobId),
     Uploads,
     Tus,
     TusUpload(Option<UploadId>),
@@ -116,6 +133,19 @@ impl Context {
         match self.decide(head, access, peer) {
             Ok(decided) => decided,
             Err((name, response)) => (name, Plan::Answer(response)),
+        }
+    }
+
+    /// Stops what writes below the data directory, for another process to have it. Blocks,
+    /// `patience` at most for commands that take their time to end.
+    pub fn put_away(&self, patience: Duration) {
+        if let Some(pipeline) = &self.pipeline
+            && !pipeline.stop(Instant::now() + patience)
+        {
+            log::warn!("stages are still at work: they begin anew when the server is back");
+        }
+        if let Some(journal) = self.hub.journal() {
+            journal.close();
         }
     }
 
@@ -155,6 +185,8 @@ impl Context {
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
+            (Route::Retry(_), _) => RouteName::Retry,
+            (Route::File(_), _) => RouteName::File,
             (Route::Uploads, _) => RouteName::Upload,
             (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
             (Route::Openapi, _) => RouteName::Openapi,
@@ -176,6 +208,9 @@ impl Context {
                     Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
                     _ => preflight,
                 }))
+            }
+            (Route::File(job), _) if is_get => {
+                caller().and_then(|caller| file::get(self, head, &job, &caller))
             }
             (Route::Uploads, Method::Post) => {
                 caller().and_then(|caller| upload::begin(self, head, caller))
@@ -205,6 +240,9 @@ impl Context {
             }
             (Route::Job(job), Method::Delete) if publishes => {
                 caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
+            }
+            (Route::Retry(job), Method::Post) if publishes => {
+                caller().and_then(|caller| retry::retry(self, &job, &caller.pass))
             }
             (route, method) => {
                 let message = format!("{} isn't served here", method.as_str());
@@ -246,11 +284,13 @@ impl Route {
         match (count, &**first, &**second) {
             (2, "api", "events") => Ok(Route::ManyEvents),
             (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
+            (4, "api", "jobs") if fourth == "file" => Ok(Route::File(job(third)?)),
             (2, "api", "uploads") => Ok(Route::Uploads),
             (2, "api", "tus") => Ok(Route::Tus),
             (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
             (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
             (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
+            (4, "api", "jobs") if fourth == "retry" => Ok(Route::Retry(job(third)?)),
             (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
             (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
             _ => Err(not_found()),
@@ -259,7 +299,9 @@ impl Route {
 
     fn allow(&self, access: Access) -> &'static str {
         match (self, access) {
-            (Route::Uploads, _) => "POST, OPTIONS",
+            (Route::Retry(_), Access::Public) => "OPTIONS",
+            (Route::Uploads | Route::Retry(_), _) => "POST, OPTIONS",
+            (Route::File(_), _) => "GET, HEAD, OPTIONS",
             (Route::Tus, _) => "POST, OPTIONS",
             (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",

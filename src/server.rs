@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionConfig;
 use crate::coroutine;
 use crate::disk::Disk;
-use crate::event::Event;
 use crate::hub::{Hub, HubConfig};
 use crate::journal::{Journal, JournalConfig, Lock};
-use crate::listener::{Acceptor, Address, Listener, SocketOptions};
+use crate::listener::{Acceptor, Address, Knocker, Listener, SocketOptions};
 use crate::lobby::LobbyConfig;
 use crate::monitor;
-use crate::routes::{Access, AuthConfig, Context, Gate, QuotaConfig, Quotas};
+use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, QuotaConfig, Quotas};
 use crate::shard::{Counted, ShardConfig, ShardHandle};
+use crate::sockets::{Given, Sockets};
 use crate::spool::{Spool, SpoolConfig};
-use crate::upload::{Landed, Landing};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -47,8 +47,15 @@ pub struct ServerConfig {
     pub quotas: QuotaConfig,
     /// What is kept.
     pub hub: HubConfig,
+    /// Lets whoever may follow a job download the file that it has come to. Default:
+    /// false.
+    pub downloads: bool,
+    /// The most downloads at once: 503 beyond it. Each may hold 256 KiB. Default: 64.
+    pub downloads_max: usize,
     /// What uploads may be.
     pub spool: SpoolConfig,
+    /// What becomes of them.
+    pub pipeline: PipelineConfig,
     /// How streams are served.
     pub shard: ShardConfig,
     /// How requests are read.
@@ -77,6 +84,9 @@ pub struct ServerConfig {
     /// The time over which [`Server::stop`] ends the streams, one after the other, so that
     /// their clients don't come back together; at most half of `drain`. Default: 5 s.
     pub drain_spread: Duration,
+    /// How long a server that is started to take this one's place may take to be ready.
+    /// Default: 60 s.
+    pub handover: Duration,
 }
 
 impl Default for ServerConfig {
@@ -96,7 +106,10 @@ impl Default for ServerConfig {
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),
+            downloads: false,
+            downloads_max: 64,
             spool: SpoolConfig::default(),
+            pipeline: PipelineConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),
             shards: std::thread::available_parallelism()
@@ -109,6 +122,7 @@ impl Default for ServerConfig {
             busy_retry: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             drain_spread: Duration::from_secs(5),
+            handover: Duration::from_secs(60),
         }
     }
 }
@@ -137,7 +151,7 @@ pub struct Server {
     drain: Duration,
     drain_spread: Duration,
     /// The data directory is this server's for as long as it runs.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Server {
@@ -147,26 +161,45 @@ impl Server {
     /// An address is in use or not to be had, a key can't be read, or others can reach the
     /// publishing listener and nothing says who may publish: the error says which.
     pub fn start(config: ServerConfig) -> io::Result<Server> {
+        Server::start_on(config, Sockets::default())
+    }
+
+    /// The same, on sockets that listen already. A listener without one binds its address.
+    pub fn start_on(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         coroutine::configure();
         raise_file_limit();
         let named = |what: &'static str, address: &dyn std::fmt::Display| {
             let place = format!("{what} {address}");
             move |error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"))
         };
-        let gate = gate(config.auth, &config.publish)?;
-        warn_of_open_jobs(config.ops);
         let options = SocketOptions {
             send_buffer_bytes: config.send_buffer_bytes,
             silence: config.shard.stall,
         };
-        let public = Listener::bind(&config.listen, options)
-            .map_err(named("public listener", &config.listen))?;
-        let publish = Listener::bind(&config.publish, options)
-            .map_err(named("publishing listener", &config.publish))?;
+        let given = |given: Option<Given>| given.map(|it| Listener::given(it, options)).transpose();
+        let (public, publish) = (given(sockets.public)?, given(sockets.publish)?);
+        let gate = gate(
+            config.auth,
+            publish.as_ref().map_or(&config.publish, Listener::address),
+        )?;
+        warn_of_open_jobs(config.ops);
+        let bind = |given: Option<Listener>, what, address| match given {
+            Some(listener) => Ok(listener),
+            None => Listener::bind(address, options).map_err(named(what, address)),
+        };
+        let public = bind(public, "public listener", &config.listen)?;
+        let publish = bind(publish, "publishing listener", &config.publish)?;
         let (hub, lock) = match &config.data {
             None => (Hub::new(config.hub), None),
             Some(data) => {
-                let lock = Lock::take(data, Duration::ZERO)?;
+                let patience = match sockets.claim {
+                    None => Duration::ZERO,
+                    Some(claim) => {
+                        claim();
+                        config.handover
+                    }
+                };
+                let lock = Lock::take(data, patience)?;
                 let hub = Hub::with_base(config.hub, 0);
                 let journal = data.join("journal");
                 Journal::open(&journal, config.journal, &hub)
@@ -186,14 +219,26 @@ impl Server {
             shards.push(shard);
             threads.push(thread);
         }
-        let spool = match &config.data {
-            Some(data) => Some(open_spool(data, config.spool, &hub)?),
-            None => None,
+        let (pipeline, spool) = match &config.data {
+            Some(data) => {
+                let pipeline = Pipeline::start(config.pipeline, hub.clone(), data)
+                    .map_err(named("pipeline", &data.display()))?;
+                let spool = open_spool(data, config.spool, &hub, &pipeline)?;
+                (Some(pipeline), Some(spool))
+            }
+            None => (None, None),
         };
         let context = Arc::new(Context {
             hub,
             gate,
             spool,
+            pipeline,
+            downloads: Downloads {
+                is_on: config.downloads,
+                max: config.downloads_max,
+                open: Arc::default(),
+            },
+            data: config.data,
             quotas,
             shards,
             next_shard: AtomicUsize::new(0),
@@ -202,8 +247,9 @@ impl Server {
             retry: config.shard.retry,
             busy_retry: config.busy_retry,
             draining: AtomicBool::new(false),
+            is_succeeded: AtomicBool::new(false),
         });
-        let ops = monitor::start(config.ops, context.clone())
+        let ops = monitor::start(config.ops, sockets.ops, context.clone())
             .map_err(named("monitoring listener", &config.ops))?;
         let connection = Arc::new(config.connection);
         let (public_address, publish_address) =
@@ -233,7 +279,7 @@ impl Server {
             threads,
             drain: config.drain,
             drain_spread: config.drain_spread.min(config.drain / 2),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -266,6 +312,32 @@ impl Server {
         self.context.gate.reload()
     }
 
+    /// The public listener's, and the publishing one's.
+    pub(crate) fn acceptors(&self) -> &[Acceptor] {
+        &self.acceptors
+    }
+
+    /// A handle that finds out whether the server is alive.
+    pub fn pulse(&self) -> Pulse {
+        Pulse {
+            shards: self.context.shards.clone(),
+            acceptors: self.acceptors.iter().map(Acceptor::knocker).collect(),
+        }
+    }
+
+    /// Another process has the same sockets, or will have: stopping leaves their files where
+    /// they are.
+    pub(crate) fn keep_files(&mut self) {
+        self.acceptors.iter_mut().for_each(Acceptor::keep_file);
+    }
+
+    /// Another process serves at the same sockets: monitoring, whose port is shared, goes on
+    /// saying that it is ready.
+    pub(crate) fn is_succeeded(&mut self) {
+        self.keep_files();
+        self.context.is_succeeded.store(true, Ordering::Release);
+    }
+
     /// Stops: accepts no more, answers the requests that have begun, sends every stream
     /// what is pending and a last `retry:`, and closes it, all of them over the drain's
     /// spread. Blocks until that is done, or the drain limit has passed; the monitoring
@@ -276,43 +348,105 @@ impl Server {
 
     /// The same; what is left is cut off as soon as `is_enough`, which is asked again and
     /// again.
-    pub fn stop_unless(self, mut is_enough: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + self.drain;
-        self.context.draining.store(true, Ordering::Release);
-        self.acceptors.into_iter().for_each(Acceptor::stop);
-        for shard in &self.context.shards {
-            shard.drain(self.drain_spread);
-        }
-        let metrics = self.context.hub.metrics();
-        let is_empty = || metrics.streams_open.get() <= 0 && metrics.requests_active.get() <= 0;
-        while !is_empty() && Instant::now() < deadline && !is_enough() {
-            std::thread::sleep(DRAIN_POLL);
-        }
-        let is_drained = is_empty();
-        if !is_drained {
+    pub fn stop_unless(mut self, is_enough: impl FnMut() -> bool) -> bool {
+        self.close();
+        let has_drained = self.wait(is_enough, |server| {
+            server.has_answered() && server.context.hub.metrics().streams_open.get() <= 0
+        });
+        if !has_drained {
+            let metrics = self.context.hub.metrics();
             log::warn!(
                 "{} streams and {} requests were cut off",
                 metrics.streams_open.get(),
                 metrics.requests_active.get()
             );
         }
+        self.acceptors.into_iter().for_each(Acceptor::stop);
         self.context.shards.iter().for_each(ShardHandle::stop);
         for thread in self.threads {
             let _ = thread.join();
         }
-        if let Some(journal) = self.context.hub.journal() {
-            journal.close();
+        self.context.put_away(self.drain);
+        has_drained
+    }
+
+    /// Accepts no more, answers the requests that have begun, and lets go of the data
+    /// directory, for another process to take. The streams begin to end. Blocks as
+    /// [`Server::stop_unless`] does.
+    pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
+        self.close();
+        self.wait(is_enough, Server::has_answered);
+        self.context.put_away(self.drain);
+        self.lock = None;
+    }
+
+    /// Whether it keeps anything on disk that only one process can have.
+    pub(crate) fn has_data(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    fn close(&mut self) {
+        self.context.draining.store(true, Ordering::Release);
+        self.acceptors.iter_mut().for_each(Acceptor::close);
+        if let Some(pipeline) = &self.context.pipeline {
+            pipeline.halt();
         }
-        is_drained
+        for shard in &self.context.shards {
+            shard.drain(self.drain_spread);
+        }
+    }
+
+    /// Whether nobody waits for an answer.
+    fn has_answered(&self) -> bool {
+        let metrics = self.context.hub.metrics();
+        self.acceptors.iter().all(Acceptor::is_empty) && metrics.requests_active.get() <= 0
+    }
+
+    /// Waits for something, to the drain limit at most. Returns whether it has come.
+    fn wait(&self, mut is_enough: impl FnMut() -> bool, is_done: impl Fn(&Server) -> bool) -> bool {
+        let deadline = Instant::now() + self.drain;
+        while !is_done(self) && Instant::now() < deadline && !is_enough() {
+            std::thread::sleep(DRAIN_POLL);
+        }
+        is_done(self)
+    }
+}
+
+/// Finds out whether a server is alive.
+pub struct Pulse {
+    shards: Vec<ShardHandle>,
+    acceptors: Vec<Knocker>,
+}
+
+impl Pulse {
+    /// Whether every shard, every acceptor and the coroutines' scheduler answer within
+    /// `limit`. Blocks so long at most.
+    pub fn is_alive(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let count = self.shards.len() + self.acceptors.len() + 1;
+        let (answer, answers) = crossbeam_channel::bounded(count);
+        self.shards.iter().for_each(|it| it.knock(answer.clone()));
+        self.acceptors
+            .iter()
+            .for_each(|it| it.knock(answer.clone()));
+        let spawned = coroutine::spawn(move || {
+            let _ = answer.try_send(());
+        });
+        spawned.is_ok() && (0..count).all(|_| answers.recv_deadline(deadline).is_ok())
     }
 }
 
 /// The place for uploads, with what an earlier life left there.
-fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> {
+fn open_spool(
+    data: &Path,
+    config: SpoolConfig,
+    hub: &Hub,
+    pipeline: &Pipeline,
+) -> io::Result<Spool> {
     let open = || {
         std::fs::create_dir_all(data)?;
         let disk = Disk::start(config.disk_threads)?;
-        let landing = Arc::new(Stored(hub.clone()));
+        let landing = Arc::new(pipeline.clone());
         Spool::open(data, config, hub.clone(), disk, landing)
     };
     open().map_err(|error| {
@@ -323,22 +457,6 @@ fn open_spool(data: &Path, config: SpoolConfig, hub: &Hub) -> io::Result<Spool> 
         );
         io::Error::new(error.kind(), message)
     })
-}
-
-/// Ends the job of an upload that has landed: nothing is done about it yet.
-struct Stored(Hub);
-
-impl Landing for Stored {
-    fn land(&self, landed: Landed) {
-        let data = serde_json::json!({ "name": landed.name, "size": landed.size });
-        let event = Event::new("done", &data.to_string()).expect("an object");
-        if let Err(error) = self.0.publish(&landed.job, event) {
-            log::warn!(
-                "the job {} can't be told that it is done: {error}",
-                landed.job
-            );
-        }
-    }
 }
 
 /// Who may do what, unless that is anyone who finds the publishing listener.
@@ -377,5 +495,29 @@ fn raise_file_limit() {
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             log::warn!("the limit on open files stays as it is: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_pulse_until_one_of_its_threads_has_none() {
+        let config = ServerConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            publish: "127.0.0.1:0".parse().unwrap(),
+            ops: "127.0.0.1:0".parse().unwrap(),
+            ..ServerConfig::default()
+        };
+        let server = Server::start(config).unwrap();
+        let pulse = server.pulse();
+        assert!(pulse.is_alive(Duration::from_secs(20)));
+        server.context.shards[0].stop();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while pulse.is_alive(Duration::from_millis(50)) {
+            assert!(Instant::now() < deadline, "a dead thread answers");
+        }
+        server.stop();
     }
 }

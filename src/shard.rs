@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
@@ -136,6 +137,8 @@ struct Inbox {
     drain: Option<Duration>,
     /// The thread is to end.
     stop: bool,
+    /// Who wants to know whether the thread is alive.
+    knocks: Vec<Sender<()>>,
 }
 
 /// A job that rows of this shard follow.
@@ -255,6 +258,11 @@ impl ShardHandle {
     /// at once: what is pending goes out, then a `retry:`.
     pub fn drain(&self, spread: Duration) {
         self.post(|inbox| inbox.drain = Some(spread));
+    }
+
+    /// Has the thread send something when it comes to it. Never blocks.
+    pub fn knock(&self, answer: Sender<()>) {
+        self.post(|inbox| inbox.knocks.push(answer));
     }
 
     /// Ends the thread, whatever is open.
@@ -382,6 +390,9 @@ impl Shard {
             std::mem::swap(&mut self.arrivals, &mut inbox.adoptions);
         } else {
             self.arrivals.append(&mut inbox.adoptions);
+        }
+        for answer in inbox.knocks.drain(..) {
+            let _ = answer.try_send(());
         }
         let drain = inbox.drain.take();
         drop(inbox);

@@ -532,7 +532,7 @@ impl Inner {
 
     /// Tells an upload's job how far it has come, if it is time to. Blocks.
     fn report(&self, entry: &Entry, is_due: bool) -> Result<(), SpoolError> {
-        let Some(data) = entry.report(is_due) else {
+        let Some(data) = entry.report(is_due, self.landing.stages()) else {
             return Ok(());
         };
         let event = Event::new("progress", &data).expect("a percent is from 0 to 100");

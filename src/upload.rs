@@ -91,6 +91,9 @@ pub struct Landed {
 
 /// Takes uploads that have landed.
 pub trait Landing: Send + Sync {
+    /// How many stages there are to come, each as much of the whole as the upload.
+    fn stages(&self) -> usize;
+
     /// Takes one. Called from a plain thread, once for each upload in a server's life,
     /// and again after a restart as long as its directory is there. May block.
     fn land(&self, landed: Landed);

@@ -56,17 +56,27 @@ fn what_a_command_prints_is_read_the_same_however_it_is_cut() {
 }
 
 #[test]
-fn an_event_is_one_frame_whatever_it_says() {
+fn an_event_is_one_frame_and_a_stream_is_read_as_a_browser_would() {
     each("event", properties::event::check);
-}
-
-#[test]
-fn an_event_stream_is_read_as_a_browser_would() {
-    each("event_stream", properties::event_stream::check);
 }
 
 #[test]
 fn a_connection_gets_well_formed_answers_whatever_it_sends() {
     let servers = properties::connection::Servers::start();
     each("connection", |input| servers.check(input));
+}
+
+#[test]
+fn a_hub_is_restored_from_a_journal_whatever_stands_in_it() {
+    each("journal", properties::journal::check);
+}
+
+#[test]
+fn an_upload_is_taken_apart_the_same_however_it_is_cut() {
+    each("upload", properties::upload::check);
+}
+
+#[test]
+fn a_plan_can_be_run_or_its_line_is_named() {
+    each("config", properties::config::check);
 }

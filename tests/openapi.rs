@@ -21,11 +21,14 @@ const EVENTS: &str = "/api/jobs/{job}/events";
 const MANY: &str = "/api/events";
 const JOB: &str = "/api/jobs/{job}";
 const OPENAPI: &str = "/openapi.json";
+const PAGE: &str = "/";
 const CLIENT: &str = "/landfall.js";
 const TYPES: &str = "/landfall.d.ts";
 const UPLOADS: &str = "/api/uploads";
+const FILE: &str = "/api/jobs/{job}/file";
 const TUS: &str = "/api/tus";
 const TUS_UPLOAD: &str = "/api/tus/{upload}";
+const RETRY: &str = "/api/jobs/{job}/retry";
 const JSON: &str = "Content-Type: application/json";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
@@ -48,10 +51,26 @@ fn the_description_is_openapi_3_1() {
 #[test]
 fn every_status_that_is_described_is_answered_as_described() {
     let data = tempfile::tempdir().unwrap();
+    let stages = data.path().join("landfall.toml");
+    let script = "case $LANDFALL_JOB in failed) exit 1;; running) exec sleep 30;; esac";
+    let stage =
+        format!("[[stage]]\nname = 'mine'\nconcurrency = 2\nrun = ['sh', '-c', '{script}']\n");
+    std::fs::write(&stages, stage).unwrap();
     let house = House::start(|config| {
         config.data = Some(data.path().join("house"));
         config.spool.upload_bytes = 100;
+        config.pipeline.file = Some(stages);
+        config.downloads = true;
     });
+    // What the pipeline keeps of a job that it has stored.
+    let files = data.path().join("house/files");
+    std::fs::create_dir_all(files.join("jobs")).unwrap();
+    std::fs::write(files.join("abc"), "abc").unwrap();
+    let record = json!({
+        "upload": "0".repeat(32), "path": "files/abc", "name": "a.bin", "size": 3,
+        "digest": "sha256:abc", "contentType": "application/octet-stream",
+    });
+    std::fs::write(files.join("jobs/stored.json"), record.to_string()).unwrap();
     let full = House::start(|config| config.hub.jobs = 1);
     // One event a second, of which two may come at once.
     let slow = House::start(|config| {
@@ -80,6 +99,21 @@ fn every_status_that_is_described_is_answered_as_described() {
     publish(slow.publish, "a", "progress", "{}");
     publish(slow.publish, "a", "progress", "{}");
     publish(house.publish, "over", "done", "{}");
+    for job in ["running", "failed"] {
+        let answer = ask(
+            house.public,
+            "POST",
+            &format!("/api/uploads?job={job}"),
+            "",
+            "x",
+        );
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    // A stream reaches its end when the job has failed.
+    let follow = "GET /api/jobs/failed/events HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut failed = TcpStream::connect(house.publish).unwrap();
+    failed.write_all(follow.as_bytes()).unwrap();
+    failed.read_to_end(&mut Vec::new()).unwrap();
     // A job that nobody has published, and that is there as long as this stream is.
     let mut waiting = TcpStream::connect(house.publish).unwrap();
     let request = b"GET /api/jobs/waiting/events HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -204,6 +238,47 @@ fn every_status_that_is_described_is_answered_as_described() {
         (JOB, "DELETE", "/api/jobs/a", "", "", 401),
         (JOB, "DELETE", "/api/jobs/a", &token, "", 403),
         (JOB, "DELETE", "/api/jobs/none", "", "", 404),
+        (RETRY, "POST", "/api/jobs/failed/retry", "", "", 202),
+        (RETRY, "POST", "/api/jobs/%20/retry", "", "", 400),
+        (RETRY, "POST", "/api/jobs/failed/retry", "", "", 401),
+        (RETRY, "POST", "/api/jobs/failed/retry", &token, "", 403),
+        (RETRY, "POST", "/api/jobs/none/retry", "", "", 404),
+        (RETRY, "POST", "/api/jobs/running/retry", "", "", 409),
+        (RETRY, "POST", "/api/jobs/failed/retry", "", "", 501),
+        (RETRY, "OPTIONS", "/api/jobs/failed/retry", "", "", 204),
+        (RETRY, "OPTIONS", "/api/jobs/%20/retry", "", "", 400),
+        (FILE, "GET", "/api/jobs/stored/file", "", "", 200),
+        (
+            FILE,
+            "GET",
+            "/api/jobs/stored/file",
+            "Range: bytes=1-",
+            "",
+            206,
+        ),
+        (
+            FILE,
+            "GET",
+            "/api/jobs/stored/file",
+            "If-None-Match: \"abc\"",
+            "",
+            304,
+        ),
+        (
+            FILE,
+            "GET",
+            "/api/jobs/stored/file",
+            "Range: bytes=3-",
+            "",
+            416,
+        ),
+        (FILE, "GET", "/api/jobs/%20/file", "", "", 400),
+        (FILE, "GET", "/api/jobs/stored/file", "", "", 401),
+        (FILE, "GET", "/api/jobs/stored/file", &token, "", 403),
+        (FILE, "GET", "/api/jobs/none/file", "", "", 404),
+        (FILE, "HEAD", "/api/jobs/stored/file", "", "", 200),
+        (FILE, "OPTIONS", "/api/jobs/stored/file", "", "", 204),
+        (FILE, "OPTIONS", "/api/jobs/%20/file", "", "", 400),
         (UPLOADS, "POST", "/api/uploads?name=a&job=u", "", "x", 201),
         (UPLOADS, "POST", "/api/uploads?job=%20", "", "x", 400),
         (UPLOADS, "POST", "/api/uploads", "", "x", 401),
@@ -244,6 +319,10 @@ fn every_status_that_is_described_is_answered_as_described() {
         (OPENAPI, "GET", "/openapi.json", "", "", 200),
         (OPENAPI, "HEAD", "/openapi.json", "", "", 200),
         (OPENAPI, "OPTIONS", "/openapi.json", "", "", 204),
+        (PAGE, "GET", "/", "", "", 200),
+        (PAGE, "GET", "/", "If-None-Match: *", "", 304),
+        (PAGE, "HEAD", "/", "", "", 200),
+        (PAGE, "OPTIONS", "/", "", "", 204),
         (CLIENT, "GET", "/landfall.js", "", "", 200),
         (CLIENT, "GET", "/landfall.js", "If-None-Match: *", "", 304),
         (CLIENT, "HEAD", "/landfall.js", "", "", 200),

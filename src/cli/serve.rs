@@ -1,17 +1,15 @@
 //! `landfall serve`: the server.
 
+mod life;
+
 use std::fmt::Write;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
+use crate::ServerConfig;
 use crate::journal::Sync;
-use crate::{Server, ServerConfig};
 
 /// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
 /// value ends with `...` may be repeated, and is set once to all its values, with commas
@@ -26,6 +24,8 @@ struct Flag {
 
 /// Where data is kept when nothing else is said.
 const DATA: &str = "./landfall-data";
+/// What names the stages when nothing else is said.
+const CONFIG: &str = "landfall.toml";
 
 /// Less would be segments too small to be worth a file.
 const JOURNAL_MIN_BYTES: usize = 1 << 20;
@@ -293,11 +293,61 @@ const FLAGS: &[Flag] = &[
         },
     },
     Flag {
+        name: "downloads",
+        value: "",
+        default: "false",
+        help: "lets whoever may follow a job download the file that it has come to",
+        set: |config, text| set(&mut config.downloads, switch(text)),
+    },
+    Flag {
+        name: "max-downloads",
+        value: "N",
+        default: "64",
+        help: "downloads at once; 503 beyond it. Each holds up to 256 KiB of memory",
+        set: |config, text| set(&mut config.downloads_max, positive(text)),
+    },
+    Flag {
         name: "disk-threads",
         value: "N",
         default: "4",
         help: "threads that write uploads and read files",
         set: |config, text| set(&mut config.spool.disk_threads, positive(text)),
+    },
+    Flag {
+        name: "config",
+        value: "FILE",
+        default: "landfall.toml, if there",
+        help: "names the stages that uploads go through; without one it is scanning, \
+               transcoding and storing",
+        set: |config, text| {
+            config.pipeline.file = Some(PathBuf::from(text));
+            Ok(())
+        },
+    },
+    Flag {
+        name: "clamd",
+        value: "ADDR",
+        default: "",
+        help: "where clamd listens, unix:PATH or HOST:PORT, for scanning that landfall.toml \
+               gives no other; what it finds ends the job and goes to quarantine",
+        set: |config, text| {
+            config.pipeline.clamd = list(text)?.pop();
+            Ok(())
+        },
+    },
+    Flag {
+        name: "keep-failed",
+        value: "DUR",
+        default: "24h",
+        help: "a failed job's upload can be tried again for so long, and is then removed",
+        set: |config, text| set(&mut config.pipeline.keep_failed, duration(text)),
+    },
+    Flag {
+        name: "keep-quarantined",
+        value: "DUR",
+        default: "30days",
+        help: "what clamd found something in is removed after so long",
+        set: |config, text| set(&mut config.pipeline.keep_quarantined, duration(text)),
     },
     Flag {
         name: "retry",
@@ -487,6 +537,13 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.drain_spread, duration(text)),
     },
     Flag {
+        name: "handover-timeout",
+        value: "DUR",
+        default: "60s",
+        help: "what a server that SIGUSR2 starts has to be ready; the old one goes on beyond it",
+        set: |config, text| set(&mut config.handover, duration(text)),
+    },
+    Flag {
         name: "shards",
         value: "N",
         default: "one a core",
@@ -507,38 +564,10 @@ pub fn main(mut parser: lexopt::Parser) -> Result<ExitCode, String> {
         print!("{}", help());
         return Ok(ExitCode::SUCCESS);
     };
-    // Before anything is started, so that a signal in between isn't lost.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| error.to_string())?;
-    let server = match Server::start(config) {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("landfall: {error}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let mut out = std::io::stdout().lock();
-    // Nobody may be reading: that is no reason not to serve.
-    let _ = writeln!(
-        out,
-        "public {}\npublish {}\nops http://{}\nready",
-        server.public(),
-        server.publish(),
-        server.ops()
-    );
-    let _ = out.flush();
-    drop(out);
-    for signal in signals.forever() {
-        if signal != SIGHUP {
-            log::info!("signal {signal}: stopping");
-            break;
-        }
-        match server.reload_keys() {
-            Ok(()) => log::info!("signal {signal}: the keys have been read again"),
-            Err(error) => log::error!("{error}: the keys stay what they were"),
-        }
+    if let Err(error) = life::run(config) {
+        eprintln!("landfall: {error}");
+        return Ok(ExitCode::FAILURE);
     }
-    // Whoever asks again doesn't want to wait.
-    server.stop_unless(|| signals.pending().any(|signal| signal != SIGHUP));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -605,6 +634,9 @@ fn read(parser: &mut lexopt::Parser) -> Result<Option<ServerConfig>, String> {
     // Whatever came first: who asks for nothing on disk means it.
     if memory_only {
         config.data = None;
+    }
+    if config.pipeline.file.is_none() && Path::new(CONFIG).exists() {
+        config.pipeline.file = Some(PathBuf::from(CONFIG));
     }
     Ok(Some(config))
 }
@@ -715,7 +747,7 @@ mod tests {
 
     #[test]
     fn every_default_in_the_help_is_the_default() {
-        let described = ["max-streams", "shards", "data"];
+        let described = ["max-streams", "shards", "data", "config"];
         let expected = format!("{:?}", ServerConfig::default());
         for flag in FLAGS.iter().filter(|flag| !described.contains(&flag.name)) {
             let mut config = ServerConfig::default();

@@ -158,6 +158,11 @@ impl<'a> Head<'a> {
         Ok(Some((head, head_bytes)))
     }
 
+    /// Whether only the answer's head is asked for.
+    pub fn is_head(&self) -> bool {
+        self.method == Method::Head
+    }
+
     /// A field that only few requests have: one of tus, of ranges or of conditions.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         let other = |(other, _): &&(&str, _)| other.eq_ignore_ascii_case(name);

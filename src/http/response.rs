@@ -11,6 +11,7 @@ use std::time::SystemTime;
 pub enum Status {
     Ok = 200,
     Created = 201,
+    Accepted = 202,
     NoContent = 204,
     PartialContent = 206,
     NotModified = 304,
@@ -48,6 +49,8 @@ pub struct Response {
     fields: Vec<(&'static str, Cow<'static, str>)>,
     lines: Option<Arc<str>>,
     body: Cow<'static, [u8]>,
+    /// How long a body is that is sent on its own.
+    length: Option<u64>,
 }
 
 /// What every answer says that isn't a stream: it is of the type that it says, and its
@@ -56,11 +59,12 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 28] = {
+    pub const ALL: [Status; 29] = {
         use Status::*;
         [
             Ok,
             Created,
+            Accepted,
             NoContent,
             PartialContent,
             NotModified,
@@ -100,6 +104,7 @@ impl Status {
         match self {
             Status::Ok => "OK",
             Status::Created => "Created",
+            Status::Accepted => "Accepted",
             Status::NoContent => "No Content",
             Status::PartialContent => "Partial Content",
             Status::NotModified => "Not Modified",
@@ -138,6 +143,7 @@ impl Response {
             fields: Vec::new(),
             lines: None,
             body: Cow::Borrowed(b""),
+            length: None,
         }
     }
 
@@ -156,6 +162,7 @@ impl Response {
             fields: vec![("Content-Type", media_type.into())],
             lines: None,
             body: Cow::Borrowed(body.as_bytes()),
+            length: None,
         }
     }
 
@@ -173,6 +180,12 @@ impl Response {
     /// The response with one more header field.
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.fields.push((name, value.into()));
+        self
+    }
+
+    /// The response with a body of this length, which is sent behind it.
+    pub fn with_length(mut self, length: u64) -> Response {
+        self.length = Some(length);
         self
     }
 
@@ -207,7 +220,7 @@ impl Response {
         if !matches!(self.status, Status::NoContent | Status::NotModified) {
             line(&[
                 "Content-Length: ",
-                itoa::Buffer::new().format(self.body.len()),
+                itoa::Buffer::new().format(self.length.unwrap_or(self.body.len() as u64)),
             ]);
         }
         line(&[

@@ -35,6 +35,8 @@ pub const HEADER_BYTES: usize = 8;
 const PAYLOAD_MIN_BYTES: usize = 1;
 /// The longest payload; an event's data has to fit with its names.
 pub const PAYLOAD_MAX_BYTES: usize = (1 << 24) - 1;
+/// No number is higher: two of them can be added, and one be gone on from.
+pub const NUMBER_MAX: u64 = 1 << 62;
 /// No event's record is shorter: how many can have stood in a stretch that is lost.
 pub const EVENT_MIN_BYTES: u64 = HEADER_BYTES as u64 + 16;
 
@@ -198,12 +200,12 @@ fn parse(payload: &[u8]) -> Option<Record<'_>> {
         3 => {
             let (&boot, after) = rest.split_first_chunk()?;
             *rest = after;
-            let reserved = number(rest)?;
+            let reserved = event_number(rest)?;
             Record::Open { boot, reserved }
         }
         4 => Record::Close,
         5 => Record::Gap {
-            count: number(rest)?,
+            count: event_number(rest)?,
         },
         6 => Record::Floor(numbers(rest)?),
         _ => return None,
@@ -261,7 +263,11 @@ impl<'a> EventRecord<'a> {
         let (&flags, after) = rest.split_first()?;
         *rest = after;
         let numbers = numbers(rest)?;
-        let previous = numbers.id.0.checked_sub(number(rest)?)?;
+        let step = number(rest).filter(|&step| step > 0)?;
+        let previous = numbers.id.0.checked_sub(step)?;
+        if numbers.sequence.0 == 0 {
+            return None;
+        }
         let time_ms = number(rest)?;
         let origin = match flags & (BEGINS | HAS_ORIGIN) {
             0 => None,
@@ -270,7 +276,7 @@ impl<'a> EventRecord<'a> {
                 created_ms: time_ms,
             }),
             _ => Some(Origin {
-                base: number(rest)?,
+                base: number(rest).filter(|&base| base <= previous)?,
                 created_ms: number(rest)?,
             }),
         };
@@ -301,9 +307,13 @@ const COMMON_EVENTS: [&str; 3] = ["progress", "done", "error"];
 
 fn numbers(rest: &mut &[u8]) -> Option<Numbers> {
     Some(Numbers {
-        sequence: Sequence(number(rest)?),
-        id: EventId(number(rest)?),
+        sequence: Sequence(event_number(rest)?),
+        id: EventId(event_number(rest)?),
     })
+}
+
+fn event_number(rest: &mut &[u8]) -> Option<u64> {
+    number(rest).filter(|&number| number <= NUMBER_MAX)
 }
 
 fn put_number(out: &mut Vec<u8>, mut value: u64) {
@@ -368,8 +378,8 @@ mod tests {
     fn records() -> Vec<Record<'static>> {
         let origin = |base, created_ms| Some(Origin { base, created_ms });
         let last = Numbers {
-            id: EventId(u64::MAX),
-            sequence: Sequence(u64::MAX),
+            id: EventId(NUMBER_MAX),
+            sequence: Sequence(NUMBER_MAX),
         };
         vec![
             Record::Event(event()),
@@ -403,6 +413,47 @@ mod tests {
             let length = bytes.len();
             bytes.extend_from_slice(b"more");
             assert_eq!(decode(&bytes, SEGMENT), Found::Record(record, length));
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_have_been_given_are_no_record() {
+        let numbers = |id, sequence| Numbers {
+            id: EventId(id),
+            sequence: Sequence(sequence),
+        };
+        let floor = |id, sequence| Record::Floor(numbers(id, sequence));
+        let event = |id, sequence, previous| {
+            Record::Event(EventRecord {
+                numbers: numbers(id, sequence),
+                previous,
+                ..event()
+            })
+        };
+        let based = Record::Event(EventRecord {
+            origin: Some(Origin {
+                base: 300,
+                created_ms: 4,
+            }),
+            ..self::event()
+        });
+        let (max, above) = (NUMBER_MAX, NUMBER_MAX + 1);
+        for (record, is_one) in [
+            (floor(max, max), true),
+            (floor(above, 1), false),
+            (floor(1, above), false),
+            (Record::Gap { count: above }, false),
+            (event(max, max, 0), true),
+            (event(above, 1, 0), false),
+            (event(1, above, 0), false),
+            (event(1, 0, 0), false),
+            (event(1, 1, 1), false),
+            (based, false),
+        ] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, SEGMENT, &record);
+            let found = matches!(decode(&bytes, SEGMENT), Found::Record(..));
+            assert_eq!(found, is_one, "{record:?}");
         }
     }
 

@@ -23,6 +23,9 @@ use crate::hub::{Hub, Journaled, Numbers};
 use crate::job::JobId;
 use crate::random::Random;
 
+/// The end of the year 9999, in milliseconds of the unix clock.
+const LAST_MS: u64 = 253_402_300_799_999;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -248,10 +251,9 @@ impl Origin {
     }
 }
 
-/// A time of the unix clock.
+/// A time of the unix clock; one that can't be written as a date is the last that can.
 pub fn time(ms: u64) -> SystemTime {
-    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));
-    time.unwrap_or(SystemTime::UNIX_EPOCH)
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS))
 }
 
 /// Milliseconds of the unix clock.

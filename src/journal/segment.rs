@@ -109,9 +109,9 @@ pub fn file_name(segment: SegmentNumber) -> String {
     format!("{:010}.journal", segment.0)
 }
 
-/// The segment of a file, if it is one's.
+/// The segment of a file, if it is one's. There is always a number after it.
 pub fn parse_file_name(name: &str) -> Option<SegmentNumber> {
     let digits = name.strip_suffix(".journal")?;
     let number = digits.parse().ok().map(SegmentNumber)?;
-    (file_name(number) == name).then_some(number)
+    (file_name(number) == name && number.0 < u32::MAX).then_some(number)
 }

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::files::File;
-use super::record::{EventRecord, MAGIC, Origin, PAYLOAD_MAX_BYTES, Record, SegmentNumber, encode};
+use super::record::{
+    EventRecord, MAGIC, NUMBER_MAX, Origin, PAYLOAD_MAX_BYTES, Record, SegmentNumber, encode,
+};
 use super::reply::Reply;
 use super::restore::{Found, milliseconds, time};
 use super::segment::{Place, Segment, file_name};
@@ -771,6 +773,9 @@ impl Batch {
         }
         if let Some(state) = pending.ended {
             return Err(PublishError::Ended(state));
+        }
+        if self.sequence >= NUMBER_MAX || pending.newest_given >= NUMBER_MAX {
+            return Err(PublishError::DiskFailing);
         }
         self.sequence += 1;
         let previous = pending.newest_id;

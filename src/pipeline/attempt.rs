@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::stop::{Stop, Why};
 use crate::event::Event;
 use crate::hub::{Hub, Job, PublishError};
-use crate::progress::Update;
+use crate::progress::{Update, overall};
 use crate::upload::Landed;
 
 /// How long an end is tried to be told to a hub that has no room.
@@ -125,11 +125,6 @@ impl Attempt {
         }
     }
 
-    /// How far the whole is when so much of the upload is there.
-    pub fn overall_of_upload(percent: f64, stages: usize) -> Value {
-        overall(0, percent / 100.0, stages + 1)
-    }
-
     fn publish(&self, event: &Event) -> Result<(), PublishError> {
         let mut job = self.job.lock();
         loop {
@@ -147,16 +142,6 @@ impl Attempt {
                 result => return result.map(drop),
             }
         }
-    }
-}
-
-/// Of all parts, each as long as the others, with one decimal.
-fn overall(part: usize, within: f64, parts: usize) -> Value {
-    let percent = (part as f64 + within.clamp(0.0, 1.0)) / parts as f64 * 1000.0;
-    let percent = percent.floor().min(1000.0) / 10.0;
-    match percent.fract() == 0.0 {
-        true => (percent as u64).into(),
-        false => percent.into(),
     }
 }
 
@@ -184,7 +169,6 @@ mod tests {
 
     #[test]
     fn the_whole_is_made_of_the_upload_and_every_stage_alike() {
-        assert_eq!(Attempt::overall_of_upload(50.0, 3), 12.5);
         let hub = Hub::new(HubConfig::default());
         let attempt = attempt(&hub);
         attempt.progress(1, "transcoding", Update::percent(50.0));

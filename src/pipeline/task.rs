@@ -42,6 +42,8 @@ pub struct Task<'a> {
     /// When it must be done.
     pub deadline: Instant,
     throttle: Throttle,
+    /// The part of the stage, in percent, that is told as a whole now.
+    part: (f64, f64),
 }
 
 /// How a stage ended well.
@@ -90,13 +92,22 @@ impl<'a> Task<'a> {
             facts,
             deadline: Instant::now() + stage.timeout,
             throttle: Throttle::new(Some(stage.name.clone())),
+            part: (0.0, 100.0),
         }
+    }
+
+    /// What is told from now on is that part of the stage, in percent.
+    #[cfg(feature = "s3")]
+    pub fn tell_part(&mut self, from: f64, to: f64) {
+        self.part = (from, to);
     }
 
     /// Tells how far it is, as often as watchers can use.
     pub fn tell(&mut self, done: u64, of: u64) {
-        let percent = (done as f64 / of.max(1) as f64 * 1000.0).floor() / 10.0;
-        let update = Update::percent(percent.min(100.0));
+        let (from, to) = self.part;
+        let within = (done as f64 / of.max(1) as f64).min(1.0);
+        let percent = ((from + within * (to - from)) * 10.0).floor() / 10.0;
+        let update = Update::percent(percent);
         if let Some(update) = self.throttle.offer(update, Instant::now()) {
             self.attempt.progress(self.index, &self.stage.name, update);
         }

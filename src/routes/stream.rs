@@ -208,7 +208,12 @@ fn head_of(is_over: bool, context: &Context, caller: &Caller<'_>) -> Plan {
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
 fn busy(context: &Context, caller: &Caller<'_>) -> Plan {
-    Plan::EmptyStream(opening(context.busy_retry, caller).to_bytes())
+    // A server that stops has a successor soon, or has one already.
+    let wait = match context.draining.load(Ordering::Acquire) {
+        true => context.retry,
+        false => context.busy_retry,
+    };
+    Plan::EmptyStream(opening(wait, caller).to_bytes())
 }
 
 fn opening(retry: Duration, caller: &Caller<'_>) -> Opening {

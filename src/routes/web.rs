@@ -1,4 +1,4 @@
-//! The files for browsers, embedded in the binary: `GET /landfall.js` and its like.
+//! The files for browsers, embedded in the binary: `GET /`, `/landfall.js` and their like.
 //!
 //! They say nothing of any job, so they need no token. A page of another origin may
 //! import the client where it may follow streams: `--cors-origin` decides on both.
@@ -15,12 +15,29 @@ pub struct WebFile {
     digest: u64,
 }
 
-static FILES: [WebFile; 2] = [
+/// What the page may do: it has no inline script or style, and asks nobody else for
+/// anything. Other sites may not frame it, lest their visitors click on it unawares.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'self'";
+
+const SCRIPT: &str = "text/javascript";
+
+static FILES: [WebFile; 11] = [
     WebFile::new(
-        "landfall.js",
-        "text/javascript",
-        include_str!("../web/landfall.js"),
+        "",
+        "text/html; charset=utf-8",
+        include_str!("../web/index.html"),
     ),
+    WebFile::new("page.css", "text/css", include_str!("../web/page.css")),
+    WebFile::new("page.js", SCRIPT, include_str!("../web/page.js")),
+    WebFile::new("all.js", SCRIPT, include_str!("../web/all.js")),
+    WebFile::new("format.js", SCRIPT, include_str!("../web/format.js")),
+    WebFile::new("job.js", SCRIPT, include_str!("../web/job.js")),
+    WebFile::new("shell.js", SCRIPT, include_str!("../web/shell.js")),
+    WebFile::new("stream.js", SCRIPT, include_str!("../web/stream.js")),
+    WebFile::new("uploads.js", SCRIPT, include_str!("../web/uploads.js")),
+    WebFile::new("landfall.js", SCRIPT, include_str!("../web/landfall.js")),
     // There is no registered type for TypeScript.
     WebFile::new(
         "landfall.d.ts",
@@ -42,7 +59,10 @@ impl WebFile {
             Some(tags) if names(tags, tag.as_bytes()) => Response::empty(Status::NotModified),
             _ => Response::text(Status::Ok, self.media_type, self.body),
         };
-        let response = response.with("Cache-Control", "no-cache");
+        let mut response = response.with("Cache-Control", "no-cache");
+        if self.path.is_empty() {
+            response = response.with("Content-Security-Policy", POLICY);
+        }
         Plan::Answer(response.with("ETag", tag))
     }
 
@@ -58,7 +78,7 @@ impl WebFile {
 
 /// Whether the value of If-None-Match, `*` or tags with commas between, names `tag`
 /// (RFC 9110 section 13.1.2: the comparison is weak).
-fn names(tags: &[u8], tag: &[u8]) -> bool {
+pub fn names(tags: &[u8], tag: &[u8]) -> bool {
     let mut tags = tags.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     tags.any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag)
 }

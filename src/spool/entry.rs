@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Order, STAGE};
 use crate::job::JobId;
+use crate::progress;
 use crate::upload::{Info, Resumable, State, UploadId};
 
 /// A job is told of its upload's progress this often at most.
@@ -153,7 +154,7 @@ impl Entry {
     }
 
     /// What its job is told, if it is time to tell it.
-    pub fn report(&self, is_due: bool) -> Option<String> {
+    pub fn report(&self, is_due: bool, stages: usize) -> Option<String> {
         let mut core = self.core.lock();
         if !is_due && core.reported.elapsed() < REPORT_INTERVAL {
             return None;
@@ -166,7 +167,8 @@ impl Entry {
                 0 => 100,
                 _ => u128::from(core.offset.min(whole)) * 100 / u128::from(whole),
             };
-            let _ = write!(data, r#","percent":{percent}"#);
+            let overall = progress::overall(0, percent as f64 / 100.0, stages + 1);
+            let _ = write!(data, r#","percent":{percent},"overall":{overall}"#);
         }
         let _ = write!(data, r#","bytes":{}"#, core.offset);
         if let Some(size) = core.size {

@@ -176,11 +176,11 @@ interface Tracker {
 
 type Message =
   /** The jobs of a tab, each with the id to begin after; LIVE where it takes the session's. */
-  | { is: "want"; tab: string; session: string; jobs: [string, number][] }
+  | { is: "want"; tab: string; jobs: [string, number][] }
   /** A tab has become the leader. */
   | { is: "who" }
   /** From now on, what comes of these jobs is all that is after these ids. */
-  | { is: "session"; session: string; jobs: [string, number][] }
+  | { is: "session"; jobs: [string, number][] }
   | { is: "event"; name: string; job: string; id: number; data: any }
   | { is: "state"; jobs: string[]; state: TrackState }
   | { is: "failure"; jobs: string[]; message: string };
@@ -209,7 +209,6 @@ function groupFor(options: TrackOptions): Group {
 class Group {
   private trackers = new Set<Tracker>();
   private tab = "";
-  private session = "";
   private isDue = false;
   /** Ends what runs as long as there are trackers. */
   private run: AbortController | undefined;
@@ -307,7 +306,7 @@ class Group {
     for (const { job, at, live } of this.trackers) {
       jobs.set(job, Math.min(live ? LIVE : at, jobs.get(job) ?? LIVE));
     }
-    this.tell({ is: "want", tab: this.tab, session: this.session, jobs: [...jobs] });
+    this.tell({ is: "want", tab: this.tab, jobs: [...jobs] });
   }
 
   private hear(message: Message): void {
@@ -318,10 +317,11 @@ class Group {
       for (const tracker of this.trackers) tracker.live = false;
       this.want();
     } else if (is === "session") {
-      this.session = message.session;
       const jobs = new Map(message.jobs);
       for (const tracker of this.trackers) {
-        tracker.live = jobs.get(tracker.job)! <= tracker.at;
+        // What took the last session has seen all up to where this one begins.
+        const from = jobs.get(tracker.job) ?? LIVE;
+        tracker.live = from < LIVE && (tracker.live || from <= tracker.at);
         if (!tracker.live) this.update();
       }
     } else if (is === "event") {
@@ -371,7 +371,7 @@ class Group {
     this.update();
   }
 
-  private hearWant({ tab, session, jobs }: Message & { is: "want" }): void {
+  private hearWant({ tab, jobs }: Message & { is: "want" }): void {
     if (tab !== this.tab && !this.wants.has(tab)) {
       const isGone = () => {
         this.wants.delete(tab);
@@ -381,13 +381,20 @@ class Group {
     }
     const places = new Map<string, number>();
     for (const [job, place] of jobs) {
-      // A tab that hasn't heard of this session yet may be able to take it.
-      const begins = this.streamOf(job)?.from.get(job)!;
-      const isLive = begins <= place && (place === LIVE || session !== this.session);
-      if (isLive || place !== LIVE) places.set(job, isLive ? LIVE : place);
+      // A tab that took the session of another leader is going to say more.
+      if (place !== LIVE || this.streamOf(job)) places.set(job, place);
     }
     this.wants.set(tab, places);
     this.plan();
+  }
+
+  /** Tries a stream's jobs in two halves. */
+  split(stream: Stream): void {
+    const halves = [new Stream(this), new Stream(this)];
+    let n = 0;
+    for (const [job, from] of stream.from) halves[n++ % 2]!.from.set(job, from);
+    this.streams.splice(this.streams.indexOf(stream), 1, ...halves);
+    halves.forEach((half) => half.open());
   }
 
   private streamOf(job: string): Stream | undefined {
@@ -428,7 +435,7 @@ class Group {
       }
       this.streams.at(-1)!.from.set(job, from);
     }
-    this.tell({ is: "session", session: randomName(), jobs: [...jobs] });
+    this.tell({ is: "session", jobs: [...jobs] });
     for (const stream of this.streams) stream.open();
   }
 }
@@ -442,6 +449,8 @@ class Stream {
   attempts = 0;
   isClosed = false;
   source: EventSource | undefined;
+  /** For its next connection. */
+  timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private group: Group) {}
 
@@ -453,19 +462,24 @@ class Stream {
   close(): void {
     this.isClosed = true;
     this.source?.close();
+    clearTimeout(this.timer);
   }
 
   async open(): Promise<void> {
     const { options } = this.group;
-    let source: EventSource;
+    const { withCredentials = true } = options;
+    let token: string | undefined;
     try {
-      const url = this.url((await options.token?.([...this.from.keys()])) ?? "");
-      if (this.isClosed) return;
-      source = new EventSource(url, { withCredentials: options.withCredentials ?? true });
+      token = await options.token?.([...this.from.keys()]);
     } catch (error) {
-      return this.retry(`: ${error}`);
+      return this.retry(`${error}`);
     }
-    this.source = source;
+    if (this.isClosed) return;
+    this.source?.close();
+    const url = this.url(token);
+    const source = (this.source = new EventSource(url, { withCredentials }));
+    // A token that ends takes its stream with it.
+    this.openAfter(Math.max(1000, lifeMs(token) / 2));
     source.onopen = () => {
       this.attempts = 0;
       this.tell("open");
@@ -475,15 +489,15 @@ class Stream {
         // A failure of the connection comes to the same listeners as an event named error.
         const { data, lastEventId } = event as MessageEvent;
         if (data !== undefined) this.receive(name, JSON.parse(data), +lastEventId);
-        else if (source.readyState === EventSource.CLOSED) this.retry();
+        else if (source.readyState === EventSource.CLOSED) this.refused(url, token);
         else this.tell("reconnecting");
       });
     }
   }
 
-  url(token: string): string {
+  url(token?: string): string {
     const { options } = this.group;
-    const query = new URLSearchParams();
+    const query = new URLSearchParams(token && { token });
     const places = new Set([...this.from.keys()].map((job) => this.now(job)));
     for (const job of this.from.keys()) {
       const now = this.now(job);
@@ -493,7 +507,6 @@ class Stream {
     const [place] = places;
     if (place && places.size === 1) query.set("lastEventId", `${place}`);
     if (options.replay) query.set("replay", options.replay);
-    if (token) query.set("token", token);
     this.last = 0;
     return absolute(options, `api/events?${query}`);
   }
@@ -511,7 +524,35 @@ class Stream {
     this.group.tell({ is: "event", name, job, id, data });
   }
 
-  retry(why = ""): void {
+  /** EventSource doesn't say why. */
+  async refused(url: string, token?: string): Promise<void> {
+    const { options } = this.group;
+    const abort = new AbortController();
+    const { signal } = abort;
+    const credentials = options.withCredentials ?? true ? "include" : "omit";
+    const ask = (url: string) => fetch(url, { signal, credentials, cache: "no-store" });
+    let why = "no answer";
+    try {
+      const { status } = await ask(url);
+      why = `HTTP ${status}`;
+      // One job that may not be followed must not take the others with it, and a token may
+      // be as long as the names of its jobs.
+      if ([403, 414].includes(status) && this.from.size > 1) return this.group.split(this);
+      // They have ended before anything that was asked for.
+      if (status === 204) {
+        for (const job of this.from.keys()) {
+          const path = `api/jobs/${job}?${new URLSearchParams(token && { token })}`;
+          const { state, lastEvent } = await (await ask(absolute(options, path))).json();
+          if (state !== "running") this.receive(lastEvent.event, lastEvent.data, LIVE);
+        }
+        this.last = 0;
+      }
+    } catch {}
+    abort.abort();
+    this.retry(why);
+  }
+
+  retry(why: string): void {
     const { retries = 8, backoff = 1000 } = this.group.options;
     if (this.isClosed) return;
     if (this.attempts >= retries) {
@@ -519,12 +560,18 @@ class Stream {
       this.close();
       this.from.clear();
       jobs.forEach((job) => this.group.forget(job));
-      const message = `the connection was refused ${retries + 1} times${why}`;
+      const message = `the connection was refused ${retries + 1} times: ${why}`;
       return this.group.tell({ is: "failure", jobs, message });
     }
     this.tell("reconnecting");
     const longest = Math.min(MAX_BACKOFF_MS, backoff * 2 ** this.attempts++);
-    setTimeout(() => this.isClosed || this.open(), Math.random() * longest);
+    this.openAfter(Math.random() * longest);
+  }
+
+  openAfter(ms: number): void {
+    clearTimeout(this.timer);
+    // What is longer than a timer can wait isn't waited for.
+    if (ms < 2 ** 31) this.timer = setTimeout(() => this.open(), ms);
   }
 
   tell(state: TrackState): void {
@@ -534,6 +581,17 @@ class Stream {
 
 function absolute({ baseUrl = "" }: TrackOptions, path: string): string {
   return new URL(path, new URL(baseUrl.replace(/\/?$/, "/"), location.href)).href;
+}
+
+/** For how long a token is good from when it was made; for ever where it doesn't say. */
+function lifeMs(token = ""): number {
+  try {
+    const claims = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
+    const { exp, iat } = JSON.parse(atob(claims));
+    return (exp - (iat ?? Date.now() / 1000)) * 1000;
+  } catch {
+    return Infinity;
+  }
 }
 
 function sendFile(options: TrackOptions): Uploader {

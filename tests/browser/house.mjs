@@ -1,10 +1,14 @@
 // What the browser tests share: the real binary, a gate before it, and one Chromium.
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 const BINARY = process.env.LANDFALL;
@@ -32,6 +36,13 @@ const browser = chromium.launch({
 });
 cleanups.push(async () => (await browser).close());
 
+/** A folder that goes with the tests. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), "landfall-browser-"));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** Waits until `condition` gives something true, and gives that. */
 export async function until(what, condition) {
   const deadline = Date.now() + PATIENCE;
@@ -47,7 +58,8 @@ export async function until(what, condition) {
 export class Server {
   static async start(...flags) {
     const server = new Server();
-    server.flags = ["--memory-only", "--retry", "50ms", ...flags];
+    const memory = flags.includes("--data") ? [] : ["--memory-only"];
+    server.flags = [...memory, "--retry", "50ms", ...flags];
     await server.run("127.0.0.1:0");
     cleanups.push(() => server.kill());
     return server;
@@ -114,9 +126,9 @@ export class Server {
 }
 
 /** A token that may follow `jobs`. */
-export function mint(keyFile, jobs, ttl = "1m") {
+export async function mint(keyFile, jobs, ttl = "1m") {
   const flags = ["token", "--token-key", keyFile, "--jobs", jobs, "--ttl", ttl];
-  return execFileSync(BINARY, flags, { encoding: "utf8" }).trim();
+  return (await promisify(execFile)(BINARY, flags)).stdout.trim();
 }
 
 /** A proxy that refuses and cuts as it is told, and keeps what was asked. */
@@ -134,7 +146,7 @@ export class Gate {
     return gate;
   }
 
-  /** What was asked for streams: `url`, `headers`, `at` in milliseconds. */
+  /** What EventSource asked: `url`, `headers`, `at` in milliseconds. */
   asked = [];
   /** Gives the status and the type that a stream is refused with, or nothing. */
   refusal = () => undefined;
@@ -151,7 +163,10 @@ export class Gate {
   pass(server, asked, answer) {
     const isStream = /events\?/.test(asked.url);
     if (isStream) {
-      this.asked.push({ url: asked.url, headers: asked.headers, at: performance.now() });
+      // The client asks by fetch why it was refused, and is told the same.
+      if (asked.headers.accept === "text/event-stream") {
+        this.asked.push({ url: asked.url, headers: asked.headers, at: performance.now() });
+      }
       const refusal = this.refusal(this.asked.length);
       if (refusal) {
         answer.writeHead(refusal.status, { "Content-Type": refusal.type ?? "text/html" });

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
@@ -15,9 +14,13 @@ const CLIENT_MAX_BYTES: usize = 4096;
 #[test]
 fn the_compiled_client_is_what_its_source_compiles_to() {
     let out = tempfile::tempdir().unwrap();
-    // As the script "build" of package.json has it.
-    compile(out.path(), &["--removeComments"]);
-    compile(out.path(), &["--declaration", "--emitDeclarationOnly"]);
+    let output = Command::new("npm")
+        .args(["run", "--silent", "--prefix", HERE, "build"])
+        .env("OUT", out.path())
+        .output()
+        .unwrap_or_else(|error| panic!("npm: {error}: run scripts/test"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
     for name in ["landfall.js", "landfall.d.ts"] {
         let fresh = fs::read_to_string(out.path().join(name)).unwrap();
         let kept = fs::read_to_string(format!("{WEB}/{name}")).unwrap();
@@ -44,29 +47,12 @@ fn the_client_is_under_4_kib_compressed() {
 
 #[test]
 fn the_client_does_in_chromium_what_it_promises() {
-    run("client.test.mjs");
-}
-
-/// Runs a file of tests with Node, against the real binary.
-fn run(file: &str) {
     let output = Command::new("node")
-        .args(["--test-reporter=spec", &format!("{HERE}/{file}")])
+        .args(["--test-reporter=spec", &format!("{HERE}/main.mjs")])
         .env("LANDFALL", env!("CARGO_BIN_EXE_landfall"))
         .output()
         .unwrap_or_else(|error| panic!("node: {error}: run scripts/test"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
-    assert!(output.status.success(), "{file} failed");
-}
-
-fn compile(out: &Path, flags: &[&str]) {
-    let compiler = format!("{HERE}/node_modules/.bin/tsc");
-    let output = Command::new(&compiler)
-        .args(["-p", WEB, "--outDir"])
-        .arg(out)
-        .args(flags)
-        .output()
-        .unwrap_or_else(|error| panic!("{compiler}: {error}: run scripts/test"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    println!("{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "a test in tests/browser failed");
 }

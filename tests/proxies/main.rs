@@ -7,6 +7,7 @@ mod follower;
 mod http;
 mod proxy;
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,27 @@ fn haproxy_that_compresses_doesnt_hold_frames_back() {
     let compressed = ("option abortonclose", lines);
     let seen = passes_frames_one_by_one(Kind::HaProxy, &[compressed], &["--compressed"]);
     assert!(seen.iter().all(|head| !head.contains("content-encoding")));
+}
+
+#[test]
+fn a_browser_sends_a_file_and_gets_frames_one_by_one_through_each_proxy() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().to_str().unwrap();
+    let server = Binary::serve_keeping(directory, &["--host", proxy::NAME]);
+    let proxies = [Kind::Nginx, Kind::Caddy, Kind::HaProxy];
+    let proxies = proxies.map(|kind| Proxy::start(kind, server.public));
+    let urls = proxies
+        .each_ref()
+        .map(|proxy| format!("https://{}:{}", proxy::NAME, proxy.port));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page/proxies.test.mjs");
+    let output = Command::new("node")
+        .args(["--test", script])
+        .env("LANDFALL_PUBLISH", server.publish.to_string())
+        .env("LANDFALL_PROXIES", urls.join(" "))
+        .output()
+        .unwrap_or_else(|error| panic!("node: {error}: run scripts/test"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
 }
 
 #[test]

@@ -19,10 +19,19 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Starts it with `flags`, and waits until it says that it is ready.
+    /// Starts it with `flags`, and waits until it says that it is ready. It keeps nothing.
     pub fn serve(flags: &[&str]) -> Binary {
+        Binary::start(&[&["--memory-only"], flags].concat())
+    }
+
+    /// The same, keeping its data in a directory.
+    pub fn serve_keeping(data: &str, flags: &[&str]) -> Binary {
+        Binary::start(&[&["--data", data], flags].concat())
+    }
+
+    fn start(flags: &[&str]) -> Binary {
         let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-            .args(["serve", "--memory-only", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--publish", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
             .args(flags)
             .stdout(Stdio::piped())

@@ -1,11 +1,13 @@
 //! The server as its clients see it: real sockets, and bytes compared with the contract.
 
+mod activation;
 mod age;
 mod bad_requests;
 mod broken;
 mod consolidated;
 mod conversations;
 mod deletion;
+mod handover;
 mod herd;
 mod memory;
 mod monitoring;

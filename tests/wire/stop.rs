@@ -166,3 +166,32 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
     waits.dedup();
     assert!(waits.len() > STREAMS / 2, "they differ: {waits:?}");
 }
+
+#[test]
+fn whoever_has_connected_before_a_stop_can_still_ask() {
+    let server = TestServer::with(|config| config.drain = Duration::from_secs(10));
+    let (mut early, mut stream) = (server.public(), server.public());
+    let metrics = server.hub().metrics().clone();
+    super::support::wait_until("they are let in", || {
+        metrics.connections_accepted.get() == 2
+    });
+    // The one has begun, so it is waited for longer than those who are silent.
+    let request = get("/api/jobs/none", "");
+    let (front, back) = request.split_at(10);
+    early.send(front);
+    let address = server.public_address();
+    let stopping = std::thread::spawn(move || server.stop());
+    super::support::wait_until("nobody else is let in", || {
+        TcpStream::connect(address).is_err()
+    });
+    stream.send(get("/api/jobs/a/events", ""));
+    let answer = early.send(back).answer();
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (404, Some("close"))
+    );
+    let mut stream = EventStream::begun(stream);
+    stream.assert_ends();
+    assert!((5000..=7500).contains(&stream.retries()[0]));
+    assert!(stopping.join().unwrap());
+}

@@ -4,7 +4,16 @@ use std::fs;
 
 use super::support::{Answer, Client, TestServer, get};
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 11] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/page.css", "text/css"),
+    ("/page.js", "text/javascript"),
+    ("/all.js", "text/javascript"),
+    ("/format.js", "text/javascript"),
+    ("/job.js", "text/javascript"),
+    ("/shell.js", "text/javascript"),
+    ("/stream.js", "text/javascript"),
+    ("/uploads.js", "text/javascript"),
     ("/landfall.js", "text/javascript"),
     ("/landfall.d.ts", "text/plain; charset=utf-8"),
 ];
@@ -13,7 +22,8 @@ const FILES: [(&str, &str); 2] = [
 fn the_files_for_browsers_are_served_on_both_listeners_as_they_lie_in_the_tree() {
     let server = TestServer::start();
     for (target, media_type) in FILES {
-        let path = format!("{}/src/web{target}", env!("CARGO_MANIFEST_DIR"));
+        let file = if target == "/" { "/index.html" } else { target };
+        let path = format!("{}/src/web{file}", env!("CARGO_MANIFEST_DIR"));
         let content = fs::read_to_string(path).unwrap();
         for mut client in [server.public(), server.publishing()] {
             let answer = client.get(target);
@@ -29,6 +39,32 @@ fn the_files_for_browsers_are_served_on_both_listeners_as_they_lie_in_the_tree()
             assert_eq!(head.field("etag"), answer.field("etag"));
         }
     }
+}
+
+#[test]
+fn the_page_may_run_its_own_scripts_only_and_be_framed_by_its_own_origin_only() {
+    let server = TestServer::start();
+    let policy = |target| {
+        let answer = server.public().get(target);
+        let policy = answer.field("content-security-policy");
+        policy.map(str::to_owned)
+    };
+    let page = policy("/").unwrap();
+    let mut directives = page.split("; ");
+    for directive in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+    ] {
+        assert_eq!(directives.next(), Some(directive));
+    }
+    assert_eq!(directives.next(), None);
+    assert_eq!(policy("/page.js"), None);
 }
 
 #[test]

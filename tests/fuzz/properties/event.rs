@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::sse::{Fired, read};
 
-/// The input is what a worker publishes.
+/// The input is what a worker publishes, and what a stream's reader gets.
 pub fn check(input: &[u8]) {
+    super::event_stream::check(input);
     let Ok(Publication { job, event }) = Publication::from_json(input) else {
         return;
     };

@@ -1,5 +1,9 @@
 //! Request heads: read the same however they are cut, and never with two lengths.
 
+use std::net::IpAddr;
+
+use landfall::cors::Origin;
+use landfall::host;
 use landfall::http::{BodyLength, Head, HeadError, HeadLimits};
 
 /// Small, so that short inputs reach them.
@@ -66,6 +70,8 @@ fn judge(head: &Head<'_>, bytes: &[u8]) {
     }
     let hosts = all("host").len();
     assert!(hosts == 1 || (hosts == 0 && head.is_1_0));
+    head.host.into_iter().for_each(is_known_with_reason);
+    head.origin.into_iter().for_each(is_read_again);
     let closes = all("connection")
         .iter()
         .flat_map(|value| value.split(','))
@@ -87,6 +93,49 @@ fn judge(head: &Head<'_>, bytes: &[u8]) {
             assert_eq!(value, there[0], "{name}");
         }
     }
+}
+
+/// What a stranger may own is no name of this server.
+fn is_known_with_reason(bytes: &[u8]) {
+    let names = ["hub.example".parse().unwrap()];
+    if !host::is_known(bytes, &names) {
+        return;
+    }
+    let text = std::str::from_utf8(bytes).expect("a name that is no text");
+    let end = match text.rfind(']') {
+        Some(end) => end + 1,
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (name, port) = text.split_at(end);
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    assert!(digits.bytes().all(|byte| byte.is_ascii_digit()), "{text}");
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_ours = !name.contains(['.', '[', ':'])
+        || name.ends_with(".localhost")
+        || name == "hub.example"
+        || bare.parse::<IpAddr>().is_ok();
+    assert!(is_ours, "{text}");
+}
+
+fn is_read_again(origin: &[u8]) {
+    let Some(origin) = std::str::from_utf8(origin)
+        .ok()
+        .and_then(|text| text.parse().ok())
+    else {
+        return;
+    };
+    let origin: Origin = origin;
+    assert!(
+        !origin
+            .as_str()
+            .contains(|c: char| c.is_control() || c == ' ' || c == ',')
+    );
+    assert_eq!(origin.as_str().parse(), Ok(origin.clone()));
+    assert!(host::is_same(
+        origin.authority().as_bytes(),
+        origin.authority()
+    ));
 }
 
 fn field(line: &str) -> (String, &str) {

@@ -6,16 +6,21 @@
 #![allow(dead_code)]
 
 pub mod body;
+pub mod config;
 pub mod connection;
 pub mod cookie;
 pub mod event;
-pub mod event_stream;
+mod event_stream;
 pub mod head;
+pub mod journal;
 pub mod last_event_id;
+mod multipart;
 pub mod progress;
 pub mod query;
 mod sse;
 pub mod token;
+mod tus;
+pub mod upload;
 
 /// The longest input that is cut at every byte: it costs its square.
 const EVERY_CUT_MAX_BYTES: usize = 256;

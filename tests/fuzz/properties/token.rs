@@ -67,8 +67,8 @@ fn is_held_to(claims: &Claims, header: &[u8], payload: &[u8], token: &str, key: 
             assert_eq!(scope.covers(&job.parse().unwrap()), covers, "{job}");
         }
     }
-    // One character more, less or other, and it is none.
-    for at in 0..token.len() {
+    // One character more, less or other, and it is none: at 64 places of it.
+    for at in (0..token.len()).step_by(token.len() / 64 + 1) {
         let mut bytes = token.as_bytes().to_vec();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         refuses(&bytes, key);

@@ -1,0 +1,221 @@
+//! The life of a server's process: its signals, what it tells systemd, and how another
+//! takes its place.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::handover::{Predecessor, Rebirth, Said, Successor};
+use crate::{Server, ServerConfig, Sockets};
+
+/// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
+const WISHES_MAX: usize = 64;
+
+/// What the process is asked for.
+enum Wish {
+    Signal(i32),
+    /// The one that was started to take the place has said something, or has failed.
+    Succession(std::io::Result<Said>),
+}
+
+/// A succession that has begun.
+struct Succession {
+    caller_off: UnixStream,
+    thread: JoinHandle<()>,
+}
+
+/// Serves until SIGTERM or SIGINT, or until another has taken the place.
+///
+/// # Errors
+/// The server can't be started: the text says why.
+pub fn run(config: ServerConfig) -> Result<(), String> {
+    // Before any thread is started: it takes variables out of the environment.
+    let mut sockets = Sockets::from_environment()?;
+    let predecessor = Predecessor::from_environment().map_err(|error| error.to_string())?;
+    let predecessor = predecessor.map(|(predecessor, given)| {
+        sockets = given;
+        predecessor
+    });
+    // Before anything is started, so that a signal in between isn't lost.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]).map_err(to_string)?;
+    let (wish, wishes) = crossbeam_channel::bounded(WISHES_MAX);
+    let signalled = wish.clone();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let _ = signalled.try_send(Wish::Signal(signal));
+        }
+    });
+    let patience = config.handover;
+    let server = Server::start_on(config, sockets).map_err(to_string)?;
+    announce(&server);
+    if let Some(predecessor) = predecessor {
+        predecessor.take_over(patience);
+    }
+    notify(&[NotifyState::Ready]);
+    watch(&server);
+    serve(server, &wish, &wishes, patience);
+    Ok(())
+}
+
+fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patience: Duration) {
+    let is_stop = |wish: Wish| matches!(wish, Wish::Signal(SIGTERM | SIGINT));
+    let mut succession: Option<Succession> = None;
+    let mut rebirth = None;
+    let mut is_succeeded = false;
+    for next in wishes {
+        match next {
+            Wish::Signal(SIGHUP) => reload(&server),
+            Wish::Signal(SIGUSR2) if succession.is_some() => {
+                log::warn!("SIGUSR2: a new server is being started already");
+            }
+            Wish::Signal(SIGUSR2) => succession = begin(&server, wish, patience),
+            Wish::Signal(signal) => {
+                log::info!("signal {signal}: stopping");
+                break;
+            }
+            Wish::Succession(Ok(Said::Release(successor))) => {
+                if server.has_data() {
+                    log::info!("process {} needs the data directory", successor.id());
+                    match Rebirth::prepare(&server) {
+                        Ok(prepared) => rebirth = Some(prepared),
+                        Err(error) => log::error!("there will be no way back: {error}"),
+                    }
+                    server.keep_files();
+                    let mut is_stopped = false;
+                    server.release(|| {
+                        is_stopped |= wishes.try_iter().any(is_stop);
+                        is_stopped
+                    });
+                    if is_stopped {
+                        successor.dismiss();
+                        break;
+                    }
+                }
+                succession = await_it(successor, wish, patience);
+            }
+            Wish::Succession(Ok(Said::Ready(successor))) => {
+                log::info!("process {} has taken the place: stopping", successor.id());
+                notify(&[NotifyState::MainPid(successor.id())]);
+                server.is_succeeded();
+                successor.go();
+                is_succeeded = true;
+                break;
+            }
+            Wish::Succession(Err(error)) => {
+                succession = None;
+                log::error!("the new server didn't start, this one goes on: {error}");
+                if let Some(rebirth) = rebirth.take() {
+                    // The data directory has been let go of, and clients wait.
+                    let error = rebirth.begin();
+                    log::error!("it can't begin anew: {error}");
+                    break;
+                }
+            }
+        }
+    }
+    if !is_succeeded {
+        notify(&[NotifyState::Stopping]);
+        if let Some(Succession { caller_off, thread }) = succession {
+            let _ = caller_off.shutdown(Shutdown::Both);
+            let _ = thread.join();
+        }
+    }
+    // Whoever asks again doesn't want to wait.
+    server.stop_unless(|| wishes.try_iter().any(is_stop));
+}
+
+fn announce(server: &Server) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading: that is no reason not to serve.
+    let _ = writeln!(
+        out,
+        "public {}\npublish {}\nops http://{}\nready",
+        server.public(),
+        server.publish(),
+        server.ops()
+    );
+    let _ = out.flush();
+}
+
+fn reload(server: &Server) {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+    match server.reload_keys() {
+        Ok(()) => log::info!("SIGHUP: the keys have been read again"),
+        Err(error) => log::error!("{error}: the keys stay what they were"),
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// Starts the one that is to take the place.
+fn begin(server: &Server, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
+    match Successor::start(server) {
+        Ok(successor) => {
+            log::info!("SIGUSR2: process {} is to take the place", successor.id());
+            await_it(successor, wish, patience)
+        }
+        Err(error) => {
+            log::error!("no new server, this one goes on: {error}");
+            None
+        }
+    }
+}
+
+/// Waits in a thread for what it says next.
+fn await_it(successor: Successor, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
+    let wish = wish.clone();
+    let awaited = successor.caller_off().and_then(|caller_off| {
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _ = wish.send(Wish::Succession(successor.wait(patience)));
+        })?;
+        Ok(Succession { caller_off, thread })
+    });
+    awaited
+        .inspect_err(|error| log::error!("a new server can't be waited for: {error}"))
+        .ok()
+}
+
+/// Tells systemd's watchdog that the server is alive, twice in its limit, for as long as
+/// that is so.
+fn watch(server: &Server) {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let pulse = server.pulse();
+    let pause = limit / 2;
+    let watched = std::thread::Builder::new()
+        .name("watchdog".to_owned())
+        .spawn(move || {
+            loop {
+                let begin = Instant::now();
+                if pulse.is_alive(pause) {
+                    notify(&[NotifyState::Watchdog]);
+                } else {
+                    log::error!("a thread of the server didn't answer within {pause:?}");
+                }
+                std::thread::sleep(pause.saturating_sub(begin.elapsed()));
+            }
+        });
+    if let Err(error) = watched {
+        log::error!("no thread for the watchdog: {error}");
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!("NOTIFY_SOCKET: {error}");
+    }
+}
+
+fn to_string(error: impl ToString) -> String {
+    error.to_string()
+}

@@ -1,0 +1,173 @@
+//! `GET /api/jobs/{job}/file`: what a job has come to, as a file.
+//!
+//! It is what somebody uploaded, so no browser may take it for a page of this origin: it
+//! is an attachment, of the type that it has by its bytes and no other, and sandboxed.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range as Bytes;
+use std::path::{Component, Path};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::upload::{exposed, spool};
+use super::{Caller, Context, Plan, web};
+use crate::disk::Disk;
+use crate::http::disposition::attachment;
+use crate::http::{Head, Range, Response, Status};
+use crate::job::JobId;
+use crate::pipeline::Record;
+
+/// What pages of other origins may read of the answer.
+const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Range, ETag";
+
+/// Which files may be downloaded, and how many at once.
+pub struct Downloads {
+    /// Whether any may.
+    pub is_on: bool,
+    /// The most at once.
+    pub max: usize,
+    /// How many there are.
+    pub open: Arc<AtomicUsize>,
+}
+
+/// A file that is being downloaded.
+pub struct Download {
+    /// The file.
+    pub file: Arc<File>,
+    /// What of it is sent.
+    pub bytes: Bytes<u64>,
+    /// Who reads it.
+    pub disk: Disk,
+    _place: Place,
+}
+
+/// One of the downloads that may be.
+struct Place(Arc<AtomicUsize>);
+
+/// Opens the file that a job has come to.
+pub fn get(
+    context: &Context,
+    head: &Head<'_>,
+    job: &JobId,
+    caller: &Caller,
+) -> Result<Plan, Response> {
+    caller.pass.follow(job)?;
+    if !context.downloads.is_on {
+        let message = "files aren't given out here: start the server with --downloads";
+        return Err(Response::error(Status::NotFound, message));
+    }
+    let disk = spool(context)?.disk().clone();
+    let place = context.downloads.take().ok_or_else(|| {
+        let message = "too many files are being downloaded: try again later, or raise \
+                       --max-downloads";
+        Response::error(Status::Unavailable, message).with("Retry-After", "5")
+    })?;
+    let (data, its_job) = (context.data.clone().unwrap_or_default(), job.clone());
+    let found = disk.run(move || find(&data, &its_job));
+    let (record, file) = found.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let message = "the job has no file here: it has one when it is done, where its \
+                           result is stored on this host";
+            Response::error(Status::NotFound, message)
+        }
+        _ => {
+            log::error!("{job}: its file can't be read: {error}");
+            let message = "the job's file can't be read: see the server's log";
+            Response::error(Status::InternalError, message)
+        }
+    })?;
+    let cors = caller.cors.is_some();
+    let tag = format!("\"{}\"", record.digest.trim_start_matches("sha256:"));
+    let dressed = |response: Response| {
+        let response = response
+            .with("ETag", tag.clone())
+            .with("Cache-Control", "private, no-cache")
+            .with("Accept-Ranges", "bytes");
+        match cors {
+            true => response.with("Access-Control-Expose-Headers", EXPOSED),
+            false => response,
+        }
+    };
+    if let Some(tags) = head.field("If-None-Match")
+        && web::names(tags, tag.as_bytes())
+    {
+        return Ok(Plan::Answer(dressed(Response::empty(Status::NotModified))));
+    }
+    // A part of another version would be of no use.
+    let is_same = head
+        .field("If-Range")
+        .is_none_or(|other| other == tag.as_bytes());
+    let range = match head.field("Range").filter(|_| is_same && !head.is_head()) {
+        Some(value) => Range::parse(value, record.size),
+        None => Range::Whole,
+    };
+    let bytes = match range {
+        Range::Whole => 0..record.size,
+        Range::Part(ref part) => part.clone(),
+        Range::Unsatisfiable => {
+            let message = format!("the file has {} bytes: ask for some of them", record.size);
+            let response = Response::error(Status::RangeNotSatisfiable, &message);
+            let has = format!("bytes */{}", record.size);
+            return Err(exposed(response.with("Content-Range", has), cors));
+        }
+    };
+    let response = match range {
+        Range::Part(part) => Response::empty(Status::PartialContent).with(
+            "Content-Range",
+            format!("bytes {}-{}/{}", part.start, part.end - 1, record.size),
+        ),
+        _ => Response::empty(Status::Ok),
+    };
+    let response = dressed(response)
+        .with("Content-Type", media_type(&record.content_type))
+        .with("Content-Disposition", attachment(&record.name))
+        .with("Content-Security-Policy", "sandbox; default-src 'none'")
+        .with_length(bytes.end - bytes.start);
+    let download = Download {
+        file: Arc::new(file),
+        bytes,
+        disk,
+        _place: place,
+    };
+    Ok(Plan::Download(response, Box::new(download)))
+}
+
+impl Downloads {
+    fn take(&self) -> Option<Place> {
+        let place = Place(self.open.clone());
+        (self.open.fetch_add(1, Ordering::AcqRel) < self.max).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What is known of a job's file, and the file. Blocks.
+fn find(data: &Path, job: &JobId) -> io::Result<(Record, File)> {
+    let none = || io::Error::from(io::ErrorKind::NotFound);
+    let record = Record::read(data, job)?.ok_or_else(none)?;
+    let path = record.path.as_ref().ok_or_else(none)?;
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    if !path.components().all(is_plain) {
+        return Err(io::Error::other("its record leads out of the directory"));
+    }
+    let file = File::open(data.join(path))?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() != record.size {
+        return Err(io::Error::other("it isn't as long as its record says"));
+    }
+    Ok((record, file))
+}
+
+/// The type, where it is one that can stand in a head.
+fn media_type(text: &str) -> String {
+    let is_fit = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    match !text.is_empty() && text.bytes().all(is_fit) {
+        true => text.to_owned(),
+        false => "application/octet-stream".to_owned(),
+    }
+}

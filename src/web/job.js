@@ -1,0 +1,121 @@
+// A job as the events of its stream tell of it.
+
+/** What an upload goes through, before it is known which stages this server has. */
+const UPLOAD_STAGES = ["uploading", "scanning", "transcoding", "storing"];
+
+export class Job {
+  name = null;
+  size = null;
+  /** "waiting" until the first event; then "running", "done" or "error". */
+  state = "waiting";
+  stage = null;
+  /** Of the current stage; null where it isn't known. */
+  percent = null;
+  position = null;
+  /** What the last event said. */
+  data = {};
+  /** The stages that there are, in order: their names and percents. */
+  stages = new Map();
+  /** When it began, was heard of last, and ended, in ms. */
+  began = null;
+  updated = null;
+  ended = null;
+  #newest = 0n;
+
+  constructor(id) {
+    this.id = id;
+  }
+
+  get isOver() {
+    return this.state === "done" || this.state === "error";
+  }
+
+  /** The stages of an upload are known before they come. */
+  expectUpload() {
+    for (const stage of UPLOAD_STAGES) if (!this.stages.has(stage)) this.stages.set(stage, 0);
+  }
+
+  /**
+   * Takes an event. Returns whether it is news: one that came before is not. Ids only
+   * grow; without one, as from a snapshot, an event tells no more than is known.
+   */
+  apply(event, data, id, now) {
+    const number = /^\d+$/.test(id ?? "") ? BigInt(id) : null;
+    if (number !== null) {
+      if (number <= this.#newest) return false;
+      this.#newest = number;
+    }
+    // What follows an end is another attempt.
+    if (this.isOver && event === "progress") this.#begin();
+    if (this.isOver) return false;
+    this.data = data;
+    this.updated = now;
+    this.began ??= now;
+    if (typeof data.name === "string") this.name = data.name;
+    if (typeof data.size === "number") this.size = data.size;
+    if (event === "done" || event === "error") this.#end(event, data, now);
+    else this.#progress(data);
+    return true;
+  }
+
+  #begin() {
+    this.state = "running";
+    this.began = this.ended = this.stage = this.percent = null;
+    for (const stage of this.stages.keys()) this.stages.set(stage, 0);
+  }
+
+  #progress(data) {
+    this.state = "running";
+    const stage = typeof data.stage === "string" ? data.stage : (this.stage ?? "working");
+    const percent = typeof data.percent === "number" ? data.percent : null;
+    this.position = stage === "queued" ? (data.position ?? null) : null;
+    if (stage === "queued") {
+      // What runs, or was sent, is over then.
+      const last = this.stage ?? "uploading";
+      if (this.stages.has(last)) this.stages.set(last, 100);
+      this.stage = stage;
+      this.percent = null;
+      return;
+    }
+    if (stage === "uploading") this.expectUpload();
+    const before = [...this.stages.keys()];
+    const at = before.indexOf(stage);
+    if (at < 0) this.#insert(stage, before);
+    // A stage that had ended and comes again is begun anew, as after a restart.
+    const isNew = stage !== this.stage;
+    for (const known of before.slice(at < 0 ? before.length : at + 1)) this.stages.set(known, 0);
+    for (const known of this.stages.keys()) {
+      if (known === stage) break;
+      this.stages.set(known, 100);
+    }
+    const least = isNew || data.restarted ? 0 : this.stages.get(stage);
+    this.percent = percent === null && isNew ? null : Math.max(percent ?? least, least);
+    this.stages.set(stage, this.percent ?? 0);
+    this.stage = stage;
+  }
+
+  /** Puts a stage that nobody expected behind the one that runs. */
+  #insert(stage, before) {
+    const at = this.stage === null ? -1 : before.indexOf(this.stage);
+    const percents = [...this.stages];
+    percents.splice(at < 0 ? percents.length : at + 1, 0, [stage, 0]);
+    this.stages = new Map(percents);
+  }
+
+  #end(event, data, now) {
+    this.state = event;
+    this.ended = now;
+    this.position = null;
+    if (event === "error") {
+      if (typeof data.stage === "string") this.stage = data.stage;
+      if (this.stage !== null && this.stages.size === 0) this.stages.set(this.stage, 0);
+      return;
+    }
+    // What was expected and never came wasn't needed.
+    for (const [stage, percent] of this.stages) {
+      if (percent > 0 || this.stages.size === 1) this.stages.set(stage, 100);
+      else this.stages.delete(stage);
+    }
+    this.percent = 100;
+  }
+}

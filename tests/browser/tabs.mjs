@@ -1,0 +1,201 @@
+// Many jobs, and many tabs of one origin.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Gate, Server, profile, said, tab, until, untilSaid } from "./house.mjs";
+
+/** Follows jobs in a tab, and keeps what follows them as `many`. */
+function trackMany(page, jobs, options = {}) {
+  return page.evaluate(
+    ([jobs, options]) => {
+      globalThis.many = landfall.trackMany(jobs, handlers, options);
+    },
+    [jobs, options],
+  );
+}
+
+/** What a tab was told of one job. */
+function of(job, all) {
+  return all.filter((one) => one.startsWith(`${job} `));
+}
+
+const scanned = (job, ...percents) => percents.map((percent) => `${job} scanning ${percent}`);
+
+describe("many jobs and many tabs", { concurrency: 2, timeout: 180_000 }, () => {
+  test("twelve tabs with forty jobs are all live, and an ordinary fetch answers at once", async () => {
+    const server = await Server.start();
+    const context = await profile();
+    const jobs = Array.from({ length: 40 }, (_, index) => `job-${index}`);
+    const tabs = await Promise.all(Array.from({ length: 12 }, () => tab(context, server.origin)));
+    await Promise.all(tabs.map((page) => trackMany(page, jobs)));
+    await until("all are open", async () => {
+      const open = await Promise.all(tabs.map((page) => page.evaluate(() => states)));
+      return open.every((states) => states.filter((state) => state.endsWith("open")).length === 40);
+    });
+    for (const percent of [25, 75]) {
+      await Promise.all(jobs.map((job) => server.progress(job, percent)));
+    }
+    for (const page of tabs) {
+      const all = await untilSaid(page, 80);
+      for (const job of jobs) assert.deepEqual(of(job, all), scanned(job, 25, 75));
+    }
+    assert.equal(await server.streams(), 1);
+    const ask = () => fetch("/api/jobs/job-0", { cache: "no-store" }).then(({ status }) => status);
+    const answers = await Promise.all(tabs.map((page) => page.evaluate(ask)));
+    assert.deepEqual(answers, Array(12).fill(200));
+    await Promise.all(jobs.map((job) => server.publish(job, "done")));
+    for (const page of tabs) {
+      const all = await untilSaid(page, 120);
+      for (const job of jobs) assert.deepEqual(of(job, all), [...scanned(job, 25, 75), `${job} done`]);
+    }
+    await server.untilStreams(0);
+  });
+
+  test("six plain sources are all that a browser has, and its fetches wait for them", async () => {
+    // What the test above would be without the client.
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await page.evaluate(() => {
+      for (let n = 0; n < 6; n++) new EventSource(`/api/jobs/${n}/events`);
+    });
+    await server.untilStreams(6);
+    const answer = await page.evaluate(() =>
+      Promise.race([
+        fetch("/api/jobs/0", { cache: "no-store" }).then(() => "answered"),
+        new Promise((resolve) => setTimeout(resolve, 500, "waits")),
+      ]),
+    );
+    assert.equal(answer, "waits");
+  });
+
+  test("tabs that lead and go, or crash, cost the others no event", async () => {
+    const server = await Server.start();
+    const context = await profile();
+    const tabs = [];
+    for (let n = 0; n < 5; n++) {
+      tabs.push(await tab(context, server.origin));
+      await trackMany(tabs[n], ["a", "b"]);
+      // One after the other, so that each leads in its turn.
+      await until("it is open", () => tabs[n].evaluate(() => states.includes("b open")));
+    }
+    assert.equal(await server.streams(), 1);
+    let percent = 0;
+    let isOver = false;
+    const publish = async () => {
+      while (!isOver) {
+        percent++;
+        await server.progress("a", percent / 100);
+        await server.progress("b", percent / 100);
+      }
+    };
+    const published = publish();
+    const last = tabs[4];
+    const goOn = async (page) => {
+      const before = (await said(page)).length;
+      await untilSaid(page, before + 20);
+    };
+    for (const [n, page] of tabs.slice(0, 4).entries()) {
+      await goOn(last);
+      if (n % 2) await page.close();
+      else await page.goto("chrome://crash").catch(() => {});
+    }
+    await goOn(last);
+    isOver = true;
+    await published;
+    for (const job of ["a", "b"]) await server.publish(job, "done");
+    const all = await untilSaid(last, 2 * percent + 2);
+    const percents = Array.from({ length: percent }, (_, index) => (index + 1) / 100);
+    for (const job of ["a", "b"]) {
+      assert.deepEqual(of(job, all), [...scanned(job, ...percents), `${job} done`]);
+    }
+    await server.untilStreams(0);
+  });
+
+  test("a tab that comes later is told all from the beginning, and the others nothing twice", async () => {
+    const server = await Server.start();
+    const context = await profile();
+    const first = await tab(context, server.origin);
+    await trackMany(first, ["a", "b"]);
+    for (const percent of [1, 2]) await server.progress("a", percent);
+    await server.progress("b", 1);
+    await untilSaid(first, 3);
+    const second = await tab(context, server.origin);
+    await trackMany(second, ["a"]);
+    assert.deepEqual(await untilSaid(second, 2), scanned("a", 1, 2));
+    await server.progress("a", 3);
+    await server.progress("b", 2);
+    assert.deepEqual(await untilSaid(second, 3), scanned("a", 1, 2, 3));
+    const all = await untilSaid(first, 5);
+    assert.deepEqual(of("a", all), scanned("a", 1, 2, 3));
+    assert.deepEqual(of("b", all), scanned("b", 1, 2));
+    assert.equal(await server.streams(), 1);
+  });
+
+  test("jobs are added and removed while it runs: nothing is missed and nothing repeated", async () => {
+    const server = await Server.start();
+    const gate = await Gate.before(server);
+    const page = await tab(await profile(), gate.origin);
+    // What is added later has a past, between what the others have seen.
+    await server.progress("late", 1);
+    await trackMany(page, ["a", "b"]);
+    for (const percent of [1, 2]) {
+      for (const job of ["a", "b", "late"]) await server.progress(job, percent + 1);
+    }
+    await untilSaid(page, 4);
+    await page.evaluate(() => many.add("late"));
+    assert.deepEqual(of("late", await untilSaid(page, 7)), scanned("late", 1, 2, 3));
+    await page.evaluate(() => many.remove("b"));
+    await until("it is renewed", () => gate.asked.length === 3);
+    await server.untilStreams(1);
+    for (const job of ["b", "a", "late"]) await server.progress(job, 4);
+    await server.publish("late", "done");
+    await server.publish("a", "error", { message: "no" });
+    const all = await untilSaid(page, 11);
+    assert.deepEqual(of("a", all), [...scanned("a", 2, 3, 4), "a failed: no"]);
+    assert.deepEqual(of("b", all), scanned("b", 2, 3));
+    assert.deepEqual(of("late", all), [...scanned("late", 1, 2, 3, 4), "late done"]);
+    await server.untilStreams(0);
+    const asked = gate.asked.map(({ url }) => new URL(url, gate.origin).searchParams);
+    assert.deepEqual(asked.map((query) => query.getAll("job").length), [2, 3, 2]);
+    // One that has ended can be followed again, and one that stopped goes on elsewhere.
+    await page.evaluate(() => many.add("late"));
+    await untilSaid(page, 16);
+    await page.evaluate(() => many.stop());
+    assert.equal(gate.asked.length, 4);
+  });
+
+  test("more jobs than a request can name are spread over several streams", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    const jobs = Array.from({ length: 120 }, (_, index) => `${index}-`.padEnd(64, "x"));
+    await trackMany(page, jobs);
+    await server.untilStreams(3);
+    await Promise.all(jobs.map((job) => server.publish(job, "done")));
+    const all = await untilSaid(page, 120);
+    assert.deepEqual(all.toSorted(), jobs.map((job) => `${job} done`).toSorted());
+    await server.untilStreams(0);
+    assert.equal(await server.metric(/status="414"/), 0);
+  });
+
+  test("without locks, or where it is asked for, each tab has a connection of its own", async () => {
+    const server = await Server.start();
+    const context = await profile();
+    const alone = await tab(context, server.origin);
+    await trackMany(alone, ["a", "b"], { share: false });
+    await context.addInitScript(() => {
+      // As in a page that came by plain HTTP from another host.
+      Object.defineProperty(Navigator.prototype, "locks", { value: undefined });
+    });
+    const without = await tab(context, server.origin);
+    await trackMany(without, ["a", "b"]);
+    await server.untilStreams(2);
+    for (const job of ["a", "b"]) {
+      await server.progress(job, 1);
+      await server.publish(job, "done");
+    }
+    for (const page of [alone, without]) {
+      const all = await untilSaid(page, 4);
+      for (const job of ["a", "b"]) assert.deepEqual(of(job, all), [...scanned(job, 1), `${job} done`]);
+    }
+    await server.untilStreams(0);
+  });
+});

@@ -1,6 +1,0 @@
-#![no_main]
-
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| properties::event_stream::check(input));

@@ -1,0 +1,85 @@
+// What is made of a job's events, without a browser.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const source = readFileSync(new URL("../../src/web/job.js", import.meta.url), "utf8");
+const { Job } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+
+/** A job after these events, each a stage and a percent, a name of an end, or data. */
+function after(...events) {
+  const job = new Job("a");
+  for (const event of events) hear(job, event);
+  return job;
+}
+
+function hear(job, event, id = null) {
+  if (typeof event === "string") return job.apply(event, { jobId: "a" }, id, 1);
+  const data = Array.isArray(event) ? { stage: event[0], percent: event[1] } : event;
+  return job.apply("progress", { jobId: "a", ...data }, id, 1);
+}
+
+const of = (job) => [...job.stages].map(([stage, percent]) => `${stage} ${percent}`).join(", ");
+
+test("a stage ends when another begins", () => {
+  assert.equal(of(after(["scanning", 40], ["storing", 10])), "scanning 100, storing 10");
+});
+
+test("an upload's stages are known before they come, and those that never came go at the end", () => {
+  const job = after(["uploading", 50]);
+  assert.equal(of(job), "uploading 50, scanning 0, transcoding 0, storing 0");
+  hear(job, ["scanning", 50]);
+  hear(job, ["storing", 50]);
+  hear(job, "done");
+  assert.equal(of(job), "uploading 100, scanning 100, transcoding 100, storing 100");
+  assert.equal(of(after(["uploading", 50], ["scanning", 50], "done")), "uploading 100, scanning 100");
+});
+
+test("a stage that nobody expected stands behind the one before it", () => {
+  const job = after(["uploading", 1], ["scanning", 50], ["thumbnails", 20]);
+  assert.equal(of(job), "uploading 100, scanning 100, thumbnails 20, transcoding 0, storing 0");
+});
+
+test("a percentage never falls within a stage, and isn't lost where an event has none", () => {
+  const job = after(["scanning", 60], ["scanning", 30]);
+  assert.equal(job.percent, 60);
+  hear(job, { stage: "scanning" });
+  assert.equal(job.percent, 60);
+  hear(job, { percent: 70 });
+  assert.equal(of(job), "scanning 70");
+});
+
+test("a stage that is begun anew begins anew", () => {
+  const job = after(["scanning", 100], ["transcoding", 60], ["scanning", 10]);
+  assert.equal(of(job), "scanning 10, transcoding 0");
+  assert.equal(after(["scanning", 60], { stage: "scanning", percent: 0, restarted: true }).percent, 0);
+});
+
+test("a queue has a place, and what came before it is over", () => {
+  const job = after(["uploading", 90], { stage: "queued", position: 3 });
+  assert.equal(job.position, 3);
+  assert.equal(of(job), "uploading 100, scanning 0, transcoding 0, storing 0");
+  hear(job, ["scanning", 5]);
+  assert.equal(job.position, null);
+});
+
+test("an event that is known, or older, is no news", () => {
+  const job = new Job("a");
+  assert.equal(hear(job, ["scanning", 50], "7"), true);
+  assert.equal(hear(job, ["scanning", 60], "7"), false);
+  assert.equal(hear(job, ["scanning", 70], "6"), false);
+  assert.equal(job.percent, 50);
+  // Beyond what a double holds.
+  assert.equal(hear(job, ["scanning", 80], "18446744073709551614"), true);
+  assert.equal(hear(job, ["scanning", 90], "18446744073709551615"), true);
+});
+
+test("nothing follows an end but another attempt", () => {
+  const job = after(["scanning", 50], "error");
+  assert.deepEqual([job.state, job.stage, job.ended], ["error", "scanning", 1]);
+  assert.equal(hear(job, "done"), false);
+  assert.equal(job.state, "error");
+  hear(job, ["scanning", 10]);
+  assert.deepEqual([job.state, job.percent, job.ended], ["running", 10, null]);
+});

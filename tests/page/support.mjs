@@ -1,0 +1,163 @@
+// What the page's tests share: the real binary, and one Chromium for each file of tests.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after } from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+/** What a test waits for comes long before this, or never. */
+export const PATIENCE_MS = 30_000;
+
+/** The tests set it; by hand, it is the one that was built last. */
+export const BINARY =
+  process.env.LANDFALL_BINARY ?? fileURLToPath(new URL("../../target/debug/landfall", import.meta.url));
+const cleanups = [];
+after(async () => {
+  for (const cleanup of cleanups.reverse()) await cleanup();
+});
+
+/** A directory that is there as long as the tests are. */
+export function scratch() {
+  const directory = mkdtempSync(join(tmpdir(), "landfall-page-"));
+  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** A `landfall serve`. */
+export class Server {
+  static async start(...flags) {
+    const server = new Server();
+    server.flags = ["--retry", "50ms", ...flags];
+    server.addresses = {};
+    cleanups.push(() => server.kill());
+    await server.run();
+    return server;
+  }
+
+  /** Starts it, again where it was. */
+  async run() {
+    const flags = { listen: "public", publish: "publish", ops: "ops" };
+    const listen = Object.entries(flags).flatMap(([flag, name]) => [
+      `--${flag}`,
+      this.addresses[name] ?? "127.0.0.1:0",
+    ]);
+    this.child = spawn(BINARY, ["serve", ...listen, ...this.flags], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    for await (const line of createInterface({ input: this.child.stdout })) {
+      if (line === "ready") return;
+      const [name, url] = line.split(" ");
+      this.addresses[name] = url.replace("http://", "");
+    }
+    throw new Error("the server ended before it was ready");
+  }
+
+  get page() {
+    return `http://${this.addresses.public}/`;
+  }
+
+  /** The page on the listener that shows all jobs. */
+  get operatorsPage() {
+    return `http://${this.addresses.publish}/#all`;
+  }
+
+  async publish(job, event, data = {}) {
+    await this.post(`/api/jobs/${job}/events`, "application/json", JSON.stringify({ event, data }));
+  }
+
+  async progress(job, stage, percent, more = {}) {
+    await this.publish(job, "progress", { stage, percent, ...more });
+  }
+
+  /** Many events in one request: objects with `job`, `event` and `data`. */
+  async publishMany(events) {
+    const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
+    await this.post("/api/events", "application/x-ndjson", lines);
+  }
+
+  async kill() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    this.child.kill("SIGKILL");
+    await once(this.child, "exit");
+  }
+
+  async post(target, type, body) {
+    const url = `http://${this.addresses.publish}${target}`;
+    const answer = await fetch(url, { method: "POST", headers: { "Content-Type": type }, body });
+    assert.equal(answer.status, 201, await answer.text());
+  }
+}
+
+/** Debian's Chromium, with more flags. */
+export async function launch(...flags) {
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      ...flags,
+    ],
+  });
+  cleanups.push(() => browser.close());
+  return browser;
+}
+
+let shared = null;
+
+/**
+ * Opens an address as a visitor of its own, in the shared browser or another. What the page did wrong is in `page.wrongs`:
+ * errors, violations of its policy, and requests to others.
+ */
+export async function visit(url, { browser, ...options } = {}) {
+  browser ??= await (shared ??= launch());
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  page.wrongs = [];
+  const { host } = new URL(url);
+  page.on("pageerror", (error) => page.wrongs.push(`${error}`));
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") page.wrongs.push(message.text());
+  });
+  page.on("request", (request) => {
+    const asked = new URL(request.url());
+    if (asked.protocol !== "data:" && asked.host !== host) page.wrongs.push(request.url());
+  });
+  page.on("dialog", (dialog) => dialog.accept());
+  await page.goto(url);
+  return page;
+}
+
+/** The row of an upload or of a followed job. */
+export function row(page, name) {
+  return page.locator("#rows > li", { has: page.getByRole("heading", { name, exact: true }) });
+}
+
+/** The name of the job that a row follows, out of the address. */
+export async function jobs(page) {
+  return new URLSearchParams(new URL(page.url()).hash.slice(1)).getAll("job");
+}
+
+/** Waits until a row says this of its state. */
+export async function says(row, text) {
+  await row.locator(".what", { hasText: text }).waitFor();
+}
+
+/** How far a row's stages are: names and percents. */
+export function stages(row) {
+  return row.locator("progress").evaluateAll((bars) =>
+    bars.map((bar) => `${bar.getAttribute("aria-label")} ${bar.value}`),
+  );
+}
