@@ -5,6 +5,7 @@ mod download;
 mod upload;
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
+use crate::coroutine;
 use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
 use crate::metrics::{Metrics, RouteName};
@@ -64,6 +66,10 @@ const FIRST_READ_BYTES: usize = 2 * 1024;
 const HELD_BACK_BYTES: usize = 32 * 1024;
 /// Timeouts are rounded up to this: `may` keeps a list for each length there is.
 const TIMEOUT_STEP: Duration = Duration::from_millis(250);
+/// How long a connection that never has to wait goes on, and how long it lets others go on
+/// then.
+const TURN: Duration = Duration::from_millis(5);
+const TURNS_APART: Duration = Duration::from_micros(100);
 /// How long, and how many bytes, a refused request is read on so that its answer isn't
 /// lost to a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
@@ -102,7 +108,10 @@ pub fn serve(
     context: Arc<Context>,
     config: &ConnectionConfig,
 ) {
-    let io = match CoIo::new(socket) {
+    let io = match CoIo::new(Watched {
+        socket,
+        has_waited: false,
+    }) {
         Ok(io) => io,
         Err(error) => {
             log::warn!("a connection can't be polled: {error:?}");
@@ -112,6 +121,7 @@ pub fn serve(
     };
     let mut connection = Connection {
         io,
+        turn_began: Instant::now(),
         received,
         answers: Vec::new(),
         unanswered: 0,
@@ -129,7 +139,7 @@ pub fn serve(
             let Connection {
                 io, peer, context, ..
             } = connection;
-            context.park(io.into_inner(), peer, opening, stream);
+            context.park(io.into_inner().socket, peer, opening, stream);
         }
         Ok(End::Close) => connection.linger(),
         // The client is gone: nobody is left to be told.
@@ -154,8 +164,42 @@ struct Decision {
     expects_continue: bool,
 }
 
+/// A socket that remembers whether it was waited for.
+struct Watched {
+    socket: Socket,
+    has_waited: bool,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.socket.receive(buffer);
+        self.has_waited |= is_to_wait(&read);
+        read
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.socket.send(bytes);
+        self.has_waited |= is_to_wait(&written);
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
 struct Connection<'a> {
-    io: CoIo<Socket>,
+    io: CoIo<Watched>,
+    /// When it last let others have their turn.
+    turn_began: Instant,
     /// What was read and not yet used.
     received: Vec<u8>,
     /// What is to be sent before the next read.
@@ -240,7 +284,9 @@ impl Connection<'_> {
             Plan::Answer(response) => (response, self.skip_body(&mut decoder)),
         };
         let is_draining = self.context.draining.load(Ordering::Acquire);
-        let keep_alive = keep_alive && is_read && !is_last && !is_draining;
+        // Whatever failed may have left the connection in any state.
+        let has_failed = response.status == Status::InternalError;
+        let keep_alive = keep_alive && is_read && !is_last && !is_draining && !has_failed;
         self.answer(route, &response.with_lines(cors), keep_alive, head_only);
         if let Some(download) = file {
             self.send_file(&download)?;
@@ -394,10 +440,24 @@ impl Connection<'_> {
             READ_BYTES
         };
         self.received.resize(length + more, 0);
+        self.let_others_go_on();
         let read = self.io.read(&mut self.received[length..]);
         self.received
             .truncate(length + read.as_ref().map_or(0, |&n| n));
         read
+    }
+
+    /// A connection that always finds something to read never waits, and then its worker
+    /// never polls: what others have sent isn't seen. So it waits a little now and then.
+    fn let_others_go_on(&mut self) {
+        let has_waited = std::mem::take(&mut self.io.inner_mut().has_waited);
+        if !has_waited {
+            if self.turn_began.elapsed() < TURN {
+                return;
+            }
+            coroutine::pause(TURNS_APART);
+        }
+        self.turn_began = Instant::now();
     }
 
     fn answer(&mut self, route: RouteName, response: &Response, keep_alive: bool, head_only: bool) {
@@ -443,7 +503,7 @@ impl Connection<'_> {
     /// Closes after the client has had the time to read the last answer: what it goes
     /// on to send would otherwise reset the connection under it.
     fn linger(&mut self) {
-        if self.io.inner().shutdown_write().is_err() {
+        if self.io.inner().socket.shutdown_write().is_err() {
             return;
         }
         let deadline = Instant::now() + LINGER;
@@ -460,4 +520,8 @@ impl Connection<'_> {
 
 fn too_slow(why: TooSlow) -> Response {
     Response::error(Status::RequestTimeout, &why.to_string())
+}
+
+fn is_to_wait(result: &io::Result<usize>) -> bool {
+    matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }

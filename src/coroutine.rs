@@ -6,10 +6,14 @@
 //! nothing holds a thread-local across a wait.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Once;
+use std::sync::{Arc, Once, OnceLock};
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use may::coroutine::Builder;
+use may::sync::Blocker;
 
 /// The stack of a coroutine, in machine words: 64 KiB. Only what is touched is resident.
 const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
@@ -42,4 +46,49 @@ pub fn configure() {
 /// There is no memory for its stack.
 pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     unsafe { Builder::new().spawn(body) }.map(drop)
+}
+
+/// Suspends the coroutine, or blocks the thread, that calls it. A coroutine's worker polls
+/// its sockets meanwhile. `may`'s own sleep isn't used: beside reads that time out it writes
+/// to memory that was freed (0.3.51).
+pub fn pause(duration: Duration) {
+    static PAUSES: OnceLock<Sender<(Instant, Arc<Blocker>)>> = OnceLock::new();
+    let pauses = PAUSES.get_or_init(|| {
+        // As many as there are connections, at most.
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let waking = std::thread::Builder::new().name("pauses".to_owned());
+        if let Err(error) = waking.spawn(move || wake(&receiver)) {
+            log::error!("no thread for pauses: {error}");
+        }
+        sender
+    });
+    let blocker = Arc::new(Blocker::new(true));
+    if pauses
+        .send((Instant::now() + duration, blocker.clone()))
+        .is_ok()
+    {
+        let _ = blocker.park(None);
+    }
+}
+
+/// Wakes those whose pauses are over.
+fn wake(receiver: &Receiver<(Instant, Arc<Blocker>)>) {
+    let mut pausing = BTreeMap::new();
+    for number in 0_u64.. {
+        let next = match pausing.first_key_value() {
+            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some((&(end, _), _)) => receiver.recv_deadline(end),
+        };
+        match next {
+            Ok((end, blocker)) => drop(pausing.insert((end, number), blocker)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let now = Instant::now();
+        while let Some(first) = pausing.first_entry()
+            && first.key().0 <= now
+        {
+            first.remove().unpark();
+        }
+    }
 }

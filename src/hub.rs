@@ -433,10 +433,7 @@ impl Hub {
         let job = jobs.remove(id)?;
         let (to_wake, last) = self.bury(&job, &mailboxes);
         drop(jobs);
-        let Ended { all, untrimmed } = &mut *self.0.ended.lock();
-        for list in [all, untrimmed] {
-            list.retain(|ended| !Arc::ptr_eq(ended, &job));
-        }
+        self.no_longer_ended(&job);
         each_bit(to_wake, |shard| mailboxes[shard].wake());
         Some(last)
     }
@@ -591,33 +588,42 @@ impl Hub {
     /// Remembers the last numbers of a job that is forgotten and whose events aren't here.
     pub(crate) fn remember(&self, id: &JobId, last: Numbers) {
         self.0.graves.lock().add(id.clone(), last);
-        self.0
-            .forgotten
-            .fetch_max(last.sequence.0, Ordering::AcqRel);
+        self.reach(last.sequence);
     }
 
     /// Has new jobs begin above these numbers.
     pub(crate) fn raise_floor(&self, floor: Numbers) {
         let mut graves = self.0.graves.lock();
         graves.floor = graves.floor.max(floor);
-        self.0
-            .forgotten
-            .fetch_max(floor.sequence.0, Ordering::AcqRel);
+        drop(graves);
+        self.reach(floor.sequence);
     }
 
-    /// The numbers above which jobs begin that aren't remembered by themselves, and
-    /// whether the job `id` is.
-    #[allow(dead_code)]
-    pub(crate) fn floor(&self, id: &JobId) -> (Numbers, bool) {
-        let graves = self.0.graves.lock();
-        (graves.floor, graves.last.contains_key(id))
+    /// A number has been given to an event that is forgotten.
+    fn reach(&self, sequence: Sequence) {
+        self.0.forgotten.fetch_max(sequence.0, Ordering::AcqRel);
+        let mut order = self.0.order.lock();
+        *order = (*order).max(sequence.0);
+        self.0.published.fetch_max(sequence.0, Ordering::AcqRel);
     }
 
-    /// The job that ended first, and how many have ended.
-    #[allow(dead_code)]
-    pub(crate) fn first_ended(&self) -> (Option<Arc<Job>>, usize) {
+    /// The numbers above which jobs begin that aren't remembered by themselves.
+    pub(crate) fn floor(&self) -> Numbers {
+        self.0.graves.lock().floor
+    }
+
+    /// Whether a forgotten job is remembered by itself.
+    pub(crate) fn remembers(&self, id: &JobId) -> bool {
+        self.0.graves.lock().last.contains_key(id)
+    }
+
+    /// The jobs that ended first, `most` at most, and how many have ended in all.
+    pub(crate) fn first_ended(&self, most: usize) -> (Vec<Arc<Job>>, usize) {
         let ended = self.0.ended.lock();
-        (ended.all.front().cloned(), ended.all.len())
+        (
+            ended.all.iter().take(most).cloned().collect(),
+            ended.all.len(),
+        )
     }
 
     /// Adds a shard. Returns its number.
@@ -671,22 +677,40 @@ impl Hub {
         let Some(job) = first.or_else(|| self.abandoned()) else {
             return false;
         };
+        self.let_go(&job);
+        true
+    }
+
+    /// Forgets a job that has ended long ago. The journal is told, and not waited for.
+    pub(crate) fn retire(&self, job: &Arc<Job>) {
+        self.let_go(job);
+        self.no_longer_ended(job);
+    }
+
+    fn no_longer_ended(&self, job: &Arc<Job>) {
+        let Ended { all, untrimmed } = &mut *self.0.ended.lock();
+        for list in [all, untrimmed] {
+            list.retain(|ended| !Arc::ptr_eq(ended, job));
+        }
+    }
+
+    fn let_go(&self, job: &Arc<Job>) {
+        let hub = &*self.0;
         let mailboxes = hub.mailboxes.read_recursive();
         let mut jobs = hub.jobs.write();
         // A new job of the same name may have taken its place.
         if jobs
             .get(job.id())
-            .is_some_and(|there| Arc::ptr_eq(there, &job))
+            .is_some_and(|there| Arc::ptr_eq(there, job))
         {
             jobs.remove(job.id());
-            let (to_wake, last) = self.bury(&job, &mailboxes);
+            let (to_wake, last) = self.bury(job, &mailboxes);
             drop(jobs);
             if let Some(journal) = self.journal() {
                 journal.note_forgotten(job.id(), last);
             }
             each_bit(to_wake, |shard| mailboxes[shard].wake());
         }
-        true
     }
 
     fn abandoned(&self) -> Option<Arc<Job>> {

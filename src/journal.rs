@@ -12,8 +12,10 @@
 //! Segments are files of bounded size that only grow at their end, until they are
 //! compacted: written anew without what nobody needs. Its module `record` has the format.
 
+mod compact;
 mod files;
 mod lock;
+mod read;
 mod record;
 mod reply;
 mod restore;
@@ -24,7 +26,8 @@ mod writer;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -36,6 +39,7 @@ use crate::job::{EventId, JobId};
 use crate::metrics::Counter;
 pub use files::{Directory, File, Files};
 pub use lock::Lock;
+pub use read::{Cursor, Jobs, Replay, Request, What};
 pub use record::{NUMBER_MAX, Origin, SegmentNumber};
 use reply::Reply;
 pub use segment::{Place, Segments, Span};
@@ -44,6 +48,9 @@ use writer::{Command, Publishing, Writer};
 /// What is handed to the writer at a time, whichever is reached first.
 const PART_EVENTS: usize = 1024;
 const PART_BYTES: usize = 256 * 1024;
+/// Room that is kept for what is written while compaction makes more, in segments; at
+/// most a quarter of all.
+const RESERVE_SEGMENTS: u64 = 8;
 
 /// How accepted events are kept.
 #[derive(Clone, Debug)]
@@ -116,6 +123,7 @@ pub struct Counters {
 #[derive(Clone)]
 pub struct Journal {
     commands: Sender<Command>,
+    requests: Sender<Request>,
     shared: Arc<Shared>,
 }
 
@@ -129,6 +137,10 @@ struct Shared {
     /// Jobs that the hub had to forget, of which the journal has to be told. A job is in
     /// it once for each time that it began, and only until the next write.
     notes: Mutex<Vec<(JobId, Numbers)>>,
+    /// What compaction has on disk besides the segments.
+    spare_bytes: AtomicU64,
+    is_closing: AtomicBool,
+    keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Journal {
@@ -158,14 +170,24 @@ impl Journal {
             counters: Counters::default(),
             health: AtomicU8::new(Health::Good as u8),
             notes: Mutex::default(),
+            spare_bytes: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+            keeper: Mutex::new(None),
         });
         let (commands, received) = crossbeam_channel::unbounded();
+        let (requests, asked) = crossbeam_channel::unbounded();
+        read::start(&shared, &asked)?;
         hub.attach(Journal {
             commands,
+            requests,
             shared: shared.clone(),
         });
         let found = restore::restore(&*shared.files, hub, &shared.segments)?;
-        Writer::start(shared, hub.downgrade(), found, received)
+        let (call, calls) = crossbeam_channel::bounded(1);
+        Writer::start(shared.clone(), hub.downgrade(), found, received, call)?;
+        let keeper = compact::start(shared.clone(), hub.downgrade(), calls)?;
+        *shared.keeper.lock() = Some(keeper);
+        Ok(())
     }
 
     /// Publishes events in turn, up to the first that is refused. Blocks its thread, or
@@ -213,8 +235,20 @@ impl Journal {
 
     /// Forgets a job, and has that survive a restart. Blocks as publishing does.
     pub(crate) fn forget(&self, job: &JobId) -> Result<bool, PublishError> {
-        self.ask(|reply| Command::Forget(vec![job.clone()], Some(reply)))
+        self.ask(|reply| Command::Forget(job.clone(), reply))
             .unwrap_or(Err(PublishError::DiskFailing))
+    }
+
+    /// Returns when all that has been forgotten is on the medium. Blocks.
+    fn flush(&self) -> io::Result<()> {
+        let flushed = self.ask(Command::Flush);
+        flushed.unwrap_or_else(|| Err(io::Error::other("the journal is closed")))
+    }
+
+    /// Compaction has made a step, or can't make more.
+    fn tell_of_room(&self, is_exhausted: bool) {
+        // A writer that is gone has nobody who waits for room.
+        let _ = self.commands.send(Command::Room { is_exhausted });
     }
 
     /// The hub had to forget a job, and nobody waits for the journal to know.
@@ -227,10 +261,21 @@ impl Journal {
         self.shared.segments.release(spans);
     }
 
+    /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
+    /// for the answer, so there are no more requests than streams.
+    pub fn read(&self, request: Request) {
+        // The readers end with the last handle.
+        let _ = self.requests.send(request);
+    }
+
     /// Writes that this life ended as it should, and syncs. Publishing is refused from
     /// then on. Blocks.
     pub fn close(&self) {
+        self.shared.is_closing.store(true, Ordering::Release);
         let _ = self.ask(Command::Close);
+        let keeper = self.shared.keeper.lock().take();
+        // What it was at is whole, or is as if it had never begun.
+        keeper.into_iter().for_each(|keeper| drop(keeper.join()));
     }
 
     /// Whether events can be written.
@@ -256,13 +301,27 @@ impl Journal {
     /// None where the writer is gone.
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
         let (reply, answer) = reply::pair();
-        // Whoever asks waits for the answer, so there are no more commands than callers.
+        // Whoever asks waits for the answer, so there are no more commands than callers,
+        // but for one of the compaction for each of its steps.
         self.commands.send(command(reply)).ok()?;
         answer.wait()
     }
 }
 
 impl Shared {
+    /// What all of it takes on disk.
+    fn bytes(&self) -> u64 {
+        self.segments.size().1 + self.spare_bytes.load(Ordering::Acquire)
+    }
+
+    /// Whether what is left up to the limit is less than the segment that is written and
+    /// a compaction may need.
+    fn is_short_of_room(&self) -> bool {
+        let reserve = RESERVE_SEGMENTS * self.config.segment_bytes();
+        let reserve = reserve.min(self.config.bytes / 4);
+        self.segments.size().1 > self.config.bytes.saturating_sub(reserve)
+    }
+
     fn health(&self) -> Health {
         match self.health.load(Ordering::Acquire) {
             0 => Health::Good,
@@ -275,6 +334,6 @@ impl Shared {
 impl JournalConfig {
     /// The size at which a segment is full.
     fn segment_bytes(&self) -> u64 {
-        (self.bytes / 32).clamp(64 * 1024, 8 * 1024 * 1024)
+        (self.bytes / 32).clamp(1024, 8 * 1024 * 1024)
     }
 }

@@ -55,6 +55,8 @@ pub enum RouteName {
 pub struct Metrics {
     /// Streams that are open.
     pub streams_open: Gauge,
+    /// Streams that wait for their replay.
+    pub replays_waiting: Gauge,
     /// Connections that wait for their first request.
     pub connections_waiting: Gauge,
     /// Connections that are no streams, with a request.
@@ -77,6 +79,14 @@ pub struct Metrics {
     pub resets_sent: Counter,
     /// Comments on idle streams.
     pub heartbeats_sent: Counter,
+    /// Uploads that are being received.
+    pub uploads_open: Gauge,
+    /// Bytes of uploads that were written.
+    pub upload_bytes_received: Counter,
+    /// Uploads that have landed.
+    pub uploads_landed: Counter,
+    /// Uploads that broke off, were cancelled or expired.
+    pub uploads_failed: Counter,
     /// Panics that cost a connection.
     pub panics: Counter,
     closes: [Counter; Close::ALL.len()],
@@ -192,6 +202,12 @@ impl Metrics {
         );
         gauge(
             out,
+            "replays_waiting",
+            "Event streams whose replay waits for its turn.",
+            self.replays_waiting.get(),
+        );
+        gauge(
+            out,
             "connections_open",
             "Connections that are no event streams and have asked for something.",
             self.connections_open.get(),
@@ -201,6 +217,12 @@ impl Metrics {
             "connections_waiting",
             "Connections whose first request isn't there yet.",
             self.connections_waiting.get(),
+        );
+        gauge(
+            out,
+            "uploads_open",
+            "Uploads that are being received.",
+            self.uploads_open.get(),
         );
         for (name, help, counter) in [
             (
@@ -238,6 +260,21 @@ impl Metrics {
                 "heartbeats_sent",
                 "Comments sent on idle event streams.",
                 &self.heartbeats_sent,
+            ),
+            (
+                "upload_received_bytes",
+                "Bytes of uploads written to disk.",
+                &self.upload_bytes_received,
+            ),
+            (
+                "uploads_landed",
+                "Uploads that are whole and on disk.",
+                &self.uploads_landed,
+            ),
+            (
+                "uploads_failed",
+                "Uploads that broke off, were cancelled or expired.",
+                &self.uploads_failed,
             ),
             ("panics", "Panics that cost a connection.", &self.panics),
         ] {

@@ -197,9 +197,9 @@ impl Pipeline {
         let inner = &self.0;
         let mut jobs = inner.jobs.lock();
         let old = match jobs.get(job) {
-            Some(Entry::Active(_)) => return Err(RetryError::Running),
+            Some(Entry::Active(attempt)) if !attempt.is_over() => return Err(RetryError::Running),
             Some(Entry::Kept(attempt, _)) => attempt.clone(),
-            None => return Err(RetryError::NotKept),
+            Some(Entry::Active(_)) | None => return Err(RetryError::NotKept),
         };
         old.stop.say(Why::Cancelled);
         let landed = &old.landed;

@@ -24,6 +24,9 @@ use crate::spool::{Spool, SpoolConfig};
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
+/// How long the data directory may still be another's at the start: a command that was just
+/// being started when the server before this one was killed holds it for an instant.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a drain looks whether all streams have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
@@ -193,7 +196,7 @@ impl Server {
             None => (Hub::new(config.hub), None),
             Some(data) => {
                 let patience = match sockets.claim {
-                    None => Duration::ZERO,
+                    None => LOCK_PATIENCE,
                     Some(claim) => {
                         claim();
                         config.handover
@@ -376,6 +379,9 @@ impl Server {
     pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
         self.close();
         self.wait(is_enough, Server::has_answered);
+        if let Some(spool) = &self.context.spool {
+            spool.close();
+        }
         self.context.put_away(self.drain);
         self.lock = None;
     }

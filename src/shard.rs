@@ -5,11 +5,13 @@
 //! a slice at a time, and polls the sockets in between. News is read out of a job's
 //! ring once for all its rows; a row that is behind by more is served by itself.
 
+mod admission;
 mod consolidated;
 mod deadline;
 mod delivery;
 mod drain;
 mod idle;
+mod replay;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,23 +21,26 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::hub::{Hub, Job, Mailbox};
+use crate::journal::Replay;
 use crate::metrics::Close;
 use crate::opening::Opening;
 use crate::quota::Shares;
 use crate::random::Random;
 use crate::ring::Batch;
 use crate::socket::Socket;
+use admission::Admission;
 pub use consolidated::{Consolidated, Listed, Selection, Source};
 use delivery::Leftover;
 use drain::Drain;
 use idle::HEARTBEAT_PARTS;
-use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, Table};
+use replay::Reading;
+use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING, Table};
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
@@ -63,6 +68,10 @@ pub struct ShardConfig {
     /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
     /// elsewhere where there is a balancer. Default: none, and streams last.
     pub max_stream_age: Option<Duration>,
+    /// The most bytes of replays that a shard begins to send in a second, 4 KiB for each
+    /// replay at least; fewer while it is late with its work. Streams that have to wait for
+    /// theirs are open meanwhile. Default: 64 MiB.
+    pub replay_bytes_per_second: usize,
 }
 
 impl Default for ShardConfig {
@@ -73,6 +82,7 @@ impl Default for ShardConfig {
             leftover_bytes: 4 * 1024 * 1024,
             retry: Duration::from_secs(5),
             max_stream_age: None,
+            replay_bytes_per_second: 64 * 1024 * 1024,
         }
     }
 }
@@ -175,8 +185,15 @@ struct Shard {
     dirty: VecDeque<u32>,
     /// Rows to be served by themselves.
     behind: VecDeque<u32>,
+    /// Rows that wait for their replay.
+    admission: Admission,
     leftovers: HashMap<u32, Leftover>,
     leftover_bytes: usize,
+    /// Rows that are behind their rings.
+    reading: HashMap<u32, Reading>,
+    next_ticket: u64,
+    /// What was read for them: both ends.
+    pieces: (Sender<Replay>, Receiver<Replay>),
     batch: Batch,
     posted: Vec<u32>,
     random: Random,
@@ -211,9 +228,11 @@ impl ShardHandle {
         }));
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let number = hub.register(mailbox.clone());
+        let admission = Admission::new(config.replay_bytes_per_second, Instant::now());
         let mut shard = Shard {
             number,
             hub: hub.clone(),
+            admission,
             config,
             counted,
             poll,
@@ -228,6 +247,9 @@ impl ShardHandle {
             behind: VecDeque::new(),
             leftovers: HashMap::new(),
             leftover_bytes: 0,
+            reading: HashMap::new(),
+            next_ticket: 0,
+            pieces: crossbeam_channel::bounded(replay::PIECES),
             batch: Batch::default(),
             posted: Vec::new(),
             random: Random::new(),
@@ -284,8 +306,10 @@ impl Shard {
             if self.turn() {
                 return;
             }
-            let has_work =
-                !self.dirty.is_empty() || !self.behind.is_empty() || !self.arrivals.is_empty();
+            let has_work = !self.dirty.is_empty()
+                || !self.behind.is_empty()
+                || !self.arrivals.is_empty()
+                || !self.pieces.1.is_empty();
             let timeout = if has_work {
                 Some(Duration::ZERO)
             } else {
@@ -301,7 +325,10 @@ impl Shard {
                 Err(error) => log::error!("shard {}: poll: {error}", self.number),
             }
             self.mailbox.awake();
-            self.now = Instant::now();
+            let before = std::mem::replace(&mut self.now, Instant::now());
+            let slept = timeout.unwrap_or(Duration::MAX);
+            let late = (self.now - before).saturating_sub(slept);
+            self.admission.note(late, self.now);
             for event in events.iter().filter(|event| event.token() != WAKER) {
                 self.socket_event(event);
             }
@@ -317,6 +344,7 @@ impl Shard {
         if self.arrivals.capacity() * size_of::<Adoption>() > KEPT_BYTES {
             self.arrivals = VecDeque::new();
         }
+        self.admission.rest();
         if self.behind.capacity() * size_of::<u32>() > KEPT_BYTES {
             self.behind = VecDeque::new();
         }
@@ -358,6 +386,13 @@ impl Shard {
             && let Some(adoption) = self.arrivals.pop_front()
         {
             self.adopt(adoption);
+            sends -= 1;
+        }
+        self.admit_waiting(&mut sends);
+        while sends > 0
+            && let Ok(replay) = self.pieces.1.try_recv()
+        {
+            self.serve_replay(replay);
             sends -= 1;
         }
         while sends > 0
@@ -450,7 +485,7 @@ impl Shard {
             return;
         }
         drop(job);
-        self.serve_behind(row);
+        self.admit(row);
         if let Some(there) = self.table.get(row) {
             // Rows that come together are looked at apart.
             there.age = (self.random.next() % u64::from(HEARTBEAT_PARTS)) as u8;
@@ -505,7 +540,7 @@ impl Shard {
 
     fn queue_row(&mut self, row: u32) {
         if let Some(there) = self.table.get(row)
-            && there.flags & (QUEUED | BLOCKED) == 0
+            && there.flags & (QUEUED | BLOCKED | READING) == 0
         {
             there.flags |= QUEUED;
             self.behind.push_back(row);
@@ -517,7 +552,9 @@ impl Shard {
             return;
         };
         let (slot, is_consolidated) = (there.place, there.flags & CONSOLIDATED != 0);
+        self.leave_waiting(row);
         self.forget_leftover(row);
+        self.forget_reading(row);
         if is_consolidated {
             self.leave_consolidated(row, slot);
         } else if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {

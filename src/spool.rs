@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -98,6 +98,8 @@ struct Inner {
     ledger: Mutex<Ledger>,
     /// Uploads that are being received.
     receiving: AtomicUsize,
+    /// The directory is another process's now.
+    is_closed: AtomicBool,
     starts: Pace,
     bytes: Option<Pace>,
 }
@@ -168,6 +170,7 @@ impl Spool {
             landing,
             ledger: Mutex::default(),
             receiving: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
         }));
         spool.recover()?;
         janitor::start(&spool.0)?;
@@ -252,7 +255,7 @@ impl Spool {
             match is_held {
                 false => drop(self.resume(id, standing.offset, None, None)?.finish()?),
                 true if Instant::now() > deadline => return Err(SpoolError::Locked),
-                true => may::coroutine::sleep(HOLD_POLL),
+                true => crate::coroutine::pause(HOLD_POLL),
             }
         }
     }
@@ -336,6 +339,12 @@ impl Spool {
         // Where there is no place in the queue, the janitor finds it.
         let _ = self.0.disk.try_begin(move || this.0.discard(&entry, None));
         true
+    }
+
+    /// Leaves the directory to another process: nothing begins, lands or is removed any
+    /// more. What is on its way fails.
+    pub fn close(&self) {
+        self.0.is_closed.store(true, Ordering::Release);
     }
 
     /// Takes up what an earlier life left.
@@ -544,6 +553,10 @@ impl Inner {
     /// to say. Blocks.
     fn discard(&self, entry: &Entry, message: Option<&str>) {
         self.leave(entry);
+        self.hub.metrics().uploads_failed.add(1);
+        if self.is_closed.load(Ordering::Acquire) {
+            return;
+        }
         if let Err(error) = self.store.remove(entry.id) {
             log::error!("an upload's remains can't be removed yet: {error}");
         }
@@ -599,7 +612,10 @@ struct Place(Arc<Inner>);
 impl Place {
     fn take(inner: &Arc<Inner>) -> Result<Place, SpoolError> {
         let place = Place(inner.clone());
-        match inner.receiving.fetch_add(1, Ordering::AcqRel) < inner.config.uploads {
+        let is_closed = inner.is_closed.load(Ordering::Acquire);
+        inner.hub.metrics().uploads_open.add(1);
+        let before = inner.receiving.fetch_add(1, Ordering::AcqRel);
+        match before < inner.config.uploads && !is_closed {
             true => Ok(place),
             false => Err(SpoolError::Busy),
         }
@@ -608,6 +624,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.0.hub.metrics().uploads_open.add(-1);
         self.0.receiving.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -630,7 +647,7 @@ impl Entry {
             if Instant::now() > deadline {
                 return Err(SpoolError::Locked);
             }
-            may::coroutine::sleep(HOLD_POLL);
+            crate::coroutine::pause(HOLD_POLL);
         }
     }
 

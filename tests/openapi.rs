@@ -341,7 +341,13 @@ fn every_status_that_is_described_is_answered_as_described() {
             (_, 429) => (slow.publish, fields),
             _ => (house.publish, fields),
         };
-        let answer = ask(address, method, target, fields, body);
+        let mut answer = ask(address, method, target, fields, body);
+        // What was published at once may have been long enough ago.
+        for _ in 0..10 {
+            if status == 429 && answer.status == 201 {
+                answer = ask(address, method, target, fields, body);
+            }
+        }
         let what = format!("{method} {target}");
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         house.description.check(&what, path, method, &answer);

@@ -90,6 +90,12 @@ impl Clients {
         self.connect(first..count, how, limit)
     }
 
+    /// Adds subscribers that aren't connected.
+    pub fn add(&mut self, count: usize) {
+        self.subscribers
+            .extend((0..count).map(|_| Subscriber::idle()));
+    }
+
     /// Connects every subscriber of the table anew, as fast as can be, and waits
     /// for nothing.
     pub fn reconnect_all(&mut self, how: &Connecting) -> Result<()> {

@@ -30,7 +30,12 @@ pub struct Server {
 impl Server {
     /// Starts a server that prints `public URL`, `publish URL` and `ready`.
     pub fn announced(command: &mut Command) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Server::announced_on(command, Stdio::null())
+    }
+
+    /// The same, with something as its standard input.
+    pub fn announced_on(command: &mut Command, stdin: Stdio) -> Result<Self> {
+        command.stdin(stdin).stdout(Stdio::piped());
         let mut child = spawn(command)?;
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut server = Server {
@@ -87,6 +92,12 @@ impl Server {
     /// Its process and that process's children.
     pub fn pids(&self) -> Vec<u32> {
         procfs::family(self.child.id())
+    }
+
+    /// Kills it, and waits for its end.
+    pub fn kill(mut self) {
+        signal(self.child.id(), Signal::KILL);
+        let _ = self.child.wait();
     }
 
     /// CPU used so far.

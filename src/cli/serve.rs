@@ -28,7 +28,7 @@ const DATA: &str = "./landfall-data";
 const CONFIG: &str = "landfall.toml";
 
 /// Less would be segments too small to be worth a file.
-const JOURNAL_MIN_BYTES: usize = 1 << 20;
+const JOURNAL_MIN_BYTES: usize = 4 << 20;
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -155,7 +155,7 @@ const FLAGS: &[Flag] = &[
         help: "all events on disk; at it the oldest go, but each job's newest, and then \
                publishing gets 507",
         set: |config, text| match size(text)? {
-            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 1MiB".to_owned()),
+            bytes if bytes < JOURNAL_MIN_BYTES => Err("at least 4MiB".to_owned()),
             bytes => {
                 config.journal.bytes = bytes as u64;
                 Ok(())
@@ -507,6 +507,15 @@ const FLAGS: &[Flag] = &[
         default: "60s",
         help: "a connection without a request is closed after so long",
         set: |config, text| set(&mut config.connection.idle_timeout, duration(text)),
+    },
+    Flag {
+        name: "replay-rate",
+        value: "SIZE",
+        default: "64MiB",
+        help: "what each shard begins to send of replays in a second, at most, a replay \
+               counting as 4KiB at least; less while it is late with its work. A stream whose \
+               replay waits is open, with its retry",
+        set: |config, text| set(&mut config.shard.replay_bytes_per_second, size(text)),
     },
     Flag {
         name: "max-stream-age",

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -36,6 +37,8 @@ impl Mark {
             if self.kill_once() == 0 {
                 return;
             }
+            // What was killed takes a moment to be gone.
+            std::thread::sleep(LOOK_PAUSE);
         }
         log::warn!("{}: processes keep coming here", self.0.display());
     }
@@ -73,7 +76,8 @@ impl Mark {
 }
 
 /// How often the processes are looked through for one mark.
-const LOOKS_MAX: usize = 20;
+const LOOKS_MAX: usize = 100;
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

@@ -53,6 +53,8 @@ pub struct Core {
     skipped: u64,
     /// Ids that may have been given, and are lost. The oldest are let go.
     lost: Vec<Range<u64>>,
+    /// The number of the newest event before which others are missing.
+    broken: Sequence,
     /// Where the journal has its events, the oldest first.
     spans: Vec<Span>,
     state: JobState,
@@ -111,6 +113,7 @@ impl Job {
                 newest_id: last.id.0,
                 skipped: 0,
                 lost: Vec::new(),
+                broken: Sequence(0),
                 spans: Vec::new(),
                 state: JobState::Running,
                 forgotten: false,
@@ -202,6 +205,11 @@ impl Core {
         &self.ring
     }
 
+    /// The number of the newest event before which others are missing: they were damaged.
+    pub fn broken(&self) -> Sequence {
+        self.broken
+    }
+
     /// Where the journal has its events, the oldest first.
     pub fn spans(&self) -> &[Span] {
         &self.spans
@@ -210,7 +218,7 @@ impl Core {
     /// What is kept, for the beginning of a stream.
     pub fn kept(&self) -> Kept<'_> {
         let in_ring = self.ring.before_oldest().unwrap_or(self.newest_id);
-        let in_journal = in_ring;
+        let in_journal = self.spans.first().map_or(in_ring, |span| span.before.id.0);
         Kept {
             base: self.base,
             before_oldest: in_ring.min(in_journal),
@@ -306,6 +314,7 @@ impl Core {
             if previous != self.newest_id {
                 // What lay between them is lost: those who need it have to be told.
                 let last = EventId(numbers.id.0 - 1);
+                self.broken = numbers.sequence;
                 self.ring = Ring::beginning_after(last, Sequence(numbers.sequence.0 - 1));
             }
             let newest = self.ring.newest_sequence();
@@ -374,7 +383,6 @@ impl Core {
     }
 
     /// Tells it of changes to where the journal has its events.
-    #[allow(dead_code)]
     pub(crate) fn change_spans(&mut self, change: impl FnOnce(&mut Vec<Span>)) {
         change(&mut self.spans);
     }

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::random::Random;
+
 /// A directory of files. Every call blocks.
 pub trait Files: Send + Sync {
     /// The names and sizes of the files there are.
@@ -34,6 +36,21 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The file system's.
     fn sync_names(&self) -> io::Result<()>;
+    /// The kernel's boot: what was written before it and not synced may be lost. A new one
+    /// every time where it isn't told, so that no end is taken for harmless.
+    fn boot(&self) -> [u8; 16] {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: Vec<u8> = text
+            .bytes()
+            .filter_map(|byte| (byte as char).to_digit(16))
+            .map(|digit| digit as u8)
+            .collect();
+        let mut random = Random::new();
+        std::array::from_fn(|index| match digits.get(index * 2..index * 2 + 2) {
+            Some(&[high, low]) => high << 4 | low,
+            _ => random.next() as u8,
+        })
+    }
 }
 
 /// An open file. Every call blocks.

@@ -11,6 +11,7 @@
 //!   4 close
 //!   5 gap     how many numbers may have been given and lost before it
 //!   6 floor   sequence, id: the highest of jobs of which nothing else is kept
+//!   7 born    base, milliseconds of the job's beginning, job: its oldest event is gone
 //! ```
 //!
 //! Numbers of a payload are LEB128; a name has one byte of length before it, and data
@@ -76,6 +77,13 @@ pub enum Record<'a> {
     },
     /// New jobs begin above this.
     Floor(Numbers),
+    /// Where a job began of which later events are kept.
+    Born {
+        /// The job.
+        job: &'a str,
+        /// Where it began.
+        origin: Origin,
+    },
 }
 
 /// An accepted event.
@@ -153,6 +161,12 @@ pub fn encode(out: &mut Vec<u8>, segment: SegmentNumber, record: &Record<'_>) {
             put_number(out, floor.sequence.0);
             put_number(out, floor.id.0);
         }
+        Record::Born { job, origin } => {
+            out.push(7);
+            put_number(out, origin.base);
+            put_number(out, origin.created_ms);
+            put_name(out, job);
+        }
     }
     let payload = start + HEADER_BYTES;
     let length = ((out.len() - payload) as u32).to_le_bytes();
@@ -175,7 +189,7 @@ pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Found<'_> {
     let Some(payload) = bytes.get(HEADER_BYTES..end) else {
         return Found::Incomplete;
     };
-    if !(1..=6).contains(&payload[0]) {
+    if !(1..=7).contains(&payload[0]) {
         return Found::Nothing;
     }
     let [_, _, _, _, crc @ ..] = *header;
@@ -208,6 +222,13 @@ fn parse(payload: &[u8]) -> Option<Record<'_>> {
             count: event_number(rest)?,
         },
         6 => Record::Floor(numbers(rest)?),
+        7 => Record::Born {
+            origin: Origin {
+                base: event_number(rest)?,
+                created_ms: number(rest)?,
+            },
+            job: name(rest)?,
+        },
         _ => return None,
     };
     rest.is_empty().then_some(record)
@@ -402,6 +423,10 @@ mod tests {
             Record::Close,
             Record::Gap { count: 131_072 },
             Record::Floor(last),
+            Record::Born {
+                job: "j",
+                origin: origin(7, 8).unwrap(),
+            },
         ]
     }
 

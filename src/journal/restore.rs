@@ -10,6 +10,7 @@
 //!   have stood in them: of the hub, and of each job, of whose numbers no more than the
 //!   hub's can be lost. Those in between are remembered as lost.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,7 +22,6 @@ use super::writer::RESERVED;
 use crate::event::Event;
 use crate::hub::{Hub, Journaled, Numbers};
 use crate::job::JobId;
-use crate::random::Random;
 
 /// The end of the year 9999, in milliseconds of the unix clock.
 const LAST_MS: u64 = 253_402_300_799_999;
@@ -47,7 +47,10 @@ struct Last {
     boot: Option<[u8; 16]>,
     reserved: u64,
     is_closed: bool,
-    /// Bytes that were no records, but for a record that the end of the file cuts off.
+    /// Where jobs began whose oldest events are gone, until their next one.
+    born: HashMap<String, Origin>,
+    /// Bytes that were no records. Those at the end may be of a write that nobody has seen
+    /// the result of; damage can't be told from that.
     lost_bytes: u64,
 }
 
@@ -66,7 +69,7 @@ pub fn restore(files: &dyn Files, hub: &Hub, segments: &Segments) -> io::Result<
     numbers.sort_unstable();
     let mut found = Found {
         next: numbers.last().map_or(0, |(last, _)| last.0) + 1,
-        boot: boot(),
+        boot: files.boot(),
         ..Found::default()
     };
     let mut last = Last::default();
@@ -134,7 +137,6 @@ fn restore_segment(
                 offset,
                 bytes,
                 is_tail,
-                is_torn,
             } => {
                 let is_end = is_tail && is_last;
                 report(number, offset, bytes, is_end);
@@ -142,10 +144,7 @@ fn restore_segment(
                     true => found.torn.push((number, offset as u64)),
                     false => change(&|segment| segment.is_damaged = true),
                 }
-                // What a process was writing at its end, nobody has seen.
-                if !(is_end && is_torn && last.boot == Some(found.boot)) {
-                    last.lost_bytes += bytes as u64;
-                }
+                last.lost_bytes += bytes as u64;
                 continue;
             }
         };
@@ -157,12 +156,19 @@ fn restore_segment(
                     offset: offset as u32,
                     bytes: bytes as u32,
                 };
+                let event = EventRecord {
+                    origin: event.origin.or_else(|| last.born.remove(event.job)),
+                    ..event
+                };
                 if restore_event(hub, &event, place) {
                     found.events += 1;
                     change(&|segment| segment.add_event(&event, bytes as u64));
                 }
             }
-            Record::Forget { job, last } => forget(hub, job, last),
+            Record::Forget { job, last: numbers } => {
+                last.born.remove(job);
+                forget(hub, job, numbers);
+            }
             Record::Open { boot, reserved } => {
                 last.boot = Some(boot);
                 last.reserved = reserved;
@@ -170,6 +176,9 @@ fn restore_segment(
             Record::Close => {}
             Record::Gap { count } => hub.skip(count),
             Record::Floor(floor) => hub.raise_floor(floor),
+            Record::Born { job, origin } => {
+                last.born.insert(job.to_owned(), origin);
+            }
         }
     }
 }
@@ -260,20 +269,4 @@ pub fn time(ms: u64) -> SystemTime {
 pub fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
-}
-
-/// The kernel's boot: what was written before it and not synced may be lost. A new one
-/// every time where it isn't told, so that no end is taken for harmless.
-fn boot() -> [u8; 16] {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter_map(|byte| (byte as char).to_digit(16))
-        .map(|digit| digit as u8)
-        .collect();
-    let mut random = Random::new();
-    std::array::from_fn(|index| match digits.get(index * 2..index * 2 + 2) {
-        Some(&[high, low]) => high << 4 | low,
-        _ => random.next() as u8,
-    })
 }

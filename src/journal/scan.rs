@@ -22,8 +22,6 @@ pub enum Piece<'a> {
         bytes: usize,
         /// Whether it goes on to the end.
         is_tail: bool,
-        /// Whether it looks like a record that wasn't written to its end.
-        is_torn: bool,
     },
 }
 
@@ -54,8 +52,7 @@ impl<'a> Iterator for Scan<'a> {
         if rest.is_empty() {
             return None;
         }
-        let first = decode(rest, self.segment);
-        if let Found::Record(record, bytes) = first {
+        if let Found::Record(record, bytes) = decode(rest, self.segment) {
             self.at += bytes;
             return Some(Piece::Record {
                 offset,
@@ -71,7 +68,6 @@ impl<'a> Iterator for Scan<'a> {
             offset,
             bytes,
             is_tail: next.is_none(),
-            is_torn: next.is_none() && first == Found::Incomplete,
         })
     }
 }

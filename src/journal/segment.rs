@@ -1,6 +1,8 @@
 //! What is known of the segments: how large they are, and how much of them is needed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -65,6 +67,8 @@ pub struct Segment {
     pub generation: u32,
     /// Whether it holds what is no record.
     pub is_damaged: bool,
+    /// Whether it has been reduced to the newest event of each job.
+    pub is_minimal: bool,
 }
 
 impl Segment {
@@ -78,12 +82,16 @@ impl Segment {
 
 /// All segments, by their numbers. The last is the one that is written.
 #[derive(Default)]
-pub struct Segments(Mutex<BTreeMap<SegmentNumber, Segment>>);
+pub struct Segments {
+    all: Mutex<BTreeMap<SegmentNumber, Segment>>,
+    /// Changes when segments are compacted, and is odd while spans and files don't match.
+    changes: AtomicU64,
+}
 
 impl Segments {
     /// All of them. The lock is held for moments.
     pub fn lock(&self) -> MutexGuard<'_, BTreeMap<SegmentNumber, Segment>> {
-        self.0.lock()
+        self.all.lock()
     }
 
     /// How many there are, and how many bytes they have together.
@@ -91,6 +99,42 @@ impl Segments {
         let segments = self.lock();
         let bytes = segments.values().map(|segment| segment.bytes).sum();
         (segments.len(), bytes)
+    }
+
+    /// Some are about to be compacted. Ends with [`Segments::end_change`].
+    pub fn begin_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Spans and files match again.
+    pub fn end_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many changes there have been, when none is being made. Blocks for an instant.
+    pub fn settled(&self) -> u64 {
+        loop {
+            match self.changes.load(Ordering::Acquire) {
+                changes if changes.is_multiple_of(2) => return changes,
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Whether there has been no other change.
+    pub fn is_still(&self, changes: u64) -> bool {
+        self.changes.load(Ordering::Acquire) == changes
+    }
+
+    /// A run has become one segment, or nothing.
+    pub fn replace(&self, run: &[SegmentNumber], by: Option<Segment>) {
+        let mut segments = self.lock();
+        for number in run {
+            segments.remove(number);
+        }
+        if let Some(segment) = by {
+            segments.insert(run[0], segment);
+        }
     }
 
     /// What these spans hold isn't needed any more.

@@ -6,7 +6,7 @@
 //! - After a failed write or sync nothing is written behind what may be half there: the
 //!   file is first brought back to what the hub knows of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,6 +35,10 @@ const BATCH_EVENTS: usize = 4096;
 const RESERVE_AHEAD: u64 = 2 * BATCH_EVENTS as u64;
 /// What may be written and not synced. At it the writer waits for the medium.
 const UNSYNCED_MAX_BYTES: usize = 8 << 20;
+/// What has to be left of the journal's limit for a batch, in segments.
+const ROOM_SEGMENTS: u64 = 4;
+/// How long a publisher waits for compaction to make room.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a journal that can't write tries to.
 const PROBE: Duration = Duration::from_secs(1);
 /// How long a thread without work sleeps.
@@ -44,8 +48,15 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub enum Command {
     /// To publish these in turn, up to the first that is refused.
     Publish(Vec<Publishing>, Reply<(Vec<EventId>, Option<PublishError>)>),
-    /// To forget these jobs. The answer is whether there was any.
-    Forget(Vec<JobId>, Option<Reply<Result<bool, PublishError>>>),
+    /// To forget a job. The answer is whether it was there.
+    Forget(JobId, Reply<Result<bool, PublishError>>),
+    /// To have all that was forgotten on the medium.
+    Flush(Reply<io::Result<()>>),
+    /// To look for room again: compaction has made some, or can't make more.
+    Room {
+        /// It can't.
+        is_exhausted: bool,
+    },
     /// To end.
     Close(Reply<()>),
 }
@@ -87,6 +98,13 @@ pub struct Writer {
     next_probe: Instant,
     buffer: Vec<u8>,
     syncer: Syncer,
+    /// Calls for compaction.
+    call: Sender<()>,
+    /// Compaction can't make room.
+    is_exhausted: bool,
+    /// Events that wait for room, and since when the first of them does.
+    waiting: VecDeque<Command>,
+    waiting_since: Instant,
     /// Answers that wait until so many bytes of the active segment are synced.
     awaiting: Vec<(u64, Answer)>,
 }
@@ -126,6 +144,15 @@ struct Batch {
     notes: usize,
     /// The last number that may be given once it is on the medium.
     reserves: Option<u64>,
+}
+
+/// Whether there is room for events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    There,
+    /// Compaction may make some.
+    Awaited,
+    None,
 }
 
 /// What an answer waits for.
@@ -168,8 +195,14 @@ impl Writer {
         hub: WeakHub,
         found: Found,
         commands: Receiver<Command>,
+        call: Sender<()>,
     ) -> io::Result<()> {
         let mut writer = Writer {
+            call,
+            is_exhausted: false,
+            waiting: VecDeque::new(),
+            waiting_since: Instant::now(),
+
             syncer: Syncer::start(shared.clone())?,
             shared,
             hub,
@@ -228,14 +261,29 @@ impl Writer {
     /// time to end.
     fn turn(&mut self, command: Command, commands: &Receiver<Command>) -> Option<Reply<()>> {
         let mut batch = Batch::default();
-        let mut next = Some(command);
+        // Who has waited for room comes first.
+        let mut early = std::mem::take(&mut self.waiting);
+        early.push_back(command);
+        let mut next = early.pop_front();
         let hub = self.hub.upgrade();
         let mut has_begun = false;
         let mut last = None;
         while let Some(command) = next.take() {
             match (command, &hub) {
                 (Command::Publish(events, reply), Some(hub)) => {
-                    if has_begun {
+                    let room = match has_begun {
+                        true => Room::There,
+                        false => self.room(),
+                    };
+                    if room == Room::Awaited {
+                        if self.waiting.is_empty() && early.is_empty() {
+                            self.waiting_since = Instant::now();
+                        }
+                        self.waiting.push_back(Command::Publish(events, reply));
+                    } else if room == Room::None {
+                        let error = self.failed(&ErrorKind::StorageFull.into());
+                        reply.answer((Vec::new(), Some(error)));
+                    } else if has_begun {
                         self.add(hub, &mut batch, events, reply);
                     } else if let Err(error) = self.begin(hub, &mut batch, false) {
                         reply.answer((Vec::new(), Some(error)));
@@ -250,16 +298,24 @@ impl Writer {
                 }
             }
             if self.buffer.len() < BATCH_BYTES && batch.entries.len() < BATCH_EVENTS {
-                next = commands.try_recv().ok();
+                next = early.pop_front().or_else(|| commands.try_recv().ok());
             }
         }
+        self.waiting.extend(early);
         if let Some(hub) = &hub
             && has_begun
         {
             self.finish(hub, batch);
         }
         match (last, hub) {
-            (Some(Command::Forget(jobs, reply)), Some(hub)) => self.forget(&hub, jobs, reply),
+            (Some(Command::Forget(job, reply)), Some(hub)) => self.forget(&hub, job, reply),
+            (Some(Command::Flush(reply)), Some(hub)) => reply.answer(self.flush(&hub)),
+            (Some(Command::Room { is_exhausted }), _) => {
+                self.is_exhausted = is_exhausted;
+                if is_exhausted && self.is_over_limit() {
+                    self.refuse_waiting();
+                }
+            }
             (Some(Command::Close(reply)), _) => return Some(reply),
             _ => {}
         }
@@ -292,6 +348,36 @@ impl Writer {
             encode(&mut self.buffer, segment, &record);
         }
         Ok(())
+    }
+
+    /// Whether the limit leaves room for a batch.
+    fn room(&self) -> Room {
+        if !self.is_over_limit() {
+            Room::There
+        } else if self.is_exhausted
+            || !self.waiting.is_empty() && self.waiting_since.elapsed() >= ROOM_PATIENCE
+        {
+            let _ = self.call.try_send(());
+            Room::None
+        } else {
+            let _ = self.call.try_send(());
+            Room::Awaited
+        }
+    }
+
+    fn refuse_waiting(&mut self) {
+        for command in std::mem::take(&mut self.waiting) {
+            let error = self.failed(&ErrorKind::StorageFull.into());
+            if let Command::Publish(_, reply) = command {
+                reply.answer((Vec::new(), Some(error)));
+            }
+        }
+    }
+
+    fn is_over_limit(&self) -> bool {
+        let config = &self.shared.config;
+        let room = (ROOM_SEGMENTS * config.segment_bytes()).min(config.bytes / 8);
+        self.shared.bytes() + room > config.bytes
     }
 
     /// The numbers to reserve after `sequence`. None where nobody sees a number before it
@@ -344,14 +430,14 @@ impl Writer {
         let needs_medium = self.needs_medium(&batch);
         let start = self.active.as_ref().map_or(0, |active| active.bytes);
         if let Err(error) = self.write_batch(&batch) {
+            for pending in batch.jobs.into_values() {
+                hub.close_if_empty(&pending.job);
+            }
             for (answer, need) in batch.answers {
                 match need {
                     Need::Nothing => answer.give(),
                     _ => answer.refuse(error),
                 }
-            }
-            for pending in batch.jobs.into_values() {
-                hub.close_if_empty(&pending.job);
             }
             return;
         }
@@ -398,27 +484,22 @@ impl Writer {
         }
     }
 
-    fn forget(
-        &mut self,
-        hub: &Hub,
-        jobs: Vec<JobId>,
-        reply: Option<Reply<Result<bool, PublishError>>>,
-    ) {
-        let mut forgotten = Vec::new();
-        for job in jobs {
-            if let Some(last) = hub.forget_now(&job) {
-                forgotten.push((job, last));
-            }
+    fn forget(&mut self, hub: &Hub, job: JobId, reply: Reply<Result<bool, PublishError>>) {
+        let Some(last) = hub.forget_now(&job) else {
+            reply.answer(Ok(false));
+            return;
+        };
+        self.shared.notes.lock().push((job, last));
+        reply.answer(self.write_notes(hub, false).map(|()| true));
+        if self.is_over_limit() {
+            let _ = self.call.try_send(());
         }
-        let found = !forgotten.is_empty();
-        let mut result = Ok(found);
-        if found {
-            self.shared.notes.lock().extend(forgotten);
-            result = self.write_notes(hub, false).map(|()| true);
-        }
-        if let Some(reply) = reply {
-            reply.answer(result);
-        }
+    }
+
+    fn flush(&mut self, hub: &Hub) -> io::Result<()> {
+        self.write_notes(hub, false)
+            .map_err(io::Error::other)
+            .and_then(|()| self.sync())
     }
 
     /// Writes what the journal has to be told, and no event.
@@ -474,10 +555,18 @@ impl Writer {
         if self.gap > 0 {
             encode(&mut head, number, &Record::Gap { count: self.gap });
         }
-        let file = self.shared.files.open(&file_name(number), true)?;
-        file.write_at(0, &head)?;
-        file.sync()?;
-        self.shared.files.sync_names()?;
+        let files = &self.shared.files;
+        let name = file_name(number);
+        let file = files.open(&name, true)?;
+        let written = file
+            .write_at(0, &head)
+            .and_then(|()| file.sync())
+            .and_then(|()| files.sync_names());
+        if let Err(error) = written {
+            // Half of it would be taken for what is left of events.
+            let _ = files.remove(&name);
+            return Err(error);
+        }
         self.count_written(head.len());
         self.next += 1;
         self.gap = 0;
@@ -488,6 +577,7 @@ impl Writer {
             ..Segment::default()
         };
         self.shared.segments.lock().insert(number, segment);
+        let _ = self.call.try_send(());
         self.active = Some(Active {
             number,
             file,
@@ -610,6 +700,9 @@ impl Writer {
     }
 
     fn until_tick(&self) -> Duration {
+        if !self.waiting.is_empty() {
+            return ROOM_PATIENCE.saturating_sub(self.waiting_since.elapsed());
+        }
         if self.shared.health() != Health::Good {
             return self.next_probe.saturating_duration_since(Instant::now());
         }
@@ -622,10 +715,17 @@ impl Writer {
     }
 
     fn tick(&mut self) {
+        if self.waiting_since.elapsed() >= ROOM_PATIENCE {
+            self.refuse_waiting();
+        }
         if self.shared.health() == Health::Good {
             self.start_sync();
         } else if let Some(hub) = self.hub.upgrade() {
             self.next_probe = Instant::now() + PROBE;
+            if self.is_over_limit() {
+                let _ = self.call.try_send(());
+                return;
+            }
             let _ = self.write_notes(&hub, true);
         }
     }
@@ -683,6 +783,9 @@ impl Writer {
     }
 
     fn works(&self) {
+        if self.is_exhausted && self.is_over_limit() {
+            return;
+        }
         let before = self
             .shared
             .health

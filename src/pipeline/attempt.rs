@@ -1,6 +1,7 @@
 //! One attempt to bring an upload through the stages: who it is for, and what it tells.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ pub struct Attempt {
     pub number: u32,
     /// How it is told to stop.
     pub stop: Stop,
+    is_over: AtomicBool,
     hub: Hub,
     /// How many parts there are to the whole: the upload and each stage.
     parts: usize,
@@ -42,6 +44,7 @@ impl Attempt {
             landed,
             number,
             stop: Stop::new(),
+            is_over: AtomicBool::new(false),
             waits_for: Mutex::new(None),
             hub: hub.clone(),
             parts: stages + 1,
@@ -106,6 +109,8 @@ impl Attempt {
                 return true;
             }
         };
+        // Before it is told: whoever hears of it may act at once.
+        self.is_over.store(true, Ordering::Release);
         let deadline = Instant::now() + END_PATIENCE;
         loop {
             match self.publish(&event) {
@@ -123,6 +128,11 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Whether its end is being told, or was.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     fn publish(&self, event: &Event) -> Result<(), PublishError> {

@@ -37,7 +37,7 @@ pub enum Selection {
     /// These, each of which has counted the stream in.
     Listed(Vec<Source>),
     /// Every job there is and will be, and where some of them begin.
-    All(HashMap<JobId, Sequence>),
+    All(Arc<HashMap<JobId, Sequence>>),
 }
 
 /// A job to follow, and the id after which it is to begin, where it has one of its own.
@@ -50,6 +50,17 @@ pub struct Source {
     /// Its events up to this number are not missed: the stream began after them, or
     /// has said that they are gone.
     pub floor: Sequence,
+}
+
+/// What a batch has of a stream's events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    /// All.
+    Whole,
+    /// The oldest.
+    Partly,
+    /// None: some of them are in the journal only.
+    Behind,
 }
 
 /// The consolidated streams of a shard.
@@ -67,7 +78,11 @@ impl Consolidated {
     pub fn new(hub: &Hub, jobs: Option<Vec<Listed>>, start: &Start) -> Consolidated {
         let (base, published) = (hub.base(), hub.published());
         let known = |id: &LastEventId| match id {
-            LastEventId::Number(id) if (base.0..=published.0).contains(id) => Some(Sequence(*id)),
+            LastEventId::Number(id)
+                if (base.0..=published.0).contains(id) && !hub.is_lost(Sequence(*id)) =>
+            {
+                Some(Sequence(*id))
+            }
             _ => None,
         };
         let resumed = match start {
@@ -84,18 +99,21 @@ impl Consolidated {
         };
         let floor_of = |job: &Arc<Job>| {
             let core = job.lock();
-            let evicted = core.ring().evicted_sequence();
+            let gone = core.gone_sequence();
             match start {
                 Start::After(_) if resumed.is_some() => Sequence(0),
                 Start::Next => published,
                 Start::Newest => Sequence(
                     core.ring()
                         .newest_sequence()
-                        .map_or(evicted.0, |s| s.0.saturating_sub(1)),
+                        .map_or(gone.0, |s| s.0.saturating_sub(1)),
                 ),
-                _ => evicted,
+                _ => gone,
             }
         };
+        // What was missing when this life began is said at the beginning of a stream.
+        let is_broken = |job: &Arc<Job>, after: Sequence| job.lock().broken() > after;
+        let mut broken = Vec::new();
         let mut resets = Vec::new();
         let mut reset = |job: &str, id: &LastEventId| {
             resets.push((job.to_owned(), ResetReason::Unknown, id.to_string()));
@@ -104,14 +122,21 @@ impl Consolidated {
             Some(jobs) => {
                 let source = |(job, own): Listed| {
                     let floor = match (own.as_ref(), own.as_ref().and_then(known)) {
-                        (_, Some(place)) => place,
+                        (_, Some(place)) => {
+                            if is_broken(&job, resumed.unwrap_or(place).max(place)) {
+                                broken.push(job.id().as_str().to_owned());
+                            }
+                            place
+                        }
                         (Some(id), None) if resumed.is_none() => {
                             reset(job.id().as_str(), id);
-                            job.lock().ring().evicted_sequence()
+                            job.lock().gone_sequence()
                         }
                         _ => {
                             if let Some(id) = unknown {
                                 reset(job.id().as_str(), id);
+                            } else if resumed.is_some_and(|after| is_broken(&job, after)) {
+                                broken.push(job.id().as_str().to_owned());
                             }
                             floor_of(&job)
                         }
@@ -129,14 +154,21 @@ impl Consolidated {
                 }
                 let mut floors = HashMap::new();
                 hub.jobs_after(after, |job| {
+                    let is_broken = || resumed.is_some_and(|after| is_broken(job, after));
+                    if broken.is_empty() && is_broken() {
+                        broken.push(EVERY_JOB.to_owned());
+                    }
                     let floor = floor_of(job);
                     if floor > after {
                         floors.insert(job.id().clone(), floor);
                     }
                 });
-                Selection::All(floors)
+                Selection::All(Arc::new(floors))
             }
         };
+        for job in broken {
+            resets.push((job, ResetReason::Expired, after.0.to_string()));
+        }
         let forgotten = match start {
             Start::After(_) if resumed.is_some() => after,
             _ => hub.newest_forgotten(),
@@ -206,7 +238,7 @@ impl Consolidated {
                 }
             }
             Selection::All(floors) => {
-                floors.insert(job.id().clone(), floor);
+                Arc::make_mut(floors).insert(job.id().clone(), floor);
             }
         }
     }
@@ -279,7 +311,8 @@ impl Shard {
             return;
         };
         let upto = self.hub.published();
-        let is_whole = self.fill(&mut stream, after, upto);
+        let filled = self.fill(&mut stream, after, upto);
+        let is_whole = filled == Filled::Whole;
 
         let before_first = match self.batch.ends.first() {
             Some(&(first, _)) => first - 1,
@@ -311,6 +344,12 @@ impl Shard {
             has_ended = stream.has_ended_after(Sequence(newest));
             self.table[row].after = self.table[row].after.max(before_first);
         }
+        if filled == Filled::Behind {
+            self.read_hub(row, &stream.selection, upto);
+            self.streams.places[place as usize] = Some(stream);
+            return;
+        }
+        self.forget_reading(row);
         self.streams.places[place as usize] = Some(stream);
         let sent = self.send(row, 0, has_ended);
         if let Some(there) = self.table.get(row)
@@ -318,7 +357,9 @@ impl Shard {
             && let Selection::All(floors) = &mut stream.selection
         {
             let after = there.after;
-            floors.retain(|_, floor| floor.0 > after);
+            if !floors.is_empty() {
+                Arc::make_mut(floors).retain(|_, floor| floor.0 > after);
+            }
         }
         if sent == Sent::All {
             if !is_whole {
@@ -335,8 +376,8 @@ impl Shard {
     }
 
     /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
-    /// first, and notes what is missing. True where the batch has them all.
-    fn fill(&mut self, stream: &mut Consolidated, after: Sequence, upto: Sequence) -> bool {
+    /// first, and notes what is missing.
+    fn fill(&mut self, stream: &mut Consolidated, after: Sequence, upto: Sequence) -> Filled {
         self.batch.clear();
         let jobs = stream.jobs_with_news(&self.hub, after);
         // Read after the jobs: one that is gone from among them has been counted here.
@@ -352,18 +393,20 @@ impl Shard {
         // The oldest numbers of all jobs; a job is left as soon as it can't have any.
         let mut oldest = BinaryHeap::new();
         let mut is_whole = true;
+        let mut is_behind = false;
         for (index, (job, floor)) in jobs.iter().enumerate() {
             let core = job.lock();
             let mut from = after.max(*floor);
-            let evicted = core.ring().evicted_sequence();
-            if evicted > from {
+            let gone = core.gone_sequence();
+            if gone > from {
                 let id = from.0.to_string();
                 stream
                     .resets
                     .push((job.id().as_str().to_owned(), ResetReason::Expired, id));
-                from = evicted;
-                stream.raise_floor(job, evicted);
+                from = gone;
+                stream.raise_floor(job, gone);
             }
+            is_behind |= core.ring().evicted_sequence() > from;
             for number in core.ring().sequences(from, upto) {
                 if oldest.len() == PASS_EVENTS {
                     is_whole = false;
@@ -375,6 +418,9 @@ impl Shard {
                 oldest.push((number, index));
             }
         }
+        if is_behind {
+            return Filled::Behind;
+        }
         for (number, index) in oldest.into_sorted_vec() {
             if self.batch.bytes.len() >= BATCH_MAX_BYTES
                 || !jobs[index]
@@ -384,9 +430,12 @@ impl Shard {
                     .copy_numbered(number, &mut self.batch)
             {
                 // The rest is for the next pass, which also tells of what has gone since.
-                return false;
+                return Filled::Partly;
             }
         }
-        is_whole
+        match is_whole {
+            true => Filled::Whole,
+            false => Filled::Partly,
+        }
     }
 }

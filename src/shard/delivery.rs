@@ -5,10 +5,9 @@ use std::io;
 use std::time::Instant;
 
 use super::Shard;
-use super::table::{BLOCKED, CLOSING, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED};
+use super::table::{BLOCKED, CLOSING, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING};
 use crate::frame;
 use crate::metrics::Close;
-use crate::resume::ResetReason;
 
 /// The most bytes read out of a ring at a time: what one send may carry.
 pub(super) const BATCH_MAX_BYTES: usize = 128 * 1024;
@@ -44,7 +43,7 @@ impl Shard {
             followed.head
         };
         followed.walk = NONE;
-        while row != NONE && self.table[row].flags & (BLOCKED | QUEUED) != 0 {
+        while row != NONE && self.table[row].flags & (BLOCKED | QUEUED | READING) != 0 {
             row = self.table[row].next;
         }
         let has_ended = {
@@ -73,7 +72,7 @@ impl Shard {
         }
         while row != NONE {
             let next = self.table[row].next;
-            if self.table[row].flags & (BLOCKED | QUEUED) == 0 {
+            if self.table[row].flags & (BLOCKED | QUEUED | READING) == 0 {
                 if *sends == 0 {
                     if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
                         followed.walk = row;
@@ -113,11 +112,12 @@ impl Shard {
 
     /// Serves a row by itself.
     pub(super) fn serve_behind(&mut self, row: u32) {
+        self.leave_waiting(row);
         let Some(there) = self.table.get(row) else {
             return;
         };
         there.flags &= !QUEUED;
-        if there.flags & BLOCKED != 0 {
+        if there.flags & (BLOCKED | READING) != 0 {
             return;
         }
         if there.flags & CLOSING != 0 {
@@ -138,20 +138,13 @@ impl Shard {
             .lock()
             .copy_after(after, BATCH_MAX_BYTES, &mut self.batch);
         if self.batch.after > after {
-            let mut reset = Vec::new();
-            let id = self.batch.after;
-            let reason = ResetReason::Expired;
-            frame::write_reset(
-                &mut reset,
-                job.id().as_str(),
-                reason,
-                &after.to_string(),
-                id,
-            );
-            self.hub.metrics().resets_sent.add(1);
-            self.add_leftover(row, &reset);
-            self.table[row].after = id;
+            let oldest = self.batch.after;
+            if self.read_job(row, &job, after, oldest) {
+                return;
+            }
+            self.say_expired(row, &job, after, oldest);
         }
+        self.forget_reading(row);
         if self.send(row, 0, has_ended) == Sent::All {
             if self.batch.cut_short {
                 self.queue_row(row);

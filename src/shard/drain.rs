@@ -42,6 +42,7 @@ impl Shard {
         for row in rows {
             if let Some(there) = self.table.get(row) {
                 there.flags |= ENDING;
+                self.leave_waiting(row);
                 self.queue_row(row);
             }
         }

@@ -69,7 +69,11 @@ impl Shard {
     /// How long to sleep. For ever where nobody is parked.
     pub(super) fn until_next_step(&self) -> Option<Duration> {
         let step = self.next_step.saturating_duration_since(self.now);
-        let waits = [self.until_deadline(), self.until_drain()];
+        let waits = [
+            self.until_deadline(),
+            self.until_drain(),
+            self.admission.until_next(),
+        ];
         let next = waits.into_iter().flatten().fold(step, Duration::min);
         (self.table.len() > 0).then_some(next)
     }

@@ -24,23 +24,27 @@ pub struct Row {
     /// Quarters of a heartbeat since something was sent.
     pub age: u8,
     /// What else is true of it.
-    pub flags: u8,
+    pub flags: u16,
 }
 
 /// The row has an entry in the shard's leftovers.
-pub const HAS_LEFTOVER: u8 = 1;
+pub const HAS_LEFTOVER: u16 = 1;
 /// The socket took less than it was given: nothing is sent until it is writable.
-pub const BLOCKED: u8 = 2;
+pub const BLOCKED: u16 = 2;
 /// The row is in the queue of those to be served by themselves.
-pub const QUEUED: u8 = 4;
+pub const QUEUED: u16 = 4;
 /// The stream is a consolidated one.
-pub const CONSOLIDATED: u8 = 8;
+pub const CONSOLIDATED: u16 = 8;
 /// Nothing is sent any more but what is left.
-pub const CLOSING: u8 = 16;
+pub const CLOSING: u16 = 16;
 /// The stream ends as soon as nothing is pending for it.
-pub const ENDING: u8 = 32;
+pub const ENDING: u16 = 32;
 /// Its deadline is that of its age, and not of its token.
-pub const AGES: u8 = 64;
+pub const AGES: u16 = 64;
+/// The journal is read for it: nothing is sent meanwhile but comments.
+pub const READING: u16 = 128;
+/// Its replay waits; it counts as queued as well.
+pub const WAITING: u16 = 256;
 
 /// Rows that are allocated together. A table that grew by doubling would hold up to
 /// twice its rows, and their copy meanwhile.
@@ -90,7 +94,7 @@ impl Table {
     }
 
     /// Takes a row for `socket`, in no list.
-    pub fn insert(&mut self, socket: Socket, place: u32, after: u64, flags: u8) -> u32 {
+    pub fn insert(&mut self, socket: Socket, place: u32, after: u64, flags: u16) -> u32 {
         self.used += 1;
         let row = Row {
             after,

@@ -1,6 +1,7 @@
 //! Removes what nobody goes on with, and strikes off what the pipeline is done with.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +25,9 @@ pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
         .name("janitor".to_owned())
         .spawn(move || {
             while let Some(spool) = Weak::upgrade(&spool) {
+                if spool.is_closed.load(Ordering::Acquire) {
+                    return;
+                }
                 spool.strike_off_landed();
                 spool.remove_expired();
                 if let Err(error) = spool.remove_strays() {

@@ -221,7 +221,7 @@ impl Receiver {
         if let Some(pace) = &self.spool.0.bytes {
             let wait = pace.owe(count as u64);
             if !wait.is_zero() {
-                may::coroutine::sleep(wait);
+                crate::coroutine::pause(wait);
             }
         }
         let buffer = std::mem::take(&mut self.buffer);
@@ -344,6 +344,8 @@ impl Inner {
             self.check_space(0)?;
         }
         store::write_at(file, bytes, at)?;
+        let metrics = self.hub.metrics();
+        metrics.upload_bytes_received.add(bytes.len() as u64);
         {
             let mut core = entry.core.lock();
             if core.phase == Phase::Gone {
@@ -382,7 +384,7 @@ impl Inner {
     fn keep(&self, entry: &Entry, file: &File, is_whole: bool) -> Result<(), SpoolError> {
         let info = {
             let mut core = entry.core.lock();
-            if core.phase != Phase::Receiving {
+            if core.phase != Phase::Receiving || self.is_closed.load(Ordering::Acquire) {
                 return Err(SpoolError::Cancelled);
             }
             let was_unverified = core.unverified_from.take().is_some();
@@ -422,6 +424,7 @@ impl Inner {
         self.report(entry, true)?;
         self.store.land(entry.id, info, file)?;
         entry.core.lock().phase = Phase::Landed;
+        self.hub.metrics().uploads_landed.add(1);
         if let Some(landed) = info.landed(entry.id, &self.store.directory(entry.id)) {
             self.landing.land(landed);
         }

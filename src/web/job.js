@@ -20,7 +20,10 @@ export class Job {
   began = null;
   updated = null;
   ended = null;
+  /** The stages that weren't needed, and why. */
+  skipped = new Map();
   #newest = 0n;
+  #attempt = null;
 
   constructor(id) {
     this.id = id;
@@ -45,9 +48,11 @@ export class Job {
       if (number <= this.#newest) return false;
       this.#newest = number;
     }
-    // What follows an end is another attempt.
-    if (this.isOver && event === "progress") this.#begin();
+    // What follows an end is another attempt, whether it says so or not.
+    const { attempt = this.#attempt } = data;
+    if (event === "progress" && (this.isOver || attempt > (this.#attempt ?? attempt))) this.#begin();
     if (this.isOver) return false;
+    this.#attempt = attempt;
     this.data = data;
     this.updated = now;
     this.began ??= now;
@@ -61,7 +66,8 @@ export class Job {
   #begin() {
     this.state = "running";
     this.began = this.ended = this.stage = this.percent = null;
-    for (const stage of this.stages.keys()) this.stages.set(stage, 0);
+    this.skipped.clear();
+    for (const stage of this.stages.keys()) this.stages.set(stage, stage === "uploading" ? 100 : 0);
   }
 
   #progress(data) {
@@ -88,10 +94,11 @@ export class Job {
       if (known === stage) break;
       this.stages.set(known, 100);
     }
-    const least = isNew || data.restarted ? 0 : this.stages.get(stage);
+    const least = isNew || data.restarted || data.retry ? 0 : this.stages.get(stage);
     this.percent = percent === null && isNew ? null : Math.max(percent ?? least, least);
     this.stages.set(stage, this.percent ?? 0);
     this.stage = stage;
+    if (data.skipped) this.skipped.set(stage, data.reason);
   }
 
   /** Puts a stage that nobody expected behind the one that runs. */

@@ -40,7 +40,10 @@ export interface TrackOptions {
     withCredentials?: boolean;
     /** What a job begins with: all that is kept, the newest event, or the next. Default: all. */
     replay?: "all" | "latest" | "none";
-    /** Gives the token for each connection, of the jobs that it is for. Default: none is sent. */
+    /**
+     * Gives the token for each connection, of the jobs that it is for. A JWT is renewed at half
+     * its life. Default: none is sent.
+     */
     token?: (jobIds: string[]) => Promise<string>;
     /**
      * Whether all that is followed alike, in this tab and others, goes through one connection.

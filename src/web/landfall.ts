@@ -50,7 +50,10 @@ export interface TrackOptions {
   withCredentials?: boolean;
   /** What a job begins with: all that is kept, the newest event, or the next. Default: all. */
   replay?: "all" | "latest" | "none";
-  /** Gives the token for each connection, of the jobs that it is for. Default: none is sent. */
+  /**
+   * Gives the token for each connection, of the jobs that it is for. A JWT is renewed at half
+   * its life. Default: none is sent.
+   */
   token?: (jobIds: string[]) => Promise<string>;
   /**
    * Whether all that is followed alike, in this tab and others, goes through one connection.
@@ -186,6 +189,7 @@ type Message =
   | { is: "failure"; jobs: string[]; message: string };
 
 const LIVE = Infinity;
+const NAME = /^[\w.~-]{1,128}$/;
 const MAX_BACKOFF_MS = 30_000;
 /** How long a leader collects what tabs want before it connects. */
 const COLLECT_MS = 40;
@@ -252,6 +256,10 @@ class Group {
     this.isDue = true;
     setTimeout(() => {
       this.isDue = false;
+      for (const tracker of this.trackers) {
+        if (NAME.test(tracker.job)) continue;
+        this.end(tracker, (h, job) => h.onFailure("this is no job's name", job));
+      }
       this.setState("connecting", (tracker) => !tracker.state);
       if (!this.trackers.size) this.stop();
       else if (!this.run) this.start();
@@ -532,8 +540,10 @@ class Stream {
     const credentials = options.withCredentials ?? true ? "include" : "omit";
     const ask = (url: string) => fetch(url, { signal, credentials, cache: "no-store" });
     let why = "no answer";
+    this.openAfter(Infinity);
     try {
       const { status } = await ask(url);
+      if (this.isClosed) return;
       why = `HTTP ${status}`;
       // One job that may not be followed must not take the others with it, and a token may
       // be as long as the names of its jobs.
@@ -547,8 +557,10 @@ class Stream {
         }
         this.last = 0;
       }
-    } catch {}
-    abort.abort();
+    } catch {
+    } finally {
+      abort.abort();
+    }
     this.retry(why);
   }
 
@@ -560,7 +572,7 @@ class Stream {
       this.close();
       this.from.clear();
       jobs.forEach((job) => this.group.forget(job));
-      const message = `the connection was refused ${retries + 1} times: ${why}`;
+      const message = `the connection was refused: ${why}`;
       return this.group.tell({ is: "failure", jobs, message });
     }
     this.tell("reconnecting");

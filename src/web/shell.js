@@ -43,9 +43,11 @@ export function connection(view, state, status, message) {
   document.body.classList.toggle("is-refused", isRefused);
   if (!isRefused) return;
   const isAll = view === "all";
-  put($("refused-title"), isAll ? "This list isn't open to everyone" : "These jobs need a token");
+  put($("refused-title"), isAll ? "This list isn't open to everyone" : "These jobs take a token");
   $("refused-elsewhere").hidden = !isAll;
-  put($("refused-command"), `landfall token --jobs '${isAll ? "*" : "JOB"}' --ttl 12h --token-key FILE`);
+  // Uploads from this page are named up_ and something random.
+  const claims = isAll ? "--jobs '*'" : "--jobs 'up_*' --upload 'up_*'";
+  put($("refused-command"), `landfall token ${claims} --ttl 12h --token-key FILE`);
   put($("refused-answer"), `The server's answer: ${status}, ${message}`);
 }
 

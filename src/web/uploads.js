@@ -30,7 +30,7 @@ export const uploads = {
 
   /** Once more, with another token. */
   reopen() {
-    for (const row of rows.values()) if (row.refusal) row.pickUp();
+    for (const row of [...rows.values()]) if (row.refusal) row.again();
   },
 };
 
@@ -104,7 +104,7 @@ class Row {
     try {
       const answer = await fetch(`/api/jobs/${this.job.id}`);
       const said = await answer.json();
-      if (answer.status === 401 || answer.status === 403) {
+      if (isRefusal(answer)) {
         this.refusal = [answer.status, said.error];
         this.failure = "The server doesn't show this job without a token for it";
         return draw();
@@ -133,8 +133,8 @@ class Row {
     const now = Date.now();
     if (!job.apply(event, data, null, now)) return;
     if (job.stage !== stage) this.rate = new Rate();
-    // Of a stage that goes through the file, the speed is known.
-    const through = data.loaded ?? (job.stage === "transcoding" ? NaN : (job.size * job.percent) / 100);
+    // A stage goes through the file: that is its speed, where it doesn't tell one itself.
+    const through = data.loaded ?? (job.size * job.percent) / 100;
     if (through > 0) this.rate.add(now, through);
     if (job.stage !== stage || job.isOver) say(`${this.name}: ${this.what()}`);
     draw();
@@ -154,13 +154,13 @@ class Row {
 
   /** The job has failed, or it can't be sent or followed: the snapshot tells which. */
   async lose(message) {
-    if (!this.isSending) {
-      try {
-        const said = await (await fetch(`/api/jobs/${this.job.id}`)).json();
-        if (said.state === "error") return this.hear("error", said.lastEvent.data);
-      } catch {
-        // What is known has to do.
-      }
+    try {
+      const answer = await fetch(`/api/jobs/${this.job.id}`);
+      const said = await answer.json();
+      if (isRefusal(answer)) this.refusal = [answer.status, said.error];
+      else if (said.state === "error") return this.hear("error", said.lastEvent.data);
+    } catch {
+      // What is known has to do.
     }
     this.failure = message;
     this.job.ended = Date.now();
@@ -225,7 +225,7 @@ class Row {
       const item = list.children[index];
       const isCurrent = name === current && outcome !== "done";
       item.firstChild.value = percent;
-      item.className = !isCurrent ? "" : outcome === "error" ? "failed" : "current";
+      item.className = job.skipped.has(name) ? "skipped" : !isCurrent ? "" : outcome === "error" ? "failed" : "current";
       if (isCurrent) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     });
@@ -240,8 +240,10 @@ class Row {
     if (this.isForgotten) return "No news since the server restarted";
     if (job.stage === null) return this.isSending ? "Uploading 0 %" : "Nothing known of it yet";
     if (job.stage === "queued") {
-      return job.position > 0 ? `Queued, number ${job.position} in line` : "Queued";
+      const stage = job.data.for ? ` for ${job.data.for}` : "";
+      return `Queued${stage}` + (job.position > 0 ? `, number ${job.position} in line` : "");
     }
+    if (job.skipped.has(job.stage)) return `${title(job.stage)} skipped`;
     return title(job.stage) + (job.percent === null ? "" : ` ${Math.floor(job.percent)} %`);
   }
 
@@ -266,12 +268,20 @@ class Row {
     const { job } = this;
     if (this.failure !== null) return this.failure;
     if (job.state === "error") return job.data.message ?? "The server doesn't say why";
-    if (job.state !== "done") return "";
-    const { contentType, digest } = job.data;
+    const skipped = [...job.skipped].map(([stage, why]) => `${title(stage)} was skipped: ${why}`);
+    const { contentType, digest, restarted, retry, reason } = job.data;
     const short = digest?.replace(/([0-9a-f]{16})[0-9a-f]+$/, "$1…");
-    return [contentType, short].filter(Boolean).join(" · ");
+    return [
+      job.state === "done" && contentType,
+      job.state === "done" && short,
+      restarted && "Begun anew, since the server restarted",
+      retry && `Tried again: ${reason}`,
+      ...skipped,
+    ].filter(Boolean).join(" · ");
   }
 }
+
+const isRefusal = ({ status }) => status === 401 || status === 403;
 
 function newStage(name) {
   const item = document.createElement("li");

@@ -20,7 +20,7 @@ function track(page, job, options = {}) {
 
 const scanned = (job, ...percents) => percents.map((percent) => `${job} scanning ${percent}`);
 
-describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
+describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
   test("progress and done are handed on, and done closes the source", async () => {
     const server = await Server.start();
     const page = await tab(await profile(), server.origin);
@@ -145,7 +145,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     gate.refusal = () => ({ status: 502 });
     const page = await tab(await profile(), gate.origin);
     await track(page, "a", { retries: 3, backoff: 10 });
-    assert.deepEqual(await untilSaid(page, 1), ["a failed: the connection was refused 4 times: HTTP 502"]);
+    assert.deepEqual(await untilSaid(page, 1), ["a failed: the connection was refused: HTTP 502"]);
     assert.equal(gate.asked.length, 4);
     // It can be tried anew.
     gate.refusal = () => undefined;
@@ -163,7 +163,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
       landfall.trackProcessing("a", handlers, { token, retries: 2, backoff: 1 });
     });
     const [failure] = await untilSaid(page, 1);
-    assert.match(failure, /^a failed: the connection was refused 3 times: .*you are logged out$/);
+    assert.match(failure, /^a failed: the connection was refused: .*you are logged out$/);
   });
 
   test("nothing is called after the disposer, whoever calls it and when", async () => {
@@ -307,7 +307,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     const before = await server.metric(/requests_total{route="\/api\/events",status="200"/);
     const foreign = await tab(context, others.origin);
     await track(foreign, "a", options);
-    const failure = ["a failed: the connection was refused 2 times: no answer"];
+    const failure = ["a failed: the connection was refused: no answer"];
     assert.deepEqual(await untilSaid(foreign, 1), failure);
     const after = await server.metric(/requests_total{route="\/api\/events",status="200"/);
     assert.ok(after - before >= 2);
@@ -315,7 +315,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     // And without the cookie nobody gets anything.
     await listed.evaluate(() => said.splice(0));
     await track(listed, "a", { ...options, withCredentials: false });
-    const unauthorized = ["a failed: the connection was refused 2 times: HTTP 401"];
+    const unauthorized = ["a failed: the connection was refused: HTTP 401"];
     assert.deepEqual(await untilSaid(listed, 1), unauthorized);
   });
 
@@ -373,7 +373,7 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
       landfall.trackMany(["a", "b", "secret", "c", "d"], handlers, { retries: 3, backoff: 10 });
     });
     const [failure] = await untilSaid(page, 1);
-    assert.equal(failure, "secret failed: the connection was refused 4 times: HTTP 403");
+    assert.equal(failure, "secret failed: the connection was refused: HTTP 403");
     for (const job of ["a", "b", "c", "d"]) await server.publish(job, "done");
     const rest = (await untilSaid(page, 5)).slice(1);
     assert.deepEqual(rest.toSorted(), ["a done", "b done", "c done", "d done"]);
@@ -391,6 +391,18 @@ describe("the client", { concurrency: 3, timeout: 120_000 }, () => {
     await Promise.all(jobs.map((job) => server.publish(job, "done")));
     const all = await untilSaid(page, 40);
     assert.deepEqual(all.toSorted(), jobs.map((job) => `${job} done`).toSorted());
+  });
+
+  test("what is no name of a job fails alone and at once", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    const bad = ["", "a b", "a:1", "ü", "x".repeat(129)];
+    await page.evaluate((bad) => landfall.trackMany(["a", ...bad], handlers), bad);
+    const all = await untilSaid(page, 5);
+    assert.deepEqual(all, bad.map((job) => `${job} failed: this is no job's name`));
+    await server.publish("a", "done");
+    assert.equal((await untilSaid(page, 6))[5], "a done");
+    assert.equal(await server.metric(/requests_total{route="\/api\/events"/), 1);
   });
 
   test("a job that ended before what was asked for is over at once", async () => {

@@ -13,6 +13,9 @@ import { chromium } from "playwright-core";
 
 const BINARY = process.env.LANDFALL;
 
+/** A name for 127.0.0.1 that Chromium doesn't take for this host. */
+export const PLAIN_HOST = "plain.test";
+
 /** How long anything may take before the test fails, in milliseconds. */
 export const PATIENCE = 60_000;
 
@@ -32,6 +35,7 @@ const browser = chromium.launch({
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
   ],
 });
 cleanups.push(async () => (await browser).close());
@@ -70,11 +74,13 @@ export class Server {
     this.child = spawn(BINARY, ["serve", "--listen", listen, ...local, ...this.flags], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    this.urls = {};
+    const urls = {};
     for await (const line of createInterface({ input: this.child.stdout })) {
-      if (line === "ready") return;
       const [name, url] = line.split(" ");
-      this.urls[name] = url;
+      urls[name] = url;
+      if (name !== "ready") continue;
+      this.urls = urls;
+      return;
     }
     throw new Error("landfall ended before it was ready");
   }
@@ -174,7 +180,7 @@ export class Gate {
         return;
       }
       this.#streams.add(asked.socket);
-      asked.socket.on("close", () => this.#streams.delete(asked.socket));
+      answer.on("close", () => this.#streams.delete(asked.socket));
     }
     const { method, headers } = asked;
     const onward = request(server.origin + asked.url, { method, headers }, (got) => {
@@ -192,7 +198,7 @@ export class Gate {
       got.on("error", () => asked.socket.destroy());
     });
     onward.on("error", () => asked.socket.destroy());
-    asked.socket.on("close", () => onward.destroy());
+    answer.on("close", () => onward.destroy());
     asked.pipe(onward);
   }
 }

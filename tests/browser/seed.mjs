@@ -38,7 +38,7 @@ async function open(server) {
 const shown = (page) =>
   page.evaluate(() => [document.querySelector("#bar").value, document.querySelector("#stage").textContent]);
 
-describe("the article's own client", { timeout: 120_000, skip }, () => {
+describe("the article's own client", { timeout: 300_000, skip }, () => {
   test("shows progress, across a drop as well, and the end, and stops there", async () => {
     const server = await Server.start("--max-stream-age", "400ms");
     const page = await open(server);

@@ -88,7 +88,7 @@ async function showsTwoJobs(server, { page, errors, untilShown }) {
   assert.deepEqual(errors, []);
 }
 
-describe("the README's", { concurrency: 2, timeout: 120_000 }, () => {
+describe("the README's", { concurrency: 2, timeout: 300_000 }, () => {
   test("React hook shows a job, then another, and lets go", async () => {
     const use = `
       import { StrictMode, useState } from "react";

@@ -1,7 +1,7 @@
 // Many jobs, and many tabs of one origin.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Gate, Server, profile, said, tab, until, untilSaid } from "./house.mjs";
+import { Gate, PLAIN_HOST, Server, profile, said, tab, until, untilSaid } from "./house.mjs";
 
 /** Follows jobs in a tab, and keeps what follows them as `many`. */
 function trackMany(page, jobs, options = {}) {
@@ -20,7 +20,7 @@ function of(job, all) {
 
 const scanned = (job, ...percents) => percents.map((percent) => `${job} scanning ${percent}`);
 
-describe("many jobs and many tabs", { concurrency: 2, timeout: 180_000 }, () => {
+describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => {
   test("twelve tabs with forty jobs are all live, and an ordinary fetch answers at once", async () => {
     const server = await Server.start();
     const context = await profile();
@@ -110,6 +110,21 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 180_000 }, () => 
     await server.untilStreams(0);
   });
 
+  test("a tab that crashes takes its jobs off the connection", async () => {
+    const server = await Server.start();
+    const gate = await Gate.before(server);
+    const context = await profile();
+    const [first, second] = [await tab(context, gate.origin), await tab(context, gate.origin)];
+    await trackMany(first, ["a"]);
+    await server.untilStreams(1);
+    await trackMany(second, ["b"]);
+    const jobs = () => new URL(gate.asked.at(-1).url, gate.origin).searchParams.getAll("job").join();
+    await until("both are followed", () => jobs() === "a,b");
+    await second.goto("chrome://crash").catch(() => {});
+    await until("one is followed", () => jobs() === "a");
+    await server.untilStreams(1);
+  });
+
   test("a tab that comes later is told all from the beginning, and the others nothing twice", async () => {
     const server = await Server.start();
     const context = await profile();
@@ -155,7 +170,10 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 180_000 }, () => 
     assert.deepEqual(of("late", all), [...scanned("late", 1, 2, 3, 4), "late done"]);
     await server.untilStreams(0);
     const asked = gate.asked.map(({ url }) => new URL(url, gate.origin).searchParams);
-    assert.deepEqual(asked.map((query) => query.getAll("job").length), [2, 3, 2]);
+    const ids = asked.map((query) => query.getAll("job").join().replace(/\d+/g, "N"));
+    // What was seen isn't asked for again.
+    assert.deepEqual(ids, ["a,b", "a:N,b:N,late", "a,late"]);
+    assert.ok(asked[2].get("lastEventId"));
     // One that has ended can be followed again, and one that stopped goes on elsewhere.
     await page.evaluate(() => many.add("late"));
     await untilSaid(page, 16);
@@ -176,26 +194,121 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 180_000 }, () => 
     assert.equal(await server.metric(/status="414"/), 0);
   });
 
+  test("whatever tabs do, and connections, each event comes once and in order", async (t) => {
+    const seed = Date.now() % 2 ** 32;
+    t.diagnostic(`seed ${seed}`);
+    const random = randomFrom(seed);
+    const server = await Server.start("--ring-events", "10000", "--ring-bytes", "4MiB");
+    const gate = await Gate.before(server);
+    const context = await profile();
+    const jobs = ["a", "b", "c", "d"];
+    const counts = { a: 0, b: 0, c: 0, d: 0 };
+    let isOver = false;
+    const publish = async () => {
+      for (let n = 0; !isOver; n++) {
+        const job = jobs[n % 4];
+        await server.publish(job, "progress", { count: ++counts[job] });
+      }
+    };
+    const tabs = [];
+    const open = async () => {
+      const page = await tab(context, gate.origin);
+      await page.evaluate(() => {
+        globalThis.trackers = [];
+        globalThis.wrong = [];
+        globalThis.follow = (job) => {
+          const tracker = { job, count: 0 };
+          const options = { backoff: 20, retries: 100 };
+          const onProgress = ({ count }) => {
+            if (count !== tracker.count + 1) wrong.push(`${job}: ${count} after ${tracker.count}`);
+            tracker.count = count;
+          };
+          const unexpected = (...all) => wrong.push(all.join(" "));
+          const others = { onDone: unexpected, onFailure: unexpected, onReset: unexpected };
+          tracker.stop = landfall.trackProcessing(job, { onProgress, ...others }, options);
+          trackers.push(tracker);
+        };
+      });
+      tabs.push(page);
+    };
+    const wrong = (page) => page.evaluate(() => wrong);
+    const followIn = (page) => page.evaluate((job) => follow(job), random(jobs));
+    const deeds = {
+      follow: followIn,
+      followAll: () => Promise.all(tabs.map(followIn)),
+      followTwice: async (page) => {
+        await followIn(page);
+        await followIn(random(tabs));
+      },
+      stop: (page) => page.evaluate(() => trackers.shift()?.stop()),
+      cut: () => gate.cut(),
+      refuse: async () => {
+        const { length } = gate.asked;
+        gate.refusal = () => ({ status: 502 });
+        gate.cut();
+        gate.refusal = (count) => (count <= length + 1 ? { status: 502 } : undefined);
+      },
+      open: () => tabs.length < 4 && open(),
+      close: async (page) => {
+        if (tabs.length === 1) return;
+        assert.deepEqual(await wrong(page), []);
+        tabs.splice(tabs.indexOf(page), 1);
+        await page.close();
+      },
+    };
+    await open();
+    const published = publish();
+    for (let n = 0; n < 50; n++) {
+      await deeds[random(Object.keys(deeds))](random(tabs));
+      const { d } = counts;
+      await until("it goes on", () => counts.d > d + 2);
+    }
+    await tabs[0].evaluate(() => follow("a"));
+    isOver = true;
+    await published;
+    for (const page of tabs) {
+      await until("all has come", async () => {
+        assert.deepEqual(await wrong(page), []);
+        const all = await page.evaluate(() => trackers.map(({ job, count }) => [job, count]));
+        return all.every(([job, count]) => count === counts[job]);
+      });
+    }
+    await server.untilStreams(1);
+  });
+
   test("without locks, or where it is asked for, each tab has a connection of its own", async () => {
     const server = await Server.start();
     const context = await profile();
     const alone = await tab(context, server.origin);
     await trackMany(alone, ["a", "b"], { share: false });
-    await context.addInitScript(() => {
-      // As in a page that came by plain HTTP from another host.
-      Object.defineProperty(Navigator.prototype, "locks", { value: undefined });
-    });
-    const without = await tab(context, server.origin);
-    await trackMany(without, ["a", "b"]);
-    await server.untilStreams(2);
+    // A page by plain HTTP from a host that isn't this one has no locks.
+    const plain = server.origin.replace("127.0.0.1", PLAIN_HOST);
+    const tabs = [alone, await tab(context, plain), await tab(context, plain)];
+    for (const page of tabs.slice(1)) {
+      assert.equal(await page.evaluate(() => navigator.locks), undefined);
+      await trackMany(page, ["a", "b"]);
+    }
+    await server.untilStreams(3);
     for (const job of ["a", "b"]) {
       await server.progress(job, 1);
       await server.publish(job, "done");
     }
-    for (const page of [alone, without]) {
+    for (const page of tabs) {
       const all = await untilSaid(page, 4);
-      for (const job of ["a", "b"]) assert.deepEqual(of(job, all), [...scanned(job, 1), `${job} done`]);
+      for (const job of ["a", "b"]) {
+        assert.deepEqual(of(job, all), [...scanned(job, 1), `${job} done`]);
+      }
     }
     await server.untilStreams(0);
   });
 });
+
+/** Picks from lists, the same for the same seed (mulberry32). */
+function randomFrom(seed) {
+  return (list) => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return list[((t ^ (t >>> 14)) >>> 0) % list.length];
+  };
+}

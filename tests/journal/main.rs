@@ -1,6 +1,11 @@
 //! What survives: the end of a process, a full disk, a torn file.
 
+mod crash;
+mod disk;
 #[path = "../support/http.rs"]
 mod http;
+mod model;
+mod replay;
 mod restart;
+mod retention;
 mod support;

@@ -3,14 +3,15 @@
 // Each test takes of this what it needs.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::http::{Answer, ask_until, post};
+use super::http::{Answer, PATIENCE, ask_until, post};
 
 /// A `landfall serve` that ends with its owner.
 pub struct Process {
@@ -28,7 +29,7 @@ pub fn command(data: &Path, flags: &[&str]) -> Command {
         .args(["--ops=127.0.0.1:0", "--drain-spread=10ms", "--data"])
         .arg(data)
         .args(flags)
-        .env("RUST_LOG", "info")
+        .env("RUST_LOG", "landfall=info")
         .stdin(Stdio::null());
     command
 }
@@ -112,20 +113,57 @@ impl Process {
     }
 
     pub fn ops(&self, target: &str) -> Answer {
-        ask_until(self.ops, "GET", target, &[], "", |_| false)
+        // It keeps its connections.
+        ask_until(self.ops, "GET", target, &[], "", |text| {
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                return false;
+            };
+            let mut lines = head.lines();
+            let length = lines.find_map(|line| {
+                line.to_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            });
+            length == Some(body.len())
+        })
     }
 
     /// Follows `target` until `events` have come, resets among them, or to its end.
     pub fn follow(&self, target: &str, after: Option<u64>, events: usize) -> Vec<Frame> {
-        let last = after.map(|id| format!("Last-Event-ID: {id}"));
-        let fields: Vec<&str> = last.as_deref().into_iter().collect();
-        let frames = |text: &str| text.matches("\nid: ").count();
-        let answer = ask_until(self.publish, "GET", target, &fields, "", |text| {
-            frames(text) >= events && text.ends_with("\n\n")
-        });
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let mut frames = Frame::all(&answer.body);
-        frames.truncate(events);
+        self.follow_until(target, after, |frames| frames.len() >= events)
+    }
+
+    /// Follows `target` until `is_enough`, or to its end.
+    pub fn follow_until(
+        &self,
+        target: &str,
+        after: Option<u64>,
+        is_enough: impl Fn(&[Frame]) -> bool,
+    ) -> Vec<Frame> {
+        let mut stream = TcpStream::connect(self.publish).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let last = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{last}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "HTTP/1.1 200 OK");
+        let deadline = Instant::now() + PATIENCE;
+        let mut frames = Vec::new();
+        let mut block = String::new();
+        while !is_enough(&frames)
+            && let Some(line) = lines.next()
+        {
+            let line = line.unwrap();
+            if line.is_empty() {
+                frames.extend(Frame::all(&block));
+                block.clear();
+            } else {
+                block.push_str(&line);
+                block.push('\n');
+            }
+            assert!(Instant::now() < deadline, "{target}: {} came", frames.len());
+        }
         frames
     }
 }

@@ -56,6 +56,23 @@ test("a stage that is begun anew begins anew", () => {
   assert.equal(after(["scanning", 60], { stage: "scanning", percent: 0, restarted: true }).percent, 0);
 });
 
+test("another try or attempt begins anew, with what was uploaded", () => {
+  const tried = after(["scanning", 60], { stage: "scanning", percent: 0, retry: 1, reason: "busy" });
+  assert.equal(tried.percent, 0);
+  const job = after(["uploading", 100], { stage: "scanning", percent: 90, attempt: 1 });
+  hear(job, { stage: "queued", attempt: 2, for: "scanning", position: 1 });
+  assert.equal(of(job), "uploading 100, scanning 0, transcoding 0, storing 0");
+  hear(job, { stage: "scanning", percent: 5, attempt: 2 });
+  assert.equal(job.percent, 5);
+});
+
+test("a stage that wasn't needed says why", () => {
+  const job = after(["uploading", 100], {
+    stage: "transcoding", percent: 100, skipped: true, reason: "it is no media",
+  });
+  assert.deepEqual([...job.skipped], [["transcoding", "it is no media"]]);
+});
+
 test("a queue has a place, and what came before it is over", () => {
   const job = after(["uploading", 90], { stage: "queued", position: 3 });
   assert.equal(job.position, 3);

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 /** What a test waits for comes long before this, or never. */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 60_000;
 
 /** The tests set it; by hand, it is the one that was built last. */
 export const BINARY =

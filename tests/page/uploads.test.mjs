@@ -1,8 +1,11 @@
 // Files that are sent from the page, and jobs that its address names.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { Server, jobs, row, says, scratch, stages, visit } from "./support.mjs";
+import { BINARY, Server, jobs, row, says, scratch, stages, visit } from "./support.mjs";
 
 const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(100_000) };
 
@@ -53,16 +56,26 @@ test("a file goes through its stages to its end", async () => {
   assert.deepEqual(page.wrongs, []);
 });
 
-test("a file that the server takes itself is followed until it is stored", async () => {
-  const server = await Server.start("--data", scratch());
+test("a video and a text go through the server's own stages until they are stored", async () => {
+  const data = scratch();
+  const server = await Server.start("--data", data);
+  const clip = join(data, "clip.mp4");
+  const pattern = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=3"];
+  execFileSync("ffmpeg", ["-v", "error", ...pattern, "-preset", "ultrafast", clip]);
+  const notes = join(data, "notes.txt");
+  writeFileSync(notes, "abc ".repeat(1e5));
   const page = await visit(server.page);
-  const notes = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("abc ".repeat(1e6)) };
-  await page.setInputFiles("#files", notes);
-  await says(row(page, "notes.txt"), "Done");
-  // Whoever has the address sees it, and by its name.
+  await page.setInputFiles("#files", [clip, notes]);
+  for (const name of ["clip.mp4", "notes.txt"]) await says(row(page, name), "Done");
+  const all = ["Upload 100", "Scan 100", "Transcode 100", "Store 100"];
+  assert.deepEqual(await stages(row(page, "clip.mp4")), all);
+  const told = (name) => row(page, name).locator(".detail").textContent();
+  assert.match(await told("clip.mp4"), /^video\/mp4 · sha256:[0-9a-f]{16}…$/);
+  assert.match(await told("notes.txt"), /^text\/plain · .* · Transcoding was skipped: /);
+  // Whoever has the address sees them too, and so does the operator, by their names.
   const other = await visit(page.url());
   await says(row(other, "notes.txt"), "Done");
-  assert.equal(await row(other, "notes.txt").locator(".size").textContent(), "4.0 MB");
+  assert.equal(await row(other, "notes.txt").locator(".size").textContent(), "400 kB");
   const list = await visit(server.operatorsPage);
   await list.locator("#jobs .name").getByText("notes.txt").waitFor();
   for (const one of [page, other, list]) assert.deepEqual(one.wrongs, []);
@@ -108,6 +121,23 @@ test("a file that isn't taken says why", async () => {
   await says(row(page, "clip.mp4"), "Not sent");
   const detail = row(page, "clip.mp4").locator(".detail");
   assert.equal(await detail.textContent(), "it is too large: send 1 GiB at most");
+});
+
+test("where a file takes a token, the page asks for it and sends the file again", async () => {
+  const key = join(scratch(), "token.key");
+  writeFileSync(key, "61".repeat(32), { mode: 0o600 });
+  const server = await Server.start("--data", scratch(), "--token-key", key);
+  const page = await visit(server.page);
+  await page.setInputFiles("#files", { ...clip, name: "notes.txt", buffer: Buffer.from("abc") });
+  await says(row(page, "notes.txt"), "Not sent");
+  await page.getByRole("heading", { name: "These jobs take a token" }).waitFor();
+  const flags = ["--jobs", "up_*", "--upload", "up_*", "--ttl", "1h", "--token-key", key];
+  const token = execFileSync(BINARY, ["token", ...flags]).toString().trim();
+  await page.getByRole("textbox", { name: "Token" }).fill(token);
+  await page.getByRole("button", { name: "Use it" }).click();
+  await says(row(page, "notes.txt"), "Done");
+  assert.equal(await page.locator("#rows > li").count(), 1);
+  assert.equal(await page.locator("#refused").isVisible(), false);
 });
 
 test("two files are sent at a time, and the others wait for their turn", async () => {

@@ -233,3 +233,22 @@ fn stages_may_work_elsewhere_and_nothing_stays_there() {
         fs::read_dir(own.path()).unwrap().count() == 0
     });
 }
+
+#[test]
+fn the_readmes_landfall_toml_is_one() {
+    let readme = include_str!("../../README.md");
+    let example = readme
+        .split("```toml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let plan = landfall::pipeline::config::Plan::parse(example).unwrap();
+    let names: Vec<_> = plan
+        .stages
+        .iter()
+        .map(|stage| stage.name.as_str())
+        .collect();
+    assert_eq!(names, ["scanning", "denoise", "transcoding", "storing"]);
+}

@@ -3,6 +3,10 @@
 mod clamd;
 mod commands;
 mod disk;
+mod house;
 mod journeys;
+#[cfg(feature = "s3")]
+mod s3;
 mod stages;
 mod support;
+mod whole;

@@ -21,16 +21,19 @@ pub struct Binary {
 impl Binary {
     /// Starts it with `flags`, and waits until it says that it is ready. It keeps nothing.
     pub fn serve(flags: &[&str]) -> Binary {
-        Binary::start(&[&["--memory-only"], flags].concat())
+        let program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        Binary::started_by(program, &[&["--memory-only"], flags].concat())
     }
 
     /// The same, keeping its data in a directory.
     pub fn serve_keeping(data: &str, flags: &[&str]) -> Binary {
-        Binary::start(&[&["--data", data], flags].concat())
+        let program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        Binary::started_by(program, &[&["--data", data], flags].concat())
     }
 
-    fn start(flags: &[&str]) -> Binary {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
+    /// The same, by a command whose last argument, so far, is the program.
+    pub fn started_by(mut command: Command, flags: &[&str]) -> Binary {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--publish", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
             .args(flags)
@@ -53,6 +56,13 @@ impl Binary {
             publish,
             ops,
         }
+    }
+}
+
+impl Binary {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server as its clients see it: real sockets, and bytes compared with the contract.
 
 mod activation;
+mod admission;
 mod age;
 mod bad_requests;
 mod broken;

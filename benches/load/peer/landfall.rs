@@ -1,6 +1,8 @@
 //! The server this is all about, as its contract says.
 
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Peer, Programs, Setup, progress};
@@ -10,6 +12,23 @@ use crate::server::{Server, program};
 
 pub struct Landfall(pub Programs);
 
+impl Landfall {
+    fn flags<'a>(&self, serve: &'a mut Command, setup: &Setup) -> &'a mut Command {
+        serve
+            .args(["--listen", "127.0.0.1:0"])
+            .args(["--publish", "127.0.0.1:0"])
+            .args(["--ops", "127.0.0.1:0"])
+            // Of 20,000 files it keeps some back for other connections; the
+            // largest count here needs a few of those.
+            .args(["--max-streams", "19200"])
+            // A run waits for its end.
+            .args(["--drain-spread", "10ms"])
+            .args(["--ring-events", &setup.ring_events.to_string()])
+            .args(["--ring-bytes", &setup.ring_bytes.to_string()])
+            .args(&self.0.landfall_args)
+    }
+}
+
 impl Peer for Landfall {
     fn name(&self) -> &'static str {
         "landfall"
@@ -17,21 +36,20 @@ impl Peer for Landfall {
 
     fn start(&self, setup: &Setup) -> Result<Server> {
         program(&self.0.landfall)?;
-        Server::announced(
-            Command::new(&self.0.landfall)
-                .args(["serve", "--memory-only"])
-                .args(["--listen", "127.0.0.1:0"])
-                .args(["--publish", "127.0.0.1:0"])
-                .args(["--ops", "127.0.0.1:0"])
-                // Of 20,000 files it keeps some back for other connections; the
-                // largest count here needs a few of those.
-                .args(["--max-streams", "19200"])
-                // A run waits for its end.
-                .args(["--drain-spread", "10ms"])
-                .args(["--ring-events", &setup.ring_events.to_string()])
-                .args(["--ring-bytes", &setup.ring_bytes.to_string()])
-                .args(&self.0.landfall_args),
-        )
+        let mut serve = Command::new(&self.0.landfall);
+        serve.args(["serve", "--memory-only"]);
+        Server::announced(self.flags(&mut serve, setup))
+    }
+
+    fn start_on(&self, setup: &Setup, socket: &TcpListener, data: &Path) -> Result<Server> {
+        program(&self.0.landfall)?;
+        // As systemd does it.
+        let script = r#"exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#;
+        let mut serve = Command::new("sh");
+        serve.args(["-c", script]).arg(&self.0.landfall);
+        serve.args(["serve", "--data"]).arg(data);
+        let socket = OwnedFd::from(socket.try_clone()?);
+        Server::announced_on(self.flags(&mut serve, setup), socket.into())
     }
 
     fn files(&self) -> Vec<PathBuf> {

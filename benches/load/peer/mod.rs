@@ -6,9 +6,10 @@ mod landfall;
 mod nchan;
 mod send_loop;
 
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
-use crate::failure::Result;
+use crate::failure::{Result, fail};
 use crate::http;
 use crate::server::Server;
 
@@ -49,6 +50,11 @@ pub trait Peer: Sync {
     fn name(&self) -> &'static str;
 
     fn start(&self, setup: &Setup) -> Result<Server>;
+
+    /// The same, on a public socket that listens already, with a directory for its data.
+    fn start_on(&self, _: &Setup, _: &TcpListener, _: &Path) -> Result<Server> {
+        fail("it can't be given a socket")
+    }
 
     /// The files its program consists of, for its size.
     fn files(&self) -> Vec<PathBuf>;

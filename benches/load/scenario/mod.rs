@@ -6,6 +6,7 @@ mod idle;
 mod jobs;
 mod neighbours;
 mod rest;
+mod restart;
 mod single;
 mod slow;
 mod storm;
@@ -38,12 +39,13 @@ pub struct Scenario {
 }
 
 /// All of them, in the order of the tables.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 10] = [
     scenario("idle", idle::run),
     scenario("broadcast", broadcast::run),
     scenario("burst", burst::run),
     scenario("jobs", jobs::run),
     scenario("storm", storm::run),
+    scenario("restart", restart::run),
     scenario("single", single::run),
     scenario("neighbours", neighbours::run),
     scenario("slow", slow::run),

@@ -1,0 +1,154 @@
+//! What is older than a job's ring is still there.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::support::{Frame, Process};
+
+const SMALL_RING: [&str; 2] = ["--ring-events", "16"];
+
+fn start(flags: &[&str]) -> (tempfile::TempDir, Process) {
+    let data = tempfile::tempdir().unwrap();
+    let flags = [&SMALL_RING, flags].concat();
+    let process = Process::start(data.path(), &flags);
+    (data, process)
+}
+
+fn assert_numbered(frames: &[Frame], ids: std::ops::RangeInclusive<u64>) {
+    let seen: Vec<_> = frames.iter().map(|frame| (frame.id, frame.n())).collect();
+    assert_eq!(seen, ids.map(|n| (n, n)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stream_begins_at_the_oldest_event_that_the_journal_has_and_misses_none() {
+    let (_data, server) = start(&[]);
+    (1..=20).for_each(|part| server.progress_all("j", part * 100 - 99..=part * 100));
+    let frames = server.follow("/api/jobs/j/events", None, 2000);
+    assert_numbered(&frames, 1..=2000);
+    let frames = server.follow("/api/jobs/j/events", Some(700), 1300);
+    assert_numbered(&frames, 701..=2000);
+    let frames = server.follow("/api/jobs/j/events?replay=latest", None, 1);
+    assert_numbered(&frames, 2000..=2000);
+    let frames = server.follow("/api/events", Some(1), 1999);
+    assert_numbered(&frames, 2..=2000);
+    let frames = server.follow("/api/events?job=j", None, 2000);
+    assert_numbered(&frames, 1..=2000);
+}
+
+#[test]
+fn a_restart_changes_nothing_of_that() {
+    let (data, first) = start(&[]);
+    (1..=10).for_each(|part| server_part(&first, part));
+    first.kill();
+    let second = Process::start(data.path(), &SMALL_RING);
+    (11..=20).for_each(|part| server_part(&second, part));
+    for job in ["a", "b"] {
+        let frames = second.follow(&format!("/api/jobs/{job}/events"), Some(3), 1997);
+        assert_numbered(&frames, 4..=2000);
+    }
+    let frames = second.follow("/api/events", Some(0), 4000);
+    let ids: Vec<u64> = frames.iter().map(|frame| frame.id).collect();
+    assert_eq!(ids, (1..=4000).collect::<Vec<_>>());
+    // A job that has ended is replayed to its end, and then the stream ends.
+    second.publish("a", "done", r#"{"n":2001}"#);
+    let frames = second.follow("/api/jobs/a/events", Some(1), usize::MAX);
+    assert_numbered(&frames, 2..=2001);
+}
+
+fn server_part(server: &Process, part: u64) {
+    for job in ["a", "b"] {
+        server.progress_all(job, part * 100 - 99..=part * 100);
+    }
+}
+
+#[test]
+fn a_stream_that_is_far_behind_gets_what_comes_meanwhile_too() {
+    let (_data, server) = start(&[]);
+    (1..=20).for_each(|part| server.progress_all("j", part * 100 - 99..=part * 100));
+    std::thread::scope(|scope| {
+        let followers: Vec<_> = (0..20)
+            .map(|n| {
+                let server = &server;
+                scope.spawn(move || {
+                    let frames = server.follow("/api/jobs/j/events", Some(n), 4000 - n as usize);
+                    assert_numbered(&frames, n + 1..=4000);
+                    let frames = server.follow("/api/events", Some(n), 4000 - n as usize);
+                    assert_numbered(&frames, n + 1..=4000);
+                })
+            })
+            .collect();
+        (21..=40).for_each(|part| server.progress_all("j", part * 100 - 99..=part * 100));
+        for follower in followers {
+            follower.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_slow_reader_far_behind_gets_every_event_once() {
+    let (_data, server) = start(&["--send-buffer", "16KiB"]);
+    let padding = "x".repeat(1000);
+    let lines: String = (1..=500)
+        .map(|n| format!("{{\"event\":\"progress\",\"data\":{{\"n\":{n},\"p\":\"{padding}\"}}}}\n"))
+        .collect();
+    let kind = "application/x-ndjson";
+    super::http::post(server.publish, "/api/jobs/j/events", kind, &lines);
+    for target in ["/api/jobs/j/events", "/api/events?job=j"] {
+        let mut stream = TcpStream::connect(server.public).unwrap();
+        stream
+            .set_read_timeout(Some(super::http::PATIENCE))
+            .unwrap();
+        let buffer = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 32 * 1024);
+        buffer.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        let mut piece = [0; 3000];
+        while text.matches("\nid: ").count() < 500 || !text.ends_with("\n\n") {
+            let length = stream.read(&mut piece).unwrap();
+            assert!(length > 0, "it ended after {}", text.len());
+            text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+            // A slow reader takes its time.
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        assert_numbered(&Frame::all(&text), 1..=500);
+    }
+}
+
+#[test]
+fn a_job_begun_again_shows_nothing_of_the_one_before_it() {
+    let (data, first) = start(&[]);
+    first.progress_all("j", 1..=100);
+    first.delete("j");
+    (101..=200).for_each(|n| assert_eq!(first.progress("j", n), n));
+    let frames = first.follow("/api/jobs/j/events", None, 100);
+    assert_numbered(&frames, 101..=200);
+    let frames = first.follow("/api/events?job=j", None, 100);
+    assert_numbered(&frames, 101..=200);
+    first.kill();
+    let second = Process::start(data.path(), &SMALL_RING);
+    let frames = second.follow("/api/jobs/j/events", None, 100);
+    assert_numbered(&frames, 101..=200);
+    let frames = second.follow("/api/events?replay=all", None, 100);
+    assert_numbered(&frames, 101..=200);
+}
+
+#[test]
+fn memory_that_is_short_takes_rings_and_no_events() {
+    // Of 40 jobs with some 4 KB each, the rings of a few fit.
+    let (_data, server) = start(&["--memory", "32KiB"]);
+    for job in 0..40 {
+        let job = format!("job{job}");
+        server.progress_all(&job, 1..=30);
+        assert_eq!(server.publish(&job, "done", r#"{"n":31}"#).status, 201);
+    }
+    for job in 0..40 {
+        let target = format!("/api/jobs/job{job}/events");
+        let frames = server.follow(&target, Some(1), usize::MAX);
+        assert_numbered(&frames, 2..=31);
+        let snapshot = server.snapshot(&format!("job{job}")).json();
+        assert_eq!(snapshot["state"], "done");
+        assert_eq!(snapshot["lastEvent"]["data"]["n"], 31);
+    }
+}

@@ -1,0 +1,179 @@
+//! The journal stays within its limits, and says what it let go.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::http::{PATIENCE, post};
+use super::support::{Frame, Process};
+
+const LIMIT: u64 = 4 << 20;
+
+fn size(data: &Path) -> u64 {
+    let files = std::fs::read_dir(data.join("journal")).unwrap();
+    // One that is replaced while it is looked at counts with what replaces it.
+    files
+        .filter_map(|file| file.unwrap().metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Publishes `events` of about a kilobyte.
+fn fill(server: &Process, job: &str, events: u64) {
+    let padding = "x".repeat(1000);
+    let line = format!("{{\"event\":\"progress\",\"data\":{{\"p\":\"{padding}\"}}}}\n");
+    for _ in 0..events / 100 {
+        let target = format!("/api/jobs/{job}/events");
+        let answer = post(
+            server.publish,
+            &target,
+            "application/x-ndjson",
+            &line.repeat(100),
+        );
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+}
+
+#[test]
+fn the_oldest_events_go_at_the_limit_but_no_jobs_newest_and_no_id_comes_twice() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--journal-bytes", "4MiB", "--ring-events", "8"];
+    let first = Process::start(data.path(), &flags);
+    // A job that has nothing to say while others fill the journal three times over.
+    first.progress("silent", 1);
+    first.progress("silent", 2);
+    for _ in 0..12 {
+        fill(&first, "loud", 1000);
+        assert!(size(data.path()) <= LIMIT, "{}", size(data.path()));
+    }
+    let oldest = |server: &Process| {
+        let frames = server.follow("/api/jobs/loud/events", Some(1), 2);
+        assert_eq!(frames[0].event, "reset");
+        assert!(frames[0].data.contains("expired"), "{frames:?}");
+        assert_eq!(frames[1].id, frames[0].id + 1);
+        frames[1].id
+    };
+    let frames = first.follow("/api/jobs/silent/events", Some(1), 1);
+    assert_eq!((frames[0].id, frames[0].n()), (2, 2));
+    // All that is kept is there, in one piece.
+    let is_newest = |frames: &[Frame]| frames.last().is_some_and(|frame| frame.id == 12_000);
+    let frames = first.follow_until("/api/jobs/loud/events", None, is_newest);
+    let kept = frames.len() as u64;
+    assert!((1000..4000).contains(&kept), "{kept}");
+    let ids: Vec<u64> = frames.iter().map(|frame| frame.id).collect();
+    assert_eq!(ids, (12_001 - kept..=12_000).collect::<Vec<_>>());
+    let before = first.snapshot("silent").json();
+    let oldest_before = oldest(&first);
+    first.kill();
+
+    let second = Process::start(data.path(), &flags);
+    assert_eq!(second.snapshot("silent").json(), before);
+    assert!(oldest(&second) >= oldest_before);
+    assert_eq!(second.progress("silent", 3), 3);
+    assert_eq!(second.progress("loud", 1), 12_001);
+    let frames = second.follow("/api/events", Some(0), 2);
+    assert_eq!(frames[0].event, "reset");
+}
+
+#[test]
+fn jobs_that_ended_first_are_forgotten_beyond_their_limit_and_take_their_events_along() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--journal-bytes", "4MiB", "--journal-jobs", "5"];
+    let first = Process::start(data.path(), &flags);
+    for job in 0..20 {
+        let job = format!("job{job}");
+        fill(&first, &job, 100);
+        first.publish(&job, "done", "{}");
+    }
+    wait_until("the first 15 are forgotten", || {
+        first.snapshot("job14").status == 404
+    });
+    assert_eq!(first.snapshot("job15").status, 200);
+    wait_until("their events are gone from disk", || {
+        size(data.path()) < 1 << 20
+    });
+    first.kill();
+    let second = Process::start(data.path(), &flags);
+    assert_eq!(second.snapshot("job14").status, 404);
+    assert_eq!(second.snapshot("job15").status, 200);
+    // Begun again, they go on above what they had.
+    for job in 0..15 {
+        assert_eq!(second.progress(&format!("job{job}"), 1), 102);
+    }
+}
+
+#[test]
+fn jobs_that_ended_long_ago_are_forgotten() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Process::start(data.path(), &["--journal-age", "1s"]);
+    server.progress("running", 1);
+    server.progress("ended", 1);
+    server.publish("ended", "done", "{}");
+    assert_eq!(server.snapshot("ended").status, 200);
+    wait_until("it is forgotten", || server.snapshot("ended").status == 404);
+    assert_eq!(server.snapshot("running").status, 200);
+}
+
+#[test]
+fn running_jobs_alone_can_fill_the_journal_and_a_deletion_makes_room() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--journal-bytes", "4MiB"];
+    let server = Process::start(data.path(), &flags);
+    // Each keeps its newest event, and those fill it.
+    let padding = "x".repeat(60_000);
+    let publish = |job: u32| {
+        server.publish(
+            &format!("job{job}"),
+            "a",
+            &format!("{{\"p\":\"{padding}\"}}"),
+        )
+    };
+    let full = (0..200).find(|&job| publish(job).status != 201).unwrap();
+    assert!(full > 40, "{full}");
+    let answer = publish(full);
+    assert_eq!(answer.status, 507, "{answer:?}");
+    assert_eq!(answer.field("Retry-After"), Some("5"));
+    assert!(answer.body.contains("--journal-bytes"), "{answer:?}");
+    assert!(size(data.path()) <= LIMIT);
+    let ready = server.ops("/readyz");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("no room"), "{ready:?}");
+    // Streams and snapshots go on.
+    assert_eq!(server.follow("/api/jobs/job1/events", None, 1).len(), 1);
+
+    (0..20).for_each(|job| assert_eq!(server.delete(&format!("job{job}")).status, 204));
+    wait_until("there is room", || publish(full).status == 201);
+    wait_until("it says so", || server.ops("/readyz").status == 200);
+    assert!(size(data.path()) <= LIMIT);
+}
+
+#[test]
+fn restarts_leave_no_heap_of_small_segments() {
+    let data = tempfile::tempdir().unwrap();
+    for n in 1..=12 {
+        let server = Process::start(data.path(), &[]);
+        assert_eq!(server.progress("a", n), n);
+        server.kill();
+    }
+    let server = Process::start(data.path(), &[]);
+    let segments = || {
+        std::fs::read_dir(data.path().join("journal"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(server.follow("/api/jobs/a/events", None, 12).len(), 12);
+    wait_until("they are merged", || segments() <= 3);
+    server.progress("a", 13);
+    server.kill();
+    let server = Process::start(data.path(), &["--ring-events", "2"]);
+    let frames = server.follow("/api/jobs/a/events", Some(1), 12);
+    let seen: Vec<_> = frames.iter().map(|frame| (frame.id, frame.n())).collect();
+    assert_eq!(seen, (2..=13).map(|n| (n, n)).collect::<Vec<_>>());
+}

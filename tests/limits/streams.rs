@@ -1,0 +1,141 @@
+//! A job and a token have their share of streams; HEAD asks without taking one.
+
+use landfall::token::{Claims, Key, Keys, Scope};
+
+use super::assert_busy;
+use super::sse::EventStream;
+use super::support::{TestServer, get};
+
+const EVENTS: &str = "/api/jobs/a/events";
+
+#[test]
+fn a_job_has_its_share_of_streams() {
+    let server = TestServer::with(|config| config.quotas.streams_per_job = Some(2));
+    let mut streams = [
+        EventStream::of(&server, "a"),
+        EventStream::open(server.public(), "/api/events?job=a&job=b", ""),
+    ];
+    server.wait_for_streams("a", 2);
+    assert_busy(server.public(), EVENTS, "");
+    // As a whole: it has taken no place at b either.
+    assert_busy(server.public(), "/api/events?job=a&job=b", "");
+    assert_eq!(
+        server
+            .hub()
+            .snapshot(&"b".parse().unwrap())
+            .unwrap()
+            .streams,
+        1
+    );
+    let mut other = EventStream::of(&server, "b");
+    // Every job's stream is none of any.
+    let mut all = EventStream::open(server.publishing(), "/api/events", "");
+    all.wait_for_retries(1);
+    let (a, b) = (server.progress("a", 1), server.progress("b", 2));
+    for stream in &mut streams {
+        assert_eq!(stream.event().n(), 1);
+    }
+    assert_eq!(other.event().id, b);
+    assert_eq!((all.event().n(), all.event().n()), (1, 2));
+    drop(streams);
+    server.wait_for_streams("a", 0);
+    assert_eq!(EventStream::of(&server, "a").event().id, a);
+    let metrics = server.hub().metrics();
+    super::support::wait_until("what was refused isn't counted", || {
+        metrics.streams_open.get() == 2
+    });
+}
+
+#[test]
+fn a_token_has_its_share_of_streams_and_another_has_its_own() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "k".repeat(40)).unwrap();
+    let server = TestServer::with(|config| {
+        config.auth.token_keys = vec![key.path().into()];
+        config.quotas.streams_per_token = Some(2);
+    });
+    let keys = Keys::new(vec![Key::from_bytes("k".repeat(40).as_bytes()).unwrap()]).unwrap();
+    let token = |sub: &str| {
+        let claims = Claims {
+            exp: 4_102_444_800,
+            sub: Some(sub.to_owned()),
+            jobs: Scope::parse(["a", "b"]).unwrap(),
+            ..Claims::default()
+        };
+        format!("Authorization: Bearer {}\r\n", claims.sign(&keys))
+    };
+    let (ann, bob) = (token("ann"), token("bob"));
+    let mut streams = [
+        EventStream::open(server.public(), EVENTS, &ann),
+        EventStream::open(server.public(), "/api/events?job=a&job=b", &ann),
+    ];
+    server.wait_for_streams("a", 2);
+    assert_busy(server.public(), EVENTS, &ann);
+    let mut bobs = EventStream::open(server.public(), EVENTS, &bob);
+    let id = server.progress("a", 1);
+    assert_eq!(bobs.event().id, id);
+    for stream in &mut streams {
+        assert_eq!(stream.event().n(), 1);
+    }
+    // A place is free again when its stream has ended, however it ended.
+    let [first, _second] = streams;
+    drop(first);
+    server.wait_for_streams("a", 2);
+    let mut again = EventStream::open(server.public(), EVENTS, &ann);
+    assert_eq!(again.event().id, id);
+}
+
+#[test]
+fn head_on_a_stream_is_answered_as_get_would_be() {
+    let server = TestServer::start();
+    let end = server.done("over");
+    server.progress("running", 1);
+    let seen = format!("Last-Event-ID: {end}\r\n");
+    for (target, fields, status) in [
+        ("/api/jobs/over/events", "", 200),
+        ("/api/jobs/over/events", &*seen, 204),
+        ("/api/jobs/over/events?replay=none", "", 204),
+        ("/api/jobs/running/events?replay=none", "", 200),
+        ("/api/jobs/never/events", "", 200),
+        ("/api/events?job=over&replay=none", "", 204),
+        ("/api/events?job=over&job=running&replay=none", "", 200),
+        ("/api/events?job=over&job=never&replay=none", "", 200),
+    ] {
+        let mut client = server.public();
+        client.send(get(target, fields).replace("GET", "HEAD"));
+        let answer = client.answer_to_head();
+        assert_eq!(answer.status, status, "HEAD {target} {fields}");
+        let mut client = server.public();
+        client.send(get(target, fields));
+        let of_get = client.answer_to_head();
+        assert_eq!(of_get.status, status, "GET {target} {fields}");
+        let fields = |head: &str| -> Vec<String> {
+            let lines = head.lines().filter(|line| !line.starts_with("Date:"));
+            lines.map(str::to_owned).collect()
+        };
+        if status == 200 {
+            assert_eq!(fields(&answer.head), fields(&of_get.head), "{target}");
+        }
+    }
+    // A question begins no job.
+    let mut client = server.public();
+    client.send(get("/api/jobs/unheard/events", "").replace("GET", "HEAD"));
+    assert_eq!(client.answer_to_head().status, 200);
+    assert!(server.hub().snapshot(&"unheard".parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_stream_whose_client_is_gone_before_it_begins_leaves_nothing_behind() {
+    let server = TestServer::start();
+    for _ in 0..100 {
+        // The first answer is held back for the stream's head, and finds nobody.
+        let mut client = server.public();
+        client.send(get("/api/jobs/b", "") + &get(EVENTS, ""));
+        let socket = socket2::SockRef::from(client.socket());
+        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+    super::support::wait_until("all are gone", || {
+        let metrics = server.hub().metrics();
+        metrics.streams_open.get() == 0 && server.hub().snapshots().is_empty()
+    });
+}

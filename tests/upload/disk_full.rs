@@ -1,0 +1,78 @@
+//! A disk that is full.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::support::{House, bytes};
+
+/// A file system of 8 MiB, in memory. None where this process may not mount one.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn mount() -> Option<Disk> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8m", "landfall-test"])
+            .arg(folder.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("skipped: a tmpfs can't be mounted, which takes root");
+            return None;
+        }
+        Some(Disk(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+fn chunked(body: &[u8]) -> Vec<u8> {
+    let head = format!("{:x}\r\n", body.len());
+    [head.as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
+}
+
+#[test]
+fn an_upload_that_would_not_fit_is_507_before_and_while_it_comes_and_leaves_nothing() {
+    let Some(disk) = Disk::mount() else { return };
+    let house = House::on(&disk.path().join("data"), &["--min-free", "1MiB"]);
+    let body = bytes(1, 12 << 20);
+    let known = house.post("a", &body);
+    assert_eq!(known.status, 507, "{}", known.text());
+    let fields = ["Transfer-Encoding: chunked"];
+    let unknown = house
+        .send("POST", "/api/uploads?job=b", &fields, &chunked(&body))
+        .answer();
+    assert_eq!(unknown.status, 507, "{}", unknown.text());
+    assert!(unknown.error().contains("disk"));
+    house.wait_for_empty_spool();
+    assert_eq!(house.ended("b")["lastEvent"]["data"]["stage"], "uploading");
+    // There is room again.
+    assert_eq!(house.post("c", &body[..100_000]).status, 201);
+    assert!(house.stored("c") == body[..100_000]);
+}
+
+#[test]
+fn a_resumable_upload_keeps_what_fits_and_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::mount() else { return };
+    let house = House::on(&disk.path().join("data"), &["--min-free", "64KiB"]);
+    let body = bytes(2, 4 << 20);
+    let upload = house.begin(body.len(), &["Upload-Metadata: job YQ=="]);
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 6 << 20]).unwrap();
+    let answer = house.patch(&upload, 0, &[], &body);
+    assert_eq!(answer.status, 507, "{}", answer.text());
+    let offset = house.offset(&upload);
+    assert!(offset < body.len());
+    std::fs::remove_file(&ballast).unwrap();
+    let rest = house.patch(&upload, offset, &[], &body[offset..]);
+    assert_eq!(rest.status, 204, "{}", rest.text());
+    assert!(house.stored("a") == body);
+}

@@ -1,0 +1,11 @@
+//! Uploads, against the real binary.
+
+mod access;
+mod clients;
+mod crash;
+mod disk_full;
+mod downloads;
+mod limits;
+mod posted;
+mod resumable;
+mod support;

@@ -1,0 +1,391 @@
+//! tus 1.0.
+
+use std::net::Shutdown;
+use std::time::Duration;
+
+use super::support::{Client, House, PIECE, TUS, bytes, wait_until};
+
+fn metadata(job: &str) -> String {
+    use base64::Engine;
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    format!(
+        "Upload-Metadata: filename {},job {}",
+        encode("clip.mp4"),
+        encode(job)
+    )
+}
+
+#[test]
+fn options_says_what_is_spoken() {
+    let house = House::start(&["--max-upload", "1MiB"]);
+    for target in ["/api/tus", "/api/tus/"] {
+        let answer = house.ask("OPTIONS", target, &[], b"");
+        assert_eq!(answer.status, 204);
+        assert_eq!(answer.field("tus-version"), Some("1.0.0"));
+        assert_eq!(answer.field("tus-max-size"), Some("1048576"));
+        assert_eq!(answer.field("tus-checksum-algorithm"), Some("sha1,sha256"));
+        let extensions = answer.field("tus-extension").unwrap();
+        for extension in [
+            "creation",
+            "creation-with-upload",
+            "termination",
+            "expiration",
+            "checksum",
+        ] {
+            assert!(extensions.split(',').any(|e| e == extension), "{extension}");
+        }
+    }
+}
+
+#[test]
+fn an_upload_is_begun_asked_after_gone_on_with_and_lands() {
+    let house = House::start(&[]);
+    let upload = house.begin(10, &[&metadata("a")]);
+    let head = house.ask("HEAD", &upload, &[TUS], b"");
+    assert_eq!(head.status, 200);
+    assert_eq!(head.field("upload-offset"), Some("0"));
+    assert_eq!(head.field("upload-length"), Some("10"));
+    assert_eq!(head.field("cache-control"), Some("no-store"));
+    assert_eq!(head.field("tus-resumable"), Some("1.0.0"));
+    assert_eq!(head.field("landfall-job"), Some("a"));
+    assert_eq!(
+        head.field("upload-metadata"),
+        Some(&metadata("a")["Upload-Metadata: ".len()..])
+    );
+    assert!(head.field("upload-expires").unwrap().ends_with("GMT"));
+    let first = house.patch(&upload, 0, &[], b"1234");
+    assert_eq!(
+        (first.status, first.field("upload-offset")),
+        (204, Some("4"))
+    );
+    assert!(first.field("upload-expires").is_some());
+    let last = house.patch(&upload, 4, &[], b"567890");
+    assert_eq!(
+        (last.status, last.field("upload-offset")),
+        (204, Some("10"))
+    );
+    assert_eq!(last.field("upload-expires"), None);
+    assert_eq!(house.stored("a"), b"1234567890");
+    assert_eq!(house.ended("a")["lastEvent"]["data"]["name"], "clip.mp4");
+    // Whoever lost that answer is told that it is whole.
+    assert_eq!(house.offset(&upload), 10);
+    assert_eq!(house.patch(&upload, 10, &[], b"").status, 204);
+    assert_eq!(house.patch(&upload, 4, &[], b"567890").status, 409);
+    assert_eq!(house.ask("DELETE", &upload, &[TUS], b"").status, 409);
+}
+
+#[test]
+fn the_first_bytes_may_come_with_the_beginning() {
+    let house = House::start(&[]);
+    let begin = |fields: &[&str], body: &[u8]| {
+        house.ask("POST", "/api/tus/", &[fields, &[TUS, PIECE]].concat(), body)
+    };
+    let all = begin(&["Upload-Length: 3", &metadata("a")], b"abc");
+    assert_eq!((all.status, all.field("upload-offset")), (201, Some("3")));
+    assert_eq!(all.json()["jobId"], "a");
+    assert_eq!(house.stored("a"), b"abc");
+    let part = begin(&["Upload-Length: 6", &metadata("b")], b"abc");
+    assert_eq!((part.status, part.field("upload-offset")), (201, Some("3")));
+    let upload = part.field("location").unwrap();
+    assert_eq!(house.patch(upload, 3, &[], b"def").status, 204);
+    assert_eq!(house.stored("b"), b"abcdef");
+    let none = begin(&["Upload-Length: 0", &metadata("c")], b"");
+    assert_eq!(none.status, 201);
+    assert_eq!(house.stored("c"), b"");
+}
+
+#[test]
+fn a_length_may_be_said_later() {
+    let house = House::start(&[]);
+    let fields = [TUS, "Upload-Defer-Length: 1", &metadata("a")];
+    let begun = house.ask("POST", "/api/tus/", &fields, b"");
+    let upload = begun.field("location").unwrap().to_owned();
+    assert_eq!(house.patch(&upload, 0, &[], b"abc").status, 204);
+    let head = house.ask("HEAD", &upload, &[TUS], b"");
+    assert_eq!(head.field("upload-defer-length"), Some("1"));
+    assert_eq!(head.field("upload-length"), None);
+    assert_eq!(
+        house.patch(&upload, 3, &["Upload-Length: 5"], b"d").status,
+        204
+    );
+    assert_eq!(
+        house.patch(&upload, 4, &["Upload-Length: 6"], b"e").status,
+        409
+    );
+    assert_eq!(house.patch(&upload, 4, &[], b"e").status, 204);
+    assert_eq!(house.stored("a"), b"abcde");
+}
+
+#[test]
+fn what_breaks_the_protocol_is_refused_and_changes_nothing() {
+    let house = House::start(&["--max-upload", "100"]);
+    let upload = house.begin(10, &[]);
+    assert_eq!(house.patch(&upload, 0, &[], b"123").status, 204);
+    let unknown = format!("/api/tus/{}", "0".repeat(32));
+    let at = |offset: &str| format!("Upload-Offset: {offset}");
+    for (status, method, target, fields) in [
+        (412, "PATCH", &*upload, vec![PIECE.to_owned(), at("3")]),
+        (412, "HEAD", &upload, vec!["Tus-Resumable: 0.2.2".into()]),
+        (415, "PATCH", &upload, vec![TUS.into(), at("3")]),
+        (
+            415,
+            "PATCH",
+            &upload,
+            vec![TUS.into(), at("3"), "Content-Type: text/plain".into()],
+        ),
+        (400, "PATCH", &upload, vec![TUS.into(), PIECE.into()]),
+        (
+            400,
+            "PATCH",
+            &upload,
+            vec![TUS.into(), PIECE.into(), at("-3")],
+        ),
+        (
+            400,
+            "PATCH",
+            &upload,
+            vec![TUS.into(), PIECE.into(), at("99999999999999999999")],
+        ),
+        (
+            409,
+            "PATCH",
+            &upload,
+            vec![TUS.into(), PIECE.into(), at("2")],
+        ),
+        (
+            409,
+            "PATCH",
+            &upload,
+            vec![TUS.into(), PIECE.into(), at("4")],
+        ),
+        (
+            404,
+            "PATCH",
+            &unknown,
+            vec![TUS.into(), PIECE.into(), at("3")],
+        ),
+        (
+            404,
+            "PATCH",
+            "/api/tus/..",
+            vec![TUS.into(), PIECE.into(), at("3")],
+        ),
+        (404, "DELETE", &unknown, vec![TUS.into()]),
+        (405, "GET", &upload, vec![TUS.into()]),
+        (405, "PUT", "/api/tus/", vec![TUS.into()]),
+        (400, "POST", "/api/tus/", vec![TUS.into()]),
+        (
+            400,
+            "POST",
+            "/api/tus/",
+            vec![TUS.into(), "Upload-Length: x".into()],
+        ),
+        (
+            400,
+            "POST",
+            "/api/tus/",
+            vec![TUS.into(), "Upload-Defer-Length: 2".into()],
+        ),
+        (
+            400,
+            "POST",
+            "/api/tus/",
+            vec![
+                TUS.into(),
+                "Upload-Length: 1".into(),
+                "Upload-Metadata: a !".into(),
+            ],
+        ),
+        (
+            413,
+            "POST",
+            "/api/tus/",
+            vec![TUS.into(), "Upload-Length: 101".into()],
+        ),
+    ] {
+        let fields: Vec<_> = fields.iter().map(String::as_str).collect();
+        let body: &[u8] = if method == "PATCH" { b"45" } else { b"" };
+        let answer = house.ask(method, target, &fields, body);
+        let what = format!("{method} {target} {fields:?}: {}", answer.text());
+        assert_eq!(answer.status, status, "{what}");
+        assert_eq!(answer.field("tus-resumable"), Some("1.0.0"), "{what}");
+        if status == 412 {
+            assert_eq!(answer.field("tus-version"), Some("1.0.0"), "{what}");
+        }
+    }
+    assert_eq!(house.patch(&upload, 3, &[], &[b'x'; 8]).status, 413);
+    assert_eq!(house.offset(&upload), 3);
+}
+
+#[test]
+fn what_a_client_can_not_send_it_says_in_a_field() {
+    let house = House::start(&[]);
+    let upload = house.begin(3, &[&metadata("a")]);
+    let fields = [
+        TUS,
+        PIECE,
+        "Upload-Offset: 0",
+        "X-HTTP-Method-Override: PATCH",
+    ];
+    assert_eq!(house.ask("POST", &upload, &fields, b"abc").status, 204);
+    assert_eq!(house.stored("a"), b"abc");
+    let upload = house.begin(3, &[&metadata("b")]);
+    let fields = [TUS, "X-HTTP-Method-Override: DELETE"];
+    assert_eq!(house.ask("POST", &upload, &fields, b"").status, 204);
+    assert_eq!(house.ask("HEAD", &upload, &[TUS], b"").status, 404);
+}
+
+#[test]
+fn an_upload_that_is_ended_is_gone_and_its_job_told() {
+    let house = House::start(&[]);
+    let upload = house.begin(3, &[&metadata("a")]);
+    assert_eq!(house.spooled().len(), 1);
+    assert_eq!(house.ask("DELETE", &upload, &[TUS], b"").status, 204);
+    assert_eq!(house.ask("HEAD", &upload, &[TUS], b"").status, 404);
+    assert_eq!(house.patch(&upload, 0, &[], b"abc").status, 404);
+    assert_eq!(house.ended("a")["state"], "error");
+    house.wait_for_empty_spool();
+}
+
+#[test]
+fn a_piece_counts_when_it_matches_its_checksum_and_not_before() {
+    let house = House::start(&[]);
+    // Of "hello world", and of "hello ".
+    let right = "Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
+    let sha256 = "Upload-Checksum: sha256 uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=";
+    for (job, sum) in [("a", right), ("b", sha256)] {
+        let upload = house.begin(11, &[&metadata(job)]);
+        assert_eq!(house.patch(&upload, 0, &[sum], b"hello World").status, 460);
+        assert_eq!(house.offset(&upload), 0);
+        assert_eq!(
+            house
+                .patch(&upload, 0, &["Upload-Checksum: crc32 AAAA"], b"x")
+                .status,
+            400
+        );
+        assert_eq!(house.patch(&upload, 0, &[sum], b"hello world").status, 204);
+        assert_eq!(house.stored(job), b"hello world");
+    }
+    // A piece that was cut off can't be compared, and doesn't count; nor after a crash.
+    let mut house = House::start(&[]);
+    let upload = house.begin(300_000, &[&metadata("c")]);
+    let fields = [
+        TUS,
+        PIECE,
+        "Upload-Offset: 0",
+        right,
+        "Content-Length: 300000",
+    ];
+    let client = house.send("PATCH", &upload, &fields, &bytes(1, 280_000));
+    wait_until("something is written", || house.data_of(&upload) > 0);
+    house.kill();
+    drop(client);
+    house.revive();
+    assert_eq!(house.offset(&upload), 0);
+    let client = house.send("PATCH", &upload, &fields, &bytes(1, 280_000));
+    wait_until("something is written", || house.data_of(&upload) > 0);
+    drop(client);
+    wait_until("it has let go", || {
+        house.patch(&upload, 0, &[], b"12345").status == 204
+    });
+    assert_eq!(house.offset(&upload), 5);
+}
+
+#[test]
+fn an_upload_that_is_cut_off_at_any_byte_goes_on_from_there() {
+    let house = House::start(&["--upload-rate", "100000"]);
+    let body = b"0123456789abcdef";
+    for cut in 0..body.len() {
+        let upload = house.begin(body.len(), &[&metadata(&format!("cut-{cut}"))]);
+        let length = format!("Content-Length: {}", body.len());
+        let client = house.send(
+            "PATCH",
+            &upload,
+            &[TUS, PIECE, "Upload-Offset: 0", &length],
+            &body[..cut],
+        );
+        client.0.shutdown(Shutdown::Both).unwrap();
+        wait_until("what came is there", || house.offset(&upload) == cut);
+        let rest = house.patch(&upload, cut, &[], &body[cut..]);
+        assert_eq!(rest.status, 204, "{cut}: {}", rest.text());
+        assert_eq!(house.stored(&format!("cut-{cut}")), body);
+    }
+}
+
+#[test]
+fn an_upload_goes_on_after_the_server_was_killed_or_stopped() {
+    let mut house = House::start(&[]);
+    let body = bytes(7, 3 << 20);
+    let upload = house.begin(body.len(), &[&metadata("a")]);
+    let (mut offset, mut lives) = (0, 0);
+    while offset < body.len() {
+        let length = format!("Content-Length: {}", body.len() - offset);
+        let at = format!("Upload-Offset: {offset}");
+        let end = (offset + (700 << 10)).min(body.len());
+        let client = house.send(
+            "PATCH",
+            &upload,
+            &[TUS, PIECE, &at, &length],
+            &body[offset..end],
+        );
+        if end == body.len() {
+            let mut client: Client = client;
+            assert_eq!(client.answer().status, 204);
+            break;
+        }
+        wait_until("some of it is there", || {
+            house.data_of(&upload) > offset as u64
+        });
+        match lives % 2 {
+            0 => house.kill(),
+            _ => house.stop(),
+        }
+        drop(client);
+        house.revive();
+        offset = house.offset(&upload);
+        lives += 1;
+    }
+    assert!(lives >= 3, "{lives}");
+    assert!(house.stored("a") == body);
+    house.wait_for_empty_spool();
+}
+
+#[test]
+fn what_nobody_goes_on_with_expires_while_it_runs_and_at_start() {
+    let mut house = House::start(&["--upload-expiry", "1500ms"]);
+    let upload = house.begin(10, &[&metadata("a")]);
+    assert_eq!(house.patch(&upload, 0, &[], b"123").status, 204);
+    house.wait_for_empty_spool();
+    assert_eq!(house.ask("HEAD", &upload, &[TUS], b"").status, 404);
+    let ended = house.ended("a");
+    let message = ended["lastEvent"]["data"]["message"].as_str().unwrap();
+    assert!(message.contains("1s 500ms"), "{message}");
+    house.begin(10, &[&metadata("b")]);
+    house.kill();
+    std::thread::sleep(Duration::from_millis(1600));
+    house.revive();
+    assert_eq!(house.spooled(), Vec::<String>::new());
+    assert_eq!(house.ended("b")["state"], "error");
+}
+
+#[test]
+fn who_was_cut_off_without_a_word_is_replaced_by_who_goes_on() {
+    let house = House::start(&[]);
+    let upload = house.begin(10, &[&metadata("a")]);
+    let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 10"];
+    // It stays connected and says nothing more.
+    let mut silent = house.send("PATCH", &upload, &fields, b"123");
+    wait_until("it is held", || {
+        house.patch(&upload, 0, &[], b"x").status != 204 || house.offset(&upload) == 3
+    });
+    let offset = house.offset(&upload);
+    let rest = house.patch(&upload, offset.max(3), &[], b"4567890");
+    assert!([204, 409].contains(&rest.status), "{}", rest.text());
+    if rest.status == 409 {
+        let offset = house.offset(&upload);
+        assert_eq!(offset, 3);
+        assert_eq!(house.patch(&upload, offset, &[], b"4567890").status, 204);
+    }
+    assert_eq!(silent.answer().status, 409);
+    assert_eq!(house.stored("a"), b"1234567890");
+}
