@@ -68,9 +68,10 @@ pub struct ShardConfig {
     /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
     /// elsewhere where there is a balancer. Default: none, and streams last.
     pub max_stream_age: Option<Duration>,
-    /// The most replays that a shard begins in a second; fewer while it is late with its
-    /// work. Streams that have to wait for theirs are open meanwhile. Default: 5,000.
-    pub replays_per_second: usize,
+    /// The most bytes of replays that a shard begins to send in a second, 4 KiB for each
+    /// replay at least; fewer while it is late with its work. Streams that have to wait for
+    /// theirs are open meanwhile. Default: 64 MiB.
+    pub replay_bytes_per_second: usize,
 }
 
 impl Default for ShardConfig {
@@ -81,7 +82,7 @@ impl Default for ShardConfig {
             leftover_bytes: 4 * 1024 * 1024,
             retry: Duration::from_secs(5),
             max_stream_age: None,
-            replays_per_second: 5_000,
+            replay_bytes_per_second: 64 * 1024 * 1024,
         }
     }
 }
@@ -227,7 +228,7 @@ impl ShardHandle {
         }));
         let inbox = Arc::new(Mutex::new(Inbox::default()));
         let number = hub.register(mailbox.clone());
-        let admission = Admission::new(config.replays_per_second, Instant::now());
+        let admission = Admission::new(config.replay_bytes_per_second, Instant::now());
         let mut shard = Shard {
             number,
             hub: hub.clone(),

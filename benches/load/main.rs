@@ -1,4 +1,5 @@
-//! The load generator: `load run` measures, `load report` writes the tables.
+//! The load generator: `load run` measures, `load micro` takes over what criterion has
+//! measured, `load report` writes the tables.
 //!
 //! One process, one epoll thread that is every subscriber, and a thread or two
 //! that publish. See `scripts/bench`, which builds and starts everything.
@@ -11,6 +12,7 @@ mod head;
 mod histogram;
 mod http;
 mod measured;
+mod micro;
 mod options;
 mod peer;
 mod pipeline;
@@ -31,6 +33,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 fn main() -> ExitCode {
     let options = match options::parse() {
         Ok(Command::Run(options)) => options,
+        Ok(Command::Micro { criterion, rows }) => {
+            let row = results::Row::new("micro", "landfall", micro::read(&criterion));
+            return ended(results::append(&rows, &row));
+        }
         Ok(Command::Report { rows, directory }) => {
             return ended(results::read(&rows).and_then(|r| report::write(&r, &directory)));
         }

@@ -28,12 +28,16 @@ load run [options]
   --nginx-workers N     (1: with two, nchan 1.3.6 now and then leaves one
                         worker's subscribers without an event)
 
+load micro --criterion DIR --out FILE
+  adds what criterion has measured, as a row
+
 load report --in FILE --dir DIR
   writes results.md and the plots
 ";
 
 pub enum Command {
     Run(Options),
+    Micro { criterion: PathBuf, rows: PathBuf },
     Report { rows: PathBuf, directory: PathBuf },
     Help,
 }
@@ -83,6 +87,7 @@ pub fn parse() -> Result<Command> {
     let mut verb = String::new();
     let mut rows = None;
     let mut directory = None;
+    let mut criterion = None;
     while let Some(argument) = parser.next()? {
         match argument {
             // cargo bench adds it.
@@ -105,6 +110,7 @@ pub fn parse() -> Result<Command> {
             Long("nginx-bin") => options.programs.nginx = parser.value()?.into(),
             Long("nchan-module") => options.programs.nchan_module = parser.value()?.into(),
             Long("nginx-workers") => options.programs.nginx_workers = parser.value()?.parse()?,
+            Long("criterion") => criterion = Some(parser.value()?.into()),
             Long("in") => rows = Some(parser.value()?.into()),
             Long("dir") => directory = Some(parser.value()?.into()),
             Value(word) if verb.is_empty() => verb = word.string()?,
@@ -113,10 +119,17 @@ pub fn parse() -> Result<Command> {
     }
     match (verb.as_str(), rows, directory) {
         ("run", ..) => Ok(Command::Run(options)),
+        ("micro", ..) => match criterion {
+            Some(criterion) => Ok(Command::Micro {
+                criterion,
+                rows: options.out,
+            }),
+            None => fail("micro needs --criterion"),
+        },
         ("report", Some(rows), Some(directory)) => Ok(Command::Report { rows, directory }),
         ("report", ..) => fail("report needs --in and --dir"),
         ("", ..) => Ok(Command::Help),
-        (other, ..) => fail(format!("`{other}` is neither run nor report")),
+        (other, ..) => fail(format!("`{other}` is none of run, micro and report")),
     }
 }
 

@@ -510,11 +510,12 @@ const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "replay-rate",
-        value: "N",
-        default: "5000",
-        help: "replays begun in a second, at most, by each shard; fewer while it is late with \
-               its work. A stream whose replay waits is open, with its retry",
-        set: |config, text| set(&mut config.shard.replays_per_second, positive(text)),
+        value: "SIZE",
+        default: "64MiB",
+        help: "what each shard begins to send of replays in a second, at most, a replay \
+               counting as 4KiB at least; less while it is late with its work. A stream whose \
+               replay waits is open, with its retry",
+        set: |config, text| set(&mut config.shard.replay_bytes_per_second, size(text)),
     },
     Flag {
         name: "max-stream-age",

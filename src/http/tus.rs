@@ -64,6 +64,10 @@ impl<'a> Metadata<'a> {
     /// # Errors
     /// A key is empty, there twice or not ASCII, or a value isn't base64.
     pub fn parse(value: &'a [u8]) -> Result<Metadata<'a>, TusError> {
+        // It is sent again in an answer's head.
+        if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return Err(TusError::Metadata);
+        }
         let text = std::str::from_utf8(value).map_err(|_| TusError::Metadata)?;
         let metadata = Metadata(text.trim());
         let mut keys: Vec<_> = metadata.pairs().map(|(key, _)| key).collect();
@@ -186,6 +190,8 @@ mod tests {
             b"\xff YQ==",
             b"a\tb YQ==",
             b"a  YQ==",
+            b"a YQ==,\rb",
+            b"a YQ==\xe2\x80\xa8",
         ] {
             assert_eq!(Metadata::parse(bad), Err(TusError::Metadata), "{bad:?}");
         }

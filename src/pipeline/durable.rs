@@ -1,9 +1,11 @@
 //! Files that are there whole or not at all, also after a power cut.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+use crate::upload::sync_directory;
 
 /// Writes a file by way of `path.tmp`, and returns when it will survive a power cut.
 /// Blocks for the disk.
@@ -37,7 +39,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// `path` survives a power cut.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder)?.sync_all()
+    sync_directory(folder)
 }
 
 /// Removes a folder and all in it; that it isn't there is as good.

@@ -1,5 +1,6 @@
-//! Who comes back with a replay due is let in at a rate that the host can stand: a token
-//! for each, from a bucket that fills more slowly while the shard finds that it is late.
+//! Who comes back with a replay due is let in at a rate that the host can stand. A replay is
+//! paid for in bytes, from a bucket that fills more slowly while the shard finds that it is
+//! late.
 //! Who has to wait is a row as any other: it has its head and its `retry:`, and gets
 //! comments; only its events wait.
 
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 use super::Shard;
 use super::table::{CONSOLIDATED, QUEUED, WAITING};
 
-/// What the bucket holds at most, in replays: so many come in without a wait.
-const BURST: f64 = 32.0;
+/// What a replay costs at least, in bytes: a call to the kernel has its price too.
+const COST_MIN: f64 = 4096.0;
+/// What the bucket holds at most, in bytes: so much is sent without a wait.
+const BURST: f64 = 32.0 * COST_MIN;
 /// How often the rate is looked at while somebody waits.
 const WINDOW: Duration = Duration::from_millis(10);
 /// A shard that comes to its work later than this has too much of it, or its host has.
@@ -18,17 +21,18 @@ const LATE: Duration = Duration::from_millis(4);
 /// What the rate becomes in a window that was late, and in one that wasn't.
 const SLOWER: f64 = 0.7;
 const FASTER: f64 = 1.2;
-/// Replays a second that are let in however late the shard is: nobody waits for ever.
-const RATE_MIN: f64 = 100.0;
+/// Bytes a second that are sent however late the shard is: nobody waits for ever.
+const RATE_MIN: f64 = 100.0 * COST_MIN;
 /// The longest sleep while somebody waits: how late it ends says how busy the host is.
 const TICK: Duration = Duration::from_millis(2);
 
 /// The bucket of one shard, and who waits for it.
 pub(super) struct Admission {
-    /// Replays a second, at most.
+    /// Bytes a second, at most.
     ceiling: f64,
     rate: f64,
-    tokens: f64,
+    /// The bytes in the bucket. A replay that costs more than there is leaves a debt.
+    level: f64,
     filled: Instant,
     window_ends: Instant,
     /// The most that the shard has been late in this window.
@@ -42,7 +46,7 @@ impl Admission {
         Admission {
             ceiling,
             rate: ceiling,
-            tokens: BURST,
+            level: BURST,
             filled: now,
             window_ends: now,
             latest: Duration::ZERO,
@@ -71,16 +75,17 @@ impl Admission {
         }
     }
 
-    /// Takes a token, if there is one.
-    fn take(&mut self, now: Instant) -> bool {
+    /// Whether a replay may begin.
+    fn is_open(&mut self, now: Instant) -> bool {
         let past = now.saturating_duration_since(self.filled);
-        self.tokens = (self.tokens + past.as_secs_f64() * self.rate).min(BURST);
+        self.level = (self.level + past.as_secs_f64() * self.rate).min(BURST);
         self.filled = now;
-        let is_there = self.tokens >= 1.0;
-        if is_there {
-            self.tokens -= 1.0;
-        }
-        is_there
+        self.level > 0.0
+    }
+
+    /// A replay has begun with so many bytes.
+    fn pay(&mut self, bytes: u64) {
+        self.level -= (bytes as f64).max(COST_MIN);
     }
 
     /// How long to sleep at most. None where nobody waits.
@@ -88,7 +93,7 @@ impl Admission {
         if self.waiting.is_empty() {
             return None;
         }
-        let wait = Duration::from_secs_f64((1.0 - self.tokens).max(0.0) / self.rate);
+        let wait = Duration::from_secs_f64((-self.level).max(0.0) / self.rate);
         Some(wait.clamp(Duration::from_millis(1), TICK))
     }
 }
@@ -98,8 +103,12 @@ impl Shard {
     /// wait, with its head alone.
     pub(super) fn admit(&mut self, row: u32) {
         let is_free = self.admission.waiting.is_empty();
-        if !self.is_behind(row) || (is_free && self.admission.take(self.now)) {
+        if !self.is_behind(row) {
             self.serve_behind(row);
+            return;
+        }
+        if is_free && self.admission.is_open(self.now) {
+            self.replay(row);
             return;
         }
         self.table[row].flags |= WAITING | QUEUED;
@@ -114,20 +123,27 @@ impl Shard {
         while *sends > 0
             && let Some(&row) = self.admission.waiting.front()
         {
-            // One that has left since, or ended, needs no token.
+            // One that has left since, or ended, costs nothing.
             let waits = self
                 .table
                 .get(row)
                 .is_some_and(|it| it.flags & WAITING != 0);
             if waits {
-                if !self.admission.take(self.now) {
+                if !self.admission.is_open(self.now) {
                     return;
                 }
                 *sends -= 1;
-                self.serve_behind(row);
+                self.replay(row);
             }
             self.admission.waiting.pop_front();
         }
+    }
+
+    fn replay(&mut self, row: u32) {
+        // Until they are counted, they are summed up here.
+        let before = self.bytes_sent;
+        self.serve_behind(row);
+        self.admission.pay(self.bytes_sent.saturating_sub(before));
     }
 
     /// A row waits no more.
@@ -160,29 +176,38 @@ impl Shard {
 mod tests {
     use super::*;
 
-    fn admitted(admission: &mut Admission, now: Instant) -> usize {
-        std::iter::from_fn(|| admission.take(now).then_some(())).count()
+    fn admitted(admission: &mut Admission, bytes: u64, now: Instant) -> usize {
+        let admit = || admission.is_open(now).then(|| admission.pay(bytes));
+        std::iter::from_fn(admit).count()
     }
 
     #[test]
     fn a_few_come_in_at_once_and_a_herd_at_the_rate() {
         let now = Instant::now();
-        let mut admission = Admission::new(1000, now);
-        assert_eq!(admitted(&mut admission, now), BURST as usize);
+        let mut admission = Admission::new(1000 * COST_MIN as usize, now);
+        assert_eq!(admitted(&mut admission, 1, now), 32);
         let now = now + Duration::from_millis(10);
-        assert_eq!(admitted(&mut admission, now), 10);
+        assert_eq!(admitted(&mut admission, 1, now), 10);
         let now = now + Duration::from_secs(60);
+        assert_eq!(admitted(&mut admission, 1, now), 32, "nothing is saved up");
+    }
+
+    #[test]
+    fn a_large_replay_costs_what_it_sends_and_is_waited_for_by_the_next() {
+        let now = Instant::now();
+        let mut admission = Admission::new(1 << 20, now);
+        assert_eq!(admitted(&mut admission, 1 << 20, now), 1);
         assert_eq!(
-            admitted(&mut admission, now),
-            BURST as usize,
-            "nothing is saved up"
+            admitted(&mut admission, 1, now + Duration::from_millis(800)),
+            0
         );
+        assert!(admitted(&mut admission, 1, now + Duration::from_millis(900)) > 0);
     }
 
     #[test]
     fn the_rate_falls_while_the_shard_is_late_and_recovers_and_keeps_its_bounds() {
         let mut now = Instant::now();
-        let mut admission = Admission::new(10_000, now);
+        let mut admission = Admission::new(10_000_000, now);
         let mut after = |late: u64, windows: usize| {
             admission.waiting.push_back(0);
             for _ in 0..windows {
@@ -191,18 +216,18 @@ mod tests {
             }
             admission.rate
         };
-        assert_eq!(after(1, 5), 10_000.0);
-        assert!(after(20, 1) < 10_000.0);
+        assert_eq!(after(1, 5), 10_000_000.0);
+        assert!(after(20, 1) < 10_000_000.0);
         assert_eq!(after(20, 100), RATE_MIN);
-        assert_eq!(after(1, 100), 10_000.0);
+        assert_eq!(after(1, 100), 10_000_000.0);
     }
 
     #[test]
     fn a_shard_for_which_nobody_waits_keeps_its_rate() {
         let now = Instant::now();
-        let mut admission = Admission::new(10_000, now);
+        let mut admission = Admission::new(10_000_000, now);
         admission.note(Duration::from_secs(1), now + WINDOW);
-        assert_eq!(admission.rate, 10_000.0);
+        assert_eq!(admission.rate, 10_000_000.0);
         assert_eq!(admission.until_next(), None);
     }
 }

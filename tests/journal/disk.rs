@@ -232,7 +232,8 @@ pub fn after_power_loss(
         })
         .collect();
     let lost_names = chance(unsynced_names.len() as u64 + 1) as usize;
-    let first_lost = unsynced_names.iter().rev().take(lost_names).last().copied();
+    let kept_names = unsynced_names.len() - lost_names;
+    let first_lost = unsynced_names.get(kept_names).copied();
     let (mut names, mut files) = (BTreeMap::new(), Vec::new());
     for (at, operation) in log.iter().enumerate() {
         match operation {

@@ -189,8 +189,8 @@ fn after_a_restart_a_stage_begins_anew_and_says_so() {
     let toml = format!("[[stage]]\nname = 'scanning'\n{GATE}");
     let plant = Plant::new(&toml);
     let job = plant.land("j", "a", b"1");
-    let waiting = plant.land("k", "a", b"2");
     plant.wait(&job, in_gate);
+    let waiting = plant.land("k", "a", b"2");
     plant.wait(&waiting, |told| {
         told.stage() == "queued" && told.data["for"] == "gate"
     });

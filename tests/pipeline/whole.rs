@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -90,6 +91,61 @@ fn a_video_is_uploaded_by_curl_and_by_a_form_transcoded_stored_and_downloaded() 
         assert_eq!(sha256(&stored), done["digest"]);
         assert_eq!(stored.len() as u64, done["size"].as_u64().unwrap());
     }
+    house.is_clean();
+}
+
+#[test]
+fn a_video_by_tus_cut_off_three_times_and_killed_once_is_transcoded_and_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::start(folder.path(), "", &["--downloads"]);
+    let video = folder.path().join("clip.avi");
+    // Without compression, so that there is something to cut.
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=duration=4"])
+        .args(["-c:v", "rawvideo", "-pix_fmt", "yuv420p"])
+        .arg(&video)
+        .status()
+        .expect("ffmpeg is missing: scripts/test installs it");
+    assert!(made.success());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upload/tus.mjs");
+    let mut node = Command::new("node")
+        .args([
+            script,
+            &house.public.to_string(),
+            video.to_str().unwrap(),
+            "by-tus",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node is missing: scripts/test installs it");
+    let mut answers = node.stdin.take().unwrap();
+    let lines = BufReader::new(node.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    for line in lines.map(Result::unwrap) {
+        if line == "want restart" {
+            house.kill_and_revive();
+            writeln!(answers, "done").unwrap();
+        } else {
+            said.push(line);
+        }
+    }
+    assert!(node.wait().unwrap().success(), "{said:?}: run scripts/test");
+    assert_eq!(said, ["cuts 3, restarts 1, uploads 1"]);
+    let done = house.end("by-tus", "done");
+    assert_eq!(
+        (&done["name"], &done["contentType"]),
+        (&"clip.mp4".into(), &"video/mp4".into())
+    );
+    assert!(
+        (done["mediaSeconds"].as_f64().unwrap() - 4.0).abs() < 0.5,
+        "{done}"
+    );
+    let (status, stored) = house
+        .ask(house.public, "GET /api/jobs/by-tus/file", b"")
+        .unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(sha256(&stored), done["digest"]);
     house.is_clean();
 }
 

@@ -9,7 +9,8 @@ const HERD: usize = 200;
 fn slow() -> (TestServer, Vec<u64>) {
     let server = TestServer::with(|config| {
         config.shards = 1;
-        config.shard.replays_per_second = 100;
+        // Small ones, which count as 4 KiB each.
+        config.shard.replay_bytes_per_second = 400 * 1024;
     });
     let ids = (0..5).map(|n| server.progress("a", n)).collect();
     (server, ids)

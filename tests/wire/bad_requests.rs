@@ -54,6 +54,10 @@ fn a_broken_request_gets_the_same_one_byte_at_a_time() {
         let mut client = server.publishing();
         for byte in &request {
             client.send_what_it_takes([*byte]);
+            // The server reads on for a second only: what comes later resets the answer.
+            if client.has_answer() {
+                break;
+            }
         }
         assert_refused(&mut client, status, what, &request);
     }

@@ -188,6 +188,14 @@ impl Client {
         self
     }
 
+    /// Whether something can be read.
+    pub fn has_answer(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        peeked.is_ok()
+    }
+
     pub fn half_close(&mut self) -> &mut Client {
         self.socket.shutdown(Shutdown::Write).unwrap();
         self

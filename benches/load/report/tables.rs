@@ -33,7 +33,7 @@ const fn column(metric: &'static str, title: &'static str, decimals: usize) -> C
     }
 }
 
-pub const TABLES: [Table; 10] = [
+pub const TABLES: [Table; 11] = [
     Table {
         scenario: "idle",
         title: "Idle memory",
@@ -261,5 +261,24 @@ pub const TABLES: [Table; 10] = [
             logarithmic: false,
             decimals: 1,
         }],
+    },
+    Table {
+        scenario: "micro",
+        title: "The pure parts, one at a time",
+        about: "Nanoseconds a turn, the median that criterion estimates, in one thread. A \
+                request's head is a browser's of 400 bytes, an event 61 bytes of JSON; the ring \
+                is full, with 256 events.",
+        columns: &[
+            column("request/head of a browser", "request head parsed, ns", 0),
+            column("request/chunked body", "chunked body decoded, ns", 0),
+            column("request/event of a body", "event parsed, ns", 0),
+            column("frame/encode", "frame encoded, ns", 0),
+            column("ring/append to a full one", "ring append, ns", 0),
+            column("ring/read 1", "ring read of 1, ns", 0),
+            column("ring/read 16", "of 16, ns", 0),
+            column("ring/read 256", "of 256, ns", 0),
+            column("hub/publish", "publish, ns", 0),
+        ],
+        charts: &[],
     },
 ];

@@ -17,6 +17,7 @@ pub mod last_event_id;
 mod multipart;
 pub mod progress;
 pub mod query;
+mod range;
 mod sse;
 pub mod token;
 mod tus;
