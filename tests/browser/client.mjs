@@ -345,7 +345,9 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
 
   /** Follows a job in a tab with short-lived tokens. */
   async function followWithTokens(ttl, token) {
-    const server = await Server.start("--token-key", KEY);
+    // A fast machine publishes thousands of events while a token is on its way.
+    const kept = ["--ring-events", "1000000", "--ring-bytes", "32MiB"];
+    const server = await Server.start("--token-key", KEY, ...kept);
     const page = await tab(await profile(), server.origin);
     await page.exposeFunction("mint", (jobs) => mint(KEY, jobs.join(), ttl));
     await page.evaluate((token) => {
