@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
-const [hub, port, file] = process.argv.slice(2);
+const [hub, port, clip, file] = process.argv.slice(2);
 const api = `http://${hub}/api`;
 const script = `
   import Uppy from "@uppy/core";
@@ -63,7 +63,7 @@ const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir()
 const tab = await context.newPage();
 try {
   await tab.goto(`http://127.0.0.1:${port}/`);
-  await tab.setInputFiles("#form", file);
+  await tab.setInputFiles("#form", clip);
   const [answer] = await Promise.all([tab.waitForNavigation(), tab.click("button")]);
   const form = answer.status();
   await tab.goto(`http://127.0.0.1:${port}/`);

@@ -131,15 +131,38 @@ fn a_plain_form_and_uppy_upload_from_chromium() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("film ä.mp4");
     std::fs::write(&file, &body).unwrap();
+    let clip = folder.path().join("clip ä.mp4");
+    let made = Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=duration=2:size=320x180",
+        ])
+        .arg(&clip)
+        .status();
+    assert!(
+        made.expect("ffmpeg is missing: scripts/test installs it")
+            .success()
+    );
     let arguments = [
         &house.public.to_string(),
         &port.to_string(),
+        clip.to_str().unwrap(),
         file.to_str().unwrap(),
     ];
     let said = node("browser.mjs", &arguments, |want| panic!("{want}"));
     assert_eq!(said, "form 201, uppy 1 of 1, aborted 1");
-    for job in ["by-form", "by-uppy"] {
-        assert!(house.stored(job) == body, "{job}");
-        assert_eq!(house.ended(job)["lastEvent"]["data"]["name"], "film ä.mp4");
-    }
+    assert!(house.stored("by-uppy") == body);
+    let done = house.ended("by-uppy")["lastEvent"]["data"].clone();
+    assert_eq!(done["name"], "film ä.mp4");
+    // The clip is a real one, so it is transcoded: what is told of it is what is stored.
+    let stored = house.stored("by-form");
+    let done = house.ended("by-form")["lastEvent"]["data"].clone();
+    assert_eq!(done["name"], "clip ä.mp4");
+    assert_eq!(done["contentType"], "video/mp4");
+    assert_eq!(done["digest"], format!("sha256:{}", digest(&stored)));
+    assert!(stored != std::fs::read(&clip).unwrap());
 }
