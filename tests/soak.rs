@@ -100,6 +100,8 @@ impl Follower {
 fn publish(address: SocketAddr, published: &AtomicU64, is_over: &AtomicBool) {
     const LINES: u64 = 100;
     let mut socket = TcpStream::connect(address).unwrap();
+    // A request is written in pieces.
+    socket.set_nodelay(true).unwrap();
     let mut answers = BufReader::new(socket.try_clone().unwrap());
     let begin = Instant::now();
     let mut count = 0;
