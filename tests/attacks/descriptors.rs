@@ -54,11 +54,13 @@ fn when_descriptors_run_out_no_stream_is_lost_and_the_accept_loop_goes_on() {
     drop(late);
     // Then streams alone take them all: whoever comes waits, and nothing spins.
     drop(silent);
-    let more: Vec<_> = (0..100).map(|_| Client::connect(server.public)).collect();
-    let mut askers = more;
-    for asker in &mut askers {
+    // Each asks at once: who has asked for nothing yet would be sent away for the next.
+    let ask = |_| {
+        let mut asker = Client::connect(server.public);
         asker.send(super::support::get("/api/jobs/a/events", ""));
-    }
+        asker
+    };
+    let askers: Vec<_> = (0..100).map(ask).collect();
     wait_until("they have all that there is", || {
         procfs::open_files(server.pid()) >= FILES.parse::<usize>().unwrap() - 1
     });
