@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
-use crate::coroutine;
+use crate::coroutine::Starter;
 use crate::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
 use crate::metrics::{Metrics, RouteName};
@@ -58,18 +58,17 @@ impl Default for ConnectionConfig {
     }
 }
 
-/// What a read asks the kernel for; a piece of a body at a time.
+/// What a read asks the kernel for where the one before filled what it was given.
 const READ_BYTES: usize = 16 * 1024;
-/// What a connection reads into before it is known to send a body.
+/// What it asks for otherwise: a thousand bodies that drip mustn't have a large buffer each, nor
+/// have one cleared for every byte.
 const FIRST_READ_BYTES: usize = 2 * 1024;
 /// Answers to pipelined requests are held back up to this, to go out together.
 const HELD_BACK_BYTES: usize = 32 * 1024;
 /// Timeouts are rounded up to this: `may` keeps a list for each length there is.
 const TIMEOUT_STEP: Duration = Duration::from_millis(250);
-/// How long a connection that never has to wait goes on, and how long it lets others go on
-/// then.
-const TURN: Duration = Duration::from_millis(5);
-const TURNS_APART: Duration = Duration::from_micros(100);
+/// How long a connection that never has to wait goes on before it lets others go first.
+const TURN: Duration = Duration::from_millis(2);
 /// How long, and how many bytes, a refused request is read on so that its answer isn't
 /// lost to a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
@@ -122,6 +121,7 @@ pub fn serve(
     let mut connection = Connection {
         io,
         turn_began: Instant::now(),
+        last_read: 0,
         received,
         answers: Vec::new(),
         unanswered: 0,
@@ -200,6 +200,8 @@ struct Connection<'a> {
     io: CoIo<Watched>,
     /// When it last let others have their turn.
     turn_began: Instant,
+    /// How many bytes the last read brought.
+    last_read: usize,
     /// What was read and not yet used.
     received: Vec<u8>,
     /// What is to be sent before the next read.
@@ -434,7 +436,7 @@ impl Connection<'_> {
         let steps = left.as_millis().div_ceil(TIMEOUT_STEP.as_millis()) as u32;
         self.io.set_read_timeout(Some(TIMEOUT_STEP * steps))?;
         let length = self.received.len();
-        let more = if self.received.capacity() == 0 {
+        let more = if self.last_read < FIRST_READ_BYTES {
             FIRST_READ_BYTES
         } else {
             READ_BYTES
@@ -442,20 +444,22 @@ impl Connection<'_> {
         self.received.resize(length + more, 0);
         self.let_others_go_on();
         let read = self.io.read(&mut self.received[length..]);
-        self.received
-            .truncate(length + read.as_ref().map_or(0, |&n| n));
+        self.last_read = read.as_ref().map_or(0, |&n| n);
+        self.received.truncate(length + self.last_read);
         read
     }
 
     /// A connection that always finds something to read never waits, and then its worker
-    /// never polls: what others have sent isn't seen. So it waits a little now and then.
+    /// never polls: what others have sent isn't seen. So it lets others go first now and then.
     fn let_others_go_on(&mut self) {
         let has_waited = std::mem::take(&mut self.io.inner_mut().has_waited);
         if !has_waited {
             if self.turn_began.elapsed() < TURN {
                 return;
             }
-            coroutine::pause(TURNS_APART);
+            if let Ok(starter) = Starter::get() {
+                starter.let_others_go_first();
+            }
         }
         self.turn_began = Instant::now();
     }

@@ -6,14 +6,19 @@
 //! nothing holds a thread-local across a wait.
 #![allow(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use may::coroutine::Builder;
+use may::io::{CoIo, WaitIo};
 use may::sync::Blocker;
+use parking_lot::Mutex;
+use rustix::event::EventfdFlags;
 
 /// The stack of a coroutine, in machine words: 64 KiB. Only what is touched is resident.
 const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
@@ -22,6 +27,8 @@ const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
 const POOL: usize = 16;
 /// How often a worker with nothing to do looks around. `may`'s own default is 10 ms.
 const IDLE_POLL_NS: u64 = 1_000_000_000;
+/// Conversations that begin, or go on after their turn, in one turn of the worker.
+const STARTS: usize = 16;
 
 /// Sets the scheduler up. Called before anything else of it is used; later calls do
 /// nothing.
@@ -46,6 +53,97 @@ pub fn configure() {
 /// There is no memory for its stack.
 pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     unsafe { Builder::new().spawn(body) }.map(drop)
+}
+
+/// Starts coroutines, a few in each turn of their worker, and lets those go on that had theirs.
+/// A worker polls its sockets only when no coroutine is queued on it: were they queued as they
+/// come, a flood of short conversations, or a few that never have to wait, would keep all
+/// others waiting.
+pub struct Starter {
+    queue: Mutex<VecDeque<Next>>,
+    signal: OwnedFd,
+    is_signalled: AtomicBool,
+}
+
+enum Next {
+    Start(Box<dyn FnOnce() + Send>),
+    GoOn(Arc<Blocker>),
+}
+
+impl Starter {
+    /// The one that there is. Its first call starts it.
+    ///
+    /// # Errors
+    /// The system gives no descriptor, or no memory for a stack.
+    pub fn get() -> io::Result<&'static Starter> {
+        static STARTER: OnceLock<Starter> = OnceLock::new();
+        if let Some(starter) = STARTER.get() {
+            return Ok(starter);
+        }
+        let flags = EventfdFlags::CLOEXEC.union(EventfdFlags::NONBLOCK);
+        let signal = rustix::event::eventfd(0, flags)?;
+        let io = CoIo::new(signal.try_clone()?)?;
+        let mut is_mine = false;
+        let starter = STARTER.get_or_init(|| {
+            is_mine = true;
+            Starter {
+                queue: Mutex::default(),
+                signal,
+                is_signalled: AtomicBool::new(false),
+            }
+        });
+        if is_mine {
+            spawn(move || starter.run(&io))?;
+        }
+        Ok(starter)
+    }
+
+    /// Has a coroutine started soon. Never blocks.
+    pub fn start(&self, body: impl FnOnce() + Send + 'static) {
+        self.push(Next::Start(Box::new(body)));
+    }
+
+    /// Suspends the coroutine that calls it until its worker has looked at its sockets, and
+    /// those that they woke have had their turn.
+    pub fn let_others_go_first(&self) {
+        let blocker = Arc::new(Blocker::new(true));
+        self.push(Next::GoOn(blocker.clone()));
+        let _ = blocker.park(None);
+    }
+
+    fn push(&self, next: Next) {
+        self.queue.lock().push_back(next);
+        self.signal();
+    }
+
+    fn run(&self, io: &CoIo<OwnedFd>) {
+        loop {
+            // It comes back from here by way of the poller.
+            io.wait_io();
+            self.is_signalled.store(false, Ordering::SeqCst);
+            for _ in 0..STARTS {
+                match self.queue.lock().pop_front() {
+                    None => break,
+                    Some(Next::GoOn(blocker)) => blocker.unpark(),
+                    Some(Next::Start(body)) => {
+                        if let Err(error) = spawn(body) {
+                            log::warn!("no coroutine for a connection: {error}");
+                        }
+                    }
+                }
+            }
+            if !self.queue.lock().is_empty() {
+                self.signal();
+            }
+        }
+    }
+
+    fn signal(&self) {
+        if !self.is_signalled.swap(true, Ordering::SeqCst) {
+            // Each write is an event of its own; the counter would take centuries to fill.
+            let _ = rustix::io::write(&self.signal, &1_u64.to_ne_bytes());
+        }
+    }
 }
 
 /// Suspends the coroutine, or blocks the thread, that calls it. A coroutine's worker polls

@@ -217,7 +217,7 @@ impl Listener {
             address: self.address,
             door: door.clone(),
             metrics: context.hub.metrics().clone(),
-            lobby: Lobby::new(context, config),
+            lobby: Lobby::new(context, config)?,
             poll,
             next_complaint: None,
         };

@@ -13,7 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use crate::connection::{self, ConnectionConfig};
-use crate::coroutine;
+use crate::coroutine::Starter;
 use crate::http::{Head, HeadError, HeadLimits, Method, Response, Status};
 use crate::hub::Hub;
 use crate::metrics::{Gauge, Metrics, RouteName};
@@ -57,6 +57,7 @@ pub struct Lobby {
     next_ticket: u64,
     /// The conversations that came from here.
     conversations: Arc<Gauge>,
+    starter: &'static Starter,
     buffer: Vec<u8>,
 }
 
@@ -71,8 +72,11 @@ struct Guest {
 
 impl Lobby {
     /// An empty lobby.
-    pub fn new(context: Arc<Context>, config: LobbyConfig) -> Lobby {
-        Lobby {
+    ///
+    /// # Errors
+    /// The system gives no descriptor, or no memory, for what starts conversations.
+    pub fn new(context: Arc<Context>, config: LobbyConfig) -> io::Result<Lobby> {
+        Ok(Lobby {
             context,
             config,
             guests: Vec::new(),
@@ -81,8 +85,9 @@ impl Lobby {
             over: VecDeque::new(),
             next_ticket: 0,
             conversations: Arc::default(),
+            starter: Starter::get()?,
             buffer: vec![0; READ_BYTES],
-        }
+        })
     }
 
     /// Takes a new connection in, or sees it off at once where its request is there.
@@ -314,16 +319,12 @@ impl Lobby {
         let (context, config) = (self.context.clone(), self.config.connection.clone());
         let access = self.config.access;
         // Its request is whole: a stop waits for the answer from here on.
-        let active = self.context.hub.metrics().clone();
-        active.requests_active.add(1);
-        let spawned = coroutine::spawn(move || {
+        let mut waiting = Waiting::begin(self.context.hub.metrics());
+        self.starter.start(move || {
+            waiting.end_with_the_answer();
             connection::serve(socket, peer, received, access, context, &config);
             drop(place);
         });
-        if let Err(error) = spawned {
-            active.requests_active.add(-1);
-            log::warn!("no coroutine for a connection: {error}");
-        }
     }
 
     /// Whether there is no room for another conversation.
@@ -381,6 +382,28 @@ impl Conversation {
         Conversation {
             hub: hub.clone(),
             of_listener: of_listener.clone(),
+        }
+    }
+}
+
+/// A request whose conversation hasn't begun. That counts it out itself, if it does begin.
+struct Waiting(Option<Arc<Metrics>>);
+
+impl Waiting {
+    fn begin(metrics: &Arc<Metrics>) -> Waiting {
+        metrics.requests_active.add(1);
+        Waiting(Some(metrics.clone()))
+    }
+
+    fn end_with_the_answer(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.0 {
+            metrics.requests_active.add(-1);
         }
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../support/binary.rs"]
 mod binary;
 mod descriptors;
+mod flood;
 mod panics;
 mod pipelines;
 mod procfs;
