@@ -195,7 +195,9 @@ fn a_job_follows_its_upload_from_the_first_byte_on() {
         &["Content-Length: 10"],
         b"",
     );
-    let first = house.wait_for("a", "it has begun", |_| true);
+    let first = house.wait_for("a", "it has begun", |snapshot| {
+        !snapshot["lastEvent"].is_null()
+    });
     assert_eq!(first["lastEvent"]["data"]["stage"], "uploading");
     assert_eq!(first["lastEvent"]["data"]["percent"], 0);
     assert_eq!(first["lastEvent"]["data"]["size"], 10);
@@ -273,7 +275,9 @@ fn a_broken_upload_ends_its_job_with_an_error_that_says_what_to_do() {
         &["Content-Length: 10"],
         b"12345",
     );
-    house.wait_for("a", "it has begun", |_| true);
+    house.wait_for("a", "it has begun", |snapshot| {
+        !snapshot["lastEvent"].is_null()
+    });
     drop(client);
     let snapshot = house.ended("a");
     assert_eq!(snapshot["state"], "error");
@@ -300,7 +304,9 @@ fn a_broken_upload_ends_its_job_with_an_error_that_says_what_to_do() {
 fn two_uploads_of_one_job_are_not_mixed() {
     let house = House::start(&[]);
     let mut first = house.send("POST", "/api/uploads?job=a", &["Content-Length: 3"], b"1");
-    house.wait_for("a", "it has begun", |_| true);
+    house.wait_for("a", "it has begun", |snapshot| {
+        !snapshot["lastEvent"].is_null()
+    });
     let second = house.post("a", b"xyz");
     assert_eq!(second.status, 409, "{}", second.text());
     first.send(b"23");
@@ -317,7 +323,9 @@ fn deleting_a_job_breaks_its_upload_off() {
         &["Content-Length: 10"],
         b"12345",
     );
-    house.wait_for("a", "it has begun", |_| true);
+    house.wait_for("a", "it has begun", |snapshot| {
+        !snapshot["lastEvent"].is_null()
+    });
     let mut worker = super::support::Client::connect(house.publish);
     worker.send(b"DELETE /api/jobs/a HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(worker.answer().status, 204);
