@@ -89,7 +89,7 @@ test("where the list isn't open, the page says what to do, and takes a token", a
   await field.fill(token("*"));
   await page.getByRole("button", { name: "Use it" }).click();
   await page.locator("#jobs .name").getByText("a").waitFor();
-  assert.equal(await page.locator("#refused").isVisible(), false);
+  await page.locator("#refused").waitFor({ state: "hidden" });
   // It is in no address, and goes with the other view's requests as well.
   assert.doesNotMatch(page.url(), /token|ey/);
   await page.getByRole("link", { name: "a", exact: true }).click();
@@ -101,7 +101,7 @@ test("where there are no keys, the public listener's page sends the operator to 
   const page = await visit(`${server.page}#all`);
   await page.getByText("The publishing listener shows them all").waitFor();
   await page.getByText("The server's answer: 403").waitFor();
-  assert.equal(await page.locator("#all").isVisible(), false);
+  await page.locator("#all").waitFor({ state: "hidden" });
   await page.getByRole("link", { name: "Uploads" }).click();
-  assert.equal(await page.locator("#refused").isVisible(), false);
+  await page.locator("#refused").waitFor({ state: "hidden" });
 });

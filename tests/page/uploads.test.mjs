@@ -87,7 +87,7 @@ test("a file that is dropped anywhere is sent", async () => {
   await acceptUploads(page);
   await drop(page, "notes.txt");
   await says(row(page, "notes.txt"), "Uploading 100 %");
-  assert.equal(await page.locator("#uploads").isVisible(), true);
+  await page.locator("#uploads").waitFor();
   assert.deepEqual(page.wrongs, []);
 });
 
@@ -137,7 +137,7 @@ test("where a file takes a token, the page asks for it and sends the file again"
   await page.getByRole("button", { name: "Use it" }).click();
   await says(row(page, "notes.txt"), "Done");
   assert.equal(await page.locator("#rows > li").count(), 1);
-  assert.equal(await page.locator("#refused").isVisible(), false);
+  await page.locator("#refused").waitFor({ state: "hidden" });
 });
 
 test("two files are sent at a time, and the others wait for their turn", async () => {
