@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Gate, Server, mint, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
+import { Gate, KEEP_ALL, Server, mint, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
 
 const KEY = join(scratch(), "token.key");
 writeFileSync(KEY, "61".repeat(32), { mode: 0o600 });
@@ -346,8 +346,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
   /** Follows a job in a tab with short-lived tokens. */
   async function followWithTokens(ttl, token) {
     // A fast machine publishes thousands of events while a token is on its way.
-    const kept = ["--ring-events", "1000000", "--ring-bytes", "32MiB"];
-    const server = await Server.start("--token-key", KEY, ...kept);
+    const server = await Server.start("--token-key", KEY, ...KEEP_ALL);
     const page = await tab(await profile(), server.origin);
     await page.exposeFunction("mint", (jobs) => mint(KEY, jobs.join(), ttl));
     await page.evaluate((token) => {

@@ -16,6 +16,9 @@ const BINARY = process.env.LANDFALL;
 /** A name for 127.0.0.1 that Chromium doesn't take for this host. */
 export const PLAIN_HOST = "plain.test";
 
+/** Rings that keep all that a test publishes, however far behind a tab falls. */
+export const KEEP_ALL = ["--ring-events", "1000000", "--ring-bytes", "32MiB"];
+
 /** How long anything may take before the test fails, in milliseconds. */
 export const PATIENCE = 60_000;
 
@@ -238,8 +241,14 @@ export function said(page) {
 
 /** Waits until they were told so many things, and gives those. */
 export async function untilSaid(page, count) {
-  return until(`${count} things said`, async () => {
-    const all = await said(page);
-    return all.length >= count && all;
-  });
+  let all = [];
+  try {
+    return await until(`${count} things said`, async () => {
+      all = await said(page);
+      return all.length >= count && all;
+    });
+  } catch (error) {
+    const rest = all.filter((one) => !one.includes(" scanning "));
+    throw new Error(`${all.length} were said: ${rest.join(", ") || "progress"}`, { cause: error });
+  }
 }

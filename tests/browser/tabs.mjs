@@ -1,7 +1,7 @@
 // Many jobs, and many tabs of one origin.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Gate, PLAIN_HOST, Server, profile, said, tab, until, untilSaid } from "./house.mjs";
+import { Gate, KEEP_ALL, PLAIN_HOST, Server, profile, said, tab, until, untilSaid } from "./house.mjs";
 
 /** Follows jobs in a tab, and keeps what follows them as `many`. */
 function trackMany(page, jobs, options = {}) {
@@ -68,7 +68,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
   });
 
   test("tabs that lead and go, or crash, cost the others no event", async () => {
-    const server = await Server.start();
+    const server = await Server.start(...KEEP_ALL);
     const context = await profile();
     const tabs = [];
     for (let n = 0; n < 5; n++) {
@@ -198,7 +198,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     const seed = Date.now() % 2 ** 32;
     t.diagnostic(`seed ${seed}`);
     const random = randomFrom(seed);
-    const server = await Server.start("--ring-events", "10000", "--ring-bytes", "4MiB");
+    const server = await Server.start(...KEEP_ALL);
     const gate = await Gate.before(server);
     const context = await profile();
     const jobs = ["a", "b", "c", "d"];
