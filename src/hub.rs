@@ -21,7 +21,7 @@ use crate::journal::{Journal, NUMBER_MAX, Origin};
 use crate::metrics::Metrics;
 use crate::ring::RingLimits;
 pub use job::{Job, Journaled, Snapshot};
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Owner};
 
 /// How many forgotten jobs' last ids are remembered one by one. Beyond them the
 /// oldest are folded into one floor for all: ids then skip numbers and still never
@@ -239,7 +239,7 @@ impl Hub {
     /// See [`PublishError`]. A refused event leaves no trace.
     pub fn publish(&self, job: &JobId, event: Event) -> Result<EventId, PublishError> {
         match self.journal() {
-            None => self.accept(job, &event, None),
+            None => self.take(job, &event, None, true),
             Some(journal) => {
                 let (ids, error) = journal.publish(vec![(job.clone(), event)]);
                 error.map_or_else(|| Ok(ids[0]), Err)
@@ -257,7 +257,7 @@ impl Hub {
             return journal.publish_to(job, event);
         }
         self.check_size(&event)?;
-        let id = self.append(job, &event, None, SystemTime::now(), None)?;
+        let id = self.append(job, &event, None, SystemTime::now(), None, true)?;
         id.ok_or(PublishError::Forgotten)
     }
 
@@ -289,12 +289,23 @@ impl Hub {
         event: &Event,
         numbers: Option<Numbers>,
     ) -> Result<EventId, PublishError> {
+        self.take(id, event, numbers, false)
+    }
+
+    /// The same. An event that `is_alone` has no others right behind it.
+    fn take(
+        &self,
+        id: &JobId,
+        event: &Event,
+        numbers: Option<Numbers>,
+        is_alone: bool,
+    ) -> Result<EventId, PublishError> {
         self.check_size(event)?;
         let now = SystemTime::now();
         loop {
             let job = self.open(id).ok_or(PublishError::Full)?;
             // Without an id, the job was deleted between the look-up and the lock.
-            if let Some(id) = self.append(&job, event, numbers, now, None)? {
+            if let Some(id) = self.append(&job, event, numbers, now, None, is_alone)? {
                 return Ok(id);
             }
         }
@@ -308,6 +319,7 @@ impl Hub {
         numbers: Numbers,
         now: SystemTime,
         journaled: Journaled,
+        is_alone: bool,
     ) -> bool {
         let origin = journaled.origin;
         loop {
@@ -326,7 +338,7 @@ impl Hub {
                 };
                 self.go_on(id, origin, last, now)
             });
-            match self.append(&job, event, Some(numbers), now, Some(journaled)) {
+            match self.append(&job, event, Some(numbers), now, Some(journaled), is_alone) {
                 Ok(None) => {}
                 taken => return taken.is_ok(),
             }
@@ -342,7 +354,8 @@ impl Hub {
     }
 
     /// Numbers an event, unless it has its numbers, and appends it. None where the job
-    /// has been forgotten meanwhile.
+    /// has been forgotten meanwhile. One that `is_alone` is delivered at once: for one of
+    /// many, shards do better to gather what comes.
     fn append(
         &self,
         job: &Arc<Job>,
@@ -350,6 +363,7 @@ impl Hub {
         numbers: Option<Numbers>,
         now: SystemTime,
         journaled: Option<Journaled>,
+        is_alone: bool,
     ) -> Result<Option<EventId>, PublishError> {
         let hub = &*self.0;
         let mailboxes = hub.mailboxes.read_recursive();
@@ -383,7 +397,10 @@ impl Hub {
         let of_all = hub.followers_of_all.load(Ordering::Acquire);
         each_bit(of_all, |shard| mailboxes[shard].post_any());
         to_wake |= of_all;
-        each_bit(to_wake, |shard| mailboxes[shard].wake());
+        each_bit(to_wake, |shard| match is_alone {
+            true => mailboxes[shard].deliver(),
+            false => mailboxes[shard].wake(),
+        });
 
         hub.metrics.events_published.add(1);
         if has_ended {

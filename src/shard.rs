@@ -12,6 +12,7 @@ mod delivery;
 mod drain;
 mod idle;
 mod replay;
+mod sleep;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::hub::{Hub, Job, Mailbox};
@@ -40,14 +41,11 @@ use delivery::Leftover;
 use drain::Drain;
 use idle::HEARTBEAT_PARTS;
 use replay::Reading;
+use sleep::{Sleeper, run};
 use table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING, Table};
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
-/// Socket events taken from the kernel at a time.
-const EVENTS_MAX: usize = 256;
-/// A buffer's memory is given back above this when the shard goes to sleep.
-const KEPT_BYTES: usize = 2 * 1024;
 /// The shard's own token; rows have theirs below it.
 const WAKER: Token = Token(usize::MAX);
 
@@ -172,7 +170,8 @@ struct Shard {
     hub: Hub,
     config: ShardConfig,
     counted: Counted,
-    poll: Poll,
+    /// Of the thread's poller.
+    sockets: Registry,
     inbox: Arc<Mutex<Inbox>>,
     mailbox: Arc<Mailbox>,
     table: Table,
@@ -222,51 +221,28 @@ impl ShardHandle {
     ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let mailbox = Arc::new(Mailbox::new(move || {
-            // It fails only when the counter is full: then the wake-up is on its way.
-            let _ = waker.wake();
-        }));
+        let sockets = poll.registry().try_clone()?;
         let inbox = Arc::new(Mutex::new(Inbox::default()));
-        let number = hub.register(mailbox.clone());
-        let admission = Admission::new(config.replay_bytes_per_second, Instant::now());
-        let mut shard = Shard {
-            number,
-            hub: hub.clone(),
-            admission,
-            config,
-            counted,
-            poll,
-            inbox: inbox.clone(),
-            mailbox: mailbox.clone(),
-            table: Table::new(),
-            jobs: Vec::new(),
-            free_jobs: Vec::new(),
-            streams: consolidated::Streams::default(),
-            arrivals: VecDeque::new(),
-            dirty: VecDeque::new(),
-            behind: VecDeque::new(),
-            leftovers: HashMap::new(),
-            leftover_bytes: 0,
-            reading: HashMap::new(),
-            next_ticket: 0,
-            pieces: crossbeam_channel::bounded(replay::PIECES),
-            batch: Batch::default(),
-            posted: Vec::new(),
-            random: Random::new(),
-            began: Instant::now(),
-            now: Instant::now(),
-            next_deadline: NONE,
-            next_step: Instant::now(),
-            next_part: 0,
-            drain: None,
-            frames_sent: 0,
-            bytes_sent: 0,
-            sends: 0,
+        let shard = Arc::new_cyclic(|shard| {
+            let shard = shard.clone();
+            let mailbox = Arc::new(Mailbox::new(Sleeper { waker, shard }));
+            Mutex::new(Shard::new(
+                hub,
+                config,
+                counted,
+                sockets,
+                inbox.clone(),
+                mailbox,
+            ))
+        });
+        let (mailbox, number) = {
+            let shard = shard.lock();
+            (shard.mailbox.clone(), shard.number)
         };
         let name = format!("shard-{number}");
         let thread = std::thread::Builder::new()
             .name(name)
-            .spawn(move || shard.run())?;
+            .spawn(move || run(&shard, poll))?;
         let handle = ShardHandle { inbox, mailbox };
         Ok((handle, thread))
     }
@@ -300,55 +276,49 @@ impl ShardHandle {
 }
 
 impl Shard {
-    fn run(&mut self) {
-        let mut events = Events::with_capacity(EVENTS_MAX);
-        loop {
-            if self.turn() {
-                return;
-            }
-            let has_work = !self.dirty.is_empty()
-                || !self.behind.is_empty()
-                || !self.arrivals.is_empty()
-                || !self.pieces.1.is_empty();
-            let timeout = if has_work {
-                Some(Duration::ZERO)
-            } else {
-                self.rest();
-                match self.mailbox.is_empty() {
-                    true => self.until_next_step(),
-                    false => Some(Duration::ZERO),
-                }
-            };
-            match self.poll.poll(&mut events, timeout) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => log::error!("shard {}: poll: {error}", self.number),
-            }
-            self.mailbox.awake();
-            let before = std::mem::replace(&mut self.now, Instant::now());
-            let slept = timeout.unwrap_or(Duration::MAX);
-            let late = (self.now - before).saturating_sub(slept);
-            self.admission.note(late, self.now);
-            for event in events.iter().filter(|event| event.token() != WAKER) {
-                self.socket_event(event);
-            }
+    fn new(
+        hub: &Hub,
+        config: ShardConfig,
+        counted: Counted,
+        sockets: Registry,
+        inbox: Arc<Mutex<Inbox>>,
+        mailbox: Arc<Mailbox>,
+    ) -> Shard {
+        let now = Instant::now();
+        Shard {
+            number: hub.register(mailbox.clone()),
+            hub: hub.clone(),
+            admission: Admission::new(config.replay_bytes_per_second, now),
+            config,
+            counted,
+            sockets,
+            inbox,
+            mailbox,
+            table: Table::new(),
+            jobs: Vec::new(),
+            free_jobs: Vec::new(),
+            streams: consolidated::Streams::default(),
+            arrivals: VecDeque::new(),
+            dirty: VecDeque::new(),
+            behind: VecDeque::new(),
+            leftovers: HashMap::new(),
+            leftover_bytes: 0,
+            reading: HashMap::new(),
+            next_ticket: 0,
+            pieces: crossbeam_channel::bounded(replay::PIECES),
+            batch: Batch::default(),
+            posted: Vec::new(),
+            random: Random::new(),
+            began: now,
+            now,
+            next_deadline: NONE,
+            next_step: now,
+            next_part: 0,
+            drain: None,
+            frames_sent: 0,
+            bytes_sent: 0,
+            sends: 0,
         }
-    }
-
-    /// What is done before sleeping.
-    fn rest(&mut self) {
-        self.count();
-        if self.batch.bytes.capacity() > KEPT_BYTES {
-            self.batch = Batch::default();
-        }
-        if self.arrivals.capacity() * size_of::<Adoption>() > KEPT_BYTES {
-            self.arrivals = VecDeque::new();
-        }
-        self.admission.rest();
-        if self.behind.capacity() * size_of::<u32>() > KEPT_BYTES {
-            self.behind = VecDeque::new();
-        }
-        self.mailbox.fall_asleep();
     }
 
     fn count(&mut self) {
@@ -369,15 +339,7 @@ impl Shard {
         if self.mailbox.take_any() && self.take_inbox() {
             return true;
         }
-        let mut posted = std::mem::take(&mut self.posted);
-        self.mailbox.take_dirty(&mut posted);
-        for slot in posted.drain(..) {
-            match &mut self.jobs[slot as usize] {
-                Some(followed) if followed.walk != NONE => followed.again = true,
-                _ => self.queue_job(slot),
-            }
-        }
-        self.posted = posted;
+        self.take_dirty();
 
         // Half of a slice each, so that neither a herd that reconnects nor a broadcast
         // delays the other.
@@ -413,6 +375,18 @@ impl Shard {
         self.end_expired();
         self.drain_due();
         false
+    }
+
+    fn take_dirty(&mut self) {
+        let mut posted = std::mem::take(&mut self.posted);
+        self.mailbox.take_dirty(&mut posted);
+        for slot in posted.drain(..) {
+            match &mut self.jobs[slot as usize] {
+                Some(followed) if followed.walk != NONE => followed.again = true,
+                _ => self.queue_job(slot),
+            }
+        }
+        self.posted = posted;
     }
 
     fn take_inbox(&mut self) -> bool {
@@ -475,10 +449,9 @@ impl Shard {
         // Both directions at once and for good: an edge-triggered poller tells of each
         // change once, so a row costs one call however often it blocks.
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered =
-            self.poll
-                .registry()
-                .register(&mut SourceFd(&fd), Token(row as usize), interest);
+        let registered = self
+            .sockets
+            .register(&mut SourceFd(&fd), Token(row as usize), interest);
         if let Err(error) = registered {
             log::warn!("shard {}: a stream can't be polled: {error}", self.number);
             self.close(row, Close::ClientGone);

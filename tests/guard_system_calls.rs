@@ -47,6 +47,33 @@ fn a_delivery_is_one_system_call_and_little_else() {
     );
 }
 
+#[test]
+fn an_event_for_a_few_subscribers_is_sent_without_waking_another_thread() {
+    let mut server = Server::start();
+    let mut publisher = Publisher::connect(server.publish, "job");
+    publisher.publish();
+    let mut subscribers = [
+        Subscriber::connect(server.public, "job", 1),
+        Subscriber::follow(server.public, "/api/events?job=job&job=other", 1),
+    ];
+    let trace = server.trace();
+    for _ in 0..EVENTS {
+        publisher.publish();
+        subscribers
+            .iter_mut()
+            .for_each(|subscriber| subscriber.wait(1));
+    }
+    let calls = trace.finish();
+    server.stop();
+
+    let deliveries = subscribers.len() * EVENTS;
+    let sends = calls.of("sendto") + calls.of("sendmsg");
+    assert!(sends >= deliveries, "strace missed some: {sends} sends");
+    // A shard that hasn't gone back to sleep yet is woken; the publisher comes too soon.
+    let wakes = calls.of("write");
+    assert!(wakes * 5 <= EVENTS, "{wakes} wakes for {EVENTS} events");
+}
+
 struct Server {
     child: Child,
     public: SocketAddr,

@@ -10,17 +10,35 @@ pub struct Mailbox {
     /// Something happened on some job.
     any: AtomicBool,
     asleep: AtomicBool,
-    waker: Box<dyn Fn() + Send + Sync>,
+    owner: Box<dyn Owner>,
+}
+
+/// Whose letter box it is. Neither call may block.
+pub trait Owner: Send + Sync {
+    /// Ends its sleep.
+    fn wake(&self);
+
+    /// Has the caller's thread do what was posted, in the place of the owner that sleeps
+    /// and goes on sleeping. False where it is too much for that, or the owner is awake.
+    fn stand_in(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fn() + Send + Sync> Owner for F {
+    fn wake(&self) {
+        self();
+    }
 }
 
 impl Mailbox {
-    /// A letter box whose owner is woken by `waker`. It must not block.
-    pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Mailbox {
+    /// A letter box.
+    pub fn new(owner: impl Owner + 'static) -> Mailbox {
         Mailbox {
             dirty: Mutex::default(),
             any: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
-            waker: Box::new(waker),
+            owner: Box::new(owner),
         }
     }
 
@@ -35,13 +53,26 @@ impl Mailbox {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Wakes the owner if it sleeps. To be called after every post.
+    /// Wakes the owner if it sleeps. To be called after every post, or else `deliver`.
     pub fn wake(&self) {
+        if self.take_sleep() {
+            self.owner.wake();
+        }
+    }
+
+    /// The same, for a single post: where the owner sleeps and it is little, the caller's
+    /// thread does what was posted, sooner than another would have woken.
+    pub fn deliver(&self) {
+        if self.take_sleep() && !self.owner.stand_in() {
+            self.owner.wake();
+        }
+    }
+
+    /// Whether the owner sleeps, and it is the caller's to wake it.
+    fn take_sleep(&self) -> bool {
         // Either the owner's last look finds the post, or this finds the owner asleep.
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
-            (self.waker)();
-        }
+        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel)
     }
 
     /// The owner takes the slots that were posted, in exchange for an empty list.

@@ -218,7 +218,7 @@ fn restore_event(hub: &Hub, record: &EventRecord<'_>, place: Place) -> bool {
         place,
     };
     let accepted = time(record.time_ms);
-    hub.restore(&job, &event, record.numbers, accepted, journaled)
+    hub.restore(&job, &event, record.numbers, accepted, journaled, false)
 }
 
 fn forget(hub: &Hub, job: &str, last: Numbers) {

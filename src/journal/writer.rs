@@ -457,6 +457,7 @@ impl Writer {
     fn apply(&mut self, hub: &Hub, batch: &Batch, start: u64) {
         let segment = self.segment();
         let mut live_bytes = 0;
+        let is_alone = batch.entries.len() == 1;
         for entry in &batch.entries {
             live_bytes += entry.bytes as u64;
             let place = Place {
@@ -470,7 +471,13 @@ impl Writer {
                 place,
             };
             let accepted = time(entry.time_ms);
-            if !hub.restore(&entry.job, &entry.event, entry.numbers, accepted, journaled) {
+            let Entry {
+                job,
+                event,
+                numbers,
+                ..
+            } = entry;
+            if !hub.restore(job, event, *numbers, accepted, journaled, is_alone) {
                 let id = entry.numbers.id;
                 log::error!("journal: {} {id} is written and not taken", entry.job);
             }

@@ -207,7 +207,11 @@ impl Intake {
             self.gathered_lines.push(self.lines);
             return Ok(());
         }
-        let published = self.context.hub.publish(&job, event);
+        let hub = &self.context.hub;
+        let published = match self.is_ndjson {
+            true => hub.accept(&job, &event, None),
+            false => hub.publish(&job, event),
+        };
         let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);
         Ok(())

@@ -13,9 +13,14 @@ pub struct Subscriber(TcpStream);
 impl Subscriber {
     /// Follows a job, and waits for its first `frames`.
     pub fn connect(address: SocketAddr, job: &str, frames: usize) -> Subscriber {
+        Subscriber::follow(address, &format!("/api/jobs/{job}/events"), frames)
+    }
+
+    /// The same, of what a target names.
+    pub fn follow(address: SocketAddr, target: &str, frames: usize) -> Subscriber {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET /api/jobs/{job}/events HTTP/1.1\r\nHost: a\r\n\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut subscriber = Subscriber(stream);
         // The head ends with a blank line, as a frame does.
