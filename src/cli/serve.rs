@@ -445,6 +445,14 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.quotas.streams_per_token, limit(text)),
     },
     Flag {
+        name: "max-uploads-per-address",
+        value: "N",
+        default: "16",
+        help: "uploads that are received from one address at once, up to 65535, or off; 429 with \
+               Retry-After beyond it",
+        set: |config, text| set(&mut config.quotas.uploads_per_address, limit(text)),
+    },
+    Flag {
         name: "max-event-rate",
         value: "N",
         default: "10000",

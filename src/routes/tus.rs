@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::upload::{created, exposed, file_name, job, refusal, spool};
+use super::upload::{created, exposed, file_name, job, refusal, share, spool};
 use super::{Caller, Context, Plan, UploadIntake};
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BodyLength, Head, Method, Response, Status};
@@ -80,11 +80,12 @@ pub fn collection(
         estimate: None,
         metadata: Some(metadata.as_str().to_owned()),
     };
+    let share = share(context, &caller)?;
     let checksum = checksum(head).map(|checksum| checksum.filter(|_| has_body))?;
     let receiver = spool
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
-    let intake = UploadIntake::tus(Piece::First, receiver, cors);
+    let intake = UploadIntake::tus(Piece::First, receiver, cors, share);
     match has_body {
         true => Ok(Plan::Upload(Box::new(intake))),
         false => Ok(Plan::Answer(intake.finish())),
@@ -150,6 +151,7 @@ pub fn one(
                 let response = respond(Response::empty(Status::NoContent));
                 return Ok(Plan::Answer(exposed(dressed(response), cors)));
             }
+            let share = share(context, &caller)?;
             let receiver = spool
                 .resume(id, offset, size, checksum)
                 .map_err(|error| refusal(&error))?;
@@ -157,7 +159,7 @@ pub fn one(
                 receiver.break_off("");
                 return Err(refusal(&SpoolError::LongerThanSaid));
             }
-            let intake = UploadIntake::tus(Piece::Next, receiver, cors);
+            let intake = UploadIntake::tus(Piece::Next, receiver, cors, share);
             Ok(Plan::Upload(Box::new(intake)))
         }
     }

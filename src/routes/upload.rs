@@ -6,6 +6,7 @@ use super::{Caller, Context, Pass, Plan, publish_status, tus};
 use crate::http::multipart::{self, Found, Multipart};
 use crate::http::{BodyLength, Head, Response, Status};
 use crate::job::JobId;
+use crate::quota::Share;
 use crate::spool::{Finished, Order, Receiver, Spool, SpoolError};
 use crate::upload::UploadId;
 
@@ -13,6 +14,8 @@ use crate::upload::UploadId;
 const NAME_MAX_BYTES: usize = 255;
 /// What a form is longer than its file, at most, for its fields and boundaries.
 const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
+/// When an upload that finds no place is to be tried again.
+const RETRY_SECONDS: &str = "5";
 /// What a file is called whose client gives no name.
 const NAMELESS: &str = "upload";
 /// What pages of other origins may read of the answers to uploads.
@@ -25,6 +28,8 @@ pub struct Intake {
     kind: Kind,
     receiver: Option<Receiver>,
     cors: bool,
+    /// Its place among those of its address.
+    _share: Share,
 }
 
 enum Kind {
@@ -68,6 +73,7 @@ pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<
         BodyLength::Length(length) => Some(length),
         BodyLength::Chunked => None,
     };
+    let share = share(context, &caller)?;
     let cors = caller.cors.is_some();
     let kind = head.content_type.unwrap_or_default();
     if multipart::is_form(kind) {
@@ -91,6 +97,7 @@ pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<
             kind: Kind::Form(Box::new(form)),
             receiver: None,
             cors,
+            _share: share,
         })));
     }
     // What curl says of any body that it is given.
@@ -108,6 +115,7 @@ pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<
         kind: Kind::Raw,
         receiver: Some(receiver),
         cors,
+        _share: share,
     })))
 }
 
@@ -137,11 +145,12 @@ impl Asked {
 
 impl Intake {
     /// A piece of an upload by tus.
-    pub fn tus(piece: tus::Piece, receiver: Receiver, cors: bool) -> Intake {
+    pub fn tus(piece: tus::Piece, receiver: Receiver, cors: bool, share: Share) -> Intake {
         Intake {
             kind: Kind::Tus(piece),
             receiver: Some(receiver),
             cors,
+            _share: share,
         }
     }
 
@@ -351,6 +360,18 @@ pub fn spool(context: &Context) -> Result<&Spool, Response> {
     })
 }
 
+/// A place among the uploads of the caller's address.
+///
+/// # Errors
+/// The answer where they are all taken.
+pub fn share(context: &Context, caller: &Caller) -> Result<Share, Response> {
+    context.quotas.upload(caller.peer).ok_or_else(|| {
+        let message = "this address has too many uploads on their way: wait for one of them, or \
+                       raise --max-uploads-per-address";
+        Response::error(Status::TooManyRequests, message).with("Retry-After", RETRY_SECONDS)
+    })
+}
+
 /// The job that is asked for, or a new one.
 ///
 /// # Errors
@@ -417,7 +438,7 @@ pub fn refusal(error: &SpoolError) -> Response {
     let response = Response::error(status, &error.to_string());
     let seconds = match error {
         SpoolError::TooOften { retry_after } => retry_after.as_secs() + 1,
-        _ if status == Status::Unavailable => 5,
+        _ if status == Status::Unavailable => return response.with("Retry-After", RETRY_SECONDS),
         _ => return response,
     };
     response.with("Retry-After", seconds.to_string())

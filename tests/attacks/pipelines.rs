@@ -3,11 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::alone;
 use super::binary::Binary;
-use super::support::{Client, get};
+use super::support::{Client, get, wait_until};
 
 const HOGS: usize = 4;
 
@@ -17,18 +18,27 @@ fn requests_without_end() {
     let server = Binary::serve(&[]);
     let batch = get("/nowhere", "").repeat(500);
     let hogs: Vec<_> = (0..HOGS).map(|_| Client::connect(server.public)).collect();
+    let answered: [AtomicUsize; HOGS] = Default::default();
     std::thread::scope(|scope| {
-        for hog in &hogs {
+        for (hog, answered) in hogs.iter().zip(&answered) {
             let (mut writer, mut reader) = (hog.socket(), hog.socket());
             let batch = &batch;
             scope.spawn(move || while writer.write_all(batch.as_bytes()).is_ok() {});
             scope.spawn(move || {
                 let mut answers = vec![0; 1 << 20];
-                while reader.read(&mut answers).is_ok_and(|length| length > 0) {}
+                while let Ok(length @ 1..) = reader.read(&mut answers) {
+                    answered.fetch_add(length, Ordering::Relaxed);
+                }
             });
         }
         let _end = HangUp(&hogs);
-        std::thread::sleep(Duration::from_millis(300));
+        // More than one batch's: each of them is under way.
+        wait_until("every hog is answered without end", || {
+            let bytes = answered
+                .each_ref()
+                .map(|bytes| bytes.load(Ordering::Relaxed));
+            bytes.iter().all(|&bytes| bytes > batch.len())
+        });
         let mut times: Vec<Duration> = (0..20)
             .map(|_| {
                 let begin = Instant::now();

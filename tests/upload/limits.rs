@@ -67,6 +67,38 @@ fn one_upload_too_many_is_503_and_later_there_is_room() {
 }
 
 #[test]
+fn an_address_has_its_share_of_uploads_and_leaves_room_for_others() {
+    // This host's addresses count for themselves where no proxy is trusted.
+    let house = House::start(&[
+        "--max-uploads-per-address",
+        "2",
+        "--trusted-proxy",
+        "192.0.2.1",
+    ]);
+    let tus = house.begin(3, &[]);
+    let first = open(&house, "a", 10);
+    let mut second = open(&house, "b", 10);
+    assert_refused(&house.post("c", b"x"), 429, "--max-uploads-per-address");
+    for answer in [
+        house.ask("POST", "/api/tus/", &[TUS, "Upload-Length: 3"], b""),
+        house.patch(&tus, 0, &[], b"abc"),
+    ] {
+        assert_refused(&answer, 429, "--max-uploads-per-address");
+    }
+    let mut other = Client::connect_from("127.0.0.2", house.public);
+    other.send(b"POST /api/uploads?job=d HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(other.answer().status, 201);
+    second.send(b"234567890");
+    assert_eq!(second.answer().status, 201);
+    assert_eq!(house.patch(&tus, 0, &[], b"abc").status, 204);
+    let _third = open(&house, "e", 10);
+    drop(first);
+    wait_until("the place of what broke off is free", || {
+        house.post("f", b"x").status == 201
+    });
+}
+
+#[test]
 fn resumable_uploads_that_are_not_whole_are_counted() {
     let house = House::start(&["--max-unfinished", "2"]);
     let first = house.begin(3, &[]);

@@ -192,7 +192,7 @@ fn a_job_follows_its_upload_from_the_first_byte_on() {
     let mut client = house.send(
         "POST",
         "/api/uploads?job=a&name=b.txt",
-        &["Content-Length: 10"],
+        &["Content-Length: 10000"],
         b"",
     );
     let first = house.wait_for("a", "it has begun", |snapshot| {
@@ -200,19 +200,18 @@ fn a_job_follows_its_upload_from_the_first_byte_on() {
     });
     assert_eq!(first["lastEvent"]["data"]["stage"], "uploading");
     assert_eq!(first["lastEvent"]["data"]["percent"], 0);
-    assert_eq!(first["lastEvent"]["data"]["size"], 10);
+    assert_eq!(first["lastEvent"]["data"]["size"], 10_000);
     client.send(b"12345");
     // What comes slowly is told all the same, when more comes.
     let mut sent = 5;
-    house.wait_for("a", "half of it is told", |snapshot| {
-        if sent < 9 {
+    house.wait_for("a", "the first of it is told", |snapshot| {
+        if sent < 9_999 {
             client.send(b"x");
             sent += 1;
         }
-        std::thread::sleep(std::time::Duration::from_millis(200));
         snapshot["lastEvent"]["data"]["bytes"].as_u64() >= Some(5)
     });
-    client.send(&vec![b'x'; 10 - sent]);
+    client.send(&vec![b'x'; 10_000 - sent]);
     assert_eq!(client.answer().status, 201);
     let events = house.ended("a");
     assert_eq!(events["state"], "done");
@@ -222,7 +221,7 @@ fn a_job_follows_its_upload_from_the_first_byte_on() {
         .filter(|(_, data)| data["stage"] == "uploading")
         .collect();
     assert_eq!(uploading.last().unwrap().1["percent"], 100);
-    assert_eq!(uploading.last().unwrap().1["bytes"], 10);
+    assert_eq!(uploading.last().unwrap().1["bytes"], 10_000);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use socket2::{Domain, Type};
 use tempfile::TempDir;
 
 /// How long anything may take before the test fails.
@@ -240,10 +241,22 @@ pub struct Client(pub TcpStream);
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client(stream)
+    }
+
+    /// Connects from another address of this host.
+    pub fn connect_from(source: &str, address: SocketAddr) -> Client {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let source = SocketAddr::new(source.parse().unwrap(), 0);
+        socket.bind(&source.into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Client::over(socket.into())
     }
 
     /// Sends as far as the other side goes along.
