@@ -5,14 +5,17 @@
 //! acknowledged is either where it can go on or gone. An upload's writes are in order, one
 //! at a time, so the length of its file is how far it has come.
 
+mod config;
 mod entry;
 mod error;
 mod janitor;
+mod ledger;
 mod pace;
+mod place;
 mod receiver;
+mod report;
 mod store;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -23,67 +26,24 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use crate::disk::Disk;
-use crate::event::Event;
 use crate::http::tus::Checksum;
 use crate::hub::Hub;
-use crate::job::{JobId, JobState};
+use crate::job::JobId;
 use crate::upload::{Landing, State, UploadId};
-use entry::{Core, Entry, Phase};
+pub use config::SpoolConfig;
+use entry::{Entry, Phase};
 pub use error::SpoolError;
+use ledger::Ledger;
 use pace::Pace;
+use place::Place;
 pub use receiver::{Finished, Receiver};
 use store::Store;
 
 /// The stage that an upload is, to its job.
 const STAGE: &str = "uploading";
-/// Whoever holds an upload and heard nothing for so long gives it to who wants to go on.
-const SILENCE: Duration = Duration::from_secs(2);
 /// How long one who wants to go on waits for who holds the upload, and how often it looks.
 const HOLD_WAIT: Duration = Duration::from_secs(5);
 const HOLD_POLL: Duration = Duration::from_millis(20);
-
-/// What a spool takes.
-#[derive(Clone, Debug)]
-pub struct SpoolConfig {
-    /// The largest upload, in bytes: 413 beyond it. Default: 4 GiB.
-    pub upload_bytes: u64,
-    /// The most uploads that are being received: 503 beyond it. Each may hold two buffers
-    /// of 256 KiB. Default: 32.
-    pub uploads: usize,
-    /// The most resumable uploads that have begun and aren't whole: 503 beyond it.
-    /// Default: 256.
-    pub unfinished: usize,
-    /// All bytes in the spool, those to come of uploads that are being received and those
-    /// that wait for the pipeline included: 507 beyond it. Default: 16 GiB.
-    pub spool_bytes: u64,
-    /// What stays free on the disk: 507 beyond it. Default: 256 MiB.
-    pub free_bytes: u64,
-    /// A resumable upload that nobody goes on with is removed after so long. Default: 24 h.
-    pub expiry: Duration,
-    /// Uploads that begin, a minute: 429 beyond it. A minute's worth may come at once.
-    /// Default: 600.
-    pub starts_a_minute: usize,
-    /// Bytes a second, of all uploads together: they wait beyond it. Default: no limit.
-    pub bytes_a_second: Option<u64>,
-    /// Threads that read and write files. Default: 4.
-    pub disk_threads: usize,
-}
-
-impl Default for SpoolConfig {
-    fn default() -> SpoolConfig {
-        SpoolConfig {
-            upload_bytes: 4 << 30,
-            uploads: 32,
-            unfinished: 256,
-            spool_bytes: 16 << 30,
-            free_bytes: 256 << 20,
-            expiry: Duration::from_secs(24 * 60 * 60),
-            starts_a_minute: 600,
-            bytes_a_second: None,
-            disk_threads: 4,
-        }
-    }
-}
 
 /// The uploads of a server. A clone is another handle to the same.
 #[derive(Clone)]
@@ -102,12 +62,6 @@ struct Inner {
     is_closed: AtomicBool,
     starts: Pace,
     bytes: Option<Pace>,
-}
-
-#[derive(Default)]
-struct Ledger {
-    uploads: HashMap<UploadId, Arc<Entry>>,
-    jobs: HashMap<JobId, UploadId>,
 }
 
 /// An upload that is about to begin.
@@ -234,7 +188,7 @@ impl Spool {
     pub fn find(&self, id: UploadId) -> Result<Standing, SpoolError> {
         let deadline = Instant::now() + HOLD_WAIT;
         loop {
-            let entry = self.0.resumable(id).ok_or(SpoolError::NotFound)?;
+            let entry = self.0.resumable(id)?;
             let (is_held, standing) = {
                 let core = entry.core.lock();
                 let is_landed = matches!(core.phase, Phase::Landed | Phase::Done);
@@ -275,7 +229,7 @@ impl Spool {
         checksum: Option<Checksum>,
     ) -> Result<Receiver, SpoolError> {
         let inner = &self.0;
-        let entry = inner.resumable(id).ok_or(SpoolError::NotFound)?;
+        let entry = inner.resumable(id)?;
         if size.is_some_and(|size| size > inner.config.upload_bytes) {
             return Err(SpoolError::TooLarge {
                 max_bytes: inner.config.upload_bytes,
@@ -285,9 +239,12 @@ impl Spool {
         entry.hold()?;
         let (this, it) = (self.clone(), entry.clone());
         let is_checked = checksum.is_some();
-        let reopened = inner
-            .reserve(&entry, offset, size)
-            .and_then(|()| inner.disk.run(move || this.0.reopen(&it, size, is_checked)));
+        let reserved = inner
+            .ledger
+            .lock()
+            .reserve(&entry, offset, size, &inner.config);
+        let reopened =
+            reserved.and_then(|()| inner.disk.run(move || this.0.reopen(&it, size, is_checked)));
         match reopened {
             Ok(file) => Ok(Receiver::new(
                 self.clone(),
@@ -310,7 +267,7 @@ impl Spool {
     /// # Errors
     /// There is none of this name, or it has landed.
     pub fn terminate(&self, id: UploadId) -> Result<(), SpoolError> {
-        let entry = self.0.resumable(id).ok_or(SpoolError::NotFound)?;
+        let entry = self.0.resumable(id)?;
         match entry.end() {
             Phase::Receiving => {}
             Phase::Landing | Phase::Landed | Phase::Done => return Err(SpoolError::Landed),
@@ -326,11 +283,7 @@ impl Spool {
     /// Removes the upload that a job has as long as it is received, without a word to the
     /// job. Never waits: it is gone a moment later. Returns whether there was one.
     pub fn cancel(&self, job: &JobId) -> bool {
-        let entry = {
-            let ledger = self.0.ledger.lock();
-            let id = ledger.jobs.get(job);
-            id.and_then(|id| ledger.uploads.get(id)).cloned()
-        };
+        let entry = self.0.ledger.lock().of(job);
         let Some(entry) = entry.filter(|entry| entry.end() == Phase::Receiving) else {
             return false;
         };
@@ -362,7 +315,7 @@ impl Spool {
             let age = SystemTime::now().duration_since(touched);
             match info.state {
                 State::Landed => {
-                    inner.recovered(&entry);
+                    inner.ledger.lock().insert(&entry);
                     let landed = info.landed(id, &inner.store.directory(id));
                     landed.into_iter().for_each(|it| inner.landing.land(it));
                 }
@@ -373,7 +326,7 @@ impl Spool {
                     );
                 }
                 State::Receiving if age.unwrap_or_default() < inner.config.expiry => {
-                    inner.recovered(&entry);
+                    inner.ledger.lock().insert(&entry);
                     // It has, or it goes on to say that it hasn't.
                     let _ = self.find(id);
                 }
@@ -387,79 +340,19 @@ impl Spool {
 }
 
 impl Inner {
-    /// Puts a new upload among the others, if there is room.
     fn enter(&self, entry: &Arc<Entry>) -> Result<(), SpoolError> {
-        let mut ledger = self.ledger.lock();
-        if ledger.jobs.contains_key(&entry.job) {
-            return Err(SpoolError::JobTaken);
-        }
-        let is_unfinished =
-            |entry: &&Arc<Entry>| entry.metadata.is_some() && entry.phase() == Phase::Receiving;
-        let unfinished = ledger.uploads.values().filter(is_unfinished).count();
-        if entry.metadata.is_some() && unfinished >= self.config.unfinished {
-            return Err(SpoolError::Unfinished {
-                max: self.config.unfinished,
-            });
-        }
-        let reserved: u64 = ledger.uploads.values().map(|other| other.reserved()).sum();
-        if reserved.saturating_add(entry.reserved()) > self.config.spool_bytes {
-            return Err(SpoolError::SpoolFull);
-        }
-        ledger.jobs.insert(entry.job.clone(), entry.id);
-        ledger.uploads.insert(entry.id, entry.clone());
-        Ok(())
-    }
-
-    /// Puts an upload of an earlier life among the others, whatever the limits are now.
-    fn recovered(&self, entry: &Arc<Entry>) {
-        let mut ledger = self.ledger.lock();
-        ledger.jobs.insert(entry.job.clone(), entry.id);
-        ledger.uploads.insert(entry.id, entry.clone());
+        self.ledger.lock().enter(entry, &self.config)
     }
 
     /// Strikes an upload off: it is gone.
     fn leave(&self, entry: &Entry) {
         entry.end();
-        let mut ledger = self.ledger.lock();
-        ledger.uploads.remove(&entry.id);
-        if ledger.jobs.get(&entry.job) == Some(&entry.id) {
-            ledger.jobs.remove(&entry.job);
-        }
+        self.ledger.lock().remove(entry);
     }
 
-    fn resumable(&self, id: UploadId) -> Option<Arc<Entry>> {
-        let entry = self.ledger.lock().uploads.get(&id).cloned()?;
-        let is_there = entry.metadata.is_some() && entry.phase() != Phase::Gone;
-        is_there.then_some(entry)
-    }
-
-    /// Sets aside what an upload that goes on will need.
-    fn reserve(&self, entry: &Entry, offset: u64, size: Option<u64>) -> Result<(), SpoolError> {
-        let ledger = self.ledger.lock();
-        let others = ledger.uploads.values().filter(|other| other.id != entry.id);
-        let others: u64 = others.map(|other| other.reserved()).sum();
-        let mut core = entry.core.lock();
-        match core.phase {
-            Phase::Gone => return Err(SpoolError::NotFound),
-            _ if core.offset != offset => {
-                return Err(SpoolError::Offset {
-                    offset: core.offset,
-                });
-            }
-            Phase::Receiving => {}
-            Phase::Landing | Phase::Landed | Phase::Done => return Err(SpoolError::Landed),
-        }
-        match (core.size, size) {
-            (Some(known), Some(size)) if known != size => return Err(SpoolError::SizeKnown),
-            (None, Some(size)) if size < core.offset => return Err(SpoolError::SizeKnown),
-            _ => {}
-        }
-        let needed = core.size.or(size).unwrap_or(core.offset);
-        if others.saturating_add(needed) > self.config.spool_bytes {
-            return Err(SpoolError::SpoolFull);
-        }
-        core.reserved = needed;
-        Ok(())
+    fn resumable(&self, id: UploadId) -> Result<Arc<Entry>, SpoolError> {
+        let entry = self.ledger.lock().resumable(id);
+        entry.ok_or(SpoolError::NotFound)
     }
 
     /// Makes an upload's files and tells its job. Blocks.
@@ -504,49 +397,15 @@ impl Inner {
         Ok(file)
     }
 
-    /// Whether a job can begin with an upload. One whose upload failed begins again.
-    fn check_job(&self, job: &JobId) -> Result<(), SpoolError> {
-        let Some(snapshot) = self.hub.snapshot(job) else {
-            return Ok(());
-        };
-        let failed_here = || {
-            let (_, data) = snapshot.last_event.as_ref()?;
-            let data: serde_json::Value = serde_json::from_str(data).ok()?;
-            Some(data["stage"] == STAGE)
-        };
-        match snapshot.state {
-            JobState::Running => Ok(()),
-            JobState::Failed if failed_here() == Some(true) => {
-                self.hub.forget(job);
-                Ok(())
-            }
-            state => Err(SpoolError::JobEnded(state)),
-        }
-    }
-
     /// Whether so many bytes more leave enough free, with all that is promised already.
     fn check_space(&self, bytes: u64) -> Result<(), SpoolError> {
-        let promised: u64 = {
-            let ledger = self.ledger.lock();
-            let held = ledger.uploads.values().map(|entry| entry.promised());
-            held.sum()
-        };
+        let promised = self.ledger.lock().promised();
         // What is asked for is among what is promised: its entry is there.
         let needed = promised.max(bytes).saturating_add(self.config.free_bytes);
         match self.store.free_bytes()? >= needed {
             true => Ok(()),
             false => Err(SpoolError::DiskFull),
         }
-    }
-
-    /// Tells an upload's job how far it has come, if it is time to. Blocks.
-    fn report(&self, entry: &Entry, is_due: bool) -> Result<(), SpoolError> {
-        let Some(data) = entry.report(is_due, self.landing.stages()) else {
-            return Ok(());
-        };
-        let event = Event::new("progress", &data).expect("a percent is from 0 to 100");
-        self.hub.publish(&entry.job, event)?;
-        Ok(())
     }
 
     /// Removes an upload's files and ends its job with an error, unless there is nothing
@@ -565,110 +424,18 @@ impl Inner {
         }
     }
 
-    /// Ends a job with an error, if it hasn't ended or been forgotten.
-    fn tell_if_running(&self, job: &JobId, message: &str) {
-        if self
-            .hub
-            .snapshot(job)
-            .is_some_and(|job| job.state == JobState::Running)
-        {
-            let data = serde_json::json!({ "message": message, "stage": STAGE });
-            let event = Event::new("error", &data.to_string()).expect("an object");
-            if let Err(error) = self.hub.publish(job, event) {
-                log::warn!("the job of an upload can't be told that it failed: {error}");
-            }
-        }
-    }
-
     /// Strikes off uploads whose directories the pipeline has removed. Blocks.
     fn strike_off_landed(&self) {
         let landed: Vec<_> = {
             let ledger = self.ledger.lock();
-            let landed = ledger.uploads.values();
+            let landed = ledger.entries();
             landed
                 .filter(|entry| entry.phase() == Phase::Landed)
                 .cloned()
                 .collect()
         };
         for entry in landed.iter().filter(|entry| !self.store.has(entry.id)) {
-            let mut ledger = self.ledger.lock();
-            if ledger.jobs.get(&entry.job) == Some(&entry.id) {
-                ledger.jobs.remove(&entry.job);
-            }
-            // A client that lost the last answer may still ask how far it has come.
-            let mut core = entry.core.lock();
-            core.phase = Phase::Done;
-            core.reserved = 0;
-            if entry.metadata.is_none() {
-                ledger.uploads.remove(&entry.id);
-            }
+            self.ledger.lock().remove_landed(entry);
         }
-    }
-}
-
-/// One of the uploads that are being received.
-struct Place(Arc<Inner>);
-
-impl Place {
-    fn take(inner: &Arc<Inner>) -> Result<Place, SpoolError> {
-        let place = Place(inner.clone());
-        let is_closed = inner.is_closed.load(Ordering::Acquire);
-        inner.hub.metrics().uploads_open.add(1);
-        let before = inner.receiving.fetch_add(1, Ordering::AcqRel);
-        match before < inner.config.uploads && !is_closed {
-            true => Ok(place),
-            false => Err(SpoolError::Busy),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.hub.metrics().uploads_open.add(-1);
-        self.0.receiving.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Entry {
-    /// Takes hold of an upload, from who heard nothing for a while if need be.
-    fn hold(&self) -> Result<(), SpoolError> {
-        let deadline = Instant::now() + HOLD_WAIT;
-        loop {
-            {
-                let mut core = self.core.lock();
-                if !core.is_held {
-                    core.is_held = true;
-                    core.is_wanted = false;
-                    core.heard = Instant::now();
-                    return Ok(());
-                }
-                core.is_wanted |= core.heard.elapsed() > SILENCE;
-            }
-            if Instant::now() > deadline {
-                return Err(SpoolError::Locked);
-            }
-            crate::coroutine::pause(HOLD_POLL);
-        }
-    }
-
-    /// Lets go of it: what was set aside for bytes that didn't come isn't any more.
-    fn release(&self) {
-        let mut core = self.core.lock();
-        core.is_held = false;
-        core.is_wanted = false;
-        core.reserved = match core.phase {
-            Phase::Gone | Phase::Done => 0,
-            Phase::Receiving | Phase::Landing | Phase::Landed => core.offset,
-        };
-    }
-
-    /// Ends an upload that is being received; returns what it was.
-    fn end(&self) -> Phase {
-        let mut core: parking_lot::MutexGuard<'_, Core> = self.core.lock();
-        let before = core.phase;
-        if before == Phase::Receiving {
-            core.phase = Phase::Gone;
-        }
-        before
     }
 }

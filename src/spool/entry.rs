@@ -6,11 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{Order, STAGE};
+use super::{HOLD_POLL, HOLD_WAIT, Order, STAGE, SpoolError};
 use crate::job::JobId;
 use crate::progress;
 use crate::upload::{Info, Resumable, State, UploadId};
 
+/// Whoever holds an upload and heard nothing for so long gives it to who wants to go on.
+const SILENCE: Duration = Duration::from_secs(2);
 /// A job is told of its upload's progress this often at most.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -135,6 +137,48 @@ impl Entry {
             Phase::Receiving => core.reserved.saturating_sub(core.offset),
             Phase::Landing | Phase::Landed | Phase::Done | Phase::Gone => 0,
         }
+    }
+
+    /// Takes hold of an upload, from who heard nothing for a while if need be.
+    pub fn hold(&self) -> Result<(), SpoolError> {
+        let deadline = Instant::now() + HOLD_WAIT;
+        loop {
+            {
+                let mut core = self.core.lock();
+                if !core.is_held {
+                    core.is_held = true;
+                    core.is_wanted = false;
+                    core.heard = Instant::now();
+                    return Ok(());
+                }
+                core.is_wanted |= core.heard.elapsed() > SILENCE;
+            }
+            if Instant::now() > deadline {
+                return Err(SpoolError::Locked);
+            }
+            crate::coroutine::pause(HOLD_POLL);
+        }
+    }
+
+    /// Lets go of it: what was set aside for bytes that didn't come isn't any more.
+    pub fn release(&self) {
+        let mut core = self.core.lock();
+        core.is_held = false;
+        core.is_wanted = false;
+        core.reserved = match core.phase {
+            Phase::Gone | Phase::Done => 0,
+            Phase::Receiving | Phase::Landing | Phase::Landed => core.offset,
+        };
+    }
+
+    /// Ends an upload that is being received; returns what it was.
+    pub fn end(&self) -> Phase {
+        let mut core = self.core.lock();
+        let before = core.phase;
+        if before == Phase::Receiving {
+            core.phase = Phase::Gone;
+        }
+        before
     }
 
     /// What its `info.json` says.

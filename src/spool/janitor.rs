@@ -49,7 +49,7 @@ pub fn expired(expiry: Duration) -> String {
 impl Inner {
     fn remove_expired(&self) {
         let now = SystemTime::now();
-        let mut uploads: Vec<_> = self.ledger.lock().uploads.values().cloned().collect();
+        let mut uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
         uploads.sort_by_key(|entry| std::cmp::Reverse(entry.core.lock().touched));
         let mut remembered = 0;
         for entry in uploads {
@@ -81,7 +81,7 @@ impl Inner {
     fn remove_strays(&self) -> io::Result<()> {
         let now = SystemTime::now();
         for remains in self.store.remains()? {
-            let is_known = self.ledger.lock().uploads.contains_key(&remains.id);
+            let is_known = self.ledger.lock().has(remains.id);
             let age = now.duration_since(remains.touched).unwrap_or_default();
             if !is_known && age > STRAY_AGE {
                 self.store.remove(remains.id)?;

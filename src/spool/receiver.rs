@@ -339,7 +339,9 @@ impl Inner {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.check_growth(entry, end)?;
+        if entry.reserved() < end {
+            self.ledger.lock().grow(entry, end, &self.config)?;
+        }
         if at / SPACE_STEP != end / SPACE_STEP || at == 0 {
             self.check_space(0)?;
         }
@@ -355,21 +357,6 @@ impl Inner {
             core.touched = SystemTime::now();
         }
         self.report(entry, false)
-    }
-
-    /// Whether the spool has room for an upload of unknown length that grows to `end`.
-    fn check_growth(&self, entry: &Entry, end: u64) -> Result<(), SpoolError> {
-        if entry.reserved() >= end {
-            return Ok(());
-        }
-        let ledger = self.ledger.lock();
-        let others = ledger.uploads.values().filter(|other| other.id != entry.id);
-        let others: u64 = others.map(|other| other.reserved()).sum();
-        if others.saturating_add(end) > self.config.spool_bytes {
-            return Err(SpoolError::SpoolFull);
-        }
-        entry.core.lock().reserved = end;
-        Ok(())
     }
 
     /// Drops the bytes from `to` on, whose checksum isn't right. Blocks.

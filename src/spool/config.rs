@@ -1,0 +1,46 @@
+//! What a spool takes, and the limits on it.
+
+use std::time::Duration;
+
+/// What a spool takes.
+#[derive(Clone, Debug)]
+pub struct SpoolConfig {
+    /// The largest upload, in bytes: 413 beyond it. Default: 4 GiB.
+    pub upload_bytes: u64,
+    /// The most uploads that are being received: 503 beyond it. Each may hold two buffers
+    /// of 256 KiB. Default: 32.
+    pub uploads: usize,
+    /// The most resumable uploads that have begun and aren't whole: 503 beyond it.
+    /// Default: 256.
+    pub unfinished: usize,
+    /// All bytes in the spool, those to come of uploads that are being received and those
+    /// that wait for the pipeline included: 507 beyond it. Default: 16 GiB.
+    pub spool_bytes: u64,
+    /// What stays free on the disk: 507 beyond it. Default: 256 MiB.
+    pub free_bytes: u64,
+    /// A resumable upload that nobody goes on with is removed after so long. Default: 24 h.
+    pub expiry: Duration,
+    /// Uploads that begin, a minute: 429 beyond it. A minute's worth may come at once.
+    /// Default: 600.
+    pub starts_a_minute: usize,
+    /// Bytes a second, of all uploads together: they wait beyond it. Default: no limit.
+    pub bytes_a_second: Option<u64>,
+    /// Threads that read and write files. Default: 4.
+    pub disk_threads: usize,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> SpoolConfig {
+        SpoolConfig {
+            upload_bytes: 4 << 30,
+            uploads: 32,
+            unfinished: 256,
+            spool_bytes: 16 << 30,
+            free_bytes: 256 << 20,
+            expiry: Duration::from_secs(24 * 60 * 60),
+            starts_a_minute: 600,
+            bytes_a_second: None,
+            disk_threads: 4,
+        }
+    }
+}
