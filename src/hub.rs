@@ -3,65 +3,35 @@
 //! The invariant: a number is taken and its event appended in one critical section,
 //! so whoever reads [`Hub::published`] finds every event up to it in its job's ring.
 
+mod config;
+mod error;
 pub mod job;
 pub mod mailbox;
+mod numbers;
+mod room;
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::event::Event;
 use crate::job::{EventId, JobId, JobState, Sequence};
-use crate::journal::{Journal, NUMBER_MAX, Origin};
+use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::ring::RingLimits;
+pub use config::HubConfig;
+pub use error::PublishError;
 pub use job::{Job, Journaled, Snapshot};
 pub use mailbox::{Mailbox, Owner};
+use numbers::Graves;
+pub use numbers::Numbers;
+use room::Ended;
 
-/// How many forgotten jobs' last ids are remembered one by one. Beyond them the
-/// oldest are folded into one floor for all: ids then skip numbers and still never
-/// repeat.
-const GRAVES_MAX: usize = 10_000;
 /// A shard's number is a bit of a mask.
 pub const SHARDS_MAX: usize = 64;
-
-/// What a hub keeps, and how much of it.
-#[derive(Clone, Debug)]
-pub struct HubConfig {
-    /// What each job's ring keeps for replay. Default: 256 events, 64 KiB.
-    pub ring: RingLimits,
-    /// Memory of all rings together, in bytes. Default: 64 MiB. When it is reached,
-    /// finished jobs are forgotten, oldest first; when only running ones are left,
-    /// an event for a new job is refused.
-    pub memory_bytes: usize,
-    /// The most jobs. Default: 20,000. At it the same happens as at `memory_bytes`.
-    pub jobs: usize,
-    /// The largest `data` of an event, in bytes. Default: 64 KiB.
-    pub event_bytes: usize,
-    /// A running job without an event for so long counts as finished when room is
-    /// needed: its worker is gone. Default: 24 hours.
-    pub abandoned_after: Duration,
-}
-
-impl Default for HubConfig {
-    fn default() -> HubConfig {
-        HubConfig {
-            ring: RingLimits {
-                events: 256,
-                bytes: 64 * 1024,
-            },
-            memory_bytes: 64 * 1024 * 1024,
-            jobs: 20_000,
-            event_bytes: 64 * 1024,
-            abandoned_after: Duration::from_secs(24 * 60 * 60),
-        }
-    }
-}
 
 /// The jobs, their events and who follows them. Cloning it is cheap and gives another
 /// handle to the same hub.
@@ -104,97 +74,6 @@ struct Inner {
     followers_of_all: AtomicU64,
 }
 
-/// Jobs that have ended, in the order in which they did.
-#[derive(Default)]
-struct Ended {
-    all: VecDeque<Arc<Job>>,
-    /// Of those that are in the journal, the ones whose rings are whole.
-    untrimmed: VecDeque<Arc<Job>>,
-}
-
-/// The last numbers of forgotten jobs, so that a job of the same name goes on above
-/// them, and its streams know what is gone.
-struct Graves {
-    last: HashMap<JobId, Numbers>,
-    by_age: VecDeque<JobId>,
-    floor: Numbers,
-}
-
-/// An event's numbers, where it has them already: from a journal, or another hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbers {
-    /// Its id on its job's stream.
-    pub id: EventId,
-    /// Its id on consolidated streams.
-    pub sequence: Sequence,
-}
-
-impl Numbers {
-    /// The higher one of each number.
-    fn max(self, other: Numbers) -> Numbers {
-        Numbers {
-            id: self.id.max(other.id),
-            sequence: self.sequence.max(other.sequence),
-        }
-    }
-}
-
-/// Why an event is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublishError {
-    /// The job has ended.
-    Ended(JobState),
-    /// The hub has no room for another job, and all that it has are running.
-    Full,
-    /// The data is larger than so many bytes.
-    TooLarge {
-        /// The most bytes of data.
-        max_bytes: usize,
-    },
-    /// Given numbers don't lie above the ones that the job or the hub has.
-    NotAbove,
-    /// The journal has no room: the disk is full, or the journal's limit is reached.
-    DiskFull,
-    /// The journal can't be written.
-    DiskFailing,
-    /// The very job that it was meant for has been forgotten.
-    Forgotten,
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PublishError::Ended(state) => write!(
-                f,
-                "the job has ended with {}: publish to a new job, or delete this one first",
-                state.as_str()
-            ),
-            PublishError::Full => f.write_str(
-                "there is no room for another job and all jobs are running: try again later, \
-                 or raise --max-jobs or --memory",
-            ),
-            PublishError::TooLarge { max_bytes } => {
-                write!(
-                    f,
-                    "the event's data is too large: at most {max_bytes} bytes"
-                )
-            }
-            PublishError::NotAbove => f.write_str("the event's numbers have been given already"),
-            PublishError::DiskFull => f.write_str(
-                "there is no room on disk for the event: make room, or raise --journal-bytes, \
-                 and publish it again; streams go on meanwhile",
-            ),
-            PublishError::DiskFailing => f.write_str(
-                "the event can't be written to disk, see the server's log: publish it again \
-                 later; streams go on meanwhile",
-            ),
-            PublishError::Forgotten => f.write_str("the job has been forgotten"),
-        }
-    }
-}
-
-impl std::error::Error for PublishError {}
-
 impl Hub {
     /// A hub that keeps nothing on disk. Its ids start from the clock, in
     /// microseconds, so that one from an earlier life is recognisably old.
@@ -213,14 +92,7 @@ impl Hub {
             jobs: RwLock::default(),
             journal: OnceLock::new(),
             ended: Mutex::default(),
-            graves: Mutex::new(Graves {
-                last: HashMap::new(),
-                by_age: VecDeque::new(),
-                floor: Numbers {
-                    id: EventId(base),
-                    sequence: Sequence(0),
-                },
-            }),
+            graves: Mutex::new(Graves::above(base)),
             base,
             order: Mutex::new(base),
             published: AtomicU64::new(base),
@@ -510,57 +382,12 @@ impl Hub {
         Some(jobs.entry(id.clone()).or_insert_with(begin).clone())
     }
 
-    /// A job of that name, of which the journal has the events after `last`.
-    fn go_on(
-        &self,
-        id: &JobId,
-        origin: Option<Origin>,
-        last: Numbers,
-        now: SystemTime,
-    ) -> Arc<Job> {
-        while self.is_full() && self.make_room() {}
-        let base = origin.map_or(0, |origin| origin.base);
-        let created = origin.map_or(now, |origin| origin.created());
-        let begin = || Arc::new(Job::going_on(id.clone(), base, last, created));
-        let mut jobs = self.0.jobs.write();
-        jobs.entry(id.clone()).or_insert_with(begin).clone()
-    }
-
-    /// Forgets a job that a subscriber began, that has no event and no follower.
-    pub fn close_if_empty(&self, job: &Arc<Job>) {
-        let mut jobs = self.0.jobs.write();
-        if job.lock().forget_if_empty() {
-            jobs.remove(job.id());
-        }
-    }
-
     /// Calls `each` with every job that has an event after `after`.
     pub fn jobs_after(&self, after: Sequence, mut each: impl FnMut(&Arc<Job>)) {
         let jobs = self.0.jobs.read();
         jobs.values()
             .filter(|job| job.newest_sequence() > after)
             .for_each(&mut each);
-    }
-
-    /// The number of the newest event; all up to it are in their rings.
-    pub fn published(&self) -> Sequence {
-        Sequence(self.0.published.load(Ordering::Acquire))
-    }
-
-    /// The number before the first that this life of the hub gave.
-    pub fn base(&self) -> Sequence {
-        Sequence(self.0.base)
-    }
-
-    /// The newest number of any job that has been forgotten; zero where none was.
-    pub fn newest_forgotten(&self) -> Sequence {
-        Sequence(self.0.forgotten.load(Ordering::Acquire))
-    }
-
-    /// Whether a number may have been given in an earlier life, and is lost.
-    pub fn is_lost(&self, sequence: Sequence) -> bool {
-        let lost = self.0.lost.lock();
-        lost.iter().any(|numbers| numbers.contains(&sequence.0))
     }
 
     /// Where accepted events are kept on disk.
@@ -576,71 +403,6 @@ impl Hub {
 
     pub(crate) fn downgrade(&self) -> WeakHub {
         WeakHub(Arc::downgrade(&self.0))
-    }
-
-    /// The last number taken, or that may have been.
-    pub(crate) fn newest_given(&self) -> Sequence {
-        Sequence(*self.0.order.lock())
-    }
-
-    /// So many numbers, of the hub and of every job there is or was, may have been given
-    /// and are lost.
-    pub(crate) fn skip(&self, count: u64) {
-        let hub = &*self.0;
-        // All that are ever skipped are no more than there are numbers.
-        let count = count.min(NUMBER_MAX.saturating_sub(*hub.order.lock()));
-        if count == 0 {
-            return;
-        }
-        let jobs = hub.jobs.read();
-        let mut graves = hub.graves.lock();
-        jobs.values().for_each(|job| job.lock().skip(count));
-        graves.floor.id.0 += count;
-        graves.last.values_mut().for_each(|last| last.id.0 += count);
-        let mut order = hub.order.lock();
-        hub.lost.lock().push(*order + 1..*order + count);
-        *order += count;
-    }
-
-    /// Remembers the last numbers of a job that is forgotten and whose events aren't here.
-    pub(crate) fn remember(&self, id: &JobId, last: Numbers) {
-        self.0.graves.lock().add(id.clone(), last);
-        self.reach(last.sequence);
-    }
-
-    /// Has new jobs begin above these numbers.
-    pub(crate) fn raise_floor(&self, floor: Numbers) {
-        let mut graves = self.0.graves.lock();
-        graves.floor = graves.floor.max(floor);
-        drop(graves);
-        self.reach(floor.sequence);
-    }
-
-    /// A number has been given to an event that is forgotten.
-    fn reach(&self, sequence: Sequence) {
-        self.0.forgotten.fetch_max(sequence.0, Ordering::AcqRel);
-        let mut order = self.0.order.lock();
-        *order = (*order).max(sequence.0);
-        self.0.published.fetch_max(sequence.0, Ordering::AcqRel);
-    }
-
-    /// The numbers above which jobs begin that aren't remembered by themselves.
-    pub(crate) fn floor(&self) -> Numbers {
-        self.0.graves.lock().floor
-    }
-
-    /// Whether a forgotten job is remembered by itself.
-    pub(crate) fn remembers(&self, id: &JobId) -> bool {
-        self.0.graves.lock().last.contains_key(id)
-    }
-
-    /// The jobs that ended first, `most` at most, and how many have ended in all.
-    pub(crate) fn first_ended(&self, most: usize) -> (Vec<Arc<Job>>, usize) {
-        let ended = self.0.ended.lock();
-        (
-            ended.all.iter().take(most).cloned().collect(),
-            ended.all.len(),
-        )
     }
 
     /// Adds a shard. Returns its number.
@@ -665,98 +427,6 @@ impl Hub {
             false => self.0.followers_of_all.fetch_and(!bit, Ordering::AcqRel),
         };
     }
-
-    fn is_full(&self) -> bool {
-        let hub = &*self.0;
-        hub.ring_bytes.load(Ordering::Relaxed) >= hub.config.memory_bytes
-            || hub.jobs.read().len() >= hub.config.jobs
-    }
-
-    /// Forgets what can be spared first: of jobs that have ended the events that the
-    /// journal has as well, then jobs. False where there is nothing.
-    fn make_room(&self) -> bool {
-        let hub = &*self.0;
-        let is_short_of_memory = hub.ring_bytes.load(Ordering::Relaxed) >= hub.config.memory_bytes;
-        let mut ended = hub.ended.lock();
-        if is_short_of_memory && let Some(job) = ended.untrimmed.pop_front() {
-            drop(ended);
-            let freed = job.lock().trim();
-            hub.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
-            return true;
-        }
-        let first = ended.all.pop_front();
-        if let (Some(first), Some(untrimmed)) = (&first, ended.untrimmed.front())
-            && Arc::ptr_eq(first, untrimmed)
-        {
-            ended.untrimmed.pop_front();
-        }
-        drop(ended);
-        let Some(job) = first.or_else(|| self.abandoned()) else {
-            return false;
-        };
-        self.let_go(&job);
-        true
-    }
-
-    /// Forgets a job that has ended long ago. The journal is told, and not waited for.
-    pub(crate) fn retire(&self, job: &Arc<Job>) {
-        self.let_go(job);
-        self.no_longer_ended(job);
-    }
-
-    fn no_longer_ended(&self, job: &Arc<Job>) {
-        let Ended { all, untrimmed } = &mut *self.0.ended.lock();
-        for list in [all, untrimmed] {
-            list.retain(|ended| !Arc::ptr_eq(ended, job));
-        }
-    }
-
-    fn let_go(&self, job: &Arc<Job>) {
-        let hub = &*self.0;
-        let mailboxes = hub.mailboxes.read_recursive();
-        let mut jobs = hub.jobs.write();
-        // A new job of the same name may have taken its place.
-        if jobs
-            .get(job.id())
-            .is_some_and(|there| Arc::ptr_eq(there, job))
-        {
-            jobs.remove(job.id());
-            let (to_wake, last) = self.bury(job, &mailboxes);
-            drop(jobs);
-            if let Some(journal) = self.journal() {
-                journal.note_forgotten(job.id(), last);
-            }
-            each_bit(to_wake, |shard| mailboxes[shard].wake());
-        }
-    }
-
-    fn abandoned(&self) -> Option<Arc<Job>> {
-        let before = SystemTime::now().checked_sub(self.0.config.abandoned_after)?;
-        let jobs = self.0.jobs.read();
-        jobs.values()
-            .find(|job| job.lock().is_silent_since(before))
-            .cloned()
-    }
-
-    /// What forgetting a job takes, under the lock of `jobs`: a job of the same name
-    /// must not begin before this one's last id is remembered. Returns the shards to
-    /// wake, as bits, and the last numbers.
-    fn bury(&self, job: &Arc<Job>, mailboxes: &[Arc<Mailbox>]) -> (u64, Numbers) {
-        let hub = &*self.0;
-        let mut core = job.lock();
-        let (freed, spans) = core.forget();
-        hub.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
-        if let Some(journal) = self.journal() {
-            journal.release(&spans);
-        }
-        let last = Numbers {
-            id: EventId(core.newest_given()),
-            sequence: job.newest_sequence(),
-        };
-        hub.graves.lock().add(job.id().clone(), last);
-        hub.forgotten.fetch_max(last.sequence.0, Ordering::AcqRel);
-        (core.post_dirty(mailboxes), last)
-    }
 }
 
 /// A hub that ends when nobody else has it.
@@ -766,29 +436,6 @@ impl WeakHub {
     /// The hub, if it is still there.
     pub fn upgrade(&self) -> Option<Hub> {
         self.0.upgrade().map(Hub)
-    }
-}
-
-impl Graves {
-    fn last_of(&self, id: &JobId) -> Numbers {
-        self.last
-            .get(id)
-            .map_or(self.floor, |last| last.max(self.floor))
-    }
-
-    fn add(&mut self, id: JobId, last: Numbers) {
-        let before = self.last.get(&id).copied();
-        if before.is_none() {
-            self.by_age.push_back(id.clone());
-        }
-        self.last
-            .insert(id, before.map_or(last, |before| before.max(last)));
-        if self.by_age.len() > GRAVES_MAX
-            && let Some(oldest) = self.by_age.pop_front()
-            && let Some(last) = self.last.remove(&oldest)
-        {
-            self.floor = last.max(self.floor);
-        }
     }
 }
 
