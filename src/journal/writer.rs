@@ -6,7 +6,11 @@
 //! - After a failed write or sync nothing is written behind what may be half there: the
 //!   file is first brought back to what the hub knows of.
 
-use std::collections::{HashMap, VecDeque};
+mod batch;
+mod segment;
+mod sync;
+
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,17 +18,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::files::File;
-use super::record::{
-    EventRecord, MAGIC, NUMBER_MAX, Origin, PAYLOAD_MAX_BYTES, Record, SegmentNumber, encode,
-};
+use super::record::{Record, encode};
 use super::reply::Reply;
 use super::restore::{Found, milliseconds, time};
-use super::segment::{Place, Segment, file_name};
+use super::segment::Place;
 use super::{Health, Shared, Sync};
 use crate::event::Event;
-use crate::hub::{Hub, Job, Journaled, Numbers, PublishError, WeakHub};
-use crate::job::{EventId, JobId, JobState, Sequence};
+use crate::hub::{Hub, Job, Journaled, PublishError, WeakHub};
+use crate::job::{EventId, JobId};
+use batch::{Answer, Batch, Entry, Need};
+use segment::Active;
+use sync::Syncer;
 
 /// Numbers that are reserved at a time: what a loss of power may cost of them.
 pub const RESERVED: u64 = 1 << 17;
@@ -109,43 +113,6 @@ pub struct Writer {
     awaiting: Vec<(u64, Answer)>,
 }
 
-/// The segment that is written.
-struct Active {
-    number: SegmentNumber,
-    file: Arc<dyn File>,
-    /// How much of it is written.
-    bytes: u64,
-}
-
-/// A thread that waits for the medium, so that the writer needn't.
-struct Syncer {
-    jobs: Sender<(SegmentNumber, u64, Arc<dyn File>)>,
-    results: Receiver<(SegmentNumber, u64, io::Result<()>)>,
-    is_busy: bool,
-    since: Instant,
-}
-
-/// An answer to a publisher that is due.
-struct Answer {
-    reply: Reply<(Vec<EventId>, Option<PublishError>)>,
-    ids: Vec<EventId>,
-    error: Option<PublishError>,
-}
-
-/// Events that are written together.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Entry>,
-    answers: Vec<(Answer, Need)>,
-    jobs: HashMap<JobId, Pending>,
-    /// The newest number, before the batch and then in it.
-    sequence: u64,
-    /// How many of the notes it holds.
-    notes: usize,
-    /// The last number that may be given once it is on the medium.
-    reserves: Option<u64>,
-}
-
 /// Whether there is room for events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Room {
@@ -153,39 +120,6 @@ enum Room {
     /// Compaction may make some.
     Awaited,
     None,
-}
-
-/// What an answer waits for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
-    /// Nothing was written for it.
-    Nothing,
-    /// The write.
-    Write,
-    /// The medium.
-    Medium,
-}
-
-struct Entry {
-    job: JobId,
-    event: Event,
-    numbers: Numbers,
-    previous: u64,
-    time_ms: u64,
-    origin: Option<Origin>,
-    /// Where its record is in the buffer.
-    offset: usize,
-    bytes: usize,
-}
-
-/// What a job will have come to when the batch is written.
-struct Pending {
-    job: Arc<Job>,
-    newest_id: u64,
-    newest_given: u64,
-    ended: Option<JobState>,
-    created_ms: u64,
-    is_begun: bool,
 }
 
 impl Writer {
@@ -380,12 +314,6 @@ impl Writer {
         self.shared.bytes() + room > config.bytes
     }
 
-    /// The numbers to reserve after `sequence`. None where nobody sees a number before it
-    /// is on the medium.
-    fn reservation(&self, sequence: u64) -> Option<u64> {
-        (self.shared.config.sync != Sync::Always).then_some(sequence + RESERVED)
-    }
-
     /// Numbers events and encodes them.
     fn add(
         &mut self,
@@ -532,180 +460,6 @@ impl Writer {
         batch.reserves.is_some() || self.shared.config.sync == Sync::Always
     }
 
-    /// Sees to it that there is a segment with room, in a known state.
-    fn ready(&mut self) -> io::Result<()> {
-        if self.is_broken {
-            self.repair()?;
-        }
-        let segment_bytes = self.shared.config.segment_bytes();
-        let is_full = |active: &Active| active.bytes >= segment_bytes;
-        if self.active.as_ref().is_none_or(is_full) {
-            self.begin_segment()?;
-        }
-        Ok(())
-    }
-
-    fn begin_segment(&mut self) -> io::Result<()> {
-        if self.active.is_some() {
-            // The next one must not be there without all of this one.
-            self.sync()?;
-        }
-        let number = SegmentNumber(self.next);
-        let sequence = self.hub.upgrade().map_or(0, |hub| hub.newest_given().0);
-        let mut head = MAGIC.to_vec();
-        let reservation = self.reservation(sequence);
-        let record = Record::Open {
-            boot: self.boot,
-            reserved: reservation.unwrap_or(0),
-        };
-        encode(&mut head, number, &record);
-        if self.gap > 0 {
-            encode(&mut head, number, &Record::Gap { count: self.gap });
-        }
-        let files = &self.shared.files;
-        let name = file_name(number);
-        let file = files.open(&name, true)?;
-        let written = file
-            .write_at(0, &head)
-            .and_then(|()| file.sync())
-            .and_then(|()| files.sync_names());
-        if let Err(error) = written {
-            // Half of it would be taken for what is left of events.
-            let _ = files.remove(&name);
-            return Err(error);
-        }
-        self.count_written(head.len());
-        self.next += 1;
-        self.gap = 0;
-        self.reserved = reservation.unwrap_or(u64::MAX);
-        let bytes = head.len() as u64;
-        let segment = Segment {
-            bytes,
-            ..Segment::default()
-        };
-        self.shared.segments.lock().insert(number, segment);
-        let _ = self.call.try_send(());
-        self.active = Some(Active {
-            number,
-            file,
-            bytes,
-        });
-        Ok(())
-    }
-
-    /// Writes the buffer; where it `needs_medium`, to the medium. After an error nothing
-    /// of it counts.
-    fn write(&mut self, needs_medium: bool) -> io::Result<()> {
-        let Some(active) = &mut self.active else {
-            return Err(ErrorKind::NotFound.into());
-        };
-        let start = active.bytes;
-        if let Err(error) = active.file.write_at(start, &self.buffer) {
-            self.is_broken = active.file.truncate(start).is_err();
-            return Err(error);
-        }
-        active.bytes += self.buffer.len() as u64;
-        if self.unsynced.is_empty() {
-            self.unsynced_since = Instant::now();
-        }
-        let unsynced = self.unsynced.len();
-        self.unsynced.extend_from_slice(&self.buffer);
-        let is_too_much = self.unsynced.len() > UNSYNCED_MAX_BYTES;
-        if (needs_medium || is_too_much)
-            && let Err(error) = self.sync()
-        {
-            self.unsynced.truncate(unsynced);
-            if let Some(active) = &mut self.active {
-                active.bytes = start;
-            }
-            return Err(error);
-        }
-        self.count_written(self.buffer.len());
-        let (segment, bytes) = (self.segment(), start + self.buffer.len() as u64);
-        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
-            segment.bytes = bytes;
-        }
-        Ok(())
-    }
-
-    /// Waits until everything that was written is on the medium.
-    fn sync(&mut self) -> io::Result<()> {
-        let Some(active) = &self.active else {
-            return Ok(());
-        };
-        self.shared.counters.syncs.add(1);
-        if let Err(error) = active.file.sync() {
-            self.is_broken = true;
-            return Err(error);
-        }
-        self.unsynced.clear();
-        self.answer_awaiting(u64::MAX, None);
-        Ok(())
-    }
-
-    /// Writes again what may have been lost with a failed sync, and nothing else.
-    fn repair(&mut self) -> io::Result<()> {
-        if let Some(active) = &self.active {
-            let synced = active.bytes - self.unsynced.len() as u64;
-            active.file.write_at(synced, &self.unsynced)?;
-            active.file.truncate(active.bytes)?;
-            active.file.sync()?;
-        }
-        self.unsynced.clear();
-        self.is_broken = false;
-        Ok(())
-    }
-
-    fn start_sync(&mut self) {
-        if let Some(active) = &self.active
-            && !self.syncer.is_busy
-            && !self.unsynced.is_empty()
-            && !self.is_broken
-        {
-            self.syncer.is_busy = true;
-            self.syncer.since = Instant::now();
-            let job = (active.number, active.bytes, active.file.clone());
-            let _ = self.syncer.jobs.send(job);
-        }
-    }
-
-    fn synced(&mut self, segment: SegmentNumber, upto: u64, result: io::Result<()>) {
-        self.syncer.is_busy = false;
-        let Some(active) = &self.active else { return };
-        match result {
-            // It was synced as a whole when the next one began.
-            _ if segment != active.number => {}
-            Ok(()) => {
-                let left = (active.bytes - upto) as usize;
-                let synced = self.unsynced.len().saturating_sub(left);
-                self.unsynced.drain(..synced);
-                self.unsynced_since = self.syncer.since;
-                self.answer_awaiting(upto, None);
-            }
-            Err(error) => {
-                self.is_broken = true;
-                let error = self.failed(&error);
-                self.answer_awaiting(u64::MAX, Some(error));
-            }
-        }
-        if !self.awaiting.is_empty() {
-            self.start_sync();
-        }
-    }
-
-    fn answer_awaiting(&mut self, upto: u64, error: Option<PublishError>) {
-        let (due, rest) = std::mem::take(&mut self.awaiting)
-            .into_iter()
-            .partition::<Vec<_>, _>(|&(bytes, _)| bytes <= upto);
-        self.awaiting = rest;
-        for (_, answer) in due {
-            match error {
-                Some(error) => answer.refuse(error),
-                None => answer.give(),
-            }
-        }
-    }
-
     fn until_tick(&self) -> Duration {
         if !self.waiting.is_empty() {
             return ROOM_PATIENCE.saturating_sub(self.waiting_since.elapsed());
@@ -737,41 +491,6 @@ impl Writer {
         }
     }
 
-    fn close(&mut self) {
-        // Commands behind a close find nobody who answers, and so do their senders.
-        if self.ready().is_ok() {
-            self.buffer.clear();
-            let segment = self.segment();
-            for (job, last) in self.shared.notes.lock().drain(..) {
-                let job = job.as_str();
-                encode(&mut self.buffer, segment, &Record::Forget { job, last });
-            }
-            encode(&mut self.buffer, segment, &Record::Close);
-            if let Err(error) = self.write(true) {
-                self.failed(&error);
-            }
-        }
-        self.answer_awaiting(u64::MAX, Some(PublishError::DiskFailing));
-    }
-
-    fn cut_off(&self, torn: &[(SegmentNumber, u64)]) {
-        for &(segment, bytes) in torn {
-            let file = self.shared.files.open(&file_name(segment), false);
-            let cut = file.and_then(|file| {
-                file.truncate(bytes)?;
-                file.sync()
-            });
-            match cut {
-                Ok(()) => {
-                    if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
-                        segment.bytes = bytes;
-                    }
-                }
-                Err(error) => log::error!("journal: {}: {error}", file_name(segment)),
-            }
-        }
-    }
-
     /// Notes a failure, in the log where it is the first, and says how it is answered.
     fn failed(&mut self, error: &io::Error) -> PublishError {
         self.shared.counters.errors.add(1);
@@ -799,155 +518,6 @@ impl Writer {
             .swap(Health::Good as u8, Ordering::AcqRel);
         if before != Health::Good as u8 {
             log::info!("journal: it can be written again");
-        }
-    }
-
-    fn segment(&self) -> SegmentNumber {
-        self.active
-            .as_ref()
-            .map_or(SegmentNumber(0), |active| active.number)
-    }
-
-    fn count_written(&self, bytes: usize) {
-        self.shared.counters.writes.add(1);
-        self.shared.counters.bytes.add(bytes as u64);
-    }
-}
-
-impl Syncer {
-    fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
-        let (jobs, received) = crossbeam_channel::bounded::<(_, _, Arc<dyn File>)>(1);
-        let (done, results) = crossbeam_channel::bounded(1);
-        std::thread::Builder::new()
-            .name("journal-sync".into())
-            .spawn(move || {
-                for (segment, upto, file) in received {
-                    shared.counters.syncs.add(1);
-                    if done.send((segment, upto, file.sync())).is_err() {
-                        return;
-                    }
-                }
-            })?;
-        Ok(Syncer {
-            jobs,
-            results,
-            is_busy: false,
-            since: Instant::now(),
-        })
-    }
-}
-
-impl Answer {
-    fn give(self) {
-        self.reply.answer((self.ids, self.error));
-    }
-
-    fn refuse(self, error: PublishError) {
-        self.reply.answer((Vec::new(), Some(error)));
-    }
-}
-
-impl Batch {
-    /// Gives an event its numbers, as the hub will have them when the batch is written.
-    fn number(
-        &mut self,
-        hub: &Hub,
-        publishing: Publishing,
-        now_ms: u64,
-    ) -> Result<Entry, PublishError> {
-        let Publishing {
-            job: id,
-            only,
-            event,
-        } = publishing;
-        hub.check_size(&event)?;
-        // What its names and numbers take is less than this.
-        const REST_BYTES: usize = 512;
-        if event.data().len() > PAYLOAD_MAX_BYTES - REST_BYTES {
-            let max_bytes = PAYLOAD_MAX_BYTES - REST_BYTES;
-            return Err(PublishError::TooLarge { max_bytes });
-        }
-        // Before its name is looked up, by which it would begin anew.
-        if only.as_ref().is_some_and(|only| only.lock().is_forgotten()) {
-            return Err(PublishError::Forgotten);
-        }
-        let pending = match self.jobs.get_mut(&id) {
-            Some(pending) => pending,
-            None => {
-                let pending = Pending::new(hub, &id)?;
-                self.jobs.entry(id.clone()).or_insert(pending)
-            }
-        };
-        if only.is_some_and(|only| !Arc::ptr_eq(&only, &pending.job)) {
-            return Err(PublishError::Forgotten);
-        }
-        if let Some(state) = pending.ended {
-            return Err(PublishError::Ended(state));
-        }
-        if self.sequence >= NUMBER_MAX || pending.newest_given >= NUMBER_MAX {
-            return Err(PublishError::DiskFailing);
-        }
-        self.sequence += 1;
-        let previous = pending.newest_id;
-        let numbers = Numbers {
-            id: EventId(pending.newest_given + 1),
-            sequence: Sequence(self.sequence),
-        };
-        let origin = (!pending.is_begun).then_some(Origin {
-            base: previous,
-            created_ms: pending.created_ms.min(now_ms),
-        });
-        pending.is_begun = true;
-        pending.newest_id = numbers.id.0;
-        pending.newest_given = numbers.id.0;
-        pending.ended = event.name().end_state();
-        Ok(Entry {
-            job: id,
-            event,
-            numbers,
-            previous,
-            time_ms: now_ms,
-            origin,
-            offset: 0,
-            bytes: 0,
-        })
-    }
-}
-
-impl Pending {
-    fn new(hub: &Hub, id: &JobId) -> Result<Pending, PublishError> {
-        loop {
-            let job = hub.open(id).ok_or(PublishError::Full)?;
-            let core = job.lock();
-            if core.is_forgotten() {
-                continue;
-            }
-            return Ok(Pending {
-                newest_id: core.newest_id(),
-                newest_given: core.newest_given(),
-                ended: core.ended(),
-                created_ms: milliseconds(core.created_at()),
-                is_begun: core.newest_id() != core.base(),
-                job: {
-                    drop(core);
-                    job
-                },
-            });
-        }
-    }
-}
-
-impl Entry {
-    fn record(&self) -> EventRecord<'_> {
-        EventRecord {
-            numbers: self.numbers,
-            previous: self.previous,
-            time_ms: self.time_ms,
-            origin: self.origin,
-            job: self.job.as_str(),
-            event: self.event.name().as_str(),
-            data: self.event.data(),
-            names_its_job: self.event.names_its_job(),
         }
     }
 }
