@@ -11,6 +11,7 @@ mod clamd;
 mod command;
 pub mod config;
 mod durable;
+mod ending;
 mod herald;
 mod kind;
 mod queue;
@@ -35,11 +36,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::command::leftover::Mark;
 use crate::hub::Hub;
-use crate::job::{JobId, JobState};
+use crate::job::JobId;
 use crate::upload::{Landed, Landing};
 use attempt::Attempt;
 pub use clamd::ClamdAddress;
@@ -47,11 +48,8 @@ use config::{Kind, Plan};
 use herald::Bell;
 use queue::{Queue, Work};
 pub use record::Record;
-use state::{Failed, State, unix_now};
+use state::State;
 use stop::Why;
-
-/// The most failed jobs whose uploads are kept; beyond it the oldest goes.
-const KEPT_MAX: usize = 10_000;
 
 /// How uploads are processed.
 #[derive(Clone, Debug)]
@@ -336,167 +334,6 @@ impl Inner {
             &self.hub,
             self.plan.stages.len(),
         ))
-    }
-
-    /// Ends a job well: what was stored is on record, and then it is told.
-    fn finish(&self, mut work: Box<Work>) {
-        let attempt = work.attempt.clone();
-        if let Err(why) = self.conclude(&attempt, &mut work.state) {
-            let stage = self.plan.stages.last().map_or("", |stage| &stage.name);
-            return self.fail(work, stage, why, false);
-        }
-        let Some(Value::Object(done)) = &work.state.done else {
-            return;
-        };
-        if attempt.end("done", done) {
-            self.settle(&attempt);
-        }
-    }
-
-    fn conclude(&self, attempt: &Attempt, state: &mut State) -> Result<(), String> {
-        let job = &attempt.landed.job;
-        let result = worker::result(state, &attempt.landed).map_err(|e| durable::in_words(&e))?;
-        let done = result.done(attempt.number, &state.facts);
-        if let Some(record) = result.record(attempt.landed.upload.to_string(), &state.facts) {
-            let kept = record.write(&self.data, job);
-            kept.map_err(|error| durable::in_words(&error))?;
-        }
-        state.done = Some(Value::Object(done));
-        let saved = state.save(attempt.landed.folder());
-        saved.map_err(|error| durable::in_words(&error))
-    }
-
-    /// Ends a job that failed. What it was made of is kept for a retry, or put away.
-    fn fail(&self, mut work: Box<Work>, stage: &str, message: String, is_infected: bool) {
-        let attempt = work.attempt.clone();
-        let landed = &attempt.landed;
-        let upload = landed.upload.to_string();
-        log::warn!("{}: {stage}: {message}", landed.job);
-        // First, so that there is room to keep what follows.
-        stage::clean(&self.plan.stages, &upload, &self.work, None);
-        let failed = Failed {
-            stage: stage.to_owned(),
-            message,
-            at: unix_now(),
-            is_infected,
-        };
-        let data = failed.data(attempt.number);
-        let at = failed.at;
-        work.state.failure = Some(failed);
-        if let Err(error) = work.state.save(landed.folder()) {
-            log::error!("{}: that it failed can't be kept: {error}", landed.job);
-        }
-        let mut jobs = self.jobs.lock();
-        match jobs.get_mut(&landed.job) {
-            Some(entry) if entry.is_of(&attempt) => {
-                if !is_infected {
-                    // Before it is told: whoever hears of it may retry at once.
-                    *entry = Entry::Kept(attempt.clone(), at);
-                }
-            }
-            _ => return,
-        }
-        drop(jobs);
-        let is_told = attempt.end("error", &data);
-        if is_infected && is_told {
-            self.quarantine(&attempt);
-        }
-    }
-
-    /// Tells an end that may have been told in an earlier life. False: it isn't told.
-    fn tell_again(&self, attempt: &Attempt, event: &str, data: &Map<String, Value>) -> bool {
-        let snapshot = self.hub.snapshot(&attempt.landed.job);
-        let is_told = snapshot.is_some_and(|snapshot| snapshot.state != JobState::Running);
-        is_told || attempt.end(event, data)
-    }
-
-    /// Lets go of a job that has ended well.
-    fn settle(&self, attempt: &Arc<Attempt>) {
-        self.discard(attempt);
-        self.strike_off(attempt);
-        if attempt.stop.said() == Some(Why::Cancelled) {
-            // It was cancelled when its record wasn't there yet.
-            let _ = Record::remove(&self.data, &attempt.landed.job);
-        }
-    }
-
-    fn strike_off(&self, attempt: &Arc<Attempt>) {
-        let mut jobs = self.jobs.lock();
-        let job = &attempt.landed.job;
-        if jobs.get(job).is_some_and(|entry| entry.is_of(attempt)) {
-            jobs.remove(job);
-        }
-    }
-
-    /// Removes an upload and all that was made of it.
-    fn discard(&self, attempt: &Attempt) {
-        let upload = attempt.landed.upload.to_string();
-        let gone = self.work.join(format!("{upload}.gone"));
-        let folder = attempt.landed.folder();
-        match durable::rename(folder, &gone) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::error!("{}: can't be moved away: {error}", folder.display());
-            }
-            _ => durable::remove_folder(&gone),
-        }
-        stage::clean(&self.plan.stages, &upload, &self.work, None);
-    }
-
-    /// Puts an upload where nobody comes across it.
-    fn quarantine(&self, attempt: &Arc<Attempt>) {
-        let upload = attempt.landed.upload.to_string();
-        let place = self.data.join("quarantine").join(upload);
-        let moved = durable::create_folder(&self.data.join("quarantine"))
-            .and_then(|()| durable::rename(attempt.landed.folder(), &place));
-        if let Err(error) = moved {
-            log::error!("{}: can't be put in quarantine: {error}", place.display());
-        }
-        self.strike_off(attempt);
-    }
-
-    /// Removes what has been kept long enough.
-    fn expire(&self) {
-        let now = unix_now();
-        let is_old = |at: u64, keep: Duration| now.saturating_sub(at) >= keep.as_secs();
-        let mut old = Vec::new();
-        let mut jobs = self.jobs.lock();
-        let mut kept: Vec<_> = jobs
-            .iter()
-            .filter_map(|(job, entry)| match entry {
-                Entry::Kept(_, at) => Some((*at, job.clone())),
-                Entry::Active(_) => None,
-            })
-            .collect();
-        kept.sort_unstable();
-        let surplus = kept.len().saturating_sub(KEPT_MAX);
-        for (index, (at, job)) in kept.into_iter().enumerate() {
-            if (index < surplus || is_old(at, self.config.keep_failed))
-                && let Some(Entry::Kept(attempt, _)) = jobs.remove(&job)
-            {
-                old.push(attempt);
-            }
-        }
-        drop(jobs);
-        for attempt in old {
-            self.discard(&attempt);
-        }
-        let quarantine = fs::read_dir(self.data.join("quarantine"));
-        for path in quarantine
-            .into_iter()
-            .flatten()
-            .filter_map(|e| Some(e.ok()?.path()))
-        {
-            let failure = State::read(&path)
-                .ok()
-                .flatten()
-                .and_then(|state| state.failure);
-            if is_old(
-                failure.map_or(0, |failed| failed.at),
-                self.config.keep_quarantined,
-            ) {
-                durable::remove_folder(&path);
-            }
-        }
     }
 }
 
