@@ -110,11 +110,10 @@ impl<'a> Head<'a> {
         let mut request = httparse::Request::new(&mut fields);
         let head_bytes = match request.parse(bytes) {
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => {
-                return match too_long(bytes, limits) {
-                    Some(error) => Err(error),
-                    None => Ok(None),
-                };
+            Ok(httparse::Status::Partial) => return unless_too_long(bytes, limits),
+            // Which version it isn't is known at the end of the line.
+            Err(httparse::Error::Version) if !has_request_line(bytes) => {
+                return unless_too_long(bytes, limits);
             }
             Err(error) => return Err(refused(error, bytes)),
         };
@@ -355,17 +354,20 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
         .any(|(at, _)| at == 0 || head[at - 1] != b'\r')
 }
 
-/// A head that isn't whole yet and is too long already.
-fn too_long(bytes: &[u8], limits: HeadLimits) -> Option<HeadError> {
+/// A head that isn't whole yet, unless it is too long already.
+fn unless_too_long<T>(bytes: &[u8], limits: HeadLimits) -> Result<Option<T>, HeadError> {
     let line = bytes
         .split(|&byte| byte == b'\n')
         .next()
         .unwrap_or_default();
     let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
     if target.len() > limits.target_bytes {
-        return Some(TARGET_TOO_LONG);
+        return Err(TARGET_TOO_LONG);
     }
-    (bytes.len() >= limits.head_bytes).then_some(HEAD_TOO_LARGE)
+    match bytes.len() >= limits.head_bytes {
+        true => Err(HEAD_TOO_LARGE),
+        false => Ok(None),
+    }
 }
 
 fn refused(error: httparse::Error, bytes: &[u8]) -> HeadError {
@@ -389,16 +391,21 @@ fn refused(error: httparse::Error, bytes: &[u8]) -> HeadError {
     }
 }
 
+/// Whether the request line has come to its end.
+fn has_request_line(bytes: &[u8]) -> bool {
+    request_line(bytes).nth(1).is_some()
+}
+
+/// The request line, and then whatever follows its end.
+fn request_line(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_end = |byte: &u8| b"\r\n".contains(byte);
+    let start = bytes.iter().position(|byte| !is_end(byte)).unwrap_or(0);
+    bytes[start..].splitn(2, is_end)
+}
+
 /// Whether the request line ends with a version that HTTP could have: `HTTP/2.0`.
 fn has_other_version(bytes: &[u8]) -> bool {
-    let start = bytes
-        .iter()
-        .position(|byte| !b"\r\n".contains(byte))
-        .unwrap_or(0);
-    let line = bytes[start..]
-        .split(|byte| b"\r\n".contains(byte))
-        .next()
-        .unwrap_or_default();
+    let line = request_line(bytes).next().unwrap_or_default();
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     let Some(number) = version.strip_prefix(b"HTTP/") else {
         return false;
@@ -530,11 +537,22 @@ mod tests {
             (417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n"),
             (501, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n"),
             (501, "get / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            (400, "GET / HTTP/2.x\r\nHost: a\r\n\r\n"),
+            (400, "GET / HTTP/\r\nHost: a\r\n\r\n"),
+            (505, "GET / HTTP/2\r\nHost: a\r\n\r\n"),
             (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
             (505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
             (505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         ] {
             assert_eq!(status(head), expected, "{head:?}");
+            // What is wrong with it doesn't depend on how much of it has come.
+            let early = (1..head.len()).find_map(|end| {
+                let parsed = Head::parse(&head.as_bytes()[..end], LIMITS);
+                parsed.err().map(|error| (end, error.status.code()))
+            });
+            if let Some((end, early)) = early {
+                assert_eq!(early, expected, "{:?}", &head[..end]);
+            }
         }
     }
 
