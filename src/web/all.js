@@ -10,12 +10,15 @@ const SHOWN_MAX = 100;
 /** Jobs that are kept: as many as a server keeps by default. */
 const KEPT_MAX = 20_000;
 const DRAW_EVERY_MS = 250;
+const ASK_EVERY_MS = 1000;
 const STATES = { running: "Running", done: "Done", error: "Failed" };
 
 /** In the order in which they came. */
 const jobs = new Map();
 const counts = { running: 0, done: 0, error: 0 };
 const nodes = new Map();
+/** Whose turn it is to be asked after. */
+let asked = 0;
 let stop = null;
 let timer = null;
 
@@ -75,8 +78,27 @@ function forget() {
       break;
     }
   }
-  jobs.delete(oldest.id);
-  if (oldest.state in counts) counts[oldest.state]--;
+  remove(oldest);
+}
+
+function remove(job) {
+  jobs.delete(job.id);
+  if (job.state in counts) counts[job.state]--;
+}
+
+/** No event says that a job was deleted: those that are shown are asked after in turn. */
+async function askAfter() {
+  if ($("all").hidden || document.hidden) return;
+  const shown = [...nodes.keys()];
+  const job = jobs.get(shown[asked++ % shown.length]);
+  // A path of dots alone leads elsewhere.
+  if (!job || /^\.+$/.test(job.id)) return;
+  const { updated } = job;
+  const answer = await fetch(`/api/jobs/${job.id}`, { cache: "no-store" }).catch(() => null);
+  if (answer?.status === 404 && jobs.get(job.id) === job && job.updated === updated) {
+    remove(job);
+    later();
+  }
 }
 
 function later() {
@@ -164,3 +186,4 @@ function drawJob(node, job, now) {
 $("filter").addEventListener("change", draw);
 $("find").addEventListener("input", draw);
 setInterval(draw, 1000);
+setInterval(askAfter, ASK_EVERY_MS);

@@ -43,6 +43,19 @@ test("jobs come and change as they do, and are told apart by their state", async
   assert.deepEqual(page.wrongs, []);
 });
 
+test("a job that is deleted leaves the list", async () => {
+  const server = await Server.start("--memory-only");
+  const page = await visit(server.operatorsPage);
+  for (const job of ["a", "b"]) await server.progress(job, "scanning", 30);
+  await count(page, "Running").getByText("2").waitFor();
+  await server.delete("a");
+  await count(page, "Running").getByText("1").waitFor();
+  assert.deepEqual(await names(page), ["b"]);
+  // Its name begins anew.
+  await server.progress("a", "storing", 1);
+  await page.locator("#jobs > li", { hasText: "Storing 1 %" }).waitFor();
+});
+
 test("thousands of jobs are counted, and the newest are shown", async () => {
   const server = await Server.start("--memory-only", "--max-event-rate", "off");
   const all = Array.from({ length: 5000 }, (_, n) => ({

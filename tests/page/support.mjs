@@ -81,6 +81,12 @@ export class Server {
     await this.post("/api/events", "application/x-ndjson", lines);
   }
 
+  async delete(job) {
+    const url = `http://${this.addresses.publish}/api/jobs/${job}`;
+    const answer = await fetch(url, { method: "DELETE" });
+    assert.equal(answer.status, 204, await answer.text());
+  }
+
   async kill() {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     this.child.kill("SIGKILL");
