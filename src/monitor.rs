@@ -11,6 +11,7 @@ use socket2::{Domain, Type};
 
 use crate::journal::{Health, Journal};
 use crate::metrics::{gauge, head};
+use crate::pipeline::StageCounts;
 use crate::routes::{Context, snapshot_json};
 
 const JSON: &str = "Content-Type: application/json";
@@ -150,6 +151,9 @@ impl Monitor {
         if let Some(journal) = hub.journal() {
             write_journal(&mut out, journal);
         }
+        if let Some(pipeline) = &self.context.pipeline {
+            write_stages(&mut out, &pipeline.counts());
+        }
         head(&mut out, "jobs", "Jobs, by state.", "gauge");
         for (state, count) in hub.jobs_by_state() {
             let _ = writeln!(out, "landfall_jobs{{state=\"{}\"}} {count}", state.as_str());
@@ -169,6 +173,50 @@ impl Monitor {
             })
             .collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
+    }
+}
+
+/// Stages' names need no escapes.
+fn write_stages(out: &mut String, stages: &[StageCounts]) {
+    use std::fmt::Write;
+    head(
+        out,
+        "stage_files",
+        "Files in each stage's hands, or its queue.",
+        "gauge",
+    );
+    for it in stages {
+        let stage = &it.stage;
+        for (state, count) in [("waiting", it.waiting), ("working", it.working)] {
+            let _ = writeln!(
+                out,
+                "landfall_stage_files{{stage=\"{stage}\",state=\"{state}\"}} {count}"
+            );
+        }
+    }
+    let help = "Files that left each stage, by how.";
+    head(out, "stage_outcomes_total", help, "counter");
+    for it in stages {
+        let stage = &it.stage;
+        for (outcome, count) in [
+            ("done", it.done),
+            ("failed", it.failed),
+            ("stopped", it.stopped),
+        ] {
+            let _ = writeln!(
+                out,
+                "landfall_stage_outcomes_total{{stage=\"{stage}\",outcome=\"{outcome}\"}} {count}"
+            );
+        }
+    }
+    let help = "Time that each stage has taken for them.";
+    head(out, "stage_busy_seconds_total", help, "counter");
+    for it in stages {
+        let (stage, seconds) = (&it.stage, it.busy.as_secs_f64());
+        let _ = writeln!(
+            out,
+            "landfall_stage_busy_seconds_total{{stage=\"{stage}\"}} {seconds}"
+        );
     }
 }
 

@@ -23,6 +23,7 @@ mod stage;
 mod state;
 mod stop;
 mod store;
+mod tally;
 mod task;
 mod transcode;
 mod worker;
@@ -50,6 +51,8 @@ use queue::{Queue, Work};
 pub use record::Record;
 use state::State;
 use stop::Why;
+pub use tally::StageCounts;
+use tally::Tally;
 
 /// How uploads are processed.
 #[derive(Clone, Debug)]
@@ -88,6 +91,7 @@ struct Inner {
     data: PathBuf,
     work: PathBuf,
     queues: Vec<Queue>,
+    tallies: Vec<Tally>,
     jobs: Mutex<HashMap<JobId, Entry>>,
     bell: Bell,
     closed: AtomicBool,
@@ -140,6 +144,7 @@ impl Pipeline {
         durable::remove_folder(&data.join("files/tmp"));
         let pipeline = Pipeline(Arc::new(Inner {
             queues: plan.stages.iter().map(|_| Queue::default()).collect(),
+            tallies: plan.stages.iter().map(|_| Tally::default()).collect(),
             plan,
             config,
             hub,

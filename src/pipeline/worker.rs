@@ -50,11 +50,23 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
     let waited = u64::try_from(work.since.elapsed().as_millis()).unwrap_or(u64::MAX);
     work.state.facts.queued_ms = work.state.facts.queued_ms.saturating_add(waited);
     let stages = &inner.plan.stages;
+    let tally = &inner.tallies[index];
     let state = &mut work.state;
+    tally.working.add(1);
+    let begun = Instant::now();
     let worked = catch_unwind(AssertUnwindSafe(|| match attempt.stop.said() {
         Some(_) => Err(Failure::Stopped),
         None => stage::run(stages, index, &attempt, state, &inner.data, &inner.work),
     }));
+    let busy_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tally.busy_us.add(busy_us);
+    tally.working.add(-1);
+    let outcome = match (&worked, attempt.stop.said()) {
+        (_, Some(_)) | (Ok(Err(Failure::Stopped)), None) => &tally.stopped,
+        (Ok(Ok(())), None) => &tally.done,
+        (Ok(Err(_)) | Err(_), None) => &tally.failed,
+    };
+    outcome.add(1);
     let name = &stages[index].name;
     match (worked, attempt.stop.said()) {
         (_, Some(Why::Cancelled)) => inner.discard(&attempt),

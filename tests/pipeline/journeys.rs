@@ -56,6 +56,37 @@ fn who_waits_is_told_every_place_that_it_comes_forward() {
 }
 
 #[test]
+fn stages_are_counted_by_what_they_are_at_and_have_done() {
+    let plant = Plant::new(GATE);
+    let counts = |stage: usize| {
+        let counts = &plant.pipeline.counts()[stage];
+        let (now, then) = (
+            [counts.waiting, counts.working],
+            [counts.done, counts.failed],
+        );
+        (now, then, counts.stopped)
+    };
+    let first = plant.land("first", "a", b"1");
+    plant.wait(&first, in_gate);
+    let second = plant.land("second", "a", b"2");
+    let third = plant.land("third", "a", b"3");
+    plant.wait(&third, |told| told.data["position"] == 2);
+    assert_eq!(counts(0), ([2, 1], [0, 0], 0));
+    assert!(plant.pipeline.cancel(&first));
+    plant.wait(&second, in_gate);
+    assert_eq!(counts(0), ([1, 1], [0, 0], 1));
+    assert_eq!(counts(1), ([0, 0], [0, 0], 0));
+    open(&plant);
+    plant.end(&second, "done");
+    plant.end(&third, "done");
+    assert_eq!(counts(0), ([0, 0], [2, 0], 1));
+    until("the last stage has let go", || {
+        counts(1) == ([0, 0], [2, 0], 0)
+    });
+    assert!(plant.pipeline.counts()[0].busy > std::time::Duration::ZERO);
+}
+
+#[test]
 fn a_cancel_ends_the_command_and_its_group_and_nothing_is_left() {
     let plant = Plant::new(GATE);
     let job = plant.land("j", "a", b"1");

@@ -57,9 +57,54 @@ fn metrics_are_prometheus_text_and_count_what_happened() {
     }
     assert!(sample(&answer.body, "landfall_ring_bytes") > Some(0.0));
     assert!(sample(&answer.body, "landfall_stream_sent_bytes_total") > Some(100.0));
-    // Each metric is introduced once, before its samples, by its name.
+    assert_well_formed(&answer.body);
+}
+
+#[test]
+fn stages_are_measured_where_files_are_processed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = TestServer::with(|config| config.data = Some(folder.path().join("data")));
+    let form = "POST /api/uploads?job=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
+    let mut client = server.public();
+    client.send(form);
+    assert_eq!(client.answer().status, 201);
+    let stored = "landfall_stage_outcomes_total{stage=\"storing\",outcome=\"done\"}";
+    let metrics = || server.ops().get("/metrics").body;
+    wait_until("it is stored", || sample(&metrics(), stored) == Some(1.0));
+    let text = metrics();
+    for (name, value) in [
+        (
+            "landfall_stage_outcomes_total{stage=\"scanning\",outcome=\"done\"}",
+            1.0,
+        ),
+        (
+            "landfall_stage_outcomes_total{stage=\"scanning\",outcome=\"failed\"}",
+            0.0,
+        ),
+        (
+            "landfall_stage_files{stage=\"scanning\",state=\"waiting\"}",
+            0.0,
+        ),
+        (
+            "landfall_stage_files{stage=\"scanning\",state=\"working\"}",
+            0.0,
+        ),
+    ] {
+        assert_eq!(sample(&text, name), Some(value), "{name}");
+    }
+    assert!(
+        sample(
+            &text,
+            "landfall_stage_busy_seconds_total{stage=\"storing\"}"
+        ) > Some(0.0)
+    );
+    assert_well_formed(&text);
+}
+
+/// Each metric is introduced once, before its samples, by its name.
+fn assert_well_formed(text: &str) {
     let mut introduced = Vec::new();
-    for line in answer.body.lines() {
+    for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             assert!(!introduced.contains(&name), "{name}");

@@ -1,0 +1,55 @@
+//! What stages are at and have done, for whoever watches the server.
+
+use std::time::Duration;
+
+use super::Pipeline;
+use crate::metrics::{Counter, Gauge};
+
+/// What one stage has done.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub working: Gauge,
+    pub done: Counter,
+    pub failed: Counter,
+    pub stopped: Counter,
+    pub busy_us: Counter,
+}
+
+/// How a stage stands.
+#[derive(Clone, Debug)]
+pub struct StageCounts {
+    /// Its name.
+    pub stage: String,
+    /// Files that wait for it.
+    pub waiting: usize,
+    /// Files that it is at.
+    pub working: usize,
+    /// Files that it was done with, skipped ones too.
+    pub done: u64,
+    /// Files that failed in it.
+    pub failed: u64,
+    /// Files that it was stopped at: they were cancelled, or the server ended.
+    pub stopped: u64,
+    /// The time that it has taken for all of them.
+    pub busy: Duration,
+}
+
+impl Pipeline {
+    /// How its stages stand, in their order.
+    pub fn counts(&self) -> Vec<StageCounts> {
+        let inner = &self.0;
+        let stages = inner.plan.stages.iter().zip(&inner.queues);
+        stages
+            .zip(&inner.tallies)
+            .map(|((stage, queue), tally)| StageCounts {
+                stage: stage.name.clone(),
+                waiting: queue.len(),
+                working: usize::try_from(tally.working.get()).unwrap_or(0),
+                done: tally.done.get(),
+                failed: tally.failed.get(),
+                stopped: tally.stopped.get(),
+                busy: Duration::from_micros(tally.busy_us.get()),
+            })
+            .collect()
+    }
+}
