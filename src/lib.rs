@@ -3,11 +3,12 @@
 //!
 //! The life of an event: a worker's request is read by a [`connection`], a coroutine,
 //! whose bytes [`http`] decodes without knowing of sockets. [`routes`] decides what the
-//! request gets; a publication is an [`event`], checked once and for all. The [`hub`]
-//! gives it its numbers and appends its [`frame`] to its job's [`ring`], and tells the
-//! shards that follow the job. A [`shard`] reads what is new out of the ring once and
-//! sends it to each of its subscribers, rows of 32 bytes that were parked there when
-//! their requests had been answered.
+//! request gets; a publication is an [`event`], checked once and for all. The [`journal`],
+//! where there is one, writes it; the [`hub`] gives it its numbers and appends its
+//! [`frame`] to its job's [`ring`], and tells the shards that follow the job. A [`shard`]
+//! reads what is new out of the ring once and sends it to each of its subscribers, rows of
+//! 32 bytes that were parked there when their requests had been answered. Where it sleeps
+//! and few are to be sent something, the publisher's thread does that in its place.
 //!
 //! ```
 //! use landfall::{Event, Hub, HubConfig};
