@@ -1,15 +1,15 @@
 //! The real binary with a data directory, which may be killed and come back.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::binary::{ANY, Binary};
 use crate::support::{PATIENCE, until};
 
 /// A server that ends with the test.
@@ -18,7 +18,7 @@ pub struct House {
     pub publish: SocketAddr,
     pub data: PathBuf,
     flags: Vec<String>,
-    child: Mutex<Child>,
+    binary: Mutex<Binary>,
 }
 
 impl House {
@@ -31,39 +31,33 @@ impl House {
             flags.extend(["--config".to_owned(), file.to_str().unwrap().to_owned()]);
         }
         let data = folder.join("data");
-        let any = "127.0.0.1:0".parse().unwrap();
-        let (child, public, publish) = serve(&data, &flags, any, any);
+        let binary = serve(&data, &flags, [ANY; 2]);
         House {
-            public,
-            publish,
+            public: binary.public,
+            publish: binary.publish,
             data,
             flags,
-            child: Mutex::new(child),
+            binary: Mutex::new(binary),
         }
     }
 
     /// SIGKILL, and another life at the same addresses.
     pub fn kill_and_revive(&self) {
-        let mut child = self.child.lock().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        (*child, ..) = serve(&self.data, &self.flags, self.public, self.publish);
+        self.binary.lock().unwrap().kill();
+        self.revive();
     }
 
     /// SIGTERM; returns how long it took to end.
     pub fn stop(&self) -> Duration {
         let begun = Instant::now();
-        let mut child = self.child.lock().unwrap();
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(child.wait().unwrap().success());
+        assert!(self.binary.lock().unwrap().stop().success());
         begun.elapsed()
     }
 
     /// Another life, after it has ended.
     pub fn revive(&self) {
-        let mut child = self.child.lock().unwrap();
-        (*child, ..) = serve(&self.data, &self.flags, self.public, self.publish);
+        let listen = [self.public, self.publish];
+        *self.binary.lock().unwrap() = serve(&self.data, &self.flags, listen);
     }
 
     /// Sends a request, and returns the status and the body of its answer.
@@ -139,38 +133,7 @@ impl House {
     }
 }
 
-impl Drop for House {
-    fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap();
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
-fn serve(
-    data: &Path,
-    flags: &[String],
-    public: SocketAddr,
-    publish: SocketAddr,
-) -> (Child, SocketAddr, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .args(["serve", "--data", data.to_str().unwrap()])
-        .args(["--listen", &public.to_string()])
-        .args(["--publish", &publish.to_string()])
-        .args(["--ops", "127.0.0.1:0"])
-        .args(flags)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut line = || lines.next().expect("it ended before it was ready").unwrap();
-    let mut address = |name: &str| {
-        let line = line();
-        let url = line.strip_prefix(name).expect(&line);
-        url.strip_prefix(" http://").expect(url).parse().unwrap()
-    };
-    let (public, publish) = (address("public"), address("publish"));
-    let _: SocketAddr = address("ops");
-    assert_eq!(line(), "ready");
-    (child, public, publish)
+fn serve(data: &Path, flags: &[String], listen: [SocketAddr; 2]) -> Binary {
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    Binary::serve_at(listen, data.to_str().unwrap(), &flags)
 }

@@ -1,5 +1,7 @@
 //! The pipeline, driven without HTTP: real files, real commands, a real clamd and ffmpeg.
 
+#[path = "../support/binary.rs"]
+mod binary;
 mod clamd;
 mod commands;
 mod disk;

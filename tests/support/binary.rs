@@ -4,8 +4,13 @@
 #![allow(dead_code)]
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Any port of this host.
+pub const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A `landfall serve` that ends with its owner.
 pub struct Binary {
@@ -31,11 +36,22 @@ impl Binary {
         Binary::started_by(program, &[&["--data", data], flags].concat())
     }
 
+    /// The same, at addresses that another life had; port 0 is any.
+    pub fn serve_at(listen: [SocketAddr; 2], data: &str, flags: &[&str]) -> Binary {
+        let program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        Binary::launch(program, listen, &[&["--data", data], flags].concat())
+    }
+
     /// The same, by a command whose last argument, so far, is the program.
-    pub fn started_by(mut command: Command, flags: &[&str]) -> Binary {
+    pub fn started_by(command: Command, flags: &[&str]) -> Binary {
+        Binary::launch(command, [ANY; 2], flags)
+    }
+
+    fn launch(mut command: Command, [public, publish]: [SocketAddr; 2], flags: &[&str]) -> Binary {
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(["--publish", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
+            .args(["serve", "--ops", &ANY.to_string()])
+            .args(["--listen", &public.to_string()])
+            .args(["--publish", &publish.to_string()])
             .args(flags)
             .stdout(Stdio::piped())
             .spawn()
@@ -64,11 +80,22 @@ impl Binary {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// SIGKILL; returns when it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM; returns when it has ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap()
+    }
 }
 
 impl Drop for Binary {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }

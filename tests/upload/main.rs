@@ -1,6 +1,8 @@
 //! Uploads, against the real binary.
 
 mod access;
+#[path = "../support/binary.rs"]
+mod binary;
 mod clients;
 mod crash;
 mod disk_full;

@@ -1,16 +1,17 @@
 //! The real binary on a directory of its own, and an HTTP client that sends what it is told.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Type};
 use tempfile::TempDir;
+
+use crate::binary::{ANY, Binary};
 
 /// How long anything may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,7 +22,7 @@ pub struct House {
     pub publish: SocketAddr,
     pub data: PathBuf,
     flags: Vec<String>,
-    child: Child,
+    binary: Binary,
     _folder: Option<TempDir>,
 }
 
@@ -37,40 +38,36 @@ impl House {
     /// One on a directory that may have seen another before.
     pub fn on(data: &Path, flags: &[&str]) -> House {
         let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let any = "127.0.0.1:0".parse().unwrap();
-        let (child, public, publish) = serve(data, &flags, any, any);
+        let binary = serve(data, &flags, [ANY; 2]);
         House {
-            public,
-            publish,
+            public: binary.public,
+            publish: binary.publish,
             data: data.to_owned(),
             flags,
-            child,
+            binary,
             _folder: None,
         }
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.binary.kill();
     }
 
     /// Another life, at the same addresses.
     pub fn revive(&mut self) {
-        let (child, ..) = serve(&self.data, &self.flags, self.public, self.publish);
-        self.child = child;
+        let listen = [self.public, self.publish];
+        self.binary = serve(&self.data, &self.flags, listen);
     }
 
     /// SIGTERM; returns when it has ended.
     pub fn stop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap();
+        self.binary.stop();
     }
 
     /// The memory that the server has.
     pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.binary.pid())).unwrap();
         let line = status
             .lines()
             .find(|line| line.starts_with("RssAnon:"))
@@ -197,43 +194,14 @@ impl House {
     }
 }
 
-impl Drop for House {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 pub const TUS: &str = "Tus-Resumable: 1.0.0";
 pub const PIECE: &str = "Content-Type: application/offset+octet-stream";
 
-fn serve(
-    data: &Path,
-    flags: &[String],
-    public: SocketAddr,
-    publish: SocketAddr,
-) -> (Child, SocketAddr, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .args(["serve", "--ops", "127.0.0.1:0", "--downloads"])
-        .args(["--listen", &public.to_string()])
-        .args(["--publish", &publish.to_string()])
-        .arg("--data")
-        .arg(data)
-        .args(flags)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut line = || lines.next().expect("it ended before it was ready").unwrap();
-    let mut address = |name: &str| {
-        let line = line();
-        let url = line.strip_prefix(name).expect(&line).to_owned();
-        url.strip_prefix(" http://").expect(&url).parse().unwrap()
-    };
-    let addresses = (address("public"), address("publish"));
-    let _: SocketAddr = address("ops");
-    assert_eq!(line(), "ready");
-    (child, addresses.0, addresses.1)
+fn serve(data: &Path, flags: &[String], listen: [SocketAddr; 2]) -> Binary {
+    let flags: Vec<_> = std::iter::once("--downloads")
+        .chain(flags.iter().map(String::as_str))
+        .collect();
+    Binary::serve_at(listen, data.to_str().unwrap(), &flags)
 }
 
 /// A connection.
