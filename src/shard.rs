@@ -217,6 +217,21 @@ impl ShardHandle {
         counted: Counted,
     ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
+        let (shard, handle) = ShardHandle::without_thread(hub, config, counted, &poll)?;
+        let number = shard.lock().number;
+        let name = format!("shard-{number}");
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || run(&shard, poll))?;
+        Ok((handle, thread))
+    }
+
+    fn without_thread(
+        hub: &Hub,
+        config: ShardConfig,
+        counted: Counted,
+        poll: &Poll,
+    ) -> io::Result<(Arc<Mutex<Shard>>, ShardHandle)> {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let sockets = poll.registry().try_clone()?;
         let inbox = Arc::new(Mutex::new(Inbox::default()));
@@ -232,16 +247,8 @@ impl ShardHandle {
                 mailbox,
             ))
         });
-        let (mailbox, number) = {
-            let shard = shard.lock();
-            (shard.mailbox.clone(), shard.number)
-        };
-        let name = format!("shard-{number}");
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || run(&shard, poll))?;
-        let handle = ShardHandle { inbox, mailbox };
-        Ok((handle, thread))
+        let mailbox = shard.lock().mailbox.clone();
+        Ok((shard, ShardHandle { inbox, mailbox }))
     }
 
     /// Hands a stream over. Never blocks.
