@@ -448,7 +448,7 @@ const FLAGS: &[Flag] = &[
         name: "max-uploads-per-address",
         value: "N",
         default: "16",
-        help: "uploads that are received from one address at once, up to 65535, or off; 429 with \
+        help: "uploads that are received from one address at once, up to 65535, or off; 503 with \
                Retry-After beyond it",
         set: |config, text| set(&mut config.quotas.uploads_per_address, limit(text)),
     },

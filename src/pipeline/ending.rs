@@ -18,19 +18,21 @@ use crate::job::JobState;
 const KEPT_MAX: usize = 10_000;
 
 impl Inner {
-    /// Ends a job well: what was stored is on record, and then it is told.
-    pub(super) fn finish(&self, mut work: Box<Work>) {
+    /// Ends a job well: what was stored is on record, and then it is told. False where that
+    /// fails, and the job with it.
+    pub(super) fn finish(&self, mut work: Box<Work>) -> bool {
         let attempt = work.attempt.clone();
         if let Err(why) = self.conclude(&attempt, &mut work.state) {
             let stage = self.plan.stages.last().map_or("", |stage| &stage.name);
-            return self.fail(work, stage, why, false);
+            self.fail(work, stage, why, false);
+            return false;
         }
-        let Some(Value::Object(done)) = &work.state.done else {
-            return;
-        };
-        if attempt.end("done", done) {
+        if let Some(Value::Object(done)) = &work.state.done
+            && attempt.end("done", done)
+        {
             self.settle(&attempt);
         }
+        true
     }
 
     pub(super) fn conclude(&self, attempt: &Attempt, state: &mut State) -> Result<(), String> {

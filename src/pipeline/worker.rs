@@ -61,33 +61,40 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
     let busy_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     tally.busy_us.add(busy_us);
     tally.working.add(-1);
-    let outcome = match (&worked, attempt.stop.said()) {
-        (_, Some(_)) | (Ok(Err(Failure::Stopped)), None) => &tally.stopped,
-        (Ok(Ok(())), None) => &tally.done,
-        (Ok(Err(_)) | Err(_), None) => &tally.failed,
-    };
-    outcome.add(1);
     let name = &stages[index].name;
-    match (worked, attempt.stop.said()) {
-        (_, Some(Why::Cancelled)) => inner.discard(&attempt),
+    let outcome = match (worked, attempt.stop.said()) {
+        (_, Some(Why::Cancelled)) => {
+            inner.discard(&attempt);
+            &tally.stopped
+        }
         // What was done is kept, and the next life goes on from there.
-        (_, Some(Why::Stopping)) | (Ok(Err(Failure::Stopped)), None) => {}
-        (Ok(Ok(())), None) if index + 1 == stages.len() => inner.finish(work),
+        (_, Some(Why::Stopping)) | (Ok(Err(Failure::Stopped)), None) => &tally.stopped,
+        (Ok(Ok(())), None) if index + 1 == stages.len() => match inner.finish(work) {
+            true => &tally.done,
+            false => &tally.failed,
+        },
         (Ok(Ok(())), None) => {
             work.since = Instant::now();
             work.told = 0;
             pipeline.enqueue(*work);
+            &tally.done
         }
         (Ok(Err(Failure::Passing(why) | Failure::Lasting(why))), None) => {
             inner.fail(work, name, why, false);
+            &tally.failed
         }
-        (Ok(Err(Failure::Infected(why))), None) => inner.fail(work, name, why, true),
+        (Ok(Err(Failure::Infected(why))), None) => {
+            inner.fail(work, name, why, true);
+            &tally.failed
+        }
         (Err(_), None) => {
             inner.hub.metrics().panics.add(1);
             let why = "a fault in the server ended it: its log says more".to_owned();
             inner.fail(work, name, why, false);
+            &tally.failed
         }
-    }
+    };
+    outcome.add(1);
 }
 
 /// What a job has made.

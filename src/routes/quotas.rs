@@ -31,7 +31,7 @@ pub struct QuotaConfig {
     pub streams_per_job: Option<usize>,
     /// Streams of one token: the same. Default: 1,024.
     pub streams_per_token: Option<u16>,
-    /// Uploads that are received from one address at once: 429 with Retry-After beyond it.
+    /// Uploads that are received from one address at once: 503 with Retry-After beyond it.
     /// Default: 16.
     pub uploads_per_address: Option<u16>,
     /// Events that one publisher may publish in a second, over two seconds: 429 with

@@ -151,10 +151,17 @@ pub fn one(
                 let response = respond(Response::empty(Status::NoContent));
                 return Ok(Plan::Answer(exposed(dressed(response), cors)));
             }
-            let share = share(context, &caller)?;
             let receiver = spool
                 .resume(id, offset, size, checksum)
                 .map_err(|error| refusal(&error))?;
+            // Only now: whoever held the upload, and had gone, may have had the last place.
+            let share = match share(context, &caller) {
+                Ok(share) => share,
+                Err(response) => {
+                    receiver.break_off("");
+                    return Err(response);
+                }
+            };
             if length.is_some_and(|length| length > receiver.left()) {
                 receiver.break_off("");
                 return Err(refusal(&SpoolError::LongerThanSaid));

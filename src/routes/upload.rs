@@ -26,10 +26,11 @@ const EXPOSED: &str = "Location, Landfall-Job, Upload-Offset, Upload-Length, Upl
 /// The body of an upload, on its way to the disk.
 pub struct Intake {
     kind: Kind,
+    /// Its place among those of its address. It is given back before the upload is, so that
+    /// who takes over an upload finds room.
+    share: Option<Share>,
     receiver: Option<Receiver>,
     cors: bool,
-    /// Its place among those of its address.
-    _share: Share,
 }
 
 enum Kind {
@@ -95,9 +96,9 @@ pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<
         };
         return Ok(Plan::Upload(Box::new(Intake {
             kind: Kind::Form(Box::new(form)),
+            share: Some(share),
             receiver: None,
             cors,
-            _share: share,
         })));
     }
     // What curl says of any body that it is given.
@@ -113,9 +114,9 @@ pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<
     let receiver = spool.begin(order, None).map_err(|error| refusal(&error))?;
     Ok(Plan::Upload(Box::new(Intake {
         kind: Kind::Raw,
+        share: Some(share),
         receiver: Some(receiver),
         cors,
-        _share: share,
     })))
 }
 
@@ -148,9 +149,9 @@ impl Intake {
     pub fn tus(piece: tus::Piece, receiver: Receiver, cors: bool, share: Share) -> Intake {
         Intake {
             kind: Kind::Tus(piece),
+            share: Some(share),
             receiver: Some(receiver),
             cors,
-            _share: share,
         }
     }
 
@@ -231,6 +232,7 @@ impl Intake {
 
     /// The body can't be read further, which is answered so.
     pub fn break_off(&mut self, response: Response) -> Response {
+        drop(self.share.take());
         if let Some(receiver) = self.receiver.take() {
             receiver.break_off(&response.message());
         }
@@ -368,7 +370,8 @@ pub fn share(context: &Context, caller: &Caller) -> Result<Share, Response> {
     context.quotas.upload(caller.peer).ok_or_else(|| {
         let message = "this address has too many uploads on their way: wait for one of them, or \
                        raise --max-uploads-per-address";
-        Response::error(Status::TooManyRequests, message).with("Retry-After", RETRY_SECONDS)
+        // Clients of tus try again after a 503, and not after a 429.
+        Response::error(Status::Unavailable, message).with("Retry-After", RETRY_SECONDS)
     })
 }
 

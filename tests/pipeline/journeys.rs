@@ -79,7 +79,9 @@ fn stages_are_counted_by_what_they_are_at_and_have_done() {
     open(&plant);
     plant.end(&second, "done");
     plant.end(&third, "done");
-    assert_eq!(counts(0), ([0, 0], [2, 0], 1));
+    until("the first stage has counted all", || {
+        counts(0) == ([0, 0], [2, 0], 1)
+    });
     until("the last stage has let go", || {
         counts(1) == ([0, 0], [2, 0], 0)
     });

@@ -78,12 +78,12 @@ fn an_address_has_its_share_of_uploads_and_leaves_room_for_others() {
     let tus = house.begin(3, &[]);
     let first = open(&house, "a", 10);
     let mut second = open(&house, "b", 10);
-    assert_refused(&house.post("c", b"x"), 429, "--max-uploads-per-address");
+    assert_refused(&house.post("c", b"x"), 503, "--max-uploads-per-address");
     for answer in [
         house.ask("POST", "/api/tus/", &[TUS, "Upload-Length: 3"], b""),
         house.patch(&tus, 0, &[], b"abc"),
     ] {
-        assert_refused(&answer, 429, "--max-uploads-per-address");
+        assert_refused(&answer, 503, "--max-uploads-per-address");
     }
     let mut other = Client::connect_from("127.0.0.2", house.public);
     other.send(b"POST /api/uploads?job=d HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
@@ -96,6 +96,30 @@ fn an_address_has_its_share_of_uploads_and_leaves_room_for_others() {
     wait_until("the place of what broke off is free", || {
         house.post("f", b"x").status == 201
     });
+}
+
+#[test]
+fn an_address_with_its_share_of_uploads_can_take_over_those_that_are_dead() {
+    let house = House::start(&[
+        "--max-uploads-per-address",
+        "2",
+        "--trusted-proxy",
+        "192.0.2.1",
+        "--body-timeout",
+        "10m",
+    ]);
+    let uploads = [house.begin(3, &[]), house.begin(3, &[])];
+    // Their network is gone, and nobody has said so.
+    let dead = uploads.each_ref().map(|upload| {
+        let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 3"];
+        house.send("PATCH", upload, &fields, b"")
+    });
+    for upload in &uploads {
+        wait_until("it is taken over", || {
+            house.patch(upload, 0, &[], b"abc").status == 204
+        });
+    }
+    drop(dead);
 }
 
 #[test]

@@ -68,9 +68,14 @@ fn stages_are_measured_where_files_are_processed() {
     let mut client = server.public();
     client.send(form);
     assert_eq!(client.answer().status, 201);
-    let stored = "landfall_stage_outcomes_total{stage=\"storing\",outcome=\"done\"}";
+    let done =
+        |stage| format!("landfall_stage_outcomes_total{{stage=\"{stage}\",outcome=\"done\"}}");
     let metrics = || server.ops().get("/metrics").body;
-    wait_until("it is stored", || sample(&metrics(), stored) == Some(1.0));
+    for stage in ["scanning", "transcoding", "storing"] {
+        wait_until("each stage was done with it", || {
+            sample(&metrics(), &done(stage)) == Some(1.0)
+        });
+    }
     let text = metrics();
     for (name, value) in [
         (
