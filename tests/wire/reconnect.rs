@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use landfall::ServerConfig;
+use landfall::{Event, ServerConfig};
 
 use super::herd::{self, Commit, Member, Numbers, Pace};
 use super::support::TestServer;
@@ -118,6 +118,51 @@ fn consolidated_streams_cut_at_random_bytes_only_grow_and_lose_nothing() {
         assert_eq!(*frames, members[0].frames, "all have had the same");
     }
     assert_eq!(server.hub().metrics().resets_sent.get(), 0);
+}
+
+/// Where a shard sleeps and a job has few streams, the publisher's thread sends; here it is
+/// one of eight, and the shard's own, by turns.
+#[test]
+fn jobs_with_few_streams_lose_nothing_whichever_thread_sends() {
+    let (jobs, each, events) = (8, 2, 2_000);
+    let seed = herd::seed();
+    let server = TestServer::with(roomy);
+    let mut members: Vec<Member> = (0..jobs * each)
+        .map(|at| {
+            let target = match at % 3 {
+                0 => format!("/api/events?job=j{}", at % jobs),
+                _ => format!("/api/jobs/j{}/events", at % jobs),
+            };
+            Member::new(server.public_address(), &target, commit(at))
+        })
+        .collect();
+    let pace = Pace::default();
+    std::thread::scope(|scope| {
+        for job in 0..jobs {
+            let (server, pace) = (&server, &pace);
+            scope.spawn(move || {
+                let job = format!("j{job}").parse().unwrap();
+                for n in 0..events {
+                    pace.wait_for((n as u64).saturating_sub(AHEAD) * (jobs * each) as u64 / 2);
+                    let name = if n + 1 == events { "done" } else { "progress" };
+                    let event = Event::new(name, &format!("{{\"n\":{n}}}")).unwrap();
+                    server.hub().publish(&job, event).unwrap();
+                }
+            });
+        }
+        let connections = herd::run(&mut members, &mut Numbers::new(seed), &pace);
+        assert!(connections > 3 * jobs * each, "the clients were hardly cut");
+    });
+    for member in &members {
+        let seen: Vec<u64> = member
+            .frames
+            .iter()
+            .map(|frame| frame.json()["n"].as_u64().unwrap())
+            .collect();
+        assert_eq!(seen, (0..events as u64).collect::<Vec<_>>());
+    }
+    assert_eq!(server.hub().metrics().resets_sent.get(), 0);
+    assert_eq!(server.hub().metrics().panics.get(), 0);
 }
 
 /// With a small ring events do get lost to clients that are away; they are told so.
