@@ -212,7 +212,12 @@ impl Hub {
             });
             match self.append(&job, event, Some(numbers), now, Some(journaled), is_alone) {
                 Ok(None) => {}
-                taken => return taken.is_ok(),
+                Ok(Some(_)) => return true,
+                Err(_) => {
+                    // It may have begun a job that has nothing else.
+                    self.close_if_empty(&job);
+                    return false;
+                }
             }
         }
     }
