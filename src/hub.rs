@@ -195,7 +195,9 @@ impl Hub {
     ) -> bool {
         let origin = journaled.origin;
         loop {
-            let job = self.find(id).unwrap_or_else(|| {
+            let there = self.find(id);
+            let is_new = there.is_none();
+            let job = there.unwrap_or_else(|| {
                 let previous = EventId(journaled.previous);
                 let sequence = match origin {
                     Some(origin) if origin.base == previous.0 => {
@@ -214,8 +216,11 @@ impl Hub {
                 Ok(None) => {}
                 Ok(Some(_)) => return true,
                 Err(_) => {
-                    // It may have begun a job that has nothing else.
-                    self.close_if_empty(&job);
+                    if is_new {
+                        // Its numbers were given all the same.
+                        self.take_back(&job);
+                        self.remember(id, numbers);
+                    }
                     return false;
                 }
             }

@@ -25,6 +25,17 @@ impl Hub {
         }
     }
 
+    /// Takes back a job that was begun for an event which was refused, and that nobody has
+    /// found since.
+    pub(super) fn take_back(&self, job: &Arc<Job>) {
+        let mut jobs = self.0.jobs.write();
+        let mut core = job.lock();
+        if core.streams() == 0 && core.ring().newest_sequence().is_none() {
+            core.forget();
+            jobs.remove(job.id());
+        }
+    }
+
     /// The jobs that ended first, `most` at most, and how many have ended in all.
     pub(crate) fn first_ended(&self, most: usize) -> (Vec<Arc<Job>>, usize) {
         let ended = self.0.ended.lock();
