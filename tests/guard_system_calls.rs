@@ -24,12 +24,7 @@ fn a_delivery_is_one_system_call_and_little_else() {
         .map(|_| Subscriber::connect(server.public, "job", 1))
         .collect();
     let trace = Trace::of(&server);
-    for _ in 0..EVENTS {
-        publisher.publish();
-        subscribers
-            .iter_mut()
-            .for_each(|subscriber| subscriber.wait(1));
-    }
+    deliver(EVENTS, &mut publisher, &mut subscribers);
     let calls = trace.finish();
     drop(server);
 
@@ -60,12 +55,7 @@ fn an_event_for_a_few_subscribers_is_sent_without_waking_another_thread() {
         Subscriber::follow(server.public, "/api/events?job=job&job=other", 1),
     ];
     let trace = Trace::of(&server);
-    for _ in 0..EVENTS_FOR_FEW {
-        publisher.publish();
-        subscribers
-            .iter_mut()
-            .for_each(|subscriber| subscriber.wait(1));
-    }
+    deliver(EVENTS_FOR_FEW, &mut publisher, &mut subscribers);
     let calls = trace.finish();
     drop(server);
 
@@ -79,6 +69,14 @@ fn an_event_for_a_few_subscribers_is_sent_without_waking_another_thread() {
         wakes * 2 <= EVENTS_FOR_FEW,
         "{wakes} wakes for {EVENTS_FOR_FEW} events"
     );
+}
+
+/// Publishes one event after the other, each when all have the one before.
+fn deliver(events: usize, publisher: &mut Publisher, subscribers: &mut [Subscriber]) {
+    for _ in 0..events {
+        publisher.publish();
+        subscribers.iter_mut().for_each(|one| one.wait(1));
+    }
 }
 
 struct Trace {
