@@ -3,9 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use landfall::event::frame;
+use landfall::event::ring::{Batch, Ring, RingLimits};
 use landfall::http::{BodyLength, Decoder, Head, HeadLimits};
-use landfall::ring::{Batch, Ring, RingLimits};
-use landfall::{Event, EventId, Hub, HubConfig, Publication, Sequence, frame};
+use landfall::{Event, EventId, Hub, HubConfig, Publication, Sequence};
 
 const EVENT: &[u8] = br#"{"event":"progress","data":{"stage":"scanning","percent":30}}"#;
 

@@ -1,11 +1,11 @@
 //! Landfall streams the progress of jobs, as the server knows it, to browsers over
 //! Server-Sent Events.
 //!
-//! The life of an event: a worker's request is read by a [`connection`], a coroutine,
+//! The life of an event: a worker's request is read by a [`connection`](server::connection), a coroutine,
 //! whose bytes [`http`] decodes without knowing of sockets. [`routes`] decides what the
-//! request gets; a publication is an [`event`], checked once and for all. The [`journal`],
+//! request gets; a publication is an [`event`], checked once and for all. The [`journal`](sequencer::journal),
 //! where there is one, writes it; the [`hub`] gives it its numbers and appends its
-//! [`frame`] to its job's [`ring`], and tells the shards that follow the job. A [`shard`]
+//! [`frame`](event::frame) to its job's [`ring`](event::ring), and tells the shards that follow the job. A [`shard`](stream)
 //! reads what is new out of the ring once and sends it to each of its subscribers, rows of
 //! 32 bytes that were parked there when their requests had been answered. Where it sleeps
 //! and few are to be sent something, the publisher's thread does that in its place.
@@ -20,49 +20,27 @@
 //!
 //! A whole server is started by [`Server::start`].
 
+pub mod access;
 pub mod cli;
 pub mod client;
 pub mod command;
-pub mod connection;
-mod coroutine;
-pub mod cors;
-pub mod credential;
-pub mod disk;
 pub mod event;
-pub mod frame;
-pub mod handover;
-pub mod host;
 pub mod http;
 pub mod hub;
-pub mod job;
-pub mod journal;
-mod keyfile;
-pub mod listener;
-pub mod lobby;
-pub mod metrics;
-mod monitor;
-pub mod network;
-pub mod opening;
 pub mod pipeline;
 pub mod progress;
-pub mod quota;
-mod random;
-pub mod resume;
-pub mod ring;
 pub mod routes;
+pub mod sequencer;
 pub mod server;
-pub mod shard;
-mod socket;
-pub mod sockets;
-pub mod spool;
-pub mod token;
+pub mod stream;
+pub mod sys;
 pub mod upload;
 
+pub use event::job::{EventId, EventName, JobId, JobState, Sequence};
 pub use event::{Event, EventError, Publication};
 pub use hub::{Hub, HubConfig, PublishError, Snapshot};
-pub use job::{EventId, EventName, JobId, JobState, Sequence};
-pub use journal::{Journal, JournalConfig};
-pub use listener::Address;
 pub use routes::AuthConfig;
+pub use sequencer::journal::{Journal, JournalConfig};
+pub use server::listener::Address;
+pub use server::sockets::Sockets;
 pub use server::{Server, ServerConfig};
-pub use sockets::Sockets;

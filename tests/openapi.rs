@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use http::{Answer, ask_until, post, publish};
-use landfall::token::{Claims, Key, Keys};
+use landfall::access::token::{Claims, Key, Keys};
 use landfall::{Address, EventName, JobId, Server, ServerConfig};
 use serde_json::{Map, Value, json};
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::flags::{self, DEFAULT_HUB, Outcome};
 use crate::client::{Address, Client};
-use crate::job::{EventName, JobId};
+use crate::event::job::{EventName, JobId};
 
 /// The longest line that is taken from stdin, in bytes; a longer one ends the command.
 const LINE_MAX_BYTES: usize = 1024 * 1024;

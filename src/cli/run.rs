@@ -21,7 +21,7 @@ use super::flags::{self, DEFAULT_HUB, Outcome};
 use crate::client::{Address, Client};
 use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
-use crate::job::JobId;
+use crate::event::job::JobId;
 use crate::progress::{Format, Reader, STAGE_MAX_BYTES, Update};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;

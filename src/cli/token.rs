@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use crate::keyfile;
-use crate::token::{Claims, Scope, TOKEN_MAX_BYTES};
+use crate::access::keyfile;
+use crate::access::token::{Claims, Scope, TOKEN_MAX_BYTES};
 
 const HELP: &str = "\
 landfall token: prints a token, signed with the first key.

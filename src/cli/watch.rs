@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::flags::{self, DEFAULT_HUB, Outcome};
 use crate::client::{Address, Backoff, Client, Error, ServerEvent};
-use crate::job::{EventName, JobId, JobState};
+use crate::event::job::{EventName, JobId, JobState};
 use view::View;
 
 /// The waits between attempts to connect, where the hub has not asked for another.

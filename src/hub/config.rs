@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ring::RingLimits;
+use crate::event::ring::RingLimits;
 
 /// What a hub keeps, and how much of it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::job::JobState;
+use crate::event::job::JobState;
 
 /// Why an event is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Numbers;
 use super::mailbox::Mailbox;
 use crate::event::Event;
-use crate::frame;
-use crate::job::{EventId, JobId, JobState, Sequence};
-use crate::journal::{Origin, Place, Span};
-use crate::resume::Kept;
-use crate::ring::{Batch, Ring, RingLimits};
+use crate::event::frame;
+use crate::event::job::{EventId, JobId, JobState, Sequence};
+use crate::event::resume::Kept;
+use crate::event::ring::{Batch, Ring, RingLimits};
+use crate::sequencer::journal::{Origin, Place, Span};
 
 /// A job that has begun.
 pub struct Job {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::{Hub, Job};
-use crate::job::{EventId, JobId, Sequence};
-use crate::journal::{NUMBER_MAX, Origin};
+use crate::event::job::{EventId, JobId, Sequence};
+use crate::sequencer::journal::{NUMBER_MAX, Origin};
 
 /// How many forgotten jobs' last ids are remembered one by one. Beyond them the
 /// oldest are folded into one floor for all: ids then skip numbers and still never

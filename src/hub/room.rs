@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::{Hub, Job, Mailbox, Numbers, each_bit};
-use crate::job::EventId;
+use crate::event::job::EventId;
 
 /// Jobs that have ended, in the order in which they did.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{command, scan, store, transcode};
+use super::stage::{command, scan, store, transcode};
 pub(super) use table::{Spot, Table, Wrong};
 
 /// The stages that every file goes through.

@@ -12,7 +12,7 @@ use super::queue::Work;
 use super::state::{Failed, State, unix_now};
 use super::stop::Why;
 use super::{Entry, Inner, Record, durable, stage, worker};
-use crate::job::JobState;
+use crate::event::job::JobState;
 
 /// The most failed jobs whose uploads are kept; beyond it the oldest goes.
 const KEPT_MAX: usize = 10_000;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::durable;
-use crate::job::JobId;
+use crate::event::job::JobId;
 
 /// A stored result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::metrics::{Counter, Gauge};
+use crate::sys::metrics::{Counter, Gauge};
 
 /// What one stage has done.
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 
 use super::gate::{Pass, forbidden};
 use super::{Context, Plan, publish_status};
+use crate::event::job::JobId;
 use crate::http::{Response, Status};
-use crate::job::JobId;
 
 /// Forgets a job; its upload is broken off, its stage is stopped, and its streams end.
 /// Suspends its coroutine for the disk.

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::upload::{exposed, spool};
 use super::{Caller, Context, Plan, web};
-use crate::disk::Disk;
+use crate::event::job::JobId;
 use crate::http::disposition::attachment;
 use crate::http::{Head, Range, Response, Status};
-use crate::job::JobId;
 use crate::pipeline::Record;
+use crate::upload::disk::Disk;
 
 /// What pages of other origins may read of the answer.
 const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Range, ETag";

@@ -19,13 +19,13 @@ use parking_lot::RwLock;
 
 use super::quotas::Publisher;
 use super::{Access, Peer};
-use crate::cors::{Allowed, Cors, Lines, Origin};
-use crate::credential::{CookieName, Credential, CredentialError, Source};
-use crate::host::{self, HostName};
+use crate::access::cors::{Allowed, Cors, Lines, Origin};
+use crate::access::credential::{CookieName, Credential, CredentialError, Source};
+use crate::access::host::{self, HostName};
+use crate::access::keyfile;
+use crate::access::token::{Claims, Keys, PublishKey};
+use crate::event::job::JobId;
 use crate::http::{Head, Method, Response, Status};
-use crate::job::JobId;
-use crate::keyfile;
-use crate::token::{Claims, Keys, PublishKey};
 
 /// Who may do what.
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::gate::{INVALID, Pass, forbidden};
 use super::quotas::Publisher;
 use super::{Caller, Context, Plan, event_status, publish_status};
+use crate::event::job::{EventId, JobId};
 use crate::event::{Event, Publication};
 use crate::http::{BodyLength, Head, Response, Status};
 use crate::hub::PublishError;
-use crate::job::{EventId, JobId};
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
 const EVENT_OVERHEAD_BYTES: usize = 4096;

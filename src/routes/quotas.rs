@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::network::{Block, Network};
-use crate::quota::{Rates, Share, Shares};
+use crate::access::network::{Block, Network};
+use crate::access::quota::{Rates, Share, Shares};
 
 /// How many streams may begin at once after a quiet while, in seconds of their rate: a
 /// household whose browsers all come back isn't an attack.

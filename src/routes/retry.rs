@@ -3,8 +3,8 @@
 use super::gate::{Pass, forbidden};
 use super::upload::spool;
 use super::{Context, Plan};
+use crate::event::job::JobId;
 use crate::http::{Response, Status};
-use crate::job::JobId;
 use crate::pipeline::RetryError;
 
 /// Tries a failed job again. Suspends its coroutine for the disk.

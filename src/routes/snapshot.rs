@@ -1,9 +1,9 @@
 //! `GET /api/jobs/{job}`.
 
 use super::{Pass, Plan};
+use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
-use crate::job::JobId;
 
 /// Where a job stands.
 pub fn get(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {

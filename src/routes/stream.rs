@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Caller, Context, Plan};
-use crate::frame;
+use crate::access::quota::Share;
+use crate::event::frame;
+use crate::event::job::JobId;
+use crate::event::resume::{LastEventId, Start};
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::job::Core;
-use crate::job::JobId;
-use crate::opening::Opening;
-use crate::quota::Share;
-use crate::random::Random;
-use crate::resume::{LastEventId, Start};
-use crate::shard::{Consolidated, Listed, Stream};
+use crate::stream::opening::Opening;
+use crate::stream::{Consolidated, Listed, Stream};
+use crate::sys::random::Random;
 
 /// A stream of one job.
 pub fn one(

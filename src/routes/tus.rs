@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use super::upload::{created, exposed, file_name, job, refusal, share, spool};
 use super::{Caller, Context, Plan, UploadIntake};
+use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BodyLength, Head, Method, Response, Status};
-use crate::job::JobId;
-use crate::spool::{Finished, Order, SpoolError};
 use crate::upload::UploadId;
+use crate::upload::spool::{Finished, Order, SpoolError};
 
 /// The type that a piece of an upload has.
 const PIECE_TYPE: &[u8] = b"application/offset+octet-stream";

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Caller, Context, Pass, Plan, publish_status, tus};
+use crate::access::quota::Share;
+use crate::event::job::JobId;
 use crate::http::multipart::{self, Found, Multipart};
 use crate::http::{BodyLength, Head, Response, Status};
-use crate::job::JobId;
-use crate::quota::Share;
-use crate::spool::{Finished, Order, Receiver, Spool, SpoolError};
 use crate::upload::UploadId;
+use crate::upload::spool::{Finished, Order, Receiver, Spool, SpoolError};
 
 /// The longest name of a file, in bytes, as most file systems have it.
 const NAME_MAX_BYTES: usize = 255;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use landfall::token::Claims;
+use landfall::access::token::Claims;
 
 use super::support::*;
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use landfall::token::{Claims, Key, Keys, Scope};
+use landfall::access::token::{Claims, Key, Keys, Scope};
 use landfall::{Address, Server, ServerConfig};
 use tempfile::TempDir;
 

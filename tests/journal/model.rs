@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use landfall::event::ring::RingLimits;
 use landfall::hub::HubConfig;
 use landfall::hub::Mailbox;
-use landfall::journal::{Health, JournalConfig, Request, Sync, What};
-use landfall::ring::RingLimits;
+use landfall::sequencer::journal::{Health, JournalConfig, Request, Sync, What};
 use landfall::{Event, Hub, JobId, Journal, PublishError};
 
 use super::disk::{Disk, Fault, Operation, after_power_loss};

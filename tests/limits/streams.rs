@@ -1,6 +1,6 @@
 //! A job and a token have their share of streams; HEAD asks without taking one.
 
-use landfall::token::{Claims, Key, Keys, Scope};
+use landfall::access::token::{Claims, Key, Keys, Scope};
 
 use super::assert_busy;
 use super::sse::EventStream;

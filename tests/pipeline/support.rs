@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use landfall::Hub;
+use landfall::event::job::JobId;
+use landfall::event::ring::{Batch, RingLimits};
 use landfall::hub::HubConfig;
-use landfall::job::JobId;
-use landfall::journal::{Journal, JournalConfig};
 use landfall::pipeline::{Pipeline, PipelineConfig};
-use landfall::ring::{Batch, RingLimits};
+use landfall::sequencer::journal::{Journal, JournalConfig};
 use landfall::upload::{Info, Landed, Landing, State, UploadId};
 use serde_json::Value;
 use tempfile::TempDir;

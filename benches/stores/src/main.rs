@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall::journal::{JournalConfig, Sync};
+use landfall::sequencer::journal::{JournalConfig, Sync};
 use landfall::{Event, Hub, HubConfig, JobId, Journal};
 
 /// Events that are published together.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::mailbox::{Ending, Mail, Mailbox};
 use crate::client::{Backoff, Client, Error};
-use crate::job::JobId;
+use crate::event::job::JobId;
 
 /// The waits between attempts while the hub is away.
 const FIRST_WAIT: Duration = Duration::from_millis(100);

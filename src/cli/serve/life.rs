@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use crate::handover::{Predecessor, Rebirth, Said, Successor};
+use crate::server::handover::{Predecessor, Rebirth, Said, Successor};
 use crate::{Server, ServerConfig, Sockets};
 
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.

@@ -5,7 +5,7 @@ use std::io::Write;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 
-use crate::job::JobId;
+use crate::event::job::JobId;
 
 /// A bar's length: tenths of a percent.
 const BAR_LENGTH: u64 = 1000;

@@ -1,6 +1,6 @@
 //! Where a request shows who it is: what is taken for a token stands there, alone.
 
-use landfall::credential::{CookieName, Credential, CredentialError, Source};
+use landfall::access::credential::{CookieName, Credential, CredentialError, Source};
 use landfall::http::{Head, HeadLimits};
 
 const LIMITS: HeadLimits = HeadLimits {

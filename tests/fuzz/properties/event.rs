@@ -1,7 +1,7 @@
 //! Events: whatever is published is one frame, and reads back as what it was.
 
 use landfall::event::Publication;
-use landfall::frame;
+use landfall::event::frame;
 use landfall::routes::snapshot_json;
 use landfall::{Hub, HubConfig, JobId};
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use landfall::cors::Origin;
-use landfall::host;
+use landfall::access::cors::Origin;
+use landfall::access::host;
 use landfall::http::{BodyLength, Head, HeadError, HeadLimits};
 
 /// Small, so that short inputs reach them.

@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landfall::journal::{File, Files};
 use landfall::routes::snapshot_json;
+use landfall::sequencer::journal::{File, Files};
 use landfall::{Event, Hub, HubConfig, Journal, JournalConfig, PublishError, Snapshot};
 use serde_json::value::RawValue;
 

@@ -1,8 +1,8 @@
 //! Last-Event-ID: whatever it says, a stream begins somewhere, and what is repeated of it
 //! can't end the frame that it is in.
 
-use landfall::frame;
-use landfall::resume::{Kept, LastEventId, ResetReason, Start};
+use landfall::event::frame;
+use landfall::event::resume::{Kept, LastEventId, ResetReason, Start};
 use serde_json::Value;
 
 use super::sse::read;

@@ -1,0 +1,52 @@
+//! Keys are kept in files, so that no command line and no environment shows them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::access::token::{KEY_MAX_BYTES, Key, KeyError, Keys, PublishKey};
+
+/// What others than the owner and group may do with a file, and the group besides
+/// reading it.
+const TOO_OPEN: u32 = 0o037;
+
+/// Reads the keys for tokens, in their order. None where no file is named. Blocks.
+///
+/// # Errors
+/// A file can't be read, or holds no key: the error says which.
+pub fn token_keys<P: AsRef<Path>>(paths: &[P]) -> io::Result<Option<Keys>> {
+    let keys = paths.iter().map(|path| read(path.as_ref(), Key::from_file));
+    Ok(Keys::new(keys.collect::<io::Result<_>>()?))
+}
+
+/// Reads the key that workers show. Blocks.
+///
+/// # Errors
+/// The file can't be read, or holds no key.
+pub fn publish_key(path: &Path) -> io::Result<PublishKey> {
+    read(path, PublishKey::from_file)
+}
+
+fn read<T>(path: &Path, parse: fn(&[u8]) -> Result<T, KeyError>) -> io::Result<T> {
+    let named = |error: io::Error| {
+        io::Error::new(
+            error.kind(),
+            format!("key file {}: {error}", path.display()),
+        )
+    };
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(named)?;
+    let mode = file.metadata().map_err(named)?.permissions().mode();
+    file.take(KEY_MAX_BYTES as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(named)?;
+    if mode & TOO_OPEN != 0 {
+        log::warn!(
+            "key file {}: others can read or change it (mode {:o}): chmod 600 it",
+            path.display(),
+            mode & 0o777
+        );
+    }
+    parse(&content).map_err(|error| named(io::Error::new(io::ErrorKind::InvalidData, error)))
+}

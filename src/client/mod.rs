@@ -1,0 +1,308 @@
+//! The client's side of the hub's HTTP API, for the commands: blocking, one
+//! connection kept alive, over TCP or a unix socket.
+//!
+//! It stands on httparse, which the server needs anyway. ureq was tried: it makes a
+//! stripped binary 370 KB larger, reaches unix sockets only through an interface
+//! that it keeps out of semantic versioning, and takes proxies from the environment.
+
+mod address;
+mod backoff;
+mod connection;
+mod event_stream;
+mod response;
+
+pub use address::Address;
+pub use backoff::Backoff;
+pub use event_stream::{EventStream, ServerEvent};
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+use crate::event::job::{EventName, JobId};
+use connection::Connection;
+use response::Head;
+
+/// How long a connection may take to open.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the hub may take from there to the end of its answer, or, for a stream,
+/// of the answer's head.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stream may be silent before it is held for dead: four of the
+/// heartbeats that a hub sends by default.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest answer that is read, streams aside, in bytes. A longer one is an error.
+pub const ANSWER_MAX_BYTES: usize = 1024 * 1024;
+
+/// Why a request did not do what it was to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The hub can't be reached, or the connection broke.
+    Away {
+        /// What the system says.
+        kind: io::ErrorKind,
+        /// The same in words.
+        text: String,
+    },
+    /// The hub did not answer in time.
+    TimedOut,
+    /// What answers there does not speak HTTP as it should.
+    Malformed(&'static str),
+    /// The hub answered and said no.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The hub's own words.
+        message: String,
+    },
+}
+
+/// A hub to talk to. Every call blocks, [`ANSWER_TIMEOUT`] and [`CONNECT_TIMEOUT`]
+/// together at most.
+pub struct Client {
+    address: Address,
+    token: Option<String>,
+    connection: Option<Connection>,
+}
+
+/// An open event stream.
+pub struct Subscription {
+    connection: Connection,
+    body: response::Body,
+    events: EventStream,
+    decoded: Vec<u8>,
+    ended: bool,
+}
+
+impl Client {
+    /// A client that will connect when it is first used.
+    pub fn new(address: Address) -> Client {
+        Client {
+            address,
+            token: None,
+            connection: None,
+        }
+    }
+
+    /// The same client, showing a bearer token with every request.
+    pub fn with_token(mut self, token: Option<String>) -> Client {
+        self.token = token;
+        self
+    }
+
+    /// Where the hub is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Publishes one event; `data` is a JSON object. The whole call ends by
+    /// `deadline`, where one is given.
+    pub fn publish(
+        &mut self,
+        job: &JobId,
+        event: &EventName,
+        data: &RawValue,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let body = format!(r#"{{"event":"{event}","data":{data}}}"#);
+        let path = format!("/api/jobs/{job}/events");
+        self.post(&path, "application/json", body.as_bytes(), deadline)
+    }
+
+    /// Publishes many events: a JSON object `{"event":..,"data":..}` a line.
+    pub fn publish_lines(&mut self, job: &JobId, lines: &[u8]) -> Result<(), Error> {
+        let path = format!("/api/jobs/{job}/events");
+        self.post(&path, "application/x-ndjson", lines, None)
+    }
+
+    /// The job's snapshot, a JSON object.
+    pub fn snapshot(&mut self, job: &JobId) -> Result<Vec<u8>, Error> {
+        let request = self.request("GET", &format!("/api/jobs/{job}"), "");
+        self.exchange(request.as_bytes(), None)
+    }
+
+    /// Opens the stream of one job, or one stream for many, after the event that
+    /// `last_event_id` names. `None` is a stream that has ended for good.
+    pub fn events(
+        &self,
+        jobs: &[JobId],
+        last_event_id: &str,
+    ) -> Result<Option<Subscription>, Error> {
+        let path = match jobs {
+            [job] => format!("/api/jobs/{job}/events"),
+            _ => {
+                let query: Vec<_> = jobs.iter().map(|job| format!("job={job}")).collect();
+                format!("/api/events?{}", query.join("&"))
+            }
+        };
+        let mut headers = "Accept: text/event-stream\r\n".to_owned();
+        // What the standard forbids in an id could end the header.
+        if !last_event_id.is_empty() && !last_event_id.contains(char::is_control) {
+            headers += &format!("Last-Event-ID: {last_event_id}\r\n");
+        }
+        let mut connection = Connection::open(&self.address, Instant::now() + CONNECT_TIMEOUT)?;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        connection.send(self.request("GET", &path, &headers).as_bytes(), deadline)?;
+        let head = connection.head(deadline)?;
+        match head.status {
+            200 if head.is_event_stream => Ok(Some(Subscription {
+                body: response::Body::new(&head),
+                connection,
+                events: EventStream::new(),
+                decoded: Vec::new(),
+                ended: false,
+            })),
+            200 => Err(Error::Malformed("the answer is no event stream")),
+            204 => Ok(None),
+            _ => {
+                let body = connection.body(&head, deadline).unwrap_or_default();
+                Err(refusal(&head, &body))
+            }
+        }
+    }
+
+    fn post(
+        &mut self,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let length = body.len();
+        let headers = format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
+        let mut request = self.request("POST", path, &headers).into_bytes();
+        request.extend_from_slice(body);
+        self.exchange(&request, deadline).map(drop)
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &str) -> String {
+        let host = self.address.host();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}");
+        if let Some(token) = &self.token {
+            head += &format!("Authorization: Bearer {token}\r\n");
+        }
+        head + "\r\n"
+    }
+
+    /// Sends a request and reads the answer's body. A connection that was kept is
+    /// used where the hub has not closed it meanwhile. A request is never sent
+    /// twice, as an event must not be published twice.
+    fn exchange(&mut self, request: &[u8], deadline: Option<Instant>) -> Result<Vec<u8>, Error> {
+        let within = |limit| {
+            let end = Instant::now() + limit;
+            deadline.map_or(end, |deadline| deadline.min(end))
+        };
+        let mut connection = match self.connection.take().filter(Connection::is_idle) {
+            Some(connection) => connection,
+            None => Connection::open(&self.address, within(CONNECT_TIMEOUT))?,
+        };
+        let deadline = within(ANSWER_TIMEOUT);
+        // A hub that refuses early may close before it has read everything; what
+        // it said is worth more than the broken pipe.
+        let sent = connection.send(request, deadline);
+        let head = match (connection.head(deadline), sent) {
+            (Ok(head), _) => head,
+            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+        };
+        let body = connection.body(&head, deadline)?;
+        if head.keep_alive {
+            self.connection = Some(connection);
+        }
+        if (200..300).contains(&head.status) {
+            Ok(body)
+        } else {
+            Err(refusal(&head, &body))
+        }
+    }
+}
+
+impl Subscription {
+    /// Waits for the next events and calls `each` for them. False: the stream is
+    /// over, for now. Blocks, but no longer than [`SILENCE_TIMEOUT`].
+    pub fn wait(&mut self, each: impl FnMut(ServerEvent)) -> Result<bool, Error> {
+        if self.ended {
+            return Ok(false);
+        }
+        let deadline = Instant::now() + SILENCE_TIMEOUT;
+        self.decoded.clear();
+        self.ended = self
+            .connection
+            .read_body(&mut self.body, &mut self.decoded, deadline)?;
+        self.events.feed(&self.decoded, each);
+        Ok(true)
+    }
+
+    /// How long the hub asks to wait before connecting again, if it has said so.
+    pub fn retry(&self) -> Option<Duration> {
+        self.events.retry()
+    }
+
+    /// The id to resume after: the one of the newest event that came whole. `None`
+    /// where no event has brought one.
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.events.last_event_id()
+    }
+}
+
+impl Error {
+    /// Whether the same request may succeed later: the hub is away or overloaded.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Error::Away { .. } | Error::TimedOut => true,
+            Error::Malformed(_) => false,
+            Error::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        match error.kind() {
+            // Which of the two a socket's time limit gives depends on the system.
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::TimedOut,
+            kind => Error::Away {
+                kind,
+                text: error.to_string(),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Away { text, .. } => f.write_str(text),
+            Error::TimedOut => f.write_str("no answer in time"),
+            Error::Malformed(what) => write!(f, "not a hub's answer: {what}"),
+            Error::Refused { status, message } => write!(f, "{message} (status {status})"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The hub's `{"error":...}`, or what else it wrote, fit to be shown in a terminal.
+fn refusal(head: &Head, body: &[u8]) -> Error {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        error: String,
+    }
+    let told = serde_json::from_slice(body).map(|told: Told| told.error);
+    let text = told.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let message: String = text.trim().chars().map(printable).take(500).collect();
+    let message = if message.is_empty() {
+        "refused".into()
+    } else {
+        message
+    };
+    Error::Refused {
+        status: head.status,
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests;

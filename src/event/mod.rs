@@ -1,0 +1,10 @@
+//! Events: their names and numbers, their frames, the ring that keeps them, and where a
+//! stream of them begins. Nothing here knows a socket, a thread or a clock.
+
+pub mod frame;
+pub mod job;
+mod publication;
+pub mod resume;
+pub mod ring;
+
+pub use publication::{Event, EventError, Publication};

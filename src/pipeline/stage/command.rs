@@ -1,0 +1,159 @@
+//! A stage that runs a command.
+
+use std::path::Path;
+
+use crate::pipeline::config::{Spot, Table, Wrong};
+use crate::pipeline::durable;
+use crate::pipeline::kind;
+use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::progress::{Format, Reader};
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The command and its arguments, one at least. In each, `{input}`, `{output}` and
+    /// `{job}` stand for what they name. No shell reads them.
+    pub run: Vec<String>,
+    /// The name of the file that `{output}` names, in the stage's folder. Default: `output`.
+    pub output: String,
+    /// The most that the command may write into the stage's folder, in bytes. It is looked at
+    /// twice a second. Default: 16 GiB.
+    pub max_output: u64,
+    /// How its output is to be understood. Default: auto.
+    pub format: Format,
+}
+
+/// The default of `max_output`.
+pub const MAX_OUTPUT_BYTES: u64 = 16 << 30;
+
+impl Options {
+    pub(in crate::pipeline) fn read(
+        run: Vec<String>,
+        at: Spot,
+        table: &mut Table<'_>,
+    ) -> Result<Options, Wrong> {
+        if run.first().is_none_or(String::is_empty) {
+            return Err(at.wrong("run begins with the command, as [\"convert\", \"{input}\"]"));
+        }
+        if run.iter().any(|argument| argument.contains('\0')) {
+            return Err(at.wrong("an argument can't hold NUL"));
+        }
+        let mut options = Options {
+            run,
+            output: "output".to_owned(),
+            max_output: MAX_OUTPUT_BYTES,
+            format: Format::Auto,
+        };
+        if let Some((output, at)) = table.text("output")? {
+            let is_name = Path::new(&output)
+                .file_name()
+                .is_some_and(|name| *name == *output);
+            if !is_name || output.contains('\0') {
+                return Err(at.wrong("output is a file name without a folder, as \"out.jpg\""));
+            }
+            options.output = output;
+        }
+        if let Some(size) = table.size("max_output")? {
+            options.max_output = size;
+        }
+        if let Some((format, at)) = table.text("format")? {
+            options.format = match format.as_str() {
+                "auto" => Format::Auto,
+                "number" => Format::Number,
+                _ => return Err(at.wrong("format is \"auto\" or \"number\"")),
+            };
+        }
+        Ok(options)
+    }
+}
+
+/// Runs the command on the task's input. Where it makes `{output}`, the next stage works on
+/// that.
+pub fn run(options: &Options, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+    let output = task.folder.join(&options.output);
+    let job = task.attempt.landed.job.as_str();
+    let mut words = options.run.iter();
+    let mut word = || {
+        let word = words.next()?;
+        Some(fill(
+            word,
+            &[
+                ("{input}", &task.input.to_string_lossy()),
+                ("{output}", &output.to_string_lossy()),
+                ("{job}", job),
+            ],
+        ))
+    };
+    let mut command = std::process::Command::new(word().unwrap_or_default());
+    command.args(std::iter::from_fn(word));
+    let reader = Reader::new(options.format);
+    if task.run(command, reader, 0, options.max_output)?.is_none() {
+        return Err(Failure::Lasting(format!(
+            "{} isn't installed: install it, or correct run in landfall.toml",
+            options.run[0]
+        )));
+    }
+    if !output.symlink_metadata().is_ok_and(|there| there.is_file()) {
+        return Ok(Outcome::Same);
+    }
+    let kind = kind::of_file(&output).map_err(|error| {
+        let why = durable::in_words(&error);
+        Failure::Passing(format!("what {} made can't be read: {why}", options.run[0]))
+    })?;
+    task.facts.content_type = Some(kind.to_owned());
+    if let Some(extension) = Path::new(&options.output).extension() {
+        task.facts.name = renamed(&task.facts.name, &extension.to_string_lossy());
+    }
+    Ok(Outcome::Made(output))
+}
+
+/// A name with another extension.
+pub fn renamed(name: &str, extension: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => format!("{stem}.{extension}"),
+        _ => format!("{name}.{extension}"),
+    }
+}
+
+/// Puts values in the place of their names, in one pass: what a value says is not read again.
+fn fill(word: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::new();
+    let mut rest = word;
+    while !rest.is_empty() {
+        if let Some((name, value)) = values.iter().find(|(name, _)| rest.starts_with(name)) {
+            filled.push_str(value);
+            rest = &rest[name.len()..];
+        } else {
+            let end = rest.chars().next().map_or(0, char::len_utf8);
+            filled.push_str(&rest[..end]);
+            rest = &rest[end..];
+        }
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_whole_arguments_or_parts_of_one_and_are_not_read_again() {
+        let values = [("{input}", "/a/{job}"), ("{job}", "j{input}")];
+        for (word, filled) in [
+            ("{input}", "/a/{job}"),
+            ("file:{input}:{job}\u{e9}", "file:/a/{job}:j{input}\u{e9}"),
+            ("{inputs} {} {{job}}", "{inputs} {} {j{input}}"),
+            ("", ""),
+        ] {
+            assert_eq!(fill(word, &values), filled);
+        }
+    }
+
+    #[test]
+    fn a_name_gets_the_extension_of_what_was_made() {
+        assert_eq!(renamed("clip.mov", "mp4"), "clip.mp4");
+        assert_eq!(renamed("clip", "mp4"), "clip.mp4");
+        assert_eq!(renamed(".mov", "mp4"), ".mov.mp4");
+        assert_eq!(renamed("a.b.c", "d"), "a.b.d");
+    }
+}

@@ -1,0 +1,172 @@
+//! Storing in an S3-compatible store: one `PutObject`, signed as Signature Version 4 has it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusty_s3::actions::{PutObject, S3Action};
+use rusty_s3::{Bucket, Credentials, UrlStyle};
+use ureq::SendBody;
+use ureq::http::StatusCode;
+
+use super::store::check_digest;
+use crate::pipeline::config::{Spot, Table, Wrong};
+use crate::pipeline::kind;
+use crate::pipeline::state::Stored;
+use crate::pipeline::task::{Failure, Task};
+
+/// The largest object that one request may put.
+const OBJECT_MAX_BYTES: u64 = 5 << 30;
+/// How much of an answer that refuses is told.
+const ANSWER_MAX_BYTES: u64 = 300;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The store. Who may write to it is said by AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+/// AWS_SESSION_TOKEN in the environment.
+#[derive(Clone, Debug)]
+pub struct Options {
+    bucket: Bucket,
+    /// What objects' names begin with. Default: nothing.
+    prefix: String,
+}
+
+impl Options {
+    pub(in crate::pipeline) fn read(at: Spot, table: &mut Table<'_>) -> Result<Options, Wrong> {
+        let (endpoint, endpoint_at) = table.text("endpoint")?.ok_or_else(|| {
+            at.wrong("to = \"s3\" needs an endpoint, as \"https://s3.example.com\"")
+        })?;
+        let (name, _) = table
+            .text("bucket")?
+            .ok_or_else(|| at.wrong("to = \"s3\" needs the name of a bucket"))?;
+        let region = table.text("region")?.map(|(region, _)| region);
+        let style = match table.text("style")? {
+            None => UrlStyle::Path,
+            Some((style, at)) => match style.as_str() {
+                "path" => UrlStyle::Path,
+                "host" => UrlStyle::VirtualHost,
+                _ => return Err(at.wrong("style is \"path\" or \"host\"")),
+            },
+        };
+        let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+        let url = endpoint.parse().map_err(|error| {
+            endpoint_at.wrong(format!(
+                "endpoint is http:// or https:// and a host: {error}"
+            ))
+        })?;
+        let bucket = Bucket::new(url, style, name, region)
+            .map_err(|error| endpoint_at.wrong(format!("endpoint and bucket: {error}")))?;
+        let prefix = table.text("prefix")?.map(|(prefix, _)| prefix);
+        Ok(Options {
+            bucket,
+            prefix: prefix.unwrap_or_default(),
+        })
+    }
+}
+
+/// Puts the task's input there, under the address of its content.
+pub fn put(options: &Options, task: &mut Task<'_>) -> Result<Stored, Failure> {
+    let Some(credentials) = Credentials::from_env() else {
+        return Err(Failure::Lasting(
+            "there is no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the server's \
+             environment: set them, and start it again"
+                .to_owned(),
+        ));
+    };
+    task.tell_part(0.0, 50.0);
+    let mut sum = Vec::new();
+    let (size, digest) = task.digest(|_, _| Ok(()))?;
+    for pair in 0..digest.len() / 2 {
+        sum.extend(u8::from_str_radix(&digest[2 * pair..2 * pair + 2], 16));
+    }
+    check_digest(task, &digest)?;
+    if size > OBJECT_MAX_BYTES {
+        return Err(Failure::Lasting(format!(
+            "the file has {size} bytes, and an S3 store takes {OBJECT_MAX_BYTES} in a request"
+        )));
+    }
+    task.tell_part(50.0, 100.0);
+    let key = format!("{}{}/{digest}", options.prefix, &digest[..2]);
+    let sum = STANDARD.encode(sum);
+    let kind = task
+        .facts
+        .content_type
+        .as_deref()
+        .unwrap_or(kind::UNKNOWN)
+        .to_owned();
+    let mut action = PutObject::new(&options.bucket, Some(&credentials), &key);
+    // The store compares it with what it received.
+    action
+        .headers_mut()
+        .insert("x-amz-checksum-sha256", sum.as_str());
+    action.headers_mut().insert("content-type", kind.as_str());
+    let left = task.deadline.saturating_duration_since(Instant::now());
+    let url = action.sign(left.max(Duration::from_secs(60)));
+
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(left))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let file = File::open(task.input).map_err(|error| task.unreadable(&error))?;
+    let mut body = Body {
+        file,
+        task,
+        done: 0,
+        size,
+        failure: None,
+    };
+    let answer = agent
+        .put(url.as_str())
+        .header("x-amz-checksum-sha256", &sum)
+        .header("content-type", &kind)
+        .header("content-length", size.to_string())
+        .send(SendBody::from_reader(&mut body));
+    if let Some(failure) = body.failure {
+        return Err(failure);
+    }
+    let mut answer = answer.map_err(|error| Failure::Passing(format!("the S3 store: {error}")))?;
+    if answer.status().is_success() {
+        return Ok(Stored {
+            path: None,
+            location: Some(format!("s3://{}/{key}", options.bucket.name())),
+            size,
+            digest,
+        });
+    }
+    let mut text = String::new();
+    let reader = answer.body_mut().as_reader();
+    let _ = reader.take(ANSWER_MAX_BYTES).read_to_string(&mut text);
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let message = format!("the S3 store answers {}: {text}", answer.status());
+    let may_pass = answer.status().is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&answer.status());
+    Err(match may_pass {
+        true => Failure::Passing(message),
+        false => Failure::Lasting(message),
+    })
+}
+
+/// The file as it goes out.
+struct Body<'a, 'b> {
+    file: File,
+    task: &'a mut Task<'b>,
+    done: u64,
+    size: u64,
+    failure: Option<Failure>,
+}
+
+impl Read for Body<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Err(failure) = self.task.check() {
+            self.failure = Some(failure);
+            return Err(io::Error::other("it is to stop"));
+        }
+        let length = self.file.read(buffer)?;
+        self.done += length as u64;
+        self.task.tell(self.done, self.size);
+        Ok(length)
+    }
+}

@@ -1,0 +1,192 @@
+//! The stage `transcoding`: ffmpeg, where it is installed and the file is audio or video.
+
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::command::{MAX_OUTPUT_BYTES, renamed};
+use crate::pipeline::config::{Table, Wrong};
+use crate::pipeline::kind;
+use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::progress::{Format, Reader};
+
+/// What ffmpeg is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The output's options. Default: H.264 and AAC, for which every browser has a player.
+    pub args: Option<Vec<String>>,
+    /// The output's extension, by which ffmpeg takes the container. Default: mp4, and m4a
+    /// where there is no picture.
+    pub extension: Option<String>,
+    /// The most that ffmpeg may write, in bytes. Default: 16 GiB.
+    pub max_output: Option<u64>,
+}
+
+const VIDEO: &str = "-map 0:v:0 -map 0:a:0? -c:v libx264 -preset veryfast -crf 23 \
+                     -pix_fmt yuv420p -vf scale=trunc(iw/2)*2:trunc(ih/2)*2 -c:a aac \
+                     -movflags +faststart";
+const AUDIO: &str = "-map 0:a:0 -c:a aac -movflags +faststart";
+/// What ffprobe may say: a few lines for each stream.
+const PROBE_MAX_BYTES: usize = 256 * 1024;
+const EXTENSION_MAX_BYTES: usize = 16;
+
+impl Options {
+    pub(in crate::pipeline) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
+        if let Some((args, at)) = table.list("args")? {
+            if args.iter().any(|argument| argument.contains('\0')) {
+                return Err(at.wrong("an argument can't hold NUL"));
+            }
+            self.args = Some(args);
+        }
+        if let Some((extension, at)) = table.text("extension")? {
+            let fits = !extension.is_empty() && extension.len() <= EXTENSION_MAX_BYTES;
+            if !fits || !extension.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                return Err(at.wrong(format!(
+                    "extension is 1 to {EXTENSION_MAX_BYTES} letters and digits, as \"mp4\""
+                )));
+            }
+            self.extension = Some(extension);
+        }
+        if let Some(size) = table.size("max_output")? {
+            self.max_output = Some(size);
+        }
+        Ok(())
+    }
+}
+
+/// Transcodes the task's input.
+pub fn run(options: &Options, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+    let kind = match &task.facts.content_type {
+        Some(kind) => kind.clone(),
+        None => kind::of_file(task.input)
+            .map_err(|error| task.unreadable(&error))?
+            .to_owned(),
+    };
+    // By its bytes: a playlist is text, and would make ffmpeg open what it names.
+    if !(kind.starts_with("audio/") || kind.starts_with("video/")) {
+        return skipped(&format!("{kind} is neither audio nor video"));
+    }
+    let Some(media) = probe(task)? else {
+        return skipped("ffprobe isn't installed");
+    };
+    let Some(has_picture) = media.has_picture() else {
+        return skipped("there is neither sound nor picture in it");
+    };
+    let extension = match (&options.extension, has_picture) {
+        (Some(extension), _) => extension,
+        (None, true) => "mp4",
+        (None, false) => "m4a",
+    };
+    let output = task.folder.join(format!("output.{extension}"));
+    let mut command = Command::new("ffmpeg");
+    command.args("-nostdin -hide_banner -v error -nostats -progress pipe:1".split(' '));
+    command
+        .args(["-protocol_whitelist", "file", "-i"])
+        .arg(task.input);
+    match &options.args {
+        Some(args) => command.args(args),
+        None => command.args(if has_picture { VIDEO } else { AUDIO }.split_ascii_whitespace()),
+    };
+    command.arg("-y").arg(&output);
+    let seconds = media.seconds();
+    let reader = Reader::of_ffmpeg(seconds);
+    if task
+        .run(
+            command,
+            reader,
+            0,
+            options.max_output.unwrap_or(MAX_OUTPUT_BYTES),
+        )?
+        .is_none()
+    {
+        return skipped("ffmpeg isn't installed");
+    }
+    if !output.metadata().is_ok_and(|made| made.len() > 0) {
+        return Err(Failure::Lasting(
+            "ffmpeg made nothing of the file".to_owned(),
+        ));
+    }
+    let kind = kind::of_file(&output).map_err(|error| task.unreadable(&error))?;
+    task.facts.content_type = Some(kind.to_owned());
+    task.facts.name = renamed(&task.facts.name, extension);
+    if let Some(seconds) = seconds {
+        task.note("mediaSeconds", seconds);
+    }
+    Ok(Outcome::Made(output))
+}
+
+/// What ffprobe says of the input; none where it isn't installed.
+fn probe(task: &mut Task<'_>) -> Result<Option<Media>, Failure> {
+    let mut command = Command::new("ffprobe");
+    command.args("-v error -protocol_whitelist file -of json -show_entries".split(' '));
+    command.arg("format=duration:stream=codec_type:stream_disposition=attached_pic");
+    command.arg("-i").arg(task.input);
+    // What it prints is no progress.
+    let Some(json) = task.run(
+        command,
+        Reader::new(Format::Ignore),
+        PROBE_MAX_BYTES,
+        MAX_OUTPUT_BYTES,
+    )?
+    else {
+        return Ok(None);
+    };
+    match serde_json::from_slice(&json) {
+        Ok(media) => Ok(Some(media)),
+        Err(error) => Err(Failure::Lasting(format!(
+            "ffprobe's description of the file can't be read: {error}"
+        ))),
+    }
+}
+
+fn skipped(reason: &str) -> Result<Outcome, Failure> {
+    Ok(Outcome::Skipped(reason.to_owned()))
+}
+
+/// What ffprobe says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Media {
+    streams: Vec<Stream>,
+    format: Container,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Stream {
+    codec_type: String,
+    disposition: Disposition,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Disposition {
+    attached_pic: u8,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    duration: Option<String>,
+}
+
+impl Media {
+    /// Whether there is a picture that moves, beside or instead of sound; none where there
+    /// is neither. A cover is no such picture.
+    fn has_picture(&self) -> Option<bool> {
+        let has = |kind: &str| {
+            let mut streams = self.streams.iter();
+            streams.any(|s| s.codec_type == kind && s.disposition.attached_pic == 0)
+        };
+        match (has("video"), has("audio")) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        let seconds: f64 = self.format.duration.as_ref()?.parse().ok()?;
+        (seconds.is_finite() && seconds > 0.0).then_some(seconds)
+    }
+}

@@ -1,0 +1,164 @@
+//! The file layer below the journal: the little that it asks of a file system, so that a
+//! test can stand in for one that fails, or that loses what it wasn't told to keep.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::sys::random::Random;
+
+/// A directory of files. Every call blocks.
+pub trait Files: Send + Sync {
+    /// The names and sizes of the files there are.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+    /// Opens a file to read and write it; creates it, or empties it, where it is `new`.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn open(&self, name: &str, new: bool) -> io::Result<Arc<dyn File>>;
+    /// Gives a file another name, in place of the file that has it.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Returns when the names are on the medium: fsync of the directory.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn sync_names(&self) -> io::Result<()>;
+    /// The kernel's boot: what was written before it and not synced may be lost. A new one
+    /// every time where it isn't told, so that no end is taken for harmless.
+    fn boot(&self) -> [u8; 16] {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: Vec<u8> = text
+            .bytes()
+            .filter_map(|byte| (byte as char).to_digit(16))
+            .map(|digit| digit as u8)
+            .collect();
+        let mut random = Random::new();
+        std::array::from_fn(|index| match digits.get(index * 2..index * 2 + 2) {
+            Some(&[high, low]) => high << 4 | low,
+            _ => random.next() as u8,
+        })
+    }
+}
+
+/// An open file. Every call blocks.
+pub trait File: Send + Sync {
+    /// Writes all of `bytes` at `offset`, or an error, after which any part of them may
+    /// be there.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Reads up to `into.len()` bytes; fewer at the end only.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+    /// Cuts the file off.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
+    /// Returns when what was written is on the medium: fdatasync.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A directory on disk.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// The directory at `path`, which is created where it isn't there.
+    ///
+    /// # Errors
+    /// It can't be created.
+    pub fn new(path: &Path) -> io::Result<Directory> {
+        fs::create_dir_all(path)?;
+        Ok(Directory(path.to_owned()))
+    }
+}
+
+impl Files for Directory {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                files.push((name, entry.metadata()?.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn open(&self, name: &str, new: bool) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(new).truncate(new);
+        match options.open(self.0.join(name)) {
+            // What is only read can be read from a file system that is read-only.
+            Err(error) if !new && is_read_only(&error) => {
+                Ok(Arc::new(fs::File::open(self.0.join(name))?))
+            }
+            file => Ok(Arc::new(file?)),
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.0.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        fs::File::open(&self.0)?.sync_all()
+    }
+}
+
+impl File for fs::File {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        while read < into.len() {
+            match FileExt::read_at(self, &mut into[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+    )
+}

@@ -1,0 +1,111 @@
+//! What is written and not yet on the medium, and whom that keeps waiting.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::Writer;
+use crate::hub::PublishError;
+use crate::sequencer::journal::Shared;
+use crate::sequencer::journal::files::File;
+use crate::sequencer::journal::record::SegmentNumber;
+
+/// A thread that waits for the medium, so that the writer needn't.
+pub(super) struct Syncer {
+    pub jobs: Sender<(SegmentNumber, u64, Arc<dyn File>)>,
+    pub results: Receiver<(SegmentNumber, u64, io::Result<()>)>,
+    pub is_busy: bool,
+    pub since: Instant,
+}
+
+impl Syncer {
+    pub fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
+        let (jobs, received) = crossbeam_channel::bounded::<(_, _, Arc<dyn File>)>(1);
+        let (done, results) = crossbeam_channel::bounded(1);
+        std::thread::Builder::new()
+            .name("journal-sync".into())
+            .spawn(move || {
+                for (segment, upto, file) in received {
+                    shared.counters.syncs.add(1);
+                    if done.send((segment, upto, file.sync())).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Syncer {
+            jobs,
+            results,
+            is_busy: false,
+            since: Instant::now(),
+        })
+    }
+}
+
+impl Writer {
+    /// Waits until everything that was written is on the medium.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some(active) = &self.active else {
+            return Ok(());
+        };
+        self.shared.counters.syncs.add(1);
+        if let Err(error) = active.file.sync() {
+            self.is_broken = true;
+            return Err(error);
+        }
+        self.unsynced.clear();
+        self.answer_awaiting(u64::MAX, None);
+        Ok(())
+    }
+
+    pub(super) fn start_sync(&mut self) {
+        if let Some(active) = &self.active
+            && !self.syncer.is_busy
+            && !self.unsynced.is_empty()
+            && !self.is_broken
+        {
+            self.syncer.is_busy = true;
+            self.syncer.since = Instant::now();
+            let job = (active.number, active.bytes, active.file.clone());
+            let _ = self.syncer.jobs.send(job);
+        }
+    }
+
+    pub(super) fn synced(&mut self, segment: SegmentNumber, upto: u64, result: io::Result<()>) {
+        self.syncer.is_busy = false;
+        let Some(active) = &self.active else { return };
+        match result {
+            // It was synced as a whole when the next one began.
+            _ if segment != active.number => {}
+            Ok(()) => {
+                let left = (active.bytes - upto) as usize;
+                let synced = self.unsynced.len().saturating_sub(left);
+                self.unsynced.drain(..synced);
+                self.unsynced_since = self.syncer.since;
+                self.answer_awaiting(upto, None);
+            }
+            Err(error) => {
+                self.is_broken = true;
+                let error = self.failed(&error);
+                self.answer_awaiting(u64::MAX, Some(error));
+            }
+        }
+        if !self.awaiting.is_empty() {
+            self.start_sync();
+        }
+    }
+
+    pub(super) fn answer_awaiting(&mut self, upto: u64, error: Option<PublishError>) {
+        let (due, rest) = std::mem::take(&mut self.awaiting)
+            .into_iter()
+            .partition::<Vec<_>, _>(|&(bytes, _)| bytes <= upto);
+        self.awaiting = rest;
+        for (_, answer) in due {
+            match error {
+                Some(error) => answer.refuse(error),
+                None => answer.give(),
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What gives events their order, and keeps them.
+
+pub mod journal;

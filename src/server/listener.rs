@@ -1,0 +1,450 @@
+//! A listening socket, TCP or unix, and the thread that accepts from it.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use parking_lot::Mutex;
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, Type};
+
+use crate::routes::Context;
+use crate::server::lobby::{Lobby, LobbyConfig};
+use crate::server::sockets::Given;
+use crate::sys::metrics::Metrics;
+use crate::sys::socket::Socket;
+
+/// Connections that wait to be accepted; the kernel's own limit may be lower.
+const BACKLOG: i32 = 4096;
+/// How long to wait after a failed accept, for want of file descriptors mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// How often that is logged, at most.
+const COMPLAINTS_APART: Duration = Duration::from_secs(10);
+/// Socket events taken from the kernel at a time.
+const EVENTS_MAX: usize = 64;
+/// Connections accepted before those that wait are looked at again.
+const ACCEPTS_MAX: usize = 64;
+const LISTENER: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX);
+/// Who may connect to a unix socket: its owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Where to listen, or where it is listened: an address and port, or `unix:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address and a port; port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+/// What accepted TCP connections are given.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// What the kernel holds for a client that reads slowly, in bytes; Linux counts
+    /// its own needs in and doubles it.
+    pub send_buffer_bytes: usize,
+    /// A peer that acknowledges nothing of what it was sent for so long has vanished.
+    pub silence: Duration,
+}
+
+/// A socket that listens and isn't accepted from yet: clients wait meanwhile.
+pub struct Listener {
+    fd: OwnedFd,
+    address: Address,
+    /// Whether a unix socket's file is removed with it.
+    is_own: bool,
+}
+
+/// A thread that accepts.
+pub struct Acceptor {
+    /// The file to be removed with it.
+    file: Option<PathBuf>,
+    /// Another handle to the socket, until it is closed.
+    fd: Option<OwnedFd>,
+    door: Arc<Door>,
+    thread: JoinHandle<()>,
+}
+
+/// What is said to the thread from outside.
+struct Door {
+    waker: Waker,
+    is_closed: AtomicBool,
+    /// Nobody is waited for any more.
+    is_cut: AtomicBool,
+    knocks: Mutex<Vec<Sender<()>>>,
+}
+
+/// A handle that asks an acceptor whether it is alive.
+#[derive(Clone)]
+pub struct Knocker(Arc<Door>);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("unix: needs a path, as in unix:/run/landfall.sock".to_owned()),
+            Some(path) => Ok(Address::Unix(path.into())),
+            None => text.parse().map(Address::Tcp).map_err(|_| {
+                format!(
+                    "{text:?} is no address: use IP:PORT, as in 127.0.0.1:8080 or [::1]:8080, \
+                     or unix:PATH"
+                )
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "http://{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listener {
+    /// Listens at `address`. The file of a unix socket that nobody listens at any more
+    /// is replaced.
+    ///
+    /// # Errors
+    /// The address is in use, or not to be had.
+    pub fn bind(address: &Address, options: SocketOptions) -> io::Result<Listener> {
+        match address {
+            Address::Tcp(address) => {
+                let socket = socket2::Socket::new(
+                    Domain::for_address(*address),
+                    Type::STREAM.cloexec(),
+                    Some(Protocol::TCP),
+                )?;
+                socket.set_reuse_address(true)?;
+                options.set(&socket)?;
+                socket.bind(&(*address).into())?;
+                socket.listen(BACKLOG)?;
+                socket.set_nonblocking(true)?;
+                let listener = TcpListener::from(socket);
+                let address = Address::Tcp(listener.local_addr()?);
+                Ok(Listener {
+                    fd: listener.into(),
+                    address,
+                    is_own: true,
+                })
+            }
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE))?;
+                Ok(Listener {
+                    fd: listener.into(),
+                    address: address.clone(),
+                    is_own: true,
+                })
+            }
+        }
+    }
+
+    /// Listens with a socket that listens already.
+    ///
+    /// # Errors
+    /// It is no TCP or unix socket that listens.
+    pub fn given(given: Given, options: SocketOptions) -> io::Result<Listener> {
+        let socket = socket2::Socket::from(given.fd);
+        if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
+            let message = "the socket that was given doesn't listen for streams";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let name = socket.local_addr()?;
+        let address = match (name.as_socket(), name.as_pathname()) {
+            (Some(address), _) => {
+                options.set(&socket)?;
+                Address::Tcp(address)
+            }
+            (None, path) => Address::Unix(path.unwrap_or(Path::new("")).to_owned()),
+        };
+        // The longer queue counts.
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(Listener {
+            fd: socket.into(),
+            address,
+            is_own: given.is_own,
+        })
+    }
+
+    /// Where it listens, with the port that was picked.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Starts to accept, on a thread of its own.
+    ///
+    /// # Errors
+    /// The system gives no thread or no poller.
+    pub fn accept(self, context: Arc<Context>, config: LobbyConfig) -> io::Result<Acceptor> {
+        let poll = Poll::new()?;
+        let fd = self.fd.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), LISTENER, Interest::READABLE)?;
+        let door = Arc::new(Door {
+            waker: Waker::new(poll.registry(), WAKER)?,
+            is_closed: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            knocks: Mutex::new(Vec::new()),
+        });
+        let file = match &self.address {
+            Address::Unix(path) if self.is_own => Some(path.clone()),
+            _ => None,
+        };
+        let handle = self.fd.try_clone()?;
+        let accepting = Accepting {
+            address: self.address,
+            door: door.clone(),
+            metrics: context.hub.metrics().clone(),
+            lobby: Lobby::new(context, config)?,
+            poll,
+            next_complaint: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("accept".to_owned())
+            .spawn(move || accepting.run(self.fd))?;
+        Ok(Acceptor {
+            file,
+            fd: Some(handle),
+            door,
+            thread,
+        })
+    }
+}
+
+impl SocketOptions {
+    /// Accepted sockets inherit all of these.
+    fn set(&self, listener: &socket2::Socket) -> io::Result<()> {
+        // A frame goes out when it is written.
+        listener.set_tcp_nodelay(true)?;
+        listener.set_send_buffer_size(self.send_buffer_bytes)?;
+        listener.set_tcp_user_timeout(Some(self.silence))
+    }
+}
+
+impl Acceptor {
+    /// A handle to the listening socket, for another process. None where it is closed.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Whether the file of a unix socket goes with it.
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// A handle that asks whether it is alive.
+    pub fn knocker(&self) -> Knocker {
+        Knocker(self.door.clone())
+    }
+
+    /// Leaves the file of a unix socket where it is: another process listens at it.
+    pub fn keep_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Stops accepting, and closes the listening socket. Whoever has connected can still
+    /// make a request. Never blocks.
+    pub fn close(&mut self) {
+        if let Some(path) = self.file.take() {
+            let _ = std::fs::remove_file(path);
+        }
+        self.fd = None;
+        self.door.is_closed.store(true, Ordering::Release);
+        let _ = self.door.waker.wake();
+    }
+
+    /// Whether it is closed and nobody waits there any more.
+    pub fn is_empty(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Closes it and the connections that wait. Blocks until that is done.
+    pub fn stop(mut self) {
+        self.door.is_cut.store(true, Ordering::Release);
+        self.close();
+        let _ = self.thread.join();
+    }
+}
+
+impl Knocker {
+    /// Has the thread send something when it comes to it.
+    pub fn knock(&self, answer: Sender<()>) {
+        self.0.knocks.lock().push(answer);
+        let _ = self.0.waker.wake();
+    }
+}
+
+struct Accepting {
+    address: Address,
+    door: Arc<Door>,
+    metrics: Arc<Metrics>,
+    lobby: Lobby,
+    poll: Poll,
+    next_complaint: Option<Instant>,
+}
+
+impl Accepting {
+    fn run(mut self, fd: OwnedFd) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        // The poller tells of new connections once: they are pending until none is left.
+        let mut pause = None;
+        while !self.door.is_closed.load(Ordering::Acquire) {
+            pause = self.turn(&mut events, pause);
+            if pause.is_some() {
+                pause = self.accept_some(&fd);
+            }
+        }
+        // Another process may hold the socket: the poller would go on telling of it.
+        let raw = fd.as_raw_fd();
+        let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
+        drop(fd);
+        self.lobby.close();
+        while !self.lobby.is_empty() && !self.door.is_cut.load(Ordering::Acquire) {
+            self.turn(&mut events, None);
+        }
+    }
+
+    /// Waits for something to happen, and attends to those who wait. Returns the pause, or
+    /// none at all where there are new connections.
+    fn turn(&mut self, events: &mut Events, mut pause: Option<Duration>) -> Option<Duration> {
+        let timeout = pause.or(self.lobby.expire());
+        match self.poll.poll(events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return pause,
+            Err(error) => log::error!("{}: poll: {error}", self.address),
+        }
+        for event in &*events {
+            match event.token() {
+                WAKER => {
+                    for answer in self.door.knocks.lock().drain(..) {
+                        let _ = answer.try_send(());
+                    }
+                }
+                LISTENER => pause = Some(Duration::ZERO),
+                Token(place) => self.guarded(|lobby, registry| lobby.attend(place, registry)),
+            }
+        }
+        pause
+    }
+
+    /// Accepts what waits, as far as a turn goes. Returns how long to pause before the
+    /// rest; none where nobody waits any more.
+    fn accept_some(&mut self, fd: &OwnedFd) -> Option<Duration> {
+        for _ in 0..ACCEPTS_MAX {
+            match self.accept_one(fd) {
+                Ok(()) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return None,
+                Err(error) => {
+                    self.metrics.accept_errors.add(1);
+                    self.complain(error);
+                    // Who has asked for nothing yet makes room for those who may. Where
+                    // nobody does, whoever waits to be accepted goes on waiting.
+                    let is_full = matches!(error, Errno::MFILE | Errno::NFILE);
+                    if !(is_full && self.lobby.make_room()) {
+                        return Some(ACCEPT_PAUSE);
+                    }
+                }
+            }
+        }
+        Some(Duration::ZERO)
+    }
+
+    /// Says why nothing could be accepted, now and then.
+    fn complain(&mut self, error: Errno) {
+        let now = Instant::now();
+        if self.next_complaint.is_none_or(|next| next <= now) {
+            self.next_complaint = Some(now + COMPLAINTS_APART);
+            log::warn!(
+                "{}: accept: {error}: where files are too many, raise the limit on open files \
+                 or lower --max-streams",
+                self.address
+            );
+        }
+    }
+
+    /// A panic costs the connection that it happens at, and not all those that wait.
+    fn guarded(&mut self, act: impl FnOnce(&mut Lobby, &Registry)) {
+        let (lobby, registry) = (&mut self.lobby, self.poll.registry());
+        if catch_unwind(AssertUnwindSafe(|| act(lobby, registry))).is_err() {
+            self.metrics.panics.add(1);
+            self.lobby.recount();
+        }
+    }
+
+    fn accept_one(&mut self, fd: &OwnedFd) -> Result<(), Errno> {
+        let flags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+        let (fd, from) = rustix::net::acceptfrom_with(fd, flags)?;
+        self.metrics.connections_accepted.add(1);
+        let from = from.and_then(|address| SocketAddr::try_from(address).ok());
+        let from = from.map(|address| address.ip());
+        let socket = Socket::new(fd);
+        self.guarded(|lobby, registry| lobby.welcome(socket, from, registry));
+        Ok(())
+    }
+}
+
+/// Removes the file of a unix socket that nobody listens at.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("another server listens at {}", path.display()),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_an_ip_and_port_or_a_path() {
+        let parse = |text: &str| text.parse::<Address>().map(|address| address.to_string());
+        assert_eq!(parse("127.0.0.1:0"), Ok("http://127.0.0.1:0".into()));
+        assert_eq!(parse("[::1]:80"), Ok("http://[::1]:80".into()));
+        assert_eq!(parse("unix:/a b"), Ok("unix:/a b".into()));
+        for bad in ["", "8080", "localhost", "unix:", "1.2.3.4"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_socket_file_is_replaced_only_when_nobody_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        let address = Address::Unix(directory.path().join("socket"));
+        let options = SocketOptions {
+            send_buffer_bytes: 65536,
+            silence: Duration::from_secs(30),
+        };
+        let first = Listener::bind(&address, options).unwrap();
+        assert!(Listener::bind(&address, options).is_err());
+        drop(first);
+        assert!(Listener::bind(&address, options).is_ok());
+    }
+}

@@ -1,0 +1,416 @@
+//! Where connections wait until their first request is there. They cost an entry here
+//! and no coroutine, so clients that are slow, or never say anything, take nothing from
+//! those that do; and what nearly all come for, a stream, is parked straight from here.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use crate::http::{Head, HeadError, HeadLimits, Method, Response, Status};
+use crate::hub::Hub;
+use crate::routes::{Access, Context, Peer, Plan};
+use crate::server::connection::{self, ConnectionConfig};
+use crate::sys::coroutine::Starter;
+use crate::sys::metrics::{Gauge, Metrics, RouteName};
+use crate::sys::socket::Socket;
+
+/// A read's buffer. A longer request is read in more than one.
+const READ_BYTES: usize = 4096;
+
+/// What those who have said nothing are given when no others are let in.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// However many connections there are, each listener lets so many wait: its clients must
+/// be able to come in through a crowd at another.
+const GUESTS_MIN: usize = 32;
+
+/// What a lobby needs to know.
+pub struct LobbyConfig {
+    /// Which requests are served.
+    pub access: Access,
+    /// How requests are read.
+    pub connection: Arc<ConnectionConfig>,
+    /// The most connections of all listeners that aren't streams. One more that waits
+    /// takes the place of the one that has waited longest at its listener.
+    pub connections: usize,
+    /// The most conversations of this listener: 503 beyond it.
+    pub conversations: usize,
+}
+
+/// The connections of one listener that wait.
+pub struct Lobby {
+    context: Arc<Context>,
+    config: LobbyConfig,
+    guests: Vec<Option<Guest>>,
+    free: Vec<usize>,
+    /// The guests in the order in which they came. Those that have left since are
+    /// passed by, by their ticket.
+    queue: VecDeque<(usize, u64)>,
+    /// The same of those whose addresses have more than their share: they go first.
+    over: VecDeque<(usize, u64)>,
+    next_ticket: u64,
+    /// The conversations that came from here.
+    conversations: Arc<Gauge>,
+    starter: &'static Starter,
+    buffer: Vec<u8>,
+}
+
+/// A connection that waits.
+struct Guest {
+    socket: Socket,
+    peer: Peer,
+    ticket: u64,
+    deadline: Instant,
+    received: Vec<u8>,
+}
+
+impl Lobby {
+    /// An empty lobby.
+    ///
+    /// # Errors
+    /// The system gives no descriptor, or no memory, for what starts conversations.
+    pub fn new(context: Arc<Context>, config: LobbyConfig) -> io::Result<Lobby> {
+        Ok(Lobby {
+            context,
+            config,
+            guests: Vec::new(),
+            free: Vec::new(),
+            queue: VecDeque::new(),
+            over: VecDeque::new(),
+            next_ticket: 0,
+            conversations: Arc::default(),
+            starter: Starter::get()?,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Takes a new connection in, or sees it off at once where its request is there.
+    pub fn welcome(&mut self, socket: Socket, from: Option<IpAddr>, registry: &Registry) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let guest = Guest {
+            socket,
+            peer: self.context.quotas.peer(from),
+            ticket,
+            deadline: Instant::now() + self.config.connection.head_timeout,
+            received: Vec::new(),
+        };
+        let Some(guest) = self.listen_to(guest) else {
+            return;
+        };
+        while self.is_crowded() && self.make_room() {}
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.guests.push(None);
+            self.guests.len() - 1
+        });
+        let fd = guest.socket.as_raw_fd();
+        if let Err(error) = registry.register(&mut SourceFd(&fd), Token(place), Interest::READABLE)
+        {
+            log::warn!("a connection can't be polled: {error}");
+            self.free.push(place);
+            return;
+        }
+        match guest.peer.is_over() {
+            true => self.over.push_back((place, ticket)),
+            false => self.queue.push_back((place, ticket)),
+        }
+        self.guests[place] = Some(guest);
+        self.metrics().connections_waiting.add(1);
+    }
+
+    /// A connection that waits has something to say.
+    pub fn attend(&mut self, place: usize, registry: &Registry) {
+        let Some(guest) = self.guests.get_mut(place).and_then(Option::take) else {
+            return;
+        };
+        let fd = guest.socket.as_raw_fd();
+        match self.listen_to(guest) {
+            Some(guest) => self.guests[place] = Some(guest),
+            None => {
+                // Where the socket has been closed, that has taken it out already.
+                let _ = registry.deregister(&mut SourceFd(&fd));
+                self.leave(place);
+            }
+        }
+    }
+
+    /// Sees off those who have waited too long. Returns when to look again.
+    pub fn expire(&mut self) -> Option<Duration> {
+        while self.is_crowded() && self.make_room() {}
+        let now = Instant::now();
+        let next = |lobby: &mut Lobby, of_over: bool| {
+            loop {
+                let queue = if of_over { &lobby.over } else { &lobby.queue };
+                let &(place, ticket) = queue.front()?;
+                if let Some(guest) = &lobby.guests[place]
+                    && guest.ticket == ticket
+                {
+                    if guest.deadline > now {
+                        return Some(guest.deadline - now);
+                    }
+                    lobby.send_away(place, ticket);
+                }
+                match of_over {
+                    true => lobby.over.pop_front(),
+                    false => lobby.queue.pop_front(),
+                };
+            }
+        };
+        let (over, others) = (next(self, true), next(self, false));
+        over.into_iter().chain(others).min()
+    }
+
+    /// Nobody else comes: who has connected but hasn't said anything is given a moment.
+    pub fn close(&mut self) {
+        let last = Instant::now() + GOODBYE;
+        let silent = self.guests.iter_mut().flatten();
+        for guest in silent.filter(|guest| guest.received.is_empty()) {
+            guest.deadline = guest.deadline.min(last);
+        }
+        let guests = &self.guests;
+        let deadline = |&(place, _): &(usize, u64)| guests[place].as_ref().map(|g| g.deadline);
+        self.queue.make_contiguous().sort_by_key(deadline);
+        self.over.make_contiguous().sort_by_key(deadline);
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.guests.len() == self.free.len()
+    }
+
+    /// Sends one away who has waited longest. False where nobody waits.
+    pub fn make_room(&mut self) -> bool {
+        while let Some((place, ticket)) = self.over.pop_front().or_else(|| self.queue.pop_front()) {
+            if self.send_away(place, ticket) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Finds the places of those whom a panic took.
+    pub fn recount(&mut self) {
+        let before = self.guests.len() - self.free.len();
+        let places = 0..self.guests.len();
+        self.free = places
+            .filter(|&place| self.guests[place].is_none())
+            .collect();
+        let gone = before - (self.guests.len() - self.free.len());
+        self.metrics().connections_waiting.add(-(gone as i64));
+    }
+
+    /// Whether somebody has to go before another may wait.
+    fn is_crowded(&self) -> bool {
+        let metrics = self.metrics();
+        let all = metrics.connections_waiting.get() + metrics.connections_open.get();
+        self.guests.len() - self.free.len() >= GUESTS_MIN && all >= self.config.connections as i64
+    }
+
+    /// Reads what there is. Returns the guest where it has to wait on.
+    fn listen_to(&mut self, mut guest: Guest) -> Option<Guest> {
+        let mut received = std::mem::take(&mut guest.received);
+        loop {
+            let length = match guest.socket.receive(&mut self.buffer) {
+                // It closed before it asked for anything.
+                Ok(0) if received.is_empty() => return None,
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    guest.received = received;
+                    return Some(guest);
+                }
+                Err(_) => return None,
+            };
+            // Nearly always the request is whole and alone, and needs no copy.
+            let is_first = received.is_empty();
+            if !is_first {
+                received.extend_from_slice(&self.buffer[..length]);
+            }
+            let bytes = if is_first {
+                &self.buffer[..length]
+            } else {
+                &received[..]
+            };
+            let is_whole = match parse(bytes, self.config.connection.head) {
+                Ok(None) => false,
+                Ok(Some(head)) if is_stream_request(&head) => {
+                    match self.answer_stream(&head, guest) {
+                        Some(there) => guest = there,
+                        None => return None,
+                    }
+                    // The conversation decides anew: this decision has changed nothing.
+                    true
+                }
+                Ok(Some(_)) | Err(_) => true,
+            };
+            if is_first {
+                received.extend_from_slice(&self.buffer[..length]);
+            }
+            if is_whole {
+                break;
+            }
+        }
+        guest.received = received;
+        self.converse(guest);
+        None
+    }
+
+    /// Sees a stream off to its shard, or its client home. Returns the guest where a
+    /// conversation has to answer it.
+    fn answer_stream(&self, head: &Head<'_>, guest: Guest) -> Option<Guest> {
+        let decided = connection::plan(&self.context, head, self.config.access, &guest.peer);
+        let (route, plan) = match decided {
+            Some(decided) => decided,
+            None => return Some(guest),
+        };
+        let status = match plan {
+            Plan::Stream(opening, stream) => {
+                self.context.park(guest.socket, guest.peer, opening, stream);
+                Status::Ok
+            }
+            // Without a conversation, of which there may be too many: a stream must not
+            // get a 503 for it.
+            Plan::EmptyStream(bytes) => {
+                connection::send_last(&guest.socket, &bytes);
+                Status::Ok
+            }
+            Plan::Answer(response) if guest.peer.is_over() || self.is_full() => {
+                connection::turn_away(&guest.socket, &response);
+                response.status
+            }
+            _ => return Some(guest),
+        };
+        self.metrics().answered(route, status);
+        None
+    }
+
+    fn converse(&self, guest: Guest) {
+        let Guest {
+            socket,
+            peer,
+            received,
+            ..
+        } = guest;
+        let refusal = match peer.is_over() {
+            true => Some((
+                Status::TooManyRequests,
+                "your address has too many connections here: close some, or try again later",
+            )),
+            false if self.is_full() => Some((
+                Status::Unavailable,
+                "there are too many connections: try again later",
+            )),
+            false => None,
+        };
+        if let Some((status, message)) = refusal {
+            let seconds = self.context.busy_retry.as_secs().max(1).to_string();
+            let response = Response::error(status, message).with("Retry-After", seconds);
+            self.metrics().answered(RouteName::None, status);
+            connection::turn_away(&socket, &response);
+            return;
+        }
+        let place = Conversation::begin(&self.context.hub, &self.conversations);
+        let (context, config) = (self.context.clone(), self.config.connection.clone());
+        let access = self.config.access;
+        // Its request is whole: a stop waits for the answer from here on.
+        let mut waiting = Waiting::begin(self.context.hub.metrics());
+        self.starter.start(move || {
+            waiting.end_with_the_answer();
+            connection::serve(socket, peer, received, access, context, &config);
+            drop(place);
+        });
+    }
+
+    /// Whether there is no room for another conversation.
+    fn is_full(&self) -> bool {
+        self.conversations.get() >= self.config.conversations as i64
+            || self.metrics().connections_open.get() >= self.config.connections as i64
+    }
+
+    /// Closes a connection that has waited too long, with an answer if it has begun to
+    /// ask for something. False where it has left.
+    fn send_away(&mut self, place: usize, ticket: u64) -> bool {
+        let guest = &mut self.guests[place];
+        let Some(guest) = guest.take_if(|guest| guest.ticket == ticket) else {
+            return false;
+        };
+        self.leave(place);
+        if !guest.received.is_empty() {
+            let message = "the request's head wasn't whole in time";
+            let response = Response::error(Status::RequestTimeout, message);
+            self.metrics()
+                .answered(RouteName::None, Status::RequestTimeout);
+            connection::turn_away(&guest.socket, &response);
+        }
+        true
+    }
+
+    fn leave(&mut self, place: usize) {
+        self.free.push(place);
+        self.metrics().connections_waiting.add(-1);
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.context.hub.metrics()
+    }
+}
+
+fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>, HeadError> {
+    Ok(Head::parse(bytes, limits)?.map(|(head, _)| head))
+}
+
+fn is_stream_request(head: &Head<'_>) -> bool {
+    head.method == Method::Get && head.target.path().ends_with("/events")
+}
+
+/// A conversation's place among those that are counted, in all and at its listener.
+struct Conversation {
+    hub: Hub,
+    of_listener: Arc<Gauge>,
+}
+
+impl Conversation {
+    fn begin(hub: &Hub, of_listener: &Arc<Gauge>) -> Conversation {
+        hub.metrics().connections_open.add(1);
+        of_listener.add(1);
+        Conversation {
+            hub: hub.clone(),
+            of_listener: of_listener.clone(),
+        }
+    }
+}
+
+/// A request whose conversation hasn't begun. That counts it out itself, if it does begin.
+struct Waiting(Option<Arc<Metrics>>);
+
+impl Waiting {
+    fn begin(metrics: &Arc<Metrics>) -> Waiting {
+        metrics.requests_active.add(1);
+        Waiting(Some(metrics.clone()))
+    }
+
+    fn end_with_the_answer(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.0 {
+            metrics.requests_active.add(-1);
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.hub.metrics().connections_open.add(-1);
+        self.of_listener.add(-1);
+    }
+}

@@ -1,0 +1,257 @@
+//! The monitoring listener: `/metrics`, `/healthz`, `/readyz` and `/jobs`, short
+//! answers to requests without bodies, which is what may_minihttp is at its best with.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use may_minihttp::{HttpServer, HttpService, Request, Response};
+use socket2::{Domain, Type};
+
+use crate::pipeline::StageCounts;
+use crate::routes::{Context, snapshot_json};
+use crate::sequencer::journal::{Health, Journal};
+use crate::sys::metrics::{gauge, head};
+
+const JSON: &str = "Content-Type: application/json";
+const TEXT: &str = "Content-Type: text/plain; charset=utf-8";
+const PROMETHEUS: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
+
+/// Starts it, and returns where it listens. It goes on for as long as the process does. A
+/// server that is taken the place of listens at `shared` as well, until it ends.
+///
+/// # Errors
+/// The address is in use, or not to be had.
+pub fn start(
+    address: SocketAddr,
+    shared: Option<SocketAddr>,
+    context: Arc<Context>,
+) -> io::Result<SocketAddr> {
+    // may_minihttp shares its port with whoever asks and doesn't say which it got. So
+    // the port is asked for alone first, and kept by a socket that doesn't listen.
+    let address = match shared {
+        Some(shared) if address == shared || address.port() == 0 => shared,
+        _ => TcpListener::bind(address)?.local_addr()?,
+    };
+    let keeper = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    keeper.set_reuse_address(true)?;
+    keeper.set_reuse_port(true)?;
+    keeper.bind(&address.into())?;
+    HttpServer(Monitor { context }).start(address)?;
+    Ok(address)
+}
+
+#[derive(Clone)]
+struct Monitor {
+    context: Arc<Context>,
+}
+
+impl HttpService for Monitor {
+    fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
+        response.header("X-Content-Type-Options: nosniff");
+        response.header("Referrer-Policy: no-referrer");
+        if !matches!(request.method(), "GET" | "HEAD") {
+            response
+                .status_code(405, "Method Not Allowed")
+                .header("Allow: GET")
+                .header(JSON);
+            response.body(r#"{"error":"only GET is served here"}"#);
+            return Ok(());
+        }
+        let path = request.path().split('?').next().unwrap_or_default();
+        match path {
+            "/metrics" => {
+                response.header(PROMETHEUS);
+                response.body_vec(self.metrics().into_bytes());
+            }
+            "/healthz" => {
+                response.header(TEXT).body("ok\n");
+            }
+            "/readyz" if self.is_stopping() => {
+                response
+                    .status_code(503, "Service Unavailable")
+                    .header(TEXT);
+                response.body("stopping\n");
+            }
+            "/readyz" if self.health() != Health::Good => {
+                response
+                    .status_code(503, "Service Unavailable")
+                    .header(TEXT);
+                response.body(match self.health() {
+                    Health::Full => "the journal has no room: publishing gets 507, streams go on\n",
+                    _ => "the journal can't be written: publishing gets 503, streams go on\n",
+                });
+            }
+            "/readyz" => {
+                response.header(TEXT).body("ready\n");
+            }
+            // The names of jobs are secrets, and a page may have had its own name made to
+            // resolve to this host.
+            "/jobs" if !self.knows_host(&request) => {
+                response.status_code(403, "Forbidden").header(JSON);
+                response.body(
+                    r#"{"error":"this server doesn't go by the name in Host: use its address, or --host"}"#,
+                );
+            }
+            "/jobs" => {
+                response.header(JSON);
+                response.body_vec(self.jobs().into_bytes());
+            }
+            _ => {
+                response.status_code(404, "Not Found").header(JSON);
+                response.body(r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#);
+            }
+        }
+        if request.method() == "HEAD" {
+            // may_minihttp writes a body whatever the method is, and the client would
+            // take it for the next answer.
+            response.body("");
+        }
+        Ok(())
+    }
+}
+
+impl Monitor {
+    fn is_stopping(&self) -> bool {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        // The successor, with whom the port is shared, is ready.
+        is(&self.context.draining) && !is(&self.context.is_succeeded)
+    }
+
+    fn knows_host(&self, request: &Request) -> bool {
+        let mut fields = request.headers().iter();
+        let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
+        host.is_none_or(|host| self.context.gate.knows_host(host.value))
+    }
+
+    fn health(&self) -> Health {
+        let journal = self.context.hub.journal();
+        journal.map_or(Health::Good, Journal::health)
+    }
+
+    fn metrics(&self) -> String {
+        use std::fmt::Write;
+        let hub = &self.context.hub;
+        let mut out = String::new();
+        hub.metrics().write(&mut out);
+        gauge(
+            &mut out,
+            "ring_bytes",
+            "Memory that all replay rings hold.",
+            hub.ring_bytes(),
+        );
+        let limit = hub.config().memory_bytes;
+        gauge(
+            &mut out,
+            "ring_limit_bytes",
+            "The most that they are meant to hold.",
+            limit,
+        );
+        if let Some(journal) = hub.journal() {
+            write_journal(&mut out, journal);
+        }
+        if let Some(pipeline) = &self.context.pipeline {
+            write_stages(&mut out, &pipeline.counts());
+        }
+        head(&mut out, "jobs", "Jobs, by state.", "gauge");
+        for (state, count) in hub.jobs_by_state() {
+            let _ = writeln!(out, "landfall_jobs{{state=\"{}\"}} {count}", state.as_str());
+        }
+        out
+    }
+
+    fn jobs(&self) -> String {
+        let snapshots = self.context.hub.snapshots();
+        let jobs: Vec<String> = snapshots
+            .iter()
+            .map(|snapshot| {
+                // The same as a snapshot, and how many follow it.
+                let mut json = snapshot_json(snapshot);
+                json.pop();
+                format!("{json},\"streams\":{}}}", snapshot.streams)
+            })
+            .collect();
+        format!("{{\"jobs\":[{}]}}", jobs.join(","))
+    }
+}
+
+/// Stages' names need no escapes.
+fn write_stages(out: &mut String, stages: &[StageCounts]) {
+    use std::fmt::Write;
+    head(
+        out,
+        "stage_files",
+        "Files in each stage's hands, or its queue.",
+        "gauge",
+    );
+    for it in stages {
+        let stage = &it.stage;
+        for (state, count) in [("waiting", it.waiting), ("working", it.working)] {
+            let _ = writeln!(
+                out,
+                "landfall_stage_files{{stage=\"{stage}\",state=\"{state}\"}} {count}"
+            );
+        }
+    }
+    let help = "Files that left each stage, by how.";
+    head(out, "stage_outcomes_total", help, "counter");
+    for it in stages {
+        let stage = &it.stage;
+        for (outcome, count) in [
+            ("done", it.done),
+            ("failed", it.failed),
+            ("stopped", it.stopped),
+        ] {
+            let _ = writeln!(
+                out,
+                "landfall_stage_outcomes_total{{stage=\"{stage}\",outcome=\"{outcome}\"}} {count}"
+            );
+        }
+    }
+    let help = "Time that each stage has taken for them.";
+    head(out, "stage_busy_seconds_total", help, "counter");
+    for it in stages {
+        let (stage, seconds) = (&it.stage, it.busy.as_secs_f64());
+        let _ = writeln!(
+            out,
+            "landfall_stage_busy_seconds_total{{stage=\"{stage}\"}} {seconds}"
+        );
+    }
+}
+
+fn write_journal(out: &mut String, journal: &Journal) {
+    use std::fmt::Write;
+    let counters = journal.counters();
+    for (name, help, counter) in [
+        ("events", "Events written.", &counters.events),
+        (
+            "written_bytes",
+            "Bytes written for events and what belongs to them.",
+            &counters.bytes,
+        ),
+        (
+            "compacted_bytes",
+            "Bytes written again by compaction.",
+            &counters.compacted_bytes,
+        ),
+        ("writes", "Writes.", &counters.writes),
+        ("syncs", "Waits for the medium.", &counters.syncs),
+        ("errors", "Writes and syncs that failed.", &counters.errors),
+        (
+            "reads",
+            "Pieces read for streams behind their rings.",
+            &counters.reads,
+        ),
+    ] {
+        head(out, &format!("journal_{name}_total"), help, "counter");
+        let _ = writeln!(out, "landfall_journal_{name}_total {}", counter.get());
+    }
+    let (segments, bytes) = journal.size();
+    gauge(out, "journal_segments", "Segments there are.", segments);
+    gauge(out, "journal_bytes", "Bytes they have together.", bytes);
+    let limit = journal.config().bytes;
+    gauge(out, "journal_limit_bytes", "The most they may have.", limit);
+    let health = u8::from(journal.health() == Health::Good);
+    gauge(out, "journal_up", "Whether it can be written.", health);
+}

@@ -1,0 +1,86 @@
+//! How a stream begins: the head of its response, and the lines that belong to it.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::access::cors::Lines;
+use crate::access::quota::Place;
+use crate::event::frame;
+
+/// A stream's head, to which the lines for other origins are added.
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Content-Type: text/event-stream\r\n\
+    Cache-Control: no-store, no-transform\r\n\
+    X-Accel-Buffering: no\r\n\
+    Connection: close\r\n";
+
+/// What a stream begins with. It becomes bytes where they are sent: those of a herd that
+/// waits for its shard would be more than all else that is kept of it.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// The header lines for a page of another origin.
+    pub cors: Option<Lines>,
+    /// What the client is asked to wait before it reconnects, in milliseconds.
+    pub retry_ms: u32,
+    /// Its place among the connections of its address.
+    pub address: Option<Place>,
+    /// Its place among the streams of its token.
+    pub token: Option<Place>,
+    /// The second of the unix clock at which its token ends.
+    pub ends_at: Option<NonZeroU64>,
+    /// The `reset` frame of a client that has missed events; mostly empty.
+    pub reset: Box<[u8]>,
+}
+
+impl Opening {
+    /// The opening with a `retry:` of `retry`, 49 days at most.
+    pub fn new(cors: Option<Lines>, retry: Duration) -> Opening {
+        Opening {
+            cors,
+            retry_ms: u32::try_from(retry.as_millis()).unwrap_or(u32::MAX),
+            ..Opening::default()
+        }
+    }
+
+    /// The response's head alone.
+    pub fn head(&self) -> Vec<u8> {
+        let cors = self.cors.as_deref().unwrap_or_default();
+        let mut out = Vec::with_capacity(HEAD.len() + cors.len() + self.reset.len() + 24);
+        for part in [HEAD, cors.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+        out
+    }
+
+    /// Everything that is sent before the first event.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.head();
+        frame::write_retry(&mut out, Duration::from_millis(self.retry_ms.into()));
+        out.extend_from_slice(&self.reset);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opening_is_the_head_the_retry_and_the_reset() {
+        let mut opening = Opening::new(Some("A: b\r\n".into()), Duration::from_millis(1500));
+        opening.reset = b"event: reset\n".as_slice().into();
+        let text = String::from_utf8(opening.to_bytes()).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"));
+        assert!(
+            text.ends_with("A: b\r\n\r\nretry: 1500\nevent: reset\n"),
+            "{text}"
+        );
+        assert!(opening.head().ends_with(b"A: b\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_retry_for_ever_is_a_very_long_one() {
+        let opening = Opening::new(None, Duration::MAX);
+        assert!(opening.to_bytes().ends_with(b"retry: 4294967295\n"));
+    }
+}

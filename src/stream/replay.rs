@@ -1,0 +1,152 @@
+//! Rows that are behind their rings: the journal's readers bring them what they need, a
+//! piece at a time, and nobody waits for them meanwhile.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::consolidated::Selection;
+use super::delivery::Sent;
+use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
+use crate::event::frame;
+use crate::event::job::Sequence;
+use crate::event::resume::ResetReason;
+use crate::hub::Job;
+use crate::sequencer::journal::{Cursor, Jobs, Replay, Request, What};
+
+/// Pieces that wait for a shard. At it the readers wait.
+pub(super) const PIECES: usize = 4;
+
+/// A row that is read for, or was until it couldn't take more.
+pub(super) struct Reading {
+    ticket: u64,
+    cursor: Option<Cursor>,
+}
+
+impl Shard {
+    /// Has a job's events between `after` and `upto`, the id before its ring's oldest, read
+    /// for a row. False where the journal doesn't have them either.
+    pub(super) fn read_job(&mut self, row: u32, job: &Arc<Job>, after: u64, upto: u64) -> bool {
+        let before_oldest = {
+            let core = job.lock();
+            match core.spans().first() {
+                Some(first) if !core.is_forgotten() => first.before.id.0,
+                _ => return false,
+            }
+        };
+        if before_oldest >= upto {
+            return false;
+        }
+        if after < before_oldest {
+            self.say_expired(row, job, after, before_oldest);
+        }
+        let after = after.max(before_oldest);
+        let job = job.clone();
+        self.request(row, What::Job { job, after, upto });
+        true
+    }
+
+    /// Has events up to `upto` read for a consolidated row.
+    pub(super) fn read_hub(&mut self, row: u32, selection: &Selection, upto: Sequence) {
+        let jobs = match selection {
+            Selection::Listed(sources) => {
+                let jobs = sources.iter().map(|s| (s.job.clone(), s.floor));
+                Jobs::Listed(jobs.collect())
+            }
+            Selection::All(floors) => Jobs::All(floors.clone()),
+        };
+        let what = What::Hub {
+            hub: self.hub.clone(),
+            jobs,
+            after: Sequence(self.table[row].after),
+            upto,
+        };
+        self.request(row, what);
+    }
+
+    /// What a row is behind by has been sent, or nobody needs it.
+    pub(super) fn forget_reading(&mut self, row: u32) {
+        self.reading.remove(&row);
+    }
+
+    /// Sends a piece to the row that it was read for.
+    pub(super) fn serve_replay(&mut self, mut replay: Replay) {
+        let row = replay.row;
+        let is_asked = |reading: &Reading| reading.ticket == replay.ticket;
+        if !self.reading.get(&row).is_some_and(is_asked) {
+            return;
+        }
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        there.flags &= !READING;
+        if there.flags & BLOCKED != 0 {
+            // A comment went before it. It is read again when there is room.
+            return;
+        }
+        let (after, slot) = (there.after, there.place);
+        let is_consolidated = there.flags & CONSOLIDATED != 0;
+        std::mem::swap(&mut self.batch, &mut replay.batch);
+        if self.batch.after > after && !is_consolidated {
+            let job = self.jobs[slot as usize].as_ref().map(|f| f.job.clone());
+            if let Some(job) = job {
+                self.say_expired(row, &job, after, self.batch.after);
+            }
+        }
+        let sent = self.send(row, 0, false);
+        std::mem::swap(&mut self.batch, &mut replay.batch);
+        if let Some(there) = self.table.get(row) {
+            if sent == Sent::All {
+                there.after = there.after.max(replay.reached);
+            }
+            let cursor = replay.cursor_after(there.after);
+            if let Some(reading) = self.reading.get_mut(&row) {
+                reading.cursor = cursor;
+            }
+            if sent == Sent::All {
+                self.queue_row(row);
+            }
+        }
+    }
+
+    fn request(&mut self, row: u32, what: What) {
+        // The head, or a reset, goes before what may take a while.
+        self.batch.clear();
+        self.batch.after = self.table[row].after;
+        if self.send(row, 0, false) != Sent::All {
+            return;
+        }
+        if self.table[row].flags & ENDING != 0 {
+            // It isn't kept from ending by all that there is to read.
+            self.end_with_retry(row);
+            return;
+        }
+        let Some(journal) = self.hub.journal() else {
+            return;
+        };
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let reading = self.reading.entry(row).or_insert(Reading {
+            ticket,
+            cursor: None,
+        });
+        reading.ticket = ticket;
+        self.table[row].flags |= READING;
+        journal.read(Request {
+            row,
+            ticket,
+            what,
+            cursor: reading.cursor,
+            reply: self.pieces.0.clone(),
+            mailbox: self.mailbox.clone(),
+        });
+    }
+
+    pub(super) fn say_expired(&mut self, row: u32, job: &Job, after: u64, id: u64) {
+        let mut reset = Vec::new();
+        let (reason, last) = (ResetReason::Expired, after.to_string());
+        frame::write_reset(&mut reset, job.id().as_str(), reason, &last, id);
+        self.hub.metrics().resets_sent.add(1);
+        self.add_leftover(row, &reset);
+        self.table[row].after = id;
+    }
+}

@@ -1,0 +1,182 @@
+//! Rows and the jobs that they follow: how they come, and how they go.
+
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use super::delivery::Leftover;
+use super::idle::HEARTBEAT_PARTS;
+use super::table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING};
+use super::{Adoption, Followed, Shard, Stream};
+use crate::hub::Job;
+use crate::sys::metrics::Close;
+
+impl Shard {
+    pub(super) fn adopt(&mut self, adoption: Adoption) {
+        let Adoption {
+            socket,
+            opening,
+            stream,
+        } = adoption;
+        let fd = socket.as_raw_fd();
+        let (row, job) = match stream {
+            Stream::Job { job, after } => {
+                let slot = self.follow(&job);
+                let row = self.table.insert(socket, slot, after, HAS_LEFTOVER);
+                let followed = self.jobs[slot as usize]
+                    .as_mut()
+                    .expect("it was just followed");
+                self.table.link(&mut followed.head, row);
+                (row, Some(job))
+            }
+            Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
+        };
+        self.table.set_places(row, [opening.address, opening.token]);
+        self.set_deadlines(row, opening.ends_at);
+        if self.drain.is_some() {
+            self.table[row].flags |= ENDING;
+        }
+        let bytes = opening.to_bytes();
+        self.leftover_bytes += bytes.len();
+        self.leftovers.insert(
+            row,
+            Leftover {
+                bytes,
+                sent: 0,
+                since: self.now,
+            },
+        );
+        // Both directions at once and for good: an edge-triggered poller tells of each
+        // change once, so a row costs one call however often it blocks.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self
+            .sockets
+            .register(&mut SourceFd(&fd), Token(row as usize), interest);
+        if let Err(error) = registered {
+            log::warn!("shard {}: a stream can't be polled: {error}", self.number);
+            self.close(row, Close::ClientGone);
+            return;
+        }
+        drop(job);
+        self.admit(row);
+        if let Some(there) = self.table.get(row) {
+            // Rows that come together are looked at apart.
+            there.age = (self.random.next() % u64::from(HEARTBEAT_PARTS)) as u8;
+        }
+    }
+
+    /// The place of a job in this shard; it is followed from now on.
+    pub(super) fn follow(&mut self, job: &Arc<Job>) -> u32 {
+        let mut core = job.lock();
+        if let Some(slot) = core.slot_in(self.number) {
+            return slot;
+        }
+        let slot = self.free_jobs.pop().unwrap_or_else(|| {
+            self.jobs.push(None);
+            self.jobs.len() as u32 - 1
+        });
+        core.follow(self.number, slot);
+        drop(core);
+        self.jobs[slot as usize] = Some(Followed {
+            job: job.clone(),
+            head: NONE,
+            walk: NONE,
+            again: false,
+            queued: false,
+            consolidated: Vec::new(),
+        });
+        slot
+    }
+
+    /// Lets a job go that nobody here follows any more.
+    pub(super) fn unfollow_if_unused(&mut self, slot: u32) {
+        let place = &mut self.jobs[slot as usize];
+        if place
+            .as_ref()
+            .is_some_and(|f| f.head == NONE && f.consolidated.is_empty())
+            && let Some(followed) = place.take()
+        {
+            followed.job.lock().unfollow(self.number);
+            self.free_jobs.push(slot);
+        }
+    }
+
+    pub(super) fn queue_job(&mut self, slot: u32) {
+        // A slot may have been given to another job since: serving that is harmless.
+        if let Some(Some(followed)) = self.jobs.get_mut(slot as usize)
+            && !followed.queued
+        {
+            followed.queued = true;
+            self.dirty.push_back(slot);
+        }
+    }
+
+    pub(super) fn queue_row(&mut self, row: u32) {
+        if let Some(there) = self.table.get(row)
+            && there.flags & (QUEUED | BLOCKED | READING) == 0
+        {
+            there.flags |= QUEUED;
+            self.behind.push_back(row);
+        }
+    }
+
+    pub(super) fn close(&mut self, row: u32, why: Close) {
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        let (slot, is_consolidated) = (there.place, there.flags & CONSOLIDATED != 0);
+        self.leave_waiting(row);
+        self.forget_leftover(row);
+        self.forget_reading(row);
+        if is_consolidated {
+            self.leave_consolidated(row, slot);
+        } else if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
+            if followed.walk == row {
+                followed.walk = self.table[row].next;
+            }
+            self.table.unlink(&mut followed.head, row);
+            let job = followed.job.clone();
+            self.unfollow_if_unused(slot);
+            if job.lock().leave() {
+                self.hub.close_if_empty(&job);
+            }
+        }
+        let metrics = self.hub.metrics();
+        metrics.streams_open.add(-1);
+        metrics.closed(why);
+        let [address, token] = self.table.take_places(row);
+        address
+            .into_iter()
+            .for_each(|place| self.counted.addresses.give_back(place));
+        token
+            .into_iter()
+            .for_each(|place| self.counted.tokens.give_back(place));
+        // Closing the socket takes it out of the poller as well.
+        drop(self.table.remove(row));
+    }
+
+    pub(super) fn socket_event(&mut self, event: &mio::event::Event) {
+        let row = event.token().0 as u32;
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
+        if event.is_writable() && there.flags & BLOCKED != 0 {
+            there.flags &= !BLOCKED;
+            self.queue_row(row);
+        }
+        if event.is_error() || event.is_read_closed() {
+            // A client that half-closes has gone: nothing tells it from one that crashed.
+            // What is there for it already is sent first.
+            self.serve_behind(row);
+            self.close(row, Close::ClientGone);
+        } else if event.is_readable()
+            && let Some(socket) = self.table.get(row).and_then(|row| row.socket.as_ref())
+        {
+            // A client has nothing more to say. What it says is dropped, once an event.
+            let mut dropped = [0; 1024];
+            let _ = socket.receive(&mut dropped);
+        }
+    }
+}

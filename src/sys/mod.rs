@@ -1,0 +1,6 @@
+//! The ground: sockets, coroutines, random bits, counters.
+
+pub(crate) mod coroutine;
+pub mod metrics;
+pub(crate) mod random;
+pub(crate) mod socket;

@@ -1,0 +1,314 @@
+//! An upload as it lies on disk: `uploads/<id>/` with the bytes in `data` and what is
+//! known of them in `info.json`.
+//!
+//! While it is received the directory is the [`spool`](crate::upload::spool)'s; from the moment
+//! its info says `landed` it is the pipeline's. Its name is made here, of random bits, so
+//! nothing that a client says is ever part of a path.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::job::JobId;
+use crate::sys::random;
+
+/// The file with an upload's bytes, in its directory.
+pub const DATA: &str = "data";
+/// The file that says what they are.
+const INFO: &str = "info.json";
+/// What becomes [`INFO`] as soon as it is whole.
+const INFO_PART: &str = "info.json.part";
+
+/// An upload's name: 32 hexadecimal digits of random bits. Who knows it may go on with
+/// the upload, so it can't be guessed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UploadId([u8; 16]);
+
+/// What is known of an upload, as its `info.json` says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// The job that it is the beginning of.
+    #[serde(with = "text")]
+    pub job: JobId,
+    /// The file's name, as the client says: any text, and never part of a path.
+    pub name: String,
+    /// The media type that the client says it has.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub declared_type: Option<String>,
+    /// The bytes that it has or will have, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// How far it has come.
+    pub state: State,
+    /// The second of the unix clock at which it began.
+    pub created: u64,
+    /// Where it may go on after it was cut off: what tus needs to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumable: Option<Resumable>,
+}
+
+/// What an upload needs to go on after it was cut off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumable {
+    /// `Upload-Metadata`, as it was sent.
+    pub metadata: String,
+    /// Bytes of `data` from here on are a piece whose checksum hasn't been compared yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverified_from: Option<u64>,
+}
+
+/// How far an upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Bytes are missing.
+    Receiving,
+    /// All bytes are on disk, and it is acknowledged or about to be.
+    Landed,
+}
+
+/// An upload that is whole and on disk: the pipeline's, from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The job that goes on.
+    pub job: JobId,
+    /// The upload, and the name of its directory.
+    pub upload: UploadId,
+    /// The file's name, as the client says: any text, and never part of a path.
+    pub name: String,
+    /// The media type that the client says it has.
+    pub declared_type: Option<String>,
+    /// Its bytes.
+    pub size: u64,
+    /// The file that holds them: `uploads/<id>/data`.
+    pub path: PathBuf,
+}
+
+/// Takes uploads that have landed.
+pub trait Landing: Send + Sync {
+    /// How many stages there are to come, each as much of the whole as the upload.
+    fn stages(&self) -> usize;
+
+    /// Takes one. Called from a plain thread, once for each upload in a server's life,
+    /// and again after a restart as long as its directory is there. May block.
+    fn land(&self, landed: Landed);
+}
+
+impl Landed {
+    /// Its directory.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+}
+
+impl UploadId {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system has no random bits to give.
+    pub fn random() -> io::Result<UploadId> {
+        random::secret().map(UploadId)
+    }
+
+    /// A job that is called by it, as one is that nobody gave a name.
+    pub fn as_job(&self) -> JobId {
+        let name = format!("job_{self}");
+        name.parse().expect("digits and letters are a name")
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<UploadId, ()> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 32 || !text.bytes().all(is_digit) {
+            return Err(());
+        }
+        u128::from_str_radix(text, 16)
+            .map(|bits| UploadId(bits.to_be_bytes()))
+            .map_err(drop)
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UploadId({self})")
+    }
+}
+
+impl Info {
+    /// Reads an upload's info. Blocks.
+    ///
+    /// # Errors
+    /// There is none, or it isn't whole.
+    pub fn read(directory: &Path) -> io::Result<Info> {
+        Ok(serde_json::from_slice(&std::fs::read(
+            directory.join(INFO),
+        )?)?)
+    }
+
+    /// Writes it, as a whole or not at all. Blocks; with `is_kept` until it would be there
+    /// after a power cut as well.
+    ///
+    /// # Errors
+    /// The disk is full, or fails. What was there stays.
+    pub fn write(&self, directory: &Path, is_kept: bool) -> io::Result<()> {
+        let part = directory.join(INFO_PART);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        if is_kept {
+            file.sync_data()?;
+        }
+        std::fs::rename(&part, directory.join(INFO))?;
+        match is_kept {
+            true => sync_directory(directory),
+            false => Ok(()),
+        }
+    }
+
+    /// The upload as the pipeline gets it. None where it hasn't landed.
+    pub fn landed(&self, upload: UploadId, directory: &Path) -> Option<Landed> {
+        match (self.state, self.size) {
+            (State::Landed, Some(size)) => Some(Landed {
+                job: self.job.clone(),
+                upload,
+                name: self.name.clone(),
+                declared_type: self.declared_type.clone(),
+                size,
+                path: directory.join(DATA),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Makes what was made, renamed or removed in a directory outlive a power cut. Blocks.
+///
+/// # Errors
+/// The disk fails.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// A name as a JSON string.
+mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(
+        value: &impl Display,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info() -> Info {
+        Info {
+            job: "job_8f3a".parse().unwrap(),
+            name: "../clip \"1\"\n.mp4".to_owned(),
+            declared_type: Some("video/mp4".to_owned()),
+            size: Some(12),
+            state: State::Receiving,
+            created: 1_764_000_000,
+            resumable: None,
+        }
+    }
+
+    #[test]
+    fn an_id_is_32_digits_and_nothing_that_could_be_a_path() {
+        let id = UploadId::random().unwrap();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_ne!(id, UploadId::random().unwrap());
+        let long = "a".repeat(33);
+        let sign = format!("+{}", "0".repeat(31));
+        let upper = "A".repeat(32);
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a",
+            &long,
+            &sign,
+            &upper,
+            "../../../../../../../../etc/passwd",
+        ] {
+            assert_eq!(bad.parse::<UploadId>(), Err(()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn info_is_read_as_it_was_written_and_leaves_nothing_beside() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut info = info();
+        info.write(directory.path(), true).unwrap();
+        assert_eq!(Info::read(directory.path()).unwrap(), info);
+        info.state = State::Landed;
+        info.resumable = Some(Resumable {
+            metadata: "filename YQ==".to_owned(),
+            unverified_from: Some(7),
+        });
+        info.write(directory.path(), false).unwrap();
+        assert_eq!(Info::read(directory.path()).unwrap(), info);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_what_is_whole_has_landed() {
+        let mut info = info();
+        let id = UploadId::random().unwrap();
+        assert_eq!(info.landed(id, Path::new("/u")), None);
+        info.state = State::Landed;
+        let landed = info.landed(id, Path::new("/u")).unwrap();
+        assert_eq!((landed.path, landed.size), (PathBuf::from("/u/data"), 12));
+    }
+
+    #[test]
+    fn a_broken_info_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Info::read(directory.path()).is_err());
+        for text in [
+            "",
+            "{",
+            "{}",
+            r#"{"job":"a/b","name":"","state":"landed","created":1}"#,
+        ] {
+            std::fs::write(directory.path().join(INFO), text).unwrap();
+            assert!(Info::read(directory.path()).is_err(), "{text}");
+        }
+    }
+}

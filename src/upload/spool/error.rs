@@ -1,0 +1,147 @@
+//! Why an upload is refused, or fails.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::event::job::JobState;
+use crate::hub::PublishError;
+
+/// Why an upload is refused, or fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpoolError {
+    /// It is, or would be, larger than so many bytes.
+    TooLarge {
+        /// The most bytes.
+        max_bytes: u64,
+    },
+    /// More comes than its length says.
+    LongerThanSaid,
+    /// The disk has no room for it.
+    DiskFull,
+    /// The spool has no room for it.
+    SpoolFull,
+    /// As many as may be are being received.
+    Busy,
+    /// As many resumable ones as may be aren't whole.
+    Unfinished {
+        /// The most.
+        max: usize,
+    },
+    /// Too many have begun lately.
+    TooOften {
+        /// When one may.
+        retry_after: Duration,
+    },
+    /// The job has ended.
+    JobEnded(JobState),
+    /// The job has another upload.
+    JobTaken,
+    /// There is no upload of this name, or none any more.
+    NotFound,
+    /// It has landed already.
+    Landed,
+    /// It has come to another offset.
+    Offset {
+        /// That one.
+        offset: u64,
+    },
+    /// It has another length.
+    SizeKnown,
+    /// Another request goes on with it.
+    Locked,
+    /// The bytes aren't those that the checksum was made of.
+    Checksum,
+    /// It was removed while it was received.
+    Cancelled,
+    /// The hub doesn't take its events.
+    Publish(PublishError),
+    /// The disk fails.
+    Io(io::ErrorKind),
+}
+
+impl fmt::Display for SpoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SpoolError::TooLarge { max_bytes } => {
+                return write!(
+                    f,
+                    "the upload is too large: at most {max_bytes} bytes, as --max-upload says"
+                );
+            }
+            SpoolError::LongerThanSaid => {
+                "more bytes came than the upload has by its length: begin it anew with the \
+                 right one"
+            }
+            SpoolError::DiskFull => {
+                "there is no room on the server's disk: free some, or lower --min-free"
+            }
+            SpoolError::SpoolFull => {
+                "too much is waiting to be processed: try again later, or raise --max-spool"
+            }
+            SpoolError::Busy => {
+                "too many uploads are being received: try again later, or raise --max-uploads"
+            }
+            SpoolError::Unfinished { max } => {
+                return write!(
+                    f,
+                    "{max} uploads have begun and aren't whole: go on with them, or try again \
+                     later; --max-unfinished says how many there may be"
+                );
+            }
+            SpoolError::TooOften { .. } => {
+                "too many uploads have begun in the last minute: try again later, or raise \
+                 --upload-rate"
+            }
+            SpoolError::JobEnded(state) => {
+                return write!(
+                    f,
+                    "the job has ended with {}: upload with another job's name",
+                    state.as_str()
+                );
+            }
+            SpoolError::JobTaken => {
+                "the job has another upload: go on with that one, or choose another name"
+            }
+            SpoolError::NotFound => "there is no such upload, or it has expired: begin it anew",
+            SpoolError::Landed => {
+                "the upload is whole and being processed: DELETE /api/jobs/{job} cancels that"
+            }
+            SpoolError::Offset { offset } => {
+                return write!(f, "the upload has come to byte {offset}: go on from there");
+            }
+            SpoolError::SizeKnown => "the upload has another length, which can't change any more",
+            SpoolError::Locked => {
+                "another request goes on with this upload: wait until that has ended"
+            }
+            SpoolError::Checksum => {
+                "the bytes don't match their checksum and were dropped: send them again"
+            }
+            SpoolError::Cancelled => "the upload was cancelled",
+            SpoolError::Publish(error) => return error.fmt(f),
+            SpoolError::Io(kind) => {
+                return write!(f, "the server's disk fails ({kind}): see its log");
+            }
+        })
+    }
+}
+
+impl std::error::Error for SpoolError {}
+
+impl From<io::Error> for SpoolError {
+    fn from(error: io::Error) -> SpoolError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::DiskFull,
+            kind => {
+                log::error!("an upload's file: {error}");
+                SpoolError::Io(kind)
+            }
+        }
+    }
+}
+
+impl From<PublishError> for SpoolError {
+    fn from(error: PublishError) -> SpoolError {
+        SpoolError::Publish(error)
+    }
+}

@@ -1,0 +1,152 @@
+//! Which uploads there are, by name and by job, and what they take of the limits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::entry::{Entry, Phase};
+use super::{SpoolConfig, SpoolError};
+use crate::event::job::JobId;
+use crate::upload::UploadId;
+
+/// The uploads of a spool. A job has one at most.
+#[derive(Default)]
+pub struct Ledger {
+    uploads: HashMap<UploadId, Arc<Entry>>,
+    jobs: HashMap<JobId, UploadId>,
+}
+
+impl Ledger {
+    /// All of them.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.uploads.values()
+    }
+
+    /// Whether there is one of this name.
+    pub fn has(&self, id: UploadId) -> bool {
+        self.uploads.contains_key(&id)
+    }
+
+    /// One that may go on after it was cut off.
+    pub fn resumable(&self, id: UploadId) -> Option<Arc<Entry>> {
+        let entry = self.uploads.get(&id)?;
+        let is_there = entry.metadata.is_some() && entry.phase() != Phase::Gone;
+        is_there.then(|| entry.clone())
+    }
+
+    /// A job's.
+    pub fn of(&self, job: &JobId) -> Option<Arc<Entry>> {
+        self.uploads.get(self.jobs.get(job)?).cloned()
+    }
+
+    /// Puts a new upload among the others.
+    ///
+    /// # Errors
+    /// Its job has one, or a limit is reached.
+    pub fn enter(&mut self, entry: &Arc<Entry>, limits: &SpoolConfig) -> Result<(), SpoolError> {
+        if self.jobs.contains_key(&entry.job) {
+            return Err(SpoolError::JobTaken);
+        }
+        let is_unfinished =
+            |entry: &&Arc<Entry>| entry.metadata.is_some() && entry.phase() == Phase::Receiving;
+        let unfinished = self.entries().filter(is_unfinished).count();
+        if entry.metadata.is_some() && unfinished >= limits.unfinished {
+            return Err(SpoolError::Unfinished {
+                max: limits.unfinished,
+            });
+        }
+        let reserved = self.reserved_by_others(entry);
+        if reserved.saturating_add(entry.reserved()) > limits.spool_bytes {
+            return Err(SpoolError::SpoolFull);
+        }
+        self.insert(entry);
+        Ok(())
+    }
+
+    /// Puts an upload of an earlier life among the others, whatever the limits are now.
+    pub fn insert(&mut self, entry: &Arc<Entry>) {
+        self.jobs.insert(entry.job.clone(), entry.id);
+        self.uploads.insert(entry.id, entry.clone());
+    }
+
+    /// Sets aside what an upload that goes on at `offset` will need.
+    ///
+    /// # Errors
+    /// It isn't there, or it is otherwise than is said, or there is no room.
+    pub fn reserve(
+        &self,
+        entry: &Entry,
+        offset: u64,
+        size: Option<u64>,
+        limits: &SpoolConfig,
+    ) -> Result<(), SpoolError> {
+        let others = self.reserved_by_others(entry);
+        let mut core = entry.core.lock();
+        match core.phase {
+            Phase::Gone => return Err(SpoolError::NotFound),
+            _ if core.offset != offset => {
+                return Err(SpoolError::Offset {
+                    offset: core.offset,
+                });
+            }
+            Phase::Receiving => {}
+            Phase::Landing | Phase::Landed | Phase::Done => return Err(SpoolError::Landed),
+        }
+        match (core.size, size) {
+            (Some(known), Some(size)) if known != size => return Err(SpoolError::SizeKnown),
+            (None, Some(size)) if size < core.offset => return Err(SpoolError::SizeKnown),
+            _ => {}
+        }
+        let needed = core.size.or(size).unwrap_or(core.offset);
+        if others.saturating_add(needed) > limits.spool_bytes {
+            return Err(SpoolError::SpoolFull);
+        }
+        core.reserved = needed;
+        Ok(())
+    }
+
+    /// Sets aside what an upload of unknown length needs that grows to `end`.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn grow(&self, entry: &Entry, end: u64, limits: &SpoolConfig) -> Result<(), SpoolError> {
+        if self.reserved_by_others(entry).saturating_add(end) > limits.spool_bytes {
+            return Err(SpoolError::SpoolFull);
+        }
+        entry.core.lock().reserved = end;
+        Ok(())
+    }
+
+    /// What all of them will still take of the disk.
+    pub fn promised(&self) -> u64 {
+        self.entries().map(|entry| entry.promised()).sum()
+    }
+
+    /// Strikes an upload off: it is gone.
+    pub fn remove(&mut self, entry: &Entry) {
+        self.uploads.remove(&entry.id);
+        self.free_job(entry);
+    }
+
+    /// Strikes off an upload of which the pipeline has everything.
+    pub fn remove_landed(&mut self, entry: &Entry) {
+        self.free_job(entry);
+        // A client that lost the last answer may still ask how far it has come.
+        let mut core = entry.core.lock();
+        core.phase = Phase::Done;
+        core.reserved = 0;
+        if entry.metadata.is_none() {
+            self.uploads.remove(&entry.id);
+        }
+    }
+
+    fn reserved_by_others(&self, entry: &Entry) -> u64 {
+        let others = self.entries().filter(|other| other.id != entry.id);
+        others.map(|other| other.reserved()).sum()
+    }
+
+    fn free_job(&mut self, entry: &Entry) {
+        if self.jobs.get(&entry.job) == Some(&entry.id) {
+            self.jobs.remove(&entry.job);
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! An upload while its bytes come: buffers are filled here, in a coroutine, and written by
+//! the disk's threads, one behind the other.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::entry::{Entry, Phase};
+use super::store;
+use super::{Inner, Place, Spool, SpoolError};
+use crate::event::job::JobId;
+use crate::http::tus::Checksum;
+use crate::upload::disk::Pending;
+use crate::upload::{State, UploadId};
+
+/// What is written at a time. One buffer is filled while another is written.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// A buffer that fills slowly is written after so long all the same.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// After so many bytes the disk is asked whether it still has room, and told to begin
+/// with what will have to be there in the end.
+const SPACE_STEP: u64 = 16 << 20;
+
+/// An upload that is being received. Dropped without an end it is as if it had never been.
+pub struct Receiver {
+    spool: Spool,
+    entry: Arc<Entry>,
+    /// What it holds until it has ended.
+    place: Option<Place>,
+    file: Arc<File>,
+    /// Where this piece of the upload began.
+    began_at: u64,
+    /// Where the buffer belongs.
+    offset: u64,
+    limit: u64,
+    buffer: Vec<u8>,
+    filled: usize,
+    handed_over: Instant,
+    spare: Vec<u8>,
+    pending: Option<Pending<Written>>,
+    is_syncing: Arc<AtomicBool>,
+    checksum: Option<Checksum>,
+    is_checked: bool,
+}
+
+struct Written {
+    buffer: Vec<u8>,
+    checksum: Option<Checksum>,
+    result: Result<(), SpoolError>,
+}
+
+/// What a piece of an upload has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// The upload.
+    pub id: UploadId,
+    /// Its job.
+    pub job: JobId,
+    /// The bytes that are there.
+    pub offset: u64,
+    /// When it is removed if nobody goes on with it. None when it has landed.
+    pub expires: Option<SystemTime>,
+}
+
+impl Receiver {
+    pub(super) fn new(
+        spool: Spool,
+        entry: Arc<Entry>,
+        place: Place,
+        file: File,
+        offset: u64,
+        checksum: Option<Checksum>,
+    ) -> Receiver {
+        let size = entry.core.lock().size;
+        Receiver {
+            limit: size.unwrap_or(spool.config().upload_bytes),
+            is_checked: checksum.is_some(),
+            spool,
+            entry,
+            place: Some(place),
+            file: Arc::new(file),
+            began_at: offset,
+            offset,
+            buffer: Vec::new(),
+            filled: 0,
+            handed_over: Instant::now(),
+            spare: Vec::new(),
+            pending: None,
+            is_syncing: Arc::default(),
+            checksum,
+        }
+    }
+
+    /// Its job.
+    pub fn job(&self) -> &JobId {
+        &self.entry.job
+    }
+
+    /// How many bytes more it takes.
+    pub fn left(&self) -> u64 {
+        self.limit - self.offset - self.filled as u64
+    }
+
+    /// Whether it should be broken off, since another request would go on with it, or it
+    /// was cancelled.
+    pub fn is_unwanted(&self) -> bool {
+        let core = self.entry.core.lock();
+        core.is_wanted || core.phase == Phase::Gone
+    }
+
+    /// Where the next bytes belong; empty where no more are taken. What has been put there
+    /// counts when [`advance`](Receiver::advance) says so.
+    pub fn space(&mut self) -> &mut [u8] {
+        let left = self.left();
+        if self.buffer.is_empty() {
+            self.buffer = std::mem::take(&mut self.spare);
+            if self.buffer.is_empty() {
+                let length = left.min(BUFFER_BYTES as u64) as usize;
+                self.buffer = vec![0; length];
+            }
+        }
+        let end = self
+            .buffer
+            .len()
+            .min(self.filled.saturating_add(left as usize));
+        &mut self.buffer[self.filled..end]
+    }
+
+    /// Takes so many bytes that were put into the [`space`](Receiver::space). Waits where
+    /// the disk doesn't keep up: suspends a coroutine, blocks a thread.
+    ///
+    /// # Errors
+    /// The disk is full or fails, or the upload was cancelled.
+    pub fn advance(&mut self, count: usize) -> Result<(), SpoolError> {
+        self.filled += count;
+        self.entry.core.lock().heard = Instant::now();
+        let is_full = self.filled == self.buffer.len();
+        if is_full || self.handed_over.elapsed() >= FLUSH_INTERVAL {
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    /// Takes a copy of more bytes. Waits as [`advance`](Receiver::advance) does.
+    ///
+    /// # Errors
+    /// As there, or the bytes are too many.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), SpoolError> {
+        if bytes.len() as u64 > self.left() {
+            return Err(self.too_long());
+        }
+        while !bytes.is_empty() {
+            let space = self.space();
+            let (now, later) = bytes.split_at(bytes.len().min(space.len()));
+            space[..now.len()].copy_from_slice(now);
+            bytes = later;
+            self.advance(now.len())?;
+        }
+        Ok(())
+    }
+
+    /// All bytes of this request have come. Waits until they are on disk; where they were
+    /// the upload's last it has landed then.
+    ///
+    /// # Errors
+    /// The disk is full or fails, the bytes don't match their checksum, or the upload was
+    /// cancelled. One that can't go on is gone.
+    pub fn finish(mut self) -> Result<Finished, SpoolError> {
+        match self.conclude(true) {
+            Ok(finished) => Ok(finished),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// No more bytes come, though they should: what can go on keeps what it has, and what
+    /// can't is gone; its job is told why. Waits for the disk.
+    pub fn break_off(mut self, why: &str) {
+        if self.entry.metadata.is_none() || self.is_unwanted_for_good() {
+            self.discard(Some(why));
+        } else if let Err(error) = self.conclude(false) {
+            self.fail(error);
+        }
+    }
+
+    /// Ends with `error`, which its job is told where it can't go on. Waits for the disk.
+    pub fn fail(mut self, error: SpoolError) -> SpoolError {
+        let message = error.to_string();
+        match (&self.entry.metadata, &error) {
+            (_, SpoolError::Cancelled) => self.discard(None),
+            (None, _) => self.discard(Some(&message)),
+            (Some(_), _) => {
+                let _ = self.settle();
+                self.entry.release();
+                self.place = None;
+            }
+        }
+        error
+    }
+
+    fn too_long(&self) -> SpoolError {
+        match self.entry.core.lock().size {
+            Some(_) => SpoolError::LongerThanSaid,
+            None => SpoolError::TooLarge {
+                max_bytes: self.limit,
+            },
+        }
+    }
+
+    fn is_unwanted_for_good(&self) -> bool {
+        self.entry.phase() == Phase::Gone
+    }
+
+    /// Has the buffer written, when the one before is.
+    fn hand_over(&mut self) -> Result<(), SpoolError> {
+        self.settle()?;
+        if self.is_unwanted_for_good() {
+            return Err(SpoolError::Cancelled);
+        }
+        let count = std::mem::take(&mut self.filled);
+        if let Some(pace) = &self.spool.0.bytes {
+            let wait = pace.owe(count as u64);
+            if !wait.is_zero() {
+                crate::sys::coroutine::pause(wait);
+            }
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut checksum = self.checksum.take();
+        let (spool, entry, file) = (self.spool.clone(), self.entry.clone(), self.file.clone());
+        let at = self.offset;
+        self.offset += count as u64;
+        self.handed_over = Instant::now();
+        let disk = self.spool.disk();
+        self.pending = Some(disk.begin(move || {
+            if let Some(checksum) = &mut checksum {
+                checksum.update(&buffer[..count]);
+            }
+            let result = spool.0.write(&entry, &file, &buffer[..count], at);
+            Written {
+                buffer,
+                checksum,
+                result,
+            }
+        }));
+        // So that not everything is left for the end.
+        if at / SPACE_STEP != self.offset / SPACE_STEP
+            && !self.is_syncing.swap(true, Ordering::AcqRel)
+        {
+            let (file, is_syncing) = (self.file.clone(), self.is_syncing.clone());
+            let sync = move || {
+                let _ = file.sync_data();
+                is_syncing.store(false, Ordering::Release);
+            };
+            if self.spool.disk().try_begin(sync).is_none() {
+                self.is_syncing.store(false, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until what was handed over is written.
+    fn settle(&mut self) -> Result<(), SpoolError> {
+        let Some(pending) = self.pending.take() else {
+            return Ok(());
+        };
+        let written = pending.wait();
+        self.spare = written.buffer;
+        self.checksum = written.checksum;
+        written.result
+    }
+
+    /// Has everything written and synced, and the upload land if it is whole. `is_whole`
+    /// says whether the request was.
+    fn conclude(&mut self, is_whole: bool) -> Result<Finished, SpoolError> {
+        self.settle()?;
+        let buffer = std::mem::take(&mut self.buffer);
+        let count = std::mem::take(&mut self.filled);
+        let mut checksum = self.checksum.take();
+        let (spool, entry, file) = (self.spool.clone(), self.entry.clone(), self.file.clone());
+        let (at, began_at, is_checked) = (self.offset, self.began_at, self.is_checked);
+        self.spool.disk().run(move || {
+            let inner = &spool.0;
+            if let Some(checksum) = &mut checksum {
+                checksum.update(&buffer[..count]);
+            }
+            inner.write(&entry, &file, &buffer[..count], at)?;
+            if is_checked && !(is_whole && checksum.is_some_and(Checksum::matches)) {
+                inner.take_back(&entry, &file, began_at)?;
+                return match is_whole {
+                    true => Err(SpoolError::Checksum),
+                    false => Ok(()),
+                };
+            }
+            inner.keep(&entry, &file, is_whole)
+        })?;
+        // From here on nothing is taken back.
+        self.entry.release();
+        self.place = None;
+        let core = self.entry.core.lock();
+        let expires = core.touched + self.spool.config().expiry;
+        Ok(Finished {
+            id: self.entry.id,
+            job: self.entry.job.clone(),
+            offset: core.offset,
+            expires: (core.phase == Phase::Receiving).then_some(expires),
+        })
+    }
+
+    fn discard(&mut self, message: Option<&str>) {
+        let _ = self.settle();
+        let (spool, entry) = (self.spool.clone(), self.entry.clone());
+        let message = message.map(str::to_owned);
+        self.spool
+            .disk()
+            .run(move || spool.0.discard(&entry, message.as_deref()));
+        self.place = None;
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // It panicked on the way: nobody knows what is in the file.
+        if self.place.is_some() {
+            self.spool.0.leave(&self.entry);
+            let (spool, entry) = (self.spool.clone(), self.entry.clone());
+            let message = "the upload failed in the server: see its log";
+            let _ = self
+                .spool
+                .disk()
+                .try_begin(move || spool.0.discard(&entry, Some(message)));
+        }
+    }
+}
+
+impl Inner {
+    /// Writes bytes that came, and tells the job. Blocks.
+    fn write(&self, entry: &Entry, file: &File, bytes: &[u8], at: u64) -> Result<(), SpoolError> {
+        let end = at + bytes.len() as u64;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if entry.reserved() < end {
+            self.ledger.lock().grow(entry, end, &self.config)?;
+        }
+        if at / SPACE_STEP != end / SPACE_STEP || at == 0 {
+            self.check_space(0)?;
+        }
+        store::write_at(file, bytes, at)?;
+        let metrics = self.hub.metrics();
+        metrics.upload_bytes_received.add(bytes.len() as u64);
+        {
+            let mut core = entry.core.lock();
+            if core.phase == Phase::Gone {
+                return Err(SpoolError::Cancelled);
+            }
+            core.offset = end;
+            core.touched = SystemTime::now();
+        }
+        self.report(entry, false)
+    }
+
+    /// Drops the bytes from `to` on, whose checksum isn't right. Blocks.
+    fn take_back(&self, entry: &Entry, file: &File, to: u64) -> Result<(), SpoolError> {
+        file.set_len(to)?;
+        entry.core.lock().offset = to;
+        Ok(())
+    }
+
+    /// Makes sure that what has been written is there after a power cut, and hands an
+    /// upload that is whole to the pipeline. Blocks.
+    fn keep(&self, entry: &Entry, file: &File, is_whole: bool) -> Result<(), SpoolError> {
+        let info = {
+            let mut core = entry.core.lock();
+            if core.phase != Phase::Receiving || self.is_closed.load(Ordering::Acquire) {
+                return Err(SpoolError::Cancelled);
+            }
+            let was_unverified = core.unverified_from.take().is_some();
+            if is_whole && entry.metadata.is_none() {
+                core.size = Some(core.offset);
+            }
+            if core.size == Some(core.offset) {
+                // It can't be cancelled any more, but by the pipeline.
+                core.phase = Phase::Landing;
+                Some(entry.info(State::Landed, &core))
+            } else {
+                was_unverified.then(|| entry.info(State::Receiving, &core))
+            }
+        };
+        match info {
+            None => Ok(file.sync_data()?),
+            Some(info) if info.state == State::Receiving => {
+                file.sync_data()?;
+                Ok(info.write(&self.store.directory(entry.id), true)?)
+            }
+            Some(info) => {
+                let landed = self.land(entry, file, &info);
+                if landed.is_err() {
+                    entry.core.lock().phase = Phase::Receiving;
+                }
+                landed
+            }
+        }
+    }
+
+    fn land(
+        &self,
+        entry: &Entry,
+        file: &File,
+        info: &crate::upload::Info,
+    ) -> Result<(), SpoolError> {
+        self.report(entry, true)?;
+        self.store.land(entry.id, info, file)?;
+        entry.core.lock().phase = Phase::Landed;
+        self.hub.metrics().uploads_landed.add(1);
+        if let Some(landed) = info.landed(entry.id, &self.store.directory(entry.id)) {
+            self.landing.land(landed);
+        }
+        Ok(())
+    }
+}
