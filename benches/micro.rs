@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use landfall::event::frame;
+use landfall::event::frame::Frame;
 use landfall::event::ring::{Batch, Ring, RingLimits};
 use landfall::http::{BodyLength, Decoder, Head, HeadLimits};
-use landfall::{Event, EventId, Hub, HubConfig, Publication, Sequence};
+use landfall::{Event, EventId, HubConfig, Publication, Sequencer};
 
 const EVENT: &[u8] = br#"{"event":"progress","data":{"stage":"scanning","percent":30}}"#;
 
@@ -54,8 +54,8 @@ fn frames(c: &mut Criterion) {
     c.bench_function("frame/encode", |b| {
         b.iter(|| {
             out.clear();
-            frame::write_body(&mut out, black_box(&job), black_box(&event));
-            frame::write_end(&mut out, black_box(1_795_481_608_347_612));
+            let id = EventId(black_box(1_795_481_608_347_612));
+            Frame::new(black_box(&job), black_box(&event), id).write(&mut out);
             out.len()
         });
     });
@@ -73,7 +73,7 @@ fn rings(c: &mut Criterion) {
     c.bench_function("ring/append to a full one", |b| {
         b.iter(|| {
             id += 1;
-            ring.append(&job, black_box(&event), EventId(id), Sequence(id), limits);
+            ring.append(&Frame::new(&job, black_box(&event), EventId(id)), limits);
         });
     });
     let mut batch = Batch::default();
@@ -85,9 +85,9 @@ fn rings(c: &mut Criterion) {
             });
         });
     }
-    let hub = Hub::new(HubConfig::default());
+    let jobs = Sequencer::in_memory(HubConfig::default());
     c.bench_function("hub/publish", |b| {
-        b.iter(|| hub.publish(&job, black_box(&event).clone()).unwrap());
+        b.iter(|| jobs.publish(&job, black_box(&event).clone()).unwrap());
     });
 }
 

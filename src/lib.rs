@@ -36,11 +36,12 @@ pub mod stream;
 pub mod sys;
 pub mod upload;
 
-pub use event::job::{EventId, EventName, JobId, JobState, Sequence};
+pub use event::job::{EventId, EventName, JobId, JobState, LifeId};
 pub use event::{Event, EventError, Publication};
-pub use hub::{Hub, HubConfig, PublishError, Snapshot};
+pub use hub::{After, Hub, HubConfig, Owner, Refusal, Snapshot};
 pub use routes::AuthConfig;
-pub use sequencer::journal::{Journal, JournalConfig};
+pub use sequencer::journal::JournalConfig;
+pub use sequencer::{PublishError, Sequencer};
 pub use server::listener::Address;
 pub use server::sockets::Sockets;
 pub use server::{Server, ServerConfig};

@@ -6,7 +6,7 @@ mod support;
 use std::alloc::System;
 use std::net::SocketAddr;
 
-use landfall::{Address, Event, Hub, HubConfig, Server, ServerConfig};
+use landfall::{Address, Event, HubConfig, Sequencer, Server, ServerConfig};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use support::{Publisher, Subscriber};
@@ -25,11 +25,11 @@ fn publishing_and_delivering_allocate_next_to_nothing() {
 }
 
 fn publishing_in_the_process() {
-    let hub = Hub::new(HubConfig::default());
+    let jobs = Sequencer::in_memory(HubConfig::default());
     let job = "job".parse().unwrap();
     let publish = || {
         let event = Event::new("progress", r#"{"stage":"scanning","percent":30}"#).unwrap();
-        hub.publish(&job, event).unwrap();
+        jobs.publish(&job, event).unwrap();
     };
     // Until the ring has grown to its limit.
     (0..1000).for_each(|_| publish());

@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest job name, in bytes.
 pub const JOB_ID_MAX_BYTES: usize = 128;
 /// The longest event name, in bytes.
@@ -32,15 +34,18 @@ pub struct JobId(Arc<str>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventName(Cow<'static, str>);
 
-/// Where an event stands on its job's stream. Ids only grow, and none is given
-/// twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// An event's number: its place in the one order, the same on every stream, in every answer
+/// and in every list. Numbers only grow, and none is given twice. At most [`EventId::MAX`].
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct EventId(pub u64);
 
-/// Where an event stands among all the events of a hub: the id it has on a
-/// consolidated stream.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Sequence(pub u64);
+/// A life of a job: the number of the entry that began it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LifeId(pub EventId);
 
 /// What a job has come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,6 +147,11 @@ impl JobId {
     }
 }
 
+impl EventId {
+    /// The highest there is, 2^53 - 1: JavaScript's numbers hold it exactly.
+    pub const MAX: EventId = EventId((1 << 53) - 1);
+}
+
 impl EventName {
     /// `progress`.
     pub const PROGRESS: EventName = EventName(Cow::Borrowed("progress"));
@@ -153,6 +163,11 @@ impl EventName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the server alone says events of this name.
+    pub fn is_reserved(&self) -> bool {
+        ["reset", "deleted", "open"].contains(&self.as_str())
     }
 
     /// Whether a job ends with an event of this name.
@@ -246,6 +261,13 @@ mod tests {
         for bad in ["", "a~", "a:b", "a\r", "x".repeat(65).as_str()] {
             assert!(bad.parse::<EventName>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_the_server_says_itself_is_reserved() {
+        let is_reserved = |s: &str| s.parse::<EventName>().unwrap().is_reserved();
+        assert!(["reset", "deleted", "open"].into_iter().all(is_reserved));
+        assert!(!["progress", "Reset", "opened"].into_iter().any(is_reserved));
     }
 
     #[test]

@@ -22,7 +22,18 @@ use crate::event::job::{EventName, JobId, NameError};
 pub struct Event {
     name: EventName,
     data: String,
-    names_its_job: bool,
+    job_id: NamedJob,
+}
+
+/// The job that an event's data names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum NamedJob {
+    /// None: the server adds it.
+    None,
+    /// This one.
+    One(JobId),
+    /// Something that is no job's name, or more than one.
+    Nobody,
 }
 
 /// An event and the job it is for, where the text names one.
@@ -45,6 +56,8 @@ pub enum EventError {
     NotAnObject,
     /// `percent` isn't a number from 0 to 100.
     Percent,
+    /// The server alone says events of this name.
+    Reserved,
 }
 
 impl Event {
@@ -54,7 +67,7 @@ impl Event {
     /// The name breaks the rules of [`EventName`], the text isn't one JSON object, or
     /// its `percent` isn't a number from 0 to 100.
     pub fn new(name: &str, json: &str) -> Result<Event, EventError> {
-        let name = name.parse().map_err(EventError::Name)?;
+        let name = name_of(name)?;
         let raw: &RawValue = serde_json::from_str(json).map_err(shape)?;
         Event::from_raw(name, raw)
     }
@@ -76,7 +89,7 @@ impl Event {
         Event {
             name: EventName::PROGRESS,
             data: format!(r#"{{"stage":{stage},"percent":{percent}}}"#),
-            names_its_job: false,
+            job_id: NamedJob::None,
         }
     }
 
@@ -85,7 +98,7 @@ impl Event {
         Event {
             name: EventName::DONE,
             data: "{}".into(),
-            names_its_job: false,
+            job_id: NamedJob::None,
         }
     }
 
@@ -95,13 +108,18 @@ impl Event {
         Event {
             name: EventName::ERROR,
             data: format!(r#"{{"message":{message}}}"#),
-            names_its_job: false,
+            job_id: NamedJob::None,
         }
     }
 
     /// An event that was accepted before. None where it can't have been: its data would
     /// break a frame.
-    pub(crate) fn from_journal(name: &str, data: &str, names_its_job: bool) -> Option<Event> {
+    pub(crate) fn restored(
+        name: &str,
+        data: &str,
+        names_its_job: bool,
+        job: &JobId,
+    ) -> Option<Event> {
         let is_line = data.bytes().all(|byte| byte >= b' ');
         if !is_line || !data.starts_with('{') || !data.ends_with('}') {
             return None;
@@ -109,7 +127,11 @@ impl Event {
         Some(Event {
             name: name.parse().ok()?,
             data: data.to_owned(),
-            names_its_job,
+            job_id: if names_its_job {
+                NamedJob::One(job.clone())
+            } else {
+                NamedJob::None
+            },
         })
     }
 
@@ -125,7 +147,16 @@ impl Event {
 
     /// Whether the data has a `jobId` of its own.
     pub(crate) fn names_its_job(&self) -> bool {
-        self.names_its_job
+        self.job_id != NamedJob::None
+    }
+
+    /// Whether it may be published to `job`: its data names no other.
+    pub fn speaks_for(&self, job: &JobId) -> bool {
+        match &self.job_id {
+            NamedJob::None => true,
+            NamedJob::One(named) => named == job,
+            NamedJob::Nobody => false,
+        }
     }
 
     fn from_raw(name: EventName, raw: &RawValue) -> Result<Event, EventError> {
@@ -140,7 +171,7 @@ impl Event {
         Ok(Event {
             name,
             data: compact(text),
-            names_its_job: members.has_job_id,
+            job_id: members.job_id,
         })
     }
 }
@@ -170,13 +201,13 @@ impl Publication {
             .map(|job| job.0.parse())
             .transpose()
             .map_err(EventError::Name)?;
-        let name = wire.event.parse().map_err(EventError::Name)?;
+        let name = name_of(&wire.event)?;
         let event = match wire.data {
             Some(raw) => Event::from_raw(name, raw)?,
             None => Event {
                 name,
                 data: "{}".into(),
-                names_its_job: false,
+                job_id: NamedJob::None,
             },
         };
         Ok(Publication { job, event })
@@ -195,11 +226,23 @@ impl fmt::Display for EventError {
                 f.write_str(r#"data must be a JSON object, for example {"percent":30}"#)
             }
             EventError::Percent => f.write_str("percent must be a number from 0 to 100"),
+            EventError::Reserved => f.write_str(
+                "reset, deleted and open are events that the server itself sends: name yours \
+                 otherwise",
+            ),
         }
     }
 }
 
 impl std::error::Error for EventError {}
+
+fn name_of(text: &str) -> Result<EventName, EventError> {
+    let name: EventName = text.parse().map_err(EventError::Name)?;
+    if name.is_reserved() {
+        return Err(EventError::Reserved);
+    }
+    Ok(name)
+}
 
 fn shape(error: serde_json::Error) -> EventError {
     EventError::Shape(error.to_string())
@@ -212,7 +255,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Opt
 
 /// What has to be known of the members of `data`.
 struct Members {
-    has_job_id: bool,
+    job_id: NamedJob,
     percent_fits: bool,
 }
 
@@ -228,13 +271,13 @@ impl<'de> Deserialize<'de> for Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut members = Members {
-                    has_job_id: false,
+                    job_id: NamedJob::None,
                     percent_fits: true,
                 };
                 while let Some(key) = map.next_key::<Key>()? {
                     let value: &RawValue = map.next_value()?;
                     match key {
-                        Key::JobId => members.has_job_id = true,
+                        Key::JobId => members.job_id = members.job_id.and(value.get()),
                         Key::Percent => members.percent_fits &= fits_percent(value.get()),
                         Key::Other => {}
                     }
@@ -243,6 +286,18 @@ impl<'de> Deserialize<'de> for Members {
             }
         }
         deserializer.deserialize_map(EachMember)
+    }
+}
+
+impl NamedJob {
+    /// The same with another `jobId` member, whose value is `json`.
+    fn and(self, json: &str) -> NamedJob {
+        let text = serde_json::from_str::<Cow<'_, str>>(json);
+        match (self, text.ok().and_then(|text| text.parse().ok())) {
+            (NamedJob::None, Some(job)) => NamedJob::One(job),
+            (NamedJob::One(before), Some(job)) if before == job => NamedJob::One(job),
+            _ => NamedJob::Nobody,
+        }
     }
 }
 
@@ -380,17 +435,32 @@ mod tests {
     }
 
     #[test]
-    fn a_job_id_in_the_data_is_noticed_at_the_top_only() {
-        assert!(
-            Event::new("x", r#"{"a":1,"jobId":"j"}"#)
-                .unwrap()
-                .names_its_job()
-        );
-        assert!(
-            !Event::new("x", r#"{"a":{"jobId":"j"}}"#)
-                .unwrap()
-                .names_its_job()
-        );
+    fn an_event_speaks_for_the_job_that_its_data_names_and_for_no_other() {
+        let (own, other): (JobId, JobId) = ("j".parse().unwrap(), "k".parse().unwrap());
+        for (data, speaks_for_own, speaks_for_other) in [
+            ("{}", true, true),
+            (r#"{"a":{"jobId":"k"}}"#, true, true),
+            (r#"{"a":1,"jobId":"j"}"#, true, false),
+            (r#"{"job\u0049d":"k"}"#, false, true),
+            (r#"{"jobId":"\u006a"}"#, true, false),
+            (r#"{"jobId":"j","jobId":"k"}"#, false, false),
+            (r#"{"jobId":null}"#, false, false),
+            (r#"{"jobId":1}"#, false, false),
+            (r#"{"jobId":"a b"}"#, false, false),
+        ] {
+            let event = Event::new("x", data).unwrap();
+            assert_eq!(event.speaks_for(&own), speaks_for_own, "{data}");
+            assert_eq!(event.speaks_for(&other), speaks_for_other, "{data}");
+        }
+    }
+
+    #[test]
+    fn nobody_publishes_what_the_server_says_itself() {
+        for name in ["reset", "deleted", "open"] {
+            assert_eq!(Event::new(name, "{}"), Err(EventError::Reserved));
+            let text = format!(r#"{{"event":"{name}"}}"#);
+            assert_eq!(read(&text), Err(EventError::Reserved));
+        }
     }
 
     #[test]

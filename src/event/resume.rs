@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::job::EventId;
+
 /// The longest part of a malformed id that a `reset` repeats, in characters.
 const ECHO_MAX_CHARS: usize = 64;
 
@@ -37,26 +39,41 @@ pub enum ResetReason {
     Unknown,
 }
 
-/// What is kept of a job, or of a hub, as far as a beginning needs it.
+/// What is kept of a job, as far as the beginning of a stream needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept<'a> {
-    /// The id before the first that this life gave.
-    pub base: u64,
-    /// The id before the oldest event kept.
-    pub before_oldest: u64,
-    /// The id before the newest event; equal to `newest` where there is none.
-    pub before_newest: u64,
-    /// The newest id given, or `base`.
-    pub newest: u64,
-    /// Ids that may have been given, and are lost.
+    /// The numbers that were given, of any job.
+    pub given: Given<'a>,
+    /// Where the life before this one ended, or the job was forgotten: who has less has
+    /// seen another life.
+    pub floor: EventId,
+    /// The newest number of the job whose event is no longer kept.
+    pub gone: EventId,
+    /// The number before the oldest event kept of this life; not below `floor`.
+    pub before_oldest: EventId,
+    /// The number before the newest event of this life; equal to `newest` where there is
+    /// none.
+    pub before_newest: EventId,
+    /// The number of the newest event of this life, or `floor`.
+    pub newest: EventId,
+}
+
+/// The numbers that a server gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given<'a> {
+    /// The number before the first.
+    pub base: EventId,
+    /// The newest.
+    pub newest: EventId,
+    /// Those that may have been given, and are lost.
     pub lost: &'a [Range<u64>],
 }
 
 /// Where a stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beginning {
-    /// The stream's first event is the one after this id.
-    pub after: u64,
+    /// The stream's first event is the one after this number.
+    pub after: EventId,
     /// What the stream has to say before that.
     pub reset: Option<ResetReason>,
 }
@@ -100,6 +117,18 @@ impl ResetReason {
     }
 }
 
+impl Given<'_> {
+    /// The number that a client names, where it was given and isn't lost.
+    pub fn find(&self, id: &LastEventId) -> Option<EventId> {
+        let LastEventId::Number(number) = *id else {
+            return None;
+        };
+        let is_given = (self.base.0..=self.newest.0).contains(&number);
+        let is_lost = self.lost.iter().any(|lost| lost.contains(&number));
+        (is_given && !is_lost).then_some(EventId(number))
+    }
+}
+
 impl Kept<'_> {
     /// Where a stream begins that was asked to begin with `start`.
     pub fn begin(&self, start: &Start) -> Beginning {
@@ -112,18 +141,12 @@ impl Kept<'_> {
             Start::Oldest => plain(self.before_oldest),
             Start::Newest => plain(self.before_newest),
             Start::Next => plain(self.newest),
-            Start::After(LastEventId::Malformed(_)) => reset(ResetReason::Unknown),
-            Start::After(LastEventId::Number(id)) => match *id {
-                id if id > self.newest || id < self.base => reset(ResetReason::Unknown),
-                id if self.is_lost(id) => reset(ResetReason::Unknown),
-                id if id < self.before_oldest => reset(ResetReason::Expired),
-                id => plain(id),
+            Start::After(id) => match self.given.find(id) {
+                None => reset(ResetReason::Unknown),
+                Some(id) if id < self.floor || id < self.gone => reset(ResetReason::Expired),
+                Some(id) => plain(id),
             },
         }
-    }
-
-    fn is_lost(&self, id: u64) -> bool {
-        self.lost.iter().any(|ids| ids.contains(&id))
     }
 }
 
@@ -132,16 +155,21 @@ mod tests {
     use super::*;
 
     const KEPT: Kept = Kept {
-        base: 100,
-        before_oldest: 110,
-        before_newest: 119,
-        newest: 120,
-        lost: &[],
+        given: Given {
+            base: EventId(100),
+            newest: EventId(130),
+            lost: &[],
+        },
+        floor: EventId(105),
+        gone: EventId(108),
+        before_oldest: EventId(110),
+        before_newest: EventId(119),
+        newest: EventId(120),
     };
 
     fn begin(start: Start) -> (u64, Option<ResetReason>) {
         let beginning = KEPT.begin(&start);
-        (beginning.after, beginning.reset)
+        (beginning.after.0, beginning.reset)
     }
 
     fn after(id: u64) -> (u64, Option<ResetReason>) {
@@ -155,25 +183,48 @@ mod tests {
         assert_eq!(begin(Start::Next), (120, None));
         assert_eq!(after(110), (110, None));
         assert_eq!(after(120), (120, None));
+        // Numbers of other jobs' events are as good as its own.
+        assert_eq!(after(108), (108, None));
+        assert_eq!(after(130), (130, None));
     }
 
     #[test]
-    fn a_gap_is_a_reset_that_tells_an_old_id_from_a_strange_one() {
-        assert_eq!(after(109), (110, Some(ResetReason::Expired)));
+    fn a_gap_is_a_reset_that_tells_an_old_number_from_a_strange_one() {
+        assert_eq!(after(107), (110, Some(ResetReason::Expired)));
         assert_eq!(after(100), (110, Some(ResetReason::Expired)));
         assert_eq!(after(99), (110, Some(ResetReason::Unknown)));
         assert_eq!(after(0), (110, Some(ResetReason::Unknown)));
-        assert_eq!(after(121), (110, Some(ResetReason::Unknown)));
+        assert_eq!(after(131), (110, Some(ResetReason::Unknown)));
         assert_eq!(after(u64::MAX), (110, Some(ResetReason::Unknown)));
         let malformed = Start::After(LastEventId::Malformed("x".into()));
         assert_eq!(begin(malformed), (110, Some(ResetReason::Unknown)));
     }
 
     #[test]
-    #[allow(clippy::single_range_in_vec_init)]
-    fn an_id_that_was_lost_with_the_power_is_unknown_also_when_newer_ones_were_given() {
+    fn a_number_of_an_earlier_life_has_expired_also_where_all_is_kept() {
         let kept = Kept {
-            lost: &[112..115],
+            gone: EventId(0),
+            before_oldest: EventId(105),
+            ..KEPT
+        };
+        for (id, expected) in [
+            (104, (105, Some(ResetReason::Expired))),
+            (105, (105, None)),
+            (107, (107, None)),
+        ] {
+            let beginning = kept.begin(&Start::After(LastEventId::Number(id)));
+            assert_eq!((beginning.after.0, beginning.reset), expected, "{id}");
+        }
+    }
+
+    #[test]
+    #[allow(clippy::single_range_in_vec_init)]
+    fn a_number_that_was_lost_with_the_power_is_unknown_also_when_newer_ones_were_given() {
+        let kept = Kept {
+            given: Given {
+                lost: &[112..115],
+                ..KEPT.given
+            },
             ..KEPT
         };
         for (id, reason) in [

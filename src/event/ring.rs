@@ -1,14 +1,13 @@
 //! The newest frames of one job, as bytes that every subscriber shares.
 //!
 //! The invariant: the bytes are exactly the frames of the entries, in the order of
-//! their ids, and every event that was appended is either among them or counted in
-//! `evicted`. So a reader knows for any id whether something after it is missing.
+//! their numbers, and every event that was appended is either among them, or not above
+//! `gone`, or void. So a reader knows for any number whether something after it is missing.
 
 use std::collections::VecDeque;
 
-use crate::event::Event;
-use crate::event::frame;
-use crate::event::job::{EventId, JobId, Sequence};
+use super::frame::{self, Frame};
+use super::job::EventId;
 
 /// What a ring keeps, whichever is reached first. However large they are, the newest two
 /// events are kept: one that fills the ring must not be gone with the next.
@@ -16,9 +15,13 @@ use crate::event::job::{EventId, JobId, Sequence};
 pub struct RingLimits {
     /// So many events.
     pub events: usize,
-    /// So many bytes of frames.
+    /// So many bytes of frames. At most [`RING_MAX_BYTES`] count.
     pub bytes: usize,
 }
+
+/// No ring has more bytes of frames, but for two frames that are larger: its offsets are
+/// 32 bits.
+pub const RING_MAX_BYTES: usize = 1 << 30;
 
 /// The newest frames of a job.
 #[derive(Debug, Default)]
@@ -28,112 +31,94 @@ pub struct Ring {
     /// Where the bytes begin, counted from the job's first byte and wrapping: only
     /// differences count.
     begin: u32,
-    evicted: Option<(EventId, Sequence)>,
+    /// The newest number that is no longer kept; zero where all are.
+    gone: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    id: EventId,
-    sequence: Sequence,
+    id: u64,
     /// Where the frame ends, counted as `Ring::begin` is.
     end: u32,
-    /// The frame's length without its id and blank line.
-    body_bytes: u32,
+    /// Whether a stream of the job ends with it.
+    is_terminal: bool,
 }
 
 /// Whole frames copied out of a ring, to be sent when no lock is held.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The frames, back to back.
+    /// The frames, back to back; the last chunk may follow them.
     pub bytes: Vec<u8>,
-    /// The frames' ids, and where in `bytes` each ends.
+    /// The frames' numbers, and where in `bytes` each ends.
     pub ends: Vec<(u64, usize)>,
-    /// The first frame is the one after this id.
+    /// Everything up to this number is with the reader already.
     pub after: u64,
     /// Whether the ring held more than fits in a batch.
     pub cut_short: bool,
+    /// Whether a stream of the job ends with the last frame.
+    pub is_end: bool,
 }
 
 impl Ring {
-    /// A ring that keeps nothing of what came up to this id and number.
-    pub fn beginning_after(id: EventId, sequence: Sequence) -> Ring {
+    /// A ring that keeps nothing of what came up to this number.
+    pub fn beginning_after(id: EventId) -> Ring {
         Ring {
-            evicted: Some((id, sequence)),
+            gone: id.0,
             ..Ring::default()
         }
     }
 
-    /// Encodes an event at the end, after making room for it. `id` and `sequence` are
-    /// above all earlier ones.
-    pub fn append(
-        &mut self,
-        job: &JobId,
-        event: &Event,
-        id: EventId,
-        sequence: Sequence,
-        limits: RingLimits,
-    ) {
-        let mut digits = itoa::Buffer::new();
-        let end = ["id: ", digits.format(id.0), "\n\n"];
-        let body_bytes = frame::body_bytes(job, event);
-        let bytes = body_bytes + end.iter().map(|part| part.len()).sum::<usize>();
+    /// Appends a frame, after making room for it. Its number is above all earlier ones.
+    pub fn append(&mut self, frame: &Frame<'_>, limits: RingLimits) {
+        let limit_bytes = limits.bytes.min(RING_MAX_BYTES);
+        let bytes = frame.bytes();
         // Room is made first, so that the ring's memory never passes its limit.
         while !self.entries.is_empty()
             && (self.entries.len() >= limits.events
-                || self.entries.len() > 1 && self.bytes.len() + bytes > limits.bytes)
+                || self.entries.len() > 1 && self.bytes.len() + bytes > limit_bytes)
         {
             self.evict();
         }
-        frame::write_body(&mut Appender(&mut self.bytes), job, event);
-        for part in end {
-            self.bytes.extend(part.as_bytes());
-        }
-        let end = self.begin.wrapping_add(self.bytes.len() as u32);
+        frame.write(&mut Appender(&mut self.bytes));
         self.entries.push_back(Entry {
-            id,
-            sequence,
-            end,
-            body_bytes: body_bytes as u32,
+            id: frame.id().0,
+            end: self.begin.wrapping_add(self.bytes.len() as u32),
+            is_terminal: frame.is_terminal(),
         });
     }
 
-    /// The newest event's body, as [`frame::parse_body`] reads it.
-    pub fn newest_body(&self) -> Option<Vec<u8>> {
+    /// The newest frame.
+    pub fn newest_frame(&self) -> Option<Vec<u8>> {
         let index = self.entries.len().checked_sub(1)?;
-        Some(self.bytes.range(self.body_range(index)).copied().collect())
+        let range = self.start_of(index)..self.bytes.len();
+        Some(self.bytes.range(range).copied().collect())
     }
 
-    /// The id before the oldest event kept; none where nothing is kept.
-    pub fn before_oldest(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.id.0 - 1)
+    /// The number of the oldest event kept.
+    pub fn oldest(&self) -> Option<EventId> {
+        self.entries.front().map(|entry| EventId(entry.id))
     }
 
-    /// The id before the newest event: that of the event before it, where it is kept.
-    pub fn before_newest(&self) -> Option<u64> {
-        self.entries.back().map(|entry| entry.id.0 - 1)
-    }
-
-    /// The number before the newest event on a consolidated stream.
-    pub fn newest_sequence(&self) -> Option<Sequence> {
-        self.entries.back().map(|entry| entry.sequence)
+    /// The number of the newest event, where any is kept.
+    pub fn newest(&self) -> Option<EventId> {
+        self.entries.back().map(|entry| EventId(entry.id))
     }
 
     /// The newest number that is no longer kept; zero where all are.
-    pub fn evicted_sequence(&self) -> Sequence {
-        self.evicted.map_or(Sequence(0), |(_, sequence)| sequence)
+    pub fn gone(&self) -> EventId {
+        EventId(self.gone)
     }
 
     /// Copies the frames after `after` into `batch`, at most `max_bytes` of them but
-    /// always one. Where events after it are missing, `batch.after` is above `after`.
+    /// always one, and none behind one that a stream of the job ends with. Where events
+    /// after it are missing, `batch.after` is above `after`.
     pub fn copy_after(&self, after: u64, max_bytes: usize, batch: &mut Batch) {
         batch.clear();
         batch.after = after;
-        if let Some((evicted, _)) = self.evicted
-            && after < evicted.0
-        {
-            batch.after = self.before_oldest().unwrap_or(evicted.0);
+        if after < self.gone {
+            batch.after = self.entries.front().map_or(self.gone, |entry| entry.id - 1);
         }
-        let first = self.entries.partition_point(|entry| entry.id.0 <= after);
+        let first = self.entries.partition_point(|entry| entry.id <= after);
         let begin = self.start_of(first);
         for entry in self.entries.range(first..) {
             let end = self.offset(entry.end) - begin;
@@ -141,35 +126,33 @@ impl Ring {
                 batch.cut_short = true;
                 break;
             }
-            batch.ends.push((entry.id.0, end));
+            batch.ends.push((entry.id, end));
+            if entry.is_terminal {
+                batch.is_end = true;
+                break;
+            }
         }
-        let end = begin + batch.ends.last().map_or(0, |&(_, end)| end);
+        let end = begin + batch.frames_end();
         extend_from_range(&mut batch.bytes, &self.bytes, begin..end);
     }
 
     /// The numbers of the events after `after` and up to `upto`, oldest first.
-    pub fn sequences(&self, after: Sequence, upto: Sequence) -> impl Iterator<Item = Sequence> {
-        let first = self
-            .entries
-            .partition_point(|entry| entry.sequence <= after);
+    pub fn numbers(&self, after: EventId, upto: EventId) -> impl Iterator<Item = EventId> {
+        let first = self.entries.partition_point(|entry| entry.id <= after.0);
         let entries = self.entries.range(first..);
         entries
-            .map(|entry| entry.sequence)
-            .take_while(move |&sequence| sequence <= upto)
+            .map(|entry| EventId(entry.id))
+            .take_while(move |&id| id <= upto)
     }
 
-    /// Adds the frame of the event numbered `sequence`, with that number as its id.
-    /// False where it is not kept.
-    pub fn copy_numbered(&self, sequence: Sequence, batch: &mut Batch) -> bool {
-        let Ok(index) = self
-            .entries
-            .binary_search_by_key(&sequence, |entry| entry.sequence)
-        else {
+    /// Adds the frame of the event numbered `id`. False where it is not kept.
+    pub fn copy_one(&self, id: EventId, batch: &mut Batch) -> bool {
+        let Ok(index) = self.entries.binary_search_by_key(&id.0, |entry| entry.id) else {
             return false;
         };
-        extend_from_range(&mut batch.bytes, &self.bytes, self.body_range(index));
-        frame::write_end(&mut batch.bytes, sequence.0);
-        batch.ends.push((sequence.0, batch.bytes.len()));
+        let range = self.start_of(index)..self.offset(self.entries[index].end);
+        extend_from_range(&mut batch.bytes, &self.bytes, range);
+        batch.ends.push((id.0, batch.bytes.len()));
         true
     }
 
@@ -186,9 +169,13 @@ impl Ring {
 
     /// Lets every event go. Readers that haven't had them all find that they are gone.
     pub fn evict_all(&mut self) {
-        if let Some(newest) = self.entries.back() {
-            *self = Ring::beginning_after(newest.id, newest.sequence);
-        }
+        let newest = self.newest().unwrap_or(self.gone());
+        *self = Ring::beginning_after(newest);
+    }
+
+    /// Lets every event go, and what was gone before: nobody is to miss them.
+    pub fn make_void(&mut self) {
+        *self = Ring::default();
     }
 
     /// Lets every event go but the newest, and gives the memory back.
@@ -206,7 +193,7 @@ impl Ring {
         let bytes = self.offset(entry.end);
         self.bytes.drain(..bytes);
         self.begin = entry.end;
-        self.evicted = Some((entry.id, entry.sequence));
+        self.gone = entry.id;
     }
 
     /// Where in `bytes` the mark `end` stands.
@@ -220,11 +207,6 @@ impl Ring {
             None => 0,
         }
     }
-
-    fn body_range(&self, index: usize) -> std::ops::Range<usize> {
-        let start = self.start_of(index);
-        start..start + self.entries[index].body_bytes as usize
-    }
 }
 
 impl Batch {
@@ -234,11 +216,22 @@ impl Batch {
         self.ends.clear();
         self.after = 0;
         self.cut_short = false;
+        self.is_end = false;
     }
 
-    /// The newest id in it.
+    /// The newest number in it.
     pub fn newest(&self) -> u64 {
         self.ends.last().map_or(self.after, |&(id, _)| id)
+    }
+
+    /// Where in `bytes` the frames end.
+    pub fn frames_end(&self) -> usize {
+        self.ends.last().map_or(0, |&(_, end)| end)
+    }
+
+    /// Puts the last chunk behind the frames: a stream ends with them.
+    pub fn add_last_chunk(&mut self) {
+        self.bytes.extend_from_slice(frame::LAST_CHUNK);
     }
 
     /// Where in `bytes` the frames after `id` begin. None where the batch begins
@@ -249,7 +242,7 @@ impl Batch {
             return Some(0);
         }
         if id >= self.newest() {
-            return Some(self.bytes.len());
+            return Some(self.frames_end());
         }
         if id < self.after {
             return None;
@@ -258,16 +251,24 @@ impl Batch {
         Some(frames.checked_sub(1).map_or(0, |last| self.ends[last].1))
     }
 
-    /// The frame that the byte at `offset` is in: its id and where it ends.
-    pub fn frame_at(&self, offset: usize) -> Option<(u64, usize)> {
-        let index = self.ends.partition_point(|&(_, end)| end <= offset);
-        self.ends.get(index).copied()
-    }
-
     /// How many frames end after `from` and not after `to`.
     pub fn frames_between(&self, from: usize, to: usize) -> usize {
         let upto = |offset| self.ends.partition_point(|&(_, end)| end <= offset);
         upto(to) - upto(from)
+    }
+
+    /// Makes this the same frames as `other` without chunks' lines.
+    pub fn unchunk(&mut self, other: &Batch) {
+        self.clear();
+        self.after = other.after;
+        self.cut_short = other.cut_short;
+        self.is_end = other.is_end;
+        let mut begin = 0;
+        for &(id, end) in &other.ends {
+            frame::unchunk(&other.bytes[begin..end], &mut self.bytes);
+            self.ends.push((id, self.bytes.len()));
+            begin = end;
+        }
     }
 }
 
@@ -294,6 +295,8 @@ fn extend_from_range(out: &mut Vec<u8>, bytes: &VecDeque<u8>, range: std::ops::R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
+    use crate::event::job::JobId;
 
     const LIMITS: RingLimits = RingLimits {
         events: 4,
@@ -304,15 +307,18 @@ mod tests {
         "j".parse().unwrap()
     }
 
+    fn event(text: &str) -> Event {
+        let data = serde_json::json!({ "text": text });
+        Event::new("log", &data.to_string()).unwrap()
+    }
+
     fn append(ring: &mut Ring, id: u64, text: &str, limits: RingLimits) {
-        let event = Event::error(text);
-        ring.append(&job(), &event, EventId(id), Sequence(id * 10), limits);
+        ring.append(&Frame::new(&job(), &event(text), EventId(id)), limits);
     }
 
     fn frame(id: u64, text: &str) -> Vec<u8> {
         let mut out = Vec::new();
-        frame::write_body(&mut out, &job(), &Event::error(text));
-        frame::write_end(&mut out, id);
+        Frame::new(&job(), &event(text), EventId(id)).write(&mut out);
         out
     }
 
@@ -339,7 +345,7 @@ mod tests {
             let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
             let mut id = random(&mut seed) % 5;
             for _ in 0..60 {
-                // Ids may leave numbers out: a journal can have lost some.
+                // Other jobs' events lie between.
                 id += 1 + random(&mut seed) % 3 / 2;
                 let text = "x".repeat((random(&mut seed) % 200) as usize);
                 append(&mut ring, id, &text, limits);
@@ -347,11 +353,8 @@ mod tests {
 
                 let mut kept = 1;
                 let size = |n: usize| {
-                    all.iter()
-                        .rev()
-                        .take(n)
-                        .map(|(_, f)| f.len())
-                        .sum::<usize>()
+                    let newest = all.iter().rev().take(n);
+                    newest.map(|(_, f)| f.len()).sum::<usize>()
                 };
                 while kept < all.len()
                     && kept < limits.events
@@ -391,33 +394,75 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_goes_to_the_end_of_a_life_and_no_further() {
+        let mut ring = Ring::default();
+        append(&mut ring, 1, "a", LIMITS);
+        ring.append(&Frame::new(&job(), &Event::done(), EventId(2)), LIMITS);
+        append(&mut ring, 5, "b", LIMITS);
+        ring.append(&Frame::deleted(&job(), EventId(6)), LIMITS);
+        let mut batch = Batch::default();
+        for (after, newest, is_end) in [(0, 2, true), (1, 2, true), (2, 6, true), (6, 6, false)] {
+            ring.copy_after(after, usize::MAX, &mut batch);
+            assert_eq!((batch.newest(), batch.is_end), (newest, is_end), "{after}");
+        }
+    }
+
+    #[test]
+    fn what_is_void_is_not_missed_and_what_is_evicted_is() {
+        let mut ring = Ring::default();
+        (1..=6).for_each(|id| append(&mut ring, id, "abc", LIMITS));
+        assert_eq!(ring.gone(), EventId(2));
+        ring.evict_all();
+        assert_eq!(ring.gone(), EventId(6));
+        let mut batch = Batch::default();
+        ring.copy_after(3, usize::MAX, &mut batch);
+        assert_eq!(batch.after, 6);
+        ring.make_void();
+        ring.append(&Frame::deleted(&job(), EventId(9)), LIMITS);
+        ring.copy_after(3, usize::MAX, &mut batch);
+        assert_eq!((batch.after, batch.newest()), (3, 9));
+    }
+
+    #[test]
     fn offsets_in_a_batch_are_those_of_its_frames() {
         let mut ring = Ring::default();
         (1..=4).for_each(|id| append(&mut ring, id, &"y".repeat(id as usize), LIMITS));
         let mut batch = Batch::default();
         ring.copy_after(1, usize::MAX, &mut batch);
+        batch.add_last_chunk();
         assert_eq!(batch.offset_after(0), None);
         assert_eq!(batch.offset_after(1), Some(0));
         assert_eq!(batch.offset_after(2), Some(batch.ends[0].1));
-        assert_eq!(batch.offset_after(4), Some(batch.bytes.len()));
-        assert_eq!(batch.frame_at(0), Some((2, batch.ends[0].1)));
-        assert_eq!(batch.frame_at(batch.ends[0].1), Some((3, batch.ends[1].1)));
-        assert_eq!(batch.frame_at(batch.bytes.len()), None);
+        assert_eq!(batch.offset_after(4), Some(batch.frames_end()));
         assert_eq!(batch.frames_between(0, batch.bytes.len()), 3);
         assert_eq!(batch.frames_between(1, batch.ends[1].1 - 1), 1);
     }
 
     #[test]
-    fn a_consolidated_frame_has_the_hubs_number() {
+    fn a_batch_without_chunks_has_the_same_frames() {
         let mut ring = Ring::default();
-        (1..=6).for_each(|id| append(&mut ring, id, "abc", LIMITS));
-        assert_eq!(ring.evicted_sequence(), Sequence(20));
-        let numbers: Vec<_> = ring.sequences(Sequence(30), Sequence(55)).collect();
-        assert_eq!(numbers, [Sequence(40), Sequence(50)]);
+        (1..=4).for_each(|id| append(&mut ring, id, &"y".repeat(id as usize), LIMITS));
+        let (mut batch, mut plain) = (Batch::default(), Batch::default());
+        ring.copy_after(1, usize::MAX, &mut batch);
+        batch.add_last_chunk();
+        plain.unchunk(&batch);
+        let mut expected = Vec::new();
+        frame::unchunk(&batch.bytes, &mut expected);
+        assert_eq!(plain.bytes, expected);
+        assert_eq!(plain.frames_end(), plain.bytes.len());
+        assert_eq!(plain.newest(), batch.newest());
+    }
+
+    #[test]
+    fn one_event_is_copied_by_its_number() {
+        let mut ring = Ring::default();
+        (1..=6).for_each(|n| append(&mut ring, n * 10, "abc", LIMITS));
+        let numbers: Vec<_> = ring.numbers(EventId(30), EventId(55)).collect();
+        assert_eq!(numbers, [EventId(40), EventId(50)]);
         let mut batch = Batch::default();
-        assert!(ring.copy_numbered(Sequence(40), &mut batch));
-        assert!(!ring.copy_numbered(Sequence(41), &mut batch));
-        assert!(!ring.copy_numbered(Sequence(20), &mut batch));
+        assert!(ring.copy_one(EventId(40), &mut batch));
+        assert!(!ring.copy_one(EventId(41), &mut batch));
+        assert!(!ring.copy_one(EventId(20), &mut batch));
         assert_eq!(batch.bytes, frame(40, "abc"));
     }
 
@@ -427,10 +472,10 @@ mod tests {
         append(&mut ring, 1, "a", LIMITS);
         append(&mut ring, 2, &"b".repeat(5000), LIMITS);
         append(&mut ring, 3, "c", LIMITS);
-        assert_eq!(ring.before_oldest(), Some(1));
+        assert_eq!(ring.oldest(), Some(EventId(2)));
         append(&mut ring, 4, &"b".repeat(5000), LIMITS);
-        assert_eq!(ring.before_oldest(), Some(2));
-        let body = ring.newest_body().unwrap();
-        assert!(frame::parse_body(&body).unwrap().1.contains("bbbb"));
+        assert_eq!(ring.oldest(), Some(EventId(3)));
+        let frame = ring.newest_frame().unwrap();
+        assert!(frame::parse(&frame).unwrap().1.contains("bbbb"));
     }
 }

@@ -22,6 +22,7 @@ pub enum Status {
     MethodNotAllowed = 405,
     RequestTimeout = 408,
     Conflict = 409,
+    Gone = 410,
     LengthRequired = 411,
     PreconditionFailed = 412,
     BodyTooLarge = 413,
@@ -59,7 +60,7 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 29] = {
+    pub const ALL: [Status; 30] = {
         use Status::*;
         [
             Ok,
@@ -75,6 +76,7 @@ impl Status {
             MethodNotAllowed,
             RequestTimeout,
             Conflict,
+            Gone,
             LengthRequired,
             PreconditionFailed,
             BodyTooLarge,
@@ -115,6 +117,7 @@ impl Status {
             Status::MethodNotAllowed => "Method Not Allowed",
             Status::RequestTimeout => "Request Timeout",
             Status::Conflict => "Conflict",
+            Status::Gone => "Gone",
             Status::LengthRequired => "Length Required",
             Status::PreconditionFailed => "Precondition Failed",
             Status::BodyTooLarge => "Content Too Large",

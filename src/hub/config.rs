@@ -15,6 +15,12 @@ pub struct HubConfig {
     pub memory_bytes: usize,
     /// The most jobs. Default: 20,000. At it the same happens as at `memory_bytes`.
     pub jobs: usize,
+    /// The most names that streams wait for and that are no jobs'. Default: 100,000; each
+    /// costs some 300 bytes. At it a stream that names another is asked to come back later.
+    pub awaited: usize,
+    /// How long a deletion is remembered: until then the job is said to be gone. Default:
+    /// 1 hour.
+    pub deleted_for: Duration,
     /// The largest `data` of an event, in bytes. Default: 64 KiB.
     pub event_bytes: usize,
     /// A running job without an event for so long counts as finished when room is
@@ -31,6 +37,8 @@ impl Default for HubConfig {
             },
             memory_bytes: 64 * 1024 * 1024,
             jobs: 20_000,
+            awaited: 100_000,
+            deleted_for: Duration::from_secs(60 * 60),
             event_bytes: 64 * 1024,
             abandoned_after: Duration::from_secs(24 * 60 * 60),
         }

@@ -1,61 +1,45 @@
-//! Why an event is refused.
+//! Why an entry is refused.
 
 use std::fmt;
 
 use crate::event::job::JobState;
 
-/// Why an event is refused.
+/// Why an entry changes nothing: what the entries before it have made of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublishError {
+pub enum Refusal {
+    /// There is no such job.
+    NoJob,
+    /// The job is running.
+    Running,
     /// The job has ended.
     Ended(JobState),
-    /// The hub has no room for another job, and all that it has are running.
-    Full,
-    /// The data is larger than so many bytes.
-    TooLarge {
-        /// The most bytes of data.
-        max_bytes: usize,
-    },
-    /// Given numbers don't lie above the ones that the job or the hub has.
-    NotAbove,
-    /// The journal has no room: the disk is full, or the journal's limit is reached.
-    DiskFull,
-    /// The journal can't be written.
-    DiskFailing,
-    /// The very job that it was meant for has been forgotten.
-    Forgotten,
+    /// The job was deleted.
+    Deleted,
+    /// The life that it was meant for is over.
+    Over,
 }
 
-impl fmt::Display for PublishError {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PublishError::Ended(state) => write!(
+            Refusal::NoJob => f.write_str("there is no job of this name"),
+            Refusal::Running => f.write_str(
+                "the job is running: wait for its end, or choose another name; PUT with \
+                 ?replace=true ends it and begins anew",
+            ),
+            Refusal::Ended(state) => write!(
                 f,
-                "the job has ended with {}: publish to a new job, or delete this one first",
+                "the job has ended with {}: begin it anew with PUT /api/jobs/{{job}}, or choose \
+                 another name",
                 state.as_str()
             ),
-            PublishError::Full => f.write_str(
-                "there is no room for another job and all jobs are running: try again later, \
-                 or raise --max-jobs or --memory",
+            Refusal::Deleted => f.write_str(
+                "the job was deleted: begin it anew with PUT /api/jobs/{job}, or choose another \
+                 name",
             ),
-            PublishError::TooLarge { max_bytes } => {
-                write!(
-                    f,
-                    "the event's data is too large: at most {max_bytes} bytes"
-                )
-            }
-            PublishError::NotAbove => f.write_str("the event's numbers have been given already"),
-            PublishError::DiskFull => f.write_str(
-                "there is no room on disk for the event: make room, or raise --journal-bytes, \
-                 and publish it again; streams go on meanwhile",
-            ),
-            PublishError::DiskFailing => f.write_str(
-                "the event can't be written to disk, see the server's log: publish it again \
-                 later; streams go on meanwhile",
-            ),
-            PublishError::Forgotten => f.write_str("the job has been forgotten"),
+            Refusal::Over => f.write_str("the life of the job that this belongs to is over"),
         }
     }
 }
 
-impl std::error::Error for PublishError {}
+impl std::error::Error for Refusal {}

@@ -1,27 +1,29 @@
-//! One job: its ring, its state, and the shards that follow it.
+//! A name: the life that it has, the ring of its events, and the shards that follow it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Numbers;
 use super::mailbox::Mailbox;
+use super::{Change, Entry, Life};
 use crate::event::Event;
-use crate::event::frame;
-use crate::event::job::{EventId, JobId, JobState, Sequence};
-use crate::event::resume::Kept;
+use crate::event::frame::{self, Frame};
+use crate::event::job::{EventId, JobId, JobState};
+use crate::event::resume::{Given, Kept};
 use crate::event::ring::{Batch, Ring, RingLimits};
-use crate::sequencer::journal::{Origin, Place, Span};
 
-/// A job that has begun.
+/// The end of the year 9999, in milliseconds of the unix clock: the last that can be
+/// written as a date.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+/// A name that is a job's, or that streams wait for.
 pub struct Job {
     id: JobId,
     /// A copy of what the lock guards, so that a consolidated stream can pass jobs
     /// without news by.
-    newest_sequence: AtomicU64,
+    newest: AtomicU64,
     core: Mutex<Core>,
 }
 
@@ -30,9 +32,11 @@ pub struct Job {
 pub struct Snapshot {
     /// Its name.
     pub job: JobId,
+    /// The number of the entry that began its life: later ones began later.
+    pub began: EventId,
     /// Its state.
     pub state: JobState,
-    /// The id of the newest event.
+    /// The number of the newest event.
     pub last_event_id: Option<EventId>,
     /// The newest event's name and data.
     pub last_event: Option<(String, String)>,
@@ -40,85 +44,47 @@ pub struct Snapshot {
     pub created_at: SystemTime,
     /// When its newest event came.
     pub updated_at: SystemTime,
-    /// How many streams follow it.
+    /// How many streams follow it by name.
     pub streams: usize,
 }
 
-/// A job's changing part.
+/// A name's changing part.
 pub struct Core {
     ring: Ring,
-    base: u64,
-    newest_id: u64,
-    /// Ids above the newest that may have been given, and lost with the power.
-    skipped: u64,
-    /// Ids that may have been given, and are lost. The oldest are let go.
-    lost: Vec<Range<u64>>,
-    /// The number of the newest event before which others are missing.
-    broken: Sequence,
-    /// Where the journal has its events, the oldest first.
-    spans: Vec<Span>,
-    state: JobState,
-    forgotten: bool,
-    created_at: SystemTime,
-    updated_at: SystemTime,
+    /// None where it is no job's.
+    life: Option<Life>,
     streams: usize,
     followers: Vec<Follower>,
 }
 
-/// A shard with subscribers of a job.
+/// A shard with subscribers of a name.
 struct Follower {
     shard: u16,
     /// Whether the shard has been told of news that it hasn't read.
     dirty: bool,
-    /// The job's place in the shard.
+    /// The name's place in the shard.
     slot: u32,
 }
 
-/// What the journal knows of an event besides.
-#[derive(Clone, Copy, Debug)]
-pub struct Journaled {
-    /// The id of the job's event before it.
-    pub previous: u64,
-    /// Where its job began, in the job's oldest record.
-    pub origin: Option<Origin>,
-    /// Where its record is.
-    pub place: Place,
-}
-
-/// Stretches of lost ids that a job remembers: one for each loss of power in its life.
-const LOST_MAX: usize = 16;
-
-/// How a ring's memory changed.
-pub struct Growth {
-    /// Bytes it has more.
+/// What an entry has changed for those who follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Effect {
+    /// Bytes that the ring holds more.
     pub added: usize,
-    /// Bytes it has less.
+    /// Bytes that it holds less.
     pub freed: usize,
+    /// Whether there is something to send.
+    pub is_news: bool,
 }
 
 impl Job {
-    /// A job that begins now, after the last numbers of those of its name before it.
-    pub fn new(id: JobId, last: Numbers, now: SystemTime) -> Job {
-        Job::going_on(id, last.id.0, last, now)
-    }
-
-    /// A job that began after the id `base`, of whose events up to `last` none is here.
-    pub fn going_on(id: JobId, base: u64, last: Numbers, now: SystemTime) -> Job {
+    pub(super) fn new(id: JobId) -> Job {
         Job {
             id,
-            newest_sequence: AtomicU64::new(last.sequence.0),
+            newest: AtomicU64::new(0),
             core: Mutex::new(Core {
-                ring: Ring::beginning_after(last.id, last.sequence),
-                base,
-                newest_id: last.id.0,
-                skipped: 0,
-                lost: Vec::new(),
-                broken: Sequence(0),
-                spans: Vec::new(),
-                state: JobState::Running,
-                forgotten: false,
-                created_at: now,
-                updated_at: now,
+                ring: Ring::default(),
+                life: None,
                 streams: 0,
                 followers: Vec::new(),
             }),
@@ -130,33 +96,31 @@ impl Job {
         &self.id
     }
 
-    /// Its state.
-    pub fn state(&self) -> JobState {
-        self.lock().state
-    }
-
     /// The number of its newest event, or an older one for an instant.
-    pub fn newest_sequence(&self) -> Sequence {
-        Sequence(self.newest_sequence.load(Ordering::Acquire))
+    pub fn newest(&self) -> EventId {
+        EventId(self.newest.load(Ordering::Acquire))
     }
 
-    /// Where it stands.
-    pub fn snapshot(&self) -> Snapshot {
+    /// Where it stands. None where it is no job's, or was deleted.
+    pub fn snapshot(&self) -> Option<Snapshot> {
         let core = self.lock();
-        let body = core.ring.newest_body();
-        let (state, created_at, updated_at) = (core.state, core.created_at, core.updated_at);
-        let (newest_id, streams) = (core.newest_id, core.streams);
+        let life = core.life.clone()?;
+        let state = life.job_state()?;
+        let newest = core.ring.newest().filter(|&id| id > life.previous_end);
+        let frame = newest.and_then(|_| core.ring.newest_frame());
+        let streams = core.streams;
         drop(core);
-        let last_event = body.as_deref().and_then(frame::parse_body);
-        Snapshot {
+        let event = frame.as_deref().and_then(frame::parse);
+        Some(Snapshot {
             job: self.id.clone(),
+            began: life.began,
             state,
-            last_event_id: body.is_some().then_some(EventId(newest_id)),
-            last_event: last_event.map(|(name, data)| (name.to_owned(), data.to_owned())),
-            created_at,
-            updated_at,
+            last_event_id: newest,
+            last_event: event.map(|(name, data)| (name.to_owned(), data.to_owned())),
+            created_at: time(life.created_ms),
+            updated_at: time(life.updated_ms),
             streams,
-        }
+        })
     }
 
     /// The changing part. The lock is held for moments, and never across a system call.
@@ -164,40 +128,25 @@ impl Job {
         self.core.lock()
     }
 
-    pub(super) fn set_newest_sequence(&self, sequence: Sequence) {
-        self.newest_sequence.fetch_max(sequence.0, Ordering::AcqRel);
+    pub(super) fn set_newest(&self, id: EventId) {
+        self.newest.store(id.0, Ordering::Release);
     }
 }
 
 impl Core {
-    /// Whether the hub doesn't have it any more.
-    pub fn is_forgotten(&self) -> bool {
-        self.forgotten
+    /// The life that it has; one that was deleted as long as that is remembered.
+    pub fn life(&self) -> Option<&Life> {
+        self.life.as_ref()
     }
 
-    /// The state it ended in.
-    pub fn ended(&self) -> Option<JobState> {
-        (self.state != JobState::Running).then_some(self.state)
+    /// Whether nothing follows in its life.
+    pub fn is_over(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_over)
     }
 
-    /// The newest id, or the one before the first.
-    pub fn newest_id(&self) -> u64 {
-        self.newest_id
-    }
-
-    /// The newest id that was given, or may have been.
-    pub fn newest_given(&self) -> u64 {
-        self.newest_id + self.skipped
-    }
-
-    /// When it began.
-    pub fn created_at(&self) -> SystemTime {
-        self.created_at
-    }
-
-    /// The id before the first.
-    pub fn base(&self) -> u64 {
-        self.base
+    /// The number of its newest event; where none is kept, the newest that isn't any more.
+    pub fn newest(&self) -> EventId {
+        self.ring.newest().unwrap_or(self.ring.gone())
     }
 
     /// The ring.
@@ -205,56 +154,71 @@ impl Core {
         &self.ring
     }
 
-    /// The number of the newest event before which others are missing: they were damaged.
-    pub fn broken(&self) -> Sequence {
-        self.broken
-    }
-
-    /// Where the journal has its events, the oldest first.
-    pub fn spans(&self) -> &[Span] {
-        &self.spans
-    }
-
     /// What is kept, for the beginning of a stream.
-    pub fn kept(&self) -> Kept<'_> {
-        let in_ring = self.ring.before_oldest().unwrap_or(self.newest_id);
-        let in_journal = self.spans.first().map_or(in_ring, |span| span.before.id.0);
+    pub(super) fn kept<'a>(
+        &self,
+        given: Given<'a>,
+        forgotten: EventId,
+        history: Option<EventId>,
+    ) -> Kept<'a> {
+        let floor = self.floor(forgotten);
+        let before = |id: EventId| EventId(id.0 - 1);
+        let in_ring = match self.ring.gone() {
+            EventId(0) => floor,
+            gone => self.ring.oldest().map_or(gone, before),
+        };
+        let newest = self.ring.newest().filter(|&newest| newest > floor);
+        let gone = self.gone(history);
         Kept {
-            base: self.base,
-            before_oldest: in_ring.min(in_journal),
-            before_newest: self.ring.before_newest().unwrap_or(self.newest_id),
-            newest: self.newest_id,
-            lost: &self.lost,
+            given,
+            floor,
+            gone,
+            before_oldest: history
+                .map_or(in_ring, |kept| kept.min(in_ring))
+                .max(floor)
+                .max(self.before_life(given)),
+            before_newest: newest.map_or(floor, before),
+            newest: newest.unwrap_or(floor),
         }
     }
 
-    /// The newest number of an event that is neither in the ring nor in the journal.
-    pub fn gone_sequence(&self) -> Sequence {
-        let in_ring = self.ring.evicted_sequence();
-        let in_journal = self
-            .spans
-            .first()
-            .map_or(in_ring, |span| span.before.sequence);
-        in_ring.min(in_journal)
+    /// A number that was given, and that no event of this life is below.
+    fn before_life(&self, given: Given) -> EventId {
+        let begins = match &self.life {
+            None => None,
+            Some(life) if life.is_deleted() => self.ring.oldest(),
+            Some(life) => Some(life.began),
+        };
+        begins.map_or(given.base, |begins| given.base.max(EventId(begins.0 - 1)))
     }
 
-    /// How many streams follow it.
+    /// The newest number of the job whose event is neither in the ring nor elsewhere, where
+    /// `history` is the number before the oldest there.
+    pub fn gone(&self, history: Option<EventId>) -> EventId {
+        let in_ring = self.ring.gone();
+        history.map_or(in_ring, |kept| kept.min(in_ring))
+    }
+
+    /// Who has a lower number than this has seen another life, or may have: jobs up to the
+    /// number `forgotten` aren't remembered.
+    pub fn floor(&self, forgotten: EventId) -> EventId {
+        match &self.life {
+            None => forgotten,
+            // Of a deleted job there is nothing but that.
+            Some(life) if life.is_deleted() => EventId(0),
+            Some(life) if life.previous_end == EventId(0) => {
+                forgotten.min(EventId(life.began.0 - 1))
+            }
+            Some(life) => life.previous_end,
+        }
+    }
+
+    /// How many streams follow it by name.
     pub fn streams(&self) -> usize {
         self.streams
     }
 
-    /// Counts a stream in. The other half is [`Core::leave`].
-    pub fn join(&mut self) {
-        self.streams += 1;
-    }
-
-    /// Counts a stream out. True where the job is of no further use to anyone.
-    pub fn leave(&mut self) -> bool {
-        self.streams -= 1;
-        self.is_empty()
-    }
-
-    /// Tells `shard` of every event from now on; the job is in its place `slot`.
+    /// Tells `shard` of every event from now on; the name is in its place `slot`.
     pub fn follow(&mut self, shard: usize, slot: u32) {
         self.followers.push(Follower {
             shard: shard as u16,
@@ -269,7 +233,7 @@ impl Core {
             .retain(|follower| usize::from(follower.shard) != shard);
     }
 
-    /// The job's place in `shard`, where that follows it.
+    /// The name's place in `shard`, where that follows it.
     pub fn slot_in(&self, shard: usize) -> Option<u32> {
         let mut followers = self.followers.iter();
         followers
@@ -285,59 +249,13 @@ impl Core {
         }
     }
 
-    /// Copies what follows `after`, and says whether nothing will ever follow that.
+    /// Copies what follows `after` in the life that this number is of, and says whether a
+    /// stream that has all of it is at its end.
     pub fn copy_after(&self, after: u64, max_bytes: usize, batch: &mut Batch) -> bool {
         self.ring.copy_after(after, max_bytes, batch);
-        let is_whole = batch.newest() >= self.newest_id;
-        // Of a forgotten job nothing is left to wait for, however far a reader was.
-        self.forgotten || is_whole && self.ended().is_some()
-    }
-
-    pub(super) fn append(
-        &mut self,
-        id: &JobId,
-        event: &Event,
-        numbers: Numbers,
-        limits: RingLimits,
-        now: SystemTime,
-        journaled: Option<Journaled>,
-    ) -> Growth {
-        let before = self.ring.allocated_bytes();
-        if let Some(journaled) = journaled {
-            let Journaled {
-                previous,
-                origin,
-                place,
-            } = journaled;
-            // As a restart will find it.
-            self.created_at = origin.map_or(self.created_at, |origin| origin.created());
-            if previous != self.newest_id {
-                // What lay between them is lost: those who need it have to be told.
-                let last = EventId(numbers.id.0 - 1);
-                self.broken = numbers.sequence;
-                self.ring = Ring::beginning_after(last, Sequence(numbers.sequence.0 - 1));
-            }
-            let newest = self.ring.newest_sequence();
-            let before = Numbers {
-                id: EventId(previous),
-                sequence: newest.unwrap_or(self.ring.evicted_sequence()),
-            };
-            Span::extend(&mut self.spans, place, before);
-        }
-        self.skipped = 0;
-        self.ring
-            .append(id, event, numbers.id, numbers.sequence, limits);
-        self.newest_id = numbers.id.0;
-        self.updated_at = now;
-        if let Some(state) = event.name().end_state() {
-            self.state = state;
-            self.ring.shrink();
-        }
-        let after = self.ring.allocated_bytes();
-        Growth {
-            added: after.saturating_sub(before),
-            freed: before.saturating_sub(after),
-        }
+        // One that has the end already, and was kept from taking all of it.
+        let has_end = batch.ends.is_empty() && self.is_over() && batch.newest() >= self.newest().0;
+        batch.is_end || has_end
     }
 
     /// Tells every shard that follows it and doesn't know yet. Returns the shards to
@@ -352,104 +270,146 @@ impl Core {
         to_wake
     }
 
-    /// Lets the events go. Returns the bytes that the ring held, and where the journal
-    /// has what isn't needed any more.
-    pub(super) fn forget(&mut self) -> (usize, Vec<Span>) {
-        self.forgotten = true;
-        let freed = self.ring.allocated_bytes();
-        self.ring.evict_all();
-        (freed, std::mem::take(&mut self.spans))
+    pub(super) fn join(&mut self, most: usize) -> bool {
+        let has_room = self.streams < most;
+        self.streams += usize::from(has_room);
+        has_room
     }
 
-    /// Lets the ring's events go but the newest, where the journal has them. Returns the
-    /// bytes that are free now.
-    pub(super) fn trim(&mut self) -> usize {
-        if self.spans.is_empty() {
-            return 0;
+    /// True where the name may be of no further use.
+    pub(super) fn leave(&mut self) -> bool {
+        self.streams -= 1;
+        self.is_unused()
+    }
+
+    pub(super) fn is_unused(&self) -> bool {
+        self.streams == 0 && self.life.is_none()
+    }
+
+    /// Makes it what an entry has made of its life.
+    pub(super) fn apply(
+        &mut self,
+        id: EventId,
+        entry: &Entry,
+        after: Option<Life>,
+        limits: RingLimits,
+        job: &Job,
+    ) -> Effect {
+        let was_running = self.life.as_ref().is_some_and(|life| !life.is_over());
+        self.life = after;
+        self.change_ring(limits, |ring, limits| match &entry.change {
+            Change::Event { event, .. } => {
+                ring.append(&Frame::new(&job.id, event, id), limits);
+                if event.name().is_terminal() {
+                    ring.shrink();
+                }
+                true
+            }
+            Change::Begin { .. } if was_running => {
+                // It is deleted first, by the same entry.
+                ring.make_void();
+                ring.append(&Frame::deleted(&job.id, id), limits);
+                true
+            }
+            Change::Begin { .. } => false,
+            Change::Delete { .. } => {
+                ring.make_void();
+                ring.append(&Frame::deleted(&job.id, id), limits);
+                ring.shrink();
+                true
+            }
+            Change::Forget { .. } => {
+                ring.evict_all();
+                false
+            }
+        })
+    }
+
+    /// Puts it back as it was; what came up to the number `gone` isn't kept.
+    pub(super) fn load(&mut self, life: Life, gone: EventId, job: &Job) {
+        self.ring = Ring::beginning_after(gone);
+        if life.is_deleted() {
+            self.ring.make_void();
+            let limits = RingLimits {
+                events: 1,
+                bytes: 0,
+            };
+            self.ring
+                .append(&Frame::deleted(&job.id, life.last), limits);
+            self.ring.shrink();
         }
+        self.life = Some(life);
+    }
+
+    /// Appends an event that its life has counted already.
+    pub(super) fn append_old(
+        &mut self,
+        id: EventId,
+        event: &Event,
+        is_missing: bool,
+        limits: RingLimits,
+        job: &Job,
+    ) -> Effect {
+        if id <= self.newest() {
+            return Effect::default();
+        }
+        if is_missing {
+            self.lose_before(id);
+        }
+        let is_over = self.is_over();
+        self.change_ring(limits, |ring, limits| {
+            ring.append(&Frame::new(&job.id, event, id), limits);
+            if is_over && event.name().is_terminal() {
+                ring.shrink();
+            }
+            true
+        })
+    }
+
+    /// Events before `id` are missing: who needs them has to be told.
+    pub(super) fn lose_before(&mut self, id: EventId) {
+        self.ring = Ring::beginning_after(EventId(id.0 - 1));
+    }
+
+    /// Lets its events go, which nobody is to miss. Returns the bytes that they held.
+    pub(super) fn make_void(&mut self) -> usize {
+        let freed = self.ring.allocated_bytes();
+        self.ring.make_void();
+        freed
+    }
+
+    /// Makes it no job's. Returns the bytes that its ring held.
+    pub(super) fn forget(&mut self) -> usize {
+        let freed = self.ring.allocated_bytes();
+        self.ring.evict_all();
+        self.life = None;
+        freed
+    }
+
+    /// Lets the ring's events go but the newest. Returns the bytes that are free now.
+    pub(super) fn trim(&mut self) -> usize {
         let before = self.ring.allocated_bytes();
         self.ring.keep_newest();
         before - self.ring.allocated_bytes()
     }
 
-    /// So many ids above the newest may have been given, and are lost.
-    pub(super) fn skip(&mut self, count: u64) {
-        let first = self.newest_given() + 1;
-        if self.lost.len() == LOST_MAX {
-            self.lost.remove(0);
+    fn change_ring(
+        &mut self,
+        limits: RingLimits,
+        change: impl FnOnce(&mut Ring, RingLimits) -> bool,
+    ) -> Effect {
+        let before = self.ring.allocated_bytes();
+        let is_news = change(&mut self.ring, limits);
+        let after = self.ring.allocated_bytes();
+        Effect {
+            added: after.saturating_sub(before),
+            freed: before.saturating_sub(after),
+            is_news,
         }
-        self.lost.push(first..first + count - 1);
-        self.skipped += count;
-    }
-
-    /// Tells it of changes to where the journal has its events.
-    pub(crate) fn change_spans(&mut self, change: impl FnOnce(&mut Vec<Span>)) {
-        change(&mut self.spans);
-    }
-
-    pub(super) fn forget_if_empty(&mut self) -> bool {
-        let was_empty = self.is_empty();
-        self.forgotten |= was_empty;
-        was_empty
-    }
-
-    pub(super) fn is_silent_since(&self, before: SystemTime) -> bool {
-        self.updated_at < before && self.streams == 0
-    }
-
-    fn is_empty(&self) -> bool {
-        self.streams == 0 && self.newest_id == self.base && !self.forgotten && self.skipped == 0
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job_with(events: u64) -> Job {
-        let id: JobId = "job".parse().unwrap();
-        let last = Numbers {
-            id: EventId(0),
-            sequence: Sequence(0),
-        };
-        let job = Job::new(id.clone(), last, SystemTime::UNIX_EPOCH);
-        let limits = RingLimits {
-            events: 10,
-            bytes: 10_000,
-        };
-        for number in 1..=events {
-            let numbers = Numbers {
-                id: EventId(number),
-                sequence: Sequence(number),
-            };
-            let event = Event::progress("x", 1.0);
-            job.lock()
-                .append(&id, &event, numbers, limits, SystemTime::UNIX_EPOCH, None);
-        }
-        job
-    }
-
-    #[test]
-    fn a_reader_of_a_forgotten_job_is_at_its_end_however_far_behind() {
-        let job = job_with(5);
-        let mut batch = Batch::default();
-        assert!(!job.lock().copy_after(2, usize::MAX, &mut batch));
-        job.lock().forget();
-        assert!(job.lock().copy_after(2, usize::MAX, &mut batch));
-        assert!(batch.bytes.is_empty());
-    }
-
-    #[test]
-    fn a_shard_is_told_once_until_it_has_read() {
-        let job = job_with(0);
-        let mailboxes = [Arc::new(Mailbox::new(|| {}))];
-        job.lock().follow(0, 7);
-        assert_eq!(job.lock().post_dirty(&mailboxes), 1);
-        assert_eq!(job.lock().post_dirty(&mailboxes), 0);
-        let mut posted = Vec::new();
-        mailboxes[0].take_dirty(&mut posted);
-        assert_eq!(posted, [7]);
-        job.lock().mark_clean(0);
-        assert_eq!(job.lock().post_dirty(&mailboxes), 1);
-    }
+/// A time of the unix clock; one that can't be written as a date is the last that can.
+fn time(ms: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS))
 }

@@ -1,70 +1,68 @@
-//! All jobs of one server, and the only place where events get their numbers.
+//! The state of all jobs, as the entries make it, one after the other.
 //!
-//! The invariant: a number is taken and its event appended in one critical section,
-//! so whoever reads [`Hub::published`] finds every event up to it in its job's ring.
+//! Two invariants:
+//! - Whether an entry is accepted depends on the entries before it alone: [`Life::after`]
+//!   decides, and nothing else does.
+//! - A number is given out as the newest only when its event is in its job's ring. So
+//!   whoever reads [`Hub::published`] finds every event up to it.
+//!
+//! The hub gives no numbers, knows no disk and waits for nothing. Who puts entries in
+//! order is above it.
 
+mod awaited;
 mod config;
+mod entry;
 mod error;
 pub mod job;
+mod ledger;
+mod life;
 pub mod mailbox;
-mod numbers;
-mod room;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::event::Event;
-use crate::event::job::{EventId, JobId, JobState, Sequence};
-use crate::sequencer::journal::Journal;
+use crate::event::job::{EventId, JobId, JobState, LifeId};
+use crate::event::resume::{Beginning, Given, LastEventId, Start};
 use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
-pub use error::PublishError;
-pub use job::{Job, Journaled, Snapshot};
-pub use mailbox::{Mailbox, Owner};
-use numbers::Graves;
-pub use numbers::Numbers;
-use room::Ended;
+pub use entry::{After, Change, Entry, Owner};
+pub use error::Refusal;
+pub use job::{Job, Snapshot};
+use ledger::Ledger;
+pub use life::{Life, LifeState};
+pub use mailbox::{Mailbox, Owner as MailboxOwner};
 
 /// A shard's number is a bit of a mask.
 pub const SHARDS_MAX: usize = 64;
 
-/// The jobs, their events and who follows them. Cloning it is cheap and gives another
-/// handle to the same hub.
-///
-/// ```
-/// use landfall::{Event, Hub, HubConfig};
-/// let hub = Hub::new(HubConfig::default());
-/// let job = "job_8f3a".parse().unwrap();
-/// let first = hub.publish(&job, Event::progress("scanning", 30.0)).unwrap();
-/// let second = hub.publish(&job, Event::done()).unwrap();
-/// assert!(second > first);
-/// // `done` ends a job: nothing follows it.
-/// assert!(hub.publish(&job, Event::done()).is_err());
-/// ```
+/// The jobs, their newest events, and who follows them. Cloning it is cheap and gives
+/// another handle to the same hub.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
 struct Inner {
     config: HubConfig,
     metrics: Arc<Metrics>,
-    jobs: RwLock<HashMap<JobId, Arc<Job>>>,
-    /// Where accepted events are kept on disk.
-    journal: OnceLock<Journal>,
-    /// Jobs that have ended, the first to be forgotten in front.
-    ended: Mutex<Ended>,
-    graves: Mutex<Graves>,
-    /// The id before the first of a new job, and the number before the first event.
-    base: u64,
-    /// The last number taken. Its lock is held while an event is appended.
-    order: Mutex<u64>,
-    /// The last number whose event is in its ring.
+    /// Every name that is a job's, or that a stream waits for.
+    names: RwLock<HashMap<JobId, Arc<Job>>>,
+    /// Names that are jobs'; a deleted one is none.
+    jobs: AtomicUsize,
+    /// Names that are only waited for.
+    awaited: AtomicUsize,
+    /// Held while an entry is applied.
+    ledger: Mutex<Ledger>,
+    /// The number before the first.
+    base: AtomicU64,
+    /// The newest number; its event is in its ring.
     published: AtomicU64,
-    /// Numbers that may have been given, and are lost with the power.
+    /// The time of the newest entry, in milliseconds of the unix clock.
+    time_ms: AtomicU64,
+    /// Numbers that may have been given, and are lost.
     lost: Mutex<Vec<Range<u64>>>,
     /// The newest number of any job that was forgotten.
     forgotten: AtomicU64,
@@ -72,274 +70,154 @@ struct Inner {
     mailboxes: RwLock<Vec<Arc<Mailbox>>>,
     /// The shards that follow every job there is, as bits.
     followers_of_all: AtomicU64,
+    /// How many streams follow all jobs whose names begin so.
+    prefixes: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+/// Who is to hear of an entry that was applied.
+#[must_use]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct News {
+    /// Shards, as bits.
+    shards: u64,
 }
 
 impl Hub {
-    /// A hub that keeps nothing on disk. Its ids start from the clock, in
-    /// microseconds, so that one from an earlier life is recognisably old.
-    pub fn new(config: HubConfig) -> Hub {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Hub::with_base(config, now.as_micros() as u64)
-    }
-
-    /// A hub whose first id is the one after `base`.
-    pub fn with_base(config: HubConfig, base: u64) -> Hub {
+    /// A hub without jobs, whose first number is above `base`.
+    pub fn new(config: HubConfig, base: EventId) -> Hub {
         Hub(Arc::new(Inner {
             config,
             metrics: Arc::default(),
-            jobs: RwLock::default(),
-            journal: OnceLock::new(),
-            ended: Mutex::default(),
-            graves: Mutex::new(Graves::above(base)),
-            base,
-            order: Mutex::new(base),
-            published: AtomicU64::new(base),
+            names: RwLock::default(),
+            jobs: AtomicUsize::new(0),
+            awaited: AtomicUsize::new(0),
+            ledger: Mutex::default(),
+            base: AtomicU64::new(base.0),
+            published: AtomicU64::new(base.0),
+            time_ms: AtomicU64::new(0),
             lost: Mutex::default(),
             forgotten: AtomicU64::new(0),
             ring_bytes: AtomicUsize::new(0),
             mailboxes: RwLock::default(),
             followers_of_all: AtomicU64::new(0),
+            prefixes: Mutex::default(),
         }))
     }
 
-    /// Publishes one event and returns its id. Never blocks on a subscriber. With a
-    /// journal it blocks, or suspends its coroutine, until the journal has the event.
+    /// Applies the next entry, numbered `id`. Entries are applied one at a time, in the
+    /// order of their numbers. Who is told of it is woken by [`Hub::tell`], when the caller
+    /// holds no lock.
     ///
     /// # Errors
-    /// See [`PublishError`]. A refused event leaves no trace.
-    pub fn publish(&self, job: &JobId, event: Event) -> Result<EventId, PublishError> {
-        match self.journal() {
-            None => self.take(job, &event, None, true),
-            Some(journal) => {
-                let (ids, error) = journal.publish(vec![(job.clone(), event)]);
-                error.map_or_else(|| Ok(ids[0]), Err)
-            }
-        }
-    }
-
-    /// Publishes one event to this very job, and never to one of the same name that came
-    /// after it: what an old attempt still says isn't news of the new one.
-    ///
-    /// # Errors
-    /// As [`Hub::publish`], and [`PublishError::Forgotten`].
-    pub fn publish_to(&self, job: &Arc<Job>, event: Event) -> Result<EventId, PublishError> {
-        if let Some(journal) = self.journal() {
-            return journal.publish_to(job, event);
-        }
-        self.check_size(&event)?;
-        let id = self.append(job, &event, None, SystemTime::now(), None, true)?;
-        id.ok_or(PublishError::Forgotten)
-    }
-
-    /// Publishes events in turn, up to the first that is refused. With a journal that is
-    /// one write, and it blocks as [`Hub::publish`] does. Returns the ids of those that
-    /// were accepted, and why the next one wasn't.
-    pub fn publish_all(&self, events: Vec<(JobId, Event)>) -> (Vec<EventId>, Option<PublishError>) {
-        if let Some(journal) = self.journal() {
-            return journal.publish(events);
-        }
-        let mut ids = Vec::with_capacity(events.len());
-        for (job, event) in events {
-            match self.accept(&job, &event, None) {
-                Ok(id) => ids.push(id),
-                Err(error) => return (ids, Some(error)),
-            }
-        }
-        (ids, None)
-    }
-
-    /// The one way in for events that no journal has numbered, with the numbers they
-    /// have or with new ones.
-    ///
-    /// # Errors
-    /// As [`Hub::publish`].
-    pub fn accept(
-        &self,
-        id: &JobId,
-        event: &Event,
-        numbers: Option<Numbers>,
-    ) -> Result<EventId, PublishError> {
-        self.take(id, event, numbers, false)
-    }
-
-    /// The same. An event that `is_alone` has no others right behind it.
-    fn take(
-        &self,
-        id: &JobId,
-        event: &Event,
-        numbers: Option<Numbers>,
-        is_alone: bool,
-    ) -> Result<EventId, PublishError> {
-        self.check_size(event)?;
-        let now = SystemTime::now();
-        loop {
-            let job = self.open(id).ok_or(PublishError::Full)?;
-            // Without an id, the job was deleted between the look-up and the lock.
-            if let Some(id) = self.append(&job, event, numbers, now, None, is_alone)? {
-                return Ok(id);
-            }
-        }
-    }
-
-    /// Takes an event that the journal has. False for one that is here already.
-    pub(crate) fn restore(
-        &self,
-        id: &JobId,
-        event: &Event,
-        numbers: Numbers,
-        now: SystemTime,
-        journaled: Journaled,
-        is_alone: bool,
-    ) -> bool {
-        let origin = journaled.origin;
-        loop {
-            let there = self.find(id);
-            let is_new = there.is_none();
-            let job = there.unwrap_or_else(|| {
-                let previous = EventId(journaled.previous);
-                let sequence = match origin {
-                    Some(origin) if origin.base == previous.0 => {
-                        self.0.graves.lock().last_of(id).sequence
-                    }
-                    // The event before it is gone; that it came right before is the most.
-                    _ => Sequence(numbers.sequence.0 - 1),
-                };
-                let last = Numbers {
-                    id: previous,
-                    sequence,
-                };
-                self.go_on(id, origin, last, now)
-            });
-            match self.append(&job, event, Some(numbers), now, Some(journaled), is_alone) {
-                Ok(None) => {}
-                Ok(Some(_)) => return true,
-                Err(_) => {
-                    if is_new {
-                        // Its numbers were given all the same.
-                        self.take_back(&job);
-                        self.remember(id, numbers);
-                    }
-                    return false;
-                }
-            }
-        }
-    }
-
-    pub(crate) fn check_size(&self, event: &Event) -> Result<(), PublishError> {
-        let max_bytes = self.0.config.event_bytes;
-        match event.data().len() > max_bytes {
-            true => Err(PublishError::TooLarge { max_bytes }),
-            false => Ok(()),
-        }
-    }
-
-    /// Numbers an event, unless it has its numbers, and appends it. None where the job
-    /// has been forgotten meanwhile. One that `is_alone` is delivered at once: for one of
-    /// many, shards do better to gather what comes.
-    fn append(
-        &self,
-        job: &Arc<Job>,
-        event: &Event,
-        numbers: Option<Numbers>,
-        now: SystemTime,
-        journaled: Option<Journaled>,
-        is_alone: bool,
-    ) -> Result<Option<EventId>, PublishError> {
+    /// The entry is refused. It has its number all the same, unless the caller takes that
+    /// back before anybody sees it.
+    pub fn apply(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
         let hub = &*self.0;
-        let mailboxes = hub.mailboxes.read_recursive();
-        let mut core = job.lock();
-        if core.is_forgotten() {
-            return Ok(None);
-        }
-        if let Some(state) = core.ended() {
-            return Err(PublishError::Ended(state));
-        }
-        let mut order = hub.order.lock();
-        let numbers = numbers.unwrap_or(Numbers {
-            id: EventId(core.newest_given() + 1),
-            sequence: Sequence(*order + 1),
-        });
-        if numbers.id.0 <= core.newest_id() || numbers.sequence.0 <= *order {
-            return Err(PublishError::NotAbove);
-        }
-        *order = numbers.sequence.0;
-        let growth = core.append(job.id(), event, numbers, hub.config.ring, now, journaled);
-        job.set_newest_sequence(numbers.sequence);
-        hub.published.store(numbers.sequence.0, Ordering::Release);
-        drop(order);
-
-        hub.ring_bytes.fetch_add(growth.added, Ordering::Relaxed);
-        hub.ring_bytes.fetch_sub(growth.freed, Ordering::Relaxed);
-        let mut to_wake = core.post_dirty(&mailboxes);
-        let has_ended = core.ended().is_some();
-        drop(core);
-
-        let of_all = hub.followers_of_all.load(Ordering::Acquire);
-        each_bit(of_all, |shard| mailboxes[shard].post_any());
-        to_wake |= of_all;
-        each_bit(to_wake, |shard| match is_alone {
-            true => mailboxes[shard].deliver(),
-            false => mailboxes[shard].wake(),
-        });
-
-        hub.metrics.events_published.add(1);
-        if has_ended {
-            let mut ended = hub.ended.lock();
-            if journaled.is_some() {
-                ended.untrimmed.push_back(job.clone());
+        let mut ledger = hub.ledger.lock();
+        self.let_deletions_go(&mut ledger, entry.time_ms);
+        // While the names are held, nobody takes this one for unused.
+        let (names, name) = loop {
+            let names = hub.names.read_recursive();
+            if let Some(name) = names.get(&entry.job).cloned() {
+                break (names, name);
             }
-            ended.all.push_back(job.clone());
+            drop(names);
+            self.name_of(&entry.job);
+        };
+        let mut core = name.lock();
+        let before = core.life().cloned();
+        let after = match Life::after(before.as_ref(), id, entry) {
+            Ok(after) => after,
+            Err(refusal) => {
+                drop(core);
+                drop(names);
+                self.close_if_unused(&name);
+                return Err(refusal);
+            }
+        };
+        let change = core.apply(id, entry, after.clone(), hub.config.ring, &name);
+        name.set_newest(core.newest());
+        hub.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
+        hub.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
+        hub.time_ms.fetch_max(entry.time_ms, Ordering::AcqRel);
+        hub.published.store(id.0, Ordering::Release);
+        let mailboxes = hub.mailboxes.read_recursive();
+        let mut shards = 0;
+        if change.is_news {
+            shards = core.post_dirty(&mailboxes);
+            let of_all = hub.followers_of_all.load(Ordering::Acquire);
+            each_bit(of_all, |shard| mailboxes[shard].post_any());
+            shards |= of_all;
         }
-        Ok(Some(numbers.id))
+        drop(core);
+        drop(names);
+        self.count(before.as_ref(), after.as_ref());
+        if let (Some(before), None) = (&before, &after) {
+            hub.forgotten.fetch_max(before.last.0, Ordering::AcqRel);
+            self.close_if_unused(&name);
+        }
+        ledger.note(&name, before.as_ref(), after.as_ref());
+        if matches!(entry.change, Change::Event { .. }) {
+            hub.metrics.events_published.add(1);
+        }
+        Ok(News { shards })
     }
 
-    /// What a job has come to. None for one that hasn't begun.
+    /// Wakes who is to hear of news. What `is_alone` is delivered at once: for one of many,
+    /// shards do better to gather what comes.
+    pub fn tell(&self, news: News, is_alone: bool) {
+        if news.shards == 0 {
+            return;
+        }
+        let mailboxes = self.0.mailboxes.read_recursive();
+        each_bit(news.shards, |shard| {
+            if is_alone {
+                mailboxes[shard].deliver();
+            } else {
+                mailboxes[shard].wake();
+            }
+        });
+    }
+
+    /// A job's life; one that was deleted as long as that is remembered.
+    pub fn life(&self, id: &JobId) -> Option<Life> {
+        self.find(id)?.lock().life().cloned()
+    }
+
+    /// Whether this is the life of the job, and wasn't deleted.
+    pub fn is_current(&self, id: &JobId, life: LifeId) -> bool {
+        let now = self.life(id);
+        now.is_some_and(|now| now.id() == life && !now.is_deleted())
+    }
+
+    /// What a job has come to. None where there is none, or it was deleted.
     pub fn snapshot(&self, id: &JobId) -> Option<Snapshot> {
-        Some(self.find(id)?.snapshot())
+        self.find(id)?.snapshot()
     }
 
     /// Every job's snapshot, in the order of their names.
     pub fn snapshots(&self) -> Vec<Snapshot> {
-        let mut jobs: Vec<_> = self.0.jobs.read().values().cloned().collect();
-        jobs.sort_by(|a, b| a.id().cmp(b.id()));
-        jobs.iter().map(|job| job.snapshot()).collect()
+        let mut names: Vec<_> = self.0.names.read().values().cloned().collect();
+        names.sort_by(|a, b| a.id().cmp(b.id()));
+        names.iter().filter_map(|name| name.snapshot()).collect()
     }
 
-    /// Forgets a job; its streams end. False where there is none. With a journal it
-    /// blocks as [`Hub::publish`] does.
-    pub fn forget(&self, id: &JobId) -> bool {
-        self.delete(id).unwrap_or(true)
-    }
-
-    /// The same, and says where the journal couldn't be told: the job is forgotten all
-    /// the same, but may be there again after a restart.
-    ///
-    /// # Errors
-    /// [`PublishError::DiskFull`] and [`PublishError::DiskFailing`].
-    pub fn delete(&self, id: &JobId) -> Result<bool, PublishError> {
-        match self.journal() {
-            Some(journal) => journal.forget(id),
-            None => Ok(self.forget_now(id).is_some()),
+    /// How many jobs are in each state: running, done, failed.
+    pub fn jobs_by_state(&self) -> [(JobState, usize); 3] {
+        let mut counts = [JobState::Running, JobState::Done, JobState::Failed].map(|s| (s, 0));
+        for name in self.0.names.read().values() {
+            let state = name.lock().life().and_then(Life::job_state);
+            let mut counts = counts.iter_mut();
+            if let Some((_, count)) = counts.find(|(of, _)| Some(*of) == state) {
+                *count += 1;
+            }
         }
+        counts
     }
 
-    /// Forgets a job of which the journal needn't be told. Returns its last numbers.
-    pub(crate) fn forget_now(&self, id: &JobId) -> Option<Numbers> {
-        let mailboxes = self.0.mailboxes.read_recursive();
-        let mut jobs = self.0.jobs.write();
-        let job = jobs.remove(id)?;
-        let (to_wake, last) = self.bury(&job, &mailboxes);
-        drop(jobs);
-        self.no_longer_ended(&job);
-        each_bit(to_wake, |shard| mailboxes[shard].wake());
-        Some(last)
-    }
-
-    /// The metrics of this hub and of the server around it.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.0.metrics
+    /// How many jobs there are.
+    pub fn jobs(&self) -> usize {
+        self.0.jobs.load(Ordering::Acquire)
     }
 
     /// The memory that all rings hold, in bytes.
@@ -347,21 +225,9 @@ impl Hub {
         self.0.ring_bytes.load(Ordering::Relaxed)
     }
 
-    /// How many jobs are in each state: running, done, failed.
-    pub fn jobs_by_state(&self) -> [(JobState, usize); 3] {
-        let mut counts = [
-            (JobState::Running, 0),
-            (JobState::Done, 0),
-            (JobState::Failed, 0),
-        ];
-        for job in self.0.jobs.read().values() {
-            let state = job.state();
-            counts
-                .iter_mut()
-                .filter(|(s, _)| *s == state)
-                .for_each(|(_, n)| *n += 1);
-        }
-        counts
+    /// The metrics of this hub and of the server around it.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
     }
 
     /// The configuration.
@@ -369,50 +235,45 @@ impl Hub {
         &self.0.config
     }
 
-    /// The job of that name, if it has begun.
-    pub fn find(&self, id: &JobId) -> Option<Arc<Job>> {
-        self.0.jobs.read().get(id).cloned()
+    /// The number of the newest entry; all events up to it are in their rings.
+    pub fn published(&self) -> EventId {
+        EventId(self.0.published.load(Ordering::Acquire))
     }
 
-    /// The job of that name; it begins now if it hasn't. None where there is no room.
-    pub fn open(&self, id: &JobId) -> Option<Arc<Job>> {
-        if let Some(job) = self.find(id) {
-            return Some(job);
-        }
-        while self.is_full() {
-            if !self.make_room() {
-                return None;
-            }
-        }
-        let mut jobs = self.0.jobs.write();
-        let begin = || {
-            let last = self.0.graves.lock().last_of(id);
-            Arc::new(Job::new(id.clone(), last, SystemTime::now()))
-        };
-        Some(jobs.entry(id.clone()).or_insert_with(begin).clone())
+    /// The time of the newest entry, in milliseconds of the unix clock.
+    pub fn time_ms(&self) -> u64 {
+        self.0.time_ms.load(Ordering::Acquire)
     }
 
-    /// Calls `each` with every job that has an event after `after`.
-    pub fn jobs_after(&self, after: Sequence, mut each: impl FnMut(&Arc<Job>)) {
-        let jobs = self.0.jobs.read();
-        jobs.values()
-            .filter(|job| job.newest_sequence() > after)
-            .for_each(&mut each);
+    /// The newest number of any job that has been forgotten; zero where none was.
+    pub fn forgotten(&self) -> EventId {
+        EventId(self.0.forgotten.load(Ordering::Acquire))
     }
 
-    /// Where accepted events are kept on disk.
-    pub fn journal(&self) -> Option<&Journal> {
-        self.0.journal.get()
+    /// The number that a client names, where it was given and isn't lost.
+    pub fn find_number(&self, id: &LastEventId) -> Option<EventId> {
+        self.given(|given| given.find(id))
     }
 
-    /// From here on, `journal` has every event before the hub does.
-    pub(crate) fn attach(&self, journal: Journal) {
-        // A hub that has one keeps it.
-        let _ = self.0.journal.set(journal);
+    /// Where a stream of one job begins. `history` says which number the oldest event has
+    /// before it that is kept elsewhere than in the ring.
+    pub fn begin(&self, job: &Job, start: &Start, history: Option<EventId>) -> Beginning {
+        self.given(|given| {
+            let core = job.lock();
+            core.kept(given, self.forgotten(), history).begin(start)
+        })
     }
 
-    pub(crate) fn downgrade(&self) -> WeakHub {
-        WeakHub(Arc::downgrade(&self.0))
+    /// The number before the first that was given.
+    pub fn base(&self) -> EventId {
+        EventId(self.0.base.load(Ordering::Acquire))
+    }
+
+    /// Calls `each` with every name that has an event after `after`.
+    pub fn jobs_after(&self, after: EventId, mut each: impl FnMut(&Arc<Job>)) {
+        let names = self.0.names.read();
+        let newer = names.values().filter(|name| name.newest() > after);
+        newer.for_each(&mut each);
     }
 
     /// Adds a shard. Returns its number.
@@ -432,20 +293,167 @@ impl Hub {
     /// Whether a shard wants to hear of every job's events.
     pub fn follow_all(&self, shard: usize, follows: bool) {
         let bit = 1 << shard;
-        match follows {
-            true => self.0.followers_of_all.fetch_or(bit, Ordering::AcqRel),
-            false => self.0.followers_of_all.fetch_and(!bit, Ordering::AcqRel),
+        if follows {
+            self.0.followers_of_all.fetch_or(bit, Ordering::AcqRel);
+        } else {
+            self.0.followers_of_all.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+
+    /// Counts a stream in that follows every job whose name begins with `prefix`.
+    pub fn join_matching(&self, prefix: &Arc<str>) {
+        *self.0.prefixes.lock().entry(prefix.clone()).or_insert(0) += 1;
+    }
+
+    /// Counts such a stream out.
+    pub fn leave_matching(&self, prefix: &Arc<str>) {
+        let mut prefixes = self.0.prefixes.lock();
+        if let Some(count) = prefixes.get_mut(prefix) {
+            *count -= 1;
+            if *count == 0 {
+                prefixes.remove(prefix);
+            }
+        }
+    }
+
+    /// How many streams get a job's events, also where it has yet to begin.
+    pub fn streams(&self, job: &JobId) -> usize {
+        let by_name = self.find(job).map_or(0, |job| job.lock().streams());
+        let prefixes = self.0.prefixes.lock();
+        let matching = prefixes
+            .iter()
+            .filter(|(prefix, _)| job.as_str().starts_with(&***prefix));
+        by_name + matching.map(|(_, count)| count).sum::<usize>()
+    }
+
+    fn given<T>(&self, look: impl FnOnce(Given<'_>) -> T) -> T {
+        let lost = self.0.lost.lock();
+        look(Given {
+            base: self.base(),
+            newest: self.published(),
+            lost: &lost,
+        })
+    }
+
+    fn count(&self, before: Option<&Life>, after: Option<&Life>) {
+        let is_job = |life: Option<&Life>| life.is_some_and(|life| !life.is_deleted());
+        match (is_job(before), is_job(after)) {
+            (false, true) => self.0.jobs.fetch_add(1, Ordering::AcqRel),
+            (true, false) => self.0.jobs.fetch_sub(1, Ordering::AcqRel),
+            _ => 0,
+        };
+        match (before.is_some(), after.is_some()) {
+            (false, true) => self.0.awaited.fetch_sub(1, Ordering::AcqRel),
+            (true, false) => self.0.awaited.fetch_add(1, Ordering::AcqRel),
+            _ => 0,
         };
     }
 }
 
-/// A hub that ends when nobody else has it.
-pub(crate) struct WeakHub(std::sync::Weak<Inner>);
+/// What a restart finds kept.
+impl Hub {
+    /// Puts a job back as it was, with its newest event, of which the number comes first.
+    /// Its earlier events, if they are kept, come by [`Hub::restore`] afterwards, and its
+    /// newest one with [`Hub::settle`], unless that has come so as well.
+    pub fn load(&self, job: &JobId, life: Life, gone: EventId) {
+        let mut ledger = self.0.ledger.lock();
+        let name = self.name_of(job);
+        let before = name.lock().life().cloned();
+        name.lock().load(life.clone(), gone, &name);
+        name.set_newest(name.lock().newest());
+        self.count(before.as_ref(), Some(&life));
+        ledger.note(&name, before.as_ref(), Some(&life));
+    }
 
-impl WeakHub {
-    /// The hub, if it is still there.
-    pub fn upgrade(&self) -> Option<Hub> {
-        self.0.upgrade().map(Hub)
+    /// Takes an entry that was accepted before. Its job, where it is as new as that
+    /// already, is given its event and nothing else. Where an event of the job between
+    /// this one and what is here `is_missing`, streams are told so. Returns whether it is
+    /// here now and wasn't.
+    pub fn restore(&self, id: EventId, entry: &Entry, is_missing: bool) -> bool {
+        let there = self.find(&entry.job);
+        let known = there.as_ref().and_then(|job| {
+            let core = job.lock();
+            core.life().filter(|life| life.last >= id).cloned()
+        });
+        if let (Some(job), Some(life)) = (there, known) {
+            let Change::Event { event, .. } = &entry.change else {
+                return false;
+            };
+            if life.is_deleted() {
+                return false;
+            }
+            let mut core = job.lock();
+            let change = core.append_old(id, event, is_missing, self.0.config.ring, &job);
+            job.set_newest(core.newest());
+            drop(core);
+            self.0.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
+            self.0.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
+            return change.is_news;
+        }
+        if is_missing && let Some(job) = self.find(&entry.job) {
+            job.lock().lose_before(id);
+        }
+        // Nobody follows anything yet.
+        self.apply(id, entry).is_ok()
+    }
+
+    /// Puts a job's newest event in its ring, where nothing of it is there.
+    pub fn settle(&self, job: &JobId, id: EventId, event: &Event) {
+        let Some(name) = self.find(job) else { return };
+        let mut core = name.lock();
+        let is_wanted = core.ring().newest().is_none();
+        let is_of_it = core
+            .life()
+            .is_some_and(|life| !life.is_deleted() && id <= life.last);
+        if is_wanted && is_of_it {
+            let change = core.append_old(id, event, false, self.0.config.ring, &name);
+            name.set_newest(core.newest());
+            self.0.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets a job's events go, which were of a life that is over: nobody is to see them or to
+    /// miss them.
+    pub fn void(&self, job: &JobId) {
+        let Some(name) = self.find(job) else { return };
+        let mut core = name.lock();
+        if core.life().is_some_and(|life| !life.is_deleted()) {
+            let freed = core.make_void();
+            name.set_newest(core.newest());
+            self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
+    }
+
+    /// Numbers up to `newest` were given, some of which may be `lost`.
+    pub fn reach(&self, newest: EventId, lost: Option<Range<u64>>) {
+        self.0.published.fetch_max(newest.0, Ordering::AcqRel);
+        let mut all = self.0.lost.lock();
+        all.extend(lost.filter(|lost| !lost.is_empty()));
+    }
+
+    /// The numbers that may have been given, and are lost.
+    pub fn lost(&self) -> Vec<Range<u64>> {
+        self.0.lost.lock().clone()
+    }
+
+    /// Jobs whose newest event was numbered so may have been forgotten.
+    pub fn reach_forgotten(&self, newest: EventId) {
+        self.0.forgotten.fetch_max(newest.0, Ordering::AcqRel);
+    }
+
+    /// Calls `each` with every job, deleted ones included: its name, its life, and its
+    /// newest frame.
+    pub fn each_life(&self, mut each: impl FnMut(&JobId, &Life, Option<Vec<u8>>)) {
+        let names: Vec<_> = self.0.names.read().values().cloned().collect();
+        for name in names {
+            let core = name.lock();
+            let Some(life) = core.life().cloned() else {
+                continue;
+            };
+            let frame = core.ring().newest_frame();
+            drop(core);
+            each(name.id(), &life, frame);
+        }
     }
 }
 

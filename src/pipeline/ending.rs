@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Ending};
 use super::queue::Work;
 use super::state::{Failed, State, unix_now};
 use super::stop::Why;
 use super::{Entry, Inner, Record, durable, stage, worker};
-use crate::event::job::JobState;
+use crate::upload::{Landed, UploadId};
 
 /// The most failed jobs whose uploads are kept; beyond it the oldest goes.
 const KEPT_MAX: usize = 10_000;
@@ -27,20 +27,22 @@ impl Inner {
             self.fail(work, stage, why, false);
             return false;
         }
-        if let Some(Value::Object(done)) = &work.state.done
-            && attempt.end("done", done)
-        {
-            self.settle(&attempt);
+        if let Some(Value::Object(done)) = &work.state.done {
+            match attempt.end("done", done) {
+                Ending::Told => self.settle(&attempt),
+                Ending::Refused => self.let_go(&attempt),
+                Ending::Untold => {}
+            }
         }
         true
     }
 
     pub(super) fn conclude(&self, attempt: &Attempt, state: &mut State) -> Result<(), String> {
-        let job = &attempt.landed.job;
+        let Landed { job, life, .. } = &*attempt.landed;
         let result = worker::result(state, &attempt.landed).map_err(|e| durable::in_words(&e))?;
         let done = result.done(attempt.number, &state.facts);
         if let Some(record) = result.record(attempt.landed.upload.to_string(), &state.facts) {
-            let kept = record.write(&self.data, job);
+            let kept = record.write(&self.data, job, *life);
             kept.map_err(|error| durable::in_words(&error))?;
         }
         state.done = Some(Value::Object(done));
@@ -58,6 +60,10 @@ impl Inner {
     ) {
         let attempt = work.attempt.clone();
         let landed = &attempt.landed;
+        if attempt.stop.said() == Some(Why::Cancelled) {
+            // What it failed for may be that everything was taken away.
+            return self.let_go(&attempt);
+        }
         let upload = landed.upload.to_string();
         log::warn!("{}: {stage}: {message}", landed.job);
         // First, so that there is room to keep what follows.
@@ -74,59 +80,65 @@ impl Inner {
         if let Err(error) = work.state.save(landed.folder()) {
             log::error!("{}: that it failed can't be kept: {error}", landed.job);
         }
-        let mut jobs = self.jobs.lock();
-        match jobs.get_mut(&landed.job) {
-            Some(entry) if entry.is_of(&attempt) => {
-                if !is_infected {
-                    // Before it is told: whoever hears of it may retry at once.
-                    *entry = Entry::Kept(attempt.clone(), at);
-                }
-            }
-            _ => return,
+        let mut lives = self.lives.lock();
+        let Some(entry) = lives.get_mut(&landed.life) else {
+            drop(lives);
+            return self.let_go(&attempt);
+        };
+        if !is_infected {
+            // Before it is told: whoever hears of it may retry at once.
+            *entry = Entry::Kept(attempt.clone(), at);
         }
-        drop(jobs);
-        let is_told = attempt.end("error", &data);
-        if is_infected && is_told {
-            self.quarantine(&attempt);
+        drop(lives);
+        match attempt.end("error", &data) {
+            Ending::Told if is_infected => self.quarantine(&attempt),
+            // Where it isn't here any more, what it was made of is a retry's by now.
+            Ending::Refused if self.strike_off(&attempt) => self.let_go(&attempt),
+            Ending::Told | Ending::Refused | Ending::Untold => {}
         }
     }
 
-    /// Tells an end that may have been told in an earlier life. False: it isn't told.
+    /// Tells an end that an earlier process may have told.
     pub(super) fn tell_again(
         &self,
         attempt: &Attempt,
         event: &str,
         data: &Map<String, Value>,
-    ) -> bool {
-        let snapshot = self.hub.snapshot(&attempt.landed.job);
-        let is_told = snapshot.is_some_and(|snapshot| snapshot.state != JobState::Running);
-        is_told || attempt.end(event, data)
+    ) -> Ending {
+        let Landed { job, life, .. } = &*attempt.landed;
+        match self.jobs.hub().life(job) {
+            Some(now) if now.id() == *life && now.job_state().is_some() && now.is_over() => {
+                Ending::Told
+            }
+            _ => attempt.end(event, data),
+        }
     }
 
     /// Lets go of a job that has ended well.
     pub(super) fn settle(&self, attempt: &Arc<Attempt>) {
-        self.discard(attempt);
+        self.discard(attempt.landed.upload);
         self.strike_off(attempt);
-        if attempt.stop.said() == Some(Why::Cancelled) {
-            // It was cancelled when its record wasn't there yet.
-            let _ = Record::remove(&self.data, &attempt.landed.job);
-        }
     }
 
-    pub(super) fn strike_off(&self, attempt: &Arc<Attempt>) {
-        let mut jobs = self.jobs.lock();
-        let job = &attempt.landed.job;
-        if jobs.get(job).is_some_and(|entry| entry.is_of(attempt)) {
-            jobs.remove(job);
-        }
+    /// Lets go of all of an attempt whose life is over.
+    pub(super) fn let_go(&self, attempt: &Attempt) {
+        self.strike_off(attempt);
+        self.discard(attempt.landed.upload);
+        Record::remove(&self.data, &attempt.landed.job, attempt.landed.life);
+    }
+
+    /// Strikes an attempt off. False where it wasn't here any more.
+    pub(super) fn strike_off(&self, attempt: &Attempt) -> bool {
+        let mut lives = self.lives.lock();
+        lives.remove(&attempt.landed.life).is_some()
     }
 
     /// Removes an upload and all that was made of it.
-    pub(super) fn discard(&self, attempt: &Attempt) {
-        let upload = attempt.landed.upload.to_string();
+    pub(super) fn discard(&self, upload: UploadId) {
+        let upload = upload.to_string();
         let gone = self.work.join(format!("{upload}.gone"));
-        let folder = attempt.landed.folder();
-        match durable::rename(folder, &gone) {
+        let folder = self.data.join("uploads").join(&upload);
+        match durable::rename(&folder, &gone) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::error!("{}: can't be moved away: {error}", folder.display());
             }
@@ -136,7 +148,7 @@ impl Inner {
     }
 
     /// Puts an upload where nobody comes across it.
-    pub(super) fn quarantine(&self, attempt: &Arc<Attempt>) {
+    pub(super) fn quarantine(&self, attempt: &Attempt) {
         let upload = attempt.landed.upload.to_string();
         let place = self.data.join("quarantine").join(upload);
         let moved = durable::create_folder(&self.data.join("quarantine"))
@@ -152,27 +164,28 @@ impl Inner {
         let now = unix_now();
         let is_old = |at: u64, keep: Duration| now.saturating_sub(at) >= keep.as_secs();
         let mut old = Vec::new();
-        let mut jobs = self.jobs.lock();
-        let mut kept: Vec<_> = jobs
+        let mut lives = self.lives.lock();
+        let mut kept: Vec<_> = lives
             .iter()
-            .filter_map(|(job, entry)| match entry {
-                Entry::Kept(_, at) => Some((*at, job.clone())),
+            .filter_map(|(life, entry)| match entry {
+                Entry::Kept(_, at) => Some((*at, *life)),
                 Entry::Active(_) => None,
             })
             .collect();
         kept.sort_unstable();
         let surplus = kept.len().saturating_sub(KEPT_MAX);
-        for (index, (at, job)) in kept.into_iter().enumerate() {
+        for (index, (at, life)) in kept.into_iter().enumerate() {
             if (index < surplus || is_old(at, self.config.keep_failed))
-                && let Some(Entry::Kept(attempt, _)) = jobs.remove(&job)
+                && let Some(Entry::Kept(attempt, _)) = lives.remove(&life)
             {
                 old.push(attempt);
             }
         }
-        drop(jobs);
+        drop(lives);
         for attempt in old {
-            self.discard(&attempt);
+            self.discard(attempt.landed.upload);
         }
+        Record::sweep(&self.data, self.jobs.hub());
         let quarantine = fs::read_dir(self.data.join("quarantine"));
         for path in quarantine
             .into_iter()

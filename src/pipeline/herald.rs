@@ -1,4 +1,5 @@
-//! The thread that tells who waits how far they are, and lets go of what is kept too long.
+//! The thread that tells who waits how far they are, and lets go of what is kept too long
+//! and of what is of lives that are over.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often it is looked for what is kept too long.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked for lives that are over, as long as there are any.
+const LAPSE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Says that a line has changed. Never blocks.
 #[derive(Default)]
@@ -45,7 +48,11 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
         let inner = &pipeline.0;
         let mut expiry = Instant::now();
         loop {
-            inner.bell.wait(expiry);
+            let until = match inner.lives.lock().is_empty() {
+                true => expiry,
+                false => expiry.min(Instant::now() + LAPSE_INTERVAL),
+            };
+            inner.bell.wait(until);
             if inner.closed.load(Ordering::Acquire) {
                 return;
             }
@@ -56,10 +63,16 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
                     attempt.queued(index, &stage.name, position);
                 }
             }
+            let turn = inner.turn.lock();
+            if inner.closed.load(Ordering::Acquire) {
+                return;
+            }
+            pipeline.cancel_lapsed();
             if Instant::now() >= expiry {
                 inner.expire();
                 expiry = Instant::now() + EXPIRY_INTERVAL;
             }
+            drop(turn);
             thread::sleep(INTERVAL);
         }
     };

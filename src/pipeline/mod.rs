@@ -1,10 +1,14 @@
 //! What happens to an upload after it has landed: its stages, one after the other, each
 //! told as it goes.
 //!
-//! The invariant: an upload's folder, `uploads/<id>/`, is there until its job has ended
-//! well, was cancelled, or has failed and isn't kept any more. Whatever ends the process, the
-//! next one finds in it how far the job is, and goes on from there. It goes away by one
-//! rename, so that there is no half of it.
+//! Two invariants:
+//! - An upload's folder, `uploads/<id>/`, is there until its job has ended well, its life is
+//!   over, or it has failed and isn't kept any more. Whatever ends the process, the next one
+//!   finds in it how far the job is, and goes on from there. It goes away by one rename, so
+//!   that there is no half of it.
+//! - An upload is of one life of its job, and nothing is told to another. Who ends that life
+//!   has the upload cancelled afterwards; who takes up an upload, or makes something for it,
+//!   looks afterwards whether its life goes on.
 
 mod attempt;
 pub mod config;
@@ -14,6 +18,7 @@ mod herald;
 mod kind;
 mod queue;
 mod record;
+mod retry;
 mod stage;
 mod state;
 mod stop;
@@ -21,7 +26,7 @@ mod tally;
 mod task;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,14 +38,15 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::command::leftover::Mark;
-use crate::event::job::JobId;
-use crate::hub::Hub;
-use crate::upload::{Landed, Landing};
-use attempt::Attempt;
+use crate::event::job::{JobId, LifeId};
+use crate::sequencer::{PublishError, Sequencer};
+use crate::upload::{Landed, Landing, UploadId};
+use attempt::{Attempt, Ending};
 use config::{Kind, Plan};
 use herald::Bell;
 use queue::{Queue, Work};
 pub use record::Record;
+pub use retry::{Retried, RetryError};
 pub use stage::clamd::ClamdAddress;
 use state::State;
 use stop::Why;
@@ -80,17 +86,20 @@ pub struct Pipeline(Arc<Inner>);
 struct Inner {
     plan: Plan,
     config: PipelineConfig,
-    hub: Hub,
+    jobs: Sequencer,
     data: PathBuf,
     work: PathBuf,
     queues: Vec<Queue>,
     tallies: Vec<Tally>,
-    jobs: Mutex<HashMap<JobId, Entry>>,
+    lives: Mutex<HashMap<LifeId, Entry>>,
+    /// Held by who begins a life in the place of one whose upload may be kept, and by who
+    /// looks after what is kept.
+    turn: Mutex<()>,
     bell: Bell,
     closed: AtomicBool,
 }
 
-/// A job that the pipeline has.
+/// A life that the pipeline has the upload of.
 enum Entry {
     /// It is on its way.
     Active(Arc<Attempt>),
@@ -98,22 +107,13 @@ enum Entry {
     Kept(Arc<Attempt>, u64),
 }
 
-/// Why a job isn't tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryError {
-    /// It is on its way.
-    Running,
-    /// There is no failed job of this name whose upload is kept.
-    NotKept,
-}
-
 impl Pipeline {
-    /// Starts it on what is below `data`. What an earlier life left of commands and of
+    /// Starts it on what is below `data`. What an earlier process left of commands and of
     /// temporary files goes; uploads that had landed come by [`Landing::land`]. Blocks.
     ///
     /// # Errors
     /// The file says something that can't be, or the directories can't be made.
-    pub fn start(config: PipelineConfig, hub: Hub, data: &Path) -> io::Result<Pipeline> {
+    pub fn start(config: PipelineConfig, jobs: Sequencer, data: &Path) -> io::Result<Pipeline> {
         let mut plan = match &config.file {
             Some(file) => Plan::read(file)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
@@ -135,15 +135,17 @@ impl Pipeline {
             clear_root(&root, &data.join("uploads"))?;
         }
         durable::remove_folder(&data.join("files/tmp"));
+        Record::carry_over(&data, jobs.hub());
         let pipeline = Pipeline(Arc::new(Inner {
             queues: plan.stages.iter().map(|_| Queue::default()).collect(),
             tallies: plan.stages.iter().map(|_| Tally::default()).collect(),
             plan,
             config,
-            hub,
+            jobs,
             work,
             data,
-            jobs: Mutex::default(),
+            lives: Mutex::default(),
+            turn: Mutex::default(),
             bell: Bell::default(),
             closed: AtomicBool::new(false),
         }));
@@ -156,60 +158,46 @@ impl Pipeline {
         &self.0.data
     }
 
-    /// Cancels a job: what works on it is stopped, its upload and its temporary files go,
-    /// and nothing more is told of it. Of a job that has ended it lets go: its result stays
-    /// among the files, and can't be downloaded by the job's name any more. False where
-    /// there is no such job here. Blocks for the disk; when it returns, the job won't be
-    /// taken up again after a restart.
-    pub fn cancel(&self, job: &JobId) -> bool {
+    /// Cancels what is done for a life of a job that is over: what works on it is stopped,
+    /// its upload and its temporary files go, and what a download goes by. Its result stays
+    /// among the files. Blocks for the disk.
+    pub fn cancel(&self, job: &JobId, life: LifeId) {
         let inner = &self.0;
-        let entry = inner.jobs.lock().remove(job);
-        let had_record = Record::remove(&inner.data, job).unwrap_or_else(|error| {
-            log::error!("{job}: its record can't be removed: {error}");
-            false
-        });
-        let attempt = match entry {
-            None => return had_record,
-            Some(Entry::Active(attempt) | Entry::Kept(attempt, _)) => attempt,
+        let entry = inner.lives.lock().remove(&life);
+        let Some(Entry::Active(attempt) | Entry::Kept(attempt, _)) = entry else {
+            return Record::remove(&inner.data, job, life);
         };
         attempt.stop.say(Why::Cancelled);
-        inner.discard(&attempt);
-        if inner
-            .queues
-            .iter()
-            .any(|queue| queue.remove(&attempt).is_some())
-        {
+        inner.let_go(&attempt);
+        let mut queues = inner.queues.iter();
+        if queues.any(|queue| queue.remove(&attempt).is_some()) {
             inner.bell.ring();
         }
-        true
     }
 
-    /// Tries a failed job again, from its first stage, and returns the attempt's number.
-    /// What was told of it is forgotten, and ids go on above. Blocks for the disk.
-    ///
-    /// # Errors
-    /// See [`RetryError`].
-    pub fn retry(&self, job: &JobId) -> Result<u32, RetryError> {
-        let inner = &self.0;
-        let mut jobs = inner.jobs.lock();
-        let old = match jobs.get(job) {
-            Some(Entry::Active(attempt)) if !attempt.is_over() => return Err(RetryError::Running),
-            Some(Entry::Kept(attempt, _)) => attempt.clone(),
-            Some(Entry::Active(_)) | None => return Err(RetryError::NotKept),
-        };
-        old.stop.say(Why::Cancelled);
-        let landed = &old.landed;
-        let state = State::new(old.number.saturating_add(1), &landed.path, &landed.name);
-        if let Err(error) = state.save(landed.folder()) {
-            // It runs all the same; after a restart it will have failed.
-            log::error!("{job}: its new attempt can't be kept: {error}");
+    /// Whoever ended a life before it was here didn't find it, so that is looked for now.
+    /// Blocks for the disk.
+    fn cancel_unless_current(&self, job: &JobId, life: LifeId) {
+        if !self.0.jobs.hub().is_current(job, life) {
+            self.cancel(job, life);
         }
-        inner.hub.forget(job);
-        let attempt = inner.attempt(landed.clone(), state.attempt);
-        jobs.insert(job.clone(), Entry::Active(attempt.clone()));
-        drop(jobs);
-        self.enqueue(Work::new(attempt, state));
-        Ok(old.number.saturating_add(1))
+    }
+
+    /// Cancels what is done for lives that are over, where whoever ended them didn't. Blocks
+    /// for the disk.
+    fn cancel_lapsed(&self) {
+        let inner = &self.0;
+        let mut lapsed = Vec::new();
+        for (&life, entry) in &*inner.lives.lock() {
+            let (Entry::Active(attempt) | Entry::Kept(attempt, _)) = entry;
+            let job = &attempt.landed.job;
+            if !inner.jobs.hub().is_current(job, life) {
+                lapsed.push((job.clone(), life));
+            }
+        }
+        for (job, life) in lapsed {
+            self.cancel(&job, life);
+        }
     }
 
     /// Says that everything is to stop: commands are ended, and every stage that is at work
@@ -217,7 +205,7 @@ impl Pipeline {
     pub fn halt(&self) {
         let inner = &self.0;
         inner.closed.store(true, Ordering::Release);
-        for entry in inner.jobs.lock().values() {
+        for entry in inner.lives.lock().values() {
             if let Entry::Active(attempt) = entry {
                 attempt.stop.say(Why::Stopping);
             }
@@ -230,6 +218,7 @@ impl Pipeline {
     /// whether everything has.
     pub fn stop(&self, deadline: Instant) -> bool {
         self.halt();
+        drop(self.0.turn.lock());
         let mut queues = self.0.queues.iter();
         queues.all(|queue| queue.wait_idle(deadline))
     }
@@ -265,7 +254,7 @@ impl Landing for Pipeline {
     fn land(&self, landed: Landed) {
         let inner = &self.0;
         if inner.closed.load(Ordering::Acquire) {
-            // It is on disk, and the next life takes it up.
+            // It is on disk, and the next process takes it up.
             return;
         }
         // The same file, by a path that is good everywhere.
@@ -274,36 +263,46 @@ impl Landing for Pipeline {
             path: folder.join("data"),
             ..landed
         });
-        let job = landed.job.clone();
+        let (job, life) = (landed.job.clone(), landed.life);
         let known = State::read(&folder).unwrap_or_else(|error| {
             log::error!("{job}: how far it was can't be read, so it begins anew: {error}");
             None
         });
-        let new = || State::new(1, &landed.path, &landed.name);
-        let mut state = known.unwrap_or_else(new);
+        let mut state = match known {
+            Some(state) if state.life.is_none_or(|of| of == life) => state,
+            // Tried again: it is the next attempt, of which nothing was kept yet.
+            Some(state) => State::new(state.attempt.saturating_add(1), &landed),
+            None => State::new(1, &landed),
+        };
+        state.life = Some(life);
         let attempt = inner.attempt(landed.clone(), state.attempt);
-        let mut jobs = inner.jobs.lock();
-        if jobs.contains_key(&job) {
-            let upload = landed.upload;
-            return log::error!("{job}: it has an upload already; {upload} stays where it is");
-        }
-        if let Some(failed) = state.failure.clone().filter(|failed| !failed.is_infected) {
-            jobs.insert(job, Entry::Kept(attempt.clone(), failed.at));
-            drop(jobs);
-            inner.tell_again(&attempt, "error", &failed.data(attempt.number));
-            return;
-        }
-        jobs.insert(job, Entry::Active(attempt.clone()));
-        drop(jobs);
-        if let Some(failed) = &state.failure {
-            if inner.tell_again(&attempt, "error", &failed.data(attempt.number)) {
-                inner.quarantine(&attempt);
+        let failed = state.failure.clone();
+        let entry = match failed.as_ref().filter(|failed| !failed.is_infected) {
+            Some(failed) => Entry::Kept(attempt.clone(), failed.at),
+            None => Entry::Active(attempt.clone()),
+        };
+        match inner.lives.lock().entry(life) {
+            hash_map::Entry::Vacant(place) => place.insert(entry),
+            hash_map::Entry::Occupied(_) => {
+                let upload = landed.upload;
+                return log::error!("{job}: it has an upload already; {upload} stays where it is");
+            }
+        };
+        self.cancel_unless_current(&job, life);
+        if let Some(failed) = failed {
+            let data = failed.data(attempt.number);
+            match inner.tell_again(&attempt, "error", &data) {
+                Ending::Told if failed.is_infected => inner.quarantine(&attempt),
+                Ending::Refused => inner.let_go(&attempt),
+                Ending::Told | Ending::Untold => {}
             }
             return;
         }
         if let Some(Value::Object(done)) = &state.done {
-            if inner.tell_again(&attempt, "done", done) {
-                inner.settle(&attempt);
+            match inner.tell_again(&attempt, "done", done) {
+                Ending::Told => inner.settle(&attempt),
+                Ending::Refused => inner.let_go(&attempt),
+                Ending::Untold => {}
             }
             return;
         }
@@ -315,12 +314,30 @@ impl Landing for Pipeline {
                 .all(|(s, name)| s.name == *name);
         if !is_of_plan || !state.current.is_file() {
             let running = state.running.take();
-            state = State::new(attempt.number, &landed.path, &landed.name);
+            state = State::new(attempt.number, &landed);
             state.running = running;
         }
         let upload = landed.upload.to_string();
         stage::clean(stages, &upload, &inner.work, Some(&state.current));
         self.enqueue(Work::new(attempt, state));
+    }
+
+    fn take_over(
+        &self,
+        job: &JobId,
+        begin: &dyn Fn() -> Result<LifeId, PublishError>,
+    ) -> Result<LifeId, PublishError> {
+        let _turn = self.0.turn.lock();
+        let before = self.0.jobs.hub().life(job);
+        let life = begin()?;
+        if let Some(before) = before {
+            self.cancel(job, before.id());
+        }
+        Ok(life)
+    }
+
+    fn discard(&self, upload: UploadId) {
+        self.0.discard(upload);
     }
 }
 
@@ -329,17 +346,9 @@ impl Inner {
         Arc::new(Attempt::new(
             landed,
             number,
-            &self.hub,
+            &self.jobs,
             self.plan.stages.len(),
         ))
-    }
-}
-
-impl Entry {
-    fn is_of(&self, attempt: &Arc<Attempt>) -> bool {
-        match self {
-            Entry::Active(other) | Entry::Kept(other, _) => Arc::ptr_eq(other, attempt),
-        }
     }
 }
 

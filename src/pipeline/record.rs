@@ -1,5 +1,8 @@
-//! What is known of a stored result: `files/jobs/<job>.json`. `done` and a download both
-//! go by it.
+//! What is known of a stored result: `files/jobs/<job>@<life>.json`. `done` and a download
+//! both go by it.
+//!
+//! A record is of one life of a job, and its name says of which: another life's can't be
+//! taken for it, nor be removed in its place.
 
 use std::fs;
 use std::io;
@@ -8,7 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::durable;
-use crate::event::job::JobId;
+use crate::event::job::{EventId, JobId, LifeId};
+use crate::hub::Hub;
+
+/// Where records are, below the data directory.
+const FOLDER: &str = "files/jobs";
 
 /// A stored result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +40,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of a job's result; none where the job has none. Blocks for the disk.
+    /// The record of the result of a job's life; none where that has none. Blocks for the
+    /// disk.
     ///
     /// # Errors
     /// The file can't be read, or holds something else.
-    pub fn read(data: &Path, job: &JobId) -> io::Result<Option<Record>> {
-        match fs::read(Record::path_of(data, job)) {
+    pub fn read(data: &Path, job: &JobId, life: LifeId) -> io::Result<Option<Record>> {
+        match fs::read(Record::path_of(data, job, life)) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -46,23 +54,89 @@ impl Record {
     }
 
     /// Keeps it, in the place of the one before.
-    pub(super) fn write(&self, data: &Path, job: &JobId) -> io::Result<()> {
-        let path = Record::path_of(data, job);
+    pub(super) fn write(&self, data: &Path, job: &JobId, life: LifeId) -> io::Result<()> {
+        let path = Record::path_of(data, job, life);
         durable::create_folder(path.parent().unwrap_or(data))?;
         durable::write(&path, &serde_json::to_vec(self)?)
     }
 
-    /// Lets go of it. What it told of stays where it is. False where there is none.
-    pub(super) fn remove(data: &Path, job: &JobId) -> io::Result<bool> {
-        match fs::remove_file(Record::path_of(data, job)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+    /// Lets go of it, if it is there. What it told of stays where it is.
+    pub(super) fn remove(data: &Path, job: &JobId, life: LifeId) {
+        remove(&Record::path_of(data, job, life));
+    }
+
+    /// Lets go of the records of lives that aren't their jobs' any more.
+    pub(super) fn sweep(data: &Path, hub: &Hub) {
+        for (path, name) in records(data) {
+            let lapsed = match whose(&name) {
+                Some((job, life)) => !hub.is_current(&job, life),
+                None => false,
+            };
+            if lapsed {
+                remove(&path);
+            }
         }
     }
 
-    fn path_of(data: &Path, job: &JobId) -> PathBuf {
+    /// Takes over the records of a version that knew no lives, where the job is done with
+    /// the very result; the others go.
+    pub(super) fn carry_over(data: &Path, hub: &Hub) {
+        for (path, name) in records(data) {
+            let Ok(job) = name.parse::<JobId>() else {
+                continue;
+            };
+            match life_of(&path, &job, hub) {
+                Some(life) => {
+                    if let Err(error) = fs::rename(&path, Record::path_of(data, &job, life)) {
+                        log::error!("{job}: its record can't be carried over: {error}");
+                    }
+                }
+                None => remove(&path),
+            }
+        }
+    }
+
+    fn path_of(data: &Path, job: &JobId, LifeId(began): LifeId) -> PathBuf {
         // A job's name can't hold a slash, and with its ending it is no `..`.
-        data.join("files/jobs").join(format!("{job}.json"))
+        data.join(FOLDER).join(format!("{job}@{began}.json"))
+    }
+}
+
+/// Every record there is: where it is, and its name without the ending.
+fn records(data: &Path) -> impl Iterator<Item = (PathBuf, String)> {
+    let entries = fs::read_dir(data.join(FOLDER)).into_iter().flatten();
+    entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let name = path
+            .file_name()?
+            .to_str()?
+            .strip_suffix(".json")?
+            .to_owned();
+        Some((path, name))
+    })
+}
+
+/// The job and the life that a record is of.
+fn whose(name: &str) -> Option<(JobId, LifeId)> {
+    let (job, began) = name.split_once('@')?;
+    Some((job.parse().ok()?, LifeId(EventId(began.parse().ok()?))))
+}
+
+/// The life that an old record is of: the job's, where `done` told the same digest.
+fn life_of(path: &Path, job: &JobId, hub: &Hub) -> Option<LifeId> {
+    let record: Record = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let snapshot = hub.snapshot(job)?;
+    let (event, data) = snapshot.last_event?;
+    let data: serde_json::Value = serde_json::from_str(&data).ok()?;
+    let is_it = event == "done" && data["digest"] == *record.digest;
+    is_it.then_some(LifeId(snapshot.began))
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::error!("{}: can't be removed: {error}", path.display());
+        }
+        _ => {}
     }
 }

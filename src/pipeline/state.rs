@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::durable;
+use crate::event::job::LifeId;
+use crate::upload::Landed;
 
 /// How far a job has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +18,9 @@ use super::durable;
 pub struct State {
     /// Counts from 1.
     pub attempt: u32,
+    /// The life of the job that the attempt is. None where a version wrote this that knew
+    /// none.
+    pub life: Option<LifeId>,
     /// The stages that this attempt has behind it.
     pub completed: Vec<String>,
     /// The stage that it is in.
@@ -82,6 +87,7 @@ impl Default for State {
     fn default() -> State {
         State {
             attempt: 1,
+            life: None,
             completed: Vec::new(),
             running: None,
             current: PathBuf::new(),
@@ -94,12 +100,13 @@ impl Default for State {
 
 impl State {
     /// The first or another attempt, at its beginning.
-    pub fn new(attempt: u32, data: &Path, name: &str) -> State {
+    pub fn new(attempt: u32, landed: &Landed) -> State {
         State {
             attempt,
-            current: data.to_owned(),
+            life: Some(landed.life),
+            current: landed.path.clone(),
             facts: Facts {
-                name: name.to_owned(),
+                name: landed.name.clone(),
                 ..Facts::default()
             },
             ..State::default()

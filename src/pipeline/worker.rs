@@ -64,15 +64,18 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
     let name = &stages[index].name;
     let outcome = match (worked, attempt.stop.said()) {
         (_, Some(Why::Cancelled)) => {
-            inner.discard(&attempt);
+            inner.let_go(&attempt);
             &tally.stopped
         }
         // What was done is kept, and the next life goes on from there.
         (_, Some(Why::Stopping)) | (Ok(Err(Failure::Stopped)), None) => &tally.stopped,
-        (Ok(Ok(())), None) if index + 1 == stages.len() => match inner.finish(work) {
-            true => &tally.done,
-            false => &tally.failed,
-        },
+        (Ok(Ok(())), None) if index + 1 == stages.len() => {
+            match (inner.finish(work), attempt.stop.said()) {
+                (_, Some(Why::Cancelled)) => &tally.stopped,
+                (true, _) => &tally.done,
+                (false, _) => &tally.failed,
+            }
+        }
         (Ok(Ok(())), None) => {
             work.since = Instant::now();
             work.told = 0;
@@ -88,7 +91,7 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
             &tally.failed
         }
         (Err(_), None) => {
-            inner.hub.metrics().panics.add(1);
+            inner.jobs.hub().metrics().panics.add(1);
             let why = "a fault in the server ended it: its log says more".to_owned();
             inner.fail(work, name, why, false);
             &tally.failed

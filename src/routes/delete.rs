@@ -1,35 +1,30 @@
 //! `DELETE /api/jobs/{job}`.
 
 use super::gate::{Pass, forbidden};
-use super::{Context, Plan, publish_status};
+use super::{Context, Plan, publish, publish_status, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
+use crate::hub::Refusal;
+use crate::sequencer::PublishError;
 
-/// Forgets a job; its upload is broken off, its stage is stopped, and its streams end.
-/// Suspends its coroutine for the disk.
+/// Deletes a job: its streams are told and end, its upload is broken off, its stage is
+/// stopped, and nothing of it is seen any more. Suspends its coroutine for the disk.
 pub fn delete(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
     pass.publish(job).map_err(|why| forbidden(&why))?;
-    let spool = context.spool.as_ref();
-    let was_uploading = spool.is_some_and(|spool| spool.cancel(job));
-    let was_worked_on = match (spool, context.pipeline.clone()) {
-        (Some(spool), Some(pipeline)) => {
-            let job = job.clone();
-            spool.disk().run(move || pipeline.cancel(&job))
+    loop {
+        let hub = context.jobs.hub();
+        let life = hub.life(job).ok_or_else(|| snapshot::missing(hub, job))?;
+        match context.jobs.delete(job, Some(life.id())) {
+            Ok(_) => {
+                context.clear_up_after(job, Some(life.id()));
+                return Ok(Plan::Answer(Response::empty(Status::NoContent)));
+            }
+            // Another life has begun since it was looked up.
+            Err(PublishError::Refused(Refusal::Over)) => {}
+            Err(error) => {
+                let response = Response::error(publish_status(&error), &error.to_string());
+                return Err(publish::retriable(response, &error));
+            }
         }
-        _ => false,
-    };
-    match context.hub.delete(job) {
-        Ok(was_there) if was_there || was_uploading || was_worked_on => {
-            Ok(Plan::Answer(Response::empty(Status::NoContent)))
-        }
-        Ok(_) => Err(Response::error(
-            Status::NotFound,
-            "there is no job of this name",
-        )),
-        Err(error) => Err(Response::error(
-            publish_status(&error),
-            "the job is forgotten, but that can't be written to disk, see the server's log: \
-             unless it is deleted again later, a restart may bring it back",
-        )),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::upload::{exposed, spool};
 use super::{Caller, Context, Plan, web};
-use crate::event::job::JobId;
+use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
 use crate::http::{Head, Range, Response, Status};
 use crate::pipeline::Record;
@@ -63,8 +63,15 @@ pub fn get(
                        --max-downloads";
         Response::error(Status::Unavailable, message).with("Retry-After", "5")
     })?;
+    let hub = context.jobs.hub();
+    let life = hub.life(job).filter(|life| !life.is_deleted());
+    let life = life.ok_or_else(|| super::snapshot::missing(hub, job))?.id();
     let (data, its_job) = (context.data.clone().unwrap_or_default(), job.clone());
-    let found = disk.run(move || find(&data, &its_job));
+    let found = disk.run(move || find(&data, &its_job, life));
+    // Deleted since, nothing of it is given out.
+    if !hub.is_current(job, life) {
+        return Err(super::snapshot::missing(hub, job));
+    }
     let (record, file) = found.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             let message = "the job has no file here: it has one when it is done, where its \
@@ -147,9 +154,9 @@ impl Drop for Place {
 }
 
 /// What is known of a job's file, and the file. Blocks.
-fn find(data: &Path, job: &JobId) -> io::Result<(Record, File)> {
+fn find(data: &Path, job: &JobId, life: LifeId) -> io::Result<(Record, File)> {
     let none = || io::Error::from(io::ErrorKind::NotFound);
-    let record = Record::read(data, job)?.ok_or_else(none)?;
+    let record = Record::read(data, job, life)?.ok_or_else(none)?;
     let path = record.path.as_ref().ok_or_else(none)?;
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if !path.components().all(is_plain) {

@@ -317,6 +317,21 @@ impl Pass {
         }
     }
 
+    /// Whether every job whose name begins with `prefix` may be followed.
+    ///
+    /// # Errors
+    /// The answer where they mayn't.
+    pub fn follow_matching(&self, prefix: &str) -> Result<(), Response> {
+        match &self.0 {
+            Grant::Token(claims, ..) if claims.jobs.covers_matching(prefix) => Ok(()),
+            Grant::Token(..) => Err(forbidden(&format!(
+                "the token doesn't cover every job that begins with {prefix}: its claim jobs has \
+                 to have \"{prefix}*\""
+            ))),
+            _ => self.follow_all(),
+        }
+    }
+
     /// Whether every job may be followed, without knowing their names.
     ///
     /// # Errors
@@ -346,6 +361,15 @@ impl Pass {
                 "the token doesn't let publish to the job {job}: its claim publish has to name it"
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it may publish to a job, on whichever listener.
+    pub fn publishes(&self, job: &JobId) -> bool {
+        match &self.0 {
+            Grant::Token(claims, ..) => claims.publish.covers(job),
+            Grant::Reached | Grant::Key => true,
+            Grant::Named => false,
         }
     }
 

@@ -5,6 +5,7 @@ mod file;
 mod gate;
 mod openapi;
 mod publish;
+mod put;
 mod quotas;
 mod retry;
 mod snapshot;
@@ -22,10 +23,11 @@ use std::time::{Duration, Instant};
 use crate::access::cors::Lines;
 use crate::access::quota::Share;
 use crate::event::EventError;
-use crate::event::job::JobId;
+use crate::event::job::{JobId, LifeId};
 use crate::http::{Head, Method, Response, Status};
-use crate::hub::{Hub, PublishError};
+use crate::hub::Refusal;
 use crate::pipeline::Pipeline;
+use crate::sequencer::{PublishError, Sequencer};
 use crate::stream::opening::Opening;
 use crate::stream::{Adoption, ShardHandle, Stream};
 use crate::sys::metrics::RouteName;
@@ -52,7 +54,7 @@ pub enum Access {
 /// What the routes need of the server around them.
 pub struct Context {
     /// The jobs.
-    pub hub: Hub,
+    pub jobs: Sequencer,
     /// Who may do what.
     pub gate: Gate,
     /// Where uploads arrive. None where nothing is kept on disk.
@@ -144,9 +146,25 @@ impl Context {
         {
             log::warn!("stages are still at work: they begin anew when the server is back");
         }
-        if let Some(journal) = self.hub.journal() {
-            journal.close();
+        self.jobs.order().close();
+    }
+
+    /// Has everything go that is there for a life of a job, if that is over. Suspends its
+    /// coroutine for the disk.
+    fn clear_up_after(&self, job: &JobId, life: Option<LifeId>) {
+        let (Some(life), Some(spool)) = (life, &self.spool) else {
+            return;
+        };
+        if self.jobs.hub().is_current(job, life) {
+            return;
         }
+        let (job, pipeline, uploads) = (job.clone(), self.pipeline.clone(), spool.clone());
+        spool.disk().run(move || {
+            uploads.cancel(life);
+            if let Some(pipeline) = pipeline {
+                pipeline.cancel(&job, life);
+            }
+        });
     }
 
     /// Gives a stream to the next shard.
@@ -162,11 +180,11 @@ impl Context {
 
     /// Lets go of a stream that is not going to be parked.
     pub fn abandon(&self, opening: &Opening, stream: Stream) {
-        stream.leave(&self.hub);
+        stream.leave(self.jobs.hub());
         if let Some(place) = opening.token {
             self.quotas.tokens().give_back(place);
         }
-        self.hub.metrics().streams_open.add(-1);
+        self.jobs.hub().metrics().streams_open.add(-1);
     }
 
     fn decide(
@@ -188,6 +206,7 @@ impl Context {
             (Route::Events(_), Method::Post) => RouteName::Publish,
             (Route::ManyEvents, Method::Post) => RouteName::PublishMany,
             (Route::Job(_), Method::Delete) => RouteName::Delete,
+            (Route::Job(_), Method::Put) => RouteName::Begin,
             (Route::Events(_), _) => RouteName::Stream,
             (Route::ManyEvents, _) => RouteName::Consolidated,
             (Route::Job(_), _) => RouteName::Snapshot,
@@ -234,7 +253,7 @@ impl Context {
                 caller().and_then(|caller| stream::many(self, head, &caller))
             }
             (Route::Job(job), _) if is_get => {
-                caller().and_then(|caller| snapshot::get(&self.hub, &job, &caller.pass))
+                caller().and_then(|caller| snapshot::get(self.jobs.hub(), &job, &caller.pass))
             }
             (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
             (Route::Web(file), _) if is_get => Ok(file.get(head)),
@@ -243,6 +262,9 @@ impl Context {
             }
             (Route::ManyEvents, Method::Post) if publishes => {
                 caller().and_then(|caller| publish::begin(self, head, None, caller))
+            }
+            (Route::Job(job), Method::Put) if publishes => {
+                caller().and_then(|caller| put::put(self, head, &job, &caller.pass))
             }
             (Route::Job(job), Method::Delete) if publishes => {
                 caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
@@ -312,8 +334,8 @@ impl Route {
             (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
             (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
             (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
-            (Route::Job(_), _) => "GET, HEAD, DELETE, OPTIONS",
-            (Route::Anything, _) => "GET, HEAD, POST, DELETE, OPTIONS",
+            (Route::Job(_), _) => "GET, HEAD, PUT, DELETE, OPTIONS",
+            (Route::Anything, _) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         }
     }
 }
@@ -321,12 +343,20 @@ impl Route {
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
-        PublishError::Ended(_) | PublishError::NotAbove | PublishError::Forgotten => {
-            Status::Conflict
-        }
+        PublishError::Refused(refusal) => refusal_status(*refusal),
+        PublishError::ForeignJob => Status::BadRequest,
         PublishError::Full | PublishError::DiskFailing => Status::Unavailable,
         PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
+    }
+}
+
+/// The status for what the entries before it refuse.
+fn refusal_status(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::Running | Refusal::Ended(_) | Refusal::Over => Status::Conflict,
+        Refusal::Deleted => Status::Gone,
+        Refusal::NoJob => Status::NotFound,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Caller, Context, Plan, event_status, publish_status};
 use crate::event::job::{EventId, JobId};
 use crate::event::{Event, Publication};
 use crate::http::{BodyLength, Head, Response, Status};
-use crate::hub::PublishError;
+use crate::sequencer::PublishError;
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
 const EVENT_OVERHEAD_BYTES: usize = 4096;
@@ -27,8 +27,7 @@ pub struct Intake {
     body_bytes: usize,
     lines: usize,
     ids: Vec<EventId>,
-    /// With a journal: events of the piece that came last, and their lines. They are
-    /// published together.
+    /// Events of the piece that came last, and their lines. They are published together.
     gathered: Vec<(JobId, Event)>,
     gathered_lines: Vec<usize>,
 }
@@ -123,7 +122,12 @@ impl Intake {
             }
             Ok(()) => {
                 let id = self.ids.first().map_or(0, |id| id.0);
-                Response::json(Status::Created, format!("{{\"id\":{id}}}"))
+                let streams = self
+                    .job
+                    .as_ref()
+                    .map_or(0, |job| self.context.jobs.hub().streams(job));
+                let json = format!("{{\"id\":{id},\"streams\":{streams}}}");
+                Response::json(Status::Created, json)
             }
         }
     }
@@ -149,7 +153,7 @@ impl Intake {
                 self.part = whole;
             }
         }
-        let max = self.context.hub.config().event_bytes + EVENT_OVERHEAD_BYTES;
+        let max = self.context.jobs.hub().config().event_bytes + EVENT_OVERHEAD_BYTES;
         if self.part.len() + piece.len() > max {
             self.lines += 1;
             return Err(self.refusal(Status::BodyTooLarge, too_large_message(max)));
@@ -202,18 +206,8 @@ impl Intake {
             refusal.field = Some(("Retry-After", seconds.to_string().into()));
             return Err(refusal);
         }
-        if self.context.hub.journal().is_some() {
-            self.gathered.push((job, event));
-            self.gathered_lines.push(self.lines);
-            return Ok(());
-        }
-        let hub = &self.context.hub;
-        let published = match self.is_ndjson {
-            true => hub.accept(&job, &event, None),
-            false => hub.publish(&job, event),
-        };
-        let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
-        self.ids.push(id);
+        self.gathered.push((job, event));
+        self.gathered_lines.push(self.lines);
         Ok(())
     }
 
@@ -222,8 +216,7 @@ impl Intake {
     fn publish_gathered(&mut self, read: Result<(), Refusal>) -> Result<(), Response> {
         let mut refused = None;
         if !self.gathered.is_empty() {
-            let events = std::mem::take(&mut self.gathered);
-            let (ids, error) = self.context.hub.publish_all(events);
+            let (ids, error) = self.publish_all();
             let line = self.gathered_lines.get(ids.len()).copied();
             self.gathered_lines.clear();
             self.ids.extend(ids);
@@ -232,6 +225,21 @@ impl Intake {
         match refused.map_or(read, Err) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(self.response(refusal)),
+        }
+    }
+
+    fn publish_all(&mut self) -> (Vec<EventId>, Option<PublishError>) {
+        let jobs = &self.context.jobs;
+        if self.is_ndjson {
+            return jobs.publish_all(std::mem::take(&mut self.gathered));
+        }
+        // One alone is delivered at once.
+        let Some((job, event)) = self.gathered.pop() else {
+            return (Vec::new(), None);
+        };
+        match jobs.publish(&job, event) {
+            Ok(id) => (vec![id], None),
+            Err(error) => (Vec::new(), Some(error)),
         }
     }
 
@@ -285,6 +293,16 @@ impl Intake {
             let _ = write!(json, "{comma}{id}");
         }
         json.push(']');
+    }
+}
+
+/// The answer, with when to try again where that may help.
+pub fn retriable(response: Response, error: &PublishError) -> Response {
+    match error {
+        PublishError::Full | PublishError::DiskFull | PublishError::DiskFailing => {
+            response.with("Retry-After", "5")
+        }
+        _ => response,
     }
 }
 

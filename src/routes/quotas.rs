@@ -136,9 +136,9 @@ impl Quotas {
         }
     }
 
-    /// Whether a job with so many streams may have one more.
-    pub fn has_room_at_job(&self, streams: usize) -> bool {
-        streams < self.streams_per_job
+    /// The most streams that a job may have.
+    pub fn streams_per_job(&self) -> usize {
+        self.streams_per_job
     }
 
     /// One more event of `publisher`.

@@ -2,7 +2,7 @@
 
 use super::gate::{Pass, forbidden};
 use super::upload::spool;
-use super::{Context, Plan};
+use super::{Context, Plan, publish, publish_status, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::pipeline::RetryError;
@@ -10,15 +10,17 @@ use crate::pipeline::RetryError;
 /// Tries a failed job again. Suspends its coroutine for the disk.
 pub fn retry(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
     pass.publish(job).map_err(|why| forbidden(&why))?;
-    let disk = spool(context)?.disk();
+    let uploads = spool(context)?;
     let Some(pipeline) = context.pipeline.clone() else {
         return Err(not_kept());
     };
     let name = job.clone();
-    match disk.run(move || pipeline.retry(&name)) {
-        Ok(attempt) => {
+    match uploads.disk().run(move || pipeline.retry(&name)) {
+        Ok(retried) => {
+            uploads.follow(retried.upload, retried.life);
+            let (attempt, id) = (retried.attempt, retried.life.0);
             // A job's name needs no escapes.
-            let json = format!(r#"{{"jobId":"{job}","attempt":{attempt}}}"#);
+            let json = format!(r#"{{"jobId":"{job}","attempt":{attempt},"id":{id}}}"#);
             Ok(Plan::Answer(Response::json(Status::Accepted, json)))
         }
         Err(RetryError::Running) => Err(Response::error(
@@ -26,6 +28,17 @@ pub fn retry(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Respon
             "the job is on its way: only one that has failed is tried again",
         )),
         Err(RetryError::NotKept) => Err(not_kept()),
+        Err(RetryError::Deleted) => Err(snapshot::missing(context.jobs.hub(), job)),
+        Err(RetryError::Publish(error)) => {
+            let response = Response::error(publish_status(&error), &error.to_string());
+            Err(publish::retriable(response, &error))
+        }
+        Err(RetryError::Disk(_)) => Err(Response::error(
+            Status::Unavailable,
+            "that the job is tried again can't be written to disk, see the server's log: try it \
+             later",
+        )
+        .with("Retry-After", "5")),
     }
 }
 

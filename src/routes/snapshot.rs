@@ -4,6 +4,7 @@ use super::{Pass, Plan};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
+use crate::sequencer::now_ms;
 
 /// Where a job stands.
 pub fn get(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
@@ -13,10 +14,22 @@ pub fn get(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
             let response = Response::json(Status::Ok, to_json(&snapshot));
             Ok(Plan::Answer(response.with("Cache-Control", "no-store")))
         }
-        None => Err(Response::error(
-            Status::NotFound,
-            "there is no job of this name: it begins with its first event or subscriber",
-        )),
+        None => Err(missing(hub, job)),
+    }
+}
+
+/// The answer where there is no such job: whether it is gone, or was never there.
+pub fn missing(hub: &Hub, job: &JobId) -> Response {
+    let is_gone = hub
+        .life(job)
+        .is_some_and(|life| life.is_deleted() && !life.is_forgotten_at(now_ms()));
+    if is_gone {
+        let message = "the job was deleted: PUT /api/jobs/{job} on the publishing listener begins \
+                       it anew";
+        Response::error(Status::Gone, message)
+    } else {
+        let message = "there is no job of this name: it begins with its first event";
+        Response::error(Status::NotFound, message)
     }
 }
 
@@ -32,10 +45,11 @@ pub fn to_json(snapshot: &Snapshot) -> String {
     };
     let time = humantime::format_rfc3339_millis;
     format!(
-        r#"{{"jobId":"{}","state":"{}","lastEventId":{id},"lastEvent":{event},"createdAt":"{}","updatedAt":"{}"}}"#,
+        r#"{{"jobId":"{}","state":"{}","lastEventId":{id},"lastEvent":{event},"createdAt":"{}","updatedAt":"{}","streams":{}}}"#,
         snapshot.job,
         snapshot.state.as_str(),
         time(snapshot.created_at),
         time(snapshot.updated_at),
+        snapshot.streams,
     )
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::{Caller, Context, Plan};
 use crate::access::quota::Share;
 use crate::event::frame;
-use crate::event::job::JobId;
-use crate::event::resume::{LastEventId, Start};
+use crate::event::job::{EventId, JobId};
+use crate::event::resume::{Beginning, LastEventId, Start};
 use crate::http::{Head, Method, Response, Status};
-use crate::hub::job::Core;
+use crate::hub::Job;
 use crate::stream::opening::Opening;
 use crate::stream::{Consolidated, Listed, Stream};
 use crate::sys::random::Random;
@@ -25,137 +25,173 @@ pub fn one(
 ) -> Result<Plan, Response> {
     caller.pass.follow(id)?;
     let start = start(head)?;
+    let hub = context.jobs.hub();
     if head.method == Method::Head {
-        let there = context.hub.find(id);
-        let is_over = there.is_some_and(|job| has_seen_the_end(&job.lock(), &start));
-        return Ok(head_of(is_over, context, caller));
+        let there = hub.find(id);
+        let is_over = there.is_some_and(|job| has_seen_the_end(context, &job, &start));
+        return Ok(head_of(is_over, head, context, caller));
     }
     let Some(token) = admit(context, caller) else {
-        return Ok(busy(context, caller));
+        return Ok(busy(head, context, caller));
     };
-    loop {
-        let Some(job) = context.hub.open(id) else {
-            context.hub.metrics().streams_open.add(-1);
-            return Ok(busy(context, caller));
-        };
-        let mut core = job.lock();
-        if core.is_forgotten() {
-            // It was deleted between the look-up and the lock.
-            continue;
-        }
-        if has_seen_the_end(&core, &start) {
-            context.hub.metrics().streams_open.add(-1);
-            return Ok(Plan::Answer(Response::empty(Status::NoContent)));
-        }
-        if !context.quotas.has_room_at_job(core.streams()) {
-            context.hub.metrics().streams_open.add(-1);
-            return Ok(busy(context, caller));
-        }
-        let beginning = core.kept().begin(&start);
-        core.join();
-        drop(core);
-        let mut first = Opening {
-            token: token.into_place(),
-            ..opening(context.retry, caller)
-        };
-        if let (Some(reason), Start::After(last)) = (beginning.reset, &start) {
-            let last = last.to_string();
-            let mut reset = Vec::new();
-            frame::write_reset(&mut reset, id.as_str(), reason, &last, beginning.after);
-            first.reset = reset.into();
-            context.hub.metrics().resets_sent.add(1);
-        }
-        return Ok(Plan::Stream(
-            first,
-            Stream::Job {
-                job,
-                after: beginning.after,
-            },
-        ));
+    let Some(job) = hub.join(id, context.quotas.streams_per_job()) else {
+        hub.metrics().streams_open.add(-1);
+        return Ok(busy(head, context, caller));
+    };
+    if has_seen_the_end(context, &job, &start) {
+        hub.leave(&job);
+        hub.metrics().streams_open.add(-1);
+        return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
+    let beginning = begin(context, &job, &start);
+    let mut first = Opening {
+        token: token.into_place(),
+        ..opening(context.retry, head, caller)
+    };
+    if let (Some(reason), Start::After(last)) = (beginning.reset, &start) {
+        let last = last.to_string();
+        let mut reset = Vec::new();
+        frame::write_reset(&mut reset, id.as_str(), reason, &last, beginning.after);
+        first.reset = reset.into();
+        hub.metrics().resets_sent.add(1);
+    }
+    let after = beginning.after;
+    Ok(Plan::Stream(first, Stream::Job { job, after }))
+}
+
+/// What a consolidated stream is asked to follow.
+enum Asked {
+    /// These jobs, some after numbers of their own.
+    Listed(BTreeMap<JobId, Option<LastEventId>>),
+    /// Every job whose name begins so.
+    Matching(String),
 }
 
 /// A stream of the jobs that the query names, or of all.
 pub fn many(context: &Context, head: &Head<'_>, caller: &Caller<'_>) -> Result<Plan, Response> {
     let start = start(head)?;
-    let mut ids = BTreeMap::new();
-    for pair in head.target.query() {
-        let (name, value) = pair.ok_or_else(bad_query)?;
-        if name == "job" {
-            // A name holds no colon.
-            let (name, own) = value.split_once(':').unwrap_or((&value, ""));
-            let id: JobId = name
-                .parse()
-                .map_err(|error| Response::error(Status::BadRequest, &format!("job: {error}")))?;
-            caller.pass.follow(&id)?;
-            ids.entry(id)
-                .or_insert_with(|| LastEventId::parse(own.as_bytes()));
-        }
-    }
-    if ids.is_empty() {
-        caller.pass.follow_all()?;
-    }
+    let asked = asked(head, caller)?;
+    let hub = context.jobs.hub();
     if head.method == Method::Head {
-        // A job that isn't there yet isn't begun by a question.
-        let find = |(id, own)| Some((context.hub.find(&id)?, own));
-        let there: Option<Vec<_>> = ids.into_iter().map(find).collect();
-        let there = there.filter(|jobs| !jobs.is_empty());
-        let is_over =
-            there.is_some_and(|jobs| Consolidated::new(&context.hub, Some(jobs), &start).is_over());
-        return Ok(head_of(is_over, context, caller));
+        let is_over = is_over(context, asked, &start);
+        return Ok(head_of(is_over, head, context, caller));
     }
     let Some(token) = admit(context, caller) else {
-        return Ok(busy(context, caller));
+        return Ok(busy(head, context, caller));
     };
-    let jobs = match ids.is_empty() {
-        true => None,
-        false => match join_all(context, ids) {
-            Some(jobs) => Some(jobs),
+    let mut stream = match asked {
+        Asked::Matching(prefix) => Consolidated::matching(&context.jobs, &prefix, &start),
+        Asked::Listed(ids) => match join_all(context, ids) {
+            Some(jobs) => Consolidated::listed(&context.jobs, jobs, &start),
             None => {
-                context.hub.metrics().streams_open.add(-1);
-                return Ok(busy(context, caller));
+                hub.metrics().streams_open.add(-1);
+                return Ok(busy(head, context, caller));
             }
         },
     };
-    let stream = Consolidated::new(&context.hub, jobs, &start);
     if stream.is_over() {
-        stream.leave(&context.hub);
-        context.hub.metrics().streams_open.add(-1);
+        stream.leave(hub);
+        hub.metrics().streams_open.add(-1);
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
     Ok(Plan::Stream(
         Opening {
             token: token.into_place(),
-            ..opening(context.retry, caller)
+            ..opening(context.retry, head, caller)
         },
         Stream::Consolidated(Box::new(stream)),
     ))
 }
 
-/// Opens the jobs and counts a stream in at each. None where there is no room.
-fn join_all(context: &Context, ids: BTreeMap<JobId, Option<LastEventId>>) -> Option<Vec<Listed>> {
-    let mut jobs = Vec::with_capacity(ids.len());
-    for (id, own) in ids {
-        loop {
-            let Some(job) = context.hub.open(&id) else {
-                Consolidated::new(&context.hub, Some(jobs), &Start::Next).leave(&context.hub);
-                return None;
-            };
-            let mut core = job.lock();
-            if !context.quotas.has_room_at_job(core.streams()) {
-                drop(core);
-                Consolidated::new(&context.hub, Some(jobs), &Start::Next).leave(&context.hub);
-                return None;
+fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<Asked, Response> {
+    let bad = |message: &str| Response::error(Status::BadRequest, message);
+    let mut ids = BTreeMap::new();
+    let mut pattern = None;
+    for pair in head.target.query() {
+        let (name, value) = pair.ok_or_else(bad_query)?;
+        match &*name {
+            "job" => {
+                // A name holds no colon.
+                let (name, own) = value.split_once(':').unwrap_or((&value, ""));
+                let id: JobId = name
+                    .parse()
+                    .map_err(|error| bad(&format!("job: {error}")))?;
+                caller.pass.follow(&id)?;
+                ids.entry(id)
+                    .or_insert_with(|| LastEventId::parse(own.as_bytes()));
             }
-            if !core.is_forgotten() {
-                core.join();
-                drop(core);
-                jobs.push((job, own));
-                break;
-            }
+            "jobs" if pattern.is_none() => pattern = Some(value.into_owned()),
+            "jobs" => return Err(bad("jobs is given twice: one prefix a stream")),
+            _ => {}
         }
     }
+    let Some(pattern) = pattern else {
+        if ids.is_empty() {
+            caller.pass.follow_all()?;
+            return Ok(Asked::Matching(String::new()));
+        }
+        return Ok(Asked::Listed(ids));
+    };
+    if !ids.is_empty() {
+        return Err(bad(
+            "give either job=NAME, as often as needed, or jobs=PREFIX*",
+        ));
+    }
+    let prefix = pattern
+        .strip_suffix('*')
+        .ok_or_else(|| bad("jobs is a prefix and a star, as jobs=user42.*"))?;
+    if prefix.is_empty() {
+        caller.pass.follow_all()?;
+    } else {
+        prefix
+            .parse::<JobId>()
+            .map_err(|error| bad(&format!("jobs: {error}")))?;
+        caller.pass.follow_matching(prefix)?;
+    }
+    Ok(Asked::Matching(prefix.to_owned()))
+}
+
+/// Whether a client that asks so gets 204. A question begins nothing.
+fn is_over(context: &Context, asked: Asked, start: &Start) -> bool {
+    let Asked::Listed(ids) = asked else {
+        return false;
+    };
+    let hub = context.jobs.hub();
+    if ids.keys().any(|id| hub.find(id).is_none()) {
+        return false;
+    }
+    let Some(jobs) = join_all(context, ids) else {
+        return false;
+    };
+    let mut stream = Consolidated::listed(&context.jobs, jobs, start);
+    let is_over = stream.is_over();
+    stream.leave(hub);
+    is_over
+}
+
+/// Counts a stream in at each name. None where there is no room.
+fn join_all(context: &Context, ids: BTreeMap<JobId, Option<LastEventId>>) -> Option<Vec<Listed>> {
+    let hub = context.jobs.hub();
+    let most = context.quotas.streams_per_job();
+    let mut jobs = Vec::with_capacity(ids.len());
+    for (id, own) in ids {
+        let Some(job) = hub.join(&id, most) else {
+            jobs.iter().for_each(|(job, _)| hub.leave(job));
+            return None;
+        };
+        jobs.push((job, own));
+    }
     Some(jobs)
+}
+
+fn begin(context: &Context, job: &Job, start: &Start) -> Beginning {
+    let hub = context.jobs.hub();
+    let history = match job.lock().ring().gone() {
+        EventId(0) => None,
+        _ => Some(()),
+    };
+    let history = history.and_then(|()| context.jobs.order().history(job.id()));
+    hub.begin(job, start, history)
 }
 
 fn start(head: &Head<'_>) -> Result<Start, Response> {
@@ -183,7 +219,7 @@ fn admit(context: &Context, caller: &Caller<'_>) -> Option<Share> {
     let token = context
         .quotas
         .stream(caller.peer, caller.pass.fingerprint())?;
-    let open = &context.hub.metrics().streams_open;
+    let open = &context.jobs.hub().metrics().streams_open;
     if open.add(1) < context.streams_max as i64 && !context.draining.load(Ordering::Acquire) {
         return Some(token);
     }
@@ -192,38 +228,41 @@ fn admit(context: &Context, caller: &Caller<'_>) -> Option<Share> {
 }
 
 /// Whether a client that begins so gets 204.
-fn has_seen_the_end(core: &Core, start: &Start) -> bool {
-    let beginning = core.kept().begin(start);
-    beginning.reset.is_none() && core.ended().is_some() && beginning.after >= core.newest_id()
+fn has_seen_the_end(context: &Context, job: &Job, start: &Start) -> bool {
+    let beginning = begin(context, job, start);
+    let core = job.lock();
+    beginning.reset.is_none() && core.is_over() && beginning.after >= core.newest()
 }
 
 /// What HEAD gets: the head that GET would get (RFC 9110 section 9.3.2).
-fn head_of(is_over: bool, context: &Context, caller: &Caller<'_>) -> Plan {
-    match is_over {
-        true => Plan::Answer(Response::empty(Status::NoContent)),
-        false => Plan::EmptyStream(opening(context.retry, caller).head()),
+fn head_of(is_over: bool, head: &Head<'_>, context: &Context, caller: &Caller<'_>) -> Plan {
+    if is_over {
+        Plan::Answer(Response::empty(Status::NoContent))
+    } else {
+        Plan::EmptyStream(opening(context.retry, head, caller).head())
     }
 }
 
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
-fn busy(context: &Context, caller: &Caller<'_>) -> Plan {
+fn busy(head: &Head<'_>, context: &Context, caller: &Caller<'_>) -> Plan {
     // A server that stops has a successor soon, or has one already.
     let wait = match context.draining.load(Ordering::Acquire) {
         true => context.retry,
         false => context.busy_retry,
     };
-    Plan::EmptyStream(opening(wait, caller).to_bytes())
+    Plan::EmptyStream(opening(wait, head, caller).to_end())
 }
 
-fn opening(retry: Duration, caller: &Caller<'_>) -> Opening {
+fn opening(retry: Duration, head: &Head<'_>, caller: &Caller<'_>) -> Opening {
     Opening {
+        is_plain: head.is_1_0,
         ends_at: caller.pass.ends_at().and_then(NonZeroU64::new),
         ..Opening::new(caller.cors.clone(), Random::new().jitter(retry))
     }
 }
 
-fn bad_query() -> Response {
+pub fn bad_query() -> Response {
     let message = "the query's percent-encoding is broken: % and two digits, of UTF-8";
     Response::error(Status::BadRequest, message)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::upload::{created, exposed, file_name, job, refusal, share, spool};
+use super::upload::{created, exposed, file_name, job, may_follow, refusal, share, spool};
 use super::{Caller, Context, Plan, UploadIntake};
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
@@ -72,8 +72,10 @@ pub fn collection(
     {
         return Err(refusal(&SpoolError::LongerThanSaid));
     }
+    let job = job(metadata.get("job").as_deref(), &caller.pass)?;
     let order = Order {
-        job: job(metadata.get("job").as_deref(), &caller.pass)?,
+        after: may_follow(&job, &caller.pass),
+        job,
         name: file_name(metadata.get("filename").or(metadata.get("name")).as_deref())?,
         declared_type: metadata.get("filetype").or(metadata.get("type")),
         size,

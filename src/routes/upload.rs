@@ -7,6 +7,7 @@ use crate::access::quota::Share;
 use crate::event::job::JobId;
 use crate::http::multipart::{self, Found, Multipart};
 use crate::http::{BodyLength, Head, Response, Status};
+use crate::hub::After;
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Order, Receiver, Spool, SpoolError};
 
@@ -103,8 +104,10 @@ pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<
     }
     // What curl says of any body that it is given.
     let is_told = !kind.is_empty() && kind != b"application/x-www-form-urlencoded";
+    let job = job(asked.job.as_deref(), &caller.pass)?;
     let order = Order {
-        job: job(asked.job.as_deref(), &caller.pass)?,
+        after: may_follow(&job, &caller.pass),
+        job,
         name: file_name(asked.name.as_deref())?,
         declared_type: is_told.then(|| String::from_utf8_lossy(kind).into_owned()),
         size: length,
@@ -160,9 +163,10 @@ impl Intake {
         matches!(self.kind, Kind::Tus(_))
     }
 
-    /// Whether it should be broken off.
-    pub fn is_unwanted(&self) -> bool {
-        self.receiver.as_ref().is_some_and(Receiver::is_unwanted)
+    /// The answer where it should be broken off.
+    pub fn unwanted(&self) -> Option<Response> {
+        let error = self.receiver.as_ref().and_then(Receiver::unwanted)?;
+        Some(refusal(&error))
     }
 
     /// Where bytes of the file can be put, where the body is nothing else. `left` is what
@@ -333,8 +337,10 @@ impl Form {
         if file.is_empty() && name.is_empty() {
             return Err(bad("no file was chosen in the form"));
         }
+        let job = job(self.job.as_deref(), &self.pass).map_err(Stop::Answer)?;
         let order = Order {
-            job: job(self.job.as_deref(), &self.pass).map_err(Stop::Answer)?,
+            after: may_follow(&job, &self.pass),
+            job,
             name: file_name(Some(name)).map_err(Stop::Answer)?,
             declared_type,
             size: None,
@@ -393,6 +399,15 @@ pub fn job(asked: Option<&str>, pass: &Pass) -> Result<JobId, Response> {
     Ok(job)
 }
 
+/// What the upload's life may come after: who may publish to a job may begin it anew.
+pub fn may_follow(job: &JobId, pass: &Pass) -> After {
+    if pass.publishes(job) {
+        After::Ended
+    } else {
+        After::FailedUpload
+    }
+}
+
 /// What a file is called: the last part of what may be a path with its client.
 ///
 /// # Errors
@@ -426,12 +441,11 @@ pub fn refusal(error: &SpoolError) -> Response {
         SpoolError::DiskFull | SpoolError::SpoolFull => Status::InsufficientStorage,
         SpoolError::Busy | SpoolError::Unfinished { .. } => Status::Unavailable,
         SpoolError::TooOften { .. } => Status::TooManyRequests,
-        SpoolError::JobEnded(_)
-        | SpoolError::JobTaken
-        | SpoolError::Landed
+        SpoolError::Landed
         | SpoolError::Offset { .. }
         | SpoolError::SizeKnown
-        | SpoolError::Cancelled => Status::Conflict,
+        | SpoolError::TakenOver => Status::Conflict,
+        SpoolError::Cancelled => Status::Gone,
         SpoolError::NotFound => Status::NotFound,
         SpoolError::Locked => Status::Locked,
         SpoolError::Checksum => Status::ChecksumMismatch,

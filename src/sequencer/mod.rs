@@ -1,3 +1,266 @@
-//! What gives events their order, and keeps them.
+//! The one order of entries: who numbers them, keeps them, and has the hub apply them.
+//!
+//! A publisher's change is first admitted, which is a matter of this host: its size, its
+//! memory, its disk. Then it gets its place in the order, and the hub accepts or refuses it
+//! by what came before. What an [`Order`] promises:
+//!
+//! - Entries are applied one at a time, in the order of their numbers, each once.
+//! - A number is answered when the entry is applied and kept as promised.
+//! - What can't be kept changes nothing.
 
+mod error;
+pub mod history;
 pub mod journal;
+mod memory;
+mod room;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::event::Event;
+use crate::event::job::{EventId, JobId, LifeId};
+use crate::hub::{After, Change, Hub, HubConfig, Owner, Snapshot};
+pub use error::PublishError;
+use history::Request;
+use journal::{Journal, JournalConfig};
+use memory::Memory;
+
+/// The jobs of one server: their hub, and what puts the changes to them in order. Cloning
+/// it is cheap and gives another handle to the same.
+///
+/// ```
+/// use landfall::{Event, HubConfig, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig::default());
+/// let job = "job_8f3a".parse().unwrap();
+/// let first = jobs.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+/// let second = jobs.publish(&job, Event::done()).unwrap();
+/// assert!(second > first);
+/// // `done` ends a job: nothing follows it.
+/// assert!(jobs.publish(&job, Event::done()).is_err());
+/// ```
+#[derive(Clone)]
+pub struct Sequencer {
+    hub: Hub,
+    order: Arc<dyn Order>,
+}
+
+/// A change that is to get its place in the order.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The job.
+    pub job: JobId,
+    /// The change.
+    pub change: Change,
+}
+
+/// What puts entries in order.
+pub trait Order: Send + Sync {
+    /// Puts changes in order, in turn, up to the first that is refused. Blocks its thread,
+    /// or suspends its coroutine, until they are applied. Returns the numbers of those that
+    /// were accepted, and why the next one wasn't.
+    fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>);
+
+    /// The same for one that has no others right behind it.
+    ///
+    /// # Errors
+    /// Why it wasn't accepted.
+    fn put_one(&self, proposal: Proposal) -> Result<EventId, PublishError> {
+        let (ids, error) = self.put(vec![proposal]);
+        match (ids.first(), error) {
+            (Some(id), None) => Ok(*id),
+            (_, error) => Err(error.unwrap_or(PublishError::DiskFailing)),
+        }
+    }
+
+    /// The number before the oldest event of a job that [`Order::read`] has. None where it
+    /// has none that the job's ring hasn't.
+    fn history(&self, job: &JobId) -> Option<EventId> {
+        let _ = job;
+        None
+    }
+
+    /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
+    /// for the answer, so there are no more requests than streams.
+    fn read(&self, request: Request) {
+        drop(request);
+    }
+
+    /// Whether changes can be put in order now.
+    fn health(&self) -> Health {
+        Health::Good
+    }
+
+    /// Adds what it has counted, as Prometheus reads it.
+    fn write_metrics(&self, out: &mut String) {
+        let _ = out;
+    }
+
+    /// Ends it: all is on the medium then, and nothing is accepted any more. Blocks.
+    fn close(&self) {}
+}
+
+/// Whether changes can be put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Health {
+    /// They can.
+    Good,
+    /// There is no room.
+    Full,
+    /// What keeps them fails.
+    Failing,
+}
+
+impl Sequencer {
+    /// Jobs that are kept in memory alone. Their numbers start from the clock, in
+    /// microseconds, so that one from an earlier life is recognisably old.
+    pub fn in_memory(config: HubConfig) -> Sequencer {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let base = since.unwrap_or_default().as_micros() as u64;
+        Sequencer::in_memory_above(config, EventId(base.min(EventId::MAX.0 / 2)))
+    }
+
+    /// The same, with numbers above `base`.
+    pub fn in_memory_above(config: HubConfig, base: EventId) -> Sequencer {
+        let hub = Hub::new(config, base);
+        Sequencer {
+            order: Arc::new(Memory::new(hub.clone())),
+            hub,
+        }
+    }
+
+    /// Jobs that are kept in a journal in the directory `path`, which is created where it
+    /// isn't there. The first number ever is 1. Blocks until all that it holds is restored.
+    ///
+    /// What is damaged is reported in the log and skipped. Where nothing can be written,
+    /// what is there is restored, and publishing is refused until it can.
+    ///
+    /// # Errors
+    /// The directory can't be created or listed, or a newer version has written in it.
+    pub fn with_journal(
+        path: &Path,
+        config: JournalConfig,
+        hub: HubConfig,
+    ) -> io::Result<Sequencer> {
+        let hub = Hub::new(hub, EventId(0));
+        Ok(Sequencer {
+            order: Arc::new(Journal::open(path, config, &hub)?),
+            hub,
+        })
+    }
+
+    /// Any other order, by which `hub` is kept.
+    pub fn new(hub: Hub, order: Arc<dyn Order>) -> Sequencer {
+        Sequencer { hub, order }
+    }
+
+    /// Publishes one event and returns its number. Never blocks on a subscriber. With a
+    /// journal it blocks, or suspends its coroutine, until the journal has the event.
+    ///
+    /// # Errors
+    /// See [`PublishError`]. A refused event leaves no trace.
+    pub fn publish(&self, job: &JobId, event: Event) -> Result<EventId, PublishError> {
+        self.put_event(job, event, None)
+    }
+
+    /// Publishes one event to this life of the job, and never to another: what an old
+    /// attempt still says isn't news of the new one.
+    ///
+    /// # Errors
+    /// As [`Sequencer::publish`].
+    pub fn publish_in(
+        &self,
+        job: &JobId,
+        life: LifeId,
+        event: Event,
+    ) -> Result<EventId, PublishError> {
+        self.put_event(job, event, Some(life))
+    }
+
+    /// Publishes events in turn, up to the first that is refused. With a journal that is
+    /// one write, and it blocks as [`Sequencer::publish`] does. Returns the numbers of those
+    /// that were accepted, and why the next one wasn't.
+    pub fn publish_all(&self, events: Vec<(JobId, Event)>) -> (Vec<EventId>, Option<PublishError>) {
+        let mut refused = None;
+        let mut proposals = Vec::with_capacity(events.len());
+        for (job, event) in events {
+            if let Err(error) = self.admit(&job, &event) {
+                refused = Some(error);
+                break;
+            }
+            let change = Change::Event { event, only: None };
+            proposals.push(Proposal { job, change });
+        }
+        let (ids, error) = self.order.put(proposals);
+        (ids, error.or(refused))
+    }
+
+    /// Begins a life of a job.
+    ///
+    /// # Errors
+    /// The life before is none that `after` allows, or see [`PublishError`].
+    pub fn begin(&self, job: &JobId, owner: Owner, after: After) -> Result<LifeId, PublishError> {
+        let change = Change::Begin { owner, after };
+        self.put_one(job, change).map(LifeId)
+    }
+
+    /// Deletes a job, or this life of it: its streams are told and end, and nothing of it
+    /// is seen any more. Blocks as [`Sequencer::publish`] does.
+    ///
+    /// # Errors
+    /// There is none, or it was deleted already, or see [`PublishError`].
+    pub fn delete(&self, job: &JobId, only: Option<LifeId>) -> Result<EventId, PublishError> {
+        let remembered = self.hub.config().deleted_for.as_millis();
+        let until_ms = now_ms().saturating_add(remembered.min(u64::MAX.into()) as u64);
+        self.put_one(job, Change::Delete { until_ms, only })
+    }
+
+    /// What a job has come to. None where there is none, or it was deleted.
+    pub fn snapshot(&self, job: &JobId) -> Option<Snapshot> {
+        self.hub.snapshot(job)
+    }
+
+    /// The state of the jobs.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What puts changes in order.
+    pub fn order(&self) -> &dyn Order {
+        &*self.order
+    }
+
+    fn put_event(
+        &self,
+        job: &JobId,
+        event: Event,
+        only: Option<LifeId>,
+    ) -> Result<EventId, PublishError> {
+        self.admit(job, &event)?;
+        self.put_one(job, Change::Event { event, only })
+    }
+
+    fn put_one(&self, job: &JobId, change: Change) -> Result<EventId, PublishError> {
+        let job = job.clone();
+        self.order.put_one(Proposal { job, change })
+    }
+
+    fn admit(&self, job: &JobId, event: &Event) -> Result<(), PublishError> {
+        let max_bytes = self.hub.config().event_bytes;
+        if event.data().len() > max_bytes {
+            return Err(PublishError::TooLarge { max_bytes });
+        }
+        if !event.speaks_for(job) {
+            return Err(PublishError::ForeignJob);
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds of the unix clock.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

@@ -114,7 +114,7 @@ pub fn serve(
         Ok(io) => io,
         Err(error) => {
             log::warn!("a connection can't be polled: {error:?}");
-            context.hub.metrics().requests_active.add(-1);
+            context.jobs.hub().metrics().requests_active.add(-1);
             return;
         }
     };
@@ -489,7 +489,7 @@ impl Connection<'_> {
     }
 
     fn metrics(&self) -> &Metrics {
-        self.context.hub.metrics()
+        self.context.jobs.hub().metrics()
     }
 
     fn panicked(&self) -> (RouteName, Plan) {

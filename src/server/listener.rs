@@ -216,7 +216,7 @@ impl Listener {
         let accepting = Accepting {
             address: self.address,
             door: door.clone(),
-            metrics: context.hub.metrics().clone(),
+            metrics: context.jobs.hub().metrics().clone(),
             lobby: Lobby::new(context, config)?,
             poll,
             next_complaint: None,

@@ -315,11 +315,11 @@ impl Lobby {
             connection::turn_away(&socket, &response);
             return;
         }
-        let place = Conversation::begin(&self.context.hub, &self.conversations);
+        let place = Conversation::begin(self.context.jobs.hub(), &self.conversations);
         let (context, config) = (self.context.clone(), self.config.connection.clone());
         let access = self.config.access;
         // Its request is whole: a stop waits for the answer from here on.
-        let mut waiting = Waiting::begin(self.context.hub.metrics());
+        let mut waiting = Waiting::begin(self.context.jobs.hub().metrics());
         self.starter.start(move || {
             waiting.end_with_the_answer();
             connection::serve(socket, peer, received, access, context, &config);
@@ -357,7 +357,7 @@ impl Lobby {
     }
 
     fn metrics(&self) -> &Metrics {
-        self.context.hub.metrics()
+        self.context.jobs.hub().metrics()
     }
 }
 

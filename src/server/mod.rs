@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::hub::{Hub, HubConfig};
+use crate::hub::HubConfig;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, QuotaConfig, Quotas};
-use crate::sequencer::journal::{Journal, JournalConfig, Lock};
+use crate::sequencer::Sequencer;
+use crate::sequencer::journal::{JournalConfig, Lock};
 use crate::server::connection::ConnectionConfig;
 use crate::server::listener::{Acceptor, Address, Knocker, Listener, SocketOptions};
 use crate::server::lobby::LobbyConfig;
@@ -146,7 +147,7 @@ impl Default for ServerConfig {
 /// config.ops = "127.0.0.1:0".parse().unwrap();
 /// let server = Server::start(config)?;
 /// println!("follow it at {}/api/jobs/job_8f3a/events", server.public());
-/// server.hub().publish(&"job_8f3a".parse().unwrap(), Event::progress("scanning", 30.0)).unwrap();
+/// server.jobs().publish(&"job_8f3a".parse().unwrap(), Event::progress("scanning", 30.0)).unwrap();
 /// server.stop();
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -198,8 +199,8 @@ impl Server {
         };
         let public = bind(public, "public listener", &config.listen)?;
         let publish = bind(publish, "publishing listener", &config.publish)?;
-        let (hub, lock) = match &config.data {
-            None => (Hub::new(config.hub), None),
+        let (jobs, lock) = match &config.data {
+            None => (Sequencer::in_memory(config.hub), None),
             Some(data) => {
                 let patience = match sockets.claim {
                     None => LOCK_PATIENCE,
@@ -209,11 +210,10 @@ impl Server {
                     }
                 };
                 let lock = Lock::take(data, patience)?;
-                let hub = Hub::with_base(config.hub, 0);
                 let journal = data.join("journal");
-                Journal::open(&journal, config.journal, &hub)
+                let jobs = Sequencer::with_journal(&journal, config.journal, config.hub)
                     .map_err(named("journal", &journal.display()))?;
-                (hub, Some(lock))
+                (jobs, Some(lock))
             }
         };
         let quotas = Quotas::new(config.quotas);
@@ -224,21 +224,21 @@ impl Server {
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for _ in 0..config.shards.max(1) {
-            let (shard, thread) = ShardHandle::start(&hub, config.shard.clone(), counted.clone())?;
+            let (shard, thread) = ShardHandle::start(&jobs, config.shard.clone(), counted.clone())?;
             shards.push(shard);
             threads.push(thread);
         }
         let (pipeline, spool) = match &config.data {
             Some(data) => {
-                let pipeline = Pipeline::start(config.pipeline, hub.clone(), data)
+                let pipeline = Pipeline::start(config.pipeline, jobs.clone(), data)
                     .map_err(named("pipeline", &data.display()))?;
-                let spool = open_spool(data, config.spool, &hub, &pipeline)?;
+                let spool = open_spool(data, config.spool, &jobs, &pipeline)?;
                 (Some(pipeline), Some(spool))
             }
             None => (None, None),
         };
         let context = Arc::new(Context {
-            hub,
+            jobs,
             gate,
             spool,
             pipeline,
@@ -307,9 +307,9 @@ impl Server {
         self.ops
     }
 
-    /// The hub, to publish from within the process.
-    pub fn hub(&self) -> &Hub {
-        &self.context.hub
+    /// The jobs, to publish from within the process.
+    pub fn jobs(&self) -> &Sequencer {
+        &self.context.jobs
     }
 
     /// Reads the key files again: streams that are open stay open until their tokens end.
@@ -360,10 +360,10 @@ impl Server {
     pub fn stop_unless(mut self, is_enough: impl FnMut() -> bool) -> bool {
         self.close();
         let has_drained = self.wait(is_enough, |server| {
-            server.has_answered() && server.context.hub.metrics().streams_open.get() <= 0
+            server.has_answered() && server.context.jobs.hub().metrics().streams_open.get() <= 0
         });
         if !has_drained {
-            let metrics = self.context.hub.metrics();
+            let metrics = self.context.jobs.hub().metrics();
             log::warn!(
                 "{} streams and {} requests were cut off",
                 metrics.streams_open.get(),
@@ -410,7 +410,7 @@ impl Server {
 
     /// Whether nobody waits for an answer.
     fn has_answered(&self) -> bool {
-        let metrics = self.context.hub.metrics();
+        let metrics = self.context.jobs.hub().metrics();
         self.acceptors.iter().all(Acceptor::is_empty) && metrics.requests_active.get() <= 0
     }
 
@@ -452,14 +452,14 @@ impl Pulse {
 fn open_spool(
     data: &Path,
     config: SpoolConfig,
-    hub: &Hub,
+    jobs: &Sequencer,
     pipeline: &Pipeline,
 ) -> io::Result<Spool> {
     let open = || {
         std::fs::create_dir_all(data)?;
         let disk = Disk::start(config.disk_threads)?;
         let landing = Arc::new(pipeline.clone());
-        Spool::open(data, config, hub.clone(), disk, landing)
+        Spool::open(data, config, jobs.clone(), disk, landing)
     };
     open().map_err(|error| {
         let message = format!(

@@ -11,7 +11,7 @@ use socket2::{Domain, Type};
 
 use crate::pipeline::StageCounts;
 use crate::routes::{Context, snapshot_json};
-use crate::sequencer::journal::{Health, Journal};
+use crate::sequencer::Health;
 use crate::sys::metrics::{gauge, head};
 
 const JSON: &str = "Content-Type: application/json";
@@ -126,13 +126,12 @@ impl Monitor {
     }
 
     fn health(&self) -> Health {
-        let journal = self.context.hub.journal();
-        journal.map_or(Health::Good, Journal::health)
+        self.context.jobs.order().health()
     }
 
     fn metrics(&self) -> String {
         use std::fmt::Write;
-        let hub = &self.context.hub;
+        let hub = self.context.jobs.hub();
         let mut out = String::new();
         hub.metrics().write(&mut out);
         gauge(
@@ -148,9 +147,7 @@ impl Monitor {
             "The most that they are meant to hold.",
             limit,
         );
-        if let Some(journal) = hub.journal() {
-            write_journal(&mut out, journal);
-        }
+        self.context.jobs.order().write_metrics(&mut out);
         if let Some(pipeline) = &self.context.pipeline {
             write_stages(&mut out, &pipeline.counts());
         }
@@ -162,16 +159,8 @@ impl Monitor {
     }
 
     fn jobs(&self) -> String {
-        let snapshots = self.context.hub.snapshots();
-        let jobs: Vec<String> = snapshots
-            .iter()
-            .map(|snapshot| {
-                // The same as a snapshot, and how many follow it.
-                let mut json = snapshot_json(snapshot);
-                json.pop();
-                format!("{json},\"streams\":{}}}", snapshot.streams)
-            })
-            .collect();
+        let snapshots = self.context.jobs.hub().snapshots();
+        let jobs: Vec<String> = snapshots.iter().map(snapshot_json).collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
     }
 }
@@ -218,40 +207,4 @@ fn write_stages(out: &mut String, stages: &[StageCounts]) {
             "landfall_stage_busy_seconds_total{{stage=\"{stage}\"}} {seconds}"
         );
     }
-}
-
-fn write_journal(out: &mut String, journal: &Journal) {
-    use std::fmt::Write;
-    let counters = journal.counters();
-    for (name, help, counter) in [
-        ("events", "Events written.", &counters.events),
-        (
-            "written_bytes",
-            "Bytes written for events and what belongs to them.",
-            &counters.bytes,
-        ),
-        (
-            "compacted_bytes",
-            "Bytes written again by compaction.",
-            &counters.compacted_bytes,
-        ),
-        ("writes", "Writes.", &counters.writes),
-        ("syncs", "Waits for the medium.", &counters.syncs),
-        ("errors", "Writes and syncs that failed.", &counters.errors),
-        (
-            "reads",
-            "Pieces read for streams behind their rings.",
-            &counters.reads,
-        ),
-    ] {
-        head(out, &format!("journal_{name}_total"), help, "counter");
-        let _ = writeln!(out, "landfall_journal_{name}_total {}", counter.get());
-    }
-    let (segments, bytes) = journal.size();
-    gauge(out, "journal_segments", "Segments there are.", segments);
-    gauge(out, "journal_bytes", "Bytes they have together.", bytes);
-    let limit = journal.config().bytes;
-    gauge(out, "journal_limit_bytes", "The most they may have.", limit);
-    let health = u8::from(journal.health() == Health::Good);
-    gauge(out, "journal_up", "Whether it can be written.", health);
 }

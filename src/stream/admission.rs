@@ -166,7 +166,7 @@ impl Shard {
             return after < self.hub.published().0;
         }
         match self.jobs.get(place as usize) {
-            Some(Some(followed)) => followed.job.lock().newest_id() > after,
+            Some(Some(followed)) => followed.job.newest().0 > after,
             _ => false,
         }
     }

@@ -1,8 +1,9 @@
-//! Streams of several jobs, or of all: one connection, ids that are the hub's numbers.
+//! Streams of several jobs, or of all whose names begin alike, on one connection.
 //!
-//! The invariant: a pass reads the hub's newest number first and sends nothing above
-//! it, and what the jobs hold below goes out in the order of the numbers. So ids only
-//! grow, and whoever has seen one has seen all before it.
+//! The invariant: a pass reads the newest number first and sends nothing above it, and
+//! what the jobs hold below goes out in the order of the numbers. So numbers only grow,
+//! and whoever has seen one has seen all before it. A stream follows names: it shows the
+//! end of one life and the whole of the next.
 
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use super::Shard;
 use super::delivery::{BATCH_MAX_BYTES, Sent};
 use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER};
 use crate::event::frame;
-use crate::event::job::{JobId, Sequence};
+use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, ResetReason, Start};
 use crate::hub::{Hub, Job};
+use crate::sequencer::Sequencer;
 use crate::sys::socket::Socket;
 
 /// Events sent to one stream in one pass.
@@ -25,31 +27,52 @@ const EVERY_JOB: &str = "*";
 pub struct Consolidated {
     selection: Selection,
     /// The number after which the stream begins.
-    after: Sequence,
-    /// Resets that are due: job, reason, the client's id.
-    resets: Vec<(String, ResetReason, String)>,
+    after: EventId,
+    /// Resets that are due.
+    resets: Vec<Reset>,
     /// Numbers of forgotten jobs up to which the client has been told.
-    forgotten: Sequence,
+    forgotten: EventId,
 }
 
 /// The jobs of a consolidated stream.
 pub enum Selection {
-    /// These, each of which has counted the stream in.
+    /// These names, each of which has counted the stream in.
     Listed(Vec<Source>),
-    /// Every job there is and will be, and where some of them begin.
-    All(Arc<HashMap<JobId, Sequence>>),
+    /// Every job there is and will be whose name begins with the prefix, and where some of
+    /// them begin.
+    Matching {
+        /// The prefix; empty for every job.
+        prefix: Arc<str>,
+        /// The numbers after which jobs begin that are not to begin with the oldest.
+        floors: Arc<HashMap<JobId, EventId>>,
+    },
 }
 
-/// A job to follow, and the id after which it is to begin, where it has one of its own.
+/// A name to follow, and the number after which it is to begin, where it has one of its own.
 pub type Listed = (Arc<Job>, Option<LastEventId>);
 
-/// A job of a consolidated stream.
+/// A name of a consolidated stream.
 pub struct Source {
-    /// The job.
-    pub job: Arc<Job>,
+    job: Arc<Job>,
     /// Its events up to this number are not missed: the stream began after them, or
     /// has said that they are gone.
-    pub floor: Sequence,
+    floor: EventId,
+    /// The stream has seen its end, and no beginning since.
+    has_ended: bool,
+}
+
+/// A `reset` that is due.
+struct Reset {
+    /// None where no one job is meant.
+    job: Option<Arc<Job>>,
+    reason: ResetReason,
+    last: Last,
+}
+
+/// What the client had last.
+enum Last {
+    Number(EventId),
+    Text(Arc<str>),
 }
 
 /// What a batch has of a stream's events.
@@ -59,7 +82,7 @@ enum Filled {
     Whole,
     /// The oldest.
     Partly,
-    /// None: some of them are in the journal only.
+    /// None: some of them are no longer in their rings.
     Behind,
 }
 
@@ -68,168 +91,184 @@ enum Filled {
 pub(super) struct Streams {
     places: Vec<Option<Consolidated>>,
     free: Vec<u32>,
-    /// Rows that follow every job.
+    /// Rows that follow whatever job there is.
     all: Vec<u32>,
 }
 
 impl Consolidated {
-    /// A stream of `jobs`, or of all where none are given. A job with an id of its own
-    /// begins after that one, or where `start` says to resume if that is later.
-    pub fn new(hub: &Hub, jobs: Option<Vec<Listed>>, start: &Start) -> Consolidated {
-        let (base, published) = (hub.base(), hub.published());
-        let known = |id: &LastEventId| match id {
-            LastEventId::Number(id)
-                if (base.0..=published.0).contains(id) && !hub.is_lost(Sequence(*id)) =>
-            {
-                Some(Sequence(*id))
-            }
-            _ => None,
-        };
-        let resumed = match start {
-            Start::After(id) => known(id),
-            _ => None,
-        };
-        let unknown = match start {
-            Start::After(id) if resumed.is_none() => Some(id),
-            _ => None,
-        };
-        let mut after = match start {
-            Start::Next => published,
-            _ => resumed.unwrap_or(base),
-        };
-        let floor_of = |job: &Arc<Job>| {
-            let core = job.lock();
-            let gone = core.gone_sequence();
-            match start {
-                Start::After(_) if resumed.is_some() => Sequence(0),
-                Start::Next => published,
-                Start::Newest => Sequence(
-                    core.ring()
-                        .newest_sequence()
-                        .map_or(gone.0, |s| s.0.saturating_sub(1)),
-                ),
-                _ => gone,
-            }
-        };
-        // What was missing when this life began is said at the beginning of a stream.
-        let is_broken = |job: &Arc<Job>, after: Sequence| job.lock().broken() > after;
-        let mut broken = Vec::new();
-        let mut resets = Vec::new();
-        let mut reset = |job: &str, id: &LastEventId| {
-            resets.push((job.to_owned(), ResetReason::Unknown, id.to_string()));
-        };
-        let selection = match jobs {
-            Some(jobs) => {
-                let source = |(job, own): Listed| {
-                    let floor = match (own.as_ref(), own.as_ref().and_then(known)) {
-                        (_, Some(place)) => {
-                            if is_broken(&job, resumed.unwrap_or(place).max(place)) {
-                                broken.push(job.id().as_str().to_owned());
-                            }
-                            place
-                        }
-                        (Some(id), None) if resumed.is_none() => {
-                            reset(job.id().as_str(), id);
-                            job.lock().gone_sequence()
-                        }
-                        _ => {
-                            if let Some(id) = unknown {
-                                reset(job.id().as_str(), id);
-                            } else if resumed.is_some_and(|after| is_broken(&job, after)) {
-                                broken.push(job.id().as_str().to_owned());
-                            }
-                            floor_of(&job)
-                        }
-                    };
-                    if resumed.is_none() {
-                        after = after.min(floor);
-                    }
-                    Source { job, floor }
-                };
-                Selection::Listed(jobs.into_iter().map(source).collect())
-            }
-            None => {
-                if let Some(id) = unknown {
-                    reset(EVERY_JOB, id);
+    /// A stream of these names. One with a number of its own begins after that, or where
+    /// `start` says to resume if that is later.
+    pub fn listed(sequencer: &Sequencer, names: Vec<Listed>, start: &Start) -> Consolidated {
+        let hub = sequencer.hub();
+        let mut stream = Consolidated::beginning(hub, start);
+        let resumed = stream.resumed(hub, start);
+        let unknown = unknown(start, resumed);
+        let mut sources = Vec::with_capacity(names.len());
+        for (job, own) in names {
+            let gone = gone(sequencer, &job);
+            let place = own.as_ref().and_then(|own| hub.find_number(own));
+            let strange = match (&own, place) {
+                (Some(own), None) if resumed.is_none() => Some(text(own)),
+                (_, None) => unknown.clone(),
+                _ => None,
+            };
+            let floor = if let Some(last) = strange {
+                let last = Last::Text(last);
+                stream.reset(Some(&job), ResetReason::Unknown, last);
+                gone.max(job.lock().floor(hub.forgotten()))
+            } else if let Some(after) = place.max(resumed) {
+                let floor = place.unwrap_or(EventId(0));
+                match stream.say_forgotten(hub, &job, after) {
+                    true => floor.max(gone),
+                    false => floor,
                 }
-                let mut floors = HashMap::new();
-                hub.jobs_after(after, |job| {
-                    let is_broken = || resumed.is_some_and(|after| is_broken(job, after));
-                    if broken.is_empty() && is_broken() {
-                        broken.push(EVERY_JOB.to_owned());
-                    }
-                    let floor = floor_of(job);
-                    if floor > after {
-                        floors.insert(job.id().clone(), floor);
-                    }
-                });
-                Selection::All(Arc::new(floors))
+            } else {
+                beginning_of(hub, &job, start, gone)
+            };
+            if resumed.is_none() {
+                stream.after = stream.after.min(floor);
             }
-        };
-        for job in broken {
-            resets.push((job, ResetReason::Expired, after.0.to_string()));
+            sources.push(Source {
+                job,
+                floor,
+                has_ended: false,
+            });
         }
-        let forgotten = match start {
-            Start::After(_) if resumed.is_some() => after,
-            _ => hub.newest_forgotten(),
-        };
-        Consolidated {
-            selection,
-            after,
-            resets,
-            forgotten,
+        stream.selection = Selection::Listed(sources);
+        stream
+    }
+
+    /// A stream of every job whose name begins with `prefix`.
+    pub fn matching(sequencer: &Sequencer, prefix: &str, start: &Start) -> Consolidated {
+        let hub = sequencer.hub();
+        let mut stream = Consolidated::beginning(hub, start);
+        let resumed = stream.resumed(hub, start);
+        if let Some(last) = unknown(start, resumed) {
+            stream.reset(None, ResetReason::Unknown, Last::Text(last));
         }
+        let mut floors = HashMap::new();
+        if let Some(after) = resumed {
+            stream.after = after;
+            stream.forgotten = after;
+        } else if *start != Start::Next {
+            stream.after = hub.base();
+            let mut jobs = Vec::new();
+            hub.jobs_after(hub.base(), |job| jobs.push(job.clone()));
+            for job in jobs
+                .iter()
+                .filter(|job| job.id().as_str().starts_with(prefix))
+            {
+                let gone = gone(sequencer, job);
+                let floor = beginning_of(hub, job, start, gone);
+                if floor > stream.after {
+                    floors.insert(job.id().clone(), floor);
+                }
+            }
+        }
+        let prefix: Arc<str> = prefix.into();
+        hub.join_matching(&prefix);
+        stream.selection = Selection::Matching {
+            prefix,
+            floors: Arc::new(floors),
+        };
+        stream
     }
 
     /// Whether the stream has nothing to say any more: every listed job has ended and
     /// the client has seen it.
-    pub fn is_over(&self) -> bool {
+    pub fn is_over(&mut self) -> bool {
         self.resets.is_empty() && self.has_ended_after(self.after)
     }
 
-    /// Counts the stream out of its jobs again, where it is not going to be served.
+    /// Counts the stream out of its names again, where it is not going to be served.
     pub fn leave(self, hub: &Hub) {
-        if let Selection::Listed(sources) = self.selection {
-            for source in sources {
-                if source.job.lock().leave() {
-                    hub.close_if_empty(&source.job);
-                }
-            }
+        match self.selection {
+            Selection::Listed(sources) => sources.iter().for_each(|it| hub.leave(&it.job)),
+            Selection::Matching { prefix, .. } => hub.leave_matching(&prefix),
         }
     }
 
-    fn has_ended_after(&self, after: Sequence) -> bool {
-        let Selection::Listed(sources) = &self.selection else {
+    fn beginning(hub: &Hub, start: &Start) -> Consolidated {
+        let published = hub.published();
+        Consolidated {
+            selection: Selection::Listed(Vec::new()),
+            after: match start {
+                Start::After(id) => hub.find_number(id).unwrap_or(published),
+                _ => published,
+            },
+            resets: Vec::new(),
+            forgotten: hub.forgotten(),
+        }
+    }
+
+    fn resumed(&self, hub: &Hub, start: &Start) -> Option<EventId> {
+        match start {
+            Start::After(id) => hub.find_number(id).map(|_| self.after),
+            _ => None,
+        }
+    }
+
+    fn reset(&mut self, job: Option<&Arc<Job>>, reason: ResetReason, last: Last) {
+        self.resets.push(Reset {
+            job: job.cloned(),
+            reason,
+            last,
+        });
+    }
+
+    /// Says of a job that began after the client's number that it may have had a life
+    /// before, where that may be so. Returns whether it did.
+    fn say_forgotten(&mut self, hub: &Hub, job: &Arc<Job>, after: EventId) -> bool {
+        let may_be = {
+            let core = job.lock();
+            let is_new = core
+                .life()
+                .is_none_or(|life| life.began > after && life.previous_end == EventId(0));
+            is_new && after < hub.forgotten()
+        };
+        if may_be {
+            self.reset(Some(job), ResetReason::Expired, Last::Number(after));
+        }
+        may_be
+    }
+
+    fn has_ended_after(&mut self, after: EventId) -> bool {
+        let Selection::Listed(sources) = &mut self.selection else {
             return false;
         };
-        sources.iter().all(|source| {
+        let mut all = true;
+        for source in sources {
             let core = source.job.lock();
-            core.is_forgotten()
-                || core.ended().is_some() && {
-                    let newest = core.ring().newest_sequence().unwrap_or(Sequence(0));
-                    newest <= after.max(source.floor)
-                }
-        })
+            // Of a job that was forgotten, what was seen of it counts.
+            if let Some(life) = core.life() {
+                let is_seen = core.newest() <= after.max(source.floor);
+                source.has_ended = life.is_over() && is_seen;
+            }
+            all &= source.has_ended;
+        }
+        all
     }
 
     /// The jobs with events after `after`.
-    fn jobs_with_news(&self, hub: &Hub, after: Sequence) -> Vec<(Arc<Job>, Sequence)> {
+    fn jobs_with_news(&self, hub: &Hub, after: EventId) -> Vec<(Arc<Job>, EventId)> {
         let mut jobs = Vec::new();
         match &self.selection {
             Selection::Listed(sources) => {
-                for source in sources.iter().filter(|s| s.job.newest_sequence() > after) {
+                for source in sources.iter().filter(|s| s.job.newest() > after) {
                     jobs.push((source.job.clone(), source.floor));
                 }
             }
-            Selection::All(floors) => hub.jobs_after(after, |job| {
-                let floor = floors.get(job.id()).copied().unwrap_or(Sequence(0));
-                jobs.push((job.clone(), floor));
+            Selection::Matching { prefix, floors } => hub.jobs_after(after, |job| {
+                if job.id().as_str().starts_with(&**prefix) {
+                    let floor = floors.get(job.id()).copied().unwrap_or(EventId(0));
+                    jobs.push((job.clone(), floor));
+                }
             }),
         }
         jobs
     }
 
-    fn raise_floor(&mut self, job: &Arc<Job>, floor: Sequence) {
+    fn raise_floor(&mut self, job: &Arc<Job>, floor: EventId) {
         match &mut self.selection {
             Selection::Listed(sources) => {
                 let mut sources = sources.iter_mut();
@@ -237,9 +276,46 @@ impl Consolidated {
                     source.floor = floor;
                 }
             }
-            Selection::All(floors) => {
+            Selection::Matching { floors, .. } => {
                 Arc::make_mut(floors).insert(job.id().clone(), floor);
             }
+        }
+    }
+
+    /// What of the resets are frames, the last of which moves the client on to `last`.
+    fn take_resets(&mut self, after: EventId, last: EventId) -> Vec<u8> {
+        let mut frames = Vec::new();
+        let due = self.resets.len();
+        for (index, reset) in self.resets.drain(..).enumerate() {
+            // Cut off between two, the client is told of the second again.
+            let number = if index + 1 == due { last } else { after };
+            let job = reset
+                .job
+                .as_ref()
+                .map_or(EVERY_JOB, |job| job.id().as_str());
+            let seen = match reset.last {
+                Last::Number(number) => number.to_string(),
+                Last::Text(text) => text.to_string(),
+            };
+            frame::write_reset(&mut frames, job, reset.reason, &seen, number);
+        }
+        frames
+    }
+}
+
+impl Selection {
+    /// The jobs, as those who read events back know them.
+    pub(super) fn jobs(&self) -> crate::sequencer::history::Jobs {
+        use crate::sequencer::history::Jobs;
+        match self {
+            Selection::Listed(sources) => {
+                let jobs = sources.iter().map(|s| (s.job.id().clone(), s.floor));
+                Jobs::Listed(jobs.collect())
+            }
+            Selection::Matching { prefix, floors } => Jobs::Matching {
+                prefix: prefix.clone(),
+                floors: floors.clone(),
+            },
         }
     }
 }
@@ -255,7 +331,7 @@ impl Shard {
             .table
             .insert(socket, place, after, HAS_LEFTOVER | CONSOLIDATED);
         match &stream.selection {
-            Selection::All(_) => {
+            Selection::Matching { .. } => {
                 self.streams.all.push(row);
                 self.hub.follow_all(self.number, true);
             }
@@ -279,7 +355,7 @@ impl Shard {
         };
         self.streams.free.push(place);
         match &stream.selection {
-            Selection::All(_) => {
+            Selection::Matching { .. } => {
                 self.streams.all.retain(|&other| other != row);
                 if self.streams.all.is_empty() {
                     self.hub.follow_all(self.number, false);
@@ -306,7 +382,7 @@ impl Shard {
     }
 
     pub(super) fn serve_consolidated(&mut self, row: u32) {
-        let (after, place) = (Sequence(self.table[row].after), self.table[row].place);
+        let (after, place) = (EventId(self.table[row].after), self.table[row].place);
         let Some(mut stream) = self.streams.places[place as usize].take() else {
             return;
         };
@@ -320,19 +396,11 @@ impl Shard {
             None => after.0,
         };
         let before_first = before_first.max(after.0);
-        let mut resets = Vec::new();
-        let due = stream.resets.len();
-        for (index, (job, reason, id)) in stream.resets.drain(..).enumerate() {
-            // Only the last one moves the client on: cut off between two, it is told of
-            // the second again.
-            let number = if index + 1 == due {
-                before_first
-            } else {
-                after.0
-            };
-            frame::write_reset(&mut resets, &job, reason, &id, number);
-        }
-        self.hub.metrics().resets_sent.add(due as u64);
+        self.hub
+            .metrics()
+            .resets_sent
+            .add(stream.resets.len() as u64);
+        let resets = stream.take_resets(after, EventId(before_first));
         if !resets.is_empty() {
             self.add_leftover(row, &resets);
         }
@@ -341,20 +409,23 @@ impl Shard {
         if is_whole {
             // All up to the number that was read is in the batch, of these jobs or not.
             let newest = self.batch.newest().max(upto.0);
-            has_ended = stream.has_ended_after(Sequence(newest));
+            has_ended = stream.has_ended_after(EventId(newest));
             self.table[row].after = self.table[row].after.max(before_first);
         }
         if filled == Filled::Behind {
-            self.read_hub(row, &stream.selection, upto);
+            self.read_many(row, &stream.selection, upto);
             self.streams.places[place as usize] = Some(stream);
             return;
         }
         self.forget_reading(row);
         self.streams.places[place as usize] = Some(stream);
+        if has_ended {
+            self.batch.add_last_chunk();
+        }
         let sent = self.send(row, 0, has_ended);
         if let Some(there) = self.table.get(row)
             && let Some(Some(stream)) = self.streams.places.get_mut(place as usize)
-            && let Selection::All(floors) = &mut stream.selection
+            && let Selection::Matching { floors, .. } = &mut stream.selection
         {
             let after = there.after;
             if !floors.is_empty() {
@@ -377,17 +448,15 @@ impl Shard {
 
     /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
     /// first, and notes what is missing.
-    fn fill(&mut self, stream: &mut Consolidated, after: Sequence, upto: Sequence) -> Filled {
+    fn fill(&mut self, stream: &mut Consolidated, after: EventId, upto: EventId) -> Filled {
         self.batch.clear();
         let jobs = stream.jobs_with_news(&self.hub, after);
         // Read after the jobs: one that is gone from among them has been counted here.
-        let forgotten = self.hub.newest_forgotten();
-        if matches!(stream.selection, Selection::All(_)) && forgotten > after.max(stream.forgotten)
+        let forgotten = self.hub.forgotten();
+        if matches!(stream.selection, Selection::Matching { .. })
+            && forgotten > after.max(stream.forgotten)
         {
-            let id = after.0.to_string();
-            stream
-                .resets
-                .push((EVERY_JOB.to_owned(), ResetReason::Expired, id));
+            stream.reset(None, ResetReason::Expired, Last::Number(after));
             stream.forgotten = forgotten;
         }
         // The oldest numbers of all jobs; a job is left as soon as it can't have any.
@@ -395,19 +464,17 @@ impl Shard {
         let mut is_whole = true;
         let mut is_behind = false;
         for (index, (job, floor)) in jobs.iter().enumerate() {
-            let core = job.lock();
             let mut from = after.max(*floor);
-            let gone = core.gone_sequence();
+            let history = self.history(job, from);
+            let core = job.lock();
+            let gone = core.gone(history);
             if gone > from {
-                let id = from.0.to_string();
-                stream
-                    .resets
-                    .push((job.id().as_str().to_owned(), ResetReason::Expired, id));
+                stream.reset(Some(job), ResetReason::Expired, Last::Number(from));
                 from = gone;
                 stream.raise_floor(job, gone);
             }
-            is_behind |= core.ring().evicted_sequence() > from;
-            for number in core.ring().sequences(from, upto) {
+            is_behind |= core.ring().gone() > from;
+            for number in core.ring().numbers(from, upto) {
                 if oldest.len() == PASS_EVENTS {
                     is_whole = false;
                     if oldest.peek().is_some_and(|&(newest, _)| number > newest) {
@@ -422,20 +489,54 @@ impl Shard {
             return Filled::Behind;
         }
         for (number, index) in oldest.into_sorted_vec() {
+            let core = jobs[index].0.lock();
             if self.batch.bytes.len() >= BATCH_MAX_BYTES
-                || !jobs[index]
-                    .0
-                    .lock()
-                    .ring()
-                    .copy_numbered(number, &mut self.batch)
+                || !core.ring().copy_one(number, &mut self.batch)
             {
                 // The rest is for the next pass, which also tells of what has gone since.
                 return Filled::Partly;
             }
         }
-        match is_whole {
-            true => Filled::Whole,
-            false => Filled::Partly,
+        if is_whole {
+            Filled::Whole
+        } else {
+            Filled::Partly
         }
     }
+}
+
+/// The newest number of a job whose event isn't to be had any more.
+fn gone(sequencer: &Sequencer, job: &Job) -> EventId {
+    let in_ring = job.lock().ring().gone();
+    if in_ring == EventId(0) {
+        return in_ring;
+    }
+    let history = sequencer.order().history(job.id());
+    job.lock().gone(history)
+}
+
+/// The number after which a job begins on a stream that resumes nothing.
+fn beginning_of(hub: &Hub, job: &Job, start: &Start, gone: EventId) -> EventId {
+    let core = job.lock();
+    let floor = gone.max(core.floor(hub.forgotten()));
+    match start {
+        Start::Next => hub.published(),
+        Start::Newest => core
+            .ring()
+            .newest()
+            .map_or(floor, |newest| floor.max(EventId(newest.0 - 1))),
+        _ => floor,
+    }
+}
+
+/// What the client said to resume after, where that is no number that was given.
+fn unknown(start: &Start, resumed: Option<EventId>) -> Option<Arc<str>> {
+    match start {
+        Start::After(id) if resumed.is_none() => Some(text(id)),
+        _ => None,
+    }
+}
+
+fn text(id: &LastEventId) -> Arc<str> {
+    id.to_string().into()
 }

@@ -5,8 +5,11 @@ use std::io;
 use std::time::Instant;
 
 use super::Shard;
-use super::table::{BLOCKED, CLOSING, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING};
+use super::table::{
+    BLOCKED, CLOSING, CONSOLIDATED, ENDED, ENDING, HAS_LEFTOVER, NONE, PLAIN, QUEUED, READING,
+};
 use crate::event::frame;
+use crate::event::job::EventId;
 use crate::sys::metrics::Close;
 
 /// The most bytes read out of a ring at a time: what one send may carry.
@@ -61,6 +64,9 @@ impl Shard {
                 _ => core.copy_after(self.table[row].after, BATCH_MAX_BYTES, &mut self.batch),
             }
         };
+        if has_ended {
+            self.batch.add_last_chunk();
+        }
         for index in 0..self.jobs[slot as usize]
             .as_ref()
             .map_or(0, |f| f.consolidated.len())
@@ -83,7 +89,11 @@ impl Shard {
                 match self.batch.offset_after(self.table[row].after) {
                     // It is further behind than the batch: it needs one of its own.
                     None => self.queue_row(row),
-                    Some(offset) if offset == self.batch.bytes.len() && !has_ended => {
+                    // It has all of the batch; behind the end of a life another may follow.
+                    Some(offset) if offset == self.batch.frames_end() && self.batch.is_end => {
+                        self.queue_row(row);
+                    }
+                    Some(offset) if offset == self.batch.frames_end() && !has_ended => {
                         self.queue_rest(row);
                     }
                     Some(offset) => {
@@ -138,13 +148,16 @@ impl Shard {
             .lock()
             .copy_after(after, BATCH_MAX_BYTES, &mut self.batch);
         if self.batch.after > after {
-            let oldest = self.batch.after;
+            let (after, oldest) = (EventId(after), EventId(self.batch.after));
             if self.read_job(row, &job, after, oldest) {
                 return;
             }
             self.say_expired(row, &job, after, oldest);
         }
         self.forget_reading(row);
+        if has_ended {
+            self.batch.add_last_chunk();
+        }
         if self.send(row, 0, has_ended) == Sent::All {
             if self.batch.cut_short {
                 self.queue_row(row);
@@ -158,13 +171,25 @@ impl Shard {
     pub(super) fn end_with_retry(&mut self, row: u32) {
         let mut line = Vec::new();
         frame::write_retry(&mut line, self.random.jitter(self.config.retry));
+        line.extend_from_slice(frame::LAST_CHUNK);
         self.add_leftover(row, &line);
         self.table[row].flags |= CLOSING;
         self.batch.clear();
         self.send(row, 0, true);
     }
 
-    pub(super) fn add_leftover(&mut self, row: u32, bytes: &[u8]) {
+    /// Adds whole chunks to what a row is sent before anything else.
+    pub(super) fn add_leftover(&mut self, row: u32, chunks: &[u8]) {
+        if self.table[row].flags & PLAIN == 0 {
+            self.add_leftover_bytes(row, chunks);
+        } else {
+            let mut plain = Vec::new();
+            frame::unchunk(chunks, &mut plain);
+            self.add_leftover_bytes(row, &plain);
+        }
+    }
+
+    pub(super) fn add_leftover_bytes(&mut self, row: u32, bytes: &[u8]) {
         self.table[row].flags |= HAS_LEFTOVER;
         self.leftover_bytes += bytes.len();
         let since = self.now;
@@ -180,6 +205,25 @@ impl Shard {
     /// Sends what a row has left over, and the batch from `offset` on. The row is closed
     /// where its stream `has_ended` with that.
     pub(super) fn send(&mut self, row: u32, offset: usize, has_ended: bool) -> Sent {
+        let is_plain = |flags| flags & PLAIN != 0 && !self.batch.bytes.is_empty();
+        if !self
+            .table
+            .get(row)
+            .is_some_and(|there| is_plain(there.flags))
+        {
+            return self.send_batch(row, offset, has_ended);
+        }
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.unchunk(&self.batch);
+        let before = self.batch.frames_between(0, offset);
+        let offset = before.checked_sub(1).map_or(0, |last| plain.ends[last].1);
+        let chunks = std::mem::replace(&mut self.batch, plain);
+        let sent = self.send_batch(row, offset, has_ended);
+        self.plain = std::mem::replace(&mut self.batch, chunks);
+        sent
+    }
+
+    fn send_batch(&mut self, row: u32, offset: usize, has_ended: bool) -> Sent {
         let news = &self.batch.bytes[offset..];
         let Some(there) = self.table.get(row) else {
             return Sent::Closed;
@@ -221,6 +265,10 @@ impl Shard {
                     leftover.since = self.now;
                 }
             }
+            if self.leftover_bytes > self.config.leftover_bytes {
+                self.close(row, Close::Stalled);
+                return Sent::Closed;
+            }
             self.block(row);
             return Sent::Blocked;
         }
@@ -235,39 +283,45 @@ impl Shard {
                 self.forget_leftover(row);
             }
             if has_ended {
-                let why = match flags & CLOSING {
-                    0 => Close::Ended,
-                    _ if self.drain.is_some() => Close::Drained,
-                    _ => Close::Aged,
+                let why = match flags & (CLOSING | ENDED) {
+                    CLOSING if self.drain.is_some() => Close::Drained,
+                    CLOSING => Close::Aged,
+                    _ => Close::Ended,
                 };
                 self.close(row, why);
                 return Sent::Closed;
             }
             return Sent::All;
         }
-        self.keep_rest(row, offset, end)
+        self.keep_rest(row, offset, end, has_ended)
     }
 
     /// The socket took the batch from `offset` to `end` and no more: what is left of a
     /// frame is kept, and what follows it is still in the ring.
-    pub(super) fn keep_rest(&mut self, row: u32, offset: usize, end: usize) -> Sent {
-        let started = self
-            .batch
-            .ends
-            .partition_point(|&(_, frame_end)| frame_end <= end);
-        let frame_start = started
-            .checked_sub(1)
-            .map_or(0, |last| self.batch.ends[last].1);
-        if frame_start > offset || (frame_start == offset && started > 0) {
-            let complete = self.batch.ends[started - 1].0;
+    fn keep_rest(&mut self, row: u32, offset: usize, end: usize, has_ended: bool) -> Sent {
+        let frames = self.batch.ends.len();
+        let ends = &self.batch.ends;
+        let started = ends.partition_point(|&(_, frame_end)| frame_end <= end);
+        let last = started.checked_sub(1).map(|last| ends[last]);
+        let cut = ends.get(started).copied();
+        let frame_start = last.map_or(0, |(_, end)| end);
+        if let Some((complete, _)) = last.filter(|_| frame_start >= offset) {
             self.table[row].after = self.table[row].after.max(complete);
         }
         self.forget_leftover(row);
         let mut bytes = Vec::new();
-        if end > frame_start {
-            let (id, frame_end) = self.batch.ends[started];
-            bytes.extend_from_slice(&self.batch.bytes[end..frame_end]);
-            self.table[row].after = id;
+        if end > frame_start || started == frames {
+            let all = self.batch.bytes.len();
+            let (id, frame_end) = cut.unwrap_or((0, all));
+            // With its last frame goes what ends the stream.
+            let is_last = has_ended && started + 1 >= frames;
+            let upto = if is_last { all } else { frame_end };
+            bytes.extend_from_slice(&self.batch.bytes[end..upto]);
+            let there = &mut self.table[row];
+            there.after = there.after.max(id);
+            if is_last {
+                there.flags |= CLOSING | ENDED;
+            }
         }
         if self.leftover_bytes + bytes.len() > self.config.leftover_bytes {
             self.close(row, Close::Stalled);

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Shard;
-use super::table::HAS_LEFTOVER;
+use super::table::{HAS_LEFTOVER, PLAIN};
 use crate::event::frame;
 use crate::sys::metrics::Close;
 
@@ -49,17 +49,22 @@ impl Shard {
         }
         there.age = 0;
         let Some(socket) = &there.socket else { return };
-        match socket.send(frame::HEARTBEAT) {
+        let comment = if there.flags & PLAIN == 0 {
+            frame::HEARTBEAT
+        } else {
+            frame::PLAIN_HEARTBEAT
+        };
+        match socket.send(comment) {
             Ok(taken) => {
                 self.hub.metrics().heartbeats_sent.add(1);
-                if taken < frame::HEARTBEAT.len() {
-                    self.add_leftover(row, &frame::HEARTBEAT[taken..]);
+                if taken < comment.len() {
+                    self.add_leftover_bytes(row, &comment[taken..]);
                     self.block(row);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // An idle stream whose buffer is full: it has stalled from here on.
-                self.add_leftover(row, frame::HEARTBEAT);
+                self.add_leftover_bytes(row, comment);
                 self.block(row);
             }
             Err(_) => self.close(row, Close::ClientGone),

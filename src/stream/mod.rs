@@ -28,9 +28,11 @@ use mio::{Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::access::quota::Shares;
+use crate::event::job::EventId;
 use crate::event::ring::Batch;
 use crate::hub::{Hub, Job, Mailbox};
-use crate::sequencer::journal::Replay;
+use crate::sequencer::Sequencer;
+use crate::sequencer::history::Replay;
 use crate::stream::opening::Opening;
 use crate::sys::random::Random;
 use crate::sys::socket::Socket;
@@ -97,10 +99,10 @@ pub struct Adoption {
 pub enum Stream {
     /// One job, after an id.
     Job {
-        /// The job, which has counted the stream in.
+        /// The name, which has counted the stream in.
         job: Arc<Job>,
-        /// The last id that the client has.
-        after: u64,
+        /// The number that the client has.
+        after: EventId,
     },
     /// Several jobs, or all.
     Consolidated(Box<Consolidated>),
@@ -110,11 +112,7 @@ impl Stream {
     /// Counts it out of its jobs again, where it is not going to be served.
     pub fn leave(self, hub: &Hub) {
         match self {
-            Stream::Job { job, .. } => {
-                if job.lock().leave() {
-                    hub.close_if_empty(&job);
-                }
-            }
+            Stream::Job { job, .. } => hub.leave(&job),
             Stream::Consolidated(stream) => stream.leave(hub),
         }
     }
@@ -166,6 +164,7 @@ struct Followed {
 struct Shard {
     number: usize,
     hub: Hub,
+    sequencer: Sequencer,
     config: ShardConfig,
     counted: Counted,
     /// Of the thread's poller.
@@ -192,6 +191,8 @@ struct Shard {
     /// What was read for them: both ends.
     pieces: (Sender<Replay>, Receiver<Replay>),
     batch: Batch,
+    /// The same without chunks.
+    plain: Batch,
     posted: Vec<u32>,
     random: Random,
     began: Instant,
@@ -213,12 +214,12 @@ impl ShardHandle {
     /// # Errors
     /// The system gives no poller or no thread.
     pub fn start(
-        hub: &Hub,
+        sequencer: &Sequencer,
         config: ShardConfig,
         counted: Counted,
     ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
         let poll = Poll::new()?;
-        let (shard, handle) = ShardHandle::without_thread(hub, config, counted, &poll)?;
+        let (shard, handle) = ShardHandle::without_thread(sequencer, config, counted, &poll)?;
         let number = shard.lock().number;
         let name = format!("shard-{number}");
         let thread = std::thread::Builder::new()
@@ -228,7 +229,7 @@ impl ShardHandle {
     }
 
     fn without_thread(
-        hub: &Hub,
+        sequencer: &Sequencer,
         config: ShardConfig,
         counted: Counted,
         poll: &Poll,
@@ -240,7 +241,7 @@ impl ShardHandle {
             let shard = shard.clone();
             let mailbox = Arc::new(Mailbox::new(Sleeper { waker, shard }));
             Mutex::new(Shard::new(
-                hub,
+                sequencer,
                 config,
                 counted,
                 sockets,
@@ -282,7 +283,7 @@ impl ShardHandle {
 
 impl Shard {
     fn new(
-        hub: &Hub,
+        sequencer: &Sequencer,
         config: ShardConfig,
         counted: Counted,
         sockets: Registry,
@@ -291,8 +292,9 @@ impl Shard {
     ) -> Shard {
         let now = Instant::now();
         Shard {
-            number: hub.register(mailbox.clone()),
-            hub: hub.clone(),
+            number: sequencer.hub().register(mailbox.clone()),
+            hub: sequencer.hub().clone(),
+            sequencer: sequencer.clone(),
             admission: Admission::new(config.replay_bytes_per_second, now),
             config,
             counted,
@@ -312,6 +314,7 @@ impl Shard {
             next_ticket: 0,
             pieces: crossbeam_channel::bounded(replay::PIECES),
             batch: Batch::default(),
+            plain: Batch::default(),
             posted: Vec::new(),
             random: Random::new(),
             began: now,

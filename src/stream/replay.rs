@@ -1,5 +1,5 @@
-//! Rows that are behind their rings: the journal's readers bring them what they need, a
-//! piece at a time, and nobody waits for them meanwhile.
+//! Rows that are behind their rings: what they need is read back, a piece at a time, and
+//! nobody waits for them meanwhile.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::consolidated::Selection;
 use super::delivery::Sent;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
-use crate::event::job::Sequence;
+use crate::event::job::EventId;
 use crate::event::resume::ResetReason;
 use crate::hub::Job;
-use crate::sequencer::journal::{Cursor, Jobs, Replay, Request, What};
+use crate::sequencer::history::{Cursor, Replay, Request, What};
 
 /// Pieces that wait for a shard. At it the readers wait.
 pub(super) const PIECES: usize = 4;
@@ -23,41 +23,44 @@ pub(super) struct Reading {
 }
 
 impl Shard {
-    /// Has a job's events between `after` and `upto`, the id before its ring's oldest, read
-    /// for a row. False where the journal doesn't have them either.
-    pub(super) fn read_job(&mut self, row: u32, job: &Arc<Job>, after: u64, upto: u64) -> bool {
-        let before_oldest = {
-            let core = job.lock();
-            match core.spans().first() {
-                Some(first) if !core.is_forgotten() => first.before.id.0,
-                _ => return false,
-            }
-        };
-        if before_oldest >= upto {
+    /// The number before the oldest event of a job that can be read back, for a reader that
+    /// has `after`, where its ring hasn't all that follows.
+    pub(super) fn history(&self, job: &Job, after: EventId) -> Option<EventId> {
+        if job.lock().ring().gone() <= after {
+            return None;
+        }
+        self.sequencer.order().history(job.id())
+    }
+
+    /// Has a job's events between `after` and `upto`, the number before its ring's oldest,
+    /// read for a row. False where they aren't to be had.
+    pub(super) fn read_job(
+        &mut self,
+        row: u32,
+        job: &Arc<Job>,
+        after: EventId,
+        upto: EventId,
+    ) -> bool {
+        let Some(kept) = self.history(job, after).filter(|&kept| kept < upto) else {
             return false;
+        };
+        if after < kept {
+            self.say_expired(row, job, after, kept);
         }
-        if after < before_oldest {
-            self.say_expired(row, job, after, before_oldest);
-        }
-        let after = after.max(before_oldest);
-        let job = job.clone();
-        self.request(row, What::Job { job, after, upto });
+        let what = What::Job {
+            job: job.id().clone(),
+            after: after.max(kept),
+            upto,
+        };
+        self.request(row, what);
         true
     }
 
     /// Has events up to `upto` read for a consolidated row.
-    pub(super) fn read_hub(&mut self, row: u32, selection: &Selection, upto: Sequence) {
-        let jobs = match selection {
-            Selection::Listed(sources) => {
-                let jobs = sources.iter().map(|s| (s.job.clone(), s.floor));
-                Jobs::Listed(jobs.collect())
-            }
-            Selection::All(floors) => Jobs::All(floors.clone()),
-        };
-        let what = What::Hub {
-            hub: self.hub.clone(),
-            jobs,
-            after: Sequence(self.table[row].after),
+    pub(super) fn read_many(&mut self, row: u32, selection: &Selection, upto: EventId) {
+        let what = What::Many {
+            jobs: selection.jobs(),
+            after: EventId(self.table[row].after),
             upto,
         };
         self.request(row, what);
@@ -89,10 +92,14 @@ impl Shard {
         if self.batch.after > after && !is_consolidated {
             let job = self.jobs[slot as usize].as_ref().map(|f| f.job.clone());
             if let Some(job) = job {
-                self.say_expired(row, &job, after, self.batch.after);
+                self.say_expired(row, &job, EventId(after), EventId(self.batch.after));
             }
         }
-        let sent = self.send(row, 0, false);
+        let has_ended = !is_consolidated && self.batch.is_end;
+        if has_ended {
+            self.batch.add_last_chunk();
+        }
+        let sent = self.send(row, 0, has_ended);
         std::mem::swap(&mut self.batch, &mut replay.batch);
         if let Some(there) = self.table.get(row) {
             if sent == Sent::All {
@@ -120,9 +127,6 @@ impl Shard {
             self.end_with_retry(row);
             return;
         }
-        let Some(journal) = self.hub.journal() else {
-            return;
-        };
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         let reading = self.reading.entry(row).or_insert(Reading {
@@ -131,7 +135,7 @@ impl Shard {
         });
         reading.ticket = ticket;
         self.table[row].flags |= READING;
-        journal.read(Request {
+        self.sequencer.order().read(Request {
             row,
             ticket,
             what,
@@ -141,12 +145,12 @@ impl Shard {
         });
     }
 
-    pub(super) fn say_expired(&mut self, row: u32, job: &Job, after: u64, id: u64) {
+    pub(super) fn say_expired(&mut self, row: u32, job: &Job, after: EventId, id: EventId) {
         let mut reset = Vec::new();
         let (reason, last) = (ResetReason::Expired, after.to_string());
         frame::write_reset(&mut reset, job.id().as_str(), reason, &last, id);
         self.hub.metrics().resets_sent.add(1);
         self.add_leftover(row, &reset);
-        self.table[row].after = id;
+        self.table[row].after = id.0;
     }
 }

@@ -8,7 +8,7 @@ use mio::{Interest, Token};
 
 use super::delivery::Leftover;
 use super::idle::HEARTBEAT_PARTS;
-use super::table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, QUEUED, READING};
+use super::table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, PLAIN, QUEUED, READING};
 use super::{Adoption, Followed, Shard, Stream};
 use crate::hub::Job;
 use crate::sys::metrics::Close;
@@ -24,7 +24,7 @@ impl Shard {
         let (row, job) = match stream {
             Stream::Job { job, after } => {
                 let slot = self.follow(&job);
-                let row = self.table.insert(socket, slot, after, HAS_LEFTOVER);
+                let row = self.table.insert(socket, slot, after.0, HAS_LEFTOVER);
                 let followed = self.jobs[slot as usize]
                     .as_mut()
                     .expect("it was just followed");
@@ -37,6 +37,9 @@ impl Shard {
         self.set_deadlines(row, opening.ends_at);
         if self.drain.is_some() {
             self.table[row].flags |= ENDING;
+        }
+        if opening.is_plain {
+            self.table[row].flags |= PLAIN;
         }
         let bytes = opening.to_bytes();
         self.leftover_bytes += bytes.len();
@@ -139,9 +142,7 @@ impl Shard {
             self.table.unlink(&mut followed.head, row);
             let job = followed.job.clone();
             self.unfollow_if_unused(slot);
-            if job.lock().leave() {
-                self.hub.close_if_empty(&job);
-            }
+            self.hub.leave(&job);
         }
         let metrics = self.hub.metrics();
         metrics.streams_open.add(-1);

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::table::NONE;
 use super::{Adoption, Shard, WAKER};
 use crate::event::ring::Batch;
-use crate::hub::Owner;
+use crate::hub::MailboxOwner;
 
 /// Sends that a publisher's own thread makes for a shard that sleeps. With more, the
 /// publisher would wait longer for its answer than it takes to wake the shard.
@@ -33,7 +33,7 @@ pub(super) struct Sleeper {
     pub shard: Weak<Mutex<Shard>>,
 }
 
-impl Owner for Sleeper {
+impl MailboxOwner for Sleeper {
     fn wake(&self) {
         // It fails only when the counter is full: then the wake-up is on its way.
         let _ = self.waker.wake();
@@ -153,6 +153,7 @@ impl Shard {
         if self.batch.bytes.capacity() > KEPT_BYTES {
             self.batch = Batch::default();
         }
+        self.plain = Batch::default();
         if self.arrivals.capacity() * size_of::<Adoption>() > KEPT_BYTES {
             self.arrivals = VecDeque::new();
         }
@@ -175,14 +176,15 @@ mod tests {
     use super::*;
     use crate::access::quota::Shares;
     use crate::event::Event;
-    use crate::event::job::JobId;
-    use crate::hub::{Hub, HubConfig};
+    use crate::event::job::{EventId, JobId};
+    use crate::hub::HubConfig;
+    use crate::sequencer::Sequencer;
     use crate::stream::opening::Opening;
     use crate::sys::socket::Socket;
 
     /// A shard whose thread is the test.
     struct House {
-        hub: Hub,
+        sequencer: Sequencer,
         shard: Arc<Mutex<Shard>>,
         handle: ShardHandle,
         _poll: Poll,
@@ -190,7 +192,7 @@ mod tests {
 
     impl House {
         fn new() -> House {
-            let hub = Hub::with_base(HubConfig::default(), 0);
+            let sequencer = Sequencer::in_memory_above(HubConfig::default(), EventId(0));
             let poll = Poll::new().unwrap();
             let counted = Counted {
                 addresses: Shares::new(None),
@@ -198,9 +200,9 @@ mod tests {
             };
             let config = ShardConfig::default();
             let (shard, handle) =
-                ShardHandle::without_thread(&hub, config, counted, &poll).unwrap();
+                ShardHandle::without_thread(&sequencer, config, counted, &poll).unwrap();
             House {
-                hub,
+                sequencer,
                 shard,
                 handle,
                 _poll: poll,
@@ -212,12 +214,13 @@ mod tests {
             let (ours, theirs) = UnixStream::pair().unwrap();
             ours.set_nonblocking(true).unwrap();
             theirs.set_nonblocking(true).unwrap();
-            let job = self.hub.open(&name.parse().unwrap()).unwrap();
-            job.lock().join();
+            let name = name.parse().unwrap();
+            let job = self.sequencer.hub().join(&name, usize::MAX).unwrap();
+            let after = EventId(0);
             self.handle.adopt(Adoption {
                 socket: Socket::new(OwnedFd::from(theirs)),
                 opening: Opening::new(None, Duration::from_secs(1)),
-                stream: Stream::Job { job, after: 0 },
+                stream: Stream::Job { job, after },
             });
             ours
         }
@@ -226,7 +229,7 @@ mod tests {
         fn accept(&self, name: &str) {
             let job: JobId = name.parse().unwrap();
             let event = Event::progress("scanning", 1.0);
-            self.hub.accept(&job, &event, None).unwrap();
+            self.sequencer.publish_all(vec![(job, event)]);
         }
     }
 

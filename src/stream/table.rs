@@ -46,6 +46,11 @@ pub const READING: u16 = 128;
 /// Its replay waits; it counts as queued as well.
 pub const WAITING: u16 = 256;
 
+/// Its client doesn't know chunks.
+pub const PLAIN: u16 = 512;
+/// Its stream has ended: what is left is its last.
+pub const ENDED: u16 = 1024;
+
 /// Rows that are allocated together. A table that grew by doubling would hold up to
 /// twice its rows, and their copy meanwhile.
 const CHUNK_ROWS: usize = 128;

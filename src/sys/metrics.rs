@@ -40,6 +40,7 @@ pub enum RouteName {
     Publish,
     PublishMany,
     Delete,
+    Begin,
     Retry,
     File,
     Upload,
@@ -140,13 +141,14 @@ impl Close {
 }
 
 impl RouteName {
-    const ALL: [RouteName; 14] = [
+    const ALL: [RouteName; 15] = [
         RouteName::Stream,
         RouteName::Consolidated,
         RouteName::Snapshot,
         RouteName::Publish,
         RouteName::PublishMany,
         RouteName::Delete,
+        RouteName::Begin,
         RouteName::Retry,
         RouteName::File,
         RouteName::Upload,
@@ -165,6 +167,7 @@ impl RouteName {
             RouteName::Publish => "POST /api/jobs/{job}/events",
             RouteName::PublishMany => "POST /api/events",
             RouteName::Delete => "DELETE /api/jobs/{job}",
+            RouteName::Begin => "PUT /api/jobs/{job}",
             RouteName::Retry => "/api/jobs/{job}/retry",
             RouteName::File => "/api/jobs/{job}/file",
             RouteName::Upload => "/api/uploads",

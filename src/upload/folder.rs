@@ -14,7 +14,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::job::JobId;
+use crate::event::job::{EventId, JobId, LifeId};
+use crate::hub::{Hub, Owner};
+use crate::sequencer::PublishError;
 use crate::sys::random;
 
 /// The file with an upload's bytes, in its directory.
@@ -35,6 +37,13 @@ pub struct Info {
     /// The job that it is the beginning of.
     #[serde(with = "text")]
     pub job: JobId,
+    /// The life of the job that it began. None where a version wrote this that knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<LifeId>,
+    /// The number that ended that life, where the next is about to be begun with the same
+    /// file: whatever ends the process meanwhile, that next life finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_after: Option<EventId>,
     /// The file's name, as the client says: any text, and never part of a path.
     pub name: String,
     /// The media type that the client says it has.
@@ -77,6 +86,8 @@ pub enum State {
 pub struct Landed {
     /// The job that goes on.
     pub job: JobId,
+    /// The life of the job that it is of.
+    pub life: LifeId,
     /// The upload, and the name of its directory.
     pub upload: UploadId,
     /// The file's name, as the client says: any text, and never part of a path.
@@ -97,6 +108,21 @@ pub trait Landing: Send + Sync {
     /// Takes one. Called from a plain thread, once for each upload in a server's life,
     /// and again after a restart as long as its directory is there. May block.
     fn land(&self, landed: Landed);
+
+    /// Has a life of a job begun, in the place of one whose upload may be kept: with the new
+    /// life that upload goes. Called from a plain thread. May block.
+    ///
+    /// # Errors
+    /// Those of `begin`; nothing goes then.
+    fn take_over(
+        &self,
+        job: &JobId,
+        begin: &dyn Fn() -> Result<LifeId, PublishError>,
+    ) -> Result<LifeId, PublishError>;
+
+    /// Removes an upload whose job's life is over, and all that was made of it. Called from
+    /// a plain thread. May block.
+    fn discard(&self, upload: UploadId);
 }
 
 impl Landed {
@@ -183,11 +209,28 @@ impl Info {
         }
     }
 
+    /// The life of its job that it is of now. None where that is over, but for one that
+    /// failed and may be tried again.
+    pub fn life_in(&self, hub: &Hub) -> Option<LifeId> {
+        let now = hub.life(&self.job).filter(|life| !life.is_deleted())?;
+        let is_it = match (self.life, self.retried_after) {
+            // There was one of each name, and no telling whose it was but that it runs.
+            (None, _) => !now.is_over(),
+            (Some(life), _) if life == now.id() => true,
+            (Some(_), Some(end)) => {
+                now.owner == Owner::Upload && !now.is_over() && now.previous_end == end
+            }
+            (Some(_), None) => false,
+        };
+        is_it.then(|| now.id())
+    }
+
     /// The upload as the pipeline gets it. None where it hasn't landed.
     pub fn landed(&self, upload: UploadId, directory: &Path) -> Option<Landed> {
-        match (self.state, self.size) {
-            (State::Landed, Some(size)) => Some(Landed {
+        match (self.state, self.size, self.life) {
+            (State::Landed, Some(size), Some(life)) => Some(Landed {
                 job: self.job.clone(),
+                life,
                 upload,
                 name: self.name.clone(),
                 declared_type: self.declared_type.clone(),
@@ -240,6 +283,8 @@ mod tests {
     fn info() -> Info {
         Info {
             job: "job_8f3a".parse().unwrap(),
+            life: Some(LifeId(EventId(7))),
+            retried_after: None,
             name: "../clip \"1\"\n.mp4".to_owned(),
             declared_type: Some("video/mp4".to_owned()),
             size: Some(12),
@@ -282,6 +327,7 @@ mod tests {
             metadata: "filename YQ==".to_owned(),
             unverified_from: Some(7),
         });
+        info.retried_after = Some(EventId(9));
         info.write(directory.path(), false).unwrap();
         assert_eq!(Info::read(directory.path()).unwrap(), info);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -49,7 +49,7 @@ fn a_foreign_page_that_publishes_is_403() {
             "{foreign}"
         );
     }
-    assert!(server.hub().snapshot(&"a".parse().unwrap()).is_none());
+    assert!(server.jobs().snapshot(&"a".parse().unwrap()).is_none());
     let own = origin(&format!("http://{address}"));
     assert_eq!(post(address, EVENTS, &own, EVENT).status, 201);
 }

@@ -112,8 +112,11 @@ fn a_job_named_ten_thousand_times_is_followed_once_and_a_forbidden_one_is_found_
     let mut answer = get(public(&server), &format!("/api/events?{many}"), &field);
     assert_eq!(answer.status, 200);
     let job = "a".parse().unwrap();
-    assert_eq!(server.hub().snapshot(&job).unwrap().streams, 1);
-    server.hub().publish(&job, landfall::Event::done()).unwrap();
+    assert_eq!(server.jobs().snapshot(&job).unwrap().streams, 1);
+    server
+        .jobs()
+        .publish(&job, landfall::Event::done())
+        .unwrap();
     let body = answer.body();
     assert_eq!(body.matches("event: done").count(), 1, "{body}");
     for query in [format!("{many}job=b"), format!("job=b&{many}")] {
@@ -172,7 +175,7 @@ fn overlong_utf_8_and_nul_are_no_part_of_a_name_or_a_token() {
         let status = get(public(&server), &target, "").status;
         assert!([400, 401].contains(&status), "{target}: {status}");
     }
-    assert_eq!(server.hub().snapshots().len(), 0);
+    assert_eq!(server.jobs().hub().snapshots().len(), 0);
     // Raw, without escapes.
     let raw = get(public(&server), "/api/jobs/\u{e9}", &field);
     assert_eq!(raw.status, 400);
@@ -234,7 +237,7 @@ fn dot_segments_backslashes_and_parameters_lead_to_no_other_job() {
     ] {
         assert_eq!(get(public(&server), target, &field).status, 400, "{target}");
     }
-    assert_eq!(server.hub().snapshots().len(), 0);
+    assert_eq!(server.jobs().hub().snapshots().len(), 0);
 }
 
 #[test]
@@ -243,7 +246,7 @@ fn what_a_last_event_id_says_stays_within_its_reset() {
     let server = start_with_tokens(&files);
     let job = "a".parse().unwrap();
     let good = token(&["a"], &[]);
-    let publish = |event| server.hub().publish(&job, event).unwrap();
+    let publish = |event| server.jobs().publish(&job, event).unwrap();
     publish(landfall::Event::progress("scanning", 30.0));
     publish(landfall::Event::done());
     let injection = "1%0a%0aevent:%20done%0adata:%20{}%0a%0a";

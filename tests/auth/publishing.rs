@@ -125,8 +125,8 @@ fn a_line_for_a_forbidden_job_is_403_and_named_and_what_came_before_stays() {
         "{body}"
     );
     assert_eq!(body.matches("\"ids\":[").count(), 1);
-    assert!(server.hub().snapshot(&"secret".parse().unwrap()).is_none());
-    assert!(server.hub().snapshot(&"a".parse().unwrap()).is_some());
+    assert!(server.jobs().snapshot(&"secret".parse().unwrap()).is_none());
+    assert!(server.jobs().snapshot(&"a".parse().unwrap()).is_some());
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn without_a_token_every_way_to_see_a_job_is_401() {
     let files = KeyFiles::new();
     let server = start_with_tokens(&files);
     server
-        .hub()
+        .jobs()
         .publish(&"a".parse().unwrap(), landfall::Event::progress("x", 1.0))
         .unwrap();
     for target in [
@@ -152,7 +152,7 @@ fn a_job_that_the_token_does_not_cover_is_403_by_every_way() {
     );
     assert_eq!(get(public, "/api/jobs/batch.9/events", &field).status, 200);
     // Nothing was begun by the ones that were refused.
-    assert!(server.hub().snapshot(&"secret".parse().unwrap()).is_none());
+    assert!(server.jobs().snapshot(&"secret".parse().unwrap()).is_none());
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_stream_of_every_job_is_for_a_token_that_covers_the_star() {
     let mut stream = get(public(&server), "/api/events", &field);
     assert_eq!(stream.status, 200);
     server
-        .hub()
+        .jobs()
         .publish(&"any".parse().unwrap(), landfall::Event::progress("x", 1.0))
         .unwrap();
     stream.wait_for("\"jobId\":\"any\"");
@@ -235,7 +235,7 @@ fn a_stream_ends_when_its_token_does_and_no_other() {
     let mut staying = get(public(&server), STREAM, &long);
     let job = "a".parse().unwrap();
     let event = || landfall::Event::progress("scanning", 30.0);
-    server.hub().publish(&job, event()).unwrap();
+    server.jobs().publish(&job, event()).unwrap();
     for stream in &mut ending {
         assert_eq!(stream.status, 200);
         stream.wait_for("scanning");
@@ -247,7 +247,7 @@ fn a_stream_ends_when_its_token_does_and_no_other() {
     }
     assert!(begun.elapsed() < Duration::from_secs(5));
     let later = landfall::Event::progress("storing", 60.0);
-    server.hub().publish(&job, later).unwrap();
+    server.jobs().publish(&job, later).unwrap();
     staying.wait_for("storing");
     assert_eq!(get(public(&server), STREAM, &short).status, 401);
 }

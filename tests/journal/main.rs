@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 #[path = "../support/http.rs"]
 mod http;
+mod library;
 mod model;
 mod replay;
 mod restart;

@@ -73,7 +73,7 @@ fn connections_above_their_address_s_share_make_room_before_others_do() {
     });
     let address = server.public_address();
     let mut early = from(3, address);
-    let metrics = server.hub().metrics();
+    let metrics = server.jobs().hub().metrics();
     wait_until("it waits", || metrics.connections_waiting.get() == 1);
     // A crowd of one address, most of it above its share, fills the lobby over and over.
     let crowd: Vec<_> = (0..200).map(|_| from(2, address)).collect();

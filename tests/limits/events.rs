@@ -43,7 +43,7 @@ fn of_lines_that_come_too_fast_the_first_too_many_is_named() {
     assert_eq!(answer.json()["line"], ids + 1);
     assert!(ids >= 2);
     let id = answer.json()["ids"][ids - 1].as_u64();
-    let snapshot = server.hub().snapshot(&"a".parse().unwrap()).unwrap();
+    let snapshot = server.jobs().snapshot(&"a".parse().unwrap()).unwrap();
     assert_eq!(
         snapshot.last_event_id.map(|id| id.0),
         id,

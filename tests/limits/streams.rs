@@ -21,7 +21,7 @@ fn a_job_has_its_share_of_streams() {
     assert_busy(server.public(), "/api/events?job=a&job=b", "");
     assert_eq!(
         server
-            .hub()
+            .jobs()
             .snapshot(&"b".parse().unwrap())
             .unwrap()
             .streams,
@@ -40,7 +40,7 @@ fn a_job_has_its_share_of_streams() {
     drop(streams);
     server.wait_for_streams("a", 0);
     assert_eq!(EventStream::of(&server, "a").event().id, a);
-    let metrics = server.hub().metrics();
+    let metrics = server.jobs().hub().metrics();
     super::support::wait_until("what was refused isn't counted", || {
         metrics.streams_open.get() == 2
     });
@@ -121,7 +121,12 @@ fn head_on_a_stream_is_answered_as_get_would_be() {
     let mut client = server.public();
     client.send(get("/api/jobs/unheard/events", "").replace("GET", "HEAD"));
     assert_eq!(client.answer_to_head().status, 200);
-    assert!(server.hub().snapshot(&"unheard".parse().unwrap()).is_none());
+    assert!(
+        server
+            .jobs()
+            .snapshot(&"unheard".parse().unwrap())
+            .is_none()
+    );
 }
 
 #[test]
@@ -135,7 +140,7 @@ fn a_stream_whose_client_is_gone_before_it_begins_leaves_nothing_behind() {
         socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
     super::support::wait_until("all are gone", || {
-        let metrics = server.hub().metrics();
-        metrics.streams_open.get() == 0 && server.hub().snapshots().is_empty()
+        let metrics = server.jobs().hub().metrics();
+        metrics.streams_open.get() == 0 && server.jobs().hub().snapshots().is_empty()
     });
 }

@@ -89,7 +89,7 @@ fn what_clamd_finds_ends_the_job_and_goes_to_quarantine() {
     let quarantined: Vec<_> = quarantined.map(|entry| entry.unwrap().path()).collect();
     assert_eq!(quarantined.len(), 1);
     assert_eq!(fs::read(quarantined[0].join("data")).unwrap().len(), 68);
-    assert!(plant.pipeline.retry(&job).is_err());
+    assert!(plant.retry(&job).is_err());
 
     let job = plant.land("good", "a.txt", b"nothing bad");
     assert_eq!(last(&plant.end(&job, "done")).data["malware"], "none found");
@@ -144,7 +144,7 @@ fn without_clamd_the_stage_tries_again_and_then_fails_until_it_is_there() {
 
     let clamd = Clamd::start(folder.path());
     assert_eq!(clamd.socket, socket);
-    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    assert_eq!(plant.retry(&job), Ok(2));
     let told = plant.end(&job, "done");
     assert_eq!(last(&told).data["attempt"], 2);
 }
@@ -168,7 +168,7 @@ fn a_clamd_that_never_answers_costs_the_timeout_and_a_cancel_ends_the_wait() {
     let plant = Plant::new(&stage(&socket, "timeout = \"1h\""));
     let job = plant.land("j", "a", &vec![0; 10 << 20]);
     plant.wait(&job, |told| told.stage() == "scanning");
-    assert!(plant.pipeline.cancel(&job));
+    plant.delete(&job);
     plant.is_clean(0);
     drop(listener);
 }

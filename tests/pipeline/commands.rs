@@ -51,9 +51,7 @@ fn a_command_makes_the_next_stages_file_and_tells_how_far_it_is() {
     assert!(overall.is_sorted(), "{overall:?}");
     assert!(told.iter().all(|told| told.data["attempt"] == 1));
 
-    let record = landfall::pipeline::Record::read(&plant.data, &job)
-        .unwrap()
-        .unwrap();
+    let record = plant.record(&job, plant.life(&job)).unwrap();
     assert_eq!(record.path.unwrap().to_str().unwrap(), path);
     assert_eq!((record.name.as_str(), record.size), ("a/../notes.txt", 11));
     assert_eq!(record.digest, done["digest"]);

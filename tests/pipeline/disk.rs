@@ -52,7 +52,7 @@ fn a_full_disk_is_an_error_that_says_so_and_a_retry_with_room_is_done() {
     plant.is_clean(1);
 
     fs::remove_file(&ballast).unwrap();
-    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    assert_eq!(plant.retry(&job), Ok(2));
     let told = plant.end(&job, "done");
     assert_eq!(told.last().unwrap().data["size"], 4 << 20);
     plant.is_clean(0);

@@ -3,10 +3,11 @@
 
 use std::fs;
 
-use landfall::pipeline::{PipelineConfig, Record, RetryError};
-use landfall::{Event, PublishError};
+use landfall::Event;
+use landfall::pipeline::{PipelineConfig, RetryError};
+use serde_json::Value;
 
-use crate::support::{Plant, Told, is_alive, land_on, until};
+use crate::support::{Plant, Told, begin, is_alive, land_on, until};
 
 /// A stage that waits until there is a file `go` in the data folder.
 const GATE: &str = "[[stage]]\nname = \"gate\"\nconcurrency = 1\nrun = [\"sh\", \"-c\", \
@@ -39,7 +40,7 @@ fn who_waits_is_told_every_place_that_it_comes_forward() {
     let told = plant.wait(&third, |told| told.data["position"] == 2);
     assert_eq!(told.last().unwrap().data["for"], "gate");
     assert_eq!(positions(&plant.told(&second)), [1]);
-    assert!(plant.pipeline.cancel(&second));
+    plant.delete(&second);
     plant.wait(&third, |told| told.data["position"] == 1);
     open(&plant);
     let told = plant.end(&third, "done");
@@ -72,7 +73,7 @@ fn stages_are_counted_by_what_they_are_at_and_have_done() {
     let third = plant.land("third", "a", b"3");
     plant.wait(&third, |told| told.data["position"] == 2);
     assert_eq!(counts(0), ([2, 1], [0, 0], 0));
-    assert!(plant.pipeline.cancel(&first));
+    plant.delete(&first);
     plant.wait(&second, in_gate);
     assert_eq!(counts(0), ([1, 1], [0, 0], 1));
     assert_eq!(counts(1), ([0, 0], [0, 0], 0));
@@ -95,12 +96,14 @@ fn a_cancel_ends_the_command_and_its_group_and_nothing_is_left() {
     plant.wait(&job, in_gate);
     let pid = String::from_utf8(plant.read("pids")).unwrap();
     assert!(is_alive(&pid));
-    assert!(plant.pipeline.cancel(&job));
-    plant.hub.forget(&job);
+    plant.delete(&job);
     until("the command is gone", || !is_alive(&pid));
     plant.is_clean(0);
-    assert!(plant.hub.snapshot(&job).is_none(), "{:?}", plant.told(&job));
-    assert!(!plant.pipeline.cancel(&job));
+    assert!(
+        plant.jobs.snapshot(&job).is_none(),
+        "{:?}",
+        plant.told(&job)
+    );
     // The name is free for another.
     open(&plant);
     let job = plant.land("j", "b", b"2");
@@ -116,20 +119,20 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace() {
     let job = plant.land("j", "a", b"1");
     plant.wait(&job, in_gate);
     let pid = String::from_utf8(plant.read("pids")).unwrap();
-    plant.pipeline.cancel(&job);
+    plant.delete(&job);
     until("the command is gone", || !is_alive(&pid));
     plant.is_clean(0);
 }
 
 #[test]
-fn a_cancelled_job_lets_go_of_its_result_which_stays_among_the_files() {
+fn a_deleted_job_lets_go_of_its_result_which_stays_among_the_files() {
     let plant = Plant::new("[[stage]]\nname = 'storing'\n");
     let job = plant.land("j", "a", b"x");
     plant.end(&job, "done");
-    let record = Record::read(&plant.data, &job).unwrap().unwrap();
+    let record = plant.record(&job, plant.life(&job)).unwrap();
     plant.is_clean(0);
-    assert!(plant.pipeline.cancel(&job));
-    assert_eq!(Record::read(&plant.data, &job).unwrap(), None);
+    let life = plant.delete(&job);
+    assert_eq!(plant.record(&job, life), None);
     assert!(plant.data.join(record.path.unwrap()).exists());
 }
 
@@ -143,7 +146,7 @@ fn a_retry_is_another_attempt_whose_events_are_all_new() {
     assert!(old.iter().all(|told| told.data["attempt"] == 1));
     let old_last = old.last().unwrap().id;
 
-    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    assert_eq!(plant.retry(&job), Ok(2));
     let second = plant.end(&job, "error");
     assert!(
         second.iter().all(|told| told.data["attempt"] == 2),
@@ -151,70 +154,60 @@ fn a_retry_is_another_attempt_whose_events_are_all_new() {
     );
     assert!(second[0].id > old_last);
     open(&plant);
-    assert_eq!(plant.pipeline.retry(&job), Ok(3));
+    assert_eq!(plant.retry(&job), Ok(3));
     let third = plant.end(&job, "done");
     assert!(
         third.iter().all(|told| told.data["attempt"] == 3),
         "{third:#?}"
     );
     plant.is_clean(0);
-    assert_eq!(plant.pipeline.retry(&job), Err(RetryError::NotKept));
+    assert_eq!(plant.retry(&job), Err(RetryError::NotKept));
 }
 
 #[test]
 fn a_job_on_its_way_or_unheard_of_is_not_tried_again() {
     let plant = Plant::new(GATE);
     let job = plant.land("j", "a", b"1");
-    assert_eq!(plant.pipeline.retry(&job), Err(RetryError::Running));
+    assert_eq!(plant.retry(&job), Err(RetryError::Running));
     let none = "none".parse().unwrap();
-    assert_eq!(plant.pipeline.retry(&none), Err(RetryError::NotKept));
+    assert_eq!(plant.retry(&none), Err(RetryError::NotKept));
     open(&plant);
     plant.end(&job, "done");
 }
 
 #[test]
-fn a_failed_job_is_kept_over_a_restart_told_again_and_tried_again() {
+fn a_failed_job_is_kept_over_a_restart_and_tried_again() {
     let toml = "[[stage]]\nname = \"gate\"\nrun = [\"sh\", \"-c\", \
         \"test -e $LANDFALL_WORK/../../../go\"]\n";
     let plant = Plant::new(toml);
     let job = plant.land("j", "a", b"1");
-    plant.end(&job, "error");
+    let first = plant.end(&job, "error");
     let plant = plant.restart(toml);
     let told = plant.end(&job, "error");
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert_eq!(told[0].stage(), "gate");
+    assert_eq!(told.len(), first.len(), "{told:#?}");
     open(&plant);
-    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    assert_eq!(plant.retry(&job), Ok(2));
     plant.end(&job, "done");
     plant.is_clean(0);
 }
 
 #[test]
 fn a_failed_job_is_let_go_of_after_its_time() {
-    let folder = tempfile::tempdir().unwrap();
     let toml = "[[stage]]\nname = 'gate'\nrun = ['false']\n";
-    let plant = Plant::on(folder.path(), toml, PipelineConfig::default());
+    let plant = Plant::new(toml);
     let job = plant.land("j", "a", b"1");
     plant.end(&job, "error");
     plant.is_clean(1);
-    drop(plant);
     let config = PipelineConfig {
         keep_failed: std::time::Duration::ZERO,
         ..PipelineConfig::default()
     };
-    land_on(folder.path(), "k", "a", None, b"2");
-    let plant = Plant::on(folder.path(), toml, config);
-    plant.recover();
-    let k = "k".parse().unwrap();
-    plant.end(&k, "error");
-    // It is looked for once a minute: a third life looks at once.
-    drop(plant);
-    let config = PipelineConfig {
-        keep_failed: std::time::Duration::ZERO,
-        ..PipelineConfig::default()
-    };
-    let plant = Plant::on(folder.path(), toml, config);
-    assert_eq!(plant.pipeline.retry(&job), Err(RetryError::NotKept));
+    // It is looked for at the start, and once a minute.
+    let plant = plant.restart_with(toml, config.clone());
+    let plant = plant.restart_with(toml, config);
+    until("it isn't kept any more", || {
+        plant.retry(&job) == Err(RetryError::NotKept)
+    });
 }
 
 #[test]
@@ -228,10 +221,12 @@ fn after_a_restart_a_stage_begins_anew_and_says_so() {
         told.stage() == "queued" && told.data["for"] == "gate"
     });
     let pid = String::from_utf8(plant.read("pids")).unwrap();
+    let before = plant.newest(&job);
     let plant = plant.restart(&toml);
     assert!(!is_alive(&pid));
     open(&plant);
     let told = plant.end(&job, "done");
+    let told: Vec<_> = told.iter().filter(|told| told.id > before).collect();
     let begun: Vec<_> = told
         .iter()
         .filter(|told| told.data["restarted"] == true)
@@ -274,37 +269,41 @@ fn what_a_stage_made_is_there_after_a_restart() {
     let plant = Plant::new(&toml);
     let job = plant.land("j", "a", b"hello");
     plant.wait(&job, in_gate);
+    let before = plant.newest(&job);
     let plant = plant.restart(&toml);
     open(&plant);
     let told = plant.end(&job, "done");
-    assert!(told.iter().all(|told| told.stage() != "upper"));
-    let record = Record::read(&plant.data, &job).unwrap().unwrap();
+    let mut after = told.iter().filter(|told| told.id > before);
+    assert!(after.all(|told| told.stage() != "upper"), "{told:#?}");
+    let record = plant.record(&job, plant.life(&job)).unwrap();
     assert_eq!(plant.read(record.path.unwrap().to_str().unwrap()), b"HELLO");
     plant.is_clean(0);
 }
 
 #[test]
-fn a_job_that_somebody_else_ends_is_worked_on_in_silence() {
+fn an_upload_whose_job_somebody_else_ends_is_let_go_of() {
     let plant = Plant::new(GATE);
     let job = plant.land("j", "a", b"1");
     plant.wait(&job, in_gate);
-    plant.hub.publish(&job, Event::done()).unwrap();
+    plant.jobs.publish(&job, Event::done()).unwrap();
     open(&plant);
-    until("it is stored", || {
-        Record::read(&plant.data, &job).unwrap().is_some()
-    });
     plant.is_clean(0);
+    assert_eq!(plant.record(&job, plant.life(&job)), None);
+    assert_eq!(
+        plant.end(&job, "done").last().unwrap().data["attempt"],
+        Value::Null
+    );
 }
 
 #[test]
 fn state_that_can_not_be_read_begins_the_job_anew() {
-    let folder = tempfile::tempdir().unwrap();
+    let plant = Plant::new("");
     for (job, state) in [("a", ""), ("b", "{"), ("c", "[]"), ("d", "{}")] {
-        let landed = land_on(folder.path(), job, "a", None, b"1");
-        let path = landed.path.parent().unwrap().join("state.json");
-        fs::write(path, state).unwrap();
+        let job = job.parse().unwrap();
+        let life = begin(&plant.jobs, &job);
+        let landed = land_on(&plant.data, &job, life, "a", None, b"1");
+        fs::write(landed.folder().join("state.json"), state).unwrap();
     }
-    let plant = Plant::on(folder.path(), "", PipelineConfig::default());
     plant.recover();
     for job in ["a", "b", "c", "d"] {
         plant.end(&job.parse().unwrap(), "done");
@@ -346,7 +345,7 @@ fn with_a_journal_an_end_is_told_once_and_a_retry_goes_on_above() {
     let plant = plant.restart(toml);
     assert_eq!(plant.end(&job, "error").len(), first.len());
     open(&plant);
-    assert_eq!(plant.pipeline.retry(&job), Ok(2));
+    assert_eq!(plant.retry(&job), Ok(2));
     let told = plant.end(&job, "done");
     assert!(told[0].id > first.last().unwrap().id);
     assert!(
@@ -354,19 +353,4 @@ fn with_a_journal_an_end_is_told_once_and_a_retry_goes_on_above() {
         "{told:#?}"
     );
     plant.is_clean(0);
-}
-
-#[test]
-fn with_a_journal_too_nothing_is_told_of_a_cancelled_job() {
-    let folder = tempfile::tempdir().unwrap();
-    let plant = Plant::journaled(folder.path(), GATE);
-    let job = plant.land("j", "a", b"1");
-    plant.wait(&job, in_gate);
-    let old = plant.hub.find(&job).unwrap();
-    assert!(plant.pipeline.cancel(&job));
-    plant.hub.forget(&job);
-    let refused = plant.hub.publish_to(&old, Event::done());
-    assert_eq!(refused, Err(PublishError::Forgotten));
-    plant.is_clean(0);
-    assert!(plant.hub.find(&job).is_none());
 }

@@ -7,6 +7,7 @@ mod commands;
 mod disk;
 mod house;
 mod journeys;
+mod lives;
 #[cfg(feature = "s3")]
 mod s3;
 mod stages;

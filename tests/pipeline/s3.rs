@@ -74,9 +74,7 @@ fn a_result_is_put_into_the_store_signed_and_with_its_checksum() {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(told.iter().any(|told| told.data["retry"] == 1), "{told:#?}");
     assert_eq!(told.last().unwrap().data["digest"], format!("sha256:{hex}"));
-    let record = landfall::pipeline::Record::read(&plant.data, &job)
-        .unwrap()
-        .unwrap();
+    let record = plant.record(&job, plant.life(&job)).unwrap();
     let key = format!("in/{}/{hex}", &hex[..2]);
     assert_eq!(record.location, Some(format!("s3://films/{key}")));
     assert_eq!(record.path, None);

@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall::Hub;
-use landfall::event::job::JobId;
+use landfall::event::frame::unchunk;
+use landfall::event::job::{JobId, LifeId};
 use landfall::event::ring::{Batch, RingLimits};
-use landfall::hub::HubConfig;
-use landfall::pipeline::{Pipeline, PipelineConfig};
-use landfall::sequencer::journal::{Journal, JournalConfig};
+use landfall::hub::{After, HubConfig, Owner};
+use landfall::pipeline::{Pipeline, PipelineConfig, Record, RetryError};
+use landfall::sequencer::Sequencer;
+use landfall::sequencer::journal::JournalConfig;
+use landfall::upload::disk::Disk;
+use landfall::upload::spool::{Spool, SpoolConfig};
 use landfall::upload::{Info, Landed, Landing, State, UploadId};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,9 +21,9 @@ use tempfile::TempDir;
 /// How long anything may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A pipeline and its hub.
+/// A pipeline and its jobs.
 pub struct Plant {
-    pub hub: Hub,
+    pub jobs: Sequencer,
     pub pipeline: Pipeline,
     pub data: PathBuf,
     has_journal: bool,
@@ -50,14 +54,25 @@ impl Plant {
     }
 
     /// One on a folder that may have seen another before.
-    pub fn on(data: &Path, toml: &str, mut config: PipelineConfig) -> Plant {
+    pub fn on(data: &Path, toml: &str, config: PipelineConfig) -> Plant {
+        let jobs = Sequencer::in_memory(hub_config());
+        Plant::with_jobs(data, toml, config, jobs)
+    }
+
+    /// One whose jobs may have seen another before as well.
+    pub fn with_jobs(
+        data: &Path,
+        toml: &str,
+        mut config: PipelineConfig,
+        jobs: Sequencer,
+    ) -> Plant {
         fs::create_dir_all(data).unwrap();
         if !toml.is_empty() {
             let file = data.join("landfall.toml");
             fs::write(&file, toml).unwrap();
             config.file = Some(file);
         }
-        Plant::of(data, config, Hub::new(hub_config()), false)
+        Plant::of(data, config, jobs, false)
     }
 
     /// One whose events are in a journal.
@@ -69,15 +84,15 @@ impl Plant {
             file: Some(file),
             ..PipelineConfig::default()
         };
-        let hub = Hub::with_base(hub_config(), 0);
-        Journal::open(&data.join("journal"), JournalConfig::default(), &hub).unwrap();
-        Plant::of(data, config, hub, true)
+        let journal = data.join("journal");
+        let jobs = Sequencer::with_journal(&journal, JournalConfig::default(), hub_config());
+        Plant::of(data, config, jobs.unwrap(), true)
     }
 
-    fn of(data: &Path, config: PipelineConfig, hub: Hub, has_journal: bool) -> Plant {
+    fn of(data: &Path, config: PipelineConfig, jobs: Sequencer, has_journal: bool) -> Plant {
         Plant {
-            pipeline: Pipeline::start(config, hub.clone(), data).unwrap(),
-            hub,
+            pipeline: Pipeline::start(config, jobs.clone(), data).unwrap(),
+            jobs,
             data: data.to_owned(),
             has_journal,
             folder: None,
@@ -85,29 +100,58 @@ impl Plant {
     }
 
     /// Stops it, and starts another on the same folder, which takes up what had landed.
-    pub fn restart(mut self, toml: &str) -> Plant {
+    pub fn restart(self, toml: &str) -> Plant {
+        self.restart_with(toml, PipelineConfig::default())
+    }
+
+    /// The same, configured so besides where there is no journal.
+    pub fn restart_with(mut self, toml: &str, config: PipelineConfig) -> Plant {
         assert!(self.pipeline.stop(Instant::now() + PATIENCE));
         let folder = self.folder.take();
-        if let Some(journal) = self.hub.journal() {
-            journal.close();
-        }
         let mut plant = match self.has_journal {
-            true => Plant::journaled(&self.data, toml),
-            false => Plant::on(&self.data, toml, PipelineConfig::default()),
+            true => {
+                self.jobs.order().close();
+                Plant::journaled(&self.data, toml)
+            }
+            false => Plant::with_jobs(&self.data, toml, config, self.jobs.clone()),
         };
         plant.folder = folder;
         plant.recover();
         plant
     }
 
-    /// Takes up what had landed.
+    /// Takes up what had landed, as the spool does.
     pub fn recover(&self) {
-        for entry in fs::read_dir(self.data.join("uploads")).unwrap() {
-            let path = entry.unwrap().path();
-            let upload: UploadId = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            let info = Info::read(&path).unwrap();
-            self.pipeline.land(info.landed(upload, &path).unwrap());
+        let (config, jobs) = (SpoolConfig::default(), self.jobs.clone());
+        let landing = Arc::new(self.pipeline.clone());
+        let disk = Disk::start(1).unwrap();
+        Spool::open(&self.data, config, jobs, disk, landing).unwrap();
+    }
+
+    /// The life that a job has.
+    pub fn life(&self, job: &JobId) -> LifeId {
+        self.jobs.hub().life(job).unwrap().id()
+    }
+
+    /// Deletes a job, as DELETE does, and returns the life that was ended.
+    pub fn delete(&self, job: &JobId) -> LifeId {
+        loop {
+            let life = self.life(job);
+            if self.jobs.delete(job, Some(life)).is_ok() {
+                self.pipeline.cancel(job, life);
+                return life;
+            }
         }
+    }
+
+    /// Tries a job again, and returns the attempt's number.
+    pub fn retry(&self, job: &JobId) -> Result<u32, RetryError> {
+        self.pipeline.retry(job).map(|retried| retried.attempt)
+    }
+
+    /// What is on record of a job's life.
+    pub fn record(&self, job: &JobId, life: LifeId) -> Option<Record> {
+        Record::read(&self.data, job, life).unwrap()
     }
 
     /// Lets a file land.
@@ -117,21 +161,31 @@ impl Plant {
 
     /// Lets a file land that was declared to be of a type.
     pub fn land_as(&self, job: &str, name: &str, kind: Option<&str>, bytes: &[u8]) -> JobId {
-        let landed = land_on(&self.data, job, name, kind, bytes);
-        let job = landed.job.clone();
-        self.pipeline.land(landed);
+        let job: JobId = job.parse().unwrap();
+        let life = begin(&self.jobs, &job);
+        self.pipeline
+            .land(land_on(&self.data, &job, life, name, kind, bytes));
         job
     }
 
-    /// Every event of a job that is kept.
+    /// Every event of a job's life that is kept.
     pub fn told(&self, job: &JobId) -> Vec<Told> {
         let mut batch = Batch::default();
-        if let Some(job) = self.hub.find(job) {
-            job.lock().copy_after(0, usize::MAX, &mut batch);
+        if let Some(job) = self.jobs.hub().find(job) {
+            let core = job.lock();
+            let before = core.life().map_or(0, |life| life.previous_end.0);
+            core.copy_after(before, usize::MAX, &mut batch);
         }
-        let text = String::from_utf8(batch.bytes.to_vec()).unwrap();
+        let mut text = Vec::new();
+        unchunk(&batch.bytes, &mut text);
+        let text = String::from_utf8(text).unwrap();
         let frames = text.split("\n\n").filter(|frame| !frame.is_empty());
         frames.map(Told::read).collect()
+    }
+
+    /// The number of a job's newest event.
+    pub fn newest(&self, job: &JobId) -> u64 {
+        self.told(job).last().unwrap().id
     }
 
     /// Waits for an event, and returns all up to now.
@@ -215,14 +269,28 @@ impl Told {
     }
 }
 
+/// Begins a job's life, as an upload does whose client may publish to it.
+pub fn begin(jobs: &Sequencer, job: &JobId) -> LifeId {
+    jobs.begin(job, Owner::Upload, After::Ended).unwrap()
+}
+
 /// A file that has landed, in the spool's way.
-pub fn land_on(data: &Path, job: &str, name: &str, kind: Option<&str>, bytes: &[u8]) -> Landed {
+pub fn land_on(
+    data: &Path,
+    job: &JobId,
+    life: LifeId,
+    name: &str,
+    kind: Option<&str>,
+    bytes: &[u8],
+) -> Landed {
     let upload = UploadId::random().unwrap();
     let folder = data.join("uploads").join(upload.to_string());
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("data"), bytes).unwrap();
     let info = Info {
-        job: job.parse().unwrap(),
+        job: job.clone(),
+        life: Some(life),
+        retried_after: None,
         name: name.to_owned(),
         declared_type: kind.map(str::to_owned),
         size: Some(bytes.len() as u64),

@@ -8,6 +8,7 @@ mod crash;
 mod disk_full;
 mod downloads;
 mod limits;
+mod lives;
 mod posted;
 mod resumable;
 mod support;

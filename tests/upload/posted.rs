@@ -328,9 +328,9 @@ fn deleting_a_job_breaks_its_upload_off() {
     let mut worker = super::support::Client::connect(house.publish);
     worker.send(b"DELETE /api/jobs/a HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(worker.answer().status, 204);
-    assert_eq!(client.answer().status, 409);
+    assert_eq!(client.answer().status, 410);
     house.wait_for_empty_spool();
-    assert_eq!(house.ask("GET", "/api/jobs/a", &[], b"").status, 404);
+    assert_eq!(house.ask("GET", "/api/jobs/a", &[], b"").status, 410);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn who_waits_for_a_replay_has_a_head_and_a_retry_and_gets_every_event_in_its_tur
     let mut streams = herd(&server, ids[0]);
     let last = streams.last_mut().unwrap();
     assert!((5000..=7500).contains(&last.wait_for_retries(1)[0]));
-    let metrics = server.hub().metrics().clone();
+    let metrics = server.jobs().hub().metrics().clone();
     assert!(metrics.replays_waiting.get() > 0, "some still wait");
     let late = server.progress("a", 5);
     for stream in &mut streams {
@@ -48,9 +48,9 @@ fn live_streams_get_their_events_while_a_herd_waits() {
     let mut of_another = EventStream::of(&server, "b");
     let mut of_all = EventStream::open(server.publishing(), "/api/events?replay=none", "");
     of_all.wait_for_retries(1);
-    server.wait_for_streams("a", 1);
+    server.wait_for_streams("a", 2);
     let streams = herd(&server, ids[0]);
-    let metrics = server.hub().metrics().clone();
+    let metrics = server.jobs().hub().metrics().clone();
     let (a, b) = (server.progress("a", 5), server.progress("b", 0));
     assert_eq!(of_same_job.event().id, a);
     assert_eq!(of_another.event().id, b);
@@ -60,7 +60,7 @@ fn live_streams_get_their_events_while_a_herd_waits() {
     );
     // Who comes with nothing to be replayed doesn't wait behind those who do.
     let mut fresh = EventStream::after(&server, "a", a);
-    server.wait_for_streams("a", HERD + 2);
+    server.wait_for_streams("a", HERD + 3);
     let next = server.progress("a", 6);
     assert_eq!(fresh.event().id, next);
     assert!(metrics.replays_waiting.get() > 0, "some still wait");
@@ -74,7 +74,7 @@ fn live_streams_get_their_events_while_a_herd_waits() {
 fn a_stop_ends_those_who_wait_with_what_is_pending_for_them() {
     let (server, ids) = slow();
     let mut streams = herd(&server, ids[0]);
-    assert!(server.hub().metrics().replays_waiting.get() > 0);
+    assert!(server.jobs().hub().metrics().replays_waiting.get() > 0);
     assert!(server.stop(), "everything went out");
     for stream in &mut streams {
         let seen: Vec<u64> = stream.rest().iter().map(|frame| frame.id).collect();

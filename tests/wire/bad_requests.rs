@@ -40,8 +40,8 @@ fn a_broken_request_gets_its_answer_and_a_close() {
             assert_refused(&mut client, status, what, &request);
         }
     }
-    assert_eq!(server.hub().metrics().events_published.get(), 0);
-    assert_eq!(server.hub().metrics().panics.get(), 0);
+    assert_eq!(server.jobs().hub().metrics().events_published.get(), 0);
+    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_smuggled_request_is_never_served() {
     }
     assert!(
         server
-            .hub()
+            .jobs()
             .snapshot(&super::support::job_id("a"))
             .is_some()
     );

@@ -1,6 +1,9 @@
 //! DELETE: what it ends, and what it must never lose quietly.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use landfall::{After, Event, Owner};
 
 use super::consolidated::{all, many, take};
 use super::sse::EventStream;
@@ -8,8 +11,20 @@ use super::support::{TestServer, job_id};
 
 const DELETE_A: &str = "DELETE /api/jobs/a HTTP/1.1\r\nHost: h\r\n\r\n";
 
+impl TestServer {
+    fn delete(&self, job: &str) -> u64 {
+        self.jobs().delete(&job_id(job), None).unwrap().0
+    }
+
+    /// Begins a job, also where one of that name has ended or was deleted.
+    pub fn begin(&self, job: &str) -> u64 {
+        let life = self.jobs().begin(&job_id(job), Owner::Worker, After::Ended);
+        life.unwrap().0.0
+    }
+}
+
 #[test]
-fn delete_ends_the_streams_of_a_job_and_forgets_it() {
+fn delete_tells_every_stream_of_the_job_and_ends_it() {
     let server = TestServer::start();
     let id = server.progress("a", 1);
     let mut streams = [
@@ -22,11 +37,28 @@ fn delete_ends_the_streams_of_a_job_and_forgets_it() {
     server.wait_for_streams("a", 3);
     let mut client = server.publishing();
     assert_eq!(client.send(DELETE_A).answer().status, 204);
+    let mut ids = Vec::new();
     for stream in &mut streams {
+        let deleted = stream.event();
+        assert_eq!((&*deleted.event, deleted.id > id), ("deleted", true));
+        assert_eq!(deleted.json(), serde_json::json!({ "jobId": "a" }));
+        ids.push(deleted.id);
         stream.assert_ends();
     }
-    assert_eq!(client.send(DELETE_A).answer().status, 404);
-    assert_eq!(client.get("/api/jobs/a").status, 404);
+    assert_eq!(ids, [ids[0]; 3], "one number on every stream");
+    // Who has seen it is told that there is nothing more.
+    for path in ["/api/jobs/a/events", "/api/events?job=a"] {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\nLast-Event-ID: {}\r\n\r\n",
+            ids[0]
+        );
+        assert_eq!(server.public().send(request).answer().status, 204, "{path}");
+    }
+    assert_eq!(client.send(DELETE_A).answer().status, 410);
+    assert_eq!(client.get("/api/jobs/a").status, 410);
+    let mut late = EventStream::of(&server, "a");
+    assert_eq!(late.event().event, "deleted");
+    late.assert_ends();
 }
 
 #[test]
@@ -36,88 +68,166 @@ fn delete_is_refused_on_the_public_listener() {
     let answer = server.public().send(DELETE_A).answer();
     assert_eq!(answer.status, 405);
     assert_eq!(answer.field("allow"), Some("GET, HEAD, OPTIONS"));
-    assert!(server.hub().snapshot(&job_id("a")).is_some());
+    assert!(server.jobs().snapshot(&job_id("a")).is_some());
 }
 
 #[test]
-fn delete_ends_a_stream_that_has_never_had_an_event() {
+fn where_there_is_no_job_there_is_nothing_to_delete_and_who_waits_goes_on() {
     let server = TestServer::start();
     let mut stream = EventStream::of(&server, "a");
     server.wait_for_streams("a", 1);
-    assert_eq!(server.publishing().send(DELETE_A).answer().status, 204);
-    stream.assert_ends();
+    assert_eq!(server.publishing().send(DELETE_A).answer().status, 404);
+    let id = server.progress("a", 1);
+    assert_eq!(stream.event().id, id);
 }
 
 #[test]
-fn a_job_that_begins_again_never_uses_an_id_twice() {
+fn a_deletion_is_remembered_for_its_time_and_then_there_is_no_job() {
+    let server = TestServer::with(|config| config.hub.deleted_for = Duration::from_millis(1));
+    server.progress("a", 1);
+    server.delete("a");
+    super::support::wait_until("the deletion is forgotten", || {
+        server.public().get("/api/jobs/a").status == 404
+    });
+    server.progress("a", 2);
+    assert_eq!(server.public().get("/api/jobs/a").status, 200);
+}
+
+#[test]
+fn a_deleted_job_takes_nothing_until_it_is_begun_anew() {
     let server = TestServer::start();
-    let mut newest = 0;
-    for round in 0..20 {
-        for n in 0..3 {
-            let id = server.progress("a", n);
-            assert!(id > newest, "round {round}: {id} after {newest}");
-            newest = id;
-        }
-        assert!(server.hub().forget(&job_id("a")));
-    }
+    server.progress("a", 1);
+    let deleted = server.delete("a");
+    let mut client = server.publishing();
+    let answer = client.publish("a", r#"{"event":"progress"}"#);
+    assert_eq!(answer.status, 410);
+    let put = "PUT /api/jobs/a HTTP/1.1\r\nHost: h\r\n\r\n";
+    let answer = client.send(put).answer();
+    assert_eq!(answer.status, 201);
+    let begun = answer.json()["id"].as_u64().unwrap();
+    assert!(begun > deleted);
+    assert_eq!(client.send(put).answer().status, 409);
+    let id = server.progress("a", 2);
+    let mut stream = EventStream::of(&server, "a");
+    assert_eq!(stream.event().id, id, "the old life isn't shown");
 }
 
 #[test]
-fn a_client_of_a_deleted_job_that_missed_events_gets_a_reset_from_its_successor() {
+fn replacing_ends_a_running_life_and_its_streams() {
+    let server = TestServer::start();
+    server.progress("a", 1);
+    let mut one = EventStream::of(&server, "a");
+    let mut listed = many(&server, "job=a&job=b", None);
+    one.event();
+    listed.event();
+    let put = "PUT /api/jobs/a?replace=true HTTP/1.1\r\nHost: h\r\n\r\n";
+    let answer = server.publishing().send(put).answer();
+    assert_eq!(answer.status, 201);
+    let begun = answer.json()["id"].as_u64().unwrap();
+    let deleted = one.event();
+    assert_eq!((&*deleted.event, deleted.id), ("deleted", begun));
+    one.assert_ends();
+    let next = server.progress("a", 2);
+    assert_eq!(listed.event().event, "deleted");
+    assert_eq!(listed.event().id, next);
+    // Who comes back from there gets the life that has begun.
+    let mut back = EventStream::after(&server, "a", begun);
+    assert_eq!(back.event().id, next);
+    let bad = "PUT /api/jobs/a?replace=maybe HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert_eq!(server.publishing().send(bad).answer().status, 400);
+}
+
+#[test]
+fn a_number_from_before_the_end_of_an_earlier_life_has_expired() {
     let server = TestServer::start();
     let seen = server.progress("a", 1);
-    let missed = server.progress("a", 2);
-    server.hub().forget(&job_id("a"));
+    server.progress("a", 2);
+    let deleted = server.delete("a");
+    server.begin("a");
     let next = server.progress("a", 3);
     let mut stream = EventStream::after(&server, "a", seen);
     let reset = stream.event();
-    assert_eq!(reset.event, "reset");
-    assert_eq!(reset.id, next - 1);
+    assert_eq!(
+        (&*reset.event, &reset.json()["reason"]),
+        ("reset", &"expired".into())
+    );
     assert_eq!(stream.event().id, next);
-    // Who had seen all of it has missed nothing.
-    let mut stream = EventStream::after(&server, "a", missed);
+    // Who had seen its end has missed nothing.
+    let mut stream = EventStream::after(&server, "a", deleted);
     assert_eq!(stream.event().id, next);
+}
+
+#[test]
+fn a_consolidated_stream_shows_the_end_of_one_life_and_the_whole_of_the_next() {
+    let server = TestServer::start();
+    let seen = server.progress("a", 1);
+    server.progress("b", 1);
+    let mut open = many(&server, "job=a&job=b", None);
+    take(&mut open, 2);
+    server.done("a");
+    server.begin("a");
+    server.progress("a", 5);
+    server.delete("a");
+    server.begin("a");
+    server.progress("a", 6);
+    server.done("a");
+    server.done("b");
+    let names: Vec<_> = open.rest().iter().map(|f| f.event.clone()).collect();
+    // What was deleted is seen by who was there in time, and by nobody after.
+    assert_eq!(names[0], "done");
+    assert_eq!(
+        names[names.len() - 4..],
+        ["deleted", "progress", "done", "done"]
+    );
+    let resumed: Vec<_> = many(&server, "job=a&job=b", Some(seen + 1)).rest();
+    let resumed: Vec<_> = resumed.iter().map(|f| f.event.clone()).collect();
+    assert_eq!(resumed, ["deleted", "progress", "done", "done"]);
 }
 
 /// The event is published and gone before the shard has looked.
 #[test]
-fn delete_right_after_publish_ends_every_stream_and_skips_nothing_quietly() {
+fn delete_right_after_publish_ends_every_stream() {
     let server = TestServer::start();
     for round in 0..200 {
         let job = format!("race-{round}");
         let mut stream = EventStream::of(&server, &job);
         let mut many = EventStream::open(server.public(), &format!("/api/events?job={job}"), "");
         server.wait_for_streams(&job, 2);
-        let id = server.progress(&job, 1);
-        assert!(server.hub().forget(&job_id(&job)));
+        server.progress(&job, 1);
+        let deleted = server.delete(&job);
         for (kind, stream) in [("one", &mut stream), ("many", &mut many)] {
             let frames = stream.rest();
-            assert_eq!(frames.len(), 1, "{kind}, round {round}: {frames:?}");
-            let is_told = frames[0].event == "reset" || frames[0].event == "progress";
-            assert!(is_told, "{kind}: {frames:?}");
+            let last = frames.last().unwrap();
+            assert_eq!(last.event, "deleted", "{kind}, round {round}: {frames:?}");
+            assert_eq!(last.id, deleted);
+            let others = &frames[..frames.len() - 1];
+            assert!(others.iter().all(|f| f.event == "progress"), "{frames:?}");
         }
-        // A successor goes on above.
-        assert!(server.progress(&job, 2) > id);
     }
 }
 
 #[test]
-fn publishers_subscribers_and_deletes_at_once_leave_no_stream_open() {
+fn publishers_subscribers_and_lives_at_once_leave_no_stream_open() {
     let server = TestServer::start();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut newest = 0;
-                for n in 0..2000 {
-                    let id = server.progress("a", n);
-                    assert!(id > newest);
-                    newest = id;
+                for _ in 0..2000 {
+                    let event = Event::progress("x", 1.0);
+                    if let Ok(id) = server.jobs().publish(&job_id("a"), event) {
+                        assert!(id.0 > newest);
+                        newest = id.0;
+                    }
                 }
             });
         }
         scope.spawn(|| {
             for _ in 0..500 {
-                server.hub().forget(&job_id("a"));
+                let _ = server.jobs().delete(&job_id("a"), None);
+                let _ = server
+                    .jobs()
+                    .begin(&job_id("a"), Owner::Worker, After::Ended);
                 std::thread::yield_now();
             }
         });
@@ -129,7 +239,7 @@ fn publishers_subscribers_and_deletes_at_once_leave_no_stream_open() {
                     let mut newest = 0;
                     for _ in 0..50 {
                         stream.wait_for_retries(1);
-                        let Some(snapshot) = server.hub().snapshot(&job_id("a")) else {
+                        let Some(snapshot) = server.jobs().snapshot(&job_id("a")) else {
                             continue;
                         };
                         if snapshot.last_event_id.is_none_or(|id| id.0 <= newest) {
@@ -143,72 +253,43 @@ fn publishers_subscribers_and_deletes_at_once_leave_no_stream_open() {
             });
         }
     });
+    let _ = server
+        .jobs()
+        .begin(&job_id("a"), Owner::Worker, After::Ended);
     let mut last = EventStream::of(&server, "a");
-    server.hub().forget(&job_id("a"));
-    last.rest();
-    server.wait_for_streams("a", 0);
+    server.wait_for_streams("a", 1);
+    server.delete("a");
+    assert_eq!(last.rest().last().unwrap().event, "deleted");
     super::support::wait_until("every stream is closed", || {
-        server.hub().metrics().streams_open.get() == 0
+        server.jobs().hub().metrics().streams_open.get() == 0
     });
-    assert_eq!(server.hub().metrics().panics.get(), 0);
+    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
 }
 
 #[test]
-fn events_that_went_with_a_forgotten_job_are_a_reset_and_no_silent_skip() {
-    let server = TestServer::start();
-    server.progress("a", 0);
-    server.progress("b", 1);
-    let seen = take(&mut many(&server, "job=a&job=b", None), 2)[1].id;
-    server.progress("a", 2);
-    server.hub().forget(&job_id("a"));
-    server.progress("b", 3);
-    for begins_again in [false, true] {
-        if begins_again {
-            server.progress("a", 4);
-        }
-        let mut stream = many(&server, "job=a&job=b", Some(seen));
-        let reset = stream.event();
-        assert_eq!(
-            (&*reset.event, &reset.json()["jobId"]),
-            ("reset", &"a".into())
-        );
-        assert_eq!(stream.event().n(), 3);
-        if begins_again {
-            assert_eq!(stream.event().n(), 4);
-        }
-        let mut stream = all(&server, Some(seen));
-        assert_eq!(stream.event().event, "reset");
-        // A stream that begins anew has missed nothing.
-        for query in ["job=a&job=b", "job=a&job=b&replay=latest"] {
-            assert_eq!(many(&server, query, None).event().event, "progress");
-        }
-    }
-    // Nor has one that had seen all of the forgotten job.
-    let mut stream = many(&server, "job=a&job=b", Some(seen + 1));
-    assert_eq!(stream.event().n(), 3);
-}
-
-/// The event is gone before the shard has looked, and the next one's id is above it.
-#[test]
-fn delete_right_after_publish_is_no_silent_skip_on_a_stream_that_goes_on() {
+fn a_stream_of_every_job_is_told_of_a_deletion_in_its_place() {
     let server = TestServer::start();
     let mut every = all(&server, None);
     every.wait_for_retries(1);
     for round in 0..100 {
         let (a, b) = (format!("a{round}"), format!("b{round}"));
         let mut listed = many(&server, &format!("job={a}&job={b}"), None);
-        server.wait_for_streams(&b, 1);
+        server.wait_for_streams(&b, 2);
         listed.wait_for_retries(1);
         server.progress(&a, 1);
-        server.hub().forget(&job_id(&a));
+        server.delete(&a);
         server.progress(&b, 2);
         server.done(&b);
         for stream in [&mut listed, &mut every] {
-            let first = stream.event();
-            assert!(first.json()["jobId"] != *b, "a skip: {first:?}");
-            if stream.event().event != "progress" {
-                panic!("the other job goes on");
+            let mut first = stream.event();
+            if first.event == "progress" && first.json()["jobId"] == *a {
+                first = stream.event();
             }
+            assert_eq!(
+                (&*first.event, &first.json()["jobId"]),
+                ("deleted", &a.clone().into())
+            );
+            assert_eq!(stream.event().event, "progress");
             assert_eq!(stream.event().event, "done");
         }
         listed.assert_ends();
@@ -227,7 +308,8 @@ fn jobs_that_begin_and_go_at_once_leave_ids_growing() {
                 for n in 0..rounds {
                     server.progress(&format!("j{job}"), n);
                     if n % 50 == 49 {
-                        server.hub().forget(&job_id(&format!("j{job}")));
+                        server.delete(&format!("j{job}"));
+                        server.begin(&format!("j{job}"));
                     }
                 }
                 server.done(&format!("end{job}"));
@@ -246,6 +328,9 @@ fn jobs_that_begin_and_go_at_once_leave_ids_growing() {
                 }
                 _ => {
                     assert!(frame.id > newest, "{frame:?} after {newest}");
+                    if frame.event == "deleted" {
+                        next.remove(json["jobId"].as_str().unwrap());
+                    }
                     ends += usize::from(frame.event == "done");
                     if let Some(n) = json["n"].as_u64() {
                         let job = json["jobId"].as_str().unwrap().to_owned();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::sse::{Frame, Parser, STREAM_HEAD};
+use super::sse::{Chunks, Frame, Parser, STREAM_HEAD};
 use super::support::{PATIENCE, get};
 
 /// How long the whole herd may take.
@@ -102,6 +102,7 @@ struct Connection {
     /// What the proxy lets through before it cuts.
     budget: u64,
     head: Vec<u8>,
+    chunks: Chunks,
     parser: Parser,
 }
 
@@ -144,6 +145,7 @@ impl Member {
             socket,
             budget: 1 + numbers.below(span),
             head: Vec::new(),
+            chunks: Chunks::default(),
             parser: Parser::default(),
         });
     }
@@ -195,7 +197,8 @@ impl Member {
             connection.head.push(byte);
             return;
         }
-        let frame = connection.parser.push(byte);
+        let byte = connection.chunks.push(byte);
+        let frame = byte.and_then(|byte| connection.parser.push(byte));
         if let (Commit::AtIdLine, Some(id)) = (self.commit, connection.parser.pending_id) {
             self.last_event_id = Some(id);
         }
@@ -209,6 +212,7 @@ impl Member {
     fn ended(&self, connection: &Connection) -> Outcome {
         assert_eq!(String::from_utf8_lossy(&connection.head), STREAM_HEAD);
         assert!(connection.parser.is_between_frames());
+        assert!(connection.chunks.is_whole);
         let last = self.frames.last().map(|frame| &*frame.event);
         assert_eq!(
             last,

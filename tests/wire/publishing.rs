@@ -31,7 +31,10 @@ fn one_event_is_answered_with_its_id() {
     assert_eq!(answer.status, 201);
     assert_eq!(answer.field("content-type"), Some(JSON));
     let frame = EventStream::of(&server, "a").event();
-    assert_eq!(answer.body, format!("{{\"id\":{}}}", frame.id));
+    assert_eq!(
+        answer.body,
+        format!("{{\"id\":{},\"streams\":0}}", frame.id)
+    );
     assert_eq!(
         frame.data,
         r#"{"jobId":"a","stage":"scanning","percent":30}"#
@@ -94,14 +97,17 @@ fn a_bad_line_is_named_and_what_came_before_stays_published() {
     ] {
         let _ = server.publishing().publish("ended", r#"{"event":"done"}"#);
         let good = r#"{"job":"a","event":"progress"}"#;
-        let before = server.hub().metrics().events_published.get();
+        let before = server.jobs().hub().metrics().events_published.get();
         let lines = format!("{good}\n\n{good}\n{line}\n{good}\n");
         let answer = server.publishing().publish_lines(target, &lines);
         assert_eq!(answer.status, status, "{line}");
         assert_eq!(answer.json()["line"], 4, "{line}: {}", answer.body);
         assert!(answer.error().starts_with("line 4: "), "{}", answer.body);
         assert_eq!(ids(&answer).len(), 2);
-        assert_eq!(server.hub().metrics().events_published.get(), before + 2);
+        assert_eq!(
+            server.jobs().hub().metrics().events_published.get(),
+            before + 2
+        );
     }
 }
 
@@ -265,7 +271,7 @@ fn an_event_that_breaks_the_rules_is_400_and_leaves_no_trace() {
         assert_eq!(answer.status, 400, "{body}");
         answer.error();
     }
-    assert!(server.hub().snapshot(&job_id("a")).is_none());
+    assert!(server.jobs().snapshot(&job_id("a")).is_none());
     for body in [
         r#"{"event":"progress"}"#,
         r#"{"event":"x","data":{"percent":0}}"#,
@@ -319,7 +325,7 @@ fn what_is_published_is_what_a_client_parses() {
         "{\"event\":\"x\",\"data\":{\"a\":\"line\\nline\\r\\u0000\\u2028\u{2028}\u{85}\"}}",
         "{\"event\":\"x\",\"data\":{\"\\r\\n\\r\\nid\":\"x: y\\n\\ndata: z\"}}",
         "{\"event\":\"x\",\"data\":{\"é\":\"日本 \u{1f600}\\ud83d\\ude00\",\"n\":1e5,\"m\":0.10}}",
-        "{\"event\":\"x\",\"data\":{\"jobId\":\"other\",\"a\":\"\\\\\\\" \"}}",
+        "{\"event\":\"x\",\"data\":{\"jobId\":\"a\",\"a\":\"\\\\\\\" \"}}",
         "{\"event\":\"x\",\"data\":{ }}",
     ];
     for body in bodies {

@@ -51,10 +51,10 @@ fn a_known_method_on_the_wrong_path_is_405_with_allow() {
         (false, "PUT", events, "GET, HEAD, POST, OPTIONS"),
         (false, "DELETE", events, "GET, HEAD, POST, OPTIONS"),
         (false, "DELETE", "/api/events", "GET, HEAD, POST, OPTIONS"),
-        (false, "POST", job, "GET, HEAD, DELETE, OPTIONS"),
-        (false, "PATCH", job, "GET, HEAD, DELETE, OPTIONS"),
-        (false, "TRACE", job, "GET, HEAD, DELETE, OPTIONS"),
-        (false, "CONNECT", job, "GET, HEAD, DELETE, OPTIONS"),
+        (false, "POST", job, "GET, HEAD, PUT, DELETE, OPTIONS"),
+        (false, "PATCH", job, "GET, HEAD, PUT, DELETE, OPTIONS"),
+        (false, "TRACE", job, "GET, HEAD, PUT, DELETE, OPTIONS"),
+        (false, "CONNECT", job, "GET, HEAD, PUT, DELETE, OPTIONS"),
         (false, "POST", "/openapi.json", "GET, HEAD, OPTIONS"),
     ] {
         let mut client = match public {
@@ -68,7 +68,7 @@ fn a_known_method_on_the_wrong_path_is_405_with_allow() {
         assert_eq!(answer.field("allow"), Some(allow), "{method} {target}");
         answer.error();
     }
-    assert_eq!(server.hub().metrics().events_published.get(), 1);
+    assert_eq!(server.jobs().hub().metrics().events_published.get(), 1);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn an_unknown_method_is_501() {
 fn options_says_what_is_allowed() {
     let server = TestServer::start();
     for (target, allow) in [
-        ("*", "GET, HEAD, POST, DELETE, OPTIONS"),
-        ("/api/jobs/a", "GET, HEAD, DELETE, OPTIONS"),
+        ("*", "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
+        ("/api/jobs/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
         ("/api/jobs/a/events", "GET, HEAD, POST, OPTIONS"),
     ] {
         let mut client = server.publishing();
@@ -174,7 +174,7 @@ fn a_snapshot_has_the_contracts_shape() {
     let (created, updated) = (time("createdAt"), time("updatedAt"));
     assert!(created.ends_with('Z') && created <= updated, "{created}");
     let expected = format!(
-        r#"{{"jobId":"a","state":"running","lastEventId":"{id}","lastEvent":{{"event":"progress","data":{{"jobId":"a","stage":"scanning","percent":30}}}},"createdAt":"{created}","updatedAt":"{updated}"}}"#
+        r#"{{"jobId":"a","state":"running","lastEventId":"{id}","lastEvent":{{"event":"progress","data":{{"jobId":"a","stage":"scanning","percent":30}}}},"createdAt":"{created}","updatedAt":"{updated}","streams":0}}"#
     );
     assert_eq!(answer.body, expected);
     for (job, end, state) in [("b", "done", "done"), ("c", "error", "error")] {
@@ -186,12 +186,18 @@ fn a_snapshot_has_the_contracts_shape() {
 }
 
 #[test]
-fn the_snapshot_of_a_job_that_only_has_a_subscriber_has_nulls() {
+fn a_stream_that_waits_makes_no_job_and_a_job_without_events_has_nulls() {
     let server = TestServer::start();
     let _stream = super::sse::EventStream::of(&server, "a");
     server.wait_for_streams("a", 1);
+    assert_eq!(server.public().get("/api/jobs/a").status, 404);
+    let begin = get("/api/jobs/a", "").replacen("GET", "PUT", 1);
+    assert_eq!(server.publishing().send(begin).answer().status, 201);
     let json = server.public().get("/api/jobs/a").json();
-    assert_eq!(json["state"], "running");
+    assert_eq!(
+        (&json["state"], &json["streams"]),
+        (&"running".into(), &1.into())
+    );
     assert!(json["lastEventId"].is_null() && json["lastEvent"].is_null());
 }
 

@@ -1,6 +1,8 @@
 //! Request smuggling: a request whose length two parties could read differently hides
 //! another in its body from one of them. None is served, however its lengths are spelled.
 
+use landfall::JobState;
+
 use super::support::{Client, TestServer, job_id};
 
 /// What is hidden: it would forget the job.
@@ -85,8 +87,11 @@ fn assert_refused(server: &TestServer, mut client: Client, request: &str) {
     );
     assert_eq!(answer.field("connection"), Some("close"), "{request:?}");
     client.assert_closed();
-    let is_there = server.hub().snapshot(&job_id("a")).is_some();
-    assert!(is_there, "the hidden request was served: {request:?}");
+    let snapshot = server.jobs().snapshot(&job_id("a"));
+    assert!(
+        snapshot.is_some_and(|job| job.state == JobState::Running),
+        "the hidden request was served: {request:?}"
+    );
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn every_pair_of_lengths_in_every_spelling_is_refused() {
             assert_refused(&server, server.publishing(), &request);
         }
     }
-    assert_eq!(server.hub().metrics().events_published.get(), 1);
+    assert_eq!(server.jobs().hub().metrics().events_published.get(), 1);
 }
 
 #[test]
@@ -134,7 +139,7 @@ fn a_wrong_length_is_refused_though_it_is_the_only_one() {
 fn a_right_length_in_any_spelling_delimits_the_body() {
     let server = TestServer::start();
     for fields in RIGHT {
-        server.progress("a", 1);
+        server.begin("a");
         let request = match fields {
             "Content-Length: 0" => post("1.1", fields).replace("0\r\n\r\nDELETE", "DELETE"),
             _ => post("1.1", fields),
@@ -159,7 +164,7 @@ fn fields_that_only_look_like_lengths_are_none() {
         "Transfer_Encoding: chunked",
         "X: Content-Length: 5",
     ] {
-        server.progress("a", 1);
+        server.begin("a");
         let mut client = server.publishing();
         let request = post("1.1", field).replace("0\r\n\r\nDELETE", "DELETE");
         client.send(request);

@@ -7,6 +7,7 @@ pub const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\n\
     Cache-Control: no-store, no-transform\r\n\
     X-Accel-Buffering: no\r\n\
+    Transfer-Encoding: chunked\r\n\
     Connection: close\r\n\r\n";
 
 /// An event that was dispatched.
@@ -94,11 +95,52 @@ impl Parser {
     }
 }
 
+/// Takes the lines of chunks off (RFC 9112, 7.1), and nothing but what the contract writes.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    line: Vec<u8>,
+    /// Bytes of the chunk that haven't been read.
+    left: usize,
+    is_behind_a_chunk: bool,
+    /// Whether the last chunk has come.
+    pub is_whole: bool,
+}
+
+impl Chunks {
+    /// Takes a byte. One of the body is returned.
+    pub fn push(&mut self, byte: u8) -> Option<u8> {
+        assert!(!self.is_whole, "behind the last chunk");
+        if self.left > 0 {
+            self.left -= 1;
+            self.is_behind_a_chunk = self.left == 0;
+            return Some(byte);
+        }
+        self.line.push(byte);
+        if !self.line.ends_with(b"\r\n") {
+            return None;
+        }
+        let line = std::mem::take(&mut self.line);
+        let digits = std::str::from_utf8(&line[..line.len() - 2]).unwrap();
+        match digits {
+            "" => assert!(std::mem::take(&mut self.is_behind_a_chunk)),
+            "0" => self.line = line,
+            "0\r\n" => self.is_whole = true,
+            _ => {
+                assert!(!self.is_behind_a_chunk, "{digits}");
+                self.left = usize::from_str_radix(digits, 16).expect(digits);
+            }
+        }
+        None
+    }
+}
+
 /// A stream that is being read.
 pub struct EventStream {
     client: Client,
     parser: Parser,
-    /// How many bytes of the body have been read.
+    /// None where the body has no chunks, as in HTTP/1.0.
+    chunks: Option<Chunks>,
+    /// How many bytes of the body have been read, chunks' lines not among them.
     pub bytes: usize,
 }
 
@@ -115,6 +157,19 @@ impl EventStream {
         EventStream {
             client,
             parser: Parser::default(),
+            chunks: Some(Chunks::default()),
+            bytes: 0,
+        }
+    }
+
+    /// A stream that has been asked for in HTTP/1.0.
+    pub fn begun_plain(mut client: Client) -> EventStream {
+        let head = STREAM_HEAD.replace("Transfer-Encoding: chunked\r\n", "");
+        assert_eq!(client.head(), head);
+        EventStream {
+            client,
+            parser: Parser::default(),
+            chunks: None,
             bytes: 0,
         }
     }
@@ -129,10 +184,19 @@ impl EventStream {
         EventStream::open(server.public(), &target, &fields)
     }
 
+    /// The next byte of the body; none where the server has closed.
     fn byte(&mut self) -> Option<u8> {
-        let byte = self.client.byte()?;
-        self.bytes += 1;
-        Some(byte)
+        loop {
+            let byte = self.client.byte()?;
+            let byte = match &mut self.chunks {
+                Some(chunks) => chunks.push(byte),
+                None => Some(byte),
+            };
+            if byte.is_some() {
+                self.bytes += 1;
+                return byte;
+            }
+        }
     }
 
     /// The next event; none where the stream ended, which it does between frames only.
@@ -157,8 +221,12 @@ impl EventStream {
         std::iter::from_fn(|| self.next()).collect()
     }
 
+    /// It ends as it should: with the last chunk, and nothing before that.
     pub fn assert_ends(&mut self) {
         assert_eq!(self.rest(), []);
+        if let Some(chunks) = &self.chunks {
+            assert!(chunks.is_whole, "the stream was cut off: {chunks:?}");
+        }
     }
 
     /// Reads until `count` comments have come.

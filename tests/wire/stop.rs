@@ -86,7 +86,7 @@ fn a_request_that_has_begun_is_answered_during_a_stop() {
     let (front, back) = request.split_at(request.len() - 5);
     let mut client = server.publishing();
     client.send(front);
-    let metrics = server.hub().metrics().clone();
+    let metrics = server.jobs().hub().metrics().clone();
     super::support::wait_until("the request has begun", || {
         metrics.requests_active.get() == 1
     });
@@ -110,7 +110,7 @@ fn a_stream_asked_for_during_a_stop_gets_a_retry_and_no_5xx() {
     let mut holding = server.publishing();
     let request = post("/api/jobs/a/events", "application/json", "{}");
     holding.send(&request[..request.len() - 1]);
-    let metrics = server.hub().metrics().clone();
+    let metrics = server.jobs().hub().metrics().clone();
     super::support::wait_until("the request has begun", || {
         metrics.requests_active.get() == 1
     });
@@ -138,7 +138,7 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
         .collect();
     server.wait_for_streams("a", STREAMS);
     server.progress("a", 0);
-    let hub = server.hub().clone();
+    let jobs = server.jobs().clone();
     let begin = Instant::now();
     let stopping = std::thread::spawn(move || server.stop());
     let readers: Vec<_> = streams
@@ -151,10 +151,10 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
         })
         .collect();
     super::support::wait_until("the first streams have ended", || {
-        hub.metrics().streams_open.get() < STREAMS as i64
+        jobs.hub().metrics().streams_open.get() < STREAMS as i64
     });
     let event = landfall::Event::progress("late", 1.0);
-    hub.publish(&"a".parse().unwrap(), event).unwrap();
+    jobs.publish(&"a".parse().unwrap(), event).unwrap();
     let mut ends: Vec<_> = readers.into_iter().map(|r| r.join().unwrap()).collect();
     assert!(stopping.join().unwrap(), "everything went out");
     ends.sort();
@@ -171,7 +171,7 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
 fn whoever_has_connected_before_a_stop_can_still_ask() {
     let server = TestServer::with(|config| config.drain = Duration::from_secs(10));
     let (mut early, mut stream) = (server.public(), server.public());
-    let metrics = server.hub().metrics().clone();
+    let metrics = server.jobs().hub().metrics().clone();
     super::support::wait_until("they are let in", || {
         metrics.connections_accepted.get() == 2
     });

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use landfall::{Address, Event, Hub, JobId, Server, ServerConfig};
+use landfall::{Address, Event, JobId, Sequencer, Server, ServerConfig};
 
 /// What a test waits for comes long before this, or never.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -13,7 +13,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A server that is stopped when the test is over.
 pub struct TestServer {
     server: Option<Server>,
-    hub: Hub,
+    jobs: Sequencer,
     public: SocketAddr,
     publish: SocketAddr,
     ops: SocketAddr,
@@ -40,7 +40,7 @@ impl TestServer {
             Address::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
         TestServer {
-            hub: server.hub().clone(),
+            jobs: server.jobs().clone(),
             public: tcp(server.public()),
             publish: tcp(server.publish()),
             ops: server.ops(),
@@ -68,8 +68,8 @@ impl TestServer {
         self.publish
     }
 
-    pub fn hub(&self) -> &Hub {
-        &self.hub
+    pub fn jobs(&self) -> &Sequencer {
+        &self.jobs
     }
 
     /// Publishes `progress` with `{"n":n}` from within the process.
@@ -83,14 +83,14 @@ impl TestServer {
 
     pub fn event(&self, job: &str, name: &str, data: &str) -> u64 {
         let event = Event::new(name, data).unwrap();
-        self.hub.publish(&job_id(job), event).unwrap().0
+        self.jobs.publish(&job_id(job), event).unwrap().0
     }
 
     /// How many streams follow a job, as soon as that is `count`.
     pub fn wait_for_streams(&self, job: &str, count: usize) {
         let job = job_id(job);
         wait_until("the streams have joined", || {
-            self.hub.snapshot(&job).map_or(0, |s| s.streams) == count
+            self.jobs.hub().streams(&job) == count
         });
     }
 

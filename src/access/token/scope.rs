@@ -52,6 +52,12 @@ impl Scope {
             .any(|pattern| matches!(pattern, Pattern::Prefix(prefix) if prefix.is_empty()))
     }
 
+    /// Whether it covers every job there will ever be whose name begins with `prefix`.
+    pub fn covers_matching(&self, prefix: &str) -> bool {
+        let mut patterns = self.0.iter();
+        patterns.any(|pattern| matches!(pattern, Pattern::Prefix(own) if prefix.starts_with(own)))
+    }
+
     /// Whether it covers none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::sys::random::Random;
 
@@ -19,7 +22,8 @@ pub trait Files: Send + Sync {
     /// Opens a file to read and write it; creates it, or empties it, where it is `new`.
     ///
     /// # Errors
-    /// The file system's.
+    /// The file system's; [`ErrorKind::InvalidInput`] where the name is another thing's than
+    /// a file's.
     fn open(&self, name: &str, new: bool) -> io::Result<Arc<dyn File>>;
     /// Gives a file another name, in place of the file that has it.
     ///
@@ -82,13 +86,38 @@ pub trait File: Send + Sync {
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// The directory at `path`, which is created where it isn't there.
+    /// The directory at `path`, which is created where it isn't there, for its owner alone.
     ///
     /// # Errors
     /// It can't be created.
     pub fn new(path: &Path) -> io::Result<Directory> {
-        fs::create_dir_all(path)?;
+        if !path.is_dir() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)?;
+            // What is on the medium in it has to be found there.
+            if let Some(parent) = path.canonicalize()?.parent() {
+                fs::File::open(parent)?.sync_all()?;
+            }
+        }
         Ok(Directory(path.to_owned()))
+    }
+
+    fn open_with(&self, name: &str, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = options
+            .custom_flags(flags.bits() as i32)
+            .open(self.0.join(name))
+            .map_err(|error| match error.raw_os_error() {
+                Some(code) if code == Errno::LOOP.raw_os_error() => no_file("a symbolic link"),
+                _ => error,
+            })?;
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            Err(no_file("no file"))
+        }
     }
 }
 
@@ -107,10 +136,11 @@ impl Files for Directory {
     fn open(&self, name: &str, new: bool) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).create(new).truncate(new);
-        match options.open(self.0.join(name)) {
+        match self.open_with(name, options.mode(0o600)) {
             // What is only read can be read from a file system that is read-only.
             Err(error) if !new && is_read_only(&error) => {
-                Ok(Arc::new(fs::File::open(self.0.join(name))?))
+                let file = self.open_with(name, fs::OpenOptions::new().read(true))?;
+                Ok(Arc::new(file))
             }
             file => Ok(Arc::new(file?)),
         }
@@ -154,6 +184,11 @@ impl File for fs::File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+fn no_file(what: &str) -> io::Error {
+    let message = format!("it is {what}: put the journal's own file in its place, or remove it");
+    io::Error::new(ErrorKind::InvalidInput, message)
 }
 
 fn is_read_only(error: &io::Error) -> bool {

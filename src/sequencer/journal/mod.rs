@@ -1,20 +1,25 @@
-//! The journal: every accepted event, on disk before anybody sees it.
+//! The journal: every accepted entry, on disk before anybody sees what it changes.
 //!
-//! One thread writes. Publishers hand it their events and wait; it takes what is there,
-//! gives numbers, writes everything at once, syncs as it was told to, and only then lets
-//! the hub have the events and answers. So:
+//! One thread writes. Publishers hand it their changes and wait; it takes what is there,
+//! gives numbers, writes everything at once, syncs as it was told to, and only then has the
+//! hub apply the entries, and answers. So:
 //!
 //! - whatever a subscriber has seen survives the end of the process, and with
 //!   [`Sync::Always`] the loss of power;
 //! - what can't be written changes nothing: no number is taken, no event is seen;
 //! - a number is never given twice, as its module `restore` says.
 //!
-//! Segments are files of bounded size that only grow at their end, until they are
-//! compacted: written anew without what nobody needs. Its module `record` has the format.
+//! Segments are files of bounded size that only grow at their end. When there are too many,
+//! what all jobs have come to is written as a checkpoint, and the oldest segments go. The
+//! modules `record` and `checkpoint` have the formats.
 
-mod compact;
+mod checkpoint;
+mod codec;
 mod files;
+mod index;
+mod keeper;
 mod lock;
+mod old;
 mod read;
 mod record;
 mod reply;
@@ -23,6 +28,7 @@ mod scan;
 mod segment;
 mod writer;
 
+use std::fmt::Write;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,32 +39,33 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-use crate::event::Event;
+use super::history::Request;
+use super::{Health, Order, Proposal, PublishError};
 use crate::event::job::{EventId, JobId};
-use crate::hub::{Hub, Job, Numbers, PublishError};
-use crate::sys::metrics::Counter;
+use crate::hub::{Change, Hub};
+use crate::sys::metrics::{Counter, gauge, head};
 pub use files::{Directory, File, Files};
+use index::Index;
 pub use lock::Lock;
-pub use read::{Cursor, Jobs, Replay, Request, What};
-pub use record::{NUMBER_MAX, Origin, SegmentNumber};
 use reply::Reply;
-pub use segment::{Place, Segments, Span};
-use writer::{Command, Publishing, Writer};
+use segment::Segments;
+use writer::{Command, Writer};
 
 /// What is handed to the writer at a time, whichever is reached first.
-const PART_EVENTS: usize = 1024;
+const PART_ENTRIES: usize = 1024;
 const PART_BYTES: usize = 256 * 1024;
-/// Room that is kept for what is written while compaction makes more, in segments; at
+/// Room that is kept for what is written while the keeper makes more, in segments; at
 /// most a quarter of all.
 const RESERVE_SEGMENTS: u64 = 8;
 
-/// How accepted events are kept.
+/// How accepted entries are kept.
 #[derive(Clone, Debug)]
 pub struct JournalConfig {
     /// When an event is on the medium. Default: within 200 ms.
     pub sync: Sync,
     /// What all of it takes on disk, in bytes. Default: 256 MiB. At it the oldest events
-    /// go, but each job's newest; when only those are left, publishing is refused.
+    /// go, but each job's newest; when only those are left, the jobs that ended first are
+    /// forgotten, and when there are none publishing is refused.
     pub bytes: u64,
     /// The most jobs that have ended. Default: 10,000. Beyond it the first that ended are
     /// forgotten.
@@ -79,81 +86,67 @@ impl Default for JournalConfig {
     }
 }
 
-/// When an event that is accepted is on the medium.
+/// When an entry that is accepted is on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     /// Before it is answered, and before anybody sees it.
     Always,
-    /// So long after it at most; a terminal event before it is answered.
+    /// So long after it at most; a terminal event, a begin and a deletion before they are
+    /// answered.
     Interval(Duration),
-}
-
-/// Whether events can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Health {
-    /// They can.
-    Good,
-    /// There is no room.
-    Full,
-    /// The disk fails.
-    Failing,
 }
 
 /// What the journal counts.
 #[derive(Debug, Default)]
-pub struct Counters {
-    /// Events written.
-    pub events: Counter,
-    /// Bytes written for events and what belongs to them.
-    pub bytes: Counter,
-    /// Bytes written again, by compaction.
-    pub compacted_bytes: Counter,
-    /// Writes.
-    pub writes: Counter,
-    /// Waits for the medium.
-    pub syncs: Counter,
-    /// Writes and syncs that failed.
-    pub errors: Counter,
-    /// Pieces that were read for streams behind their rings.
-    pub reads: Counter,
+struct Counters {
+    events: Counter,
+    bytes: Counter,
+    checkpoint_bytes: Counter,
+    writes: Counter,
+    syncs: Counter,
+    errors: Counter,
+    reads: Counter,
 }
 
-/// A journal that is open. Cloning it is cheap and gives another handle to the same one.
-#[derive(Clone)]
+/// A journal that is open. It ends with this, or when it is closed.
 pub struct Journal {
     commands: Sender<Command>,
     requests: Sender<Request>,
     shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What the journal's threads and its handles share.
+/// What the journal's threads share.
 struct Shared {
     config: JournalConfig,
     files: Arc<dyn Files>,
     segments: Segments,
+    index: Index,
     counters: Counters,
     health: AtomicU8,
-    /// Jobs that the hub had to forget, of which the journal has to be told. A job is in
-    /// it once for each time that it began, and only until the next write.
-    notes: Mutex<Vec<(JobId, Numbers)>>,
-    /// What compaction has on disk besides the segments.
+    /// The checkpoint's size.
+    checkpoint_bytes: AtomicU64,
+    /// What the next one has on disk already.
     spare_bytes: AtomicU64,
     is_closing: AtomicBool,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// One of the threads has ended as it never should.
+    is_dead: AtomicBool,
 }
+
+/// Raises the alarm when the thread that has it panics.
+struct Alarm(Arc<Shared>);
 
 impl Journal {
     /// Opens the journal in the directory `path`, which is created where it isn't there,
-    /// restores into `hub` what it holds, and has the hub's events from then on. `hub`
-    /// is a new one, [`Hub::with_base`] 0. Blocks.
+    /// and restores into `hub` what it holds. `hub` is a new one, above the number 0. Blocks.
     ///
     /// What is damaged is reported in the log and skipped. Where nothing can be written,
     /// what is there is restored, and publishing is refused until it can.
     ///
     /// # Errors
-    /// The directory can't be created or listed.
-    pub fn open(path: &Path, config: JournalConfig, hub: &Hub) -> io::Result<()> {
+    /// The directory can't be created or listed; a newer version has written in it, or what
+    /// has a segment's name is no file: then nothing in it has been touched.
+    pub fn open(path: &Path, config: JournalConfig, hub: &Hub) -> io::Result<Journal> {
         let files = Arc::new(Directory::new(path)?);
         Journal::open_in(files, config, hub)
     }
@@ -161,136 +154,43 @@ impl Journal {
     /// The same, on any file layer.
     ///
     /// # Errors
-    /// The files can't be listed, or there is no thread to be had.
-    pub fn open_in(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<()> {
+    /// As [`Journal::open`], or there is no thread to be had.
+    pub fn open_in(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<Journal> {
         let shared = Arc::new(Shared {
             config,
             files,
             segments: Segments::default(),
+            index: Index::default(),
             counters: Counters::default(),
             health: AtomicU8::new(Health::Good as u8),
-            notes: Mutex::default(),
+            checkpoint_bytes: AtomicU64::new(0),
             spare_bytes: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
-            keeper: Mutex::new(None),
+            is_dead: AtomicBool::new(false),
         });
+        let found = restore::restore(&shared, hub)?;
         let (commands, received) = crossbeam_channel::unbounded();
         let (requests, asked) = crossbeam_channel::unbounded();
-        read::start(&shared, &asked)?;
-        hub.attach(Journal {
-            commands,
+        let (call, calls) = crossbeam_channel::bounded(1);
+        let next_checkpoint = found.next_checkpoint;
+        // Whatever has begun ends with this, should another not begin.
+        let journal = Journal {
+            commands: commands.clone(),
             requests,
             shared: shared.clone(),
-        });
-        let found = restore::restore(&*shared.files, hub, &shared.segments)?;
-        let (call, calls) = crossbeam_channel::bounded(1);
-        Writer::start(shared.clone(), hub.downgrade(), found, received, call)?;
-        let keeper = compact::start(shared.clone(), hub.downgrade(), calls)?;
-        *shared.keeper.lock() = Some(keeper);
-        Ok(())
-    }
-
-    /// Publishes events in turn, up to the first that is refused. Blocks its thread, or
-    /// suspends its coroutine, until they are written.
-    pub(crate) fn publish(
-        &self,
-        events: Vec<(JobId, Event)>,
-    ) -> (Vec<EventId>, Option<PublishError>) {
-        let mut ids = Vec::new();
-        let mut events = events.into_iter().peekable();
-        while events.peek().is_some() {
-            let mut bytes = 0;
-            let mut part = Vec::new();
-            while part.len() < PART_EVENTS
-                && let Some((job, event)) = events
-                    .next_if(|(_, event)| bytes + event.data().len() <= PART_BYTES || bytes == 0)
-            {
-                bytes += event.data().len();
-                part.push(Publishing::new(job, event));
-            }
-            let failed = || (Vec::new(), Some(PublishError::DiskFailing));
-            let (more, error) = self
-                .ask(|reply| Command::Publish(part, reply))
-                .unwrap_or_else(failed);
-            ids.extend(more);
-            if error.is_some() {
-                return (ids, error);
-            }
-        }
-        (ids, None)
-    }
-
-    /// Publishes one event to this very job, if it is still there. Blocks as publishing does.
-    pub(crate) fn publish_to(&self, job: &Arc<Job>, event: Event) -> Result<EventId, PublishError> {
-        let publishing = Publishing {
-            job: job.id().clone(),
-            only: Some(job.clone()),
-            event,
+            threads: Mutex::default(),
         };
-        let (ids, error) = self
-            .ask(|reply| Command::Publish(vec![publishing], reply))
-            .ok_or(PublishError::DiskFailing)?;
-        error.map_or_else(|| Ok(ids[0]), Err)
+        read::start(&shared, &asked)?;
+        let writer = Writer::start(shared.clone(), hub.clone(), found, received, call)?;
+        journal.threads.lock().push(writer);
+        let keeper = keeper::start(shared, hub.clone(), commands, next_checkpoint, calls)?;
+        journal.threads.lock().push(keeper);
+        Ok(journal)
     }
 
-    /// Forgets a job, and has that survive a restart. Blocks as publishing does.
-    pub(crate) fn forget(&self, job: &JobId) -> Result<bool, PublishError> {
-        self.ask(|reply| Command::Forget(job.clone(), reply))
-            .unwrap_or(Err(PublishError::DiskFailing))
-    }
-
-    /// Returns when all that has been forgotten is on the medium. Blocks.
-    fn flush(&self) -> io::Result<()> {
-        let flushed = self.ask(Command::Flush);
-        flushed.unwrap_or_else(|| Err(io::Error::other("the journal is closed")))
-    }
-
-    /// Compaction has made a step, or can't make more.
-    fn tell_of_room(&self, is_exhausted: bool) {
-        // A writer that is gone has nobody who waits for room.
-        let _ = self.commands.send(Command::Room { is_exhausted });
-    }
-
-    /// The hub had to forget a job, and nobody waits for the journal to know.
-    pub(crate) fn note_forgotten(&self, job: &JobId, last: Numbers) {
-        self.shared.notes.lock().push((job.clone(), last));
-    }
-
-    /// What these spans hold isn't needed any more.
-    pub(crate) fn release(&self, spans: &[Span]) {
-        self.shared.segments.release(spans);
-    }
-
-    /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
-    /// for the answer, so there are no more requests than streams.
-    pub fn read(&self, request: Request) {
-        // The readers end with the last handle.
-        let _ = self.requests.send(request);
-    }
-
-    /// Writes that this life ended as it should, and syncs. Publishing is refused from
-    /// then on. Blocks.
-    pub fn close(&self) {
-        self.shared.is_closing.store(true, Ordering::Release);
-        let _ = self.ask(Command::Close);
-        let keeper = self.shared.keeper.lock().take();
-        // What it was at is whole, or is as if it had never begun.
-        keeper.into_iter().for_each(|keeper| drop(keeper.join()));
-    }
-
-    /// Whether events can be written.
-    pub fn health(&self) -> Health {
-        self.shared.health()
-    }
-
-    /// What it has counted.
-    pub fn counters(&self) -> &Counters {
-        &self.shared.counters
-    }
-
-    /// How many segments it has, and how many bytes they have together.
+    /// How many segments it has, and how many bytes all of it has.
     pub fn size(&self) -> (usize, u64) {
-        self.shared.segments.size()
+        (self.shared.segments.size().0, self.shared.bytes())
     }
 
     /// Its configuration.
@@ -300,29 +200,150 @@ impl Journal {
 
     /// None where the writer is gone.
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
-        let (reply, answer) = reply::pair();
-        // Whoever asks waits for the answer, so there are no more commands than callers,
-        // but for one of the compaction for each of its steps.
-        self.commands.send(command(reply)).ok()?;
-        answer.wait()
+        ask(&self.commands, command)
+    }
+
+    fn put_part(&self, part: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
+        let failed = || (Vec::new(), Some(PublishError::DiskFailing));
+        self.ask(|reply| Command::Put(part, reply))
+            .unwrap_or_else(failed)
+    }
+}
+
+impl Order for Journal {
+    fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
+        if proposals.len() <= PART_ENTRIES && bytes_of(&proposals) <= PART_BYTES {
+            return if proposals.is_empty() {
+                (Vec::new(), None)
+            } else {
+                self.put_part(proposals)
+            };
+        }
+        let mut ids = Vec::with_capacity(proposals.len());
+        let mut proposals = proposals.into_iter().peekable();
+        while proposals.peek().is_some() {
+            let mut bytes = 0;
+            let mut part = Vec::new();
+            while part.len() < PART_ENTRIES
+                && let Some(proposal) = proposals
+                    .next_if(|proposal| bytes == 0 || bytes + data_bytes(proposal) <= PART_BYTES)
+            {
+                bytes += data_bytes(&proposal);
+                part.push(proposal);
+            }
+            let (more, error) = self.put_part(part);
+            ids.extend(more);
+            if error.is_some() {
+                return (ids, error);
+            }
+        }
+        (ids, None)
+    }
+
+    fn history(&self, job: &JobId) -> Option<EventId> {
+        let index = self.shared.index.lock();
+        let oldest = index.get(job.as_str())?.spans.first()?;
+        Some(oldest.before)
+    }
+
+    fn read(&self, request: Request) {
+        // The readers end with this.
+        let _ = self.requests.send(request);
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    fn write_metrics(&self, out: &mut String) {
+        let counters = &self.shared.counters;
+        for (name, help, counter) in [
+            ("events", "Events written.", &counters.events),
+            (
+                "written_bytes",
+                "Bytes written for events and what belongs to them.",
+                &counters.bytes,
+            ),
+            (
+                "compacted_bytes",
+                "Bytes written again, so that older ones can go.",
+                &counters.checkpoint_bytes,
+            ),
+            ("writes", "Writes.", &counters.writes),
+            ("syncs", "Waits for the medium.", &counters.syncs),
+            ("errors", "Writes and syncs that failed.", &counters.errors),
+            (
+                "reads",
+                "Pieces read for streams behind their rings.",
+                &counters.reads,
+            ),
+        ] {
+            head(out, &format!("journal_{name}_total"), help, "counter");
+            let _ = writeln!(out, "landfall_journal_{name}_total {}", counter.get());
+        }
+        let (segments, bytes) = self.size();
+        gauge(out, "journal_segments", "Segments there are.", segments);
+        gauge(out, "journal_bytes", "Bytes all of it has.", bytes);
+        let limit = self.config().bytes;
+        gauge(out, "journal_limit_bytes", "The most it may have.", limit);
+        let health = u8::from(self.health() == Health::Good);
+        gauge(out, "journal_up", "Whether it can be written.", health);
+    }
+
+    fn close(&self) {
+        self.shared.is_closing.store(true, Ordering::Release);
+        self.ask(Command::Close);
+        // What the keeper is at is whole, or is as if it had never begun.
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 impl Shared {
     /// What all of it takes on disk.
     fn bytes(&self) -> u64 {
-        self.segments.size().1 + self.spare_bytes.load(Ordering::Acquire)
+        self.kept_bytes() + self.spare_bytes.load(Ordering::Acquire)
     }
 
-    /// Whether what is left up to the limit is less than the segment that is written and
-    /// a compaction may need.
+    fn kept_bytes(&self) -> u64 {
+        self.segments.size().1 + self.checkpoint_bytes.load(Ordering::Acquire)
+    }
+
+    /// The next checkpoint has so many bytes on disk.
+    fn set_spare(&self, bytes: u64) {
+        self.spare_bytes.store(bytes, Ordering::Release);
+    }
+
+    /// The checkpoint has so many bytes.
+    fn set_checkpoint(&self, bytes: u64) {
+        self.checkpoint_bytes.store(bytes, Ordering::Release);
+    }
+
+    /// What is kept free for the segment that is written, and for the next checkpoint.
+    fn reserve_bytes(&self) -> u64 {
+        let segment = self.config.segment_bytes();
+        let checkpoint = self.checkpoint_bytes.load(Ordering::Acquire);
+        let least = (RESERVE_SEGMENTS * segment).min(self.config.bytes / 4);
+        least
+            .max(checkpoint + checkpoint / 4 + 4 * segment)
+            .min(self.config.bytes / 2)
+    }
+
+    /// Whether what is left up to the limit is less than the reserve.
     fn is_short_of_room(&self) -> bool {
-        let reserve = RESERVE_SEGMENTS * self.config.segment_bytes();
-        let reserve = reserve.min(self.config.bytes / 4);
-        self.segments.size().1 > self.config.bytes.saturating_sub(reserve)
+        self.kept_bytes() > self.config.bytes.saturating_sub(self.reserve_bytes())
     }
 
     fn health(&self) -> Health {
+        if self.is_dead.load(Ordering::Acquire) {
+            return Health::Failing;
+        }
         match self.health.load(Ordering::Acquire) {
             0 => Health::Good,
             1 => Health::Full,
@@ -331,9 +352,37 @@ impl Shared {
     }
 }
 
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.is_dead.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl JournalConfig {
     /// The size at which a segment is full.
     fn segment_bytes(&self) -> u64 {
         (self.bytes / 32).clamp(1024, 8 * 1024 * 1024)
+    }
+}
+
+/// Asks the writer, and waits for its answer. None where it is gone.
+fn ask<T>(commands: &Sender<Command>, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
+    let (reply, answer) = reply::pair();
+    // Whoever asks waits for the answer, so there are no more commands than callers, but for
+    // one of the keeper for each of its steps.
+    commands.send(command(reply)).ok()?;
+    answer.wait()
+}
+
+fn bytes_of(proposals: &[Proposal]) -> usize {
+    proposals.iter().map(data_bytes).sum()
+}
+
+fn data_bytes(proposal: &Proposal) -> usize {
+    match &proposal.change {
+        Change::Event { event, .. } => event.data().len(),
+        Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => 0,
     }
 }

@@ -3,95 +3,34 @@
 //! Threads of their own read, a piece at a time, and hand it to the shard that asked. A
 //! stream asks for the next piece when it has sent the last, so what is held for it is
 //! one piece while it is behind, and nothing else.
+//!
+//! The invariant: a piece holds no event of a life that was void before the piece was
+//! handed over. The index says which are; it is asked before a piece is read, and again
+//! after.
+
+mod window;
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
-use super::Shared;
-use super::record::{EventRecord, Found, HEADER_BYTES, Record, SegmentNumber, decode};
-use super::segment::file_name;
+use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
+use super::{Alarm, Shared};
 use crate::event::Event;
-use crate::event::frame;
-use crate::event::job::{JobId, Sequence};
+use crate::event::frame::Frame;
+use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
-use crate::hub::{Hub, Job, Mailbox};
+use crate::sequencer::history::{Cursor, Jobs, Replay, Request, What};
 
 /// Threads that read.
 const READERS: usize = 2;
 /// The most bytes of frames in a piece, but for a frame that is larger by itself.
 const PIECE_BYTES: usize = 128 * 1024;
-/// What is read from a file at a time.
-const WINDOW_BYTES: usize = 256 * 1024;
-
-/// What a stream asks for.
-pub struct Request {
-    /// The stream, as its shard knows it.
-    pub row: u32,
-    /// Tells this request from others of the row.
-    pub ticket: u64,
-    /// Which events.
-    pub what: What,
-    /// Where the last piece ended.
-    pub cursor: Option<Cursor>,
-    /// Where the piece goes.
-    pub reply: Sender<Replay>,
-    /// Who is woken then.
-    pub mailbox: Arc<Mailbox>,
-}
-
-/// Which events.
-pub enum What {
-    /// Those of a job after an id, and up to another.
-    Job {
-        /// The job.
-        job: Arc<Job>,
-        /// The id that the stream has.
-        after: u64,
-        /// The last id that is wanted.
-        upto: u64,
-    },
-    /// Those of several jobs after a number, and up to another.
-    Hub {
-        /// Where the jobs are.
-        hub: Hub,
-        /// Which jobs, and after which numbers.
-        jobs: Jobs,
-        /// The number that the stream has.
-        after: Sequence,
-        /// The last number that is wanted.
-        upto: Sequence,
-    },
-}
-
-/// The jobs of a consolidated stream.
-pub enum Jobs {
-    /// These, after these numbers.
-    Listed(Vec<(Arc<Job>, Sequence)>),
-    /// All, some of them after these numbers.
-    All(Arc<HashMap<JobId, Sequence>>),
-}
-
-/// A piece.
-pub struct Replay {
-    /// The stream.
-    pub row: u32,
-    /// Its request's.
-    pub ticket: u64,
-    /// The frames. Where events before them are missing, `after` is above the stream's.
-    pub batch: Batch,
-    /// The stream has everything up to here when it has the piece.
-    pub reached: u64,
-    /// Where the frames are.
-    segment: SegmentNumber,
-    generation: u32,
-    /// Where each frame's record ends.
-    ends: Vec<u32>,
-    /// Where the piece ends.
-    end: u32,
-}
+/// How often a piece is read anew, where lives in it were void meanwhile, or segments
+/// dropped. Beyond it the stream asks again.
+const TRIES: usize = 16;
 
 /// What comes after an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,30 +43,40 @@ enum Step {
     Stop,
 }
 
-/// A place between two records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    segment: SegmentNumber,
-    /// The segment's, when this was a place in it.
-    generation: u32,
-    offset: u32,
+/// What becomes of a piece.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Whole,
+    /// What it was read from isn't there any more, or void.
+    Again,
 }
 
-impl Replay {
-    /// Where to go on for a stream that has the piece up to `id`.
-    pub fn cursor_after(&self, id: u64) -> Option<Cursor> {
-        let ends = &self.batch.ends;
-        let offset = match ends.partition_point(|&(frame, _)| frame <= id) {
-            all if all == ends.len() => self.end,
-            0 => return None,
-            frames => self.ends[frames - 1],
-        };
-        Some(Cursor {
-            segment: self.segment,
-            generation: self.generation,
-            offset,
-        })
-    }
+/// A stretch of a segment.
+#[derive(Clone, Copy)]
+struct Stretch {
+    segment: SegmentNumber,
+    begin: u32,
+    /// None where it goes on to the segment's end.
+    end: Option<u32>,
+}
+
+/// An event that was read.
+struct EventRecord<'a> {
+    id: EventId,
+    previous: EventId,
+    job: &'a str,
+    name: &'a str,
+    data: &'a str,
+    names_its_job: bool,
+}
+
+/// A job of a consolidated stream.
+struct Source {
+    job: JobId,
+    /// Events up to this one aren't wanted.
+    floor: EventId,
+    /// Events below this one are void.
+    first: EventId,
 }
 
 /// Starts the threads. They end with the other end of `requests`.
@@ -137,6 +86,7 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::R
         std::thread::Builder::new()
             .name("journal-read".into())
             .spawn(move || {
+                let alarm = Alarm(shared.clone());
                 for request in requests {
                     shared.counters.reads.add(1);
                     let (reply, mailbox) = (request.reply.clone(), request.mailbox.clone());
@@ -148,6 +98,7 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::R
                         mailbox.wake();
                     }
                 }
+                drop(alarm);
             })?;
     }
     Ok(())
@@ -155,47 +106,37 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::R
 
 impl Shared {
     fn answer(&self, request: Request) -> Replay {
+        let (after, upto) = match request.what {
+            What::Job { after, upto, .. } | What::Many { after, upto, .. } => (after, upto),
+        };
         let mut replay = Replay {
             row: request.row,
             ticket: request.ticket,
             batch: Batch::default(),
-            reached: 0,
-            segment: SegmentNumber(0),
-            generation: 0,
-            ends: Vec::new(),
-            end: 0,
+            reached: after.0,
+            cursors: Vec::new(),
+            end: None,
         };
-        let read = match request.what {
-            What::Job { job, after, upto } => {
-                replay.batch.after = after;
-                self.read_job(&mut replay, &job, upto, request.cursor)
-                    .map(|()| {
-                        if replay.batch.ends.is_empty() {
-                            // What was to be had there is gone meanwhile, or damaged.
-                            replay.batch.after = upto;
-                        }
-                        replay.reached = replay.batch.newest();
-                    })
-                    .map_err(|error| (error, upto))
+        for _ in 0..TRIES {
+            replay.begin(after);
+            let read = match &request.what {
+                What::Job { job, .. } => self.read_job(&mut replay, job, upto, request.cursor),
+                What::Many { jobs, .. } => self.read_many(&mut replay, jobs, upto, request.cursor),
+            };
+            match read {
+                Ok(Outcome::Whole) => return replay,
+                Ok(Outcome::Again) => {}
+                Err(error) => {
+                    log::error!("journal: events can't be read back: {error}");
+                    if replay.batch.ends.is_empty() {
+                        replay.batch.after = upto.0;
+                    }
+                    replay.reached = replay.batch.newest();
+                    return replay;
+                }
             }
-            What::Hub {
-                hub,
-                jobs,
-                after,
-                upto,
-            } => {
-                replay.batch.after = after.0;
-                self.read_hub(&mut replay, &hub, &jobs, upto, request.cursor)
-                    .map_err(|error| (error, upto.0))
-            }
-        };
-        if let Err((error, upto)) = read {
-            log::error!("journal: events can't be read back: {error}");
-            if replay.batch.ends.is_empty() {
-                replay.batch.after = upto;
-            }
-            replay.reached = replay.batch.newest();
         }
+        replay.begin(after);
         replay
     }
 
@@ -203,35 +144,46 @@ impl Shared {
     fn read_job(
         &self,
         replay: &mut Replay,
-        job: &Arc<Job>,
-        upto: u64,
+        job: &JobId,
+        upto: EventId,
         cursor: Option<Cursor>,
-    ) -> io::Result<()> {
-        let mut last = replay.batch.after;
+    ) -> io::Result<Outcome> {
+        let mut last = EventId(replay.batch.after);
+        let mut first = None;
         loop {
-            let changes = self.segments.settled();
-            let core = job.lock();
-            let spans = core.spans();
-            // The last segment that begins with what the stream has, or before it.
-            let mut index = spans.partition_point(|span| span.before.id.0 <= last);
-            if index == 0 {
-                match spans.first() {
-                    Some(first) if !core.is_forgotten() && first.before.id.0 < upto => {
-                        last = first.before.id.0;
-                        index = 1;
-                    }
-                    _ => return Ok(()),
+            let (span, next) = {
+                let index = self.index.lock();
+                let known = index.get(job.as_str());
+                let now = known.map(|known| known.first);
+                if first.is_some_and(|first| now != Some(first)) {
+                    return Ok(Outcome::Again);
                 }
-            }
-            let span = spans[index - 1];
-            let next = spans.get(index).map(|span| span.before.id.0);
-            drop(core);
-            replay.batch.after = last;
-            let mut newest = last;
-            let place = (span.segment, span.offset, changes);
-            let is_read = self.read_segment(replay, place, cursor, |replay, record| {
-                let id = record.numbers.id.0;
-                if record.job != job.id().as_str() || id <= newest {
+                first = now;
+                let spans = known.map_or(&[][..], |known| &known.spans);
+                // The last segment that begins with what the stream has, or before it.
+                let mut place = spans.partition_point(|span| span.before <= last);
+                if place == 0
+                    && let Some(oldest) = spans.first().filter(|oldest| oldest.before < upto)
+                {
+                    last = oldest.before;
+                    place = 1;
+                }
+                let Some(at) = place.checked_sub(1) else {
+                    // What was to be had there is gone meanwhile.
+                    replay.miss(upto);
+                    return Ok(Outcome::Whole);
+                };
+                (spans[at], spans.get(place).map(|span| span.before))
+            };
+            replay.batch.after = last.0;
+            let (mut newest, mut has_passed) = (last, false);
+            let stretch = Stretch {
+                segment: span.segment,
+                begin: span.offset,
+                end: Some(span.end),
+            };
+            let read = self.read_stretch(replay, stretch, cursor, |replay, record| {
+                if record.job != job.as_str() || record.id <= newest {
                     return Step::Next;
                 }
                 if record.previous > newest {
@@ -239,195 +191,253 @@ impl Shared {
                     if !replay.batch.ends.is_empty() {
                         return Step::Stop;
                     }
-                    replay.batch.after = record.previous;
+                    replay.batch.after = record.previous.min(upto).0;
                 }
-                if id > upto {
+                if record.id > upto {
+                    has_passed = true;
                     return Step::Stop;
                 }
-                newest = id;
-                replay.add(job.id(), record, id)
+                newest = record.id;
+                let step = replay.add(job, record);
+                // A stream of the job goes no further than the end of a life.
+                replay.batch.is_end = ["done", "error"].contains(&record.name);
+                if replay.batch.is_end {
+                    Step::Last
+                } else {
+                    step
+                }
             })?;
+            if read == Outcome::Again {
+                return Ok(read);
+            }
+            if !replay.batch.ends.is_empty() {
+                let index = self.index.lock();
+                let now = index.get(job.as_str()).map(|known| known.first);
+                replay.reached = replay.batch.newest();
+                return Ok(if now == first {
+                    Outcome::Whole
+                } else {
+                    Outcome::Again
+                });
+            }
+            if has_passed {
+                replay.reached = upto.0;
+                return Ok(Outcome::Whole);
+            }
             match next {
-                _ if !is_read => {}
-                _ if !replay.batch.ends.is_empty() => return Ok(()),
                 Some(next) if next < upto => last = next.max(last),
-                _ => return Ok(()),
+                _ => {
+                    // It is damaged there.
+                    replay.miss(upto);
+                    return Ok(Outcome::Whole);
+                }
             }
         }
     }
 
     /// Reads the next events of jobs, all from one segment.
-    fn read_hub(
+    fn read_many(
         &self,
         replay: &mut Replay,
-        hub: &Hub,
         jobs: &Jobs,
-        upto: Sequence,
+        upto: EventId,
         cursor: Option<Cursor>,
-    ) -> io::Result<()> {
-        let after = replay.batch.after;
-        let mut known: HashMap<String, Option<(Arc<Job>, u64, Sequence)>> = HashMap::new();
-        if let Jobs::Listed(listed) = jobs {
-            for (job, floor) in listed {
-                let base = job.lock().base();
-                let name = job.id().as_str().to_owned();
-                known.insert(name, Some((job.clone(), base, *floor)));
+    ) -> io::Result<Outcome> {
+        if let Some(cursor) = cursor
+            && let Some((oldest, segment)) = self.segments.next_after(EventId(0))
+            && cursor.file < oldest.0
+            && EventId(replay.batch.after) < segment.base
+        {
+            // The segments that it was reading are gone.
+            replay.batch.after = segment.base.0.min(upto.0);
+        }
+        let after = EventId(replay.batch.after);
+        let mut known: HashMap<String, Option<Source>> = HashMap::new();
+        let Some((number, segment)) = self.segments.next_after(after) else {
+            replay.reached = upto.0;
+            return Ok(Outcome::Whole);
+        };
+        let (mut reached, mut is_whole) = (after, true);
+        let stretch = Stretch {
+            segment: number,
+            begin: 0,
+            end: None,
+        };
+        let read = self.read_stretch(replay, stretch, cursor, |replay, record| {
+            if record.id <= after {
+                return Step::Next;
             }
-        }
-        let find = |name: &str| {
-            let Jobs::All(floors) = jobs else { return None };
-            let job = hub.find(&name.parse().ok()?)?;
-            let base = job.lock().base();
-            let floor = floors.get(job.id()).copied();
-            Some((job, base, floor.unwrap_or(Sequence(0))))
-        };
-        let mut reached = after;
-        let mut is_whole = true;
-        let mut newest = upto.0;
-        let mut is_read = false;
-        while !is_read {
-            let changes = self.segments.settled();
-            let number = {
-                let segments = self.segments.lock();
-                let mut candidates = segments.iter();
-                let next = candidates.find(|(_, segment)| segment.newest_sequence > after);
-                match next {
-                    Some((number, segment)) => {
-                        newest = segment.newest_sequence;
-                        *number
-                    }
-                    None => {
-                        replay.reached = upto.0;
-                        return Ok(());
-                    }
-                }
+            if record.id > upto {
+                is_whole = false;
+                return Step::Stop;
+            }
+            let source = match known.get(record.job) {
+                Some(source) => source,
+                None => known
+                    .entry(record.job.to_owned())
+                    .or_insert(self.source(jobs, record.job)),
             };
-            is_read =
-                self.read_segment(replay, (number, 0, changes), cursor, |replay, record| {
-                    let sequence = record.numbers.sequence;
-                    if sequence.0 <= after {
-                        return Step::Next;
-                    }
-                    if sequence > upto {
-                        is_whole = false;
-                        return Step::Stop;
-                    }
-                    let known = match known.get(record.job) {
-                        Some(known) => known,
-                        None => known
-                            .entry(record.job.to_owned())
-                            .or_insert(find(record.job)),
-                    };
-                    let mut step = Step::Next;
-                    if let Some((job, base, floor)) = known
-                        && record.numbers.id.0 > *base
-                        && sequence > *floor
-                    {
-                        step = replay.add(job.id(), record, sequence.0);
-                    }
-                    reached = sequence.0;
-                    is_whole &= step == Step::Next;
-                    step
-                })?;
+            let mut step = Step::Next;
+            if let Some(source) = source
+                && record.id >= source.first
+                && record.id > source.floor
+            {
+                step = replay.add(&source.job, record);
+            }
+            reached = record.id;
+            is_whole &= step == Step::Next;
+            step
+        })?;
+        if read == Outcome::Again {
+            return Ok(read);
         }
-        replay.reached = match is_whole {
-            true => reached.max(newest.min(upto.0)),
-            false => reached,
+        replay.reached = if is_whole {
+            // Its other entries are no events.
+            reached.max(segment.newest.min(upto)).0
+        } else {
+            reached.0
         };
-        Ok(())
+        let index = self.index.lock();
+        let is_still = |source: &Source| {
+            let now = index.get(source.job.as_str());
+            now.is_some_and(|known| known.first == source.first)
+        };
+        Ok(if known.values().flatten().all(is_still) {
+            Outcome::Whole
+        } else {
+            Outcome::Again
+        })
     }
 
-    /// Shows `each` the events of a segment, from the cursor on if that is in it, and from
-    /// an offset otherwise, until it has enough. False where segments have changed since
-    /// there were so many `changes`: then it has shown nothing.
-    fn read_segment(
+    /// The job of that name, where it is one of these and has events.
+    fn source(&self, jobs: &Jobs, name: &str) -> Option<Source> {
+        let floor = match jobs {
+            Jobs::Listed(listed) => {
+                let mut listed = listed.iter();
+                listed.find(|(job, _)| job.as_str() == name)?.1
+            }
+            Jobs::Matching { prefix, floors } => {
+                if !name.starts_with(&**prefix) {
+                    return None;
+                }
+                floors.get(name).copied().unwrap_or(EventId(0))
+            }
+        };
+        let index = self.index.lock();
+        let first = index.get(name)?.first;
+        let job = index.name(name)?;
+        Some(Source { job, floor, first })
+    }
+
+    /// Shows `each` the events of a stretch, from the cursor on if that is in it, until it
+    /// has enough.
+    fn read_stretch(
         &self,
         replay: &mut Replay,
-        (number, offset, changes): (SegmentNumber, u32, u64),
+        stretch: Stretch,
         cursor: Option<Cursor>,
         mut each: impl FnMut(&mut Replay, &EventRecord<'_>) -> Step,
-    ) -> io::Result<bool> {
-        let segment = self.segments.lock().get(&number).copied();
-        let file = self.files.open(&file_name(number), false);
-        // A file that was opened before it is replaced stays as it was.
-        if !self.segments.is_still(changes) {
-            return Ok(false);
-        }
-        let (Some(segment), file) = (segment, file?) else {
-            return Ok(true);
+    ) -> io::Result<Outcome> {
+        let number = stretch.segment;
+        let Some(segment) = self.segments.lock().get(&number).copied() else {
+            return Ok(Outcome::Again);
         };
-        replay.segment = number;
-        replay.generation = segment.generation;
-        let offset = match cursor {
-            Some(cursor) if cursor.segment == number && cursor.generation == segment.generation => {
-                cursor.offset
+        let mut window = match window::Window::open(self, number) {
+            Ok(window) => window,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let is_there = self.segments.lock().contains_key(&number);
+                // One that was removed by hand is missing for good.
+                return if is_there {
+                    Err(error)
+                } else {
+                    Ok(Outcome::Again)
+                };
             }
-            _ => offset,
+            Err(error) => return Err(error),
         };
-        let mut at = u64::from(offset);
-        replay.end = offset;
-        let mut window = Vec::new();
-        let mut begin = at;
-        let mut window_bytes = WINDOW_BYTES;
-        while at < segment.bytes {
-            let used = (at - begin) as usize;
-            match decode(&window[used.min(window.len())..], number) {
-                Found::Record(record, bytes) => {
-                    if let Record::Event(event) = &record {
-                        replay.end = (at + bytes as u64) as u32;
-                        match each(replay, event) {
-                            Step::Next => {}
-                            Step::Last => return Ok(true),
-                            Step::Stop => {
-                                replay.end = at as u32;
-                                return Ok(true);
-                            }
-                        }
-                    }
-                    at += bytes as u64;
-                }
-                Found::Nothing => at += 1,
-                Found::Incomplete => {
-                    let is_rest = begin + window.len() as u64 >= segment.bytes;
-                    if is_rest && window.len() - used.min(window.len()) > HEADER_BYTES {
-                        at += 1;
-                        continue;
-                    }
-                    if is_rest && !window.is_empty() {
-                        return Ok(true);
-                    }
-                    if used == 0 && !window.is_empty() {
-                        window_bytes *= 2;
-                    }
-                    begin = at;
-                    let left = (segment.bytes - at) as usize;
-                    window.resize(window_bytes.min(left), 0);
-                    let read = file.read_at(at, &mut window)?;
-                    window.truncate(read);
-                    if read == 0 {
-                        return Ok(true);
-                    }
-                }
+        let from = cursor.filter(|cursor| cursor.file == number.0);
+        let begin = from.map_or(stretch.begin, |cursor| cursor.offset.max(stretch.begin));
+        let end = stretch.end.map_or(segment.bytes, u64::from);
+        replay.end = Some(place(number, begin));
+        window.read(begin.into(), end, |record, ends_at| {
+            let before = replay.end;
+            replay.end = Some(place(number, ends_at));
+            let step = each(replay, record);
+            if step == Step::Stop {
+                replay.end = before;
             }
-        }
-        Ok(true)
+            step == Step::Next
+        })?;
+        Ok(Outcome::Whole)
     }
 }
 
-impl Replay {
+fn place(segment: SegmentNumber, offset: u32) -> Cursor {
+    Cursor {
+        file: segment.0,
+        generation: 0,
+        offset,
+    }
+}
+
+trait Piece {
+    fn begin(&mut self, after: EventId);
+    fn miss(&mut self, upto: EventId);
+    fn add(&mut self, job: &JobId, record: &EventRecord<'_>) -> Step;
+}
+
+impl Piece for Replay {
+    /// Empties it.
+    fn begin(&mut self, after: EventId) {
+        self.batch.clear();
+        self.batch.after = after.0;
+        self.reached = after.0;
+        self.cursors.clear();
+        self.end = None;
+    }
+
+    /// Nothing up to here is to be had.
+    fn miss(&mut self, upto: EventId) {
+        self.batch.after = self.batch.after.max(upto.0);
+        self.reached = self.batch.after;
+    }
+
     /// Adds a frame.
-    fn add(&mut self, job: &JobId, record: &EventRecord<'_>, id: u64) -> Step {
-        let event = Event::from_journal(record.event, record.data, record.names_its_job);
+    fn add(&mut self, job: &JobId, record: &EventRecord<'_>) -> Step {
+        let event = Event::restored(record.name, record.data, record.names_its_job, job);
         let Some(event) = event else {
             return Step::Next;
         };
-        frame::write_body(&mut self.batch.bytes, job, &event);
-        frame::write_end(&mut self.batch.bytes, id);
-        self.batch.ends.push((id, self.batch.bytes.len()));
-        self.ends.push(self.end);
-        match self.batch.bytes.len() < PIECE_BYTES {
-            true => Step::Next,
-            false => Step::Last,
+        let frame = Frame::new(job, &event, record.id);
+        frame.write(&mut self.batch.bytes);
+        self.batch.ends.push((record.id.0, self.batch.bytes.len()));
+        self.cursors.extend(self.end);
+        if self.batch.bytes.len() < PIECE_BYTES {
+            Step::Next
+        } else {
+            Step::Last
         }
+    }
+}
+
+impl<'a> EventRecord<'a> {
+    fn of(entry: &EntryRecord<'a>) -> Option<EventRecord<'a>> {
+        let ChangeRecord::Event {
+            previous,
+            name,
+            data,
+            names_its_job,
+        } = entry.change
+        else {
+            return None;
+        };
+        Some(EventRecord {
+            id: entry.id,
+            previous,
+            job: entry.job,
+            name,
+            data,
+            names_its_job,
+        })
     }
 }

@@ -1,377 +1,285 @@
-//! What stands in a segment: records, each with its length and its checksum.
+//! What stands in a segment: accepted entries, in their order, and where the journal's own
+//! lives began and ended.
 //!
 //! ```text
-//! segment  "LANDFJ1\n" record...
-//! record   length: u32, crc: u32, payload          numbers are little-endian
+//! segment  "LANDFJ2\n" record...
+//! record   as the module `codec` has it
 //! payload  kind: u8, and by its kind
-//!   1 event   flags: u8, sequence, id, id - previous id, milliseconds of the unix clock,
-//!             [base, milliseconds of the job's beginning: flags & 4], job, event, data
-//!   2 forget  sequence, last id, job
-//!   3 open    boot: 16 bytes, the number up to which numbers may be given
-//!   4 close
-//!   5 gap     how many numbers may have been given and lost before it
-//!   6 floor   sequence, id: the highest of jobs of which nothing else is kept
-//!   7 born    base, milliseconds of the job's beginning, job: its oldest event is gone
+//!   16 event   flags, id, id - the number of the job's event before it (0: it has none),
+//!              milliseconds of the unix clock, job, event, data to the payload's end
+//!   17 begin   flags, id, milliseconds, owner (0 worker, 1 upload), job
+//!   18 delete  flags, id, milliseconds, milliseconds until which that is remembered, job
+//!   19 forget  flags, id, milliseconds, number of the job's newest entry, job
+//!   20 open    flags, boot: 16 bytes, the last number that may be given before another
+//!              open, the newest number that was given
+//!   21 close
+//!   22 gap     the first number that may have been given and is lost, the one behind the
+//!              last
 //! ```
 //!
-//! Numbers of a payload are LEB128; a name has one byte of length before it, and data
-//! goes to the payload's end. The event names `progress`, `done` and `error` are a
-//! length of 0 to save their bytes, and then 1, 2 or 3.
+//! | flag | event | begin |
+//! | --- | --- | --- |
+//! | 1 | the data has a `jobId` of its own | a life was running, and ended with this |
+//! | 2 | kept for a lease, in milliseconds, behind the time | the same |
+//! | 4 | kept for a key and the digest of a body, behind the lease | the same |
 //!
-//! The checksum is CRC32C over the segment's number (so that what a file system shows of
-//! another segment isn't taken for this one's), the length and the payload.
-//!
-//! The invariant: no event's data can hold a record. Data is JSON without control
-//! characters, a length below 2^24 has a zero byte, and larger ones aren't records. So
-//! a reader may look for the next record byte by byte.
+//! An open's flag 1: the segment holds what the first format's had, and counts only beside a
+//! checkpoint. The other kinds have no flags yet. Kept are the kinds 23 (a lease is renewed), 24 (a
+//! lease ran out) and 25 (a cancellation is asked for). Kinds below 16 are those of the
+//! first format, and none here. A record with another flag, or another kind, was written
+//! by a newer version.
 
-use crate::event::job::{EventId, Sequence};
-use crate::hub::Numbers;
+use super::codec::{self, Found, HEADER_BYTES, Payload, Unread, put_name, put_number};
+use crate::event::job::EventId;
+use crate::hub::Owner;
 
 /// What a segment begins with.
-pub const MAGIC: &[u8; 8] = b"LANDFJ1\n";
-/// Length and checksum.
-pub const HEADER_BYTES: usize = 8;
-/// The shortest payload: a close.
-const PAYLOAD_MIN_BYTES: usize = 1;
-/// The longest payload; an event's data has to fit with its names.
-pub const PAYLOAD_MAX_BYTES: usize = (1 << 24) - 1;
-/// No number is higher: two of them can be added, and one be gone on from.
-pub const NUMBER_MAX: u64 = 1 << 62;
-/// No event's record is shorter: how many can have stood in a stretch that is lost.
-pub const EVENT_MIN_BYTES: u64 = HEADER_BYTES as u64 + 16;
+pub const MAGIC: &[u8; 8] = b"LANDFJ2\n";
+/// No record that takes a number is shorter: how many can have stood in a stretch that is
+/// lost.
+pub const ENTRY_MIN_BYTES: u64 = HEADER_BYTES as u64 + 7;
 
 const NAMES_ITS_JOB: u8 = 1;
-const BEGINS: u8 = 2;
-const HAS_ORIGIN: u8 = 4;
+const REPLACES: u8 = 1;
+const CARRIED_OVER: u8 = 1;
+
+const EVENT: u8 = 16;
+const BEGIN: u8 = 17;
+const DELETE: u8 = 18;
+const FORGET: u8 = 19;
+const OPEN: u8 = 20;
+const CLOSE: u8 = 21;
+const GAP: u8 = 22;
 
 /// A segment's number; its checksums begin with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentNumber(pub u32);
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// An event was accepted.
-    Event(EventRecord<'a>),
-    /// A job was forgotten, whose last numbers are these.
-    Forget {
-        /// The job.
-        job: &'a str,
-        /// Its last numbers.
-        last: Numbers,
-    },
-    /// A life began, or goes on: it may give numbers up to this one.
+    /// An entry was accepted.
+    Entry(EntryRecord<'a>),
+    /// A life of the journal began, or goes on.
     Open {
         /// The kernel's boot.
         boot: [u8; 16],
-        /// The last number that it may give.
-        reserved: u64,
+        /// The last number that may be given; zero where none is seen before it is on the
+        /// medium.
+        reserved: EventId,
+        /// The newest number that was given.
+        newest: EventId,
+        /// Whether the segment holds what the first format's had, and counts only beside a
+        /// checkpoint.
+        is_carried_over: bool,
     },
-    /// A life ended as it should.
+    /// A life of the journal ended as it should.
     Close,
-    /// So many numbers may have been given before this, and are lost.
+    /// These numbers may have been given, and are lost.
     Gap {
-        /// How many, of the hub and of each job.
-        count: u64,
-    },
-    /// New jobs begin above this.
-    Floor(Numbers),
-    /// Where a job began of which later events are kept.
-    Born {
-        /// The job.
-        job: &'a str,
-        /// Where it began.
-        origin: Origin,
+        /// The first of them.
+        first: EventId,
+        /// The one behind the last.
+        end: EventId,
     },
 }
 
-/// An accepted event.
+/// An accepted entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventRecord<'a> {
-    /// Its numbers.
-    pub numbers: Numbers,
-    /// The id of the job's event before it, or the one before the job's first.
-    pub previous: u64,
-    /// When it was accepted, in milliseconds of the unix clock.
+pub struct EntryRecord<'a> {
+    /// Its number.
+    pub id: EventId,
+    /// When it was put in order, in milliseconds of the unix clock.
     pub time_ms: u64,
-    /// Where its job began, in the job's oldest record.
-    pub origin: Option<Origin>,
     /// The job's name.
     pub job: &'a str,
-    /// The event's name.
-    pub event: &'a str,
-    /// Its data.
-    pub data: &'a str,
-    /// Whether the data has a `jobId` of its own.
-    pub names_its_job: bool,
+    /// What it changed.
+    pub change: ChangeRecord<'a>,
 }
 
-/// Where a job began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The id before its first.
-    pub base: u64,
-    /// When its first event came, in milliseconds of the unix clock.
-    pub created_ms: u64,
+/// What an entry changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeRecord<'a> {
+    /// An event.
+    Event {
+        /// The number of the job's event before it; zero where there is none, or those
+        /// before it are void.
+        previous: EventId,
+        /// The event's name.
+        name: &'a str,
+        /// Its data.
+        data: &'a str,
+        /// Whether the data has a `jobId` of its own.
+        names_its_job: bool,
+    },
+    /// A life began.
+    Begin {
+        /// Who began it.
+        owner: Owner,
+        /// Whether one was running, and ended with it.
+        replaces: bool,
+    },
+    /// The job was deleted.
+    Delete {
+        /// Until when that is remembered.
+        until_ms: u64,
+    },
+    /// The job was forgotten.
+    Forget {
+        /// Its newest entry.
+        last: EventId,
+    },
 }
 
-/// What [`decode`] finds at a place.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Found<'a> {
-    /// A record, and how many bytes it has.
-    Record(Record<'a>, usize),
-    /// A record that would go on behind the end.
-    Incomplete,
-    /// No record.
-    Nothing,
-}
-
-impl SegmentNumber {
-    fn checksum(self, length: [u8; 4], payload: &[u8]) -> u32 {
-        let seed = crc32c::crc32c(&self.0.to_le_bytes());
-        crc32c::crc32c_append(crc32c::crc32c_append(seed, &length), payload)
-    }
-}
-
-/// Appends a record. Its payload is at most [`PAYLOAD_MAX_BYTES`].
+/// Appends a record.
 pub fn encode(out: &mut Vec<u8>, segment: SegmentNumber, record: &Record<'_>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; HEADER_BYTES]);
-    match record {
-        Record::Event(event) => event.encode(out),
-        Record::Forget { job, last } => {
-            out.push(2);
-            put_number(out, last.sequence.0);
-            put_number(out, last.id.0);
-            put_name(out, job);
-        }
-        Record::Open { boot, reserved } => {
-            out.push(3);
+    codec::put_record(out, segment.0, |out| match record {
+        Record::Entry(entry) => entry.encode(out),
+        Record::Open {
+            boot,
+            reserved,
+            newest,
+            is_carried_over,
+        } => {
+            out.extend_from_slice(&[OPEN, u8::from(*is_carried_over)]);
             out.extend_from_slice(boot);
-            put_number(out, *reserved);
+            put_number(out, reserved.0);
+            put_number(out, newest.0);
         }
-        Record::Close => out.push(4),
-        Record::Gap { count } => {
-            out.push(5);
-            put_number(out, *count);
+        Record::Close => out.push(CLOSE),
+        Record::Gap { first, end } => {
+            out.push(GAP);
+            put_number(out, first.0);
+            put_number(out, end.0);
         }
-        Record::Floor(floor) => {
-            out.push(6);
-            put_number(out, floor.sequence.0);
-            put_number(out, floor.id.0);
-        }
-        Record::Born { job, origin } => {
-            out.push(7);
-            put_number(out, origin.base);
-            put_number(out, origin.created_ms);
-            put_name(out, job);
-        }
-    }
-    let payload = start + HEADER_BYTES;
-    let length = ((out.len() - payload) as u32).to_le_bytes();
-    let crc = segment.checksum(length, &out[payload..]);
-    out[start..start + 4].copy_from_slice(&length);
-    out[start + 4..payload].copy_from_slice(&crc.to_le_bytes());
+    });
 }
 
 /// Reads the record at the beginning of `bytes`.
-pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Found<'_> {
-    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
-        return Found::Incomplete;
-    };
-    let [length @ .., _, _, _, _] = *header;
-    let payload_bytes = u32::from_le_bytes(length) as usize;
-    if !(PAYLOAD_MIN_BYTES..=PAYLOAD_MAX_BYTES).contains(&payload_bytes) {
-        return Found::Nothing;
-    }
-    let end = HEADER_BYTES + payload_bytes;
-    let Some(payload) = bytes.get(HEADER_BYTES..end) else {
-        return Found::Incomplete;
-    };
-    if !(1..=7).contains(&payload[0]) {
-        return Found::Nothing;
-    }
-    let [_, _, _, _, crc @ ..] = *header;
-    if segment.checksum(length, payload) != u32::from_le_bytes(crc) {
-        return Found::Nothing;
-    }
-    match parse(payload) {
-        Some(record) => Found::Record(record, end),
-        None => Found::Nothing,
-    }
+pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Found<Record<'_>> {
+    codec::take_record(bytes, segment.0, parse)
 }
 
-fn parse(payload: &[u8]) -> Option<Record<'_>> {
-    let (&kind, mut rest) = payload.split_first()?;
-    let rest = &mut rest;
-    let record = match kind {
-        1 => Record::Event(EventRecord::parse(rest)?),
-        2 => Record::Forget {
-            last: numbers(rest)?,
-            job: name(rest)?,
-        },
-        3 => {
-            let (&boot, after) = rest.split_first_chunk()?;
-            *rest = after;
-            let reserved = event_number(rest)?;
-            Record::Open { boot, reserved }
+fn parse<'a>(payload: &mut Payload<'a>) -> Result<Record<'a>, Unread> {
+    match payload.byte()? {
+        kind @ EVENT..=FORGET => EntryRecord::parse(kind, payload).map(Record::Entry),
+        OPEN => {
+            let is_carried_over = payload.flags(CARRIED_OVER)? != 0;
+            Ok(Record::Open {
+                is_carried_over,
+                boot: payload.bytes()?,
+                reserved: payload.id()?,
+                newest: payload.id()?,
+            })
         }
-        4 => Record::Close,
-        5 => Record::Gap {
-            count: event_number(rest)?,
-        },
-        6 => Record::Floor(numbers(rest)?),
-        7 => Record::Born {
-            origin: Origin {
-                base: event_number(rest)?,
-                created_ms: number(rest)?,
-            },
-            job: name(rest)?,
-        },
-        _ => return None,
-    };
-    rest.is_empty().then_some(record)
+        CLOSE => Ok(Record::Close),
+        GAP => {
+            let (first, end) = (payload.id()?, payload.id()?);
+            if first > end {
+                return Err(Unread::Malformed);
+            }
+            Ok(Record::Gap { first, end })
+        }
+        0..EVENT => Err(Unread::Malformed),
+        _ => Err(Unread::Newer),
+    }
 }
 
-impl<'a> EventRecord<'a> {
+impl<'a> EntryRecord<'a> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let begins = Some(Origin {
-            base: self.previous,
-            created_ms: self.time_ms,
-        });
-        let mut flags = 0;
-        if self.names_its_job {
-            flags |= NAMES_ITS_JOB;
-        }
-        let origin = match self.origin {
-            origin if origin == begins => {
-                flags |= BEGINS;
-                None
-            }
-            Some(origin) => {
-                flags |= HAS_ORIGIN;
-                Some(origin)
-            }
-            None => None,
+        let (kind, flags) = match &self.change {
+            ChangeRecord::Event { names_its_job, .. } => (EVENT, u8::from(*names_its_job)),
+            ChangeRecord::Begin { replaces, .. } => (BEGIN, u8::from(*replaces)),
+            ChangeRecord::Delete { .. } => (DELETE, 0),
+            ChangeRecord::Forget { .. } => (FORGET, 0),
         };
-        out.extend_from_slice(&[1, flags]);
-        let id = self.numbers.id.0;
-        for value in [
-            self.numbers.sequence.0,
-            id,
-            id - self.previous,
-            self.time_ms,
-        ] {
-            put_number(out, value);
+        out.extend_from_slice(&[kind, flags]);
+        put_number(out, self.id.0);
+        if let ChangeRecord::Event { previous, .. } = self.change {
+            let step = if previous.0 == 0 {
+                0
+            } else {
+                self.id.0 - previous.0
+            };
+            put_number(out, step);
         }
-        if let Some(origin) = origin {
-            put_number(out, origin.base);
-            put_number(out, origin.created_ms);
+        put_number(out, self.time_ms);
+        match &self.change {
+            ChangeRecord::Event { name, data, .. } => {
+                put_name(out, self.job);
+                codec::put_event_name(out, name);
+                out.extend_from_slice(data.as_bytes());
+                return;
+            }
+            ChangeRecord::Begin { owner, .. } => out.push(match owner {
+                Owner::Worker => 0,
+                Owner::Upload => 1,
+            }),
+            ChangeRecord::Delete { until_ms } => put_number(out, *until_ms),
+            ChangeRecord::Forget { last } => put_number(out, last.0),
         }
         put_name(out, self.job);
-        match COMMON_EVENTS
-            .iter()
-            .position(|&common| common == self.event)
-        {
-            Some(index) => out.extend_from_slice(&[0, index as u8 + 1]),
-            None => put_name(out, self.event),
-        }
-        out.extend_from_slice(self.data.as_bytes());
     }
 
-    fn parse(rest: &mut &'a [u8]) -> Option<EventRecord<'a>> {
-        let (&flags, after) = rest.split_first()?;
-        *rest = after;
-        let numbers = numbers(rest)?;
-        let step = number(rest).filter(|&step| step > 0)?;
-        let previous = numbers.id.0.checked_sub(step)?;
-        if numbers.sequence.0 == 0 {
-            return None;
+    fn parse(kind: u8, payload: &mut Payload<'a>) -> Result<EntryRecord<'a>, Unread> {
+        let flags = payload.flags(match kind {
+            EVENT => NAMES_ITS_JOB,
+            BEGIN => REPLACES,
+            _ => 0,
+        })?;
+        let id = payload.id()?;
+        if id.0 == 0 {
+            return Err(Unread::Malformed);
         }
-        let time_ms = number(rest)?;
-        let origin = match flags & (BEGINS | HAS_ORIGIN) {
-            0 => None,
-            BEGINS => Some(Origin {
-                base: previous,
-                created_ms: time_ms,
-            }),
-            _ => Some(Origin {
-                base: number(rest).filter(|&base| base <= previous)?,
-                created_ms: number(rest)?,
-            }),
-        };
-        let job = name(rest)?;
-        let event = match name(rest)? {
-            "" => {
-                let (&index, after) = rest.split_first()?;
-                *rest = after;
-                COMMON_EVENTS.get(usize::from(index).checked_sub(1)?)?
+        let mut previous = EventId(0);
+        if kind == EVENT {
+            let step = payload.number()?;
+            if step > 0 {
+                // Of the first event of all there is none before it.
+                let before = id.0.checked_sub(step).filter(|&before| before > 0);
+                previous = EventId(before.ok_or(Unread::Malformed)?);
             }
-            event => event,
+        }
+        let time_ms = payload.number()?;
+        let change = match kind {
+            EVENT => {
+                let job = payload.name()?;
+                let change = ChangeRecord::Event {
+                    previous,
+                    name: payload.event_name()?,
+                    data: payload.rest()?,
+                    names_its_job: flags & NAMES_ITS_JOB != 0,
+                };
+                return Ok(EntryRecord {
+                    id,
+                    time_ms,
+                    job,
+                    change,
+                });
+            }
+            BEGIN => ChangeRecord::Begin {
+                owner: match payload.byte()? {
+                    0 => Owner::Worker,
+                    1 => Owner::Upload,
+                    _ => return Err(Unread::Newer),
+                },
+                replaces: flags & REPLACES != 0,
+            },
+            DELETE => ChangeRecord::Delete {
+                until_ms: payload.number()?,
+            },
+            _ => ChangeRecord::Forget {
+                last: payload.id()?,
+            },
         };
-        let data = std::str::from_utf8(std::mem::take(rest)).ok()?;
-        Some(EventRecord {
-            numbers,
-            previous,
+        let job = payload.name()?;
+        Ok(EntryRecord {
+            id,
             time_ms,
-            origin,
             job,
-            event,
-            data,
-            names_its_job: flags & NAMES_ITS_JOB != 0,
+            change,
         })
     }
-}
-
-const COMMON_EVENTS: [&str; 3] = ["progress", "done", "error"];
-
-fn numbers(rest: &mut &[u8]) -> Option<Numbers> {
-    Some(Numbers {
-        sequence: Sequence(event_number(rest)?),
-        id: EventId(event_number(rest)?),
-    })
-}
-
-fn event_number(rest: &mut &[u8]) -> Option<u64> {
-    number(rest).filter(|&number| number <= NUMBER_MAX)
-}
-
-fn put_number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn number(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, after) = rest.split_first()?;
-        *rest = after;
-        let part = u64::from(byte & 0x7f);
-        if shift == 63 && part > 1 {
-            return None;
-        }
-        value |= part << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn put_name(out: &mut Vec<u8>, name: &str) {
-    out.push(name.len() as u8);
-    out.extend_from_slice(name.as_bytes());
-}
-
-fn name<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let (&length, after) = rest.split_first()?;
-    let (name, after) = after.split_at_checked(usize::from(length))?;
-    *rest = after;
-    std::str::from_utf8(name).ok()
 }
 
 #[cfg(test)]
@@ -380,61 +288,62 @@ mod tests {
 
     const SEGMENT: SegmentNumber = SegmentNumber(7);
 
-    fn event() -> EventRecord<'static> {
-        EventRecord {
-            numbers: Numbers {
-                id: EventId(300),
-                sequence: Sequence(70_000),
-            },
-            previous: 299,
+    fn entry(change: ChangeRecord<'static>) -> Record<'static> {
+        Record::Entry(EntryRecord {
+            id: EventId(70_000),
             time_ms: 1_800_000_000_000,
-            origin: None,
             job: "job_8f3a",
-            event: "progress",
+            change,
+        })
+    }
+
+    fn event(previous: u64, name: &'static str, names_its_job: bool) -> Record<'static> {
+        entry(ChangeRecord::Event {
+            previous: EventId(previous),
+            name,
             data: r#"{"stage":"scanning","percent":30}"#,
-            names_its_job: false,
-        }
+            names_its_job,
+        })
     }
 
     fn records() -> Vec<Record<'static>> {
-        let origin = |base, created_ms| Some(Origin { base, created_ms });
-        let last = Numbers {
-            id: EventId(NUMBER_MAX),
-            sequence: Sequence(NUMBER_MAX),
-        };
+        let begin = |owner, replaces| entry(ChangeRecord::Begin { owner, replaces });
         vec![
-            Record::Event(event()),
-            Record::Event(EventRecord {
-                origin: origin(299, 1_800_000_000_000),
-                event: "a-name",
-                names_its_job: true,
-                ..event()
+            event(69_999, "progress", false),
+            event(1, "a-name", true),
+            event(0, "done", false),
+            begin(Owner::Worker, false),
+            begin(Owner::Upload, true),
+            entry(ChangeRecord::Delete {
+                until_ms: 1_800_003_600_000,
             }),
-            Record::Event(EventRecord {
-                origin: origin(3, 4),
-                event: "done",
-                ..event()
+            entry(ChangeRecord::Forget {
+                last: EventId(69_000),
             }),
-            Record::Forget { job: "j", last },
             Record::Open {
                 boot: [9; 16],
-                reserved: 1 << 40,
+                reserved: EventId(1 << 40),
+                newest: EventId(3),
+                is_carried_over: true,
             },
             Record::Close,
-            Record::Gap { count: 131_072 },
-            Record::Floor(last),
-            Record::Born {
-                job: "j",
-                origin: origin(7, 8).unwrap(),
+            Record::Gap {
+                first: EventId(3),
+                end: EventId::MAX,
             },
         ]
+    }
+
+    fn bytes_of(record: &Record<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, SEGMENT, record);
+        bytes
     }
 
     #[test]
     fn a_record_reads_back_whatever_stands_behind_it() {
         for record in records() {
-            let mut bytes = Vec::new();
-            encode(&mut bytes, SEGMENT, &record);
+            let mut bytes = bytes_of(&record);
             let length = bytes.len();
             bytes.extend_from_slice(b"more");
             assert_eq!(decode(&bytes, SEGMENT), Found::Record(record, length));
@@ -442,41 +351,79 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_cannot_have_been_given_are_no_record() {
-        let numbers = |id, sequence| Numbers {
-            id: EventId(id),
-            sequence: Sequence(sequence),
+    fn a_cut_record_is_incomplete_and_a_changed_one_is_nothing() {
+        for record in records() {
+            let bytes = bytes_of(&record);
+            for end in 0..bytes.len() {
+                assert_eq!(decode(&bytes[..end], SEGMENT), Found::Incomplete, "{end}");
+            }
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                let found = decode(&changed, SEGMENT);
+                let is_none = matches!(found, Found::Nothing | Found::Incomplete);
+                assert!(is_none, "bit {bit} of {record:?}");
+            }
+            assert_eq!(decode(&bytes, SegmentNumber(8)), Found::Nothing);
+        }
+    }
+
+    #[test]
+    fn another_kind_or_flag_is_a_newer_versions_and_a_kind_of_the_first_format_is_nothing() {
+        let found = |payload: &[u8]| {
+            let mut bytes = Vec::new();
+            let write = |out: &mut Vec<u8>| out.extend_from_slice(payload);
+            codec::put_record(&mut bytes, SEGMENT.0, write);
+            match decode(&bytes, SEGMENT) {
+                Found::Record(..) => Found::Record((), 0),
+                Found::Newer => Found::Newer,
+                Found::Incomplete => Found::Incomplete,
+                Found::Nothing => Found::Nothing,
+            }
         };
-        let floor = |id, sequence| Record::Floor(numbers(id, sequence));
-        let event = |id, sequence, previous| {
-            Record::Event(EventRecord {
-                numbers: numbers(id, sequence),
-                previous,
-                ..event()
+        for kind in 23..=255 {
+            assert_eq!(found(&[kind, 1, 2, 3]), Found::Newer, "{kind}");
+        }
+        for kind in 0..16 {
+            assert_eq!(found(&[kind, 0, 1, 0, 1]), Found::Nothing, "{kind}");
+        }
+        for record in records() {
+            let bytes = bytes_of(&record);
+            let mut payload = bytes[HEADER_BYTES..].to_vec();
+            if ![CLOSE, GAP].contains(&payload[0]) {
+                payload[1] |= 2;
+                assert_eq!(found(&payload), Found::Newer, "{record:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_have_been_given_are_no_record() {
+        let max = EventId::MAX.0;
+        let forget = |id, last| {
+            Record::Entry(EntryRecord {
+                id: EventId(id),
+                time_ms: 1,
+                job: "j",
+                change: ChangeRecord::Forget {
+                    last: EventId(last),
+                },
             })
         };
-        let based = Record::Event(EventRecord {
-            origin: Some(Origin {
-                base: 300,
-                created_ms: 4,
-            }),
-            ..self::event()
-        });
-        let (max, above) = (NUMBER_MAX, NUMBER_MAX + 1);
+        let gap = |first, end| Record::Gap {
+            first: EventId(first),
+            end: EventId(end),
+        };
         for (record, is_one) in [
-            (floor(max, max), true),
-            (floor(above, 1), false),
-            (floor(1, above), false),
-            (Record::Gap { count: above }, false),
-            (event(max, max, 0), true),
-            (event(above, 1, 0), false),
-            (event(1, above, 0), false),
-            (event(1, 0, 0), false),
-            (event(1, 1, 1), false),
-            (based, false),
+            (forget(max, max), true),
+            (forget(max + 1, 1), false),
+            (forget(1, max + 1), false),
+            (forget(0, 1), false),
+            (gap(1, max), true),
+            (gap(2, 1), false),
+            (gap(1, max + 1), false),
         ] {
-            let mut bytes = Vec::new();
-            encode(&mut bytes, SEGMENT, &record);
+            let bytes = bytes_of(&record);
             let found = matches!(decode(&bytes, SEGMENT), Found::Record(..));
             assert_eq!(found, is_one, "{record:?}");
         }
@@ -484,48 +431,35 @@ mod tests {
 
     #[test]
     fn an_event_costs_so_many_bytes_more_than_its_names_and_data() {
-        let mut bytes = Vec::new();
-        encode(&mut bytes, SEGMENT, &Record::Event(event()));
-        let own = event().job.len() + event().data.len();
-        assert_eq!(bytes.len() - own, 25);
+        let bytes = bytes_of(&event(69_999, "progress", false));
+        let own = "job_8f3a".len() + r#"{"stage":"scanning","percent":30}"#.len();
+        assert_eq!(bytes.len() - own, 23);
     }
 
     #[test]
-    fn a_cut_record_is_incomplete_and_a_changed_one_is_nothing() {
-        for record in records() {
-            let mut bytes = Vec::new();
-            encode(&mut bytes, SEGMENT, &record);
-            for end in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..end], SEGMENT), Found::Incomplete, "{end}");
-            }
-            for bit in 0..bytes.len() * 8 {
-                let mut changed = bytes.clone();
-                changed[bit / 8] ^= 1 << (bit % 8);
-                assert!(
-                    !matches!(decode(&changed, SEGMENT), Found::Record(..)),
-                    "bit {bit} of {record:?}"
-                );
-            }
-            assert_eq!(decode(&bytes, SegmentNumber(8)), Found::Nothing);
-        }
-    }
-
-    #[test]
-    fn no_event_is_shorter_than_the_shortest() {
-        let mut bytes = Vec::new();
-        let shortest = EventRecord {
-            numbers: Numbers {
-                id: EventId(1),
-                sequence: Sequence(1),
+    fn no_entry_is_shorter_than_the_shortest() {
+        let changes = [
+            ChangeRecord::Event {
+                previous: EventId(0),
+                name: "done",
+                data: "{}",
+                names_its_job: false,
             },
-            previous: 0,
-            time_ms: 1_600_000_000_000,
-            job: "j",
-            event: "done",
-            data: "{}",
-            ..event()
-        };
-        encode(&mut bytes, SEGMENT, &Record::Event(shortest));
-        assert!(bytes.len() as u64 >= EVENT_MIN_BYTES, "{}", bytes.len());
+            ChangeRecord::Begin {
+                owner: Owner::Worker,
+                replaces: false,
+            },
+            ChangeRecord::Delete { until_ms: 0 },
+            ChangeRecord::Forget { last: EventId(1) },
+        ];
+        for change in changes {
+            let bytes = bytes_of(&Record::Entry(EntryRecord {
+                id: EventId(1),
+                time_ms: 0,
+                job: "j",
+                change,
+            }));
+            assert!(bytes.len() as u64 >= ENTRY_MIN_BYTES, "{}", bytes.len());
+        }
     }
 }

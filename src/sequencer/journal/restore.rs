@@ -1,272 +1,368 @@
 //! What a start makes of what is there.
 //!
 //! The invariants:
-//! - An event that is restored was accepted, with these numbers and this content.
+//! - Nothing is changed before everything has been read: what a newer version has written
+//!   stays as it is.
+//! - An entry that is restored was accepted, with this number and this content.
 //! - Where an event is missing, whoever needs it is told: its job's later events don't
 //!   follow on what is kept before it.
 //! - Numbers go on above every one that may have been given. After the end of a process,
 //!   that is the last that was written. After a loss of power it is the number that the
-//!   life before had reserved, and where bytes are lost, at least as many as events can
-//!   have stood in them: of the hub, and of each job, of whose numbers no more than the
-//!   hub's can be lost. Those in between are remembered as lost.
+//!   life before had reserved, and where bytes are lost, at least as many as entries can
+//!   have stood in them. Those in between are remembered as lost.
 
-use std::collections::HashMap;
-use std::io;
-use std::time::{Duration, Instant, SystemTime};
+mod entries;
+mod numbers;
 
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::time::Instant;
+
+use super::Shared;
+use super::checkpoint::{self, Head, Opened};
 use super::files::Files;
-use super::record::{EVENT_MIN_BYTES, EventRecord, Origin, Record, SegmentNumber};
+use super::old;
+use super::record::{MAGIC, Record, SegmentNumber, decode};
 use super::scan::{Piece, Scan};
-use super::segment::{Place, Segment, Segments, file_name, parse_file_name};
-use super::writer::RESERVED;
-use crate::event::Event;
-use crate::event::job::JobId;
-use crate::hub::{Hub, Journaled, Numbers};
-
-/// The end of the year 9999, in milliseconds of the unix clock.
-const LAST_MS: u64 = 253_402_300_799_999;
+use super::segment::{Segment, file_name, parse_file_name};
+use crate::hub::Hub;
+pub(super) use entries::Restorer;
+pub(super) use numbers::Last;
 
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The events that were restored.
-    pub events: u64,
     /// The number of the next segment.
     pub next: u32,
+    /// The number of the next checkpoint.
+    pub next_checkpoint: u32,
     /// The kernel's boot now.
     pub boot: [u8; 16],
-    /// How many numbers were skipped, which isn't written yet.
-    pub gap: u64,
+    /// Numbers that were skipped, which isn't written yet.
+    pub gap: Option<Range<u64>>,
     /// Segments to be cut off, and where.
     pub torn: Vec<(SegmentNumber, u64)>,
+    /// The last segment, where the writer may go on in it.
+    pub resumable: Option<SegmentNumber>,
+    /// The time of the newest entry.
+    pub time_ms: u64,
 }
 
-/// What the last life left behind.
+/// A segment's file, as it was found.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    number: SegmentNumber,
+    bytes: u64,
+    kind: Kind,
+}
+
+/// What a segment's first bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// This format's, or damaged beyond telling.
+    This,
+    /// This format's, of a carrying over that is whole only with its checkpoint.
+    CarriedOver,
+    /// The first format's.
+    Old,
+    /// It has no first line.
+    Blank,
+}
+
+/// What there is in the directory.
 #[derive(Default)]
-struct Last {
-    boot: Option<[u8; 16]>,
-    reserved: u64,
-    is_closed: bool,
-    /// Where jobs began whose oldest events are gone, until their next one.
-    born: HashMap<String, Origin>,
-    /// Bytes that were no records. Those at the end may be of a write that nobody has seen
-    /// the result of; damage can't be told from that.
-    lost_bytes: u64,
+struct Listing {
+    segments: Vec<Listed>,
+    /// Numbers and sizes.
+    checkpoints: Vec<(u32, u64)>,
+    /// Halves that were never finished.
+    unfinished: Vec<String>,
 }
 
-/// Restores everything into `hub`, and fills `segments`.
-pub fn restore(files: &dyn Files, hub: &Hub, segments: &Segments) -> io::Result<Found> {
+/// Restores everything into `hub`, and into what `shared` knows.
+pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
     let began = Instant::now();
-    let mut numbers = Vec::new();
-    for (name, bytes) in files.list()? {
-        match parse_file_name(&name) {
-            Some(number) => numbers.push((number, bytes)),
-            // Half of a compaction.
-            None if name.ends_with(".new") => drop(files.remove(&name)),
-            None => log::warn!("journal: {name} is no segment: it is left alone"),
-        }
-    }
-    numbers.sort_unstable();
+    let files = &*shared.files;
+    let listing = list(files)?;
     let mut found = Found {
-        next: numbers.last().map_or(0, |(last, _)| last.0) + 1,
+        next: listing.segments.last().map_or(0, |last| last.number.0) + 1,
+        next_checkpoint: listing.checkpoints.last().map_or(0, |&(last, _)| last) + 1,
         boot: files.boot(),
         ..Found::default()
     };
-    let mut last = Last::default();
-    let count = numbers.len();
-    for (index, (number, bytes)) in numbers.into_iter().enumerate() {
-        let name = file_name(number);
-        let segment = Segment {
-            bytes,
-            ..Segment::default()
-        };
-        segments.lock().insert(number, segment);
-        let mut content = vec![0; bytes as usize];
-        let file = files.open(&name, false);
-        match file.and_then(|file| file.read_at(0, &mut content)) {
-            Ok(read) => content.truncate(read),
-            Err(error) => {
-                log::error!("journal: {name} can't be read, and is skipped: {error}");
-                last.lost_bytes += bytes;
-                continue;
-            }
+    let mut restorer = Restorer::new(shared, hub);
+    let head = restore_checkpoint(shared, &listing, &mut restorer)?;
+    let old: Vec<Listed> = listing.segments.to_vec();
+    let mut stale = listing.unfinished.clone();
+    if old.iter().any(|segment| segment.kind == Kind::Old) {
+        let of_another = old.iter().find(|segment| segment.kind == Kind::This);
+        let mixed = of_another.map(|segment| file_name(segment.number));
+        let chosen = head
+            .as_ref()
+            .map(|(number, _)| checkpoint::file_name(*number));
+        let first = head.as_ref().map(|(_, head)| head.first);
+        let is_superseded = |segment: &Listed| first.is_some_and(|first| segment.number < first);
+        let is_left = old.iter().any(|s| s.kind == Kind::Old && !is_superseded(s));
+        if let Some(name) = chosen.or(mixed).filter(|_| is_left) {
+            let message = format!(
+                "{name} is beside segments of an older version, so both have used this \
+                 directory: move away what belongs to one of them"
+            );
+            return Err(io::Error::new(ErrorKind::InvalidData, message));
         }
-        let is_last = index + 1 == count;
-        let which = (number, is_last);
-        restore_segment(hub, segments, which, &content, &mut last, &mut found);
+        if is_left {
+            return carry_over(shared, restorer, found, &listing, began);
+        }
     }
-    found.gap = gap(hub, &last, &found);
-    if found.gap > 0 {
-        log::warn!(
-            "journal: up to {} numbers may have been given and lost: ids go on above them",
-            found.gap - 1
-        );
-        hub.skip(found.gap);
+    let first = head
+        .as_ref()
+        .map_or(SegmentNumber(0), |(_, head)| head.first);
+    let kept: Vec<_> = old
+        .iter()
+        .filter(|segment| segment.number >= first)
+        .collect();
+    for (index, segment) in kept.iter().enumerate() {
+        let is_last = index + 1 == kept.len();
+        restore_segment(shared, &mut restorer, segment, is_last, &mut found)?;
     }
-    log::info!(
-        "journal: {} events restored from {count} segments in {:?}",
-        found.events,
-        began.elapsed()
-    );
+    let count = restorer.entries;
+    restorer.finish(&mut found, kept.len() as u64);
+    found.resumable = resumable(shared, &kept, &found);
+    let dropped = old.iter().filter(|segment| segment.number < first);
+    stale.extend(dropped.map(|segment| file_name(segment.number)));
+    if let Some((chosen, _)) = head {
+        let others = listing
+            .checkpoints
+            .iter()
+            .filter(|&&(number, _)| number < chosen);
+        stale.extend(others.map(|&(number, _)| checkpoint::file_name(number)));
+    }
+    remove(files, &stale);
+    let segments = kept.len();
+    let elapsed = began.elapsed();
+    log::info!("journal: {count} entries restored from {segments} segments in {elapsed:?}");
     Ok(found)
 }
 
-fn restore_segment(
-    hub: &Hub,
-    segments: &Segments,
-    (number, is_last): (SegmentNumber, bool),
-    content: &[u8],
-    last: &mut Last,
-    found: &mut Found,
-) {
-    let change = |change: &dyn Fn(&mut Segment)| {
-        segments
-            .lock()
-            .get_mut(&number)
-            .into_iter()
-            .for_each(change);
-    };
-    for piece in Scan::new(content, number) {
-        let (offset, bytes, record) = match piece {
-            Piece::Record {
-                offset,
-                bytes,
-                record,
-            } => (offset, bytes, record),
-            Piece::Damaged {
-                offset,
-                bytes,
-                is_tail,
-            } => {
-                let is_end = is_tail && is_last;
-                report(number, offset, bytes, is_end);
-                match is_end {
-                    true => found.torn.push((number, offset as u64)),
-                    false => change(&|segment| segment.is_damaged = true),
-                }
-                last.lost_bytes += bytes as u64;
-                continue;
-            }
-        };
-        last.is_closed = record == Record::Close;
-        match record {
-            Record::Event(event) => {
-                let place = Place {
-                    segment: number,
-                    offset: offset as u32,
-                    bytes: bytes as u32,
-                };
-                let event = EventRecord {
-                    origin: event.origin.or_else(|| last.born.remove(event.job)),
-                    ..event
-                };
-                if restore_event(hub, &event, place) {
-                    found.events += 1;
-                    change(&|segment| segment.add_event(&event, bytes as u64));
-                }
-            }
-            Record::Forget { job, last: numbers } => {
-                last.born.remove(job);
-                forget(hub, job, numbers);
-            }
-            Record::Open { boot, reserved } => {
-                last.boot = Some(boot);
-                last.reserved = reserved;
-            }
-            Record::Close => {}
-            Record::Gap { count } => hub.skip(count),
-            Record::Floor(floor) => hub.raise_floor(floor),
-            Record::Born { job, origin } => {
-                last.born.insert(job.to_owned(), origin);
-            }
+/// Puts an error to the file that it is of.
+pub(super) fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+/// The refusal to start with what a newer version has written.
+fn newer(name: &str) -> io::Error {
+    let message = format!(
+        "{name} was written by a newer version: start that one, or move the journal away; \
+         nothing in it has been changed"
+    );
+    io::Error::new(ErrorKind::Unsupported, message)
+}
+
+/// Reads a whole file. None where it can't be read, which is reported.
+pub(super) fn read_whole(files: &dyn Files, name: &str, bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut content = vec![0; bytes as usize];
+    let file = files.open(name, false);
+    match file.and_then(|file| file.read_at(0, &mut content)) {
+        Ok(read) => content.truncate(read),
+        // It is a link, or no file: who put it there can have it read and written.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            return Err(named(name, &error));
+        }
+        Err(error) => {
+            log::error!("journal: {name} can't be read, and is skipped: {error}");
+            return Ok(None);
         }
     }
+    Ok(Some(content))
 }
 
-fn report(number: SegmentNumber, offset: usize, bytes: usize, is_end: bool) {
+fn list(files: &dyn Files) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    for (name, bytes) in files.list()? {
+        if let Some(number) = parse_file_name(&name) {
+            let kind = kind_of(files, &name, number, bytes)?;
+            listing.segments.push(Listed {
+                number,
+                bytes,
+                kind,
+            });
+        } else if let Some(number) = checkpoint::parse_file_name(&name) {
+            listing.checkpoints.push((number, bytes));
+        } else if name.ends_with(".new") {
+            listing.unfinished.push(name);
+        } else {
+            log::warn!("journal: {name} is no segment: it is left alone");
+        }
+    }
+    listing
+        .segments
+        .sort_unstable_by_key(|segment| segment.number);
+    listing.checkpoints.sort_unstable();
+    Ok(listing)
+}
+
+fn kind_of(files: &dyn Files, name: &str, number: SegmentNumber, bytes: u64) -> io::Result<Kind> {
+    // More than the first record has.
+    const HEAD_BYTES: u64 = 128;
+    let Some(head) = read_whole(files, name, bytes.min(HEAD_BYTES))? else {
+        return Ok(Kind::This);
+    };
+    match version_of(&head, b"LANDFJ") {
+        Some(1) => return Ok(Kind::Old),
+        Some(2) => {
+            let record = Scan::new(&head, number, MAGIC, decode).next();
+            let is_carried_over = matches!(
+                record,
+                Some(Piece::Record {
+                    record: Record::Open {
+                        is_carried_over: true,
+                        ..
+                    },
+                    ..
+                })
+            );
+            return Ok(if is_carried_over {
+                Kind::CarriedOver
+            } else {
+                Kind::This
+            });
+        }
+        Some(newer_version) if newer_version > 2 => return Err(newer(name)),
+        Some(_) | None => {}
+    }
+    if MAGIC.starts_with(&head) || head.len() < MAGIC.len() {
+        return Ok(Kind::Blank);
+    }
+    // Its first line is damaged: what stands behind tells whose it is.
+    let content = read_whole(files, name, bytes)?.unwrap_or_default();
+    let is_old = old::has_records(&content, number)
+        && !Scan::new(&content, number, MAGIC, decode)
+            .any(|piece| matches!(piece, Piece::Record { .. }));
+    Ok(if is_old { Kind::Old } else { Kind::This })
+}
+
+/// The version in a file's first line, where that begins with `name`.
+fn version_of(head: &[u8], name: &[u8]) -> Option<u32> {
+    let rest = head.strip_prefix(name)?;
+    let end = rest.iter().take(5).position(|&byte| byte == b'\n')?;
+    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
+}
+
+/// Restores from the newest whole checkpoint, and says which that is.
+fn restore_checkpoint(
+    shared: &Shared,
+    listing: &Listing,
+    restorer: &mut Restorer<'_>,
+) -> io::Result<Option<(u32, Head)>> {
+    let files = &*shared.files;
+    let mut whole = None;
+    // All of them are looked at: none may be a newer version's.
+    for &(number, bytes) in &listing.checkpoints {
+        let name = checkpoint::file_name(number);
+        let Some(content) = read_whole(files, &name, bytes)? else {
+            continue;
+        };
+        if version_of(&content, b"LANDFC").is_some_and(|version| version > 2) {
+            return Err(newer(&name));
+        }
+        match checkpoint::open(&content, number) {
+            Opened::Whole(_) => whole = Some((number, content)),
+            Opened::Newer => return Err(newer(&name)),
+            Opened::Broken => log::error!(
+                "journal: {name} is damaged, and is skipped: what jobs have come to is read \
+                 from what else there is"
+            ),
+        }
+    }
+    let Some((number, content)) = whole else {
+        return Ok(None);
+    };
+    let Opened::Whole(whole) = checkpoint::open(&content, number) else {
+        return Ok(None);
+    };
+    restorer.take_head(&whole.head);
+    for job in whole.jobs() {
+        restorer.note_time(job.life.updated_ms);
+        job.load(shared, restorer.hub);
+    }
+    shared.set_checkpoint(content.len() as u64);
+    Ok(Some((number, whole.head)))
+}
+
+fn restore_segment(
+    shared: &Shared,
+    restorer: &mut Restorer<'_>,
+    listed: &Listed,
+    is_last: bool,
+    found: &mut Found,
+) -> io::Result<()> {
+    let Listed {
+        number,
+        bytes,
+        kind,
+    } = *listed;
     let name = file_name(number);
-    let most = bytes as u64 / EVENT_MIN_BYTES;
-    if is_end {
-        log::warn!(
-            "journal: {name}: its end is torn: {bytes} bytes from {offset} on are cut off, \
-             part of an event that wasn't accepted yet, or up to {most} that were"
-        );
-    } else {
-        log::error!(
-            "journal: {name}: {bytes} bytes from {offset} on are damaged and skipped: up to \
-             {most} events are lost, and who needs them gets a reset"
-        );
+    let segment = Segment::after(restorer.newest(), bytes);
+    shared.segments.lock().insert(number, segment);
+    if kind == Kind::Blank {
+        restorer.last.lose_a_segment(bytes);
+        return Ok(());
     }
-}
-
-fn restore_event(hub: &Hub, record: &EventRecord<'_>, place: Place) -> bool {
-    let Ok(job) = record.job.parse::<JobId>() else {
-        return false;
+    let Some(content) = read_whole(&*shared.files, &name, bytes)? else {
+        restorer.last.lose_a_segment(bytes);
+        return Ok(());
     };
-    let event = Event::from_journal(record.event, record.data, record.names_its_job);
-    let Some(event) = event else { return false };
-    if let Some(origin) = record.origin
-        && let Some(there) = hub.find(&job)
-        && there.lock().newest_id() <= origin.base
-    {
-        // That its name was forgotten in between is lost.
-        hub.forget_now(&job);
+    let is_torn = restorer.replay(number, &content, is_last)?;
+    if let Some(offset) = is_torn {
+        found.torn.push((number, offset));
     }
-    let journaled = Journaled {
-        previous: record.previous,
-        origin: record.origin,
-        place,
-    };
-    let accepted = time(record.time_ms);
-    hub.restore(&job, &event, record.numbers, accepted, journaled, false)
+    Ok(())
 }
 
-fn forget(hub: &Hub, job: &str, last: Numbers) {
-    let Ok(job) = job.parse::<JobId>() else {
-        return;
-    };
-    let is_newer = match hub.find(&job) {
-        Some(there) => there.lock().newest_given() > last.id.0,
-        None => false,
-    };
-    // A job that went on since is another one: compaction may have left an old record.
-    if !is_newer {
-        hub.forget_now(&job);
-        hub.remember(&job, last);
+/// The last segment, where it is whole and not full.
+fn resumable(shared: &Shared, kept: &[&Listed], found: &Found) -> Option<SegmentNumber> {
+    let last = kept.last()?;
+    let has_room = last.bytes < shared.config.segment_bytes() / 2;
+    let is_torn = found.torn.iter().any(|&(torn, _)| torn == last.number);
+    let is_whole = [Kind::This, Kind::CarriedOver].contains(&last.kind) && !is_torn;
+    (is_whole && has_room).then_some(last.number)
+}
+
+fn carry_over(
+    shared: &Shared,
+    restorer: Restorer<'_>,
+    mut found: Found,
+    listing: &Listing,
+    began: Instant,
+) -> io::Result<Found> {
+    let files = &*shared.files;
+    let (halves, old): (Vec<&Listed>, Vec<&Listed>) = listing
+        .segments
+        .iter()
+        .partition(|segment| segment.kind == Kind::CarriedOver);
+    let halves = halves.into_iter().map(|half| file_name(half.number));
+    let mut stale = listing.unfinished.clone();
+    stale.extend(halves);
+    remove(files, &stale);
+    let old: Vec<_> = old.iter().map(|old| (old.number, old.bytes)).collect();
+    found.next = old.last().map_or(0, |(last, _)| last.0) + 1;
+    old::carry_over(shared, restorer, &old, &mut found)?;
+    let names: Vec<_> = old.iter().map(|(number, _)| file_name(*number)).collect();
+    remove(files, &names);
+    let elapsed = began.elapsed();
+    let count = old.len();
+    log::info!("journal: {count} segments of the first format carried over in {elapsed:?}");
+    Ok(found)
+}
+
+/// Removes what nothing is read from any more.
+fn remove(files: &dyn Files, names: &[String]) {
+    for name in names {
+        if let Err(error) = files.remove(name) {
+            log::warn!("journal: {name} can't be removed: {error}");
+        }
     }
-}
-
-/// How many numbers to skip.
-fn gap(hub: &Hub, last: &Last, found: &Found) -> u64 {
-    let newest = hub.newest_given().0;
-    let survived = last.is_closed || last.boot.is_none() || last.boot == Some(found.boot);
-    let lost = last.lost_bytes.div_ceil(EVENT_MIN_BYTES);
-    let reserved = match survived {
-        true => 0,
-        // What was reserved last may be among what is lost.
-        false if lost > 0 && last.reserved > 0 => RESERVED,
-        false => last.reserved.saturating_sub(newest),
-    };
-    match reserved.max(lost) {
-        0 => 0,
-        most => most + 1,
+    if !names.is_empty() {
+        let _ = files.sync_names();
     }
-}
-
-impl Origin {
-    /// When the job's first event came.
-    pub fn created(&self) -> SystemTime {
-        time(self.created_ms)
-    }
-}
-
-/// A time of the unix clock; one that can't be written as a date is the last that can.
-pub fn time(ms: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS))
-}
-
-/// Milliseconds of the unix clock.
-pub fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

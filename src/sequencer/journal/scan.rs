@@ -1,10 +1,15 @@
 //! A segment, gone through record by record, whatever has happened to it.
 
-use super::record::{Found, HEADER_BYTES, MAGIC, Record, SegmentNumber, decode};
+use super::codec::{Found, HEADER_BYTES};
+use super::record::SegmentNumber;
+
+/// In damage only records of kinds below this are looked for: each candidate costs a
+/// checksum.
+const KINDS: u8 = 64;
 
 /// What a segment holds at a place.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum Piece<R> {
     /// A record.
     Record {
         /// Where it begins.
@@ -12,7 +17,7 @@ pub enum Piece<'a> {
         /// How many bytes it has.
         bytes: usize,
         /// What it says.
-        record: Record<'a>,
+        record: R,
     },
     /// No record, up to the next one or the end.
     Damaged {
@@ -23,45 +28,72 @@ pub enum Piece<'a> {
         /// Whether it goes on to the end.
         is_tail: bool,
     },
+    /// What a newer version has written. It is the last piece.
+    Newer,
 }
 
 /// Goes through the bytes of a whole segment.
-pub struct Scan<'a> {
+pub struct Scan<'a, R> {
     bytes: &'a [u8],
     segment: SegmentNumber,
+    decode: fn(&'a [u8], SegmentNumber) -> Found<R>,
     at: usize,
 }
 
-impl<'a> Scan<'a> {
-    /// Begins at the beginning. A segment of no bytes has nothing, and no damage.
-    pub fn new(bytes: &'a [u8], segment: SegmentNumber) -> Scan<'a> {
-        let at = match bytes.starts_with(MAGIC) {
-            true => MAGIC.len(),
-            false => 0,
+impl<'a, R> Scan<'a, R> {
+    /// Begins at the beginning, behind the `magic`. A segment of no bytes has nothing, and
+    /// no damage.
+    pub fn new(
+        bytes: &'a [u8],
+        segment: SegmentNumber,
+        magic: &[u8],
+        decode: fn(&'a [u8], SegmentNumber) -> Found<R>,
+    ) -> Scan<'a, R> {
+        let at = if bytes.starts_with(magic) {
+            magic.len()
+        } else {
+            0
         };
-        Scan { bytes, segment, at }
+        Scan {
+            bytes,
+            segment,
+            decode,
+            at,
+        }
     }
 }
 
-impl<'a> Iterator for Scan<'a> {
-    type Item = Piece<'a>;
+impl<R> Iterator for Scan<'_, R> {
+    type Item = Piece<R>;
 
-    fn next(&mut self) -> Option<Piece<'a>> {
+    fn next(&mut self) -> Option<Piece<R>> {
         let offset = self.at;
         let rest = &self.bytes[offset..];
         if rest.is_empty() {
             return None;
         }
-        if let Found::Record(record, bytes) = decode(rest, self.segment) {
-            self.at += bytes;
-            return Some(Piece::Record {
-                offset,
-                bytes,
-                record,
-            });
+        match (self.decode)(rest, self.segment) {
+            Found::Record(record, bytes) => {
+                self.at += bytes;
+                return Some(Piece::Record {
+                    offset,
+                    bytes,
+                    record,
+                });
+            }
+            Found::Newer => {
+                self.at = self.bytes.len();
+                return Some(Piece::Newer);
+            }
+            Found::Incomplete | Found::Nothing => {}
         }
-        let next = (1..rest.len().saturating_sub(HEADER_BYTES))
-            .find(|&skip| matches!(decode(&rest[skip..], self.segment), Found::Record(..)));
+        let next = (1..rest.len().saturating_sub(HEADER_BYTES)).find(|&skip| {
+            rest[skip + HEADER_BYTES] < KINDS
+                && matches!(
+                    (self.decode)(&rest[skip..], self.segment),
+                    Found::Record(..) | Found::Newer
+                )
+        });
         let bytes = next.unwrap_or(rest.len());
         self.at += bytes;
         Some(Piece::Damaged {
@@ -74,41 +106,46 @@ impl<'a> Iterator for Scan<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::encode;
+    use super::super::record::{MAGIC, Record, decode, encode};
     use super::*;
+    use crate::event::job::EventId;
 
     const SEGMENT: SegmentNumber = SegmentNumber(3);
 
-    fn segment(counts: &[u64]) -> (Vec<u8>, Vec<usize>) {
+    fn segment(ends: &[u64]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = MAGIC.to_vec();
-        let mut ends = vec![bytes.len()];
-        for &count in counts {
-            encode(&mut bytes, SEGMENT, &Record::Gap { count });
-            ends.push(bytes.len());
+        let mut places = vec![bytes.len()];
+        for &end in ends {
+            let gap = Record::Gap {
+                first: EventId(1),
+                end: EventId(end),
+            };
+            encode(&mut bytes, SEGMENT, &gap);
+            places.push(bytes.len());
         }
-        (bytes, ends)
+        (bytes, places)
     }
 
-    fn counts(bytes: &[u8]) -> (Vec<u64>, usize) {
-        let (mut counts, mut lost) = (Vec::new(), 0);
-        for piece in Scan::new(bytes, SEGMENT) {
+    fn gaps(bytes: &[u8]) -> (Vec<u64>, usize) {
+        let (mut gaps, mut lost) = (Vec::new(), 0);
+        for piece in Scan::new(bytes, SEGMENT, MAGIC, decode) {
             match piece {
                 Piece::Record {
-                    record: Record::Gap { count },
+                    record: Record::Gap { end, .. },
                     ..
-                } => counts.push(count),
-                Piece::Record { .. } => unreachable!(),
+                } => gaps.push(end.0),
+                Piece::Record { .. } | Piece::Newer => unreachable!(),
                 Piece::Damaged { bytes, .. } => lost += bytes,
             }
         }
-        (counts, lost)
+        (gaps, lost)
     }
 
     #[test]
     fn a_cut_at_any_byte_costs_the_record_that_it_is_in() {
         let (bytes, ends) = segment(&[1, 2_000, 3_000_000]);
         for end in 0..=bytes.len() {
-            let (found, lost) = counts(&bytes[..end]);
+            let (found, lost) = gaps(&bytes[..end]);
             let whole = ends.iter().filter(|&&record_end| record_end <= end).count();
             assert_eq!(found, [1, 2_000, 3_000_000][..whole.saturating_sub(1)]);
             let kept = whole.checked_sub(1).map_or(0, |last| ends[last]);
@@ -126,7 +163,19 @@ mod tests {
             if let Some(hit) = ends.iter().rposition(|&end| end <= at) {
                 expected.remove(hit);
             }
-            assert_eq!(counts(&changed).0, expected, "{at}");
+            assert_eq!(gaps(&changed).0, expected, "{at}");
         }
+    }
+
+    #[test]
+    fn what_a_newer_version_has_written_is_the_last_piece() {
+        let (mut bytes, _) = segment(&[1]);
+        let before = Scan::new(&bytes, SEGMENT, MAGIC, decode).count();
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&[99, 1]);
+        super::super::codec::put_record(&mut bytes, SEGMENT.0, write);
+        bytes.extend_from_slice(b"behind it");
+        let pieces: Vec<_> = Scan::new(&bytes, SEGMENT, MAGIC, decode).collect();
+        assert_eq!(pieces.len(), before + 1);
+        assert_eq!(pieces.last(), Some(&Piece::Newer));
     }
 }

@@ -1,8 +1,11 @@
 //! The thread that writes.
 //!
 //! The invariants:
-//! - An event is in the file, and under [`Sync::Always`] on the medium, before the hub has
-//!   it and before it is answered. A terminal one is answered when it is on the medium.
+//! - An entry is in the file, and under [`Sync::Always`] on the medium, before the hub
+//!   applies it and before it is answered. What ends a life or begins one is answered when
+//!   it is on the medium.
+//! - Whether an entry is accepted is decided once, by [`crate::hub::Life::after`], before
+//!   it is written. Refused ones are neither written nor numbered.
 //! - After a failed write or sync nothing is written behind what may be half there: the
 //!   file is first brought back to what the hub knows of.
 
@@ -12,21 +15,24 @@ mod sync;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::record::{Record, encode};
+use super::record::{Record, SegmentNumber, encode};
 use super::reply::Reply;
-use super::restore::{Found, milliseconds, time};
+use super::restore::Found;
 use super::segment::Place;
-use super::{Health, Shared, Sync};
-use crate::event::Event;
-use crate::event::job::{EventId, JobId};
-use crate::hub::{Hub, Job, Journaled, PublishError, WeakHub};
-use batch::{Answer, Batch, Entry, Need};
+use super::{Alarm, Health, Shared, Sync};
+use crate::event::job::EventId;
+use crate::hub::{Change, Hub};
+use crate::sequencer::{Proposal, PublishError, now_ms, room};
+pub(super) use batch::forget;
+use batch::{Answer, Batch, Need};
 use segment::Active;
 use sync::Syncer;
 
@@ -34,29 +40,35 @@ use sync::Syncer;
 pub const RESERVED: u64 = 1 << 17;
 /// What is written at a time, whichever is reached first.
 const BATCH_BYTES: usize = 1 << 20;
-const BATCH_EVENTS: usize = 4096;
+const BATCH_ENTRIES: usize = 4096;
 /// A reservation is renewed when so many numbers are left of it: more than a batch has.
-const RESERVE_AHEAD: u64 = 2 * BATCH_EVENTS as u64;
+const RESERVE_AHEAD: u64 = 3 * BATCH_ENTRIES as u64;
 /// What may be written and not synced. At it the writer waits for the medium.
 const UNSYNCED_MAX_BYTES: usize = 8 << 20;
 /// What has to be left of the journal's limit for a batch, in segments.
 const ROOM_SEGMENTS: u64 = 4;
-/// How long a publisher waits for compaction to make room.
+/// How long a publisher waits for the keeper to make room.
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+/// Jobs that are forgotten together where memory is short.
+const FORGET: usize = 64;
 /// How often a journal that can't write tries to.
 const PROBE: Duration = Duration::from_secs(1);
 /// How long a thread without work sleeps.
 const IDLE: Duration = Duration::from_secs(3600);
 
+/// What a publisher is answered.
+type Put = (Vec<EventId>, Option<PublishError>);
+
 /// What the writer is asked for.
 pub enum Command {
-    /// To publish these in turn, up to the first that is refused.
-    Publish(Vec<Publishing>, Reply<(Vec<EventId>, Option<PublishError>)>),
-    /// To forget a job. The answer is whether it was there.
-    Forget(JobId, Reply<Result<bool, PublishError>>),
-    /// To have all that was forgotten on the medium.
+    /// To put these in order in turn, up to the first that is refused.
+    Put(Vec<Proposal>, Reply<Put>),
+    /// To forget jobs, those of them to which nothing has come since. That takes little room
+    /// and makes more.
+    Forget(Vec<Proposal>, Reply<Put>),
+    /// To have all that was written on the medium.
     Flush(Reply<io::Result<()>>),
-    /// To look for room again: compaction has made some, or can't make more.
+    /// To look for room again: the keeper has made some, or can't make more.
     Room {
         /// It can't.
         is_exhausted: bool,
@@ -65,35 +77,20 @@ pub enum Command {
     Close(Reply<()>),
 }
 
-/// An event to publish.
-pub struct Publishing {
-    pub job: JobId,
-    /// The very job that it is meant for, where it is for no other of its name.
-    pub only: Option<Arc<Job>>,
-    pub event: Event,
-}
-
-impl Publishing {
-    /// One for whatever job has the name.
-    pub fn new(job: JobId, event: Event) -> Publishing {
-        Publishing {
-            job,
-            only: None,
-            event,
-        }
-    }
-}
-
 pub struct Writer {
     shared: Arc<Shared>,
-    hub: WeakHub,
+    hub: Hub,
     boot: [u8; 16],
     next: u32,
-    /// Skipped numbers that the journal has to be told of.
-    gap: u64,
+    /// Where the life before has ended, and this one can go on.
+    resumable: Option<SegmentNumber>,
+    /// Lost numbers that the journal has to be told of.
+    gap: Option<Range<u64>>,
+    /// No entry is older than this.
+    time_ms: u64,
     active: Option<Active>,
     /// The last number that may be given.
-    reserved: u64,
+    reserved: EventId,
     /// What was written and isn't synced: the end of the active segment.
     unsynced: Vec<u8>,
     unsynced_since: Instant,
@@ -102,11 +99,11 @@ pub struct Writer {
     next_probe: Instant,
     buffer: Vec<u8>,
     syncer: Syncer,
-    /// Calls for compaction.
+    /// Calls for the keeper.
     call: Sender<()>,
-    /// Compaction can't make room.
+    /// The keeper can't make room.
     is_exhausted: bool,
-    /// Events that wait for room, and since when the first of them does.
+    /// What waits for room, and since when the first of it does.
     waiting: VecDeque<Command>,
     waiting_since: Instant,
     /// Answers that wait until so many bytes of the active segment are synced.
@@ -117,7 +114,7 @@ pub struct Writer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Room {
     There,
-    /// Compaction may make some.
+    /// The keeper may make some.
     Awaited,
     None,
 }
@@ -126,25 +123,26 @@ impl Writer {
     /// Starts it, with a segment to write to if that can be had.
     pub fn start(
         shared: Arc<Shared>,
-        hub: WeakHub,
+        hub: Hub,
         found: Found,
         commands: Receiver<Command>,
         call: Sender<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<JoinHandle<()>> {
         let mut writer = Writer {
             call,
             is_exhausted: false,
             waiting: VecDeque::new(),
             waiting_since: Instant::now(),
-
             syncer: Syncer::start(shared.clone())?,
             shared,
             hub,
             boot: found.boot,
             next: found.next,
+            resumable: found.resumable,
             gap: found.gap,
+            time_ms: found.time_ms,
             active: None,
-            reserved: 0,
+            reserved: EventId(0),
             unsynced: Vec::new(),
             unsynced_since: Instant::now(),
             is_broken: false,
@@ -152,15 +150,18 @@ impl Writer {
             buffer: Vec::new(),
             awaiting: Vec::new(),
         };
-        // What is skipped has to be known before what it is told by is cut off.
+        // What is lost has to be known before what it is told by is cut off.
         match writer.ready() {
             Ok(()) => writer.cut_off(&found.torn),
             Err(error) => drop(writer.failed(&error)),
         }
         std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer.run(&commands))?;
-        Ok(())
+            .spawn(move || {
+                let alarm = Alarm(writer.shared.clone());
+                writer.run(&commands);
+                drop(alarm);
+            })
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
@@ -169,9 +170,11 @@ impl Writer {
             let command = select! {
                 recv(commands) -> command => command,
                 recv(self.syncer.results) -> result => {
-                    if let Ok((segment, upto, result)) = result {
-                        self.synced(segment, upto, result);
-                    }
+                    let Ok((segment, upto, result)) = result else {
+                        log::error!("journal: what waits for the medium has ended");
+                        return;
+                    };
+                    self.synced(segment, upto, result);
                     continue;
                 }
                 default(timeout) => {
@@ -194,94 +197,117 @@ impl Writer {
     /// Carries out `command` and what else is there, in one batch. The reply where it is
     /// time to end.
     fn turn(&mut self, command: Command, commands: &Receiver<Command>) -> Option<Reply<()>> {
-        let mut batch = Batch::default();
         // Who has waited for room comes first.
         let mut early = std::mem::take(&mut self.waiting);
         early.push_back(command);
-        let mut next = early.pop_front();
-        let hub = self.hub.upgrade();
-        let mut has_begun = false;
+        let mut batch = None;
         let mut last = None;
+        let mut next = early.pop_front();
         while let Some(command) = next.take() {
-            match (command, &hub) {
-                (Command::Publish(events, reply), Some(hub)) => {
-                    let room = match has_begun {
-                        true => Room::There,
-                        false => self.room(),
-                    };
-                    if room == Room::Awaited {
-                        if self.waiting.is_empty() && early.is_empty() {
-                            self.waiting_since = Instant::now();
-                        }
-                        self.waiting.push_back(Command::Publish(events, reply));
-                    } else if room == Room::None {
-                        let error = self.failed(&ErrorKind::StorageFull.into());
-                        reply.answer((Vec::new(), Some(error)));
-                    } else if has_begun {
-                        self.add(hub, &mut batch, events, reply);
-                    } else if let Err(error) = self.begin(hub, &mut batch, false) {
-                        reply.answer((Vec::new(), Some(error)));
-                    } else {
-                        has_begun = true;
-                        self.add(hub, &mut batch, events, reply);
-                    }
-                }
-                (other, _) => {
+            let (proposals, reply) = match command {
+                Command::Put(proposals, reply) => (proposals, reply),
+                other => {
                     last = Some(other);
                     break;
                 }
+            };
+            let room = match batch {
+                Some(_) => Room::There,
+                None => self.room(),
+            };
+            match room {
+                Room::There => self.take_in(&mut batch, proposals, reply),
+                Room::Awaited => {
+                    if self.waiting.is_empty() && early.is_empty() {
+                        self.waiting_since = Instant::now();
+                    }
+                    self.waiting.push_back(Command::Put(proposals, reply));
+                }
+                Room::None => {
+                    let error = self.failed(&ErrorKind::StorageFull.into());
+                    reply.answer((Vec::new(), Some(error)));
+                }
             }
-            if self.buffer.len() < BATCH_BYTES && batch.entries.len() < BATCH_EVENTS {
+            let entries = batch.as_ref().map_or(0, |batch| batch.entries.len());
+            let is_enough = self.buffer.len() >= BATCH_BYTES || entries >= BATCH_ENTRIES;
+            // Where memory is short, what a batch frees is known when it is applied.
+            if entries == 0 || !is_enough && !self.hub.is_short_of_memory() {
                 next = early.pop_front().or_else(|| commands.try_recv().ok());
             }
         }
         self.waiting.extend(early);
-        if let Some(hub) = &hub
-            && has_begun
-        {
-            self.finish(hub, batch);
+        if let Some(batch) = batch {
+            // Whom it concerns has been answered.
+            let _ = self.finish(batch);
         }
-        match (last, hub) {
-            (Some(Command::Forget(job, reply)), Some(hub)) => self.forget(&hub, job, reply),
-            (Some(Command::Flush(reply)), Some(hub)) => reply.answer(self.flush(&hub)),
-            (Some(Command::Room { is_exhausted }), _) => {
+        match last {
+            Some(Command::Forget(proposals, reply)) => self.forget(proposals, reply),
+            Some(Command::Flush(reply)) => reply.answer(self.flush()),
+            Some(Command::Room { is_exhausted }) => {
                 self.is_exhausted = is_exhausted;
                 if is_exhausted && self.is_over_limit() {
                     self.refuse_waiting();
                 }
             }
-            (Some(Command::Close(reply)), _) => return Some(reply),
-            _ => {}
+            Some(Command::Close(reply)) => return Some(reply),
+            Some(Command::Put(..)) | None => {}
         }
         None
     }
 
+    /// Takes changes into the batch, which begins with them where it hasn't.
+    fn take_in(&mut self, batch: &mut Option<Batch>, proposals: Vec<Proposal>, reply: Reply<Put>) {
+        if batch.is_none() {
+            let begun = self
+                .make_memory(&proposals)
+                .and_then(|()| self.begin(false));
+            match begun {
+                Ok(begun) => *batch = Some(begun),
+                Err(error) => return reply.answer((Vec::new(), Some(error))),
+            }
+        }
+        if let Some(batch) = batch {
+            self.add(batch, proposals, Some(reply));
+        }
+    }
+
     /// Begins a batch, with what the journal has to be told besides. A `probe` writes
     /// something in any case.
-    fn begin(&mut self, hub: &Hub, batch: &mut Batch, probe: bool) -> Result<(), PublishError> {
+    fn begin(&mut self, probe: bool) -> Result<Batch, PublishError> {
         if !probe && self.shared.health() == Health::Failing && Instant::now() < self.next_probe {
             return Err(PublishError::DiskFailing);
         }
         self.ready().map_err(|error| self.failed(&error))?;
-        batch.sequence = hub.newest_given().0;
+        let time_ms = now_ms().max(self.hub.time_ms()).max(self.time_ms);
+        let mut batch = Batch::after(self.hub.published(), time_ms);
         self.buffer.clear();
-        let segment = self.segment();
-        let notes = self.shared.notes.lock();
-        for (job, last) in notes.iter() {
-            let job = job.as_str();
-            let record = Record::Forget { job, last: *last };
+        if probe || batch.newest.0 + RESERVE_AHEAD > self.reserved.0 {
+            batch.reserves = self.reservation(batch.newest);
+            let record = self.open_record(batch.newest, batch.reserves);
+            let segment = self.segment();
             encode(&mut self.buffer, segment, &record);
         }
-        batch.notes = notes.len();
-        if probe || batch.sequence + RESERVE_AHEAD > self.reserved {
-            batch.reserves = self.reservation(batch.sequence);
-            let record = Record::Open {
-                boot: self.boot,
-                reserved: batch.reserves.unwrap_or(0),
-            };
-            encode(&mut self.buffer, segment, &record);
+        Ok(batch)
+    }
+
+    /// Forgets jobs until there is memory for another, where one of the changes adds a job.
+    fn make_memory(&mut self, proposals: &[Proposal]) -> Result<(), PublishError> {
+        let hub = self.hub.clone();
+        if !hub.is_short_of_memory() || !proposals.iter().any(|p| room::adds_a_job(&hub, p)) {
+            return Ok(());
         }
-        Ok(())
+        loop {
+            // Their events are here.
+            while hub.is_short_of_memory() && hub.trim_first_ended() {}
+            let (ended, _) = hub.first_ended(FORGET);
+            if !hub.is_short_of_memory() || ended.is_empty() {
+                return Ok(());
+            }
+            let mut batch = self.begin(false)?;
+            let ended = ended.into_iter().map(|job| forget(job.job, job.last));
+            self.add(&mut batch, ended.collect(), None);
+            self.finish(batch)?;
+        }
     }
 
     /// Whether the limit leaves room for a batch.
@@ -302,7 +328,7 @@ impl Writer {
     fn refuse_waiting(&mut self) {
         for command in std::mem::take(&mut self.waiting) {
             let error = self.failed(&ErrorKind::StorageFull.into());
-            if let Command::Publish(_, reply) = command {
+            if let Command::Put(_, reply) = command {
                 reply.answer((Vec::new(), Some(error)));
             }
         }
@@ -314,62 +340,59 @@ impl Writer {
         self.shared.bytes() + room > config.bytes
     }
 
-    /// Numbers events and encodes them.
-    fn add(
-        &mut self,
-        hub: &Hub,
-        batch: &mut Batch,
-        events: Vec<Publishing>,
-        reply: Reply<(Vec<EventId>, Option<PublishError>)>,
-    ) {
-        let now_ms = milliseconds(SystemTime::now());
+    /// Numbers changes and encodes them, up to the first that is refused.
+    fn add(&mut self, batch: &mut Batch, proposals: Vec<Proposal>, reply: Option<Reply<Put>>) {
         let (mut ids, mut failure, mut need) = (Vec::new(), None, Need::Nothing);
-        for publishing in events {
-            match batch.number(hub, publishing, now_ms) {
-                Ok(mut entry) => {
-                    entry.offset = self.buffer.len();
-                    let segment = self.segment();
-                    let record = Record::Event(entry.record());
-                    encode(&mut self.buffer, segment, &record);
-                    entry.bytes = self.buffer.len() - entry.offset;
-                    need = need.max(match entry.event.name().is_terminal() {
-                        true => Need::Medium,
-                        false => Need::Write,
-                    });
-                    ids.push(entry.numbers.id);
-                    batch.entries.push(entry);
-                }
+        ids.reserve_exact(proposals.len());
+        for proposal in proposals {
+            let from = batch.entries.len();
+            let taken = batch.take(&self.hub, &self.shared.index, proposal);
+            self.encode_from(batch, from);
+            match taken {
+                Ok(id) => ids.push(id),
+                // Nobody waits to hear of a job that isn't forgotten.
+                Err(_) if reply.is_none() => continue,
                 Err(error) => {
                     failure = Some(error);
                     break;
                 }
             }
+            need = need.max(
+                batch
+                    .entries
+                    .last()
+                    .map_or(Need::Nothing, |last| last.need()),
+            );
         }
-        let answer = Answer {
-            reply,
-            ids,
-            error: failure,
-        };
-        batch.answers.push((answer, need));
+        let error = failure;
+        if let Some(reply) = reply {
+            batch.answers.push((Answer { reply, ids, error }, need));
+        }
     }
 
-    /// Writes a batch, lets the hub have it, and answers.
-    fn finish(&mut self, hub: &Hub, batch: Batch) {
+    fn encode_from(&mut self, batch: &mut Batch, from: usize) {
+        let segment = self.segment();
+        for entry in &mut batch.entries[from..] {
+            entry.offset = self.buffer.len();
+            encode(&mut self.buffer, segment, &Record::Entry(entry.record()));
+            entry.bytes = self.buffer.len() - entry.offset;
+        }
+    }
+
+    /// Writes a batch, has the hub apply it, and answers.
+    fn finish(&mut self, batch: Batch) -> Result<(), PublishError> {
         let needs_medium = self.needs_medium(&batch);
         let start = self.active.as_ref().map_or(0, |active| active.bytes);
         if let Err(error) = self.write_batch(&batch) {
-            for pending in batch.jobs.into_values() {
-                hub.close_if_empty(&pending.job);
-            }
             for (answer, need) in batch.answers {
                 match need {
                     Need::Nothing => answer.give(),
                     _ => answer.refuse(error),
                 }
             }
-            return;
+            return Err(error);
         }
-        self.apply(hub, &batch, start);
+        self.apply(&batch, start);
         let end = self.active.as_ref().map_or(0, |active| active.bytes);
         for (answer, need) in batch.answers {
             match need {
@@ -380,71 +403,80 @@ impl Writer {
         if !self.awaiting.is_empty() {
             self.start_sync();
         }
+        Ok(())
     }
 
-    fn apply(&mut self, hub: &Hub, batch: &Batch, start: u64) {
-        let segment = self.segment();
-        let mut live_bytes = 0;
-        let is_alone = batch.entries.len() == 1;
-        for entry in &batch.entries {
-            live_bytes += entry.bytes as u64;
-            let place = Place {
-                segment,
-                offset: (start + entry.offset as u64) as u32,
-                bytes: entry.bytes as u32,
-            };
-            let journaled = Journaled {
-                previous: entry.previous,
-                origin: entry.origin,
-                place,
-            };
-            let accepted = time(entry.time_ms);
-            let Entry {
-                job,
-                event,
-                numbers,
-                ..
-            } = entry;
-            if !hub.restore(job, event, *numbers, accepted, journaled, is_alone) {
-                let id = entry.numbers.id;
-                log::error!("journal: {} {id} is written and not taken", entry.job);
-            }
-        }
-        self.shared.counters.events.add(batch.entries.len() as u64);
-        let newest_ms = batch.entries.last().map_or(0, |entry| entry.time_ms);
-        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
-            segment.live_bytes += live_bytes;
-            segment.newest_ms = newest_ms;
-            segment.newest_sequence = batch.sequence;
-        }
-    }
-
-    fn forget(&mut self, hub: &Hub, job: JobId, reply: Reply<Result<bool, PublishError>>) {
-        let Some(last) = hub.forget_now(&job) else {
-            reply.answer(Ok(false));
+    fn apply(&mut self, batch: &Batch, start: u64) {
+        let Some(last) = batch.entries.last() else {
             return;
         };
-        self.shared.notes.lock().push((job, last));
-        reply.answer(self.write_notes(hub, false).map(|()| true));
-        if self.is_over_limit() {
-            let _ = self.call.try_send(());
+        let segment = self.segment();
+        let mut events = 0;
+        let mut index = self.shared.index.lock();
+        for entry in &batch.entries {
+            let job = &entry.entry.job;
+            match entry.entry.change {
+                Change::Event { .. } => {
+                    events += 1;
+                    let place = Place {
+                        segment,
+                        offset: (start + entry.offset as u64) as u32,
+                        bytes: entry.bytes as u32,
+                    };
+                    index.append(job, entry.id, place);
+                }
+                Change::Begin { .. } if !entry.replaces => {}
+                Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
+                    index.remove(job.as_str());
+                }
+            }
+        }
+        drop(index);
+        self.shared.counters.events.add(events);
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.newest_ms = last.entry.time_ms;
+            segment.newest = last.id;
+        }
+        let is_alone = batch.entries.len() == 1;
+        for entry in &batch.entries {
+            match self.hub.apply(entry.id, &entry.entry) {
+                Ok(news) => self.hub.tell(news, is_alone),
+                Err(refusal) => {
+                    let (job, id) = (&entry.entry.job, entry.id);
+                    log::error!("journal: {job} {id} is written and not taken: {refusal}");
+                }
+            }
         }
     }
 
-    fn flush(&mut self, hub: &Hub) -> io::Result<()> {
-        self.write_notes(hub, false)
-            .map_err(io::Error::other)
-            .and_then(|()| self.sync())
+    fn forget(&mut self, proposals: Vec<Proposal>, reply: Reply<Put>) {
+        let mut batch = match self.begin(false) {
+            Ok(batch) => batch,
+            Err(error) => return reply.answer((Vec::new(), Some(error))),
+        };
+        self.add(&mut batch, proposals, None);
+        let ids = batch.entries.iter().map(|entry| entry.id).collect();
+        let error = self.finish(batch).err();
+        reply.answer((ids, error));
     }
 
-    /// Writes what the journal has to be told, and no event.
-    fn write_notes(&mut self, hub: &Hub, probe: bool) -> Result<(), PublishError> {
-        let mut batch = Batch::default();
-        self.begin(hub, &mut batch, probe)?;
+    fn flush(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            self.repair()?;
+        }
+        self.sync()
+    }
+
+    /// Tries whether it can write again.
+    fn probe(&mut self) -> Result<(), PublishError> {
+        let batch = self.begin(true)?;
         self.write_batch(&batch)
     }
 
     fn write_batch(&mut self, batch: &Batch) -> Result<(), PublishError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
         let needs_medium = self.needs_medium(batch);
         self.write(needs_medium)
             .map_err(|error| self.failed(&error))?;
@@ -452,7 +484,6 @@ impl Writer {
         if let Some(reserved) = batch.reserves {
             self.reserved = reserved;
         }
-        self.shared.notes.lock().drain(..batch.notes);
         Ok(())
     }
 
@@ -481,13 +512,13 @@ impl Writer {
         }
         if self.shared.health() == Health::Good {
             self.start_sync();
-        } else if let Some(hub) = self.hub.upgrade() {
+        } else {
             self.next_probe = Instant::now() + PROBE;
             if self.is_over_limit() {
                 let _ = self.call.try_send(());
                 return;
             }
-            let _ = self.write_notes(&hub, true);
+            let _ = self.probe();
         }
     }
 

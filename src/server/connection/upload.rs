@@ -93,9 +93,8 @@ impl Connection<'_> {
                 let response = Response::error(Status::Unavailable, message);
                 return Err(Halt::Broken(response.with("Retry-After", "5")));
             }
-            if intake.is_unwanted() {
-                let message = "the upload was cancelled, or another request goes on with it";
-                return Err(Halt::Broken(Response::error(Status::Conflict, message)));
+            if let Some(response) = intake.unwanted() {
+                return Err(Halt::Broken(response));
             }
             let patience = pace.patience().saturating_sub(asked_at.elapsed());
             if patience.is_zero() {

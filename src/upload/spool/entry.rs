@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{HOLD_POLL, HOLD_WAIT, Order, STAGE, SpoolError};
-use crate::event::job::JobId;
+use crate::event::job::{JobId, LifeId};
 use crate::progress;
 use crate::upload::{Info, Resumable, State, UploadId};
 
@@ -31,6 +31,8 @@ pub struct Entry {
 
 /// What changes of it.
 pub struct Core {
+    /// The life of its job that it is of. None until that has begun.
+    pub life: Option<LifeId>,
     pub size: Option<u64>,
     /// The bytes that have been written.
     pub offset: u64,
@@ -68,6 +70,7 @@ impl Entry {
     pub fn new(id: UploadId, order: Order, is_checked: bool) -> Entry {
         let now = SystemTime::now();
         let core = Core {
+            life: None,
             size: order.size,
             offset: 0,
             reserved: order.size.or(order.estimate).unwrap_or(0),
@@ -104,6 +107,7 @@ impl Entry {
             metadata: info.resumable.as_ref().map(|r| r.metadata.clone()),
             estimate: None,
             core: Mutex::new(Core {
+                life: info.life,
                 size: info.size,
                 offset,
                 reserved: offset,
@@ -119,6 +123,10 @@ impl Entry {
                 reported: Instant::now(),
             }),
         }
+    }
+
+    pub fn life(&self) -> Option<LifeId> {
+        self.core.lock().life
     }
 
     pub fn phase(&self) -> Phase {
@@ -185,6 +193,8 @@ impl Entry {
     pub fn info(&self, state: State, core: &Core) -> Info {
         Info {
             job: self.job.clone(),
+            life: core.life,
+            retried_after: None,
             name: self.name.clone(),
             declared_type: self.declared_type.clone(),
             size: core.size,

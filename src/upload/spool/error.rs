@@ -4,8 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::event::job::JobState;
-use crate::hub::PublishError;
+use crate::sequencer::PublishError;
 
 /// Why an upload is refused, or fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +32,6 @@ pub enum SpoolError {
         /// When one may.
         retry_after: Duration,
     },
-    /// The job has ended.
-    JobEnded(JobState),
-    /// The job has another upload.
-    JobTaken,
     /// There is no upload of this name, or none any more.
     NotFound,
     /// It has landed already.
@@ -50,11 +45,13 @@ pub enum SpoolError {
     SizeKnown,
     /// Another request goes on with it.
     Locked,
+    /// Another request goes on with it, in the place of this one.
+    TakenOver,
     /// The bytes aren't those that the checksum was made of.
     Checksum,
-    /// It was removed while it was received.
+    /// It was removed, or the life of its job that it is of is over.
     Cancelled,
-    /// The hub doesn't take its events.
+    /// Its job doesn't begin, or takes no events.
     Publish(PublishError),
     /// The disk fails.
     Io(io::ErrorKind),
@@ -93,16 +90,6 @@ impl fmt::Display for SpoolError {
                 "too many uploads have begun in the last minute: try again later, or raise \
                  --upload-rate"
             }
-            SpoolError::JobEnded(state) => {
-                return write!(
-                    f,
-                    "the job has ended with {}: upload with another job's name",
-                    state.as_str()
-                );
-            }
-            SpoolError::JobTaken => {
-                "the job has another upload: go on with that one, or choose another name"
-            }
             SpoolError::NotFound => "there is no such upload, or it has expired: begin it anew",
             SpoolError::Landed => {
                 "the upload is whole and being processed: DELETE /api/jobs/{job} cancels that"
@@ -114,10 +101,13 @@ impl fmt::Display for SpoolError {
             SpoolError::Locked => {
                 "another request goes on with this upload: wait until that has ended"
             }
+            SpoolError::TakenOver => "another request goes on with this upload",
             SpoolError::Checksum => {
                 "the bytes don't match their checksum and were dropped: send them again"
             }
-            SpoolError::Cancelled => "the upload was cancelled",
+            SpoolError::Cancelled => {
+                "the upload was cancelled, or its job deleted or ended meanwhile: begin it anew"
+            }
             SpoolError::Publish(error) => return error.fmt(f),
             SpoolError::Io(kind) => {
                 return write!(f, "the server's disk fails ({kind}): see its log");
@@ -132,6 +122,8 @@ impl From<io::Error> for SpoolError {
     fn from(error: io::Error) -> SpoolError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::DiskFull,
+            // That may be as it should: see `Inner::cause`.
+            kind @ io::ErrorKind::NotFound => SpoolError::Io(kind),
             kind => {
                 log::error!("an upload's file: {error}");
                 SpoolError::Io(kind)
@@ -140,8 +132,13 @@ impl From<io::Error> for SpoolError {
     }
 }
 
+/// What a life's event that isn't taken means to the upload: one that is refused for what its
+/// job has come to is over.
 impl From<PublishError> for SpoolError {
     fn from(error: PublishError) -> SpoolError {
-        SpoolError::Publish(error)
+        match error {
+            PublishError::Refused(_) => SpoolError::Cancelled,
+            error => SpoolError::Publish(error),
+        }
     }
 }

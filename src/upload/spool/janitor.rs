@@ -1,4 +1,5 @@
-//! Removes what nobody goes on with, and strikes off what the pipeline is done with.
+//! Removes what nobody goes on with and what is of a life that is over, and strikes off what
+//! the pipeline is done with.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -30,6 +31,8 @@ pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
                 }
                 spool.strike_off_landed();
                 spool.remove_expired();
+                spool.remove_lapsed();
+                spool.tell_failures();
                 if let Err(error) = spool.remove_strays() {
                     log::warn!("the uploads' directory: {error}");
                 }
@@ -73,6 +76,16 @@ impl Inner {
             match phase {
                 Phase::Receiving => self.discard(&entry, Some(&expired(self.config.expiry))),
                 _ => self.leave(&entry),
+            }
+        }
+    }
+
+    /// Removes what is of a life that is over, where whoever ended it didn't.
+    fn remove_lapsed(&self) {
+        let uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
+        for entry in uploads {
+            if entry.life().is_some() && self.is_over(&entry) {
+                self.cancel(&entry);
             }
         }
     }

@@ -1,18 +1,19 @@
-//! Which uploads there are, by name and by job, and what they take of the limits.
+//! Which uploads there are, by name and by their jobs' lives, and what they take of the
+//! limits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::entry::{Entry, Phase};
 use super::{SpoolConfig, SpoolError};
-use crate::event::job::JobId;
+use crate::event::job::LifeId;
 use crate::upload::UploadId;
 
-/// The uploads of a spool. A job has one at most.
+/// The uploads of a spool. A life has one at most.
 #[derive(Default)]
 pub struct Ledger {
     uploads: HashMap<UploadId, Arc<Entry>>,
-    jobs: HashMap<JobId, UploadId>,
+    lives: HashMap<LifeId, UploadId>,
 }
 
 impl Ledger {
@@ -33,19 +34,16 @@ impl Ledger {
         is_there.then(|| entry.clone())
     }
 
-    /// A job's.
-    pub fn of(&self, job: &JobId) -> Option<Arc<Entry>> {
-        self.uploads.get(self.jobs.get(job)?).cloned()
+    /// The one of a life.
+    pub fn of(&self, life: LifeId) -> Option<Arc<Entry>> {
+        self.uploads.get(self.lives.get(&life)?).cloned()
     }
 
     /// Puts a new upload among the others.
     ///
     /// # Errors
-    /// Its job has one, or a limit is reached.
+    /// A limit is reached.
     pub fn enter(&mut self, entry: &Arc<Entry>, limits: &SpoolConfig) -> Result<(), SpoolError> {
-        if self.jobs.contains_key(&entry.job) {
-            return Err(SpoolError::JobTaken);
-        }
         let is_unfinished =
             |entry: &&Arc<Entry>| entry.metadata.is_some() && entry.phase() == Phase::Receiving;
         let unfinished = self.entries().filter(is_unfinished).count();
@@ -62,10 +60,20 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts an upload of an earlier life among the others, whatever the limits are now.
+    /// Puts an upload that an earlier process left among the others, whatever the limits are
+    /// now.
     pub fn insert(&mut self, entry: &Arc<Entry>) {
-        self.jobs.insert(entry.job.clone(), entry.id);
+        if let Some(life) = entry.life() {
+            self.lives.insert(life, entry.id);
+        }
         self.uploads.insert(entry.id, entry.clone());
+    }
+
+    /// An upload is of this life from now on.
+    pub fn set_life(&mut self, entry: &Entry, life: LifeId) {
+        self.free_life(entry);
+        entry.core.lock().life = Some(life);
+        self.lives.insert(life, entry.id);
     }
 
     /// Sets aside what an upload that goes on at `offset` will need.
@@ -124,12 +132,12 @@ impl Ledger {
     /// Strikes an upload off: it is gone.
     pub fn remove(&mut self, entry: &Entry) {
         self.uploads.remove(&entry.id);
-        self.free_job(entry);
+        self.free_life(entry);
     }
 
     /// Strikes off an upload of which the pipeline has everything.
     pub fn remove_landed(&mut self, entry: &Entry) {
-        self.free_job(entry);
+        self.free_life(entry);
         // A client that lost the last answer may still ask how far it has come.
         let mut core = entry.core.lock();
         core.phase = Phase::Done;
@@ -144,9 +152,9 @@ impl Ledger {
         others.map(|other| other.reserved()).sum()
     }
 
-    fn free_job(&mut self, entry: &Entry) {
-        if self.jobs.get(&entry.job) == Some(&entry.id) {
-            self.jobs.remove(&entry.job);
+    fn free_life(&mut self, entry: &Entry) {
+        if let Some(life) = entry.life() {
+            self.lives.remove(&life);
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Where uploads arrive: what is received, what may go on after it was cut off, and the
 //! limits on all of it.
 //!
-//! The invariant: bytes that were acknowledged are on disk, and what was never
-//! acknowledged is either where it can go on or gone. An upload's writes are in order, one
-//! at a time, so the length of its file is how far it has come.
+//! Two invariants:
+//! - Bytes that were acknowledged are on disk, and what was never acknowledged is either
+//!   where it can go on or gone. An upload's writes are in order, one at a time, so the
+//!   length of its file is how far it has come.
+//! - An upload is of one life of its job. Who ends that life has the upload removed
+//!   afterwards; who makes something for it looks afterwards whether the life goes on, and
+//!   removes it if not. So whichever comes first, nothing is left.
 
 mod config;
 mod entry;
@@ -13,6 +17,7 @@ mod ledger;
 mod pace;
 mod place;
 mod receiver;
+mod recovery;
 mod report;
 mod store;
 
@@ -25,9 +30,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use crate::event::job::JobId;
+use crate::event::job::{JobId, LifeId};
 use crate::http::tus::Checksum;
-use crate::hub::Hub;
+use crate::hub::After;
+use crate::sequencer::Sequencer;
+use crate::sys::metrics::Metrics;
 use crate::upload::disk::Disk;
 use crate::upload::{Landing, State, UploadId};
 pub use config::SpoolConfig;
@@ -37,6 +44,7 @@ use ledger::Ledger;
 use pace::Pace;
 use place::Place;
 pub use receiver::{Finished, Receiver};
+use report::Failure;
 use store::Store;
 
 /// The stage that an upload is, to its job.
@@ -51,11 +59,13 @@ pub struct Spool(Arc<Inner>);
 
 struct Inner {
     config: SpoolConfig,
-    hub: Hub,
+    jobs: Sequencer,
     disk: Disk,
     store: Store,
     landing: Arc<dyn Landing>,
     ledger: Mutex<Ledger>,
+    /// Failures that jobs couldn't be told.
+    untold: Mutex<Vec<Failure>>,
     /// Uploads that are being received.
     receiving: AtomicUsize,
     /// The directory is another process's now.
@@ -69,6 +79,8 @@ struct Inner {
 pub struct Order {
     /// The job that it begins.
     pub job: JobId,
+    /// What the life may come after that it begins.
+    pub after: After,
     /// The file's name, as the client says.
     pub name: String,
     /// The media type that the client says it has.
@@ -105,7 +117,7 @@ impl Spool {
     pub fn open(
         data: &Path,
         config: SpoolConfig,
-        hub: Hub,
+        jobs: Sequencer,
         disk: Disk,
         landing: Arc<dyn Landing>,
     ) -> io::Result<Spool> {
@@ -119,10 +131,11 @@ impl Spool {
                 .bytes_a_second
                 .map(|rate| Pace::new(rate as f64, Duration::ZERO)),
             config,
-            hub,
+            jobs,
             disk,
             landing,
             ledger: Mutex::default(),
+            untold: Mutex::default(),
             receiving: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
         }));
@@ -145,8 +158,9 @@ impl Spool {
     /// coroutine, blocks a thread.
     ///
     /// # Errors
-    /// A limit is reached, the job has ended or has an upload, or the disk fails. Nothing
-    /// has begun then.
+    /// A limit is reached, or the job has a life that no upload may follow, and nothing has
+    /// begun. Or the disk fails, or the job was deleted meanwhile, and what has begun has
+    /// ended.
     pub fn begin(&self, order: Order, checksum: Option<Checksum>) -> Result<Receiver, SpoolError> {
         let inner = &self.0;
         if order.size.unwrap_or(0) > inner.config.upload_bytes {
@@ -159,19 +173,11 @@ impl Spool {
             .starts
             .take(1)
             .map_err(|retry_after| SpoolError::TooOften { retry_after })?;
-        let id = UploadId::random()?;
+        let (id, after) = (UploadId::random()?, order.after);
         let entry = Arc::new(Entry::new(id, order, checksum.is_some()));
-        match inner.enter(&entry) {
-            Err(SpoolError::JobTaken) => {
-                // What the pipeline is done with may not have been struck off yet.
-                let this = self.clone();
-                inner.disk.run(move || this.0.strike_off_landed());
-                inner.enter(&entry)?;
-            }
-            other => other?,
-        }
+        inner.ledger.lock().enter(&entry, &inner.config)?;
         let (this, it) = (self.clone(), entry.clone());
-        match inner.disk.run(move || this.0.create(&it)) {
+        match inner.disk.run(move || this.0.create(&it, after)) {
             Ok(file) => Ok(Receiver::new(self.clone(), entry, place, file, 0, checksum)),
             Err(error) => {
                 inner.leave(&entry);
@@ -280,18 +286,20 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes the upload that a job has as long as it is received, without a word to the
-    /// job. Never waits: it is gone a moment later. Returns whether there was one.
-    pub fn cancel(&self, job: &JobId) -> bool {
-        let entry = self.0.ledger.lock().of(job);
-        let Some(entry) = entry.filter(|entry| entry.end() == Phase::Receiving) else {
-            return false;
-        };
-        self.0.leave(&entry);
-        let this = self.clone();
-        // Where there is no place in the queue, the janitor finds it.
-        let _ = self.0.disk.try_begin(move || this.0.discard(&entry, None));
-        true
+    /// Removes the upload of a life that is over, as long as it is received. Blocks.
+    pub fn cancel(&self, life: LifeId) {
+        let entry = self.0.ledger.lock().of(life);
+        if let Some(entry) = entry {
+            self.0.cancel(&entry);
+        }
+    }
+
+    /// The job of an upload that has landed goes on in another life: it is tried again.
+    pub fn follow(&self, id: UploadId, life: LifeId) {
+        let mut ledger = self.0.ledger.lock();
+        if let Some(entry) = ledger.resumable(id) {
+            ledger.set_life(&entry, life);
+        }
     }
 
     /// Leaves the directory to another process: nothing begins, lands or is removed any
@@ -299,51 +307,9 @@ impl Spool {
     pub fn close(&self) {
         self.0.is_closed.store(true, Ordering::Release);
     }
-
-    /// Takes up what an earlier life left.
-    fn recover(&self) -> io::Result<()> {
-        let inner = &self.0;
-        for remains in inner.store.remains()? {
-            let Some(info) = remains.info else {
-                if let Err(error) = inner.store.remove(remains.id) {
-                    log::error!("an upload's remains can't be removed: {error}");
-                }
-                continue;
-            };
-            let (id, length, touched) = (remains.id, remains.length, remains.touched);
-            let entry = Arc::new(Entry::recovered(id, &info, length, touched));
-            let age = SystemTime::now().duration_since(touched);
-            match info.state {
-                State::Landed => {
-                    inner.ledger.lock().insert(&entry);
-                    let landed = info.landed(id, &inner.store.directory(id));
-                    landed.into_iter().for_each(|it| inner.landing.land(it));
-                }
-                State::Receiving if info.resumable.is_none() => {
-                    inner.discard(
-                        &entry,
-                        Some("the upload was cut off: upload the file again"),
-                    );
-                }
-                State::Receiving if age.unwrap_or_default() < inner.config.expiry => {
-                    inner.ledger.lock().insert(&entry);
-                    // It has, or it goes on to say that it hasn't.
-                    let _ = self.find(id);
-                }
-                State::Receiving => {
-                    inner.discard(&entry, Some(&janitor::expired(inner.config.expiry)));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Inner {
-    fn enter(&self, entry: &Arc<Entry>) -> Result<(), SpoolError> {
-        self.ledger.lock().enter(entry, &self.config)
-    }
-
     /// Strikes an upload off: it is gone.
     fn leave(&self, entry: &Entry) {
         entry.end();
@@ -352,26 +318,76 @@ impl Inner {
 
     fn resumable(&self, id: UploadId) -> Result<Arc<Entry>, SpoolError> {
         let entry = self.ledger.lock().resumable(id);
-        entry.ok_or(SpoolError::NotFound)
+        let entry = entry.ok_or(SpoolError::NotFound)?;
+        match self.is_over(&entry) {
+            true => Err(SpoolError::Cancelled),
+            false => Ok(entry),
+        }
     }
 
-    /// Makes an upload's files and tells its job. Blocks.
-    fn create(&self, entry: &Entry) -> Result<File, SpoolError> {
-        self.check_job(&entry.job)?;
+    fn metrics(&self) -> &Metrics {
+        self.jobs.hub().metrics()
+    }
+
+    /// Begins the life of an upload's job, and makes its files. Blocks.
+    fn create(&self, entry: &Entry, after: After) -> Result<File, SpoolError> {
         self.check_space(entry.reserved())?;
-        let info = entry.info(State::Receiving, &entry.core.lock());
-        let file = self
-            .store
-            .create(entry.id, &info, entry.metadata.is_some())?;
-        if let Err(error) = self.report(entry, true) {
-            let _ = self.store.remove(entry.id);
-            return Err(error);
+        let life = self.begin_life(&entry.job, after);
+        let life = life.map_err(SpoolError::Publish)?;
+        self.ledger.lock().set_life(entry, life);
+        let created = self.create_files(entry);
+        let created = created.map_err(|error| self.cause(entry, error));
+        if let Err(error) = &created {
+            self.discard(entry, Some(&error.to_string()));
         }
+        created
+    }
+
+    fn create_files(&self, entry: &Entry) -> Result<File, SpoolError> {
+        let info = entry.info(State::Receiving, &entry.core.lock());
+        let is_kept = entry.metadata.is_some();
+        let file = self.store.create(entry.id, &info, is_kept)?;
+        // Where the job was deleted meanwhile, this is refused. Where it is from now on,
+        // whoever does it finds the upload.
+        self.report(entry, true)?;
         Ok(file)
+    }
+
+    /// Why an upload fails: its files may be gone since its life is over.
+    fn cause(&self, entry: &Entry, error: SpoolError) -> SpoolError {
+        match error {
+            SpoolError::Io(_) if self.is_over(entry) => SpoolError::Cancelled,
+            SpoolError::Io(io::ErrorKind::NotFound) => {
+                log::error!(
+                    "{}: the files of its upload {} are gone",
+                    entry.job,
+                    entry.id
+                );
+                error
+            }
+            error => error,
+        }
+    }
+
+    /// Removes an upload whose life is over, if it is being received. Blocks.
+    fn cancel(&self, entry: &Entry) {
+        if entry.end() == Phase::Receiving {
+            self.discard(entry, None);
+        }
     }
 
     /// Opens an upload's file to go on. Blocks.
     fn reopen(
+        &self,
+        entry: &Entry,
+        size: Option<u64>,
+        is_checked: bool,
+    ) -> Result<File, SpoolError> {
+        let reopened = self.reopen_file(entry, size, is_checked);
+        reopened.map_err(|error| self.cause(entry, error))
+    }
+
+    fn reopen_file(
         &self,
         entry: &Entry,
         size: Option<u64>,
@@ -408,19 +424,19 @@ impl Inner {
         }
     }
 
-    /// Removes an upload's files and ends its job with an error, unless there is nothing
-    /// to say. Blocks.
+    /// Removes an upload's files and ends its job with an error, if the life goes on that it
+    /// is of, and there is something to say. Blocks.
     fn discard(&self, entry: &Entry, message: Option<&str>) {
         self.leave(entry);
-        self.hub.metrics().uploads_failed.add(1);
+        self.metrics().uploads_failed.add(1);
         if self.is_closed.load(Ordering::Acquire) {
             return;
         }
         if let Err(error) = self.store.remove(entry.id) {
             log::error!("an upload's remains can't be removed yet: {error}");
         }
-        if let Some(message) = message {
-            self.tell_if_running(&entry.job, message);
+        if let (Some(message), Some(life)) = (message, entry.life()) {
+            self.tell_failure(&entry.job, life, message);
         }
     }
 

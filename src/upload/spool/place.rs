@@ -16,7 +16,7 @@ impl Place {
     pub fn take(inner: &Arc<Inner>) -> Result<Place, SpoolError> {
         let place = Place(inner.clone());
         let is_closed = inner.is_closed.load(Ordering::Acquire);
-        inner.hub.metrics().uploads_open.add(1);
+        inner.metrics().uploads_open.add(1);
         let before = inner.receiving.fetch_add(1, Ordering::AcqRel);
         match before < inner.config.uploads && !is_closed {
             true => Ok(place),
@@ -27,7 +27,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.hub.metrics().uploads_open.add(-1);
+        self.0.metrics().uploads_open.add(-1);
         self.0.receiving.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -102,11 +102,14 @@ impl Receiver {
         self.limit - self.offset - self.filled as u64
     }
 
-    /// Whether it should be broken off, since another request would go on with it, or it
-    /// was cancelled.
-    pub fn is_unwanted(&self) -> bool {
-        let core = self.entry.core.lock();
-        core.is_wanted || core.phase == Phase::Gone
+    /// Why it should be broken off, where another request would go on with it, or it was
+    /// cancelled.
+    pub fn unwanted(&self) -> Option<SpoolError> {
+        if self.is_over() {
+            return Some(SpoolError::Cancelled);
+        }
+        let is_wanted = self.entry.core.lock().is_wanted;
+        is_wanted.then_some(SpoolError::TakenOver)
     }
 
     /// Where the next bytes belong; empty where no more are taken. What has been put there
@@ -176,7 +179,7 @@ impl Receiver {
     /// No more bytes come, though they should: what can go on keeps what it has, and what
     /// can't is gone; its job is told why. Waits for the disk.
     pub fn break_off(mut self, why: &str) {
-        if self.entry.metadata.is_none() || self.is_unwanted_for_good() {
+        if self.entry.metadata.is_none() || self.is_over() {
             self.discard(Some(why));
         } else if let Err(error) = self.conclude(false) {
             self.fail(error);
@@ -185,6 +188,7 @@ impl Receiver {
 
     /// Ends with `error`, which its job is told where it can't go on. Waits for the disk.
     pub fn fail(mut self, error: SpoolError) -> SpoolError {
+        let error = self.spool.0.cause(&self.entry, error);
         let message = error.to_string();
         match (&self.entry.metadata, &error) {
             (_, SpoolError::Cancelled) => self.discard(None),
@@ -207,14 +211,15 @@ impl Receiver {
         }
     }
 
-    fn is_unwanted_for_good(&self) -> bool {
-        self.entry.phase() == Phase::Gone
+    /// Whether nobody will go on with it.
+    fn is_over(&self) -> bool {
+        self.entry.phase() == Phase::Gone || self.spool.0.is_over(&self.entry)
     }
 
     /// Has the buffer written, when the one before is.
     fn hand_over(&mut self) -> Result<(), SpoolError> {
         self.settle()?;
-        if self.is_unwanted_for_good() {
+        if self.is_over() {
             return Err(SpoolError::Cancelled);
         }
         let count = std::mem::take(&mut self.filled);
@@ -346,7 +351,7 @@ impl Inner {
             self.check_space(0)?;
         }
         store::write_at(file, bytes, at)?;
-        let metrics = self.hub.metrics();
+        let metrics = self.metrics();
         metrics.upload_bytes_received.add(bytes.len() as u64);
         {
             let mut core = entry.core.lock();
@@ -371,8 +376,11 @@ impl Inner {
     fn keep(&self, entry: &Entry, file: &File, is_whole: bool) -> Result<(), SpoolError> {
         let info = {
             let mut core = entry.core.lock();
-            if core.phase != Phase::Receiving || self.is_closed.load(Ordering::Acquire) {
+            if core.phase != Phase::Receiving {
                 return Err(SpoolError::Cancelled);
+            }
+            if self.is_closed.load(Ordering::Acquire) {
+                return Err(SpoolError::Busy);
             }
             let was_unverified = core.unverified_from.take().is_some();
             if is_whole && entry.metadata.is_none() {
@@ -411,7 +419,7 @@ impl Inner {
         self.report(entry, true)?;
         self.store.land(entry.id, info, file)?;
         entry.core.lock().phase = Phase::Landed;
-        self.hub.metrics().uploads_landed.add(1);
+        self.metrics().uploads_landed.add(1);
         if let Some(landed) = info.landed(entry.id, &self.store.directory(entry.id)) {
             self.landing.land(landed);
         }

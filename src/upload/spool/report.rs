@@ -1,28 +1,42 @@
 //! What jobs are told of their uploads.
+//!
+//! All of it goes to the one life of the job that the upload began. Where that is refused
+//! for what has become of the job meanwhile, the upload is over as well.
 
-use super::entry::Entry;
+use serde_json::json;
+
+use super::entry::{Entry, Phase};
 use super::{Inner, STAGE, SpoolError};
 use crate::event::Event;
-use crate::event::job::{JobId, JobState};
+use crate::event::job::{JobId, LifeId};
+use crate::hub::{After, Life, LifeState, Owner};
+use crate::sequencer::PublishError;
+
+/// That an upload failed, as its job is still to be told.
+pub struct Failure {
+    job: JobId,
+    life: LifeId,
+    event: Event,
+}
 
 impl Inner {
-    /// Whether a job can begin with an upload. One whose upload failed begins again.
-    pub(super) fn check_job(&self, job: &JobId) -> Result<(), SpoolError> {
-        let Some(snapshot) = self.hub.snapshot(job) else {
-            return Ok(());
-        };
-        let failed_here = || {
-            let (_, data) = snapshot.last_event.as_ref()?;
-            let data: serde_json::Value = serde_json::from_str(data).ok()?;
-            Some(data["stage"] == STAGE)
-        };
-        match snapshot.state {
-            JobState::Running => Ok(()),
-            JobState::Failed if failed_here() == Some(true) => {
-                self.hub.forget(job);
-                Ok(())
-            }
-            state => Err(SpoolError::JobEnded(state)),
+    /// Begins the life of a job that an upload is. Blocks.
+    pub(super) fn begin_life(&self, job: &JobId, after: After) -> Result<LifeId, PublishError> {
+        let begin = || self.jobs.begin(job, Owner::Upload, after);
+        match self.jobs.hub().life(job) {
+            None => begin(),
+            Some(_) => self.landing.take_over(job, &begin),
+        }
+    }
+
+    /// Whether the life that an upload is of is over for it: its job was deleted, begun anew
+    /// or forgotten, or, where bytes are missing, has ended.
+    pub(super) fn is_over(&self, entry: &Entry) -> bool {
+        let now = self.jobs.hub().life(&entry.job);
+        let is_same = |life: &Life| Some(life.id()) == entry.life() && !life.is_deleted();
+        match now.filter(is_same) {
+            Some(life) => life.is_over() && entry.phase() == Phase::Receiving,
+            None => true,
         }
     }
 
@@ -31,22 +45,52 @@ impl Inner {
         let Some(data) = entry.report(is_due, self.landing.stages()) else {
             return Ok(());
         };
+        let life = entry.life().ok_or(SpoolError::Cancelled)?;
         let event = Event::new("progress", &data).expect("a percent is from 0 to 100");
-        self.hub.publish(&entry.job, event)?;
+        self.jobs.publish_in(&entry.job, life, event)?;
         Ok(())
     }
 
-    /// Ends a job with an error, if it hasn't ended or been forgotten.
-    pub(super) fn tell_if_running(&self, job: &JobId, message: &str) {
-        if self
-            .hub
-            .snapshot(job)
-            .is_some_and(|job| job.state == JobState::Running)
-        {
-            let data = serde_json::json!({ "message": message, "stage": STAGE });
-            let event = Event::new("error", &data.to_string()).expect("an object");
-            if let Err(error) = self.hub.publish(job, event) {
-                log::warn!("the job of an upload can't be told that it failed: {error}");
+    /// Ends an upload's job with an error, if the life goes on that the upload is of. What
+    /// can't be told now is told later. Blocks.
+    pub(super) fn tell_failure(&self, job: &JobId, life: LifeId, message: &str) {
+        let data = json!({ "message": message, "stage": STAGE, "retryable": true });
+        let event = Event::new("error", &data.to_string()).expect("an object");
+        let failure = Failure {
+            job: job.clone(),
+            life,
+            event,
+        };
+        self.tell(failure);
+    }
+
+    /// Tells what couldn't be told. Blocks.
+    pub(super) fn tell_failures(&self) {
+        let failures = std::mem::take(&mut *self.untold.lock());
+        failures.into_iter().for_each(|failure| self.tell(failure));
+    }
+
+    /// Ends the jobs of uploads of which nothing is left. Blocks.
+    pub(super) fn end_lost(&self, message: &str) {
+        let mut lost = Vec::new();
+        self.jobs.hub().each_life(|job, life, _| {
+            let is_upload = life.owner == Owner::Upload && life.state == LifeState::Running;
+            if is_upload && self.ledger.lock().of(life.id()).is_none() {
+                lost.push((job.clone(), life.id()));
+            }
+        });
+        for (job, life) in lost {
+            self.tell_failure(&job, life, message);
+        }
+    }
+
+    fn tell(&self, failure: Failure) {
+        let Failure { job, life, event } = &failure;
+        match self.jobs.publish_in(job, *life, event.clone()) {
+            Ok(_) | Err(PublishError::Refused(_)) => {}
+            Err(error) => {
+                log::warn!("{job}: it can't be told yet that its upload failed: {error}");
+                self.untold.lock().push(failure);
             }
         }
     }

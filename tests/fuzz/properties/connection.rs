@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use landfall::http::{Decoder, Head, HeadLimits, Method};
-use landfall::{Address, Event, Server, ServerConfig};
+use landfall::{Address, After, Event, Owner, Server, ServerConfig};
 use tempfile::TempDir;
 
 /// Long enough for anything but a hang.
@@ -59,7 +59,7 @@ impl Servers {
         };
         let received = running.converse(listener, &sent[..half], &sent[half..]);
         judge(sent, &received);
-        assert_eq!(running.server.hub().metrics().panics.get(), 0);
+        assert_eq!(running.server.jobs().hub().metrics().panics.get(), 0);
         running.serves_on();
     }
 }
@@ -92,11 +92,15 @@ impl Running {
 
     /// Makes the jobs what they were at the start: one that runs, and one that has ended.
     fn begin(&self) {
-        let hub = self.server.hub();
-        for snapshot in hub.snapshots() {
-            hub.forget(&snapshot.job);
+        let jobs = self.server.jobs();
+        for snapshot in jobs.hub().snapshots() {
+            let _ = jobs.delete(&snapshot.job, None);
         }
-        let publish = |job: &str, event| hub.publish(&job.parse().unwrap(), event).unwrap();
+        let publish = |job: &str, event| {
+            let job = job.parse().unwrap();
+            let _ = jobs.begin(&job, Owner::Worker, After::Running);
+            jobs.publish(&job, event).unwrap();
+        };
         publish("a", Event::progress("scanning", 30.0));
         publish("z", Event::done());
     }

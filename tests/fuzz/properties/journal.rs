@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use landfall::routes::snapshot_json;
-use landfall::sequencer::journal::{File, Files};
-use landfall::{Event, Hub, HubConfig, Journal, JournalConfig, PublishError, Snapshot};
+use landfall::sequencer::journal::{File, Files, Journal};
+use landfall::{
+    Event, EventId, Hub, HubConfig, JournalConfig, PublishError, Refusal, Sequencer, Snapshot,
+};
 use serde_json::value::RawValue;
 
 /// The segment's name, and the number that its checksums begin with.
@@ -19,54 +21,59 @@ const NUMBER: u32 = 1;
 /// head that makes them records. A length of 255 is followed by a byte of length, and so
 /// many bytes as they are.
 pub fn check(input: &[u8]) {
-    let files = Memory::default();
-    files.put(NAME, segment(input));
-    let hub = open(&files);
-    let before = hub.snapshots();
+    for (magic, kind) in [
+        ("LANDFJ1\n", "the old format"),
+        ("LANDFJ2\n", "the new one"),
+    ] {
+        let files = Memory::default();
+        files.put(NAME, segment(magic, input));
+        let written = files.contents();
+        let Ok(jobs) = open(&files) else {
+            // Another version wrote it, and finds it as it was.
+            assert_eq!(files.contents(), written, "{kind}");
+            continue;
+        };
+        restores(&files, jobs);
+    }
+}
+
+fn restores(files: &Memory, jobs: Sequencer) {
+    let before = jobs.hub().snapshots();
     for snapshot in &before {
         is_fit_for_a_frame(snapshot);
     }
     for snapshot in &before {
-        let published = hub.publish(&snapshot.job, Event::progress("again", 1.0));
+        let published = jobs.publish(&snapshot.job, Event::progress("again", 1.0));
         match published {
             Ok(id) => assert!(snapshot.last_event_id.is_none_or(|last| id > last)),
-            Err(PublishError::Ended(state)) => assert_eq!(state, snapshot.state),
+            Err(PublishError::Refused(Refusal::Ended(state))) => assert_eq!(state, snapshot.state),
             // There is no number left.
             Err(PublishError::DiskFailing) => {}
             Err(error) => panic!("{error}"),
         }
     }
     let job = "~new".parse().unwrap();
-    match hub.publish(&job, Event::progress("new", 1.0)) {
+    match jobs.publish(&job, Event::progress("new", 1.0)) {
         Ok(_) | Err(PublishError::DiskFailing) => {}
+        Err(PublishError::Refused(Refusal::Ended(_) | Refusal::Deleted)) => {}
         Err(error) => panic!("{error}"),
     }
-    let before = hub.snapshots();
-    close(&hub);
-    let hub = open(&files);
-    assert_eq!(tell(&hub.snapshots()), tell(&before));
-    close(&hub);
+    let before = jobs.hub().snapshots();
+    jobs.order().close();
+    let jobs = open(files).expect("what it wrote itself");
+    assert_eq!(tell(&jobs.hub().snapshots()), tell(&before));
+    jobs.order().close();
 }
 
-/// Ends the journal's life as it should, which takes a writer that is there.
-fn close(hub: &Hub) {
-    let journal = hub.journal().expect("a journal");
-    let writes = journal.counters().writes.get();
-    journal.close();
-    let written = journal.counters().writes.get();
-    assert!(written > writes, "nothing is written any more");
-}
-
-fn open(files: &Memory) -> Hub {
-    let hub = Hub::with_base(HubConfig::default(), 0);
+fn open(files: &Memory) -> io::Result<Sequencer> {
+    let hub = Hub::new(HubConfig::default(), EventId(0));
     // What is too old goes when its time comes, which is any time here.
     let config = JournalConfig {
         age: Duration::from_secs(1 << 40),
         ..JournalConfig::default()
     };
-    let opened = Journal::open_in(Arc::new(files.clone()), config, &hub);
-    opened.expect("it opens");
-    hub
+    let journal = Journal::open_in(Arc::new(files.clone()), config, &hub)?;
+    Ok(Sequencer::new(hub, Arc::new(journal)))
 }
 
 /// What is the same after a restart.
@@ -97,8 +104,8 @@ fn is_fit_for_a_frame(snapshot: &Snapshot) {
     raw.unwrap_or_else(|error| panic!("{error}: {json}"));
 }
 
-fn segment(mut input: &[u8]) -> Vec<u8> {
-    let mut bytes = b"LANDFJ1\n".to_vec();
+fn segment(magic: &str, mut input: &[u8]) -> Vec<u8> {
+    let mut bytes = magic.as_bytes().to_vec();
     while let Some((&first, mut rest)) = input.split_first() {
         let is_raw = first == 255;
         let length = match rest.split_first() {
@@ -133,6 +140,13 @@ type Content = Arc<Mutex<Vec<u8>>>;
 struct Opened(Content);
 
 impl Memory {
+    fn contents(&self) -> Vec<(String, Vec<u8>)> {
+        let files = self.0.lock().unwrap();
+        let content =
+            |(name, content): (&String, &Content)| (name.clone(), content.lock().unwrap().clone());
+        files.iter().map(content).collect()
+    }
+
     fn put(&self, name: &str, content: Vec<u8>) {
         let content = Arc::new(Mutex::new(content));
         self.0.lock().unwrap().insert(name.to_owned(), content);

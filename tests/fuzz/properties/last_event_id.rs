@@ -1,8 +1,9 @@
 //! Last-Event-ID: whatever it says, a stream begins somewhere, and what is repeated of it
 //! can't end the frame that it is in.
 
+use landfall::EventId;
 use landfall::event::frame;
-use landfall::event::resume::{Kept, LastEventId, ResetReason, Start};
+use landfall::event::resume::{Given, Kept, LastEventId, ResetReason, Start};
 use serde_json::Value;
 
 use super::sse::read;
@@ -34,8 +35,10 @@ pub fn check(input: &[u8]) {
         }
     }
     begins_within(kept, last);
+    let mut chunk = Vec::new();
+    frame::write_reset(&mut chunk, "a", ResetReason::Unknown, &text, EventId(3));
     let mut bytes = b"retry: 1\n".to_vec();
-    frame::write_reset(&mut bytes, "a", ResetReason::Unknown, &text, 3);
+    frame::unchunk(&chunk, &mut bytes);
     let [reset] = &read(&bytes)[..] else {
         panic!("not one frame: {bytes:?}");
     };
@@ -50,18 +53,24 @@ fn begins_within(steps: &[u8; 4], last: LastEventId) {
     let before_oldest = base + lost;
     let newest = before_oldest + kept;
     let before_newest = newest - kept.min(1);
+    let newest = if is_empty == 0 { before_oldest } else { newest };
     let kept = Kept {
-        base,
-        before_oldest,
-        before_newest,
-        newest: if is_empty == 0 { before_oldest } else { newest },
-        lost: &[],
+        given: Given {
+            base: EventId(base),
+            newest: EventId(newest),
+            lost: &[],
+        },
+        floor: EventId(base + lost / 2),
+        gone: EventId(before_oldest),
+        before_oldest: EventId(before_oldest),
+        before_newest: EventId(before_newest.min(newest)),
+        newest: EventId(newest),
     };
     let beginning = kept.begin(&Start::After(last.clone()));
     assert!((kept.before_oldest..=kept.newest).contains(&beginning.after));
     match (last, beginning.reset) {
         // Nothing is skipped in silence.
-        (LastEventId::Number(id), None) => assert_eq!(beginning.after, id),
+        (LastEventId::Number(id), None) => assert_eq!(beginning.after, EventId(id)),
         (LastEventId::Malformed(_), None) => panic!("no reset for a malformed id"),
         (_, Some(_)) => assert_eq!(beginning.after, kept.before_oldest),
     }

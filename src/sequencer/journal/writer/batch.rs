@@ -1,35 +1,25 @@
-//! Events that are written together.
+//! Entries that are written together.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 
-use super::Publishing;
-use crate::event::Event;
-use crate::event::job::{EventId, JobId, JobState, Sequence};
-use crate::hub::{Hub, Job, Numbers, PublishError};
-use crate::sequencer::journal::record::{EventRecord, NUMBER_MAX, Origin, PAYLOAD_MAX_BYTES};
+use crate::event::job::{EventId, JobId};
+use crate::hub::{Change, Entry, Hub, Life};
+use crate::sequencer::journal::codec::PAYLOAD_MAX_BYTES;
+use crate::sequencer::journal::index::Index;
+use crate::sequencer::journal::record::{ChangeRecord, EntryRecord};
 use crate::sequencer::journal::reply::Reply;
-use crate::sequencer::journal::restore::milliseconds;
+use crate::sequencer::room;
+use crate::sequencer::{Proposal, PublishError, now_ms};
+
+/// What an entry's record needs besides an event's data is less than this; in a checkpoint
+/// it is more than in a segment.
+const REST_BYTES: usize = 1024;
 
 /// An answer to a publisher that is due.
 pub(super) struct Answer {
     pub reply: Reply<(Vec<EventId>, Option<PublishError>)>,
     pub ids: Vec<EventId>,
     pub error: Option<PublishError>,
-}
-
-/// Events that are written together.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub entries: Vec<Entry>,
-    pub answers: Vec<(Answer, Need)>,
-    pub jobs: HashMap<JobId, Pending>,
-    /// The newest number, before the batch and then in it.
-    pub sequence: u64,
-    /// How many of the notes it holds.
-    pub notes: usize,
-    /// The last number that may be given once it is on the medium.
-    pub reserves: Option<u64>,
 }
 
 /// What an answer waits for.
@@ -43,26 +33,44 @@ pub(super) enum Need {
     Medium,
 }
 
-pub(super) struct Entry {
-    pub job: JobId,
-    pub event: Event,
-    pub numbers: Numbers,
-    pub previous: u64,
+/// Entries that are written together.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub entries: Vec<Numbered>,
+    pub answers: Vec<(Answer, Need)>,
+    /// The newest number, before the batch and then in it.
+    pub newest: EventId,
+    /// The time of the newest entry.
     pub time_ms: u64,
-    pub origin: Option<Origin>,
+    /// The last number that may be given once it is on the medium.
+    pub reserves: Option<EventId>,
+    /// What the jobs that it touches will have come to when it is written.
+    jobs: HashMap<JobId, Pending>,
+    /// How many jobs more there will be.
+    added_jobs: isize,
+    /// Jobs that can be forgotten for others, those that ended first in front.
+    spare: VecDeque<Proposal>,
+    /// How many of those were asked for.
+    asked: usize,
+}
+
+/// An entry with its number.
+pub(super) struct Numbered {
+    pub id: EventId,
+    pub entry: Entry,
+    /// The job's event before it.
+    pub previous: EventId,
+    /// Whether it ends a life that was running, and begins another.
+    pub replaces: bool,
     /// Where its record is in the buffer.
     pub offset: usize,
     pub bytes: usize,
 }
 
 /// What a job will have come to when the batch is written.
-pub(super) struct Pending {
-    pub job: Arc<Job>,
-    pub newest_id: u64,
-    pub newest_given: u64,
-    pub ended: Option<JobState>,
-    pub created_ms: u64,
-    pub is_begun: bool,
+struct Pending {
+    life: Option<Life>,
+    newest_event: EventId,
 }
 
 impl Answer {
@@ -76,106 +84,171 @@ impl Answer {
 }
 
 impl Batch {
-    /// Gives an event its numbers, as the hub will have them when the batch is written.
-    pub fn number(
+    /// A batch of entries behind this number, of this time.
+    pub fn after(newest: EventId, time_ms: u64) -> Batch {
+        Batch {
+            newest,
+            time_ms,
+            ..Batch::default()
+        }
+    }
+
+    /// Takes a change in, where what the batch and the entries before it make of its job
+    /// allows that. Where there is no room for its job, another is forgotten first.
+    pub fn take(
         &mut self,
         hub: &Hub,
-        publishing: Publishing,
-        now_ms: u64,
-    ) -> Result<Entry, PublishError> {
-        let Publishing {
-            job: id,
-            only,
-            event,
-        } = publishing;
-        hub.check_size(&event)?;
-        // What its names and numbers take is less than this.
-        const REST_BYTES: usize = 512;
-        if event.data().len() > PAYLOAD_MAX_BYTES - REST_BYTES {
+        index: &Index,
+        proposal: Proposal,
+    ) -> Result<EventId, PublishError> {
+        if let Change::Event { event, .. } = &proposal.change
+            && event.data().len() > PAYLOAD_MAX_BYTES - REST_BYTES
+        {
             let max_bytes = PAYLOAD_MAX_BYTES - REST_BYTES;
             return Err(PublishError::TooLarge { max_bytes });
         }
-        // Before its name is looked up, by which it would begin anew.
-        if only.as_ref().is_some_and(|only| only.lock().is_forgotten()) {
-            return Err(PublishError::Forgotten);
-        }
-        let pending = match self.jobs.get_mut(&id) {
-            Some(pending) => pending,
-            None => {
-                let pending = Pending::new(hub, &id)?;
-                self.jobs.entry(id.clone()).or_insert(pending)
+        if self.is_full(hub) && self.adds_a_job(hub, &proposal) {
+            // Their events are here.
+            while hub.is_short_of_memory() && hub.trim_first_ended() {}
+            if self.is_full(hub) {
+                let forget = self.find_spare(hub).ok_or(PublishError::Full)?;
+                self.number(hub, index, forget)?;
             }
-        };
-        if only.is_some_and(|only| !Arc::ptr_eq(&only, &pending.job)) {
-            return Err(PublishError::Forgotten);
         }
-        if let Some(state) = pending.ended {
-            return Err(PublishError::Ended(state));
-        }
-        if self.sequence >= NUMBER_MAX || pending.newest_given >= NUMBER_MAX {
+        self.number(hub, index, proposal)
+    }
+
+    /// Gives a change its number.
+    pub fn number(
+        &mut self,
+        hub: &Hub,
+        index: &Index,
+        proposal: Proposal,
+    ) -> Result<EventId, PublishError> {
+        let Proposal { job, change } = proposal;
+        if self.newest >= EventId::MAX {
             return Err(PublishError::DiskFailing);
         }
-        self.sequence += 1;
-        let previous = pending.newest_id;
-        let numbers = Numbers {
-            id: EventId(pending.newest_given + 1),
-            sequence: Sequence(self.sequence),
+        let id = EventId(self.newest.0 + 1);
+        let entry = Entry {
+            job,
+            time_ms: self.time_ms,
+            change,
         };
-        let origin = (!pending.is_begun).then_some(Origin {
-            base: previous,
-            created_ms: pending.created_ms.min(now_ms),
-        });
-        pending.is_begun = true;
-        pending.newest_id = numbers.id.0;
-        pending.newest_given = numbers.id.0;
-        pending.ended = event.name().end_state();
-        Ok(Entry {
-            job: id,
-            event,
-            numbers,
+        if !self.jobs.contains_key(&entry.job) {
+            let pending = Pending {
+                life: hub.life(&entry.job),
+                newest_event: index.lock().newest(entry.job.as_str()),
+            };
+            self.jobs.insert(entry.job.clone(), pending);
+        }
+        let Some(pending) = self.jobs.get_mut(&entry.job) else {
+            return Err(PublishError::DiskFailing);
+        };
+        let after = Life::after(pending.life.as_ref(), id, &entry)?;
+        let was_running = pending.life.as_ref().is_some_and(|life| !life.is_over());
+        let is_job = |life: Option<&Life>| life.is_some_and(|life| !life.is_deleted());
+        self.added_jobs += isize::from(is_job(after.as_ref()));
+        self.added_jobs -= isize::from(is_job(pending.life.as_ref()));
+        let previous = pending.newest_event;
+        let replaces = was_running && matches!(entry.change, Change::Begin { .. });
+        match entry.change {
+            Change::Event { .. } => pending.newest_event = id,
+            Change::Begin { .. } if !replaces => {}
+            Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
+                pending.newest_event = EventId(0);
+            }
+        }
+        pending.life = after;
+        self.newest = id;
+        self.entries.push(Numbered {
+            id,
+            entry,
             previous,
-            time_ms: now_ms,
-            origin,
+            replaces,
             offset: 0,
             bytes: 0,
-        })
+        });
+        Ok(id)
     }
-}
 
-impl Pending {
-    pub fn new(hub: &Hub, id: &JobId) -> Result<Pending, PublishError> {
+    fn is_full(&self, hub: &Hub) -> bool {
+        let jobs = hub.jobs().saturating_add_signed(self.added_jobs);
+        jobs >= hub.config().jobs || hub.is_short_of_memory()
+    }
+
+    fn adds_a_job(&self, hub: &Hub, proposal: &Proposal) -> bool {
+        match self.jobs.get(&proposal.job) {
+            Some(pending) => room::adds_to(pending.life.as_ref(), proposal),
+            None => room::adds_a_job(hub, proposal),
+        }
+    }
+
+    /// The next job to be forgotten: none that this batch touches.
+    fn find_spare(&mut self, hub: &Hub) -> Option<Proposal> {
         loop {
-            let job = hub.open(id).ok_or(PublishError::Full)?;
-            let core = job.lock();
-            if core.is_forgotten() {
-                continue;
+            while let Some(spare) = self.spare.pop_front() {
+                if !self.jobs.contains_key(&spare.job) {
+                    return Some(spare);
+                }
             }
-            return Ok(Pending {
-                newest_id: core.newest_id(),
-                newest_given: core.newest_given(),
-                ended: core.ended(),
-                created_ms: milliseconds(core.created_at()),
-                is_begun: core.newest_id() != core.base(),
-                job: {
-                    drop(core);
-                    job
-                },
-            });
+            let asked = self.asked;
+            self.asked = (asked * 8).max(8);
+            let (ended, _) = hub.first_ended(self.asked);
+            let next = ended.into_iter().skip(asked);
+            self.spare = next.map(|ended| forget(ended.job, ended.last)).collect();
+            if self.spare.is_empty() {
+                let patience = hub.config().abandoned_after.as_millis() as u64;
+                let abandoned = hub.find_abandoned(now_ms().saturating_sub(patience))?;
+                let is_free = !self.jobs.contains_key(&abandoned.job);
+                return is_free.then(|| forget(abandoned.job, abandoned.last));
+            }
         }
     }
 }
 
-impl Entry {
-    pub fn record(&self) -> EventRecord<'_> {
-        EventRecord {
-            numbers: self.numbers,
-            previous: self.previous,
-            time_ms: self.time_ms,
-            origin: self.origin,
-            job: self.job.as_str(),
-            event: self.event.name().as_str(),
-            data: self.event.data(),
-            names_its_job: self.event.names_its_job(),
+/// The change that lets go of a job whose newest entry is this.
+pub(in crate::sequencer::journal) fn forget(job: JobId, last: EventId) -> Proposal {
+    let change = Change::Forget { last };
+    Proposal { job, change }
+}
+
+impl Numbered {
+    pub fn record(&self) -> EntryRecord<'_> {
+        let Entry {
+            job,
+            time_ms,
+            change,
+        } = &self.entry;
+        EntryRecord {
+            id: self.id,
+            time_ms: *time_ms,
+            job: job.as_str(),
+            change: match change {
+                Change::Event { event, .. } => ChangeRecord::Event {
+                    previous: self.previous,
+                    name: event.name().as_str(),
+                    data: event.data(),
+                    names_its_job: event.names_its_job(),
+                },
+                Change::Begin { owner, .. } => ChangeRecord::Begin {
+                    owner: *owner,
+                    replaces: self.replaces,
+                },
+                Change::Delete { until_ms, .. } => ChangeRecord::Delete {
+                    until_ms: *until_ms,
+                },
+                Change::Forget { last } => ChangeRecord::Forget { last: *last },
+            },
+        }
+    }
+
+    /// What its answer waits for.
+    pub fn need(&self) -> Need {
+        match &self.entry.change {
+            Change::Event { event, .. } if !event.name().is_terminal() => Need::Write,
+            Change::Forget { .. } => Need::Write,
+            Change::Event { .. } | Change::Begin { .. } | Change::Delete { .. } => Need::Medium,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{RESERVED, UNSYNCED_MAX_BYTES, Writer};
-use crate::hub::PublishError;
+use crate::event::job::EventId;
+use crate::sequencer::PublishError;
 use crate::sequencer::journal::Sync;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{MAGIC, Record, SegmentNumber, encode};
@@ -20,10 +21,25 @@ pub(super) struct Active {
 }
 
 impl Writer {
-    /// The numbers to reserve after `sequence`. None where nobody sees a number before it
+    /// The last number to reserve after `newest`. None where nobody sees a number before it
     /// is on the medium.
-    pub(super) fn reservation(&self, sequence: u64) -> Option<u64> {
-        (self.shared.config.sync != Sync::Always).then_some(sequence + RESERVED)
+    pub(super) fn reservation(&self, newest: EventId) -> Option<EventId> {
+        let last = EventId((newest.0 + RESERVED).min(EventId::MAX.0));
+        (self.shared.config.sync != Sync::Always).then_some(last)
+    }
+
+    /// The record that says how far numbers may be given.
+    pub(super) fn open_record(
+        &self,
+        newest: EventId,
+        reserved: Option<EventId>,
+    ) -> Record<'static> {
+        Record::Open {
+            boot: self.boot,
+            reserved: reserved.unwrap_or(EventId(0)),
+            newest,
+            is_carried_over: false,
+        }
     }
 
     /// Sees to it that there is a segment with room, in a known state.
@@ -33,29 +49,48 @@ impl Writer {
         }
         let segment_bytes = self.shared.config.segment_bytes();
         let is_full = |active: &Active| active.bytes >= segment_bytes;
-        if self.active.as_ref().is_none_or(is_full) {
-            self.begin_segment()?;
+        match self.resumable.take() {
+            Some(there) => self.resume_segment(there),
+            None if self.active.as_ref().is_none_or(is_full) => self.begin_segment(),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on at the end of a segment that the life before has left whole.
+    fn resume_segment(&mut self, number: SegmentNumber) -> io::Result<()> {
+        let there = self.shared.segments.lock().get(&number).copied();
+        let Some(segment) = there else {
+            return self.begin_segment();
+        };
+        let (head, reservation) = self.head(number);
+        let file = self.shared.files.open(&file_name(number), false)?;
+        // What follows must not be there without what is.
+        file.sync()?;
+        let written = file
+            .write_at(segment.bytes, &head)
+            .and_then(|()| file.sync());
+        if let Err(error) = written {
+            // Another segment begins when that can be: here the end is unknown.
+            let _ = file.truncate(segment.bytes);
+            return Err(error);
+        }
+        let bytes = segment.bytes + head.len() as u64;
+        self.has_begun(number, file, head.len(), bytes, reservation);
+        if let Some(segment) = self.shared.segments.lock().get_mut(&number) {
+            segment.bytes = bytes;
         }
         Ok(())
     }
 
-    pub(super) fn begin_segment(&mut self) -> io::Result<()> {
+    fn begin_segment(&mut self) -> io::Result<()> {
         if self.active.is_some() {
             // The next one must not be there without all of this one.
             self.sync()?;
         }
         let number = SegmentNumber(self.next);
-        let sequence = self.hub.upgrade().map_or(0, |hub| hub.newest_given().0);
+        let (records, reservation) = self.head(number);
         let mut head = MAGIC.to_vec();
-        let reservation = self.reservation(sequence);
-        let record = Record::Open {
-            boot: self.boot,
-            reserved: reservation.unwrap_or(0),
-        };
-        encode(&mut head, number, &record);
-        if self.gap > 0 {
-            encode(&mut head, number, &Record::Gap { count: self.gap });
-        }
+        head.extend_from_slice(&records);
         let files = &self.shared.files;
         let name = file_name(number);
         let file = files.open(&name, true)?;
@@ -68,23 +103,44 @@ impl Writer {
             let _ = files.remove(&name);
             return Err(error);
         }
-        self.count_written(head.len());
         self.next += 1;
-        self.gap = 0;
-        self.reserved = reservation.unwrap_or(u64::MAX);
         let bytes = head.len() as u64;
-        let segment = Segment {
-            bytes,
-            ..Segment::default()
-        };
+        self.has_begun(number, file, head.len(), bytes, reservation);
+        let segment = Segment::after(self.hub.published(), bytes);
         self.shared.segments.lock().insert(number, segment);
         let _ = self.call.try_send(());
+        Ok(())
+    }
+
+    /// What a life begins with in a segment, and the last number that it may give.
+    fn head(&self, number: SegmentNumber) -> (Vec<u8>, Option<EventId>) {
+        let newest = self.hub.published();
+        let reservation = self.reservation(newest);
+        let mut head = Vec::new();
+        encode(&mut head, number, &self.open_record(newest, reservation));
+        if let Some(gap) = &self.gap {
+            let (first, end) = (EventId(gap.start), EventId(gap.end));
+            encode(&mut head, number, &Record::Gap { first, end });
+        }
+        (head, reservation)
+    }
+
+    fn has_begun(
+        &mut self,
+        number: SegmentNumber,
+        file: Arc<dyn File>,
+        written: usize,
+        bytes: u64,
+        reservation: Option<EventId>,
+    ) {
+        self.count_written(written);
+        self.gap = None;
+        self.reserved = reservation.unwrap_or(EventId::MAX);
         self.active = Some(Active {
             number,
             file,
             bytes,
         });
-        Ok(())
     }
 
     /// Writes the buffer; where it `needs_medium`, to the medium. After an error nothing
@@ -140,10 +196,6 @@ impl Writer {
         if self.ready().is_ok() {
             self.buffer.clear();
             let segment = self.segment();
-            for (job, last) in self.shared.notes.lock().drain(..) {
-                let job = job.as_str();
-                encode(&mut self.buffer, segment, &Record::Forget { job, last });
-            }
             encode(&mut self.buffer, segment, &Record::Close);
             if let Err(error) = self.write(true) {
                 self.failed(&error);

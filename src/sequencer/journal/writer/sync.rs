@@ -7,10 +7,10 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Writer;
-use crate::hub::PublishError;
-use crate::sequencer::journal::Shared;
+use crate::sequencer::PublishError;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::SegmentNumber;
+use crate::sequencer::journal::{Alarm, Shared};
 
 /// A thread that waits for the medium, so that the writer needn't.
 pub(super) struct Syncer {
@@ -27,12 +27,14 @@ impl Syncer {
         std::thread::Builder::new()
             .name("journal-sync".into())
             .spawn(move || {
+                let alarm = Alarm(shared.clone());
                 for (segment, upto, file) in received {
                     shared.counters.syncs.add(1);
                     if done.send((segment, upto, file.sync())).is_err() {
-                        return;
+                        break;
                     }
                 }
+                drop(alarm);
             })?;
         Ok(Syncer {
             jobs,

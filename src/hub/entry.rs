@@ -1,0 +1,71 @@
+//! What changes anything: entries, in the one order.
+
+use crate::event::Event;
+use crate::event::job::{EventId, JobId, LifeId};
+
+/// A change to one job. Whether it is accepted depends on the entries before it alone, and
+/// on what it says itself.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The job.
+    pub job: JobId,
+    /// When it was put in order, in milliseconds of the unix clock. It never goes back
+    /// from one entry to the next.
+    pub time_ms: u64,
+    /// What it changes.
+    pub change: Change,
+}
+
+/// What an entry changes.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An event. It begins a life where there is no job.
+    Event {
+        /// The event.
+        event: Event,
+        /// The life that it is for, where it is for no other.
+        only: Option<LifeId>,
+    },
+    /// A life begins.
+    Begin {
+        /// Who begins it.
+        owner: Owner,
+        /// What it may come after.
+        after: After,
+    },
+    /// The job is deleted.
+    Delete {
+        /// Until when that is remembered, in milliseconds of the unix clock.
+        until_ms: u64,
+        /// The life that is meant, where no other is.
+        only: Option<LifeId>,
+    },
+    /// The job is forgotten: of age, or since there is no room.
+    Forget {
+        /// Its newest entry. If it has had another since, nothing is forgotten.
+        last: EventId,
+    },
+}
+
+/// Who began a life, and speaks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A worker, by an event or by asking.
+    Worker,
+    /// An upload.
+    Upload,
+}
+
+/// What a life may come after, besides none and a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// An upload that ended with `error`: what anybody may do.
+    FailedUpload,
+    /// A life that has ended.
+    Ended,
+    /// Any: one that is running is deleted first.
+    Running,
+    /// This life, an upload's that ended with `error`: it is tried again. No other, and not
+    /// none.
+    Failed(LifeId),
+}

@@ -1,0 +1,134 @@
+//! Which jobs have ended, and which were deleted: the first to be let go of in front.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Hub, Job, Life};
+use crate::event::job::{EventId, JobId};
+
+/// The most deletions that are remembered. Beyond it the first are forgotten, however long
+/// they were to be remembered: a job costs a few hundred bytes as long as it is.
+const DELETED_MAX: usize = 16_384;
+
+/// Jobs by what ended them.
+#[derive(Default)]
+pub(super) struct Ledger {
+    ended: BTreeMap<EventId, Arc<Job>>,
+    /// Of those that have ended, the ones whose rings may be whole.
+    untrimmed: BTreeMap<EventId, Arc<Job>>,
+    deleted: BTreeMap<EventId, Arc<Job>>,
+}
+
+impl Ledger {
+    /// A job's life has become another.
+    pub fn note(&mut self, job: &Arc<Job>, before: Option<&Life>, after: Option<&Life>) {
+        if let Some(life) = before.filter(|life| life.is_over()) {
+            self.ended.remove(&life.last);
+            self.untrimmed.remove(&life.last);
+            self.deleted.remove(&life.last);
+        }
+        match after {
+            Some(life) if life.is_deleted() => {
+                self.deleted.insert(life.last, job.clone());
+            }
+            Some(life) if life.is_over() => {
+                self.ended.insert(life.last, job.clone());
+                self.untrimmed.insert(life.last, job.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Hub {
+    /// The jobs that ended first, `most` at most, with their newest entries, and how many
+    /// have ended in all.
+    pub fn first_ended(&self, most: usize) -> (Vec<Ended>, usize) {
+        let ledger = self.0.ledger.lock();
+        let first = ledger.ended.iter().take(most);
+        let first = first.map(|(&last, job)| Ended {
+            job: job.id().clone(),
+            last,
+            at_ms: job.lock().life().map_or(0, |life| life.updated_ms),
+        });
+        (first.collect(), ledger.ended.len())
+    }
+
+    /// Whether there is no room for another job.
+    pub fn is_full(&self) -> bool {
+        self.is_short_of_memory() || self.jobs() >= self.0.config.jobs
+    }
+
+    /// Whether the rings have as much memory as they may.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.ring_bytes() >= self.0.config.memory_bytes
+    }
+
+    /// Lets the events go of the job that ended first and still has them all, but its
+    /// newest: what may be done where they are kept elsewhere. False where there is none.
+    pub fn trim_first_ended(&self) -> bool {
+        let Some((_, job)) = self.0.ledger.lock().untrimmed.pop_first() else {
+            return false;
+        };
+        let freed = job.lock().trim();
+        self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        true
+    }
+
+    /// A running job without an event since `before_ms`, and without a stream: its worker
+    /// is gone.
+    pub fn find_abandoned(&self, before_ms: u64) -> Option<Ended> {
+        let names = self.0.names.read();
+        names.values().find_map(|job| {
+            let core = job.lock();
+            let life = core.life().filter(|life| !life.is_over())?;
+            let is_abandoned = life.updated_ms < before_ms && core.streams() == 0;
+            is_abandoned.then(|| Ended {
+                job: job.id().clone(),
+                last: life.last,
+                at_ms: life.updated_ms,
+            })
+        })
+    }
+
+    /// Lets go of deletions that are remembered no more, and of those over the most.
+    pub(super) fn let_deletions_go(&self, ledger: &mut Ledger, now_ms: u64) {
+        while let Some(entry) = ledger.deleted.first_entry() {
+            let is_over = |life: &Life| life.is_forgotten_at(now_ms);
+            if !entry.get().lock().life().is_some_and(is_over) {
+                break;
+            }
+            self.let_deletion_go(&entry.remove());
+        }
+        while ledger.deleted.len() > DELETED_MAX
+            && let Some((_, job)) = ledger.deleted.pop_first()
+        {
+            self.let_deletion_go(&job);
+        }
+    }
+
+    fn let_deletion_go(&self, job: &Arc<Job>) {
+        let mut core = job.lock();
+        let Some(life) = core.life().cloned() else {
+            return;
+        };
+        let freed = core.forget();
+        drop(core);
+        self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+        self.0.forgotten.fetch_max(life.last.0, Ordering::AcqRel);
+        self.count(Some(&life), None);
+        self.close_if_unused(job);
+    }
+}
+
+/// A job that can be let go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its name.
+    pub job: JobId,
+    /// The number of its newest entry.
+    pub last: EventId,
+    /// When that came, in milliseconds of the unix clock.
+    pub at_ms: u64,
+}

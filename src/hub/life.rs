@@ -1,0 +1,347 @@
+//! The lives of a job: what an entry makes of one, and which are refused.
+//!
+//! The invariant: [`Life::after`] is a function of the life before and the entry. It knows
+//! no clock, no memory, and nobody who is connected. So whoever applies the same entries
+//! in the same order has the same lives.
+
+use super::entry::{After, Change, Entry, Owner};
+use super::error::Refusal;
+use crate::event::job::{EventId, JobState, LifeId};
+
+/// A life of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The number of the entry that began it.
+    pub began: EventId,
+    /// Who began it.
+    pub owner: Owner,
+    /// What it has come to.
+    pub state: LifeState,
+    /// The number of the entry that ended the life before; zero where none is known.
+    pub previous_end: EventId,
+    /// The number of its newest entry.
+    pub last: EventId,
+    /// When it began, in milliseconds of the unix clock.
+    pub created_ms: u64,
+    /// When its newest entry came.
+    pub updated_ms: u64,
+}
+
+/// What a life has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeState {
+    /// It goes on.
+    Running,
+    /// It ended with `done`.
+    Done,
+    /// It ended with `error`.
+    Failed,
+    /// It was deleted, which is remembered until this millisecond of the unix clock.
+    Deleted {
+        /// That one.
+        until_ms: u64,
+    },
+}
+
+impl Life {
+    /// The life after `entry`, which is numbered `id`, where `before` is the one before it.
+    /// None where the job is forgotten.
+    ///
+    /// # Errors
+    /// The entry is refused, and changes nothing.
+    pub fn after(
+        before: Option<&Life>,
+        id: EventId,
+        entry: &Entry,
+    ) -> Result<Option<Life>, Refusal> {
+        let before = before.filter(|life| !life.is_forgotten_at(entry.time_ms));
+        match &entry.change {
+            Change::Event { event, only } => {
+                let mut life = match before {
+                    None if only.is_some() => return Err(Refusal::Over),
+                    None => Life::begin(None, id, entry, Owner::Worker),
+                    Some(life) => life.clone(),
+                };
+                if only.is_some_and(|only| only != life.id()) {
+                    return Err(Refusal::Over);
+                }
+                life.check_running()?;
+                life.last = id;
+                life.updated_ms = entry.time_ms;
+                match event.name().end_state() {
+                    Some(JobState::Done) => life.state = LifeState::Done,
+                    Some(JobState::Failed) => life.state = LifeState::Failed,
+                    Some(JobState::Running) | None => {}
+                }
+                Ok(Some(life))
+            }
+            Change::Begin { owner, after } => {
+                match before {
+                    Some(life) => life.check_may_be_followed(*after)?,
+                    None if matches!(after, After::Failed(_)) => return Err(Refusal::NoJob),
+                    None => {}
+                }
+                Ok(Some(Life::begin(before, id, entry, *owner)))
+            }
+            Change::Delete { until_ms, only } => {
+                let life = before.ok_or(Refusal::NoJob)?;
+                if only.is_some_and(|only| only != life.id()) {
+                    return Err(Refusal::Over);
+                }
+                if life.is_deleted() {
+                    return Err(Refusal::Deleted);
+                }
+                Ok(Some(Life {
+                    state: LifeState::Deleted {
+                        until_ms: *until_ms,
+                    },
+                    last: id,
+                    updated_ms: entry.time_ms,
+                    ..life.clone()
+                }))
+            }
+            Change::Forget { last } => match before {
+                Some(life) if life.last == *last => Ok(None),
+                _ => Err(Refusal::Over),
+            },
+        }
+    }
+
+    /// What names it.
+    pub fn id(&self) -> LifeId {
+        LifeId(self.began)
+    }
+
+    /// Whether it was deleted.
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.state, LifeState::Deleted { .. })
+    }
+
+    /// Whether it was deleted, and that is remembered no more at this millisecond.
+    pub fn is_forgotten_at(&self, now_ms: u64) -> bool {
+        matches!(self.state, LifeState::Deleted { until_ms } if until_ms <= now_ms)
+    }
+
+    /// Whether anything can follow in it.
+    pub fn is_over(&self) -> bool {
+        self.state != LifeState::Running
+    }
+
+    /// Its state as the API has it; none where it was deleted.
+    pub fn job_state(&self) -> Option<JobState> {
+        match self.state {
+            LifeState::Running => Some(JobState::Running),
+            LifeState::Done => Some(JobState::Done),
+            LifeState::Failed => Some(JobState::Failed),
+            LifeState::Deleted { .. } => None,
+        }
+    }
+
+    fn begin(before: Option<&Life>, id: EventId, entry: &Entry, owner: Owner) -> Life {
+        let previous_end = before.map_or(EventId(0), |life| {
+            // One that is running ends with this.
+            if life.is_over() { life.last } else { id }
+        });
+        Life {
+            began: id,
+            owner,
+            state: LifeState::Running,
+            previous_end,
+            last: id,
+            created_ms: entry.time_ms,
+            updated_ms: entry.time_ms,
+        }
+    }
+
+    fn check_running(&self) -> Result<(), Refusal> {
+        match self.job_state() {
+            Some(JobState::Running) => Ok(()),
+            Some(ended) => Err(Refusal::Ended(ended)),
+            None => Err(Refusal::Deleted),
+        }
+    }
+
+    fn check_may_be_followed(&self, after: After) -> Result<(), Refusal> {
+        let refusal = match self.job_state() {
+            Some(JobState::Running) => Refusal::Running,
+            Some(ended) => Refusal::Ended(ended),
+            None => Refusal::Deleted,
+        };
+        let may_be = match after {
+            After::Running => true,
+            After::Ended => self.is_over(),
+            After::FailedUpload => {
+                let has_failed = self.state == LifeState::Failed && self.owner == Owner::Upload;
+                self.is_deleted() || has_failed
+            }
+            After::Failed(life) => {
+                let is_it = life == self.id() && self.owner == Owner::Upload;
+                is_it && self.state == LifeState::Failed
+            }
+        };
+        if may_be { Ok(()) } else { Err(refusal) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// A job of which every entry is put in order here.
+    #[derive(Default)]
+    struct Lives {
+        life: Option<Life>,
+        last: u64,
+        now_ms: u64,
+    }
+
+    impl Lives {
+        fn put(&mut self, change: Change) -> Result<EventId, Refusal> {
+            self.last += 1;
+            let entry = Entry {
+                job: "j".parse().unwrap(),
+                time_ms: self.now_ms,
+                change,
+            };
+            let id = EventId(self.last);
+            self.life = Life::after(self.life.as_ref(), id, &entry)?;
+            Ok(id)
+        }
+
+        fn event(&mut self, name: &str) -> Result<EventId, Refusal> {
+            let event = Event::new(name, "{}").unwrap();
+            self.put(Change::Event { event, only: None })
+        }
+
+        fn event_of(&mut self, life: LifeId, name: &str) -> Result<EventId, Refusal> {
+            let event = Event::new(name, "{}").unwrap();
+            let only = Some(life);
+            self.put(Change::Event { event, only })
+        }
+
+        fn begin(&mut self, owner: Owner, after: After) -> Result<EventId, Refusal> {
+            self.put(Change::Begin { owner, after })
+        }
+
+        fn delete(&mut self) -> Result<EventId, Refusal> {
+            let until_ms = self.now_ms + HOUR_MS;
+            self.put(Change::Delete {
+                until_ms,
+                only: None,
+            })
+        }
+
+        fn id(&self) -> LifeId {
+            self.life.as_ref().unwrap().id()
+        }
+    }
+
+    #[test]
+    fn an_event_begins_a_life_and_done_and_error_end_it() {
+        for (name, state) in [("done", JobState::Done), ("error", JobState::Failed)] {
+            let mut job = Lives::default();
+            assert_eq!(job.event("progress"), Ok(EventId(1)));
+            assert_eq!(job.id(), LifeId(EventId(1)));
+            assert_eq!(job.event(name), Ok(EventId(2)));
+            assert_eq!(job.event("progress"), Err(Refusal::Ended(state)));
+            assert_eq!(job.delete(), Ok(EventId(4)));
+        }
+    }
+
+    #[test]
+    fn a_deleted_job_is_gone_as_long_as_that_is_remembered_and_then_there_is_none() {
+        let mut job = Lives::default();
+        assert_eq!(job.delete(), Err(Refusal::NoJob));
+        job.event("progress").unwrap();
+        job.delete().unwrap();
+        job.now_ms += HOUR_MS - 1;
+        assert_eq!(job.event("progress"), Err(Refusal::Deleted));
+        assert_eq!(job.delete(), Err(Refusal::Deleted));
+        job.now_ms += 1;
+        assert_eq!(job.delete(), Err(Refusal::NoJob));
+        assert!(job.event("progress").is_ok());
+    }
+
+    #[test]
+    fn a_new_life_is_asked_for_where_there_is_none_or_the_last_is_over() {
+        let mut job = Lives::default();
+        let begin = |job: &mut Lives, after| job.begin(Owner::Worker, after);
+        assert_eq!(begin(&mut job, After::Ended), Ok(EventId(1)));
+        assert_eq!(begin(&mut job, After::Ended), Err(Refusal::Running));
+        assert_eq!(begin(&mut job, After::Running), Ok(EventId(3)));
+        assert_eq!(job.life.as_ref().unwrap().previous_end, EventId(3));
+        job.event("done").unwrap();
+        assert_eq!(begin(&mut job, After::Ended), Ok(EventId(5)));
+        assert_eq!(job.life.as_ref().unwrap().previous_end, EventId(4));
+        job.delete().unwrap();
+        assert_eq!(begin(&mut job, After::Ended), Ok(EventId(7)));
+    }
+
+    #[test]
+    fn an_upload_takes_no_job_but_a_deleted_one_or_an_upload_that_failed() {
+        let upload = |job: &mut Lives| job.begin(Owner::Upload, After::FailedUpload);
+        let mut job = Lives::default();
+        assert!(upload(&mut job).is_ok());
+        assert_eq!(upload(&mut job), Err(Refusal::Running));
+        job.event("error").unwrap();
+        assert!(upload(&mut job).is_ok());
+        job.event("done").unwrap();
+        assert_eq!(upload(&mut job), Err(Refusal::Ended(JobState::Done)));
+        assert!(job.begin(Owner::Upload, After::Ended).is_ok());
+        job.delete().unwrap();
+        assert!(upload(&mut job).is_ok());
+
+        let mut job = Lives::default();
+        job.event("error").unwrap();
+        assert_eq!(upload(&mut job), Err(Refusal::Ended(JobState::Failed)));
+    }
+
+    #[test]
+    fn an_upload_that_failed_is_tried_again_and_nothing_else_is() {
+        let mut job = Lives::default();
+        let again = |job: &mut Lives, life| job.begin(Owner::Upload, After::Failed(life));
+        let none = LifeId(EventId(1));
+        assert_eq!(again(&mut job, none), Err(Refusal::NoJob));
+        job.begin(Owner::Upload, After::FailedUpload).unwrap();
+        let first = job.id();
+        assert_eq!(again(&mut job, first), Err(Refusal::Running));
+        job.event("error").unwrap();
+        assert!(again(&mut job, first).is_ok());
+        job.event("error").unwrap();
+        let failed = Refusal::Ended(JobState::Failed);
+        assert_eq!(again(&mut job, first), Err(failed));
+        job.delete().unwrap();
+        let second = job.id();
+        assert_eq!(again(&mut job, second), Err(Refusal::Deleted));
+    }
+
+    #[test]
+    fn nothing_of_an_old_life_reaches_a_new_one() {
+        let mut job = Lives::default();
+        job.event("progress").unwrap();
+        let old = job.id();
+        assert!(job.event_of(old, "progress").is_ok());
+        job.begin(Owner::Worker, After::Running).unwrap();
+        assert_eq!(job.event_of(old, "done"), Err(Refusal::Over));
+        let only = Some(old);
+        let delete = Change::Delete { until_ms: 9, only };
+        assert_eq!(job.put(delete), Err(Refusal::Over));
+        let none = &mut Lives::default();
+        assert_eq!(none.event_of(old, "progress"), Err(Refusal::Over));
+    }
+
+    #[test]
+    fn a_job_is_forgotten_unless_something_came_since() {
+        let mut job = Lives::default();
+        let last = job.event("done").unwrap();
+        assert_eq!(
+            job.put(Change::Forget { last: EventId(9) }),
+            Err(Refusal::Over)
+        );
+        job.put(Change::Forget { last }).unwrap();
+        assert_eq!(job.life, None);
+    }
+}

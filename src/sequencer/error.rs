@@ -1,0 +1,63 @@
+//! Why a change is not made.
+
+use std::fmt;
+
+use crate::hub::Refusal;
+
+/// Why a change is not made. It leaves no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// What the entries before it have made of its job.
+    Refused(Refusal),
+    /// There is no room for another job, and all that there are are running.
+    Full,
+    /// The data is larger than so many bytes.
+    TooLarge {
+        /// The most bytes of data.
+        max_bytes: usize,
+    },
+    /// The data names another job than the event's own.
+    ForeignJob,
+    /// The journal has no room: the disk is full, or the journal's limit is reached.
+    DiskFull,
+    /// The journal can't be written.
+    DiskFailing,
+}
+
+impl From<Refusal> for PublishError {
+    fn from(refusal: Refusal) -> PublishError {
+        PublishError::Refused(refusal)
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PublishError::Refused(refusal) => refusal.fmt(f),
+            PublishError::Full => f.write_str(
+                "there is no room for another job and all jobs are running: try again later, \
+                 or raise --max-jobs or --memory",
+            ),
+            PublishError::TooLarge { max_bytes } => {
+                write!(
+                    f,
+                    "the event's data is too large: at most {max_bytes} bytes"
+                )
+            }
+            PublishError::ForeignJob => f.write_str(
+                "data.jobId names another job than the event's own: leave it out, and the server \
+                 adds the right one",
+            ),
+            PublishError::DiskFull => f.write_str(
+                "there is no room on disk for the event: make room, or raise --journal-bytes, \
+                 and publish it again; streams go on meanwhile",
+            ),
+            PublishError::DiskFailing => f.write_str(
+                "the event can't be written to disk, see the server's log: publish it again \
+                 later; streams go on meanwhile",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}

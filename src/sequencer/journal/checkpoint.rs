@@ -1,0 +1,570 @@
+//! A checkpoint: what every job has come to, so that segments with older entries can go.
+//!
+//! ```text
+//! checkpoint  "LANDFC2\n" record...        a file NNNNNNNNNN.checkpoint
+//! record      as the module `codec` has it
+//! payload     kind: u8, and by its kind
+//!   48 head   flags, number of the newest entry when the others began to be written, its
+//!             milliseconds, the highest number of jobs that are forgotten, the first
+//!             segment that is kept, how many ranges of numbers are lost, and of each the
+//!             first and the one behind the last
+//!   49 job    flags, began, previous end, newest entry, milliseconds of its beginning and
+//!             of its newest entry, [milliseconds until which a deletion is remembered:
+//!             flags & 8], number of its newest event in no kept segment, of that before
+//!             it, job, [its newest event, which is in no kept segment: id, event, data to
+//!             the payload's end: flags & 16]
+//!   50 end    how many jobs
+//! ```
+//!
+//! A job's flags: 1 an upload began it, 2 it ended with `done`, 4 with `error`. Other
+//! flags, other kinds and other versions in the first line are a newer version's.
+//!
+//! The invariants:
+//! - It takes effect by its new name, in one step, and what it tells of is on the medium
+//!   before that. Only then do the segments go that it makes superfluous.
+//! - Without its end it is none.
+//! - Jobs are written one after the other while entries go on being applied, so a job may
+//!   be newer than the head's number. A segment with a higher number is kept, and a start
+//!   gives a job no entry twice.
+
+use std::io;
+use std::ops::Range;
+
+use super::Shared;
+use super::codec::{self, Found, Payload, Unread, put_name, put_number};
+use super::files::File;
+use super::record::SegmentNumber;
+use super::segment::parse_number;
+use crate::event::frame;
+use crate::event::job::{EventId, JobId};
+use crate::hub::{Hub, Life, LifeState, Owner};
+
+/// What a checkpoint begins with.
+pub const MAGIC: &[u8; 8] = b"LANDFC2\n";
+/// Ranges of lost numbers that are remembered. Older ones are below what anybody can still
+/// name.
+pub const LOST_MAX: usize = 1024;
+/// What is written at a time.
+const PART_BYTES: usize = 256 * 1024;
+
+const HEAD: u8 = 48;
+const JOB: u8 = 49;
+const END: u8 = 50;
+
+const UPLOAD: u8 = 1;
+const DONE: u8 = 2;
+const FAILED: u8 = 4;
+const DELETED: u8 = 8;
+const EVENT: u8 = 16;
+
+/// A record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// What is said of all jobs.
+    Head(Head),
+    /// A job.
+    Job(JobPart<'a>),
+    /// There were so many jobs.
+    End(u64),
+}
+
+/// What is said of all jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The newest number that was given.
+    pub newest: EventId,
+    /// Its time.
+    pub time_ms: u64,
+    /// The highest number of jobs that are forgotten.
+    pub forgotten: EventId,
+    /// Segments below this aren't kept.
+    pub first: SegmentNumber,
+    /// Numbers that may have been given, and are lost.
+    pub lost: Vec<Range<u64>>,
+}
+
+/// A job.
+#[derive(Debug, PartialEq, Eq)]
+pub struct JobPart<'a> {
+    /// Its name.
+    pub job: &'a str,
+    /// Its life.
+    pub life: Life,
+    /// The number of its newest event that is in no kept segment; zero where all are.
+    pub before: EventId,
+    /// Its newest event that is kept nowhere.
+    pub gone: EventId,
+    /// Its newest event, where that is in no kept segment.
+    pub event: Option<EventPart<'a>>,
+}
+
+/// An event, whose data has a `jobId` of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventPart<'a> {
+    /// Its number.
+    pub id: EventId,
+    /// Its name.
+    pub name: &'a str,
+    /// Its data.
+    pub data: &'a str,
+}
+
+/// A checkpoint's file.
+pub fn file_name(number: u32) -> String {
+    format!("{number:010}.checkpoint")
+}
+
+/// The checkpoint of a file, if it is one's.
+pub fn parse_file_name(name: &str) -> Option<u32> {
+    parse_number(name, ".checkpoint")
+}
+
+/// Writes a checkpoint, after which the segments below `first` can go. What it tells of
+/// is brought to the medium by `sync`. Returns its size. Blocks.
+pub fn write(
+    shared: &Shared,
+    hub: &Hub,
+    number: u32,
+    first: SegmentNumber,
+    sync: impl FnOnce() -> io::Result<()>,
+) -> io::Result<u64> {
+    let name = file_name(number);
+    let new = format!("{name}.new");
+    let written = write_new(shared, hub, &new, number, first, sync);
+    let renamed = written.and_then(|bytes| {
+        shared.files.rename(&new, &name)?;
+        Ok(bytes)
+    });
+    shared.set_spare(0);
+    match renamed {
+        Ok(bytes) => shared.files.sync_names().map(|()| bytes),
+        Err(error) => {
+            let _ = shared.files.remove(&new);
+            Err(error)
+        }
+    }
+}
+
+fn write_new(
+    shared: &Shared,
+    hub: &Hub,
+    name: &str,
+    number: u32,
+    first: SegmentNumber,
+    sync: impl FnOnce() -> io::Result<()>,
+) -> io::Result<u64> {
+    let file = shared.files.open(name, true)?;
+    let mut output = Output {
+        shared,
+        file: &*file,
+        buffer: MAGIC.to_vec(),
+        offset: 0,
+        error: None,
+    };
+    let mut lost = hub.lost();
+    lost.drain(..lost.len().saturating_sub(LOST_MAX));
+    let head = Head {
+        newest: hub.published(),
+        time_ms: hub.time_ms(),
+        forgotten: hub.forgotten(),
+        first,
+        lost,
+    };
+    output.put(number, &Part::Head(head));
+    let mut jobs = 0;
+    hub.each_life(|job, life, frame| {
+        let known = shared.index.lock().get(job.as_str()).cloned();
+        let (mut before, mut gone, mut event) = (EventId(0), EventId(0), None);
+        if let Some(known) = &known {
+            if let Some(span) = known.first_span_from(first) {
+                before = span.before;
+                gone = span.before;
+            } else {
+                before = known.newest;
+                gone = known.before_newest;
+                event = frame.as_deref().and_then(event_of);
+                event = event.filter(|event| event.id == known.newest);
+            }
+        }
+        jobs += 1;
+        let part = JobPart {
+            job: job.as_str(),
+            life: life.clone(),
+            before,
+            gone,
+            event,
+        };
+        output.put(number, &Part::Job(part));
+    });
+    output.put(number, &Part::End(jobs));
+    output.flush();
+    if let Some(error) = output.error {
+        return Err(error);
+    }
+    let bytes = output.offset;
+    file.sync()?;
+    sync()?;
+    Ok(bytes)
+}
+
+/// The event in a frame.
+fn event_of(frame: &[u8]) -> Option<EventPart<'_>> {
+    let (name, data) = frame::parse(frame)?;
+    let text = std::str::from_utf8(frame).ok()?;
+    let (_, id) = text.trim_end().rsplit_once("\nid: ")?;
+    let id = EventId(id.parse().ok()?);
+    Some(EventPart { id, name, data })
+}
+
+struct Output<'a> {
+    shared: &'a Shared,
+    file: &'a dyn File,
+    buffer: Vec<u8>,
+    offset: u64,
+    error: Option<io::Error>,
+}
+
+impl Output<'_> {
+    fn put(&mut self, number: u32, part: &Part<'_>) {
+        encode(&mut self.buffer, number, part);
+        if self.buffer.len() >= PART_BYTES {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = self.file.write_at(self.offset, &self.buffer).err();
+        }
+        self.offset += self.buffer.len() as u64;
+        self.shared.set_spare(self.offset);
+        self.buffer.clear();
+    }
+}
+
+/// Appends a record of the checkpoint of this number.
+pub fn encode(out: &mut Vec<u8>, number: u32, part: &Part<'_>) {
+    codec::put_record(out, number, |out| match part {
+        Part::Head(head) => {
+            out.extend_from_slice(&[HEAD, 0]);
+            put_number(out, head.newest.0);
+            put_number(out, head.time_ms);
+            put_number(out, head.forgotten.0);
+            put_number(out, head.first.0.into());
+            put_number(out, head.lost.len() as u64);
+            for lost in &head.lost {
+                put_number(out, lost.start);
+                put_number(out, lost.end);
+            }
+        }
+        Part::Job(job) => job.encode(out),
+        Part::End(jobs) => {
+            out.push(END);
+            put_number(out, *jobs);
+        }
+    });
+}
+
+/// Reads the record at the beginning of `bytes`.
+pub fn decode(bytes: &[u8], number: u32) -> Found<Part<'_>> {
+    codec::take_record(bytes, number, |payload| match payload.byte()? {
+        HEAD => {
+            payload.flags(0)?;
+            let newest = payload.id()?;
+            let time_ms = payload.number()?;
+            let forgotten = payload.id()?;
+            let first = payload.number()?;
+            let first = u32::try_from(first).map_err(|_| Unread::Malformed)?;
+            let mut lost = Vec::new();
+            for _ in 0..payload.number()? {
+                lost.push(payload.id()?.0..payload.id()?.0);
+            }
+            Ok(Part::Head(Head {
+                newest,
+                time_ms,
+                forgotten,
+                first: SegmentNumber(first),
+                lost,
+            }))
+        }
+        JOB => JobPart::parse(payload).map(Part::Job),
+        END => payload.number().map(Part::End),
+        _ => Err(Unread::Newer),
+    })
+}
+
+impl<'a> JobPart<'a> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Life {
+            began,
+            owner,
+            state,
+            previous_end,
+            last,
+            created_ms,
+            updated_ms,
+        } = self.life;
+        let mut flags = match state {
+            LifeState::Running => 0,
+            LifeState::Done => DONE,
+            LifeState::Failed => FAILED,
+            LifeState::Deleted { .. } => DELETED,
+        };
+        if owner == Owner::Upload {
+            flags |= UPLOAD;
+        }
+        if self.event.is_some() {
+            flags |= EVENT;
+        }
+        out.extend_from_slice(&[JOB, flags]);
+        for number in [began.0, previous_end.0, last.0, created_ms, updated_ms] {
+            put_number(out, number);
+        }
+        if let LifeState::Deleted { until_ms } = state {
+            put_number(out, until_ms);
+        }
+        put_number(out, self.before.0);
+        put_number(out, self.gone.0);
+        put_name(out, self.job);
+        if let Some(event) = &self.event {
+            put_number(out, event.id.0);
+            codec::put_event_name(out, event.name);
+            out.extend_from_slice(event.data.as_bytes());
+        }
+    }
+
+    fn parse(payload: &mut Payload<'a>) -> Result<JobPart<'a>, Unread> {
+        let flags = payload.flags(UPLOAD | DONE | FAILED | DELETED | EVENT)?;
+        let (began, previous_end, last) = (payload.id()?, payload.id()?, payload.id()?);
+        // Both are counted back from: the number before the first is never negative.
+        if began.0 == 0 || last < began {
+            return Err(Unread::Malformed);
+        }
+        let (created_ms, updated_ms) = (payload.number()?, payload.number()?);
+        let state = match flags & (DONE | FAILED | DELETED) {
+            0 => LifeState::Running,
+            DONE => LifeState::Done,
+            FAILED => LifeState::Failed,
+            DELETED => LifeState::Deleted {
+                until_ms: payload.number()?,
+            },
+            _ => return Err(Unread::Malformed),
+        };
+        let owner = if flags & UPLOAD == 0 {
+            Owner::Worker
+        } else {
+            Owner::Upload
+        };
+        let (before, gone) = (payload.id()?, payload.id()?);
+        let job = payload.name()?;
+        let event = if flags & EVENT == 0 {
+            None
+        } else {
+            Some(EventPart {
+                id: payload.id()?,
+                name: payload.event_name()?,
+                data: payload.rest()?,
+            })
+        };
+        Ok(JobPart {
+            job,
+            life: Life {
+                began,
+                owner,
+                state,
+                previous_end,
+                last,
+                created_ms,
+                updated_ms,
+            },
+            before,
+            gone,
+            event,
+        })
+    }
+}
+
+/// What the file of a checkpoint turns out to be.
+pub enum Opened<'a> {
+    /// A whole one.
+    Whole(Whole<'a>),
+    /// Half of one, or damaged.
+    Broken,
+    /// A newer version's.
+    Newer,
+}
+
+/// A whole checkpoint.
+pub struct Whole<'a> {
+    /// What is said of all jobs.
+    pub head: Head,
+    bytes: &'a [u8],
+    number: u32,
+}
+
+/// Looks through a checkpoint's bytes.
+pub fn open(bytes: &[u8], number: u32) -> Opened<'_> {
+    let Some(rest) = bytes.strip_prefix(MAGIC) else {
+        return Opened::Broken;
+    };
+    let (mut at, mut head, mut jobs) = (0, None, 0);
+    loop {
+        match decode(&rest[at..], number) {
+            Found::Record(part, length) => {
+                at += length;
+                match part {
+                    Part::Head(found) if head.is_none() => head = Some(found),
+                    Part::Job(_) if head.is_some() => jobs += 1,
+                    Part::End(count) if count == jobs && at == rest.len() => break,
+                    _ => return Opened::Broken,
+                }
+            }
+            Found::Newer => return Opened::Newer,
+            Found::Incomplete | Found::Nothing => return Opened::Broken,
+        }
+    }
+    match head {
+        Some(head) => Opened::Whole(Whole {
+            head,
+            bytes: rest,
+            number,
+        }),
+        None => Opened::Broken,
+    }
+}
+
+impl<'a> Whole<'a> {
+    /// Its jobs.
+    pub fn jobs(&self) -> impl Iterator<Item = JobPart<'a>> + use<'a> {
+        let (bytes, number) = (self.bytes, self.number);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let Found::Record(part, length) = decode(&bytes[at..], number) else {
+                    return None;
+                };
+                at += length;
+                if let Part::Job(job) = part {
+                    return Some(job);
+                }
+            }
+        })
+    }
+}
+
+impl JobPart<'_> {
+    /// Puts the job back.
+    pub fn load(&self, shared: &Shared, hub: &Hub) {
+        let Ok(job) = self.job.parse::<JobId>() else {
+            return;
+        };
+        if self.before.0 > 0 {
+            shared.index.lock().load(&job, self.before, self.gone);
+        }
+        hub.load(&job, self.life.clone(), self.gone);
+        let event = self.event.and_then(|event| {
+            let restored = crate::event::Event::restored(event.name, event.data, true, &job);
+            restored.map(|restored| (event.id, restored))
+        });
+        if let Some((id, event)) = event {
+            // Before any other, so that none of its events is passed over.
+            hub.settle(&job, id, &event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: u32 = 5;
+
+    fn head() -> Head {
+        Head {
+            newest: EventId(90),
+            time_ms: 1_800_000_000_000,
+            forgotten: EventId(17),
+            first: SegmentNumber(4),
+            lost: vec![20..30, 40..50],
+        }
+    }
+
+    fn job(state: LifeState, event: Option<EventPart<'static>>) -> JobPart<'static> {
+        JobPart {
+            job: "job_8f3a",
+            life: Life {
+                began: EventId(31),
+                owner: Owner::Upload,
+                state,
+                previous_end: EventId(30),
+                last: EventId(88),
+                created_ms: 1_700_000_000_000,
+                updated_ms: 1_800_000_000_000,
+            },
+            before: EventId(60),
+            gone: EventId(59),
+            event,
+        }
+    }
+
+    fn jobs() -> Vec<JobPart<'static>> {
+        let event = EventPart {
+            id: EventId(60),
+            name: "progress",
+            data: r#"{"jobId":"job_8f3a"}"#,
+        };
+        vec![
+            job(LifeState::Running, Some(event)),
+            job(LifeState::Done, None),
+            job(LifeState::Failed, None),
+            job(LifeState::Deleted { until_ms: 7 }, None),
+        ]
+    }
+
+    fn bytes() -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        encode(&mut bytes, NUMBER, &Part::Head(head()));
+        for job in jobs() {
+            encode(&mut bytes, NUMBER, &Part::Job(job));
+        }
+        encode(&mut bytes, NUMBER, &Part::End(4));
+        bytes
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back() {
+        let bytes = bytes();
+        let Opened::Whole(whole) = open(&bytes, NUMBER) else {
+            panic!("it isn't whole");
+        };
+        assert_eq!(whole.head, head());
+        assert_eq!(whole.jobs().collect::<Vec<_>>(), jobs());
+    }
+
+    #[test]
+    fn a_cut_or_changed_checkpoint_is_none() {
+        let whole = bytes();
+        for end in 0..whole.len() {
+            let opened = open(&whole[..end], NUMBER);
+            assert!(matches!(opened, Opened::Broken), "cut at {end}");
+        }
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            let opened = open(&changed, NUMBER);
+            assert!(matches!(opened, Opened::Broken), "changed at {at}");
+        }
+        assert!(matches!(open(&whole, NUMBER + 1), Opened::Broken));
+    }
+
+    #[test]
+    fn a_frame_gives_its_event_back() {
+        let job: JobId = "j".parse().unwrap();
+        let event = crate::event::Event::new("stage", r#"{"id":"\nid: 4"}"#).unwrap();
+        let mut bytes = Vec::new();
+        frame::Frame::new(&job, &event, EventId(77)).write(&mut bytes);
+        let found = event_of(&bytes).unwrap();
+        assert_eq!((found.id, found.name), (EventId(77), "stage"));
+        assert_eq!(found.data, r#"{"jobId":"j","id":"\nid: 4"}"#);
+    }
+}

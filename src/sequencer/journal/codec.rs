@@ -1,0 +1,196 @@
+//! How a record is framed, and how what it says is written.
+//!
+//! A record is the length of its payload, a checksum, and the payload. Both numbers have 32
+//! bits, the lowest byte first. The checksum is CRC32C over the file's number (so that what
+//! a file system shows of another file isn't taken for this one's), the length and the
+//! payload, of which the first byte is the record's kind.
+//!
+//! Numbers of a payload are LEB128. A name has one byte of length before it.
+//!
+//! The invariant: no event's data can hold a record. Data is JSON without control
+//! characters, a length below 2^24 has a zero byte, and larger ones aren't records. So a
+//! reader may look for the next record byte by byte.
+
+use crate::event::job::EventId;
+
+/// Length and checksum.
+pub const HEADER_BYTES: usize = 8;
+/// The longest payload; an event's data has to fit with its names.
+pub const PAYLOAD_MAX_BYTES: usize = (1 << 24) - 1;
+
+/// The event names that are written as a length of 0, to save their bytes, and then 1, 2
+/// or 3.
+const COMMON_EVENTS: [&str; 3] = ["progress", "done", "error"];
+
+/// What is found at a place.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<R> {
+    /// A record, and how many bytes it has.
+    Record(R, usize),
+    /// A record of a kind, or with a flag, that a newer version has written.
+    Newer,
+    /// A record that would go on behind the end.
+    Incomplete,
+    /// No record.
+    Nothing,
+}
+
+/// Why a payload is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It says nothing that can have been written.
+    Malformed,
+    /// A newer version has written it.
+    Newer,
+}
+
+/// What has not been read yet of a payload.
+pub struct Payload<'a>(pub &'a [u8]);
+
+/// Appends a record, of which `write` appends the payload. That is at most
+/// [`PAYLOAD_MAX_BYTES`].
+pub fn put_record(out: &mut Vec<u8>, file: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    write(out);
+    let payload = start + HEADER_BYTES;
+    let length = ((out.len() - payload) as u32).to_le_bytes();
+    let sum = checksum(file, length, &out[payload..]);
+    out[start..start + 4].copy_from_slice(&length);
+    out[start + 4..payload].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Reads the record at the beginning of `bytes`, of whose payload `parse` makes what it
+/// says.
+pub fn take_record<'a, R>(
+    bytes: &'a [u8],
+    file: u32,
+    parse: impl FnOnce(&mut Payload<'a>) -> Result<R, Unread>,
+) -> Found<R> {
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
+        return Found::Incomplete;
+    };
+    let [length @ .., _, _, _, _] = *header;
+    let payload_bytes = u32::from_le_bytes(length) as usize;
+    if !(1..=PAYLOAD_MAX_BYTES).contains(&payload_bytes) {
+        return Found::Nothing;
+    }
+    let end = HEADER_BYTES + payload_bytes;
+    let Some(payload) = bytes.get(HEADER_BYTES..end) else {
+        return Found::Incomplete;
+    };
+    let [_, _, _, _, sum @ ..] = *header;
+    if checksum(file, length, payload) != u32::from_le_bytes(sum) {
+        return Found::Nothing;
+    }
+    let mut payload = Payload(payload);
+    match parse(&mut payload) {
+        Ok(record) if payload.0.is_empty() => Found::Record(record, end),
+        Err(Unread::Newer) => Found::Newer,
+        Ok(_) | Err(Unread::Malformed) => Found::Nothing,
+    }
+}
+
+/// Appends a number.
+pub fn put_number(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Appends a name, which is shorter than 256 bytes.
+pub fn put_name(out: &mut Vec<u8>, name: &str) {
+    out.push(name.len() as u8);
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// Appends an event's name.
+pub fn put_event_name(out: &mut Vec<u8>, name: &str) {
+    match COMMON_EVENTS.iter().position(|&common| common == name) {
+        Some(index) => out.extend_from_slice(&[0, index as u8 + 1]),
+        None => put_name(out, name),
+    }
+}
+
+impl<'a> Payload<'a> {
+    /// A byte.
+    pub fn byte(&mut self) -> Result<u8, Unread> {
+        let (&byte, rest) = self.0.split_first().ok_or(Unread::Malformed)?;
+        self.0 = rest;
+        Ok(byte)
+    }
+
+    /// So many bytes.
+    pub fn bytes<const COUNT: usize>(&mut self) -> Result<[u8; COUNT], Unread> {
+        let (&bytes, rest) = self.0.split_first_chunk().ok_or(Unread::Malformed)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    /// A byte of flags, of which these are known.
+    pub fn flags(&mut self, known: u8) -> Result<u8, Unread> {
+        match self.byte()? {
+            flags if flags & !known != 0 => Err(Unread::Newer),
+            flags => Ok(flags),
+        }
+    }
+
+    /// A number.
+    pub fn number(&mut self) -> Result<u64, Unread> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let part = u64::from(byte & 0x7f);
+            if shift == 63 && part > 1 {
+                return Err(Unread::Malformed);
+            }
+            value |= part << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Unread::Malformed)
+    }
+
+    /// A number that can have been given to an entry, or zero.
+    pub fn id(&mut self) -> Result<EventId, Unread> {
+        let id = EventId(self.number()?);
+        if id <= EventId::MAX {
+            Ok(id)
+        } else {
+            Err(Unread::Malformed)
+        }
+    }
+
+    /// A name.
+    pub fn name(&mut self) -> Result<&'a str, Unread> {
+        let length = usize::from(self.byte()?);
+        let (name, rest) = self.0.split_at_checked(length).ok_or(Unread::Malformed)?;
+        self.0 = rest;
+        std::str::from_utf8(name).map_err(|_| Unread::Malformed)
+    }
+
+    /// An event's name.
+    pub fn event_name(&mut self) -> Result<&'a str, Unread> {
+        let name = self.name()?;
+        if !name.is_empty() {
+            return Ok(name);
+        }
+        let index = usize::from(self.byte()?).checked_sub(1);
+        let common = index.and_then(|index| COMMON_EVENTS.get(index));
+        common.copied().ok_or(Unread::Malformed)
+    }
+
+    /// All that is left, as text.
+    pub fn rest(&mut self) -> Result<&'a str, Unread> {
+        let rest = std::mem::take(&mut self.0);
+        std::str::from_utf8(rest).map_err(|_| Unread::Malformed)
+    }
+}
+
+fn checksum(file: u32, length: [u8; 4], payload: &[u8]) -> u32 {
+    let seed = crc32c::crc32c(&file.to_le_bytes());
+    crc32c::crc32c_append(crc32c::crc32c_append(seed, &length), payload)
+}

@@ -1,0 +1,82 @@
+//! A segment, read a window at a time.
+
+use std::io;
+use std::sync::Arc;
+
+use super::EventRecord;
+use crate::sequencer::journal::Shared;
+use crate::sequencer::journal::codec::{Found, HEADER_BYTES};
+use crate::sequencer::journal::files::File;
+use crate::sequencer::journal::record::{Record, SegmentNumber, decode};
+use crate::sequencer::journal::segment::file_name;
+
+/// What is read from a file at a time.
+const WINDOW_BYTES: usize = 256 * 1024;
+
+/// A segment that is open.
+pub(super) struct Window {
+    segment: SegmentNumber,
+    file: Arc<dyn File>,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    pub fn open(shared: &Shared, segment: SegmentNumber) -> io::Result<Window> {
+        Ok(Window {
+            segment,
+            file: shared.files.open(&file_name(segment), false)?,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Shows `each` the events between two places, and where each one's record ends, until
+    /// it says false.
+    pub fn read(
+        &mut self,
+        begin: u64,
+        end: u64,
+        mut each: impl FnMut(&EventRecord<'_>, u32) -> bool,
+    ) -> io::Result<()> {
+        let mut at = begin;
+        let mut window_begin = begin;
+        let mut window_bytes = WINDOW_BYTES;
+        while at < end {
+            let used = (at - window_begin) as usize;
+            let rest = &self.bytes[used.min(self.bytes.len())..];
+            match decode(rest, self.segment) {
+                Found::Record(record, bytes) => {
+                    at += bytes as u64;
+                    if let Record::Entry(entry) = &record
+                        && let Some(event) = EventRecord::of(entry)
+                        && !each(&event, at as u32)
+                    {
+                        return Ok(());
+                    }
+                }
+                Found::Nothing | Found::Newer => at += 1,
+                Found::Incomplete => {
+                    let is_rest = window_begin + self.bytes.len() as u64 >= end;
+                    if is_rest && rest.len() > HEADER_BYTES {
+                        at += 1;
+                        continue;
+                    }
+                    if is_rest && !self.bytes.is_empty() {
+                        return Ok(());
+                    }
+                    if used == 0 && !self.bytes.is_empty() {
+                        window_bytes *= 2;
+                    }
+                    window_begin = at;
+                    let left = (end - at) as usize;
+                    self.bytes.resize(window_bytes.min(left), 0);
+                    let read = self.file.read_at(at, &mut self.bytes)?;
+                    self.bytes.truncate(read);
+                    if read == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,322 @@
+//! Entries that were accepted before, applied again.
+
+use std::io;
+use std::ops::Range;
+
+use super::{Found, Last, newer};
+use crate::event::Event;
+use crate::event::job::{EventId, JobId};
+use crate::hub::{After, Change, Entry, Hub, Life, Owner};
+use crate::sequencer::journal::Shared;
+use crate::sequencer::journal::checkpoint::{Head, LOST_MAX};
+use crate::sequencer::journal::record::{
+    ChangeRecord, ENTRY_MIN_BYTES, EntryRecord, MAGIC, Record, SegmentNumber, decode,
+};
+use crate::sequencer::journal::scan::{Piece, Scan};
+use crate::sequencer::journal::segment::{Place, file_name};
+
+/// Applies entries again, in their order.
+pub struct Restorer<'a> {
+    pub hub: &'a Hub,
+    pub last: Last,
+    /// How many entries were restored.
+    pub entries: u64,
+    shared: &'a Shared,
+    /// The number of the newest entry.
+    newest_entry: EventId,
+    /// The newest number that is known to have been given.
+    newest: EventId,
+    time_ms: u64,
+    lost: Vec<Range<u64>>,
+    has_checkpoint: bool,
+}
+
+impl<'a> Restorer<'a> {
+    pub fn new(shared: &'a Shared, hub: &'a Hub) -> Restorer<'a> {
+        Restorer {
+            hub,
+            last: Last::default(),
+            entries: 0,
+            shared,
+            newest_entry: EventId(0),
+            newest: EventId(0),
+            time_ms: 0,
+            lost: Vec::new(),
+            has_checkpoint: false,
+        }
+    }
+
+    /// The newest number that is known to have been given.
+    pub fn newest(&self) -> EventId {
+        self.newest
+    }
+
+    /// Numbers up to this one were given.
+    pub fn reach(&mut self, newest: EventId) {
+        self.newest = self.newest.max(newest);
+    }
+
+    /// These numbers may have been given, and are lost.
+    pub fn lose(&mut self, lost: Range<u64>) {
+        self.reach(EventId(lost.end.saturating_sub(1)));
+        self.lost.push(lost);
+    }
+
+    /// No entry to come is older than this.
+    pub fn note_time(&mut self, time_ms: u64) {
+        self.time_ms = self.time_ms.max(time_ms);
+    }
+
+    /// Takes what a checkpoint says of all jobs.
+    pub fn take_head(&mut self, head: &Head) {
+        self.has_checkpoint = true;
+        self.reach(head.newest);
+        self.note_time(head.time_ms);
+        self.lost.extend(head.lost.iter().cloned());
+        self.hub.reach_forgotten(head.forgotten);
+    }
+
+    /// Applies what a segment holds. Returns where its end is torn, if it is the last.
+    pub fn replay(
+        &mut self,
+        segment: SegmentNumber,
+        content: &[u8],
+        is_last: bool,
+    ) -> io::Result<Option<u64>> {
+        let mut torn = None;
+        for piece in Scan::new(content, segment, MAGIC, decode) {
+            let (offset, bytes, record) = match piece {
+                Piece::Record {
+                    offset,
+                    bytes,
+                    record,
+                } => (offset, bytes, record),
+                Piece::Damaged {
+                    offset,
+                    bytes,
+                    is_tail,
+                } => {
+                    let is_end = is_tail && is_last;
+                    report(segment, offset, bytes, is_end);
+                    if is_end {
+                        torn = Some(offset as u64);
+                    }
+                    self.last.lose(bytes as u64);
+                    continue;
+                }
+                Piece::Newer => return Err(newer(&file_name(segment))),
+            };
+            match record {
+                Record::Entry(entry) => {
+                    self.last.go_on();
+                    let place = Place {
+                        segment,
+                        offset: offset as u32,
+                        bytes: bytes as u32,
+                    };
+                    self.entry(&entry, place);
+                }
+                Record::Open {
+                    boot,
+                    reserved,
+                    newest,
+                    ..
+                } => {
+                    self.last.open(boot, reserved);
+                    self.reach(newest);
+                }
+                Record::Close => self.last.close(),
+                Record::Gap { first, end } => {
+                    self.last.go_on();
+                    self.lose(first.0..end.0);
+                }
+            }
+        }
+        Ok(torn)
+    }
+
+    /// Applies an entry.
+    pub fn entry(&mut self, record: &EntryRecord<'_>, place: Place) {
+        let id = record.id;
+        if id <= self.newest_entry {
+            log::error!("journal: entry {id} is not above the one before it, and is skipped");
+            return;
+        }
+        let Some(job) = self.job(record.job) else {
+            return;
+        };
+        self.entries += 1;
+        self.newest_entry = id;
+        self.reach(id);
+        self.note_time(record.time_ms);
+        let change = match &record.change {
+            ChangeRecord::Event {
+                previous,
+                name,
+                data,
+                names_its_job,
+            } => {
+                if let Some(event) = Event::restored(name, data, *names_its_job, &job) {
+                    let is_missing = self.place(&job, id, *previous, place);
+                    let change = Change::Event { event, only: None };
+                    self.event(id, self.of(job, record, change), is_missing);
+                }
+                self.count(record, place.segment);
+                return;
+            }
+            ChangeRecord::Begin { owner, replaces } => {
+                if *replaces {
+                    self.void(&job, id);
+                }
+                Change::Begin {
+                    owner: *owner,
+                    // It was accepted, so whatever was before it is over.
+                    after: After::Running,
+                }
+            }
+            ChangeRecord::Delete { until_ms } => {
+                self.void(&job, id);
+                Change::Delete {
+                    until_ms: *until_ms,
+                    only: None,
+                }
+            }
+            ChangeRecord::Forget { last } => {
+                self.void(&job, id);
+                self.hub.reach_forgotten(*last);
+                // Where some of what it had is lost, it has come to less than that.
+                let there = self.hub.life(&job).filter(|life| life.last < id);
+                let last = there.map_or(*last, |life| life.last);
+                Change::Forget { last }
+            }
+        };
+        self.hub.restore(id, &self.of(job, record, change), false);
+        self.count(record, place.segment);
+    }
+
+    /// Has the hub know how far numbers were given, and says what else was found.
+    pub fn finish(mut self, found: &mut Found, segments: u64) {
+        let newest = self.newest.max(self.hub.published());
+        let is_known = self.has_checkpoint || newest.0 > 0;
+        // The segments that went before the first of which something is left.
+        let unknown = match is_known {
+            true => 0,
+            false => u64::from(found.next).saturating_sub(1 + segments.min(1)),
+        };
+        let lost = self.last.lost_numbers(found.boot, newest, unknown);
+        self.skip(found, lost);
+    }
+
+    /// Skips so many numbers, which may have been given.
+    pub fn skip(&mut self, found: &mut Found, count: u64) {
+        let newest = self.newest.max(self.hub.published());
+        let last = (newest.0 + count).min(EventId::MAX.0);
+        if last > newest.0 {
+            let lost = newest.0 + 1..last + 1;
+            log::warn!("journal: up to {count} numbers may have been given and lost");
+            found.gap = Some(lost.clone());
+            self.lose(lost);
+        }
+        found.time_ms = self.time_ms;
+        self.lost.sort_unstable_by_key(|lost| lost.start);
+        self.lost.dedup();
+        let old = self.lost.len().saturating_sub(LOST_MAX);
+        for lost in self.lost.drain(..).skip(old) {
+            self.hub.reach(EventId(0), Some(lost));
+        }
+        self.hub.reach(EventId(last), None);
+    }
+
+    /// A job's name, where it is one.
+    fn job(&self, name: &str) -> Option<JobId> {
+        let known = self.shared.index.lock().name(name);
+        known.or_else(|| name.parse().ok())
+    }
+
+    fn of(&self, job: JobId, record: &EntryRecord<'_>, change: Change) -> Entry {
+        Entry {
+            job,
+            time_ms: record.time_ms,
+            change,
+        }
+    }
+
+    /// Notes where an event is. Returns whether some before it are missing.
+    fn place(&self, job: &JobId, id: EventId, previous: EventId, place: Place) -> bool {
+        let mut index = self.shared.index.lock();
+        let known = index.newest(job.as_str());
+        let is_missing = previous > known;
+        if is_missing {
+            index.miss(job, previous);
+        }
+        // What ended the life that those before it were of is lost.
+        let is_void = previous < known;
+        if is_void {
+            index.remove(job.as_str());
+        }
+        index.append(job, id, place);
+        drop(index);
+        if is_void {
+            self.hub.void(job);
+        }
+        is_missing
+    }
+
+    /// Events before this entry are void.
+    fn void(&self, job: &JobId, id: EventId) {
+        self.shared.index.lock().remove(job.as_str());
+        if self.hub.life(job).is_some_and(|life| life.last >= id) {
+            self.hub.void(job);
+        }
+    }
+
+    fn event(&self, id: EventId, entry: Entry, is_missing: bool) {
+        let (hub, job) = (self.hub, &entry.job);
+        if is_missing && hub.life(job).is_none() {
+            // Its beginning is lost, which its streams are to hear of.
+            if let Ok(Some(life)) = Life::after(None, id, &entry) {
+                hub.load(job, life, EventId(id.0 - 1));
+            }
+        }
+        if hub.restore(id, &entry, is_missing) {
+            return;
+        }
+        if hub.life(job).is_some_and(|life| life.last < id) {
+            // It was accepted, so a life began before it, of which the record is lost.
+            let begin = Entry {
+                job: job.clone(),
+                time_ms: entry.time_ms,
+                change: Change::Begin {
+                    owner: Owner::Worker,
+                    after: After::Running,
+                },
+            };
+            // Nobody follows anything yet.
+            let _ = hub.apply(id, &begin);
+            let _ = hub.apply(id, &entry);
+        }
+    }
+
+    fn count(&self, record: &EntryRecord<'_>, segment: SegmentNumber) {
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.newest_ms = segment.newest_ms.max(record.time_ms);
+            segment.newest = record.id;
+        }
+    }
+}
+
+fn report(segment: SegmentNumber, offset: usize, bytes: usize, is_end: bool) {
+    let name = file_name(segment);
+    let most = bytes as u64 / ENTRY_MIN_BYTES;
+    if is_end {
+        log::warn!(
+            "journal: {name}: its end is torn: {bytes} bytes from {offset} on are cut off, \
+             part of an entry that wasn't accepted yet, or up to {most} that were"
+        );
+    } else {
+        log::error!(
+            "journal: {name}: {bytes} bytes from {offset} on are damaged and skipped: up to \
+             {most} entries are lost, and who needs them gets a reset"
+        );
+    }
+}

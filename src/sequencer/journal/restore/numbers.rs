@@ -1,0 +1,133 @@
+//! How far numbers may have been given, from what the last life left behind.
+
+use crate::event::job::EventId;
+use crate::sequencer::journal::record::ENTRY_MIN_BYTES;
+use crate::sequencer::journal::writer::RESERVED;
+
+/// No segment has had more numbers, with those that were skipped.
+const SEGMENT_NUMBERS: u64 = 1 << 20;
+
+/// What the last life left behind.
+#[derive(Default)]
+pub struct Last {
+    boot: Option<[u8; 16]>,
+    reserved: EventId,
+    is_closed: bool,
+    /// Bytes that were no records, since the last entry. Those at the end may be of a write
+    /// that nobody has seen the result of; damage can't be told from that.
+    lost_bytes: u64,
+    /// Whether bytes were lost since the last reservation, which may have held another.
+    has_lost_since: bool,
+    /// Segments without a beginning, since the last that has one.
+    lost_segments: u64,
+}
+
+impl Last {
+    /// A life began, or went on.
+    pub fn open(&mut self, boot: [u8; 16], reserved: EventId) {
+        self.boot = Some(boot);
+        self.reserved = reserved;
+        self.is_closed = false;
+        self.has_lost_since = false;
+        self.lost_segments = 0;
+    }
+
+    /// It ended as it should.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// An entry, or a gap: numbers up to it are known.
+    pub fn go_on(&mut self) {
+        self.is_closed = false;
+        self.lost_bytes = 0;
+    }
+
+    /// So many bytes were no records.
+    pub fn lose(&mut self, bytes: u64) {
+        self.lost_bytes += bytes;
+        self.is_closed = false;
+        self.has_lost_since = true;
+    }
+
+    /// A segment of so many bytes says nothing.
+    pub fn lose_a_segment(&mut self, bytes: u64) {
+        self.lose(bytes);
+        self.lost_segments += 1;
+    }
+
+    /// How many numbers above `newest` may have been given. There are so many `segments`,
+    /// where nothing else is known.
+    pub fn lost_numbers(&self, boot: [u8; 16], newest: EventId, first_unknown: u64) -> u64 {
+        let lost = self.lost_bytes.div_ceil(ENTRY_MIN_BYTES);
+        let Some(last_boot) = self.boot else {
+            // Segments that went before one of which nothing is left had numbers.
+            return lost.max(first_unknown * SEGMENT_NUMBERS);
+        };
+        if self.is_closed || last_boot == boot {
+            return lost;
+        }
+        let reserved = self.reserved.0.saturating_sub(newest.0);
+        let unknown = if self.has_lost_since && self.reserved.0 > 0 {
+            RESERVED
+        } else {
+            0
+        };
+        let segments = self.lost_segments * SEGMENT_NUMBERS;
+        reserved.max(unknown).max(lost).max(segments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: [u8; 16] = [1; 16];
+    const NEXT_BOOT: [u8; 16] = [2; 16];
+
+    fn opened() -> Last {
+        let mut last = Last::default();
+        last.open(BOOT, EventId(500));
+        last.go_on();
+        last
+    }
+
+    fn lost(last: &Last, boot: [u8; 16]) -> u64 {
+        last.lost_numbers(boot, EventId(100), 0)
+    }
+
+    #[test]
+    fn a_loss_of_power_costs_what_was_reserved_and_the_end_of_a_process_nothing() {
+        let mut last = opened();
+        assert_eq!(lost(&last, BOOT), 0);
+        assert_eq!(lost(&last, NEXT_BOOT), 400);
+        last.close();
+        assert_eq!(lost(&last, NEXT_BOOT), 0);
+    }
+
+    #[test]
+    fn lost_bytes_cost_what_can_have_stood_in_them_unless_an_entry_follows() {
+        let mut last = opened();
+        last.lose(150);
+        assert_eq!(lost(&last, BOOT), 10);
+        assert_eq!(lost(&last, NEXT_BOOT), RESERVED);
+        last.go_on();
+        assert_eq!(lost(&last, BOOT), 0);
+        assert_eq!(lost(&last, NEXT_BOOT), RESERVED);
+        last.open(BOOT, EventId(500));
+        assert_eq!(lost(&last, NEXT_BOOT), 400);
+    }
+
+    #[test]
+    fn an_empty_segment_does_not_make_the_one_before_it_the_end() {
+        let mut last = opened();
+        last.close();
+        last.lose_a_segment(0);
+        assert_eq!(lost(&last, BOOT), 0);
+        assert_eq!(lost(&last, NEXT_BOOT), SEGMENT_NUMBERS);
+        let mut last = Last::default();
+        last.lose_a_segment(0);
+        assert_eq!(last.lost_numbers(BOOT, EventId(0), 0), 0);
+        assert_eq!(last.lost_numbers(BOOT, EventId(0), 4), 4 * SEGMENT_NUMBERS);
+    }
+}

@@ -1,0 +1,83 @@
+//! The order of a server that keeps nothing on disk: a lock.
+
+use parking_lot::Mutex;
+
+use super::room::{self, Room};
+use super::{Order, Proposal, PublishError, now_ms};
+use crate::event::job::EventId;
+use crate::hub::{Entry, Hub, News};
+
+/// Entries are numbered and applied under one lock, and kept in the rings alone.
+pub struct Memory {
+    hub: Hub,
+    turn: Mutex<()>,
+}
+
+impl Memory {
+    /// The order of `hub`, of which nobody else applies entries.
+    pub fn new(hub: Hub) -> Memory {
+        Memory {
+            hub,
+            turn: Mutex::new(()),
+        }
+    }
+
+    fn apply(&self, proposal: Proposal, is_alone: bool) -> Result<EventId, PublishError> {
+        let turn = self.turn.lock();
+        let applied = self
+            .make_room(&proposal)
+            .and_then(|()| self.number(proposal));
+        drop(turn);
+        let (id, news) = applied?;
+        self.hub.tell(news, is_alone);
+        Ok(id)
+    }
+
+    /// Its turn has come.
+    fn number(&self, proposal: Proposal) -> Result<(EventId, News), PublishError> {
+        let id = EventId(self.hub.published().0 + 1);
+        let Proposal { job, change } = proposal;
+        let time_ms = now_ms().max(self.hub.time_ms());
+        let entry = Entry {
+            job,
+            time_ms,
+            change,
+        };
+        // A number whose entry is refused is nobody's, and the next one's.
+        let news = self.hub.apply(id, &entry)?;
+        Ok((id, news))
+    }
+
+    fn make_room(&self, proposal: &Proposal) -> Result<(), PublishError> {
+        if !self.hub.is_full() || !room::adds_a_job(&self.hub, proposal) {
+            return Ok(());
+        }
+        loop {
+            match room::find(&self.hub, false) {
+                Room::There => return Ok(()),
+                Room::After(forget) => {
+                    let (_, news) = self.number(forget)?;
+                    self.hub.tell(news, false);
+                }
+                Room::None => return Err(PublishError::Full),
+            }
+        }
+    }
+}
+
+impl Order for Memory {
+    fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
+        let mut ids = Vec::with_capacity(proposals.len());
+        for proposal in proposals {
+            match self.apply(proposal, false) {
+                Ok(id) => ids.push(id),
+                Err(error) => return (ids, Some(error)),
+            }
+        }
+        (ids, None)
+    }
+
+    fn put_one(&self, proposal: Proposal) -> Result<EventId, PublishError> {
+        self.apply(proposal, true)
+    }
+}

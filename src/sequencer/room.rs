@@ -1,0 +1,55 @@
+//! Room for another job: which of those there are is forgotten for it.
+//!
+//! That is this host's decision, and a change like any other: it gets its place in the
+//! order, where it holds only if nothing has come to the job since.
+
+use super::{Proposal, now_ms};
+use crate::hub::{Change, Hub, Life};
+
+/// What becomes of the wish for room.
+#[derive(Debug)]
+pub enum Room {
+    /// There is some.
+    There,
+    /// There is when this is applied.
+    After(Proposal),
+    /// There is none.
+    None,
+}
+
+/// Looks for room for one job more. Where `keeps_history`, events that are kept elsewhere
+/// go out of rings first.
+pub fn find(hub: &Hub, keeps_history: bool) -> Room {
+    while hub.is_full() {
+        if keeps_history && hub.is_short_of_memory() && hub.trim_first_ended() {
+            continue;
+        }
+        let first = hub.first_ended(1).0.pop();
+        let patience = hub.config().abandoned_after.as_millis() as u64;
+        let spared = first.or_else(|| hub.find_abandoned(now_ms().saturating_sub(patience)));
+        return spared.map_or(Room::None, |ended| {
+            let change = Change::Forget { last: ended.last };
+            Room::After(Proposal {
+                job: ended.job,
+                change,
+            })
+        });
+    }
+    Room::There
+}
+
+/// Whether a change makes a job more, where it is accepted.
+pub fn adds_a_job(hub: &Hub, proposal: &Proposal) -> bool {
+    adds_to(hub.life(&proposal.job).as_ref(), proposal)
+}
+
+/// The same, of a job that has this life.
+pub fn adds_to(life: Option<&Life>, proposal: &Proposal) -> bool {
+    match (&proposal.change, life) {
+        (Change::Event { only: Some(_), .. }, _) => false,
+        (Change::Event { .. } | Change::Begin { .. }, None) => true,
+        (Change::Event { .. }, Some(life)) => life.is_forgotten_at(now_ms()),
+        (Change::Begin { .. }, Some(life)) => life.is_deleted(),
+        (Change::Delete { .. } | Change::Forget { .. }, _) => false,
+    }
+}

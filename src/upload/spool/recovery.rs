@@ -1,0 +1,82 @@
+//! What an earlier process left: each upload is of one life of its job, and goes where that
+//! is over.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::entry::Entry;
+use super::store::Remains;
+use super::{Inner, Spool, janitor};
+use crate::upload::{Info, State};
+
+/// What a job is told whose upload didn't survive the process.
+const CUT_OFF: &str = "the upload was cut off: upload the file again";
+
+impl Spool {
+    /// Takes up what an earlier process left, and ends the jobs of which it left nothing.
+    pub(super) fn recover(&self) -> io::Result<()> {
+        let inner = &self.0;
+        for mut remains in inner.store.remains()? {
+            match remains.info.take() {
+                Some(info) => self.take_up(info, &remains),
+                None => {
+                    if let Err(error) = inner.store.remove(remains.id) {
+                        log::error!("an upload's remains can't be removed: {error}");
+                    }
+                }
+            }
+        }
+        inner.end_lost(CUT_OFF);
+        Ok(())
+    }
+
+    fn take_up(&self, info: Info, remains: &Remains) {
+        let inner = &self.0;
+        let (id, touched) = (remains.id, remains.touched);
+        let Some(info) = inner.settle_life(info, remains) else {
+            return inner.landing.discard(id);
+        };
+        let entry = Arc::new(Entry::recovered(id, &info, remains.length, touched));
+        let age = SystemTime::now().duration_since(touched);
+        match info.state {
+            State::Landed => {
+                inner.ledger.lock().insert(&entry);
+                let landed = info.landed(id, &inner.store.directory(id));
+                landed.into_iter().for_each(|it| inner.landing.land(it));
+            }
+            State::Receiving if info.resumable.is_none() => {
+                inner.discard(&entry, Some(CUT_OFF));
+            }
+            State::Receiving if age.unwrap_or_default() < inner.config.expiry => {
+                inner.ledger.lock().insert(&entry);
+                // It has, or it goes on to say that it hasn't.
+                let _ = self.find(id);
+            }
+            State::Receiving => {
+                inner.discard(&entry, Some(&janitor::expired(inner.config.expiry)));
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Makes sure of the life that an upload is of. None where that is over.
+    fn settle_life(&self, mut info: Info, remains: &Remains) -> Option<Info> {
+        let (job, id) = (&info.job, remains.id);
+        let life = info.life_in(self.jobs.hub());
+        if life.is_none() {
+            log::warn!("{job}: its upload {id} goes: the life that it was of is over");
+        }
+        let life = life?;
+        if (info.life, info.retried_after) != (Some(life), None) {
+            info.life = Some(life);
+            info.retried_after = None;
+            if let Err(error) = info.write(&self.store.directory(id), true) {
+                let job = &info.job;
+                log::error!("{job}: whose the upload {id} is can't be kept: {error}");
+            }
+        }
+        Some(info)
+    }
+}

@@ -1,0 +1,104 @@
+//! The library on a disk of the test's, without a server.
+
+use std::sync::Arc;
+
+use landfall::event::frame;
+use landfall::event::ring::{Batch, RingLimits};
+use landfall::hub::Mailbox;
+pub use landfall::sequencer::Health;
+use landfall::sequencer::history::{Request, What};
+use landfall::sequencer::journal::{Journal, JournalConfig, Sync};
+use landfall::{EventId, Hub, HubConfig, JobId, Sequencer};
+
+use super::disk::Disk;
+
+pub fn job(number: usize) -> JobId {
+    format!("job{number}").parse().unwrap()
+}
+
+pub fn hub() -> Hub {
+    let ring = RingLimits {
+        events: 10_000,
+        bytes: 10_000_000,
+    };
+    let config = HubConfig {
+        ring,
+        ..HubConfig::default()
+    };
+    Hub::new(config, EventId(0))
+}
+
+pub fn open(disk: &Disk, sync: Sync, bytes: u64) -> Sequencer {
+    let config = JournalConfig {
+        sync,
+        bytes,
+        ..JournalConfig::default()
+    };
+    open_with(disk, config)
+}
+
+pub fn open_with(disk: &Disk, config: JournalConfig) -> Sequencer {
+    let hub = hub();
+    let journal = Journal::open_in(Arc::new(disk.clone()), config, &hub).unwrap();
+    Sequencer::new(hub, Arc::new(journal))
+}
+
+/// What the journal has of a job: numbers and data.
+pub fn events(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
+    let name = job(number);
+    let Some(job) = jobs.hub().find(&name) else {
+        return Vec::new();
+    };
+    if jobs.order().history(&name).is_none() {
+        return Vec::new();
+    }
+    let (reply, replies) = crossbeam_channel::bounded(1);
+    let upto = job.newest();
+    let (mut after, mut cursor, mut found) = (EventId(0), None, Vec::new());
+    while after < upto {
+        jobs.order().read(Request {
+            row: 0,
+            ticket: 0,
+            what: What::Job {
+                job: name.clone(),
+                after,
+                upto,
+            },
+            cursor,
+            reply: reply.clone(),
+            mailbox: Arc::new(Mailbox::new(|| {})),
+        });
+        let replay = replies.recv().unwrap();
+        found.extend(frames(&replay.batch));
+        assert!(replay.reached > after.0);
+        after = EventId(replay.reached);
+        cursor = replay.cursor_after(after.0);
+    }
+    found
+}
+
+/// What the job's ring has.
+pub fn ring(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
+    let Some(job) = jobs.hub().find(&job(number)) else {
+        return Vec::new();
+    };
+    let (mut after, mut found, mut batch) = (0, Vec::new(), Batch::default());
+    loop {
+        job.lock().ring().copy_after(after, usize::MAX, &mut batch);
+        if batch.ends.is_empty() {
+            return found;
+        }
+        found.extend(frames(&batch));
+        after = batch.newest();
+    }
+}
+
+fn frames(batch: &Batch) -> Vec<(u64, String)> {
+    let mut begin = 0;
+    let frame = |&(id, end): &(u64, usize)| {
+        let (_, data) = frame::parse(&batch.bytes[begin..end]).unwrap();
+        begin = end;
+        (id, data.to_owned())
+    };
+    batch.ends.iter().map(frame).collect()
+}
