@@ -39,13 +39,17 @@ fn a_stream_begins_at_the_oldest_event_that_the_journal_has_and_misses_none() {
 #[test]
 fn a_restart_changes_nothing_of_that() {
     let (data, first) = start(&[]);
-    (1..=10).for_each(|part| server_part(&first, part));
+    (1..=10).for_each(|part| publish_part(&first, part));
     first.kill();
     let second = Process::start(data.path(), &SMALL_RING);
-    (11..=20).for_each(|part| server_part(&second, part));
-    for job in ["a", "b"] {
-        let frames = second.follow(&format!("/api/jobs/{job}/events"), Some(3), 1997);
-        assert_numbered(&frames, 4..=2000);
+    (11..=20).for_each(|part| publish_part(&second, part));
+    for (place, job) in ["a", "b"].into_iter().enumerate() {
+        let target = format!("/api/jobs/{job}/events");
+        let after = Some(number(place as u64, 3));
+        let frames = second.follow(&target, after, 1997);
+        let seen: Vec<_> = frames.iter().map(|frame| (frame.id, frame.n())).collect();
+        let all = (4..=2000).map(|n| (number(place as u64, n), n));
+        assert_eq!(seen, all.collect::<Vec<_>>());
     }
     let frames = second.follow("/api/events", Some(0), 4000);
     let ids: Vec<u64> = frames.iter().map(|frame| frame.id).collect();
@@ -53,13 +57,22 @@ fn a_restart_changes_nothing_of_that() {
     // A job that has ended is replayed to its end, and then the stream ends.
     second.publish("a", "done", r#"{"n":2001}"#);
     let frames = second.follow("/api/jobs/a/events", Some(1), usize::MAX);
-    assert_numbered(&frames, 2..=2001);
+    let seen: Vec<_> = frames.iter().map(|frame| frame.n()).collect();
+    assert_eq!(seen, (2..=2001).collect::<Vec<_>>());
+    assert_eq!(frames.last().unwrap().id, 4001);
 }
 
-fn server_part(server: &Process, part: u64) {
+/// Publishes a hundred events of the one job, and a hundred of the other.
+fn publish_part(server: &Process, part: u64) {
     for job in ["a", "b"] {
         server.progress_all(job, part * 100 - 99..=part * 100);
     }
+}
+
+/// The number of the `n`th event of the first (0) or the second job (1).
+fn number(place: u64, n: u64) -> u64 {
+    let part = (n - 1) / 100;
+    (part * 2 + place) * 100 + (n - 1) % 100 + 1
 }
 
 #[test]
@@ -105,7 +118,7 @@ fn a_slow_reader_far_behind_gets_every_event_once() {
         stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         let mut piece = [0; 3000];
-        while text.matches("\nid: ").count() < 500 || !text.ends_with("\n\n") {
+        while text.matches("\nid: ").count() < 500 || !ends_whole(&text) {
             let length = stream.read(&mut piece).unwrap();
             assert!(length > 0, "it ended after {}", text.len());
             text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
@@ -116,22 +129,28 @@ fn a_slow_reader_far_behind_gets_every_event_once() {
     }
 }
 
+/// Whether the last frame has come whole, with the end of its chunk or without.
+fn ends_whole(text: &str) -> bool {
+    text.trim_end_matches("\r\n").ends_with("\n\n")
+}
+
 #[test]
 fn a_job_begun_again_shows_nothing_of_the_one_before_it() {
     let (data, first) = start(&[]);
     first.progress_all("j", 1..=100);
-    first.delete("j");
-    (101..=200).for_each(|n| assert_eq!(first.progress("j", n), n));
+    assert_eq!(first.delete("j").status, 204);
+    assert_eq!(first.begin("j").json()["id"], 102);
+    (103..=202).for_each(|n| assert_eq!(first.progress("j", n), n));
     let frames = first.follow("/api/jobs/j/events", None, 100);
-    assert_numbered(&frames, 101..=200);
+    assert_numbered(&frames, 103..=202);
     let frames = first.follow("/api/events?job=j", None, 100);
-    assert_numbered(&frames, 101..=200);
+    assert_numbered(&frames, 103..=202);
     first.kill();
     let second = Process::start(data.path(), &SMALL_RING);
     let frames = second.follow("/api/jobs/j/events", None, 100);
-    assert_numbered(&frames, 101..=200);
+    assert_numbered(&frames, 103..=202);
     let frames = second.follow("/api/events?replay=all", None, 100);
-    assert_numbered(&frames, 101..=200);
+    assert_numbered(&frames, 103..=202);
 }
 
 #[test]
@@ -139,16 +158,17 @@ fn memory_that_is_short_takes_rings_and_no_events() {
     // Of 40 jobs with some 4 KB each, the rings of a few fit.
     let (_data, server) = start(&["--memory", "32KiB"]);
     for job in 0..40 {
-        let job = format!("job{job}");
-        server.progress_all(&job, 1..=30);
-        assert_eq!(server.publish(&job, "done", r#"{"n":31}"#).status, 201);
+        let name = format!("job{job}");
+        server.progress_all(&name, job * 31 + 1..=job * 31 + 30);
+        let last = format!("{{\"n\":{}}}", job * 31 + 31);
+        assert_eq!(server.publish(&name, "done", &last).status, 201);
     }
     for job in 0..40 {
         let target = format!("/api/jobs/job{job}/events");
-        let frames = server.follow(&target, Some(1), usize::MAX);
-        assert_numbered(&frames, 2..=31);
+        let frames = server.follow(&target, Some(job * 31 + 1), usize::MAX);
+        assert_numbered(&frames, job * 31 + 2..=job * 31 + 31);
         let snapshot = server.snapshot(&format!("job{job}")).json();
         assert_eq!(snapshot["state"], "done");
-        assert_eq!(snapshot["lastEvent"]["data"]["n"], 31);
+        assert_eq!(snapshot["lastEvent"]["data"]["n"], job * 31 + 31);
     }
 }

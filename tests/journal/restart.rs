@@ -16,17 +16,17 @@ fn ids_go_on_where_they_were_and_begin_at_1() {
         let first = Process::start(data.path(), &flags);
         assert_eq!(first.progress("a", 10), 1);
         assert_eq!(first.progress("a", 20), 2);
-        assert_eq!(first.progress("b", 30), 1);
+        assert_eq!(first.progress("b", 30), 3);
         first.kill();
         let second = Process::start(data.path(), &flags);
-        assert_eq!(second.progress("a", 40), 3);
-        assert_eq!(second.progress("c", 50), 1);
+        assert_eq!(second.progress("a", 40), 4);
+        assert_eq!(second.progress("c", 50), 5);
         second.stop();
         let third = Process::start(data.path(), &flags);
-        assert_eq!(third.progress("b", 60), 2);
+        assert_eq!(third.progress("b", 60), 6);
         let frames = third.follow("/api/jobs/a/events", None, 3);
         let seen: Vec<_> = frames.iter().map(|frame| (frame.id, frame.n())).collect();
-        assert_eq!(seen, [(1, 10), (2, 20), (3, 40)], "{sync}");
+        assert_eq!(seen, [(1, 10), (2, 20), (4, 40)], "{sync}");
         let frames = third.follow("/api/events", Some(2), 4);
         let seen: Vec<_> = frames.iter().map(|frame| (frame.id, frame.n())).collect();
         assert_eq!(seen, [(3, 30), (4, 40), (5, 50), (6, 60)], "{sync}");
@@ -52,7 +52,7 @@ fn states_and_snapshots_are_restored() {
     let answer = second.snapshot("no-such-job");
     assert_eq!(answer.status, 404);
     // A client that has seen the end is told so.
-    let target = "/api/jobs/done/events?lastEventId=2";
+    let target = "/api/jobs/done/events?lastEventId=3";
     let answer = super::http::ask_until(second.public, "GET", target, &[], "", |_| false);
     assert_eq!(answer.status, 204);
 }
@@ -63,17 +63,23 @@ fn a_deleted_job_stays_deleted_and_its_ids_are_not_given_again() {
     let first = Process::start(data.path(), &[]);
     (1..=3).for_each(|n| assert_eq!(first.progress("a", n), n));
     assert_eq!(first.delete("a").status, 204);
-    assert_eq!(first.delete("a").status, 404);
+    assert_eq!(first.delete("a").status, 410);
     first.kill();
     let second = Process::start(data.path(), &[]);
-    assert_eq!(second.snapshot("a").status, 404);
-    assert_eq!(second.progress("a", 4), 4);
+    assert_eq!(second.snapshot("a").status, 410);
+    assert_eq!(second.publish("a", "progress", "{}").status, 410);
+    // The deletion was the fourth entry.
+    assert_eq!(second.begin("a").json()["id"], 5);
+    assert_eq!(second.progress("a", 6), 6);
     second.kill();
     let third = Process::start(data.path(), &[]);
     let frames = third.follow("/api/jobs/a/events", Some(2), 2);
     assert_eq!(frames[0].event, "reset");
-    assert!(frames[0].data.contains("unknown"), "{frames:?}");
-    assert_eq!((frames[1].id, frames[1].n()), (4, 4));
+    assert!(frames[0].data.contains("expired"), "{frames:?}");
+    assert_eq!((frames[1].id, frames[1].n()), (6, 6));
+    // Who has seen the deletion has missed nothing.
+    let frames = third.follow("/api/jobs/a/events", Some(4), 1);
+    assert_eq!((frames[0].id, frames[0].n()), (6, 6));
 }
 
 #[test]

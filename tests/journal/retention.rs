@@ -68,7 +68,7 @@ fn the_oldest_events_go_at_the_limit_but_no_jobs_newest_and_no_id_comes_twice() 
     let frames = first.follow("/api/jobs/silent/events", Some(1), 1);
     assert_eq!((frames[0].id, frames[0].n()), (2, 2));
     // All that is kept is there, in one piece.
-    let is_newest = |frames: &[Frame]| frames.last().is_some_and(|frame| frame.id == 12_000);
+    let is_newest = |frames: &[Frame]| frames.last().is_some_and(|frame| frame.id == 12_002);
     let replay = || first.follow_until("/api/jobs/loud/events", None, is_newest);
     let mut frames = replay();
     // What went while it was read is said, too: then it is read again.
@@ -83,7 +83,7 @@ fn the_oldest_events_go_at_the_limit_but_no_jobs_newest_and_no_id_comes_twice() 
     let kept = frames.len() as u64;
     assert!((1000..4000).contains(&kept), "{kept}");
     let ids: Vec<u64> = frames.iter().map(|frame| frame.id).collect();
-    assert_eq!(ids, (12_001 - kept..=12_000).collect::<Vec<_>>());
+    assert_eq!(ids, (12_003 - kept..=12_002).collect::<Vec<_>>());
     let before = first.snapshot("silent").json();
     first.kill();
 
@@ -91,8 +91,9 @@ fn the_oldest_events_go_at_the_limit_but_no_jobs_newest_and_no_id_comes_twice() 
     assert_eq!(second.snapshot("silent").json(), before);
     // What was just going when it was killed may be there once more.
     assert!(oldest(&second) > 8000);
-    assert_eq!(second.progress("silent", 3), 3);
-    assert_eq!(second.progress("loud", 1), 12_001);
+    let newest = second.progress("silent", 3);
+    assert!(newest > 12_002, "{newest}");
+    assert!(second.progress("loud", 1) > newest);
     let frames = second.follow("/api/events", Some(0), 2);
     assert_eq!(frames[0].event, "reset");
 }
@@ -118,9 +119,9 @@ fn jobs_that_ended_first_are_forgotten_beyond_their_limit_and_take_their_events_
     let second = Process::start(data.path(), &flags);
     assert_eq!(second.snapshot("job14").status, 404);
     assert_eq!(second.snapshot("job15").status, 200);
-    // Begun again, they go on above what they had.
+    // Begun again, they go on above every number there was.
     for job in 0..15 {
-        assert_eq!(second.progress(&format!("job{job}"), 1), 102);
+        assert!(second.progress(&format!("job{job}"), 1) > 20 * 101);
     }
 }
 

@@ -107,6 +107,12 @@ impl Process {
         ask_until(self.publish, "GET", &target, &[], "", |_| false)
     }
 
+    /// Begins a life of the job.
+    pub fn begin(&self, job: &str) -> Answer {
+        let target = format!("/api/jobs/{job}");
+        ask_until(self.publish, "PUT", &target, &[], "", |_| false)
+    }
+
     pub fn delete(&self, job: &str) -> Answer {
         let target = format!("/api/jobs/{job}");
         ask_until(self.publish, "DELETE", &target, &[], "", |_| false)
