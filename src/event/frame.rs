@@ -20,6 +20,9 @@ pub const PLAIN_HEARTBEAT: &[u8] = b":\n";
 /// What a stream in chunks ends with, where it ends as it should.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// The name of the event with which a deleted life ends.
+pub const DELETED: &str = "deleted";
+
 /// A frame that is about to be written.
 pub struct Frame<'a> {
     name: &'a str,
@@ -51,7 +54,7 @@ impl<'a> Frame<'a> {
 
     /// The frame which says that `job` was deleted, by the entry numbered `id`.
     pub fn deleted(job: &'a JobId, id: EventId) -> Frame<'a> {
-        Frame::of("deleted", job, "{}", false, id)
+        Frame::of(DELETED, job, "{}", false, id)
     }
 
     fn of(
@@ -82,7 +85,7 @@ impl<'a> Frame<'a> {
 
     /// Whether a stream of its job ends with it.
     pub fn is_terminal(&self) -> bool {
-        ["done", "error", "deleted"].contains(&self.name)
+        ["done", "error", DELETED].contains(&self.name)
     }
 
     /// How many bytes it has.

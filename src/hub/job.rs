@@ -371,11 +371,21 @@ impl Core {
         self.ring = Ring::beginning_after(EventId(id.0 - 1));
     }
 
-    /// Lets its events go, which nobody is to miss. Returns the bytes that they held.
-    pub(super) fn make_void(&mut self) -> usize {
-        let freed = self.ring.allocated_bytes();
-        self.ring.make_void();
-        freed
+    /// Lets its events go, which nobody is to miss; `deleted` is the entry that they are
+    /// void by, where streams are to see it.
+    pub(super) fn make_void(
+        &mut self,
+        deleted: Option<EventId>,
+        limits: RingLimits,
+        job: &Job,
+    ) -> Effect {
+        self.change_ring(limits, |ring, limits| {
+            ring.make_void();
+            if let Some(id) = deleted {
+                ring.append(&Frame::deleted(&job.id, id), limits);
+            }
+            false
+        })
     }
 
     /// Makes it no job's. Returns the bytes that its ring held.

@@ -413,14 +413,15 @@ impl Hub {
     }
 
     /// Lets a job's events go, which were of a life that is over: nobody is to see them or to
-    /// miss them.
-    pub fn void(&self, job: &JobId) {
+    /// miss them. Where that life was deleted, by entry `deleted`, streams see so much.
+    pub fn void(&self, job: &JobId, deleted: Option<EventId>) {
         let Some(name) = self.find(job) else { return };
         let mut core = name.lock();
         if core.life().is_some_and(|life| !life.is_deleted()) {
-            let freed = core.make_void();
+            let change = core.make_void(deleted, self.0.config.ring, &name);
             name.set_newest(core.newest());
-            self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
+            self.0.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
+            self.0.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
         }
     }
 

@@ -55,6 +55,13 @@ pub struct Proposal {
     pub change: Change,
 }
 
+impl Proposal {
+    /// Whether it takes something away and adds nothing.
+    pub(crate) fn is_deletion(&self) -> bool {
+        matches!(self.change, Change::Delete { .. } | Change::Forget { .. })
+    }
+}
+
 /// What puts entries in order.
 pub trait Order: Send + Sync {
     /// Puts changes in order, in turn, up to the first that is refused. Blocks its thread,

@@ -154,6 +154,28 @@ fn a_job_begun_again_shows_nothing_of_the_one_before_it() {
 }
 
 #[test]
+fn a_stream_of_several_jobs_far_behind_is_shown_the_deletion_between_two_lives() {
+    let (data, first) = start(&[]);
+    first.progress_all("j", 1..=5);
+    assert_eq!(first.delete("j").status, 204);
+    assert_eq!(first.begin("j").json()["id"], 7);
+    first.progress_all("j", 8..=100);
+    let check = |server: &Process| {
+        for target in ["/api/events?job=j", "/api/events?jobs=j*", "/api/events"] {
+            let frames = server.follow(target, Some(2), 94);
+            let (deletion, rest) = frames.split_first().unwrap();
+            assert_eq!((&*deletion.event, deletion.id), ("deleted", 6), "{target}");
+            assert_eq!(deletion.data, r#"{"jobId":"j"}"#);
+            assert_numbered(rest, 8..=100);
+        }
+    };
+    check(&first);
+    first.kill();
+    let second = Process::start(data.path(), &SMALL_RING);
+    check(&second);
+}
+
+#[test]
 fn memory_that_is_short_takes_rings_and_no_events() {
     // Of 40 jobs with some 4 KB each, the rings of a few fit.
     let (_data, server) = start(&["--memory", "32KiB"]);

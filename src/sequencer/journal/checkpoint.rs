@@ -182,7 +182,9 @@ fn write_new(
             } else {
                 before = known.newest;
                 gone = known.before_newest;
-                event = frame.as_deref().and_then(event_of);
+                // A deleted job shows nothing but that, which its life says.
+                let frame = frame.as_deref().filter(|_| !life.is_deleted());
+                event = frame.and_then(event_of);
                 event = event.filter(|event| event.id == known.newest);
             }
         }
@@ -459,7 +461,9 @@ impl JobPart<'_> {
             return;
         };
         if self.before.0 > 0 {
-            shared.index.lock().load(&job, self.before, self.gone);
+            let bytes = self.event.map_or(0, |event| event.data.len());
+            let mut index = shared.index.lock();
+            index.load(&job, self.before, self.gone, bytes);
         }
         hub.load(&job, self.life.clone(), self.gone);
         let event = self.event.and_then(|event| {

@@ -2,7 +2,8 @@
 //!
 //! The invariant: what the index has of a job is exactly what may still be read of it.
 //! Events of a life that was deleted, replaced or forgotten aren't in it, wherever their
-//! records are; those of a life that ended and was followed by another are.
+//! records are; those of a life that ended and was followed by another are. Of a life that
+//! was deleted or replaced there is the entry that did it: streams of several jobs show it.
 
 use std::collections::HashMap;
 
@@ -32,8 +33,12 @@ pub struct Known {
     pub first: EventId,
     /// The newest.
     pub newest: EventId,
+    /// The newest is none that was published, but the end of a life that was deleted.
+    is_deleted: bool,
     /// The one before it; zero where there is none.
     pub before_newest: EventId,
+    /// About what the newest takes in a checkpoint.
+    newest_bytes: u32,
     /// Where they are, oldest first. Of older ones it is known that there were some.
     pub spans: Vec<Span>,
 }
@@ -44,7 +49,14 @@ pub struct Index(Mutex<Jobs>);
 
 /// What the index's lock guards.
 #[derive(Default)]
-pub struct Jobs(HashMap<JobId, Known>);
+pub struct Jobs {
+    known: HashMap<JobId, Known>,
+    /// What the newest events of all take together.
+    newest_bytes: u64,
+}
+
+/// About what a checkpoint says of a job besides its name and its newest event.
+const JOB_BYTES: usize = 96;
 
 impl Index {
     /// All jobs. The lock is held for moments, and never across a system call.
@@ -56,31 +68,43 @@ impl Index {
 impl Jobs {
     /// What is known of a job.
     pub fn get(&self, job: &str) -> Option<&Known> {
-        self.0.get(job)
+        self.known.get(job)
     }
 
     /// The job's name, where it has events already: another handle costs nothing.
     pub fn name(&self, job: &str) -> Option<JobId> {
-        self.0.get_key_value(job).map(|(name, _)| name.clone())
+        self.known.get_key_value(job).map(|(name, _)| name.clone())
     }
 
-    /// The number of the job's newest event; zero where it has none.
+    /// The number of the job's newest event; zero where it has none that isn't void.
     pub fn newest(&self, job: &str) -> EventId {
-        self.0.get(job).map_or(EventId(0), |known| known.newest)
+        let known = self.known.get(job).filter(|known| !known.is_deleted);
+        known.map_or(EventId(0), |known| known.newest)
+    }
+
+    /// What there is of a job is void, by the entry that is here.
+    pub fn replace(&mut self, job: &JobId, id: EventId, place: Place) {
+        self.remove(job.as_str());
+        self.append(job, id, place);
+        if let Some(known) = self.known.get_mut(job) {
+            known.is_deleted = true;
+        }
     }
 
     /// Adds a job's newest event.
     pub fn append(&mut self, job: &JobId, id: EventId, place: Place) {
-        let known = match self.0.get_mut(job) {
+        let known = match self.known.get_mut(job) {
             Some(known) => known,
             None => {
                 let known = Known {
                     first: id,
                     newest: EventId(0),
+                    is_deleted: false,
                     before_newest: EventId(0),
+                    newest_bytes: 0,
                     spans: Vec::new(),
                 };
-                self.0.entry(job.clone()).or_insert(known)
+                self.known.entry(job.clone()).or_insert(known)
             }
         };
         let end = place.offset + place.bytes;
@@ -99,42 +123,71 @@ impl Jobs {
         }
         known.before_newest = known.newest;
         known.newest = id;
+        known.is_deleted = false;
+        self.newest_bytes -= u64::from(known.newest_bytes);
+        known.newest_bytes = in_checkpoint(job, place.bytes as usize);
+        self.newest_bytes += u64::from(known.newest_bytes);
     }
 
-    /// Puts a job back, of which nothing is here but that it had these.
-    pub fn load(&mut self, job: &JobId, newest: EventId, before_newest: EventId) {
+    /// Puts a job back, of which nothing is here but that it had these; the newest has so
+    /// many bytes in the checkpoint that it comes from.
+    pub fn load(&mut self, job: &JobId, newest: EventId, before_newest: EventId, bytes: usize) {
         let known = Known {
             first: EventId(newest.0 + 1),
             newest,
+            is_deleted: false,
             before_newest,
+            newest_bytes: in_checkpoint(job, bytes),
             spans: Vec::new(),
         };
-        self.0.insert(job.clone(), known);
+        self.newest_bytes += u64::from(known.newest_bytes);
+        if let Some(before) = self.known.insert(job.clone(), known) {
+            self.newest_bytes -= u64::from(before.newest_bytes);
+        }
     }
 
     /// Events before `id` are missing, the last of which was `previous`.
     pub fn miss(&mut self, job: &JobId, previous: EventId) {
-        match self.0.get_mut(job) {
+        match self.known.get_mut(job) {
             Some(known) => {
                 known.before_newest = known.newest;
                 known.newest = previous;
+                known.is_deleted = false;
             }
-            None => self.load(job, previous, EventId(0)),
+            None => self.load(job, previous, EventId(0), 0),
         }
     }
 
     /// What there is of a job is void.
     pub fn remove(&mut self, job: &str) {
-        self.0.remove(job);
+        if let Some(known) = self.known.remove(job) {
+            self.newest_bytes -= u64::from(known.newest_bytes);
+        }
+    }
+
+    /// About what a checkpoint would take in which no job's newest event is left out.
+    pub fn newest_bytes(&self) -> u64 {
+        self.newest_bytes
+    }
+
+    /// The first segment that has an event which may still be read. Takes time by the
+    /// number of jobs.
+    pub fn oldest_segment(&self) -> Option<SegmentNumber> {
+        let first = |known: &Known| known.spans.first().map(|span| span.segment);
+        self.known.values().filter_map(first).min()
     }
 
     /// Segments below this one are no more.
     pub fn drop_below(&mut self, first: SegmentNumber) {
-        for known in self.0.values_mut() {
+        for known in self.known.values_mut() {
             let dropped = known.spans.partition_point(|span| span.segment < first);
             known.spans.drain(..dropped);
         }
     }
+}
+
+fn in_checkpoint(job: &JobId, bytes: usize) -> u32 {
+    (bytes + job.as_str().len() + JOB_BYTES) as u32
 }
 
 impl Known {
@@ -180,5 +233,42 @@ mod tests {
         assert_eq!(jobs.get("j").unwrap().spans[0].before, EventId(12));
         jobs.remove("j");
         assert_eq!(jobs.newest("j"), EventId(0));
+    }
+
+    #[test]
+    fn a_deletion_is_all_there_is_of_a_life_and_no_event_is_said_to_follow_it() {
+        let index = Index::default();
+        let mut jobs = index.lock();
+        let job: JobId = "j".parse().unwrap();
+        jobs.append(&job, EventId(3), place(1, 8));
+        jobs.replace(&job, EventId(4), place(1, 30));
+        let known = jobs.get("j").unwrap();
+        assert_eq!((known.first, known.newest), (EventId(4), EventId(4)));
+        assert_eq!(known.spans.len(), 1);
+        assert_eq!(jobs.newest("j"), EventId(0));
+        jobs.append(&job, EventId(6), place(2, 8));
+        assert_eq!(jobs.newest("j"), EventId(6));
+        assert_eq!(jobs.get("j").unwrap().spans[1].before, EventId(4));
+    }
+
+    #[test]
+    fn it_tells_how_much_all_newest_events_take_and_where_the_oldest_is() {
+        let index = Index::default();
+        let mut jobs = index.lock();
+        let [a, b]: [JobId; 2] = ["a", "b"].map(|name| name.parse().unwrap());
+        let one = u64::from(in_checkpoint(&a, 10));
+        assert_eq!((jobs.newest_bytes(), jobs.oldest_segment()), (0, None));
+        jobs.append(&a, EventId(1), place(1, 8));
+        jobs.append(&a, EventId(2), place(3, 8));
+        jobs.append(&b, EventId(3), place(3, 18));
+        assert_eq!(jobs.newest_bytes(), 2 * one);
+        assert_eq!(jobs.oldest_segment(), Some(SegmentNumber(1)));
+        jobs.remove("a");
+        assert_eq!(jobs.newest_bytes(), one);
+        assert_eq!(jobs.oldest_segment(), Some(SegmentNumber(3)));
+        jobs.load(&b, EventId(3), EventId(0), 10);
+        assert_eq!((jobs.newest_bytes(), jobs.oldest_segment()), (one, None));
+        jobs.remove("b");
+        assert_eq!(jobs.newest_bytes(), 0);
     }
 }

@@ -174,6 +174,7 @@ impl Keeper {
             .iter()
             .rposition(is_old)
             .map_or(0, |last| last + 1);
+        count = count.max(self.count_dead(&sealed[..droppable]));
         if is_short {
             let too_much = self.too_much_bytes();
             let mut freed: u64 = sealed[..count].iter().map(|(_, s)| s.bytes).sum();
@@ -187,6 +188,23 @@ impl Keeper {
         }
         let (first, _) = sealed.get(count).unwrap_or(active);
         Some(*first)
+    }
+
+    /// How many of the first segments have nothing that may still be read; none where they
+    /// take less than the checkpoint to be written for it.
+    fn count_dead(&self, segments: &[(SegmentNumber, Segment)]) -> usize {
+        let (living, next_checkpoint) = {
+            let index = self.shared.index.lock();
+            (index.oldest_segment(), index.newest_bytes())
+        };
+        let is_dead = |(number, _): &&(SegmentNumber, Segment)| living.is_none_or(|l| *number < l);
+        let dead: Vec<_> = segments.iter().take_while(is_dead).collect();
+        let bytes: u64 = dead.iter().map(|(_, segment)| segment.bytes).sum();
+        if bytes > next_checkpoint {
+            dead.len()
+        } else {
+            0
+        }
     }
 
     /// How much is to go, so that it isn't to be done again at once.

@@ -57,6 +57,8 @@ const PART_BYTES: usize = 256 * 1024;
 /// Room that is kept for what is written while the keeper makes more, in segments; at
 /// most a quarter of all.
 const RESERVE_SEGMENTS: u64 = 8;
+/// What has to be left of the limit for a batch, in segments; at most an eighth of all.
+const BATCH_SEGMENTS: u64 = 4;
 
 /// How accepted entries are kept.
 #[derive(Clone, Debug)]
@@ -328,11 +330,21 @@ impl Shared {
     /// What is kept free for the segment that is written, and for the next checkpoint.
     fn reserve_bytes(&self) -> u64 {
         let segment = self.config.segment_bytes();
-        let checkpoint = self.checkpoint_bytes.load(Ordering::Acquire);
+        let next_checkpoint = self.index.lock().newest_bytes();
         let least = (RESERVE_SEGMENTS * segment).min(self.config.bytes / 4);
         least
-            .max(checkpoint + checkpoint / 4 + 4 * segment)
+            .max(next_checkpoint + 4 * segment)
             .min(self.config.bytes / 2)
+    }
+
+    /// Whether another batch would leave too little room, or none for the next checkpoint,
+    /// without which nothing could ever go.
+    fn is_over_limit(&self) -> bool {
+        let segment = self.config.segment_bytes();
+        let batch = (BATCH_SEGMENTS * segment).min(self.config.bytes / 8);
+        let next_checkpoint = self.index.lock().newest_bytes();
+        self.bytes() + batch > self.config.bytes
+            || self.kept_bytes() + next_checkpoint + segment > self.config.bytes
     }
 
     /// Whether what is left up to the limit is less than the reserve.

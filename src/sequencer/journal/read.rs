@@ -19,7 +19,7 @@ use crossbeam_channel::Receiver;
 use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
 use super::{Alarm, Shared};
 use crate::event::Event;
-use crate::event::frame::Frame;
+use crate::event::frame::{DELETED, Frame};
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
 use crate::sequencer::history::{Cursor, Jobs, Replay, Request, What};
@@ -200,7 +200,7 @@ impl Shared {
                 newest = record.id;
                 let step = replay.add(job, record);
                 // A stream of the job goes no further than the end of a life.
-                replay.batch.is_end = ["done", "error"].contains(&record.name);
+                replay.batch.is_end = ["done", "error", DELETED].contains(&record.name);
                 if replay.batch.is_end {
                     Step::Last
                 } else {
@@ -422,14 +422,17 @@ impl Piece for Replay {
 
 impl<'a> EventRecord<'a> {
     fn of(entry: &EntryRecord<'a>) -> Option<EventRecord<'a>> {
-        let ChangeRecord::Event {
-            previous,
-            name,
-            data,
-            names_its_job,
-        } = entry.change
-        else {
-            return None;
+        let (previous, name, data, names_its_job) = match entry.change {
+            ChangeRecord::Event {
+                previous,
+                name,
+                data,
+                names_its_job,
+            } => (previous, name, data, names_its_job),
+            ChangeRecord::Delete { .. } | ChangeRecord::Begin { replaces: true, .. } => {
+                (EventId(0), DELETED, "{}", false)
+            }
+            ChangeRecord::Begin { .. } | ChangeRecord::Forget { .. } => return None,
         };
         Some(EventRecord {
             id: entry.id,

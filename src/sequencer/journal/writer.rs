@@ -45,8 +45,6 @@ const BATCH_ENTRIES: usize = 4096;
 const RESERVE_AHEAD: u64 = 3 * BATCH_ENTRIES as u64;
 /// What may be written and not synced. At it the writer waits for the medium.
 const UNSYNCED_MAX_BYTES: usize = 8 << 20;
-/// What has to be left of the journal's limit for a batch, in segments.
-const ROOM_SEGMENTS: u64 = 4;
 /// How long a publisher waits for the keeper to make room.
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// Jobs that are forgotten together where memory is short.
@@ -213,6 +211,8 @@ impl Writer {
             };
             let room = match batch {
                 Some(_) => Room::There,
+                // That takes little room and makes more.
+                None if proposals.iter().all(Proposal::is_deletion) => Room::There,
                 None => self.room(),
             };
             match room {
@@ -245,7 +245,7 @@ impl Writer {
             Some(Command::Flush(reply)) => reply.answer(self.flush()),
             Some(Command::Room { is_exhausted }) => {
                 self.is_exhausted = is_exhausted;
-                if is_exhausted && self.is_over_limit() {
+                if is_exhausted && self.shared.is_over_limit() {
                     self.refuse_waiting();
                 }
             }
@@ -312,7 +312,7 @@ impl Writer {
 
     /// Whether the limit leaves room for a batch.
     fn room(&self) -> Room {
-        if !self.is_over_limit() {
+        if !self.shared.is_over_limit() {
             Room::There
         } else if self.is_exhausted
             || !self.waiting.is_empty() && self.waiting_since.elapsed() >= ROOM_PATIENCE
@@ -332,12 +332,6 @@ impl Writer {
                 reply.answer((Vec::new(), Some(error)));
             }
         }
-    }
-
-    fn is_over_limit(&self) -> bool {
-        let config = &self.shared.config;
-        let room = (ROOM_SEGMENTS * config.segment_bytes()).min(config.bytes / 8);
-        self.shared.bytes() + room > config.bytes
     }
 
     /// Numbers changes and encodes them, up to the first that is refused.
@@ -415,20 +409,21 @@ impl Writer {
         let mut index = self.shared.index.lock();
         for entry in &batch.entries {
             let job = &entry.entry.job;
+            let place = Place {
+                segment,
+                offset: (start + entry.offset as u64) as u32,
+                bytes: entry.bytes as u32,
+            };
             match entry.entry.change {
                 Change::Event { .. } => {
                     events += 1;
-                    let place = Place {
-                        segment,
-                        offset: (start + entry.offset as u64) as u32,
-                        bytes: entry.bytes as u32,
-                    };
                     index.append(job, entry.id, place);
                 }
                 Change::Begin { .. } if !entry.replaces => {}
-                Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
-                    index.remove(job.as_str());
+                Change::Begin { .. } | Change::Delete { .. } => {
+                    index.replace(job, entry.id, place);
                 }
+                Change::Forget { .. } => index.remove(job.as_str()),
             }
         }
         drop(index);
@@ -514,7 +509,7 @@ impl Writer {
             self.start_sync();
         } else {
             self.next_probe = Instant::now() + PROBE;
-            if self.is_over_limit() {
+            if self.shared.is_over_limit() {
                 let _ = self.call.try_send(());
                 return;
             }
@@ -540,7 +535,7 @@ impl Writer {
     }
 
     fn works(&self) {
-        if self.is_exhausted && self.is_over_limit() {
+        if self.is_exhausted && self.shared.is_over_limit() {
             return;
         }
         let before = self

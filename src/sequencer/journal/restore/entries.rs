@@ -166,7 +166,7 @@ impl<'a> Restorer<'a> {
             }
             ChangeRecord::Begin { owner, replaces } => {
                 if *replaces {
-                    self.void(&job, id);
+                    self.end_by_deletion(&job, id, place);
                 }
                 Change::Begin {
                     owner: *owner,
@@ -175,7 +175,7 @@ impl<'a> Restorer<'a> {
                 }
             }
             ChangeRecord::Delete { until_ms } => {
-                self.void(&job, id);
+                self.end_by_deletion(&job, id, place);
                 Change::Delete {
                     until_ms: *until_ms,
                     only: None,
@@ -257,7 +257,7 @@ impl<'a> Restorer<'a> {
         index.append(job, id, place);
         drop(index);
         if is_void {
-            self.hub.void(job);
+            self.hub.void(job, None);
         }
         is_missing
     }
@@ -266,7 +266,15 @@ impl<'a> Restorer<'a> {
     fn void(&self, job: &JobId, id: EventId) {
         self.shared.index.lock().remove(job.as_str());
         if self.hub.life(job).is_some_and(|life| life.last >= id) {
-            self.hub.void(job);
+            self.hub.void(job, None);
+        }
+    }
+
+    /// Events before this entry are void, and streams are shown that.
+    fn end_by_deletion(&self, job: &JobId, id: EventId, place: Place) {
+        self.shared.index.lock().replace(job, id, place);
+        if self.hub.life(job).is_some_and(|life| life.last >= id) {
+            self.hub.void(job, Some(id));
         }
     }
 
