@@ -1,5 +1,6 @@
 //! `landfall run`: a command whose output becomes progress.
 
+mod deletion;
 mod mailbox;
 mod publisher;
 mod signals;
@@ -37,7 +38,8 @@ Understands ffmpeg (with or without -progress), percentages such as 43% or 43.5%
 The command's output is passed on unchanged and its exit code is kept (128 + N where
 signal N killed it, 127 where it is not found, 126 where it can't be run). SIGINT,
 SIGTERM and SIGHUP are passed on to it. Publishes `progress` at most 10 times a
-second, then `done` or `error`. The command never waits for the hub.
+second, then `done` or `error`. The command never waits for the hub. When the job is
+deleted meanwhile, the command gets SIGTERM, and SIGKILL 10 s later.
 
   --job ID          the job's name [a new one, told on stderr]
   --stage NAME      the stage until the command names one [the command's name]
@@ -84,7 +86,8 @@ pub fn main(args: &mut Parser) -> Outcome {
     let hub = options.hub.map_or_else(|| DEFAULT_HUB.parse(), Ok)?;
     let mailbox = Arc::new(Mailbox::new());
     let client = Client::new(hub).with_token(flags::credential(options.key)?);
-    let publisher = Publisher::start(client, job, Arc::clone(&mailbox));
+    let (notice, watchman) = deletion::watch();
+    let publisher = Publisher::start(client, job, Arc::clone(&mailbox), notice);
 
     let started = Instant::now();
     let stage = options
@@ -100,6 +103,7 @@ pub fn main(args: &mut Parser) -> Outcome {
     let (code, ending) = match Child::start(command, Keeping::Company) {
         Ok(child) => {
             forwarding.start(child.handle().clone(), Arc::clone(&mailbox));
+            watchman.start(child.handle().clone());
             let End::Exited(status) = command::follow(&child, &mut progress, &Guard::none())?
             else {
                 return Err("nothing stops the command".into());

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::flags::{self, DEFAULT_HUB, Outcome};
 use crate::client::{Address, Backoff, Client, Error, ServerEvent};
-use crate::event::job::{EventName, JobId, JobState};
+use crate::event::job::JobId;
 use view::View;
 
 /// The waits between attempts to connect, where the hub has not asked for another.
@@ -31,7 +31,7 @@ often as it takes, and resumes where it was.
   --key FILE   a file with the publishing key, or a token, where the hub wants one
   --help       this text
 
-A flag can be given in the environment as well: LANDFALL_HUB, LANDFALL_KEY.
+A job that is deleted has ended as well. A flag can be given in the environment as well: LANDFALL_HUB, LANDFALL_KEY.
 The exit code is 0 where every job ended with `done`, 1 where one did not or the hub
 refuses, 2 where the call is wrong.
 ";
@@ -62,12 +62,12 @@ pub fn main(args: &mut Parser) -> Outcome {
     let view = View::new(&jobs, std::io::stdout().is_terminal());
     let mut watch = Watch {
         client: Client::new(hub).with_token(flags::credential(key)?),
-        states: vec![JobState::Running; jobs.len()],
+        standings: vec![Standing::Running; jobs.len()],
         jobs,
         view,
     };
     Ok(match watch.follow() {
-        Ok(()) if watch.states.iter().all(|state| *state == JobState::Done) => ExitCode::SUCCESS,
+        Ok(()) if watch.are_all(|it| it == Standing::Done) => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("landfall: {}: {error}", watch.client.address());
@@ -79,8 +79,18 @@ pub fn main(args: &mut Parser) -> Outcome {
 struct Watch {
     client: Client,
     jobs: Vec<JobId>,
-    states: Vec<JobState>,
+    standings: Vec<Standing>,
     view: View,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It goes on, or has yet to begin.
+    Running,
+    Done,
+    /// It ended with an error, or was deleted.
+    Failed,
 }
 
 impl Watch {
@@ -103,7 +113,7 @@ impl Watch {
                         if heard {
                             backoff.succeeded();
                         }
-                        if self.is_over() {
+                        if self.are_all(|it| it != Standing::Running) {
                             return Ok(());
                         }
                         match result {
@@ -132,8 +142,8 @@ impl Watch {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.states.iter().all(|state| *state != JobState::Running)
+    fn are_all(&self, fits: impl Fn(Standing) -> bool) -> bool {
+        self.standings.iter().all(|standing| fits(*standing))
     }
 
     fn show(&mut self, event: &ServerEvent) {
@@ -153,13 +163,13 @@ impl Watch {
     }
 
     fn show_of(&mut self, index: usize, event: &str, data: &Map<String, Value>) {
-        let end = event
-            .parse::<EventName>()
-            .ok()
-            .and_then(|name| name.end_state());
-        if let Some(end) = end {
-            self.states[index] = end;
-        }
+        self.standings[index] = match event {
+            "done" => Standing::Done,
+            "error" | "deleted" => Standing::Failed,
+            "reset" => self.standings[index],
+            // Also what follows an end: the name has begun anew.
+            _ => Standing::Running,
+        };
         self.view.show(index, event, data);
     }
 
@@ -169,7 +179,7 @@ impl Watch {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Snapshot {
-            last_event: Last,
+            last_event: Option<Last>,
         }
         #[derive(serde::Deserialize)]
         struct Last {
@@ -177,13 +187,24 @@ impl Watch {
             data: Map<String, Value>,
         }
         for index in 0..self.jobs.len() {
-            if self.states[index] != JobState::Running {
+            if self.standings[index] != Standing::Running {
                 continue;
             }
-            let body = self.client.snapshot(&self.jobs[index])?;
+            let body = match self.client.snapshot(&self.jobs[index]) {
+                // Deleted, and maybe so long ago that nobody remembers.
+                Err(Error::Refused {
+                    status: 404 | 410, ..
+                }) => {
+                    self.show_of(index, "deleted", &Map::new());
+                    continue;
+                }
+                answer => answer?,
+            };
             let snapshot: Snapshot = serde_json::from_slice(&body)
                 .map_err(|_| Error::Malformed("a snapshot that can't be read"))?;
-            self.show_of(index, &snapshot.last_event.event, &snapshot.last_event.data);
+            if let Some(last) = snapshot.last_event {
+                self.show_of(index, &last.event, &last.data);
+            }
         }
         Ok(())
     }

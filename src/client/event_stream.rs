@@ -39,6 +39,13 @@ pub struct EventStream {
     retry: Option<Duration>,
 }
 
+impl ServerEvent {
+    /// Whether the life of its job is over with it.
+    pub fn is_end(&self) -> bool {
+        matches!(&*self.event, "done" | "error" | "deleted")
+    }
+}
+
 impl EventStream {
     /// A stream that has not begun.
     pub fn new() -> EventStream {

@@ -219,8 +219,11 @@ impl Client {
 }
 
 impl Subscription {
-    /// Waits for the next events and calls `each` for them. False: the stream is
-    /// over, for now. Blocks, but no longer than [`SILENCE_TIMEOUT`].
+    /// Waits for the next events and calls `each` for them. False: the stream has ended as
+    /// it should. Blocks, but no longer than [`SILENCE_TIMEOUT`].
+    ///
+    /// # Errors
+    /// It was cut off: what it lacks comes after [`Subscription::last_event_id`].
     pub fn wait(&mut self, each: impl FnMut(ServerEvent)) -> Result<bool, Error> {
         if self.ended {
             return Ok(false);

@@ -201,8 +201,12 @@ mod tests {
 
     /// Reads an answer cut in two at `at`, and says what is left of the input.
     fn read(input: &[u8], at: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        read_parts(&[&input[..at], &input[at..]])
+    }
+
+    fn read_parts(parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let (mut buffer, mut parsed, mut decoded) = (Vec::new(), None, Vec::new());
-        for part in [&input[..at], &input[at..]] {
+        for part in parts {
             buffer.extend_from_slice(part);
             if parsed.is_none()
                 && let Some((head, length)) = head(&buffer)?
@@ -234,7 +238,7 @@ mod tests {
             ("HTTP/1.1 204 No Content\r\n\r\nHTTP", "", "HTTP"),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-                 5;x=y\r\nhello\r\n0a\r\n, everyone\r\n0\r\nTrailer: x\r\n\r\nHTTP",
+                 5;x=y;z=\"5\"\r\nhello\r\n0a\r\n, everyone\r\n0;x\r\nTrailer: x\r\n\r\nHTTP",
                 "hello, everyone",
                 "HTTP",
             ),
@@ -244,6 +248,9 @@ mod tests {
                 assert_eq!(decoded, body.as_bytes(), "{input} cut at {at}");
                 assert_eq!(rest, left.as_bytes(), "{input} cut at {at}");
             }
+            let bytes: Vec<_> = input.as_bytes().chunks(1).collect();
+            let read = read_parts(&bytes).unwrap();
+            assert_eq!(read, (body.into(), left.into()), "{input} byte by byte");
         }
     }
 
@@ -271,6 +278,13 @@ mod tests {
     fn a_body_that_breaks_off_is_not_taken_for_whole() {
         let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell";
         assert!(read(cut, 0).unwrap_err().is_temporary());
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let whole = format!("{head}5;x\r\nhello\r\n1\r\n!\r\n0\r\n\r\n");
+        for at in head.len()..whole.len() {
+            let error = read(&whole.as_bytes()[..at], head.len()).unwrap_err();
+            assert!(error.is_temporary(), "cut at {at}: {error}");
+        }
+        assert_eq!(read(whole.as_bytes(), 0).unwrap().0, b"hello!");
     }
 
     #[test]

@@ -188,3 +188,32 @@ fn a_stream_is_read_as_it_comes_and_resumed_by_its_id() {
     );
     assert!(asked[1].contains("\r\nLast-Event-ID: 3\r\n"), "{asked:?}");
 }
+
+#[test]
+fn a_stream_of_chunks_ends_with_the_last_one_and_without_it_was_cut_off() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Transfer-Encoding: chunked\r\n\r\n9\r\nretry: 7\n\r\n";
+    const FRAME: &str = "1f\r\nevent: deleted\ndata: {}\nid: 3\n\n\r\n";
+    let whole: &str = format!("{HEAD}{FRAME}0\r\n\r\n").leak();
+    let between: &str = format!("{HEAD}{FRAME}").leak();
+    let inside: &str = format!("{HEAD}{FRAME}{}", &FRAME[..20]).leak();
+    let (client, hub) = tcp([whole, between, inside].map(|answer| vec![answer]).into());
+    let jobs: Vec<JobId> = vec!["a".parse().unwrap()];
+    for is_whole in [true, false, false] {
+        let mut stream = client.events(&jobs, "").unwrap().unwrap();
+        let mut seen = Vec::new();
+        let end = loop {
+            match stream.wait(|event| seen.push((event.is_end(), event.id))) {
+                Ok(true) => {}
+                end => break end,
+            }
+        };
+        assert_eq!(seen, [(true, "3".to_owned())]);
+        match end {
+            Ok(_) => assert!(is_whole),
+            Err(error) => assert!(!is_whole && error.is_temporary(), "{error}"),
+        }
+        assert_eq!(stream.last_event_id(), Some("3"));
+    }
+    hub.join().unwrap();
+}

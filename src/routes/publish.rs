@@ -27,7 +27,7 @@ pub struct Intake {
     body_bytes: usize,
     lines: usize,
     ids: Vec<EventId>,
-    /// Events of the piece that came last, and their lines. They are published together.
+    /// Events of the NDJSON that came last, and their lines. They are published together.
     gathered: Vec<(JobId, Event)>,
     gathered_lines: Vec<usize>,
 }
@@ -206,8 +206,15 @@ impl Intake {
             refusal.field = Some(("Retry-After", seconds.to_string().into()));
             return Err(refusal);
         }
-        self.gathered.push((job, event));
-        self.gathered_lines.push(self.lines);
+        if self.is_ndjson {
+            self.gathered.push((job, event));
+            self.gathered_lines.push(self.lines);
+            return Ok(());
+        }
+        // One alone is delivered at once.
+        let published = self.context.jobs.publish(&job, event);
+        let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
+        self.ids.push(id);
         Ok(())
     }
 
@@ -216,7 +223,8 @@ impl Intake {
     fn publish_gathered(&mut self, read: Result<(), Refusal>) -> Result<(), Response> {
         let mut refused = None;
         if !self.gathered.is_empty() {
-            let (ids, error) = self.publish_all();
+            let gathered = std::mem::take(&mut self.gathered);
+            let (ids, error) = self.context.jobs.publish_all(gathered);
             let line = self.gathered_lines.get(ids.len()).copied();
             self.gathered_lines.clear();
             self.ids.extend(ids);
@@ -225,21 +233,6 @@ impl Intake {
         match refused.map_or(read, Err) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(self.response(refusal)),
-        }
-    }
-
-    fn publish_all(&mut self) -> (Vec<EventId>, Option<PublishError>) {
-        let jobs = &self.context.jobs;
-        if self.is_ndjson {
-            return jobs.publish_all(std::mem::take(&mut self.gathered));
-        }
-        // One alone is delivered at once.
-        let Some((job, event)) = self.gathered.pop() else {
-            return (Vec::new(), None);
-        };
-        match jobs.publish(&job, event) {
-            Ok(id) => (vec![id], None),
-            Err(error) => (Vec::new(), Some(error)),
         }
     }
 

@@ -50,6 +50,10 @@ function heard(event, data, id) {
     return later();
   }
   let job = jobs.get(data.jobId);
+  if (event === "deleted") {
+    if (job) remove(job);
+    return later();
+  }
   if (!job) {
     job = new Job(data.jobId);
     jobs.set(job.id, job);
@@ -86,7 +90,7 @@ function remove(job) {
   if (job.state in counts) counts[job.state]--;
 }
 
-/** No event says that a job was deleted: those that are shown are asked after in turn. */
+/** No event says that a job was forgotten: those that are shown are asked after in turn. */
 async function askAfter() {
   if ($("all").hidden || document.hidden) return;
   const shown = [...nodes.keys()];
@@ -95,7 +99,7 @@ async function askAfter() {
   if (!job || /^\.+$/.test(job.id)) return;
   const { updated } = job;
   const answer = await fetch(`/api/jobs/${job.id}`, { cache: "no-store" }).catch(() => null);
-  if (answer?.status === 404 && jobs.get(job.id) === job && job.updated === updated) {
+  if ([404, 410].includes(answer?.status) && jobs.get(job.id) === job && job.updated === updated) {
     remove(job);
     later();
   }

@@ -1,6 +1,6 @@
 // Every job there is, through one connection that comes back by itself.
 
-const EVENTS = ["progress", "done", "error", "reset"];
+const EVENTS = ["progress", "done", "error", "deleted", "reset"];
 const WAIT_FIRST_MS = 500;
 const WAIT_MOST_MS = 30_000;
 

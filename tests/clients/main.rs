@@ -56,7 +56,7 @@ fn curl_prints_the_stream_as_the_contract_writes_it() {
         head,
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
          Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n\
-         Connection: close\r"
+         Transfer-Encoding: chunked\r\nConnection: close\r"
     );
     let (retry, frames) = body.split_once('\n').unwrap();
     let wait: u32 = retry.strip_prefix("retry: ").unwrap().parse().unwrap();

@@ -1,7 +1,8 @@
 //! A hub for a test, and what the tests ask it.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -79,6 +80,17 @@ impl Hub {
 
     pub fn client(&self) -> Client {
         Client::new(self.address.parse::<Address>().unwrap())
+    }
+
+    /// Sends a request without a body about a job. It must succeed.
+    pub fn ask(&self, method: &str, job: &str) {
+        let address = self.address.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("{method} /api/jobs/{job} HTTP/1.1\r\nHost: localhost\r\n");
+        write!(stream, "{head}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
     }
 
     /// All events of a job that has ended or soon will, as their names and data.

@@ -189,6 +189,46 @@ fn signals_are_passed_on_and_the_end_is_still_published() {
 }
 
 #[test]
+fn a_command_whose_job_is_deleted_is_ended_and_what_it_says_then_is_its_exit_code() {
+    let hub = Hub::start();
+    let script = "trap 'exit 7' TERM; i=0; \
+        while :; do i=$((i % 90 + 1)); echo $i%; sleep 0.02; done";
+    let run = ["run", "--job", "a", "--", "sh", "-c", script];
+    let mut run = hub.command(run);
+    let mut run = run
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("progress", || {
+        let snapshot = hub.client().snapshot(&"a".parse().unwrap());
+        String::from_utf8_lossy(&snapshot.unwrap_or_default()).contains("percent")
+    });
+    hub.ask("DELETE", "a");
+    assert_eq!(run.wait().unwrap().code(), Some(7));
+    let mut said = String::new();
+    run.stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(said.contains("the job was deleted"), "{said}");
+    assert!(!said.contains("not published"), "{said}");
+}
+
+#[test]
+fn a_job_that_was_deleted_before_costs_a_warning_and_not_the_command() {
+    let hub = Hub::start();
+    hub.output(["publish", "a", "progress", "{}"]);
+    hub.ask("DELETE", "a");
+    let run = ["run", "--job", "a", "--", "sh", "-c", "sleep 0.3; echo 50%"];
+    let output = hub.output(run);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
+    assert!(said.contains("PUT /api/jobs/{job}"), "{said}");
+}
+
+#[test]
 fn while_the_hub_is_away_the_command_goes_on_and_then_the_newest_is_published() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hub.sock");

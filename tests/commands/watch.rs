@@ -29,6 +29,33 @@ fn many_jobs_are_followed_on_one_stream_and_one_error_is_the_exit_code() {
 }
 
 #[test]
+fn a_deletion_is_an_end_and_what_begins_anew_is_followed_while_others_go_on() {
+    let hub = Hub::start();
+    for job in ["a", "b"] {
+        hub.output(["publish", job, "progress", r#"{"percent":1}"#]);
+    }
+    let mut watch = hub.command(["watch", "a", "b"]);
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().unwrap().unwrap();
+    assert_eq!([line(), line()], ["a 1%", "b 1%"]);
+    hub.ask("DELETE", "a");
+    assert_eq!(line(), "a deleted");
+    hub.ask("PUT", "a");
+    hub.output(["publish", "a", "progress", r#"{"percent":2}"#]);
+    assert_eq!(line(), "a 2%");
+    hub.output(["publish", "a", "done", "{}"]);
+    assert_eq!(line(), "a done");
+    hub.ask("DELETE", "b");
+    assert_eq!(line(), "b deleted");
+    assert_eq!(watch.wait().unwrap().code(), Some(1));
+    // Also where it had been deleted before.
+    let output = hub.output(["watch", "b"]);
+    assert_eq!(text(&output.stdout), "b deleted\n");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn what_is_lost_of_the_past_is_told() {
     let hub = Hub::start();
     let mut publish = hub.command(["publish", "a", "note"]);

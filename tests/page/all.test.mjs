@@ -52,6 +52,7 @@ test("a job that is deleted leaves the list", async () => {
   await count(page, "Running").getByText("1").waitFor();
   assert.deepEqual(await names(page), ["b"]);
   // Its name begins anew.
+  await server.begin("a");
   await server.progress("a", "storing", 1);
   await page.locator("#jobs > li", { hasText: "Storing 1 %" }).waitFor();
 });

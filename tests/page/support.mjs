@@ -81,6 +81,13 @@ export class Server {
     await this.post("/api/events", "application/x-ndjson", lines);
   }
 
+  /** Begins a life of a job, also where one is running. */
+  async begin(job) {
+    const url = `http://${this.addresses.publish}/api/jobs/${job}?replace=true`;
+    const answer = await fetch(url, { method: "PUT" });
+    assert.equal(answer.status, 201, await answer.text());
+  }
+
   async delete(job) {
     const url = `http://${this.addresses.publish}/api/jobs/${job}`;
     const answer = await fetch(url, { method: "DELETE" });

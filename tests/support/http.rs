@@ -70,11 +70,29 @@ pub fn ask_until(
     }
     let text = String::from_utf8(text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect(&text);
-    Answer {
+    let mut answer = Answer {
         status: head.split(' ').nth(1).expect(head).parse().expect(head),
         head: head.to_owned(),
         body: body.to_owned(),
+    };
+    if answer.field("Transfer-Encoding") == Some("chunked") {
+        answer.body = unchunked(body);
     }
+    answer
+}
+
+/// What the chunks of a body hold, as far as they are whole.
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((digits, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(digits, 16).expect(digits);
+        let Some(chunk) = rest.get(..length) else {
+            break;
+        };
+        whole += chunk;
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    whole
 }
 
 /// Sends a request with a body of a known type and length, and reads the whole answer.

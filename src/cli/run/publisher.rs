@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use serde_json::value::RawValue;
 
+use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
 use crate::client::{Backoff, Client, Error};
 use crate::event::job::JobId;
@@ -26,7 +27,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Starts the thread.
-    pub fn start(client: Client, job: JobId, mailbox: Arc<Mailbox>) -> Publisher {
+    pub fn start(client: Client, job: JobId, mailbox: Arc<Mailbox>, deletion: Notice) -> Publisher {
         let (sender, finished) = bounded(1);
         let worker = Worker {
             client,
@@ -36,6 +37,9 @@ impl Publisher {
             away: false,
             refused: false,
             ending_tried: false,
+            deletion,
+            is_accepted: false,
+            is_deleted: false,
         };
         thread::spawn(move || {
             let _ = sender.send(worker.run());
@@ -68,6 +72,10 @@ struct Worker {
     away: bool,
     refused: bool,
     ending_tried: bool,
+    deletion: Notice,
+    /// Whether the job was there for anything of this run.
+    is_accepted: bool,
+    is_deleted: bool,
 }
 
 impl Worker {
@@ -87,6 +95,13 @@ impl Worker {
                     continue;
                 }
                 (Mail::Ending(_), Ok(())) => return Ok(()),
+                (mail, Err(Error::Refused { status: 410, .. })) if self.is_accepted => {
+                    self.delete();
+                    match mail {
+                        Mail::Progress(_) => continue,
+                        Mail::Ending(_) => return Ok(()),
+                    }
+                }
                 // An earlier attempt got through, and only its answer was lost.
                 (Mail::Ending(_), Err(Error::Refused { status: 409, .. })) if self.ending_tried => {
                     return Ok(());
@@ -113,7 +128,16 @@ impl Worker {
         }
     }
 
+    /// The job was there, and was deleted since.
+    fn delete(&mut self) {
+        if !std::mem::replace(&mut self.is_deleted, true) {
+            log::warn!("{}: the job was deleted: the command is ended", self.job);
+        }
+        self.deletion.give();
+    }
+
     fn back(&mut self) {
+        self.is_accepted = true;
         if std::mem::take(&mut self.away) {
             log::warn!("{}: the hub is back", self.client.address());
         }

@@ -69,8 +69,11 @@ impl View {
                 job.bar.set_position(BAR_LENGTH);
                 job.bar.finish_with_message("✓ done");
             }
-            "error" => job.bar.abandon_with_message(format!("✗ {text}")),
+            "error" | "deleted" => job.bar.abandon_with_message(format!("✗ {text}")),
             _ => {
+                if job.bar.is_finished() {
+                    job.bar.reset();
+                }
                 if let Some(percent) = data.get("percent").and_then(Value::as_f64) {
                     job.bar.set_position((percent * 10.0) as u64);
                 }
@@ -107,7 +110,7 @@ fn describe(event: &str, data: &Map<String, Value>) -> String {
             let measure = percent.or_else(|| seconds.map(|seconds| format!("{seconds} s")));
             [text("stage"), measure]
         }
-        "done" => [Some("done".into()), None],
+        "done" | "deleted" => [Some(event.into()), None],
         "error" => [
             text("message")
                 .map(|m| format!("error: {m}"))
@@ -173,6 +176,7 @@ mod tests {
             ("done", r#"{"elapsedMs":5}"#, "done"),
             ("error", r#"{"message":"disk full"}"#, "error: disk full"),
             ("error", "{}", "error"),
+            ("deleted", r#"{"jobId":"a"}"#, "deleted"),
             ("note", r#"{"a":1}"#, r#"note {"a":1}"#),
         ] {
             assert_eq!(described(event, data), words);

@@ -181,7 +181,11 @@ fn judge(sent: &[u8], received: &[u8]) {
             "{answer:?}"
         );
         if answer.is_stream {
-            let events = super::sse::read(rest);
+            let body = match answer.is_chunked {
+                true => super::chunks::read(rest),
+                false => rest.to_vec(),
+            };
+            let events = super::sse::read(&body);
             assert!(events.iter().all(|event| event.data.starts_with('{')));
             assert!(answer.closes);
             return;
@@ -210,6 +214,7 @@ struct Answer {
     length: usize,
     closes: bool,
     is_stream: bool,
+    is_chunked: bool,
     is_json: bool,
 }
 
@@ -230,6 +235,7 @@ impl Answer {
             length: 0,
             closes: false,
             is_stream: false,
+            is_chunked: false,
             is_json: false,
         };
         let mut names = Vec::new();
@@ -245,12 +251,14 @@ impl Answer {
                 ("connection", value) => answer.closes = value == "close",
                 ("content-type", "text/event-stream") => answer.is_stream = true,
                 ("content-type", "application/json") => answer.is_json = true,
-                ("transfer-encoding", _) => panic!("chunks: {head}"),
+                ("transfer-encoding", value) => answer.is_chunked = value == "chunked",
                 _ => {}
             }
             names.push(name);
         }
         let has = |name: &str| names.iter().filter(|other| *other == name).count();
+        let is_coded = has("transfer-encoding") > 0;
+        assert!(!is_coded || answer.is_chunked && answer.is_stream, "{head}");
         let needs_length = answer.status >= 200 && answer.status != 204 && !answer.is_stream;
         assert_eq!(has("content-length"), usize::from(needs_length), "{head}");
         assert_eq!(

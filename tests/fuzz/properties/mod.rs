@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod body;
+mod chunks;
 pub mod config;
 pub mod connection;
 pub mod cookie;
