@@ -38,7 +38,7 @@ pub struct Rates {
     interval: Option<Duration>,
     burst: Duration,
     secret: RandomState,
-    began: Instant,
+    began: OnceLock<Instant>,
     /// When what was taken is paid off, in nanoseconds since `began`.
     paid_at: OnceLock<Box<[AtomicU64]>>,
 }
@@ -112,7 +112,7 @@ impl Rates {
             interval: a_second.map(|rate| Duration::from_secs(1) / rate.max(1)),
             burst,
             secret: RandomState::new(),
-            began: Instant::now(),
+            began: OnceLock::new(),
             paid_at: OnceLock::new(),
         }
     }
@@ -126,7 +126,8 @@ impl Rates {
             return Ok(());
         };
         let (interval, burst) = (nanoseconds(interval), nanoseconds(self.burst));
-        let now = nanoseconds(now.saturating_duration_since(self.began));
+        let began = *self.began.get_or_init(|| now);
+        let now = nanoseconds(now.saturating_duration_since(began));
         let most = now.saturating_add(burst.max(interval));
         let paid_at = self
             .paid_at

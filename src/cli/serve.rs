@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::ServerConfig;
 use crate::sequencer::journal::Sync;
+use crate::server::ServerConfig;
 
 /// A flag: its name, its value's shape, its default, what it does, how it is set. One whose
 /// value ends with `...` may be repeated, and is set once to all its values, with commas

@@ -1,14 +1,23 @@
 //! `landfall.toml`: which stages there are, in what order, and how each is run.
 
+mod running;
+mod scanning;
+mod storing;
 mod table;
+mod transcoding;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::stage::{command, scan, store, transcode};
-pub(super) use table::{Spot, Table, Wrong};
+pub use running::{MAX_OUTPUT_BYTES, Running};
+pub use scanning::{ClamdAddress, Mismatch, Scanning};
+#[cfg(feature = "s3")]
+pub use storing::S3Store;
+pub use storing::Storing;
+use table::{Spot, Table, Wrong};
+pub use transcoding::Transcoding;
 
 /// The stages that every file goes through.
 #[derive(Clone, Debug)]
@@ -45,13 +54,13 @@ pub struct Stage {
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// Looks at the file.
-    Scan(scan::Options),
+    Scan(Scanning),
     /// Makes another of it with ffmpeg.
-    Transcode(transcode::Options),
+    Transcode(Transcoding),
     /// Keeps it.
-    Store(store::Options),
+    Store(Storing),
     /// Runs a command.
-    Command(command::Options),
+    Command(Running),
 }
 
 /// Why there is no plan: the line where there is one, and what would be right.
@@ -141,18 +150,12 @@ impl Plan {
 impl Stage {
     fn built_in(name: &str) -> Option<Stage> {
         Some(match name {
-            "scanning" => Stage::new(name, Kind::Scan(scan::Options::default()), 2, 10, 3),
+            "scanning" => Stage::new(name, Kind::Scan(Scanning::default()), 2, 10, 3),
             "transcoding" => Stage {
                 nice: 10,
-                ..Stage::new(
-                    name,
-                    Kind::Transcode(transcode::Options::default()),
-                    1,
-                    60,
-                    0,
-                )
+                ..Stage::new(name, Kind::Transcode(Transcoding::default()), 1, 60, 0)
             },
-            "storing" => Stage::new(name, Kind::Store(store::Options::default()), 2, 10, 3),
+            "storing" => Stage::new(name, Kind::Store(Storing::default()), 2, 10, 3),
             _ => return None,
         })
     }
@@ -190,7 +193,7 @@ impl Stage {
         let mut stage = match (Stage::built_in(&name), table.list("run")?) {
             (Some(stage), None) => stage,
             (_, Some((run, at))) => {
-                let kind = Kind::Command(command::Options::read(run, at, table)?);
+                let kind = Kind::Command(Running::read(run, at, table)?);
                 Stage::new(&name, kind, 1, 60, 0)
             }
             (None, None) => {

@@ -127,6 +127,22 @@ impl<'a> Task<'a> {
         Ok(())
     }
 
+    /// Compares what was read with what was scanned.
+    ///
+    /// # Errors
+    /// The upload isn't any more what was scanned.
+    pub fn check_digest(&self, digest: &str) -> Result<(), Failure> {
+        let is_original = self.input == self.attempt.landed.path;
+        match &self.facts.original_digest {
+            Some(scanned) if is_original && scanned != digest => Err(Failure::Lasting(
+                "the file has changed since it was scanned: something else writes to the data \
+                 directory, or its disk is failing; send it again"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the input once, calls `each` with every piece, and returns its size and its
     /// SHA-256 in hex.
     ///

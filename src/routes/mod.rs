@@ -10,7 +10,6 @@ mod quotas;
 mod retry;
 mod snapshot;
 mod stream;
-mod tus;
 mod upload;
 mod web;
 
@@ -230,7 +229,7 @@ impl Context {
             (route, Method::Options) => {
                 let preflight = self.gate.preflight(head, access, route.allow(access));
                 Ok(Plan::Answer(match route {
-                    Route::Tus | Route::TusUpload(_) => tus::describe(self, preflight),
+                    Route::Tus | Route::TusUpload(_) => upload::tus::describe(self, preflight),
                     _ => preflight,
                 }))
             }
@@ -238,14 +237,14 @@ impl Context {
                 caller().and_then(|caller| file::get(self, head, &job, &caller))
             }
             (Route::Uploads, Method::Post) => {
-                caller().and_then(|caller| upload::begin(self, head, caller))
+                caller().and_then(|caller| upload::post::begin(self, head, caller))
             }
             (Route::Tus, method) => caller()
-                .and_then(|caller| tus::collection(self, head, method, caller))
-                .map_err(tus::dressed),
+                .and_then(|caller| upload::tus::collection(self, head, method, caller))
+                .map_err(upload::of_tus),
             (Route::TusUpload(id), method) => caller()
-                .and_then(|caller| tus::one(self, head, method, id, caller))
-                .map_err(tus::dressed),
+                .and_then(|caller| upload::tus::one(self, head, method, id, caller))
+                .map_err(upload::of_tus),
             (Route::Events(job), _) if is_get => {
                 caller().and_then(|caller| stream::one(self, head, &job, &caller))
             }

@@ -13,7 +13,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::server::handover::{Predecessor, Rebirth, Said, Successor};
-use crate::{Server, ServerConfig, Sockets};
+use crate::server::sockets::Sockets;
+use crate::server::{Server, ServerConfig};
 
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
 const WISHES_MAX: usize = 64;

@@ -3,11 +3,11 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
+
+use crate::pipeline::config::ClamdAddress;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,15 +15,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 /// The longest answer: a name and a verdict.
 const ANSWER_MAX_BYTES: usize = 4096;
-
-/// Where clamd listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClamdAddress {
-    /// `HOST:PORT`.
-    Tcp(String),
-    /// `unix:PATH`.
-    Unix(PathBuf),
-}
 
 /// What clamd makes of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,24 +47,6 @@ pub struct Clamd<'a> {
 trait Socket: Read + Write {}
 impl Socket for TcpStream {}
 impl Socket for UnixStream {}
-
-impl FromStr for ClamdAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ClamdAddress, String> {
-        let wrong = || format!("{text:?} is no clamd address: it is unix:PATH or HOST:PORT");
-        match text.strip_prefix("unix:") {
-            Some("") => Err(wrong()),
-            Some(path) => Ok(ClamdAddress::Unix(path.into())),
-            None => match text.rsplit_once(':') {
-                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                    Ok(ClamdAddress::Tcp(text.to_owned()))
-                }
-                _ => Err(wrong()),
-            },
-        }
-    }
-}
 
 impl<'a> Clamd<'a> {
     /// Connects, and begins a scan. Everything ends when `stop` is closed.
@@ -222,20 +195,6 @@ mod tests {
         assert_eq!(read(b"INSTREAM size limit exceeded. ERROR\0"), "TooLarge");
         for other in [&b""[..], b"stream: ", b"OK", b"UNKNOWN COMMAND", b"a ERROR"] {
             assert!(read(other).starts_with("Refused"), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_is_a_socket_or_a_port() {
-        for good in [
-            "unix:/run/clamav/clamd.ctl",
-            "127.0.0.1:3310",
-            "scanner:3310",
-        ] {
-            assert!(good.parse::<ClamdAddress>().is_ok(), "{good}");
-        }
-        for bad in ["", "unix:", ":3310", "/run/x", "a:b", "a:99999"] {
-            assert!(bad.parse::<ClamdAddress>().is_err(), "{bad}");
         }
     }
 }

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rusty_s3::Credentials;
 use rusty_s3::actions::{PutObject, S3Action};
-use rusty_s3::{Bucket, Credentials, UrlStyle};
 use ureq::SendBody;
 use ureq::http::StatusCode;
 
-use super::store::check_digest;
-use crate::pipeline::config::{Spot, Table, Wrong};
+use crate::pipeline::config::S3Store;
 use crate::pipeline::kind;
 use crate::pipeline::state::Stored;
 use crate::pipeline::task::{Failure, Task};
@@ -23,50 +22,8 @@ const OBJECT_MAX_BYTES: u64 = 5 << 30;
 const ANSWER_MAX_BYTES: u64 = 300;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The store. Who may write to it is said by AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
-/// AWS_SESSION_TOKEN in the environment.
-#[derive(Clone, Debug)]
-pub struct Options {
-    bucket: Bucket,
-    /// What objects' names begin with. Default: nothing.
-    prefix: String,
-}
-
-impl Options {
-    pub(in crate::pipeline) fn read(at: Spot, table: &mut Table<'_>) -> Result<Options, Wrong> {
-        let (endpoint, endpoint_at) = table.text("endpoint")?.ok_or_else(|| {
-            at.wrong("to = \"s3\" needs an endpoint, as \"https://s3.example.com\"")
-        })?;
-        let (name, _) = table
-            .text("bucket")?
-            .ok_or_else(|| at.wrong("to = \"s3\" needs the name of a bucket"))?;
-        let region = table.text("region")?.map(|(region, _)| region);
-        let style = match table.text("style")? {
-            None => UrlStyle::Path,
-            Some((style, at)) => match style.as_str() {
-                "path" => UrlStyle::Path,
-                "host" => UrlStyle::VirtualHost,
-                _ => return Err(at.wrong("style is \"path\" or \"host\"")),
-            },
-        };
-        let region = region.unwrap_or_else(|| "us-east-1".to_owned());
-        let url = endpoint.parse().map_err(|error| {
-            endpoint_at.wrong(format!(
-                "endpoint is http:// or https:// and a host: {error}"
-            ))
-        })?;
-        let bucket = Bucket::new(url, style, name, region)
-            .map_err(|error| endpoint_at.wrong(format!("endpoint and bucket: {error}")))?;
-        let prefix = table.text("prefix")?.map(|(prefix, _)| prefix);
-        Ok(Options {
-            bucket,
-            prefix: prefix.unwrap_or_default(),
-        })
-    }
-}
-
 /// Puts the task's input there, under the address of its content.
-pub fn put(options: &Options, task: &mut Task<'_>) -> Result<Stored, Failure> {
+pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, Failure> {
     let Some(credentials) = Credentials::from_env() else {
         return Err(Failure::Lasting(
             "there is no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the server's \
@@ -80,7 +37,7 @@ pub fn put(options: &Options, task: &mut Task<'_>) -> Result<Stored, Failure> {
     for pair in 0..digest.len() / 2 {
         sum.extend(u8::from_str_radix(&digest[2 * pair..2 * pair + 2], 16));
     }
-    check_digest(task, &digest)?;
+    task.check_digest(&digest)?;
     if size > OBJECT_MAX_BYTES {
         return Err(Failure::Lasting(format!(
             "the file has {size} bytes, and an S3 store takes {OBJECT_MAX_BYTES} in a request"

@@ -3,62 +3,13 @@
 
 use std::io;
 
-use super::clamd::{Clamd, ClamdAddress, ClamdError, Verdict};
-use crate::pipeline::config::{Table, Wrong};
+use super::clamd::{Clamd, ClamdError, Verdict};
+use crate::pipeline::config::{Mismatch, Scanning};
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Task};
 
-/// What scanning goes by.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Where clamd listens; none: files aren't scanned for malware, and `done` says so.
-    pub clamd: Option<ClamdAddress>,
-    /// What happens where the sender declared another type than the bytes tell.
-    pub mismatch: Mismatch,
-    /// The types that are let through; none: all.
-    pub types: Option<Vec<String>>,
-    /// The largest file, in bytes; none: whatever could be uploaded.
-    pub max_size: Option<u64>,
-}
-
-/// What happens where the sender declared another type than the bytes tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mismatch {
-    /// It is told, in `progress` and `done`, and the type that the bytes tell counts.
-    #[default]
-    Report,
-    /// The job ends with `error`.
-    Refuse,
-}
-
-impl Options {
-    pub(in crate::pipeline) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        if let Some((text, at)) = table.text("clamd")? {
-            self.clamd = Some(text.parse().map_err(|error: String| at.wrong(error))?);
-        }
-        if let Some((text, at)) = table.text("mismatch")? {
-            self.mismatch = match text.as_str() {
-                "report" => Mismatch::Report,
-                "refuse" => Mismatch::Refuse,
-                _ => return Err(at.wrong("mismatch is \"report\" or \"refuse\"")),
-            };
-        }
-        if let Some((types, at)) = table.list("types")? {
-            if let Some(bad) = types.iter().find(|kind| !kind.contains('/')) {
-                let message = format!("{bad:?} is no type: it is \"image/png\" or \"image/*\"");
-                return Err(at.wrong(message));
-            }
-            self.types = Some(types);
-        }
-        if let Some(size) = table.size("max_size")? {
-            self.max_size = Some(size);
-        }
-        Ok(())
-    }
-}
-
 /// Scans the task's input.
-pub fn run(options: &Options, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let size = task.attempt.landed.size;
     if let Some(max) = options.max_size.filter(|max| size > *max) {
         return Err(Failure::Lasting(format!(
@@ -99,7 +50,7 @@ pub fn run(options: &Options, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     }
 }
 
-fn judge_type(options: &Options, task: &mut Task<'_>, actual: &str) -> Result<(), Failure> {
+fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(), Failure> {
     if let Some(types) = &options.types
         && !types.iter().any(|pattern| kind::matches(pattern, actual))
     {

@@ -6,70 +6,25 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "s3")]
 use super::s3;
-use crate::pipeline::config::{Table, Wrong};
+use crate::pipeline::config::Storing;
 use crate::pipeline::durable;
 use crate::pipeline::kind;
 use crate::pipeline::state::Stored;
 use crate::pipeline::task::{Failure, Outcome, Task};
 
-/// Where results are kept.
-#[derive(Clone, Debug, Default)]
-pub enum Options {
-    /// In the data directory.
-    #[default]
-    Files,
-    /// In an S3-compatible store.
-    #[cfg(feature = "s3")]
-    S3(s3::Options),
-}
-
-impl Options {
-    pub(in crate::pipeline) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        let Some((to, at)) = table.text("to")? else {
-            return Ok(());
-        };
-        *self = match to.as_str() {
-            "files" => Options::Files,
-            #[cfg(feature = "s3")]
-            "s3" => Options::S3(s3::Options::read(at, table)?),
-            #[cfg(not(feature = "s3"))]
-            "s3" => {
-                let message = "this binary is built without s3: build it with --features s3, or \
-                               use to = \"files\"";
-                return Err(at.wrong(message));
-            }
-            _ => return Err(at.wrong("to is \"files\" or \"s3\"")),
-        };
-        Ok(())
-    }
-}
-
 /// Stores the task's input.
-pub fn run(options: &Options, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Storing, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     if task.facts.content_type.is_none() {
         let kind = kind::of_file(task.input).map_err(|error| task.unreadable(&error))?;
         task.facts.content_type = Some(kind.to_owned());
     }
     let stored = match options {
-        Options::Files => into_files(task)?,
+        Storing::Files => into_files(task)?,
         #[cfg(feature = "s3")]
-        Options::S3(options) => s3::put(options, task)?,
+        Storing::S3(options) => s3::put(options, task)?,
     };
     task.facts.stored = Some(stored);
     Ok(Outcome::Same)
-}
-
-/// What is wrong where the upload isn't any more what was scanned.
-pub fn check_digest(task: &Task<'_>, digest: &str) -> Result<(), Failure> {
-    let is_original = task.input == task.attempt.landed.path;
-    match &task.facts.original_digest {
-        Some(scanned) if is_original && scanned != digest => Err(Failure::Lasting(
-            "the file has changed since it was scanned: something else writes to the data \
-             directory, or its disk is failing; send it again"
-                .to_owned(),
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn into_files(task: &mut Task<'_>) -> Result<Stored, Failure> {
@@ -102,7 +57,7 @@ fn place(
         Some(copy) => copy.write_all(piece).map_err(failed),
         None => Ok(()),
     })?;
-    check_digest(task, &digest)?;
+    task.check_digest(&digest)?;
     let path = PathBuf::from("files").join(&digest[..2]).join(&digest);
     let place = task.data.join(&path);
     durable::create_folder(place.parent().unwrap_or(task.data)).map_err(failed)?;

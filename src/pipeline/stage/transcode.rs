@@ -4,23 +4,11 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::command::{MAX_OUTPUT_BYTES, renamed};
-use crate::pipeline::config::{Table, Wrong};
+use super::command::renamed;
+use crate::pipeline::config::{MAX_OUTPUT_BYTES, Transcoding};
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Task};
 use crate::progress::{Format, Reader};
-
-/// What ffmpeg is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The output's options. Default: H.264 and AAC, for which every browser has a player.
-    pub args: Option<Vec<String>>,
-    /// The output's extension, by which ffmpeg takes the container. Default: mp4, and m4a
-    /// where there is no picture.
-    pub extension: Option<String>,
-    /// The most that ffmpeg may write, in bytes. Default: 16 GiB.
-    pub max_output: Option<u64>,
-}
 
 const VIDEO: &str = "-map 0:v:0 -map 0:a:0? -c:v libx264 -preset veryfast -crf 23 \
                      -pix_fmt yuv420p -vf scale=trunc(iw/2)*2:trunc(ih/2)*2 -c:a aac \
@@ -28,34 +16,9 @@ const VIDEO: &str = "-map 0:v:0 -map 0:a:0? -c:v libx264 -preset veryfast -crf 2
 const AUDIO: &str = "-map 0:a:0 -c:a aac -movflags +faststart";
 /// What ffprobe may say: a few lines for each stream.
 const PROBE_MAX_BYTES: usize = 256 * 1024;
-const EXTENSION_MAX_BYTES: usize = 16;
-
-impl Options {
-    pub(in crate::pipeline) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        if let Some((args, at)) = table.list("args")? {
-            if args.iter().any(|argument| argument.contains('\0')) {
-                return Err(at.wrong("an argument can't hold NUL"));
-            }
-            self.args = Some(args);
-        }
-        if let Some((extension, at)) = table.text("extension")? {
-            let fits = !extension.is_empty() && extension.len() <= EXTENSION_MAX_BYTES;
-            if !fits || !extension.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Err(at.wrong(format!(
-                    "extension is 1 to {EXTENSION_MAX_BYTES} letters and digits, as \"mp4\""
-                )));
-            }
-            self.extension = Some(extension);
-        }
-        if let Some(size) = table.size("max_output")? {
-            self.max_output = Some(size);
-        }
-        Ok(())
-    }
-}
 
 /// Transcodes the task's input.
-pub fn run(options: &Options, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let kind = match &task.facts.content_type {
         Some(kind) => kind.clone(),
         None => kind::of_file(task.input)

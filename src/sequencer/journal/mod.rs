@@ -19,7 +19,6 @@ mod files;
 mod index;
 mod keeper;
 mod lock;
-mod old;
 mod read;
 mod record;
 mod reply;

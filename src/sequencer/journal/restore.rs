@@ -13,6 +13,7 @@
 
 mod entries;
 mod numbers;
+mod old;
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -21,7 +22,6 @@ use std::time::Instant;
 use super::Shared;
 use super::checkpoint::{self, Head, Opened};
 use super::files::Files;
-use super::old;
 use super::record::{MAGIC, Record, SegmentNumber, decode};
 use super::scan::{Piece, Scan};
 use super::segment::{Segment, file_name, parse_file_name};

@@ -36,8 +36,6 @@ use batch::{Answer, Batch, Need};
 use segment::Active;
 use sync::Syncer;
 
-/// Numbers that are reserved at a time: what a loss of power may cost of them.
-pub const RESERVED: u64 = 1 << 17;
 /// What is written at a time, whichever is reached first.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_ENTRIES: usize = 4096;

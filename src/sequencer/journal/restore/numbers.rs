@@ -1,8 +1,7 @@
 //! How far numbers may have been given, from what the last life left behind.
 
 use crate::event::job::EventId;
-use crate::sequencer::journal::record::ENTRY_MIN_BYTES;
-use crate::sequencer::journal::writer::RESERVED;
+use crate::sequencer::journal::record::{ENTRY_MIN_BYTES, RESERVED};
 
 /// No segment has had more numbers, with those that were skipped.
 const SEGMENT_NUMBERS: u64 = 1 << 20;

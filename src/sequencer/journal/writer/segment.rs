@@ -4,12 +4,12 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{RESERVED, UNSYNCED_MAX_BYTES, Writer};
+use super::{UNSYNCED_MAX_BYTES, Writer};
 use crate::event::job::EventId;
 use crate::sequencer::PublishError;
 use crate::sequencer::journal::Sync;
 use crate::sequencer::journal::files::File;
-use crate::sequencer::journal::record::{MAGIC, Record, SegmentNumber, encode};
+use crate::sequencer::journal::record::{MAGIC, RESERVED, Record, SegmentNumber, encode};
 use crate::sequencer::journal::segment::{Segment, file_name};
 
 /// The segment that is written.

@@ -25,15 +25,17 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 
-use super::Shared;
-use super::checkpoint;
-use super::codec::{self, Found as Decoded, Payload, Unread};
-use super::record::{self, ChangeRecord, EntryRecord, Record as NewRecord, SegmentNumber};
-use super::restore::{Found, Last, Restorer, named, read_whole};
-use super::scan::{Piece, Scan};
-use super::segment::{Place, Segment, file_name};
+use super::{Found, Last, Restorer, named, read_whole};
 use crate::event::job::{EventId, EventName, JobId, JobState};
 use crate::hub::{Life, LifeState, Owner};
+use crate::sequencer::journal::Shared;
+use crate::sequencer::journal::checkpoint;
+use crate::sequencer::journal::codec::{self, Found as Decoded, Payload, Unread};
+use crate::sequencer::journal::record::{
+    self, ChangeRecord, EntryRecord, Record as NewRecord, SegmentNumber,
+};
+use crate::sequencer::journal::scan::{Piece, Scan};
+use crate::sequencer::journal::segment::{Place, Segment, file_name};
 
 /// What an old segment begins with.
 const MAGIC: &[u8; 8] = b"LANDFJ1\n";

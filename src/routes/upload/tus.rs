@@ -3,28 +3,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::upload::{created, exposed, file_name, job, may_follow, refusal, share, spool};
-use super::{Caller, Context, Plan, UploadIntake};
+use super::{Intake, created, exposed, file_name, job, may_follow, of_tus, refusal, share, spool};
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BodyLength, Head, Method, Response, Status};
+use crate::routes::{Caller, Context, Plan};
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Order, SpoolError};
 
 /// The type that a piece of an upload has.
 const PIECE_TYPE: &[u8] = b"application/offset+octet-stream";
 
-/// What a piece of an upload is answered with.
-pub enum Piece {
-    /// It began the upload.
-    First,
-    /// It went on with it.
-    Next,
-}
-
 /// What is served here, for OPTIONS.
 pub fn describe(context: &Context, preflight: Response) -> Response {
-    let response = dressed(preflight)
+    let response = of_tus(preflight)
         .with("Tus-Version", VERSION)
         .with("Tus-Extension", EXTENSIONS)
         .with("Tus-Checksum-Algorithm", ALGORITHMS);
@@ -32,11 +24,6 @@ pub fn describe(context: &Context, preflight: Response) -> Response {
         Some(spool) => response.with("Tus-Max-Size", spool.config().upload_bytes.to_string()),
         None => response,
     }
-}
-
-/// An answer, as all of tus are.
-pub fn dressed(response: Response) -> Response {
-    response.with("Tus-Resumable", VERSION)
 }
 
 /// Begins an upload.
@@ -87,7 +74,7 @@ pub fn collection(
     let receiver = spool
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
-    let intake = UploadIntake::tus(Piece::First, receiver, cors, share);
+    let intake = Intake::tus(begun, receiver, cors, share);
     match has_body {
         true => Ok(Plan::Upload(Box::new(intake))),
         false => Ok(Plan::Answer(intake.finish())),
@@ -125,12 +112,12 @@ pub fn one(
             if !standing.metadata.is_empty() {
                 response = response.with("Upload-Metadata", standing.metadata);
             }
-            Ok(Plan::Answer(exposed(dressed(response), cors)))
+            Ok(Plan::Answer(exposed(of_tus(response), cors)))
         }
         Method::Delete => {
             spool.terminate(id).map_err(|error| refusal(&error))?;
             let response = Response::empty(Status::NoContent);
-            Ok(Plan::Answer(exposed(dressed(response), cors)))
+            Ok(Plan::Answer(exposed(of_tus(response), cors)))
         }
         _ => {
             check_type(head)?;
@@ -151,7 +138,7 @@ pub fn one(
             if is_over {
                 let respond = progress(&standing.job, offset, None);
                 let response = respond(Response::empty(Status::NoContent));
-                return Ok(Plan::Answer(exposed(dressed(response), cors)));
+                return Ok(Plan::Answer(exposed(of_tus(response), cors)));
             }
             let receiver = spool
                 .resume(id, offset, size, checksum)
@@ -168,23 +155,22 @@ pub fn one(
                 receiver.break_off("");
                 return Err(refusal(&SpoolError::LongerThanSaid));
             }
-            let intake = UploadIntake::tus(Piece::Next, receiver, cors, share);
+            let intake = Intake::tus(gone_on, receiver, cors, share);
             Ok(Plan::Upload(Box::new(intake)))
         }
     }
 }
 
-impl Piece {
-    /// The answer to a piece that is on disk.
-    pub fn answer(&self, finished: &Finished) -> Response {
-        let respond = progress(&finished.job, finished.offset, finished.expires);
-        match self {
-            Piece::First => {
-                respond(created(finished)).with("Location", format!("/api/tus/{}", finished.id))
-            }
-            Piece::Next => respond(Response::empty(Status::NoContent)),
-        }
-    }
+/// The answer to the piece that began an upload.
+fn begun(finished: &Finished) -> Response {
+    let respond = progress(&finished.job, finished.offset, finished.expires);
+    respond(created(finished)).with("Location", format!("/api/tus/{}", finished.id))
+}
+
+/// The answer to one that went on with it.
+fn gone_on(finished: &Finished) -> Response {
+    let respond = progress(&finished.job, finished.offset, finished.expires);
+    respond(Response::empty(Status::NoContent))
 }
 
 /// Says in an answer how far an upload has come.

@@ -1,0 +1,146 @@
+//! A form with a file.
+
+use super::{Asked, file_name, job, may_follow, refusal};
+use crate::http::multipart::{Found, Multipart};
+use crate::http::{Response, Status};
+use crate::routes::Pass;
+use crate::upload::spool::{Order, Receiver, Spool, SpoolError};
+
+/// A form that is being taken apart.
+pub struct Form {
+    spool: Spool,
+    pass: Pass,
+    parser: Multipart,
+    /// What has come and can't be understood yet.
+    held: Vec<u8>,
+    name: Option<String>,
+    job: Option<String>,
+    length: Option<u64>,
+    is_whole: bool,
+}
+
+/// Why a form isn't read further.
+pub enum Stop {
+    Spool(SpoolError),
+    Answer(Response),
+}
+
+impl Form {
+    /// A form of which nothing has come yet. What the request asks for besides counts where
+    /// the form says nothing else.
+    pub fn new(
+        spool: Spool,
+        pass: Pass,
+        parser: Multipart,
+        asked: Asked,
+        length: Option<u64>,
+    ) -> Form {
+        Form {
+            spool,
+            pass,
+            parser,
+            held: Vec::new(),
+            name: asked.name,
+            job: asked.job,
+            length,
+            is_whole: false,
+        }
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Takes more of the form, and begins `receiver` where its file does.
+    ///
+    /// # Errors
+    /// It isn't read further.
+    pub fn push(&mut self, piece: &[u8], receiver: &mut Option<Receiver>) -> Result<(), Stop> {
+        let mut held = std::mem::take(&mut self.held);
+        let input = match held.is_empty() {
+            true => piece,
+            false => {
+                held.extend_from_slice(piece);
+                &held[..]
+            }
+        };
+        let mut at = 0;
+        loop {
+            let parsed = self.parser.parse(&input[at..]);
+            let (used, found) = parsed.map_err(|error| bad(&error.to_string()))?;
+            at += used;
+            match found {
+                None => break,
+                Some(Found::Value { name, value }) => {
+                    self.value(name, value, receiver.is_some())?
+                }
+                Some(Found::File {
+                    file_name,
+                    content_type,
+                }) => {
+                    if receiver.is_some() {
+                        return Err(bad("the form has more than one file: upload one at a time"));
+                    }
+                    *receiver = Some(self.begin(&file_name, content_type)?);
+                }
+                Some(Found::Data(bytes)) => {
+                    if let Some(receiver) = receiver {
+                        receiver.push(bytes).map_err(Stop::Spool)?;
+                    }
+                }
+                Some(Found::FileEnd) => {}
+                Some(Found::End) => self.is_whole = true,
+            }
+        }
+        let rest = input.len() - at;
+        self.held = match held.is_empty() {
+            true => piece[piece.len() - rest..].to_vec(),
+            false => {
+                held.drain(..at);
+                held
+            }
+        };
+        Ok(())
+    }
+
+    fn value(&mut self, name: String, value: String, is_late: bool) -> Result<(), Stop> {
+        let place = match name.as_str() {
+            "job" => &mut self.job,
+            "name" => &mut self.name,
+            _ => return Ok(()),
+        };
+        if is_late {
+            let message = format!("the form's field {name} comes after the file: put it before");
+            return Err(bad(&message));
+        }
+        // An empty input counts as none.
+        if !value.is_empty() {
+            *place = Some(value);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, file: &str, declared_type: Option<String>) -> Result<Receiver, Stop> {
+        let name = self.name.as_deref().unwrap_or(file);
+        if file.is_empty() && name.is_empty() {
+            return Err(bad("no file was chosen in the form"));
+        }
+        let job = job(self.job.as_deref(), &self.pass).map_err(Stop::Answer)?;
+        let order = Order {
+            after: may_follow(&job, &self.pass),
+            job,
+            name: file_name(Some(name)).map_err(Stop::Answer)?,
+            declared_type,
+            size: None,
+            estimate: self.length,
+            metadata: None,
+        };
+        let begun = self.spool.begin(order, None);
+        begun.map_err(|error| Stop::Answer(refusal(&error)))
+    }
+}
+
+fn bad(message: &str) -> Stop {
+    Stop::Answer(Response::error(Status::BadRequest, message))
+}

@@ -1,0 +1,164 @@
+//! The body of an upload.
+
+use super::form::{Form, Stop};
+use super::{created, exposed, of_tus, refusal};
+use crate::access::quota::Share;
+use crate::http::{Response, Status};
+use crate::upload::spool::{Finished, Receiver, SpoolError};
+
+/// The body of an upload, on its way to the disk.
+pub struct Intake {
+    kind: Kind,
+    /// Its place among those of its address. It is given back before the upload is, so that
+    /// who takes over an upload finds room.
+    share: Option<Share>,
+    receiver: Option<Receiver>,
+    cors: bool,
+}
+
+enum Kind {
+    /// The body is the file.
+    Raw,
+    /// The file is in a form.
+    Form(Box<Form>),
+    /// The body is a piece of an upload by tus, which is answered so.
+    Tus(fn(&Finished) -> Response),
+}
+
+impl Intake {
+    /// The body is the file.
+    pub fn raw(receiver: Receiver, cors: bool, share: Share) -> Intake {
+        Intake {
+            kind: Kind::Raw,
+            share: Some(share),
+            receiver: Some(receiver),
+            cors,
+        }
+    }
+
+    /// The file is in a form.
+    pub fn form(form: Form, cors: bool, share: Share) -> Intake {
+        Intake {
+            kind: Kind::Form(Box::new(form)),
+            share: Some(share),
+            receiver: None,
+            cors,
+        }
+    }
+
+    /// A piece of an upload by tus.
+    pub fn tus(
+        answer: fn(&Finished) -> Response,
+        receiver: Receiver,
+        cors: bool,
+        share: Share,
+    ) -> Intake {
+        Intake {
+            kind: Kind::Tus(answer),
+            share: Some(share),
+            receiver: Some(receiver),
+            cors,
+        }
+    }
+
+    /// Whether what it has isn't lost if it breaks off.
+    pub fn is_resumable(&self) -> bool {
+        matches!(self.kind, Kind::Tus(_))
+    }
+
+    /// The answer where it should be broken off.
+    pub fn unwanted(&self) -> Option<Response> {
+        let error = self.receiver.as_ref().and_then(Receiver::unwanted)?;
+        Some(refusal(&error))
+    }
+
+    /// Where bytes of the file can be put, where the body is nothing else. `left` is what
+    /// there is to come.
+    pub fn space(&mut self, left: u64) -> Option<&mut [u8]> {
+        let receiver = self.receiver.as_mut()?;
+        if matches!(self.kind, Kind::Form(_)) || receiver.left() == 0 {
+            return None;
+        }
+        let space = receiver.space();
+        let length = space.len().min(left.min(usize::MAX as u64) as usize);
+        Some(&mut space[..length])
+    }
+
+    /// Takes so many bytes that were put there. May wait for the disk.
+    ///
+    /// # Errors
+    /// The answer to an upload of which no more is wanted.
+    pub fn advance(&mut self, count: usize) -> Result<(), Response> {
+        let result = match &mut self.receiver {
+            Some(receiver) => receiver.advance(count),
+            None => Ok(()),
+        };
+        result.map_err(|error| self.fail(error))
+    }
+
+    /// Takes more of the body. May wait for the disk.
+    ///
+    /// # Errors
+    /// The answer to an upload of which no more is wanted.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
+        let pushed = match (&mut self.kind, &mut self.receiver) {
+            (Kind::Form(form), receiver) => form.push(piece, receiver),
+            (_, Some(receiver)) => receiver.push(piece).map_err(Stop::Spool),
+            (_, None) => Ok(()),
+        };
+        pushed.map_err(|stop| match stop {
+            Stop::Spool(error) => self.fail(error),
+            Stop::Answer(response) => self.break_off(response),
+        })
+    }
+
+    /// Answers the whole body, when everything is on disk.
+    pub fn finish(mut self) -> Response {
+        if let Kind::Form(form) = &self.kind
+            && !(form.is_whole() && self.receiver.is_some())
+        {
+            let message = match self.receiver {
+                Some(_) => "the form ended before its last boundary",
+                None => "the form has no file: give it an input of the type file",
+            };
+            return self.break_off(Response::error(Status::BadRequest, message));
+        }
+        let Some(receiver) = self.receiver.take() else {
+            let message = "the upload has ended already";
+            return Response::error(Status::InternalError, message);
+        };
+        let response = match (receiver.finish(), &self.kind) {
+            (Ok(finished), Kind::Tus(answer)) => answer(&finished),
+            (Ok(finished), _) => {
+                created(&finished).with("Location", format!("/api/jobs/{}", finished.job))
+            }
+            (Err(error), _) => refusal(&error),
+        };
+        self.dressed(response)
+    }
+
+    /// The body can't be read further, which is answered so.
+    pub fn break_off(&mut self, response: Response) -> Response {
+        drop(self.share.take());
+        if let Some(receiver) = self.receiver.take() {
+            receiver.break_off(&response.message());
+        }
+        self.dressed(response)
+    }
+
+    fn fail(&mut self, error: SpoolError) -> Response {
+        let response = refusal(&error);
+        if let Some(receiver) = self.receiver.take() {
+            receiver.fail(error);
+        }
+        self.dressed(response)
+    }
+
+    fn dressed(&self, response: Response) -> Response {
+        let response = exposed(response, self.cors);
+        match self.kind {
+            Kind::Tus(_) => of_tus(response),
+            _ => response,
+        }
+    }
+}
