@@ -19,6 +19,8 @@ pub use storing::Storing;
 use table::{Spot, Table, Wrong};
 pub use transcoding::Transcoding;
 
+use super::environment;
+
 /// The stages that every file goes through.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -46,6 +48,9 @@ pub struct Stage {
     pub nice: u8,
     /// What SIGTERM gives a command before SIGKILL. Default: 5 s.
     pub grace: Duration,
+    /// The names of the server's variables that its commands get as well. Default: none; they
+    /// always get PATH, HOME and the locale.
+    pub env: Vec<String>,
     /// Where its temporary folders are made. Default: `work` in the data directory.
     pub output_dir: Option<PathBuf>,
 }
@@ -169,6 +174,7 @@ impl Stage {
             retries,
             nice: 0,
             grace: Duration::from_secs(5),
+            env: Vec::new(),
             output_dir: None,
         }
     }
@@ -224,6 +230,13 @@ impl Stage {
         }
         if let Some(grace) = table.duration("grace")? {
             stage.grace = grace;
+        }
+        if let Some((names, at)) = table.list("env")? {
+            let mut checked = names.iter().map(|name| environment::check(name));
+            checked
+                .find_map(Result::err)
+                .map_or(Ok(()), |why| Err(at.wrong(why)))?;
+            stage.env = names;
         }
         if let Some((folder, at)) = table.text("output_dir")? {
             if !Path::new(&folder).is_absolute() {
@@ -287,6 +300,7 @@ mod tests {
             retries = 2
             nice = 19
             grace = "1s"
+            env = ["TZ", "MODEL_DIR"]
             output_dir = "/mnt/scratch"
         "#;
         let plan = Plan::parse(text).unwrap();
@@ -308,6 +322,7 @@ mod tests {
         );
         assert_eq!(thumbnail.timeout, Duration::from_secs(90));
         assert_eq!(thumbnail.grace, Duration::from_secs(1));
+        assert_eq!(thumbnail.env, ["TZ", "MODEL_DIR"]);
         assert_eq!(thumbnail.output_dir, Some("/mnt/scratch".into()));
         let thumbnail = format!("{:?}", thumbnail.kind);
         for part in ["{input}", "thumb.jpg", "1048576", "Number"] {
@@ -342,6 +357,11 @@ mod tests {
                 "[[stage]]\nname = 'scanning'\noutput_dir = 'x'\n",
                 3,
                 "absolute",
+            ),
+            (
+                "[[stage]]\nname = 'transcoding'\nenv = ['A=b']\n",
+                3,
+                "names",
             ),
             ("[[stage]]\nname = 'storing'\nto = 'ftp'\n", 3, "files"),
             (

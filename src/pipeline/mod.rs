@@ -14,6 +14,7 @@ mod attempt;
 pub mod config;
 mod durable;
 mod ending;
+mod environment;
 mod herald;
 mod kind;
 mod queue;

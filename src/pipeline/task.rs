@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::attempt::Attempt;
 use super::config::Stage;
 use super::durable;
+use super::environment;
 use super::state::Facts;
 use crate::command::follow::Guard;
 use crate::command::leftover::Mark;
@@ -261,12 +262,7 @@ impl<'a> Task<'a> {
 
     fn describe(&self, command: &mut std::process::Command) {
         let landed = &self.attempt.landed;
-        for (name, _) in std::env::vars_os() {
-            // The server's own flags are no business of a command's.
-            if name.to_string_lossy().starts_with("LANDFALL_") {
-                command.env_remove(name);
-            }
-        }
+        environment::clear(command, &self.stage.env);
         command
             .env("LANDFALL_JOB", landed.job.as_str())
             .env("LANDFALL_STAGE", &self.stage.name)

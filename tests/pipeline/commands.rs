@@ -206,6 +206,29 @@ fn a_command_has_no_stdin_a_nice_level_and_none_of_the_servers_flags() {
 }
 
 #[test]
+fn a_command_gets_nothing_of_the_servers_environment_but_what_it_needs_or_is_passed_on() {
+    // Whoever runs this has more than that.
+    let passed = "CARGO_PKG_NAME";
+    assert!(std::env::var_os(passed).is_some() && std::env::var_os("CARGO").is_some());
+    let script = "env | sed 's/=.*//' >\"$2\"";
+    let plant = Plant::new(&(shell(script, &format!("env = [{passed:?}]")) + STORING));
+    let job = plant.land("j", "a", b"x");
+    let told = plant.end(&job, "done");
+    let names = plant.stored(told.last().unwrap());
+    let is_known = |name: &str| {
+        // The last three are the shell's.
+        let known = [
+            "PATH", "HOME", "LANG", "LANGUAGE", passed, "PWD", "SHLVL", "_",
+        ];
+        name.starts_with("LANDFALL_") || name.starts_with("LC_") || known.contains(&name)
+    };
+    assert!(names.lines().all(is_known), "{names}");
+    for needed in ["PATH", "LANDFALL_JOB", "LANDFALL_WORK", passed] {
+        assert!(names.lines().any(|name| name == needed), "{names}");
+    }
+}
+
+#[test]
 fn stages_may_work_elsewhere_and_nothing_stays_there() {
     let elsewhere = tempfile::tempdir().unwrap();
     let script = "pwd >\"$2\"";
@@ -213,10 +236,7 @@ fn stages_may_work_elsewhere_and_nothing_stays_there() {
     let plant = Plant::new(&(shell(script, &more) + STORING));
     let job = plant.land("j", "a", b"x");
     let told = plant.end(&job, "done");
-    let digest = told.last().unwrap().data["digest"].as_str().unwrap();
-    let digest = digest.strip_prefix("sha256:").unwrap();
-    let made = plant.read(&format!("files/{}/{digest}", &digest[..2]));
-    let made = String::from_utf8(made).unwrap();
+    let made = plant.stored(told.last().unwrap());
     assert!(
         made.starts_with(elsewhere.path().to_str().unwrap()),
         "{made}"

@@ -219,6 +219,14 @@ impl Plant {
         });
     }
 
+    /// The text that a job which ended so has stored.
+    pub fn stored(&self, done: &Told) -> String {
+        let digest = done.data["digest"].as_str().unwrap();
+        let digest = digest.strip_prefix("sha256:").unwrap();
+        let made = self.read(&format!("files/{}/{digest}", &digest[..2]));
+        String::from_utf8(made).unwrap()
+    }
+
     /// What lies at a path below the data folder.
     pub fn read(&self, path: &str) -> Vec<u8> {
         fs::read(self.data.join(path)).unwrap()

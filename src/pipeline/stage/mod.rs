@@ -2,6 +2,7 @@
 
 pub mod clamd;
 pub mod command;
+mod demuxer;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod scan;

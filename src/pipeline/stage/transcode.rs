@@ -5,6 +5,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::command::renamed;
+use super::demuxer::Demuxer;
 use crate::pipeline::config::{MAX_OUTPUT_BYTES, Transcoding};
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Task};
@@ -29,7 +30,11 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
     if !(kind.starts_with("audio/") || kind.starts_with("video/")) {
         return skipped(&format!("{kind} is neither audio nor video"));
     }
-    let Some(media) = probe(task)? else {
+    let demuxer = Demuxer::of_file(&kind, task.input).map_err(|error| task.unreadable(&error))?;
+    let Some(demuxer) = demuxer else {
+        return skipped(&format!("{kind} isn't transcoded"));
+    };
+    let Some(media) = probe(demuxer, task)? else {
         return skipped("ffprobe isn't installed");
     };
     let Some(has_picture) = media.has_picture() else {
@@ -43,9 +48,8 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
     let output = task.folder.join(format!("output.{extension}"));
     let mut command = Command::new("ffmpeg");
     command.args("-nostdin -hide_banner -v error -nostats -progress pipe:1".split(' '));
-    command
-        .args(["-protocol_whitelist", "file", "-i"])
-        .arg(task.input);
+    demuxer.put_on(&mut command);
+    command.arg("-i").arg(task.input);
     match &options.args {
         Some(args) => command.args(args),
         None => command.args(if has_picture { VIDEO } else { AUDIO }.split_ascii_whitespace()),
@@ -79,9 +83,11 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
 }
 
 /// What ffprobe says of the input; none where it isn't installed.
-fn probe(task: &mut Task<'_>) -> Result<Option<Media>, Failure> {
+fn probe(demuxer: Demuxer, task: &mut Task<'_>) -> Result<Option<Media>, Failure> {
     let mut command = Command::new("ffprobe");
-    command.args("-v error -protocol_whitelist file -of json -show_entries".split(' '));
+    command.args(["-v", "error"]);
+    demuxer.put_on(&mut command);
+    command.args(["-of", "json", "-show_entries"]);
     command.arg("format=duration:stream=codec_type:stream_disposition=attached_pic");
     command.arg("-i").arg(task.input);
     // What it prints is no progress.
