@@ -208,6 +208,21 @@ const FLAGS: &[Flag] = &[
         set: |config, text| set(&mut config.hub.jobs, positive(text)),
     },
     Flag {
+        name: "deleted-for",
+        value: "DUR",
+        default: "1h",
+        help: "how long a deletion is remembered: the job is 410 for so long, and then 404",
+        set: |config, text| set(&mut config.hub.deleted_for, duration(text)),
+    },
+    Flag {
+        name: "max-awaited",
+        value: "N",
+        default: "100000",
+        help: "names that streams wait for and that are no jobs'; a stream that names one more \
+               gets 200, the busy retry and a close",
+        set: |config, text| set(&mut config.hub.awaited, positive(text)),
+    },
+    Flag {
         name: "abandoned-after",
         value: "DUR",
         default: "24h",
