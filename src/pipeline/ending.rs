@@ -1,5 +1,6 @@
 //! How jobs end, and what is kept of them: for how long, and where.
 
+use std::collections::hash_map;
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::queue::Work;
 use super::state::{Failed, State, unix_now};
 use super::stop::Why;
 use super::{Entry, Inner, Record, durable, stage, worker};
+use crate::event::job::LifeId;
 use crate::upload::{Landed, UploadId};
 
 /// The most failed jobs whose uploads are kept; beyond it the oldest goes.
@@ -159,10 +161,24 @@ impl Inner {
         self.strike_off(attempt);
     }
 
+    /// Removes the upload of a failed life that was kept long enough while no process ran.
+    pub(super) fn let_go_if_old(&self, life: LifeId, at: u64) {
+        if !is_old(at, self.config.keep_failed) {
+            return;
+        }
+        let mut lives = self.lives.lock();
+        if let hash_map::Entry::Occupied(entry) = lives.entry(life)
+            && let Entry::Kept(attempt, _) = entry.get()
+        {
+            let upload = attempt.landed.upload;
+            entry.remove();
+            drop(lives);
+            self.discard(upload);
+        }
+    }
+
     /// Removes what has been kept long enough.
     pub(super) fn expire(&self) {
-        let now = unix_now();
-        let is_old = |at: u64, keep: Duration| now.saturating_sub(at) >= keep.as_secs();
         let mut old = Vec::new();
         let mut lives = self.lives.lock();
         let mut kept: Vec<_> = lives
@@ -204,4 +220,8 @@ impl Inner {
             }
         }
     }
+}
+
+fn is_old(at: u64, keep: Duration) -> bool {
+    unix_now().saturating_sub(at) >= keep.as_secs()
 }

@@ -295,7 +295,7 @@ impl Landing for Pipeline {
             match inner.tell_again(&attempt, "error", &data) {
                 Ending::Told if failed.is_infected => inner.quarantine(&attempt),
                 Ending::Refused => inner.let_go(&attempt),
-                Ending::Told | Ending::Untold => {}
+                Ending::Told | Ending::Untold => inner.let_go_if_old(life, failed.at),
             }
             return;
         }

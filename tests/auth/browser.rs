@@ -168,6 +168,7 @@ fn a_configured_origin_reads_streams_answers_and_errors_with_credentials() {
         config.streams = 2;
     });
     let public = public(&server);
+    assert_eq!(post(publish(&server), EVENTS, "", EVENT).status, 201);
     let fields = origin(APP) + &cookie(&token(&["a"], &[]));
     let streams = [EVENTS, "/api/events?job=a"].map(|target| get(public, target, &fields));
     let others = [
@@ -256,7 +257,7 @@ fn a_preflight_is_answered_for_every_route_without_a_token() {
         (public, "/api/jobs/a", "GET, HEAD, OPTIONS"),
         (publish, EVENTS, "GET, HEAD, POST, OPTIONS"),
         (publish, "/api/events", "GET, HEAD, POST, OPTIONS"),
-        (publish, "/api/jobs/a", "GET, HEAD, DELETE, OPTIONS"),
+        (publish, "/api/jobs/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
     ] {
         let answer = preflight(address, target, APP);
         assert_eq!(answer.status, 204, "{target}");

@@ -2,6 +2,8 @@
 //! answer it has to get.
 
 mod browser;
+#[path = "../support/http.rs"]
+mod http;
 mod oddities;
 mod publishing;
 mod secrecy;

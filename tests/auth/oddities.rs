@@ -109,9 +109,13 @@ fn a_job_named_ten_thousand_times_is_followed_once_and_a_forbidden_one_is_found_
     let server = start_with_long_targets(&files);
     let field = bearer(&token(&["a"], &[]));
     let many = "job=a&".repeat(10_000);
+    let job = "a".parse().unwrap();
+    server
+        .jobs()
+        .publish(&job, landfall::Event::progress("scanning", 30.0))
+        .unwrap();
     let mut answer = get(public(&server), &format!("/api/events?{many}"), &field);
     assert_eq!(answer.status, 200);
-    let job = "a".parse().unwrap();
     assert_eq!(server.jobs().snapshot(&job).unwrap().streams, 1);
     server
         .jobs()

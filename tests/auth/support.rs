@@ -141,6 +141,9 @@ impl Answer {
             None if self.status == 204 => {}
             None => while self.read() > 0 {},
         }
+        if self.field("Transfer-Encoding") == Some("chunked") {
+            return super::http::unchunked(&self.text());
+        }
         self.text()
     }
 

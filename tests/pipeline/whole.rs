@@ -166,7 +166,7 @@ fn delete_cancels_and_retry_is_another_attempt_over_http() {
     assert_eq!(ask("DELETE /api/jobs/cancelled").0, 204);
     until("the command has ended", || !is_alive(&pid));
     house.is_clean();
-    assert_eq!(ask("DELETE /api/jobs/cancelled").0, 404);
+    assert_eq!(ask("DELETE /api/jobs/cancelled").0, 410);
 
     assert_eq!(ask("POST /api/uploads?job=failed").0, 201);
     let error = house.end("failed", "error");
@@ -177,10 +177,12 @@ fn delete_cancels_and_retry_is_another_attempt_over_http() {
     fs::write(house.data.join("go"), "").unwrap();
     let (status, body) = ask("POST /api/jobs/failed/retry");
     assert_eq!(status, 202);
+    let begun: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
-        String::from_utf8(body).unwrap(),
-        r#"{"jobId":"failed","attempt":2}"#
+        (&begun["jobId"], &begun["attempt"]),
+        (&"failed".into(), &2.into())
     );
+    assert!(begun["id"].is_u64(), "{begun}");
     assert_eq!(house.end("failed", "done")["attempt"], 2);
     assert_eq!(ask("POST /api/jobs/failed/retry").0, 404);
     house.is_clean();

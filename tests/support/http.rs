@@ -82,7 +82,7 @@ pub fn ask_until(
 }
 
 /// What the chunks of a body hold, as far as they are whole.
-fn unchunked(mut body: &str) -> String {
+pub fn unchunked(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((digits, rest)) = body.split_once("\r\n") {
         let length = usize::from_str_radix(digits, 16).expect(digits);

@@ -115,7 +115,15 @@ fn a_job_without_a_file_is_404_and_says_when_it_has_one() {
     let house = House::start(&[]);
     let answer = house.ask("GET", "/api/jobs/none/file", &[], b"");
     assert_eq!(answer.status, 404);
-    assert!(answer.error().contains("when it is done"));
+    assert!(answer.error().contains("no job"));
+    assert_eq!(super::lives::publish(&house, "running", "progress"), 201);
+    let answer = house.ask("GET", "/api/jobs/running/file", &[], b"");
+    assert_eq!(answer.status, 404);
+    assert!(
+        answer.error().contains("when it is done"),
+        "{}",
+        answer.error()
+    );
     assert_eq!(
         house.ask("GET", "/api/jobs/a%2Fb/file", &[], b"").status,
         400

@@ -30,7 +30,7 @@ fn delete(house: &House, job: &str) -> u16 {
     order(house, "DELETE", &format!("/api/jobs/{job}"), "").status
 }
 
-fn publish(house: &House, job: &str, event: &str) -> u16 {
+pub fn publish(house: &House, job: &str, event: &str) -> u16 {
     let body = format!(r#"{{"event":"{event}","data":{{"mine":true}}}}"#);
     order(house, "POST", &format!("/api/jobs/{job}/events"), &body).status
 }
