@@ -32,6 +32,8 @@ pub mod progress;
 pub mod routes;
 pub mod sequencer;
 pub mod server;
+#[cfg(test)]
+mod simulation;
 pub mod stream;
 pub mod sys;
 pub mod upload;

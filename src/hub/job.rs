@@ -199,6 +199,16 @@ impl Core {
         history.map_or(in_ring, |kept| kept.min(in_ring))
     }
 
+    /// Whether it is known to have had an event up to this number: then nothing of it was
+    /// forgotten since.
+    pub fn has_had_by(&self, number: EventId) -> bool {
+        let known = match self.ring.gone() {
+            EventId(0) => self.ring.oldest(),
+            gone => Some(gone),
+        };
+        known.is_some_and(|known| known <= number)
+    }
+
     /// Who has a lower number than this has seen another life, or may have: jobs up to the
     /// number `forgotten` aren't remembered.
     pub fn floor(&self, forgotten: EventId) -> EventId {

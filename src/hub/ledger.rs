@@ -39,6 +39,15 @@ impl Ledger {
             _ => {}
         }
     }
+
+    /// Whether the first deletion is remembered no more, or there are too many.
+    pub fn has_deletions_to_go(&self, now_ms: u64) -> bool {
+        let Some((_, first)) = self.deleted.first_key_value() else {
+            return false;
+        };
+        let is_over = |life: &Life| life.is_forgotten_at(now_ms);
+        self.deleted.len() > DELETED_MAX || first.lock().life().is_some_and(is_over)
+    }
 }
 
 impl Hub {
@@ -94,14 +103,7 @@ impl Hub {
 
     /// Lets go of deletions that are remembered no more, and of those over the most.
     pub(super) fn let_deletions_go(&self, ledger: &mut Ledger, now_ms: u64) {
-        while let Some(entry) = ledger.deleted.first_entry() {
-            let is_over = |life: &Life| life.is_forgotten_at(now_ms);
-            if !entry.get().lock().life().is_some_and(is_over) {
-                break;
-            }
-            self.let_deletion_go(&entry.remove());
-        }
-        while ledger.deleted.len() > DELETED_MAX
+        while ledger.has_deletions_to_go(now_ms)
             && let Some((_, job)) = ledger.deleted.pop_first()
         {
             self.let_deletion_go(&job);

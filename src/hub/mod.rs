@@ -40,6 +40,13 @@ pub use mailbox::{Mailbox, Owner as MailboxOwner};
 /// A shard's number is a bit of a mask.
 pub const SHARDS_MAX: usize = 64;
 
+/// Names are anybody's to choose, so their hashes have a secret.
+#[cfg(not(test))]
+type Hasher = std::hash::RandomState;
+/// A simulation goes through them in the same order every time.
+#[cfg(test)]
+type Hasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+
 /// The jobs, their newest events, and who follows them. Cloning it is cheap and gives
 /// another handle to the same hub.
 #[derive(Clone)]
@@ -49,7 +56,7 @@ struct Inner {
     config: HubConfig,
     metrics: Arc<Metrics>,
     /// Every name that is a job's, or that a stream waits for.
-    names: RwLock<HashMap<JobId, Arc<Job>>>,
+    names: RwLock<HashMap<JobId, Arc<Job>, Hasher>>,
     /// Names that are jobs'; a deleted one is none.
     jobs: AtomicUsize,
     /// Names that are only waited for.
@@ -72,7 +79,14 @@ struct Inner {
     followers_of_all: AtomicU64,
     /// How many streams follow all jobs whose names begin so.
     prefixes: Mutex<HashMap<Arc<str>, usize>>,
+    /// What was applied, for a simulation that wants to know.
+    #[cfg(test)]
+    tap: Mutex<Option<Vec<Applied>>>,
 }
+
+/// An entry that was applied, and whether it was refused.
+#[cfg(test)]
+pub(crate) type Applied = (EventId, Entry, Option<Refusal>);
 
 /// Who is to hear of an entry that was applied.
 #[must_use]
@@ -101,6 +115,8 @@ impl Hub {
             mailboxes: RwLock::default(),
             followers_of_all: AtomicU64::new(0),
             prefixes: Mutex::default(),
+            #[cfg(test)]
+            tap: Mutex::default(),
         }))
     }
 
@@ -112,9 +128,22 @@ impl Hub {
     /// The entry is refused. It has its number all the same, unless the caller takes that
     /// back before anybody sees it.
     pub fn apply(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
+        let applied = self.change(id, entry);
+        #[cfg(test)]
+        if let Some(tap) = &mut *self.0.tap.lock() {
+            tap.push((id, entry.clone(), applied.as_ref().err().copied()));
+        }
+        applied
+    }
+
+    fn change(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
         let hub = &*self.0;
         let mut ledger = hub.ledger.lock();
-        self.let_deletions_go(&mut ledger, entry.time_ms);
+        if ledger.has_deletions_to_go(entry.time_ms) {
+            // What is refused changes nothing, also not by its time.
+            Life::after(self.life(&entry.job).as_ref(), id, entry)?;
+            self.let_deletions_go(&mut ledger, entry.time_ms);
+        }
         // While the names are held, nobody takes this one for unused.
         let (names, name) = loop {
             let names = hub.names.read_recursive();
@@ -347,6 +376,14 @@ impl Hub {
             (true, false) => self.0.awaited.fetch_add(1, Ordering::AcqRel),
             _ => 0,
         };
+    }
+}
+
+#[cfg(test)]
+impl Hub {
+    /// What was applied since this was asked last; from the first time on.
+    pub(crate) fn drain_tap(&self) -> Vec<Applied> {
+        self.0.tap.lock().replace(Vec::new()).unwrap_or_default()
     }
 }
 

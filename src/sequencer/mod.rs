@@ -17,11 +17,12 @@ mod room;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::{After, Change, Hub, HubConfig, Owner, Snapshot};
+use crate::sys::clock;
+pub(crate) use crate::sys::clock::now_ms;
 pub use error::PublishError;
 use history::Request;
 use journal::{Journal, JournalConfig};
@@ -124,8 +125,7 @@ impl Sequencer {
     /// Jobs that are kept in memory alone. Their numbers start from the clock, in
     /// microseconds, so that one from an earlier life is recognisably old.
     pub fn in_memory(config: HubConfig) -> Sequencer {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let base = since.unwrap_or_default().as_micros() as u64;
+        let base = clock::since_epoch().as_micros() as u64;
         Sequencer::in_memory_above(config, EventId(base.min(EventId::MAX.0 / 2)))
     }
 
@@ -219,9 +219,7 @@ impl Sequencer {
     /// # Errors
     /// There is none, or it was deleted already, or see [`PublishError`].
     pub fn delete(&self, job: &JobId, only: Option<LifeId>) -> Result<EventId, PublishError> {
-        let remembered = self.hub.config().deleted_for.as_millis();
-        let until_ms = now_ms().saturating_add(remembered.min(u64::MAX.into()) as u64);
-        self.put_one(job, Change::Delete { until_ms, only })
+        self.put_one(job, self.deletion(only))
     }
 
     /// What a job has come to. None where there is none, or it was deleted.
@@ -237,6 +235,15 @@ impl Sequencer {
     /// What puts changes in order.
     pub fn order(&self) -> &dyn Order {
         &*self.order
+    }
+
+    /// A deletion, which is remembered from the time of the order on: that doesn't go back
+    /// where somebody sets the clock back.
+    pub(crate) fn deletion(&self, only: Option<LifeId>) -> Change {
+        let now_ms = now_ms().max(self.hub.time_ms());
+        let remembered = self.hub.config().deleted_for.as_millis();
+        let until_ms = now_ms.saturating_add(remembered.min(u64::MAX.into()) as u64);
+        Change::Delete { until_ms, only }
     }
 
     fn put_event(
@@ -264,10 +271,4 @@ impl Sequencer {
         }
         Ok(())
     }
-}
-
-/// Milliseconds of the unix clock.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

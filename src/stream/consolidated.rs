@@ -221,10 +221,8 @@ impl Consolidated {
     fn say_forgotten(&mut self, hub: &Hub, job: &Arc<Job>, after: EventId) -> bool {
         let may_be = {
             let core = job.lock();
-            let is_new = core
-                .life()
-                .is_none_or(|life| life.began > after && life.previous_end == EventId(0));
-            is_new && after < hub.forgotten()
+            let is_new = core.life().is_none_or(|life| life.began > after);
+            is_new && !core.has_had_by(after) && after < hub.forgotten()
         };
         if may_be {
             self.reset(Some(job), ResetReason::Expired, Last::Number(after));

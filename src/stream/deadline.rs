@@ -3,10 +3,11 @@
 //! most.
 
 use std::num::NonZeroU64;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::table::{AGES, BLOCKED, NONE};
 use super::{SLICE_SENDS, Shard};
+use crate::sys::clock;
 use crate::sys::metrics::Close;
 
 impl Shard {
@@ -16,7 +17,7 @@ impl Shard {
         let token = ends_at.map_or(NONE, |ends_at| self.deadline(ends_at.get()));
         let age = self.config.max_stream_age.map_or(NONE, |max| {
             let age = self.random.between(max / 2, max);
-            whole_seconds(self.began.elapsed() + age)
+            whole_seconds(self.age() + age)
         });
         let there = &mut self.table[row];
         there.deadline = token.min(age);
@@ -79,12 +80,16 @@ impl Shard {
         (self.now - self.began).as_secs() as u32
     }
 
+    /// How long ago the shard began.
+    fn age(&self) -> Duration {
+        clock::now() - self.began
+    }
+
     /// The first whole second of the shard at which the unix clock has come to `ends_at`,
     /// as both clocks stand now. So a stream ends up to a second late, and never early.
     fn deadline(&self, ends_at: u64) -> u32 {
-        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(ends_at);
-        let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-        whole_seconds(self.began.elapsed() + left)
+        let left = Duration::from_secs(ends_at).saturating_sub(clock::since_epoch());
+        whole_seconds(self.age() + left)
     }
 }
 

@@ -6,6 +6,8 @@
 //! ring once for all its rows; a row that is behind by more is served by itself.
 
 mod admission;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod consolidated;
 mod deadline;
 mod delivery;
@@ -34,6 +36,7 @@ use crate::hub::{Hub, Job, Mailbox};
 use crate::sequencer::Sequencer;
 use crate::sequencer::history::Replay;
 use crate::stream::opening::Opening;
+use crate::sys::clock;
 use crate::sys::random::Random;
 use crate::sys::socket::Socket;
 use admission::Admission;
@@ -290,7 +293,7 @@ impl Shard {
         inbox: Arc<Mutex<Inbox>>,
         mailbox: Arc<Mailbox>,
     ) -> Shard {
-        let now = Instant::now();
+        let now = clock::now();
         Shard {
             number: sequencer.hub().register(mailbox.clone()),
             hub: sequencer.hub().clone(),

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Waker};
 use parking_lot::{Mutex, MutexGuard};
@@ -18,6 +18,7 @@ use super::table::NONE;
 use super::{Adoption, Shard, WAKER};
 use crate::event::ring::Batch;
 use crate::hub::MailboxOwner;
+use crate::sys::clock;
 
 /// Sends that a publisher's own thread makes for a shard that sleeps. With more, the
 /// publisher would wait longer for its answer than it takes to wake the shard.
@@ -79,7 +80,7 @@ pub(super) fn run(shard: &Mutex<Shard>, mut poll: Poll) {
 
 impl Shard {
     /// How long the thread may sleep. None for as long as nothing happens.
-    fn until_next_turn(&mut self) -> Option<Duration> {
+    pub(super) fn until_next_turn(&mut self) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
@@ -90,9 +91,9 @@ impl Shard {
         }
     }
 
-    fn wake_up(&mut self, timeout: Option<Duration>) {
+    pub(super) fn wake_up(&mut self, timeout: Option<Duration>) {
         self.mailbox.awake();
-        let before = std::mem::replace(&mut self.now, Instant::now());
+        let before = std::mem::replace(&mut self.now, clock::now());
         let slept = timeout.unwrap_or(Duration::MAX);
         let late = (self.now - before).saturating_sub(slept);
         self.admission.note(late, self.now);
@@ -113,7 +114,7 @@ impl Shard {
         if self.has_work() {
             return false;
         }
-        self.now = Instant::now();
+        self.now = clock::now();
         self.take_dirty();
         let slot = match self.dirty.len() {
             1 => self.dirty[0],

@@ -1,5 +1,6 @@
-//! The ground: sockets, coroutines, random bits, counters.
+//! The ground: clocks, sockets, coroutines, random bits, counters.
 
+pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub mod metrics;
 pub(crate) mod random;

@@ -17,6 +17,12 @@ impl Random {
         Random(RandomState::new().hash_one(0) | 1)
     }
 
+    /// A generator that is the same every time.
+    #[cfg(test)]
+    pub fn seeded(seed: u64) -> Random {
+        Random(seed | 1)
+    }
+
     /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;

@@ -31,6 +31,7 @@ use super::{Alarm, Health, Shared, Sync};
 use crate::event::job::EventId;
 use crate::hub::{Change, Hub};
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
+use crate::sys::clock;
 pub(super) use batch::forget;
 use batch::{Answer, Batch, Need};
 use segment::Active;
@@ -128,7 +129,7 @@ impl Writer {
             call,
             is_exhausted: false,
             waiting: VecDeque::new(),
-            waiting_since: Instant::now(),
+            waiting_since: clock::now(),
             syncer: Syncer::start(shared.clone())?,
             shared,
             hub,
@@ -140,9 +141,9 @@ impl Writer {
             active: None,
             reserved: EventId(0),
             unsynced: Vec::new(),
-            unsynced_since: Instant::now(),
+            unsynced_since: clock::now(),
             is_broken: false,
-            next_probe: Instant::now(),
+            next_probe: clock::now(),
             buffer: Vec::new(),
             awaiting: Vec::new(),
         };
@@ -217,7 +218,7 @@ impl Writer {
                 Room::There => self.take_in(&mut batch, proposals, reply),
                 Room::Awaited => {
                     if self.waiting.is_empty() && early.is_empty() {
-                        self.waiting_since = Instant::now();
+                        self.waiting_since = clock::now();
                     }
                     self.waiting.push_back(Command::Put(proposals, reply));
                 }
@@ -272,7 +273,7 @@ impl Writer {
     /// Begins a batch, with what the journal has to be told besides. A `probe` writes
     /// something in any case.
     fn begin(&mut self, probe: bool) -> Result<Batch, PublishError> {
-        if !probe && self.shared.health() == Health::Failing && Instant::now() < self.next_probe {
+        if !probe && self.shared.health() == Health::Failing && clock::now() < self.next_probe {
             return Err(PublishError::DiskFailing);
         }
         self.ready().map_err(|error| self.failed(&error))?;
@@ -313,7 +314,7 @@ impl Writer {
         if !self.shared.is_over_limit() {
             Room::There
         } else if self.is_exhausted
-            || !self.waiting.is_empty() && self.waiting_since.elapsed() >= ROOM_PATIENCE
+            || !self.waiting.is_empty() && self.has_waited() >= ROOM_PATIENCE
         {
             let _ = self.call.try_send(());
             Room::None
@@ -330,6 +331,11 @@ impl Writer {
                 reply.answer((Vec::new(), Some(error)));
             }
         }
+    }
+
+    /// How long the first that waits for room has done so.
+    fn has_waited(&self) -> Duration {
+        clock::now() - self.waiting_since
     }
 
     /// Numbers changes and encodes them, up to the first that is refused.
@@ -486,27 +492,27 @@ impl Writer {
 
     fn until_tick(&self) -> Duration {
         if !self.waiting.is_empty() {
-            return ROOM_PATIENCE.saturating_sub(self.waiting_since.elapsed());
+            return ROOM_PATIENCE.saturating_sub(self.has_waited());
         }
         if self.shared.health() != Health::Good {
-            return self.next_probe.saturating_duration_since(Instant::now());
+            return self.next_probe.saturating_duration_since(clock::now());
         }
         match self.shared.config.sync {
             Sync::Interval(interval) if !self.unsynced.is_empty() && !self.syncer.is_busy => {
-                interval.saturating_sub(self.unsynced_since.elapsed())
+                interval.saturating_sub(clock::now() - self.unsynced_since)
             }
             _ => IDLE,
         }
     }
 
     fn tick(&mut self) {
-        if self.waiting_since.elapsed() >= ROOM_PATIENCE {
+        if self.has_waited() >= ROOM_PATIENCE {
             self.refuse_waiting();
         }
         if self.shared.health() == Health::Good {
             self.start_sync();
         } else {
-            self.next_probe = Instant::now() + PROBE;
+            self.next_probe = clock::now() + PROBE;
             if self.shared.is_over_limit() {
                 let _ = self.call.try_send(());
                 return;
@@ -528,7 +534,7 @@ impl Writer {
         if before != health as u8 {
             log::error!("journal: {error}: publishing is answered with {status} until it works");
         }
-        self.next_probe = Instant::now() + PROBE;
+        self.next_probe = clock::now() + PROBE;
         answer
     }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{UNSYNCED_MAX_BYTES, Writer};
 use crate::event::job::EventId;
@@ -11,6 +10,7 @@ use crate::sequencer::journal::Sync;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{MAGIC, RESERVED, Record, SegmentNumber, encode};
 use crate::sequencer::journal::segment::{Segment, file_name};
+use crate::sys::clock;
 
 /// The segment that is written.
 pub(super) struct Active {
@@ -156,7 +156,7 @@ impl Writer {
         }
         active.bytes += self.buffer.len() as u64;
         if self.unsynced.is_empty() {
-            self.unsynced_since = Instant::now();
+            self.unsynced_since = clock::now();
         }
         let unsynced = self.unsynced.len();
         self.unsynced.extend_from_slice(&self.buffer);

@@ -11,6 +11,7 @@ use crate::sequencer::PublishError;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::SegmentNumber;
 use crate::sequencer::journal::{Alarm, Shared};
+use crate::sys::clock;
 
 /// A thread that waits for the medium, so that the writer needn't.
 pub(super) struct Syncer {
@@ -40,7 +41,7 @@ impl Syncer {
             jobs,
             results,
             is_busy: false,
-            since: Instant::now(),
+            since: clock::now(),
         })
     }
 }
@@ -68,7 +69,7 @@ impl Writer {
             && !self.is_broken
         {
             self.syncer.is_busy = true;
-            self.syncer.since = Instant::now();
+            self.syncer.since = clock::now();
             let job = (active.number, active.bytes, active.file.clone());
             let _ = self.syncer.jobs.send(job);
         }

@@ -1,0 +1,87 @@
+//! The server's front: streams are asked for as over HTTP, on sockets that nobody listens at.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use crate::http::{Head, HeadLimits, Status};
+use crate::routes::{
+    Access, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
+};
+use crate::sequencer::Sequencer;
+use crate::stream::ShardHandle;
+use crate::sys::socket::Socket;
+
+const LIMITS: HeadLimits = HeadLimits {
+    head_bytes: 8192,
+    target_bytes: 4096,
+};
+
+/// What a client gets that asks for a stream.
+pub enum Answer {
+    /// It, with this end of its connection.
+    Stream(UnixStream),
+    /// 204: there is nothing more to come.
+    NoContent,
+    /// It is to ask again later.
+    Busy,
+}
+
+/// The routes of one server.
+pub struct Front(Arc<Context>);
+
+impl Front {
+    pub fn new(jobs: &Sequencer, shard: &ShardHandle) -> Front {
+        let auth = AuthConfig::default();
+        Front(Arc::new(Context {
+            jobs: jobs.clone(),
+            gate: Gate::new(auth, true, true).expect("there are no keys to read"),
+            spool: None,
+            pipeline: None,
+            downloads: Downloads {
+                is_on: false,
+                max: 0,
+                open: Arc::default(),
+            },
+            data: None,
+            quotas: Quotas::new(QuotaConfig::default()),
+            shards: vec![shard.clone()],
+            next_shard: AtomicUsize::new(0),
+            streams_max: 1000,
+            body_bytes: 1 << 20,
+            retry: Duration::from_secs(5),
+            busy_retry: Duration::from_secs(30),
+            draining: AtomicBool::new(false),
+            is_succeeded: AtomicBool::new(false),
+        }))
+    }
+
+    /// Asks for a stream. The kernel holds about so many bytes of it for a client that
+    /// doesn't read.
+    pub fn get(&self, target: &str, last: Option<&str>, buffer_bytes: usize) -> Answer {
+        let last = last.map_or(String::new(), |last| format!("Last-Event-ID: {last}\r\n"));
+        let text = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
+        let parsed = Head::parse(text.as_bytes(), LIMITS);
+        let (head, _) = parsed.expect("it is right").expect("it is whole");
+        let peer: Peer = self.0.quotas.peer(None);
+        let (_, plan) = self.0.plan(&head, Access::Publish, &peer);
+        match plan {
+            Plan::Stream(opening, stream) => {
+                let (theirs, ours) = UnixStream::pair().expect("there are sockets");
+                theirs.set_nonblocking(true).expect("it is a socket");
+                ours.set_nonblocking(true).expect("it is a socket");
+                rustix::net::sockopt::set_socket_send_buffer_size(&ours, buffer_bytes)
+                    .expect("it is a socket");
+                let socket = Socket::new(OwnedFd::from(ours));
+                self.0.park(socket, peer, opening, stream);
+                Answer::Stream(theirs)
+            }
+            Plan::Answer(response) if response.status == Status::NoContent => Answer::NoContent,
+            Plan::EmptyStream(_) => Answer::Busy,
+            Plan::Answer(response) => panic!("{target} was answered {:?}", response.status),
+            _ => panic!("{target} is no stream's"),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What must hold of the jobs: every entry that was applied, and what it has made of its job.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::rules;
+use crate::event::job::{EventId, JobId, JobState};
+use crate::hub::{Change, Entry, Hub, Life, LifeState, Refusal};
+use crate::sys::clock;
+
+/// All that was ever applied.
+pub struct Model {
+    pub jobs: Vec<JobModel>,
+    numbers: HashMap<JobId, usize>,
+    /// What streams are to show, by number.
+    pub told: BTreeMap<u64, Told>,
+    /// The highest number that was ever given.
+    pub newest: u64,
+    /// The time of the newest entry.
+    pub time_ms: u64,
+}
+
+/// A job.
+pub struct JobModel {
+    pub name: JobId,
+    /// What it has come to, and by which entries.
+    pub history: Vec<(u64, Option<Life>)>,
+    /// What of it streams still are to show.
+    live: Vec<u64>,
+    /// What was forgotten. Who hasn't seen it misses it, until the job is deleted: then
+    /// there is nothing of it that anybody is to miss.
+    forgotten: Vec<u64>,
+}
+
+/// A frame that streams are to show.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub job: usize,
+    pub event: String,
+    pub data: String,
+    /// The life that it is of.
+    pub life: EventId,
+    /// The step in which its life was deleted or replaced: nobody is to see it since.
+    pub void_since: Option<u64>,
+    /// Its job was forgotten: who hasn't seen it is to hear that it is gone.
+    pub is_forgotten: bool,
+}
+
+impl Model {
+    pub fn new(names: &[JobId]) -> Model {
+        let job = |name: &JobId| JobModel {
+            name: name.clone(),
+            history: vec![(0, None)],
+            live: Vec::new(),
+            forgotten: Vec::new(),
+        };
+        Model {
+            jobs: names.iter().map(job).collect(),
+            numbers: names.iter().cloned().zip(0..).collect(),
+            told: BTreeMap::new(),
+            newest: 0,
+            time_ms: 0,
+        }
+    }
+
+    pub fn number_of(&self, name: &JobId) -> usize {
+        self.numbers[name]
+    }
+
+    /// Takes an entry that the server has applied. Panics where it mustn't have.
+    pub fn apply(&mut self, id: EventId, entry: &Entry, step: u64) {
+        let number = self.number_of(&entry.job);
+        assert!(
+            id.0 > self.newest,
+            "{id} was given, and {} before it",
+            self.newest
+        );
+        assert!(entry.time_ms >= self.time_ms, "{id}: time goes back");
+        self.newest = id.0;
+        self.time_ms = entry.time_ms;
+        self.let_deletions_go();
+        let before = self.jobs[number].life().cloned();
+        let after = rules::next(before.as_ref(), id, entry)
+            .unwrap_or_else(|refusal| panic!("{id} of {} was accepted: {refusal:?}", entry.job));
+        let is_replaced = matches!(entry.change, Change::Begin { .. })
+            && before.is_some_and(|life| life.state == LifeState::Running);
+        let life = after.as_ref().map_or(EventId(0), |life| life.began);
+        match &entry.change {
+            Change::Event { event, .. } => {
+                let data = match event.names_its_job() {
+                    true => event.data().to_owned(),
+                    false => data_of(&entry.job, event.data()),
+                };
+                self.tell(id, number, event.name().as_str(), data, life);
+            }
+            Change::Begin { .. } if !is_replaced => {}
+            Change::Begin { .. } | Change::Delete { .. } => {
+                self.make_void(number, step);
+                let data = data_of(&entry.job, "{}");
+                self.tell(id, number, "deleted", data, life);
+            }
+            Change::Forget { .. } => self.forget(number),
+        }
+        self.jobs[number].history.push((id.0, after));
+    }
+
+    fn tell(&mut self, id: EventId, job: usize, event: &str, data: String, life: EventId) {
+        let told = Told {
+            job,
+            event: event.to_owned(),
+            data,
+            life,
+            void_since: None,
+            is_forgotten: false,
+        };
+        self.told.insert(id.0, told);
+        self.jobs[job].live.push(id.0);
+    }
+
+    fn make_void(&mut self, job: usize, step: u64) {
+        let job = &mut self.jobs[job];
+        for id in job.forgotten.drain(..).chain(job.live.drain(..)) {
+            if let Some(told) = self.told.get_mut(&id) {
+                told.void_since = Some(step);
+            }
+        }
+    }
+
+    fn forget(&mut self, job: usize) {
+        let job = &mut self.jobs[job];
+        for id in job.live.drain(..) {
+            job.forgotten.push(id);
+            if let Some(told) = self.told.get_mut(&id) {
+                told.is_forgotten = true;
+            }
+        }
+    }
+
+    /// Deletions are remembered for a time.
+    fn let_deletions_go(&mut self) {
+        for job in 0..self.jobs.len() {
+            let life = self.jobs[job].life();
+            if life.is_some_and(|life| life.is_forgotten_at(self.time_ms)) {
+                self.forget(job);
+                let newest = self.newest;
+                self.jobs[job].history.push((newest, None));
+            }
+        }
+    }
+
+    /// Whether an event is of a job that is forgotten by now.
+    pub fn is_forgotten(&self, told: &Told) -> bool {
+        let life = self.jobs[told.job].life();
+        let now_ms = clock::now_ms().max(self.time_ms);
+        told.is_forgotten || life.is_some_and(|life| life.is_forgotten_at(now_ms))
+    }
+
+    /// Whether a refusal is right at one of a job's states since the number `since`.
+    pub fn may_refuse(&self, entry: &Entry, refusal: Refusal, since: u64) -> bool {
+        let job = &self.jobs[self.number_of(&entry.job)];
+        let first = job.history.partition_point(|&(id, _)| id <= since);
+        let states = &job.history[first.saturating_sub(1)..];
+        let id = EventId(self.newest + 1);
+        states
+            .iter()
+            .any(|(_, life)| rules::next(life.as_ref(), id, entry) == Err(refusal))
+    }
+
+    /// Holds what the server says of a job against what it must be.
+    pub fn check(&self, hub: &Hub, number: usize) {
+        let job = &self.jobs[number];
+        let name = &job.name;
+        let now_ms = clock::now_ms().max(self.time_ms);
+        let remembered = |life: &Life| !life.is_forgotten_at(now_ms);
+        let expected = job.life().cloned().filter(remembered);
+        let life = hub.life(name).filter(remembered);
+        assert_eq!(life, expected, "what {name} has come to");
+        let snapshot = hub.snapshot(name);
+        let Some(life) = expected.filter(|life| !life.is_deleted()) else {
+            assert_eq!(snapshot, None, "there is no job {name}");
+            return;
+        };
+        let snapshot = snapshot.unwrap_or_else(|| panic!("{name} has no snapshot"));
+        let state = match life.state {
+            LifeState::Done => JobState::Done,
+            LifeState::Failed => JobState::Failed,
+            _ => JobState::Running,
+        };
+        assert_eq!(snapshot.state, state, "{name}'s snapshot");
+        assert_eq!(snapshot.began, life.began, "{name}'s snapshot");
+        let newest = job.live.last().map(|id| (*id, &self.told[id]));
+        let newest = newest.filter(|(_, told)| told.life == life.began && told.event != "deleted");
+        let expected = newest.map(|(id, _)| EventId(id));
+        assert_eq!(snapshot.last_event_id, expected, "{name}'s snapshot");
+        let expected = newest.map(|(_, told)| (told.event.clone(), told.data.clone()));
+        assert_eq!(snapshot.last_event, expected, "{name}'s snapshot");
+    }
+
+    /// The same for all, and for the list of them.
+    pub fn check_all(&self, hub: &Hub) {
+        (0..self.jobs.len()).for_each(|job| self.check(hub, job));
+        let mut expected: Vec<_> = self.jobs.iter().filter(|job| job.is_there()).collect();
+        expected.sort_by(|a, b| a.name.cmp(&b.name));
+        let expected: Vec<_> = expected.iter().map(|job| job.name.clone()).collect();
+        let listed: Vec<_> = hub.snapshots().into_iter().map(|it| it.job).collect();
+        assert_eq!(listed, expected, "the list of jobs");
+        assert_eq!(hub.jobs(), expected.len(), "the number of jobs");
+    }
+}
+
+impl JobModel {
+    /// What it has come to.
+    pub fn life(&self) -> Option<&Life> {
+        self.history.last()?.1.as_ref()
+    }
+
+    /// Whether there is a job of that name.
+    pub fn is_there(&self) -> bool {
+        self.life().is_some_and(|life| !life.is_deleted())
+    }
+
+    /// The newest number that a stream is to show.
+    pub fn newest(&self) -> Option<u64> {
+        self.live.last().copied()
+    }
+}
+
+/// The data on the wire of an event that doesn't name its job.
+fn data_of(job: &JobId, data: &str) -> String {
+    let rest = data.strip_prefix('{').expect("it is an object");
+    let comma = if rest == "}" { "" } else { "," };
+    format!("{{\"jobId\":\"{}\"{comma}{rest}", job.as_str())
+}

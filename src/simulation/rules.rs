@@ -1,0 +1,93 @@
+//! Which changes a job takes: the contract's table of lives, written down a second time.
+
+use crate::event::job::{EventId, JobState, LifeId};
+use crate::hub::{After, Change, Entry, Life, LifeState, Owner, Refusal};
+
+/// What an entry makes of a job.
+///
+/// # Errors
+/// What it is refused with.
+pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Life>, Refusal> {
+    let now = now.filter(|life| match life.state {
+        LifeState::Deleted { until_ms } => entry.time_ms < until_ms,
+        _ => true,
+    });
+    let begun = |owner, previous_end| Life {
+        began: id,
+        owner,
+        state: LifeState::Running,
+        previous_end,
+        last: id,
+        created_ms: entry.time_ms,
+        updated_ms: entry.time_ms,
+    };
+    let refusal_of = |life: &Life| match life.state {
+        LifeState::Running => Refusal::Running,
+        LifeState::Done => Refusal::Ended(JobState::Done),
+        LifeState::Failed => Refusal::Ended(JobState::Failed),
+        LifeState::Deleted { .. } => Refusal::Deleted,
+    };
+    match (&entry.change, now) {
+        (Change::Event { only: Some(_), .. }, None) => Err(Refusal::Over),
+        (Change::Event { only, .. }, Some(life))
+            if only.is_some_and(|it| it != LifeId(life.began)) =>
+        {
+            Err(Refusal::Over)
+        }
+        (Change::Event { .. }, Some(life)) if life.state != LifeState::Running => {
+            Err(refusal_of(life))
+        }
+        (Change::Event { event, .. }, life) => {
+            let begun = begun(Owner::Worker, EventId(0));
+            let state = match event.name().as_str() {
+                "done" => LifeState::Done,
+                "error" => LifeState::Failed,
+                _ => LifeState::Running,
+            };
+            Ok(Some(Life {
+                state,
+                last: id,
+                updated_ms: entry.time_ms,
+                ..life.cloned().unwrap_or(begun)
+            }))
+        }
+        (Change::Begin { owner, after }, None) => match after {
+            After::Failed(_) => Err(Refusal::NoJob),
+            _ => Ok(Some(begun(*owner, EventId(0)))),
+        },
+        (Change::Begin { owner, after }, Some(life)) => {
+            let is_deleted = matches!(life.state, LifeState::Deleted { .. });
+            let is_failed_upload = life.state == LifeState::Failed && life.owner == Owner::Upload;
+            let may = match after {
+                After::Running => true,
+                After::Ended => life.state != LifeState::Running,
+                After::FailedUpload => is_deleted || is_failed_upload,
+                After::Failed(it) => is_failed_upload && *it == LifeId(life.began),
+            };
+            if !may {
+                return Err(refusal_of(life));
+            }
+            let is_running = life.state == LifeState::Running;
+            Ok(Some(begun(*owner, if is_running { id } else { life.last })))
+        }
+        (Change::Delete { .. }, None) => Err(Refusal::NoJob),
+        (Change::Delete { only, .. }, Some(life))
+            if only.is_some_and(|it| it != LifeId(life.began)) =>
+        {
+            Err(Refusal::Over)
+        }
+        (Change::Delete { until_ms, .. }, Some(life)) => match life.state {
+            LifeState::Deleted { .. } => Err(Refusal::Deleted),
+            _ => Ok(Some(Life {
+                state: LifeState::Deleted {
+                    until_ms: *until_ms,
+                },
+                last: id,
+                updated_ms: entry.time_ms,
+                ..life.clone()
+            })),
+        },
+        (Change::Forget { last }, Some(life)) if life.last == *last => Ok(None),
+        (Change::Forget { .. }, _) => Err(Refusal::Over),
+    }
+}

@@ -1,0 +1,75 @@
+//! One life of the server, without threads.
+
+use super::front::Front;
+use crate::event::job::{EventId, JobId};
+use crate::event::resume::LastEventId;
+use crate::hub::HubConfig;
+use crate::sequencer::Sequencer;
+use crate::stream::ShardConfig;
+use crate::stream::by_hand::ByHand;
+
+/// A server that runs.
+pub struct Server {
+    pub jobs: Sequencer,
+    pub shard: ByHand,
+    pub front: Front,
+}
+
+/// What of a job isn't to be had any more.
+pub struct Gone {
+    /// Events up to this number.
+    pub of_the_job: u64,
+    /// Those of earlier lives are below this.
+    pub of_lives: u64,
+}
+
+impl Server {
+    pub fn in_memory(hub: HubConfig, shard: ShardConfig) -> Server {
+        Server::of(Sequencer::in_memory(hub), shard)
+    }
+
+    fn of(jobs: Sequencer, shard: ShardConfig) -> Server {
+        let shard = ByHand::new(&jobs, shard);
+        let front = Front::new(&jobs, shard.handle());
+        // From here on what is applied is told of.
+        drop(jobs.hub().drain_tap());
+        Server { jobs, shard, front }
+    }
+
+    /// The newest number.
+    pub fn published(&self) -> u64 {
+        self.jobs.hub().published().0
+    }
+
+    /// The newest number of a job that is forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.jobs.hub().forgotten().0
+    }
+
+    /// Whether a number was given, and isn't lost.
+    pub fn was_given(&self, number: u64) -> bool {
+        let number = LastEventId::Number(number);
+        self.jobs.hub().find_number(&number).is_some()
+    }
+
+    /// What of a job isn't to be had any more.
+    pub fn gone(&self, job: &JobId) -> Gone {
+        let hub = self.jobs.hub();
+        let forgotten = hub.forgotten();
+        let Some(there) = hub.find(job) else {
+            return Gone {
+                of_the_job: forgotten.0,
+                of_lives: forgotten.0,
+            };
+        };
+        let history = match there.lock().ring().gone() {
+            EventId(0) => None,
+            _ => self.jobs.order().history(job),
+        };
+        let core = there.lock();
+        Gone {
+            of_the_job: core.gone(history).0,
+            of_lives: core.floor(forgotten).0,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What time it is. A simulation has a time of its own, on its thread alone.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// Now, of a clock that never goes back.
+pub fn now() -> Instant {
+    #[cfg(test)]
+    if let Some(now) = simulated::now() {
+        return now;
+    }
+    Instant::now()
+}
+
+/// How long it is since the unix epoch.
+pub fn since_epoch() -> Duration {
+    #[cfg(test)]
+    if let Some(since) = simulated::since_epoch() {
+        return since;
+    }
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+/// Milliseconds of the unix clock.
+pub fn now_ms() -> u64 {
+    since_epoch().as_millis() as u64
+}
+
+#[cfg(test)]
+pub mod simulated {
+    //! A time that stands still unless it is told to go on.
+
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    thread_local! {
+        static NOW: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    }
+
+    /// The time of this thread is a simulation's as long as this lives.
+    pub struct Simulated(());
+
+    impl Simulated {
+        /// It begins so long after the unix epoch.
+        pub fn beginning(since_epoch: Duration) -> Simulated {
+            NOW.set(Some((Instant::now(), since_epoch)));
+            Simulated(())
+        }
+
+        /// Time passes.
+        pub fn pass(&self, time: Duration) {
+            let (now, since_epoch) = NOW.get().expect("it is simulated");
+            NOW.set(Some((now + time, since_epoch + time)));
+        }
+
+        /// Somebody sets the unix clock back.
+        pub fn set_back(&self, time: Duration) {
+            let (now, since_epoch) = NOW.get().expect("it is simulated");
+            NOW.set(Some((now, since_epoch.saturating_sub(time))));
+        }
+    }
+
+    impl Drop for Simulated {
+        fn drop(&mut self) {
+            NOW.set(None);
+        }
+    }
+
+    pub(super) fn now() -> Option<Instant> {
+        NOW.get().map(|(now, _)| now)
+    }
+
+    pub(super) fn since_epoch() -> Option<Duration> {
+        NOW.get().map(|(_, since_epoch)| since_epoch)
+    }
+}
