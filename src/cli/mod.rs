@@ -1,26 +1,33 @@
-//! The command line: one file a command.
+//! The command line: one file a command, and one table of flags for them all.
 
+mod call;
+mod error;
 mod flags;
+mod help;
+mod nearest;
+mod output;
 mod publish;
 mod run;
 mod serve;
+mod settings;
 mod token;
 mod watch;
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-const HELP: &str = "\
-Landfall streams the progress of jobs to browsers over Server-Sent Events.
+use call::{Command, Wish};
+use error::{Failure, Usage};
 
-Usage:
-  landfall [serve] [FLAGS]                         run the server
-  landfall run [FLAGS] -- CMD...                   run a command and publish its progress
-  landfall watch [FLAGS] JOB...                    follow jobs in the terminal
-  landfall publish [FLAGS] JOB EVENT [JSON]        publish one event, or NDJSON from stdin
-  landfall token [FLAGS]                           mint a token
-
-`landfall COMMAND --help` lists a command's flags.
-";
+/// Every command there is.
+const COMMANDS: &[&Command] = &[
+    &serve::COMMAND,
+    &run::COMMAND,
+    &watch::COMMAND,
+    &publish::COMMAND,
+    &token::COMMAND,
+];
 
 /// The whole program: reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
@@ -28,37 +35,75 @@ pub fn main() -> ExitCode {
     let filter =
         env_logger::Env::default().default_filter_or("warn,landfall=info,may_minihttp=off");
     env_logger::Builder::from_env(filter).init();
-    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let command = arguments
-        .first()
-        .and_then(|first| first.to_str())
-        .unwrap_or_default();
-    let command = match command {
-        "" => "serve".to_owned(),
-        "--help" | "-h" | "help" => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
+    let mut arguments: VecDeque<OsString> = std::env::args_os().skip(1).collect();
+    let first = arguments.front().map(|first| first.to_string_lossy());
+    let done = match first.as_deref() {
+        Some("--help" | "-h" | "help") => {
+            let asked = arguments.get(1).map(|name| name.to_string_lossy());
+            tell_help(asked.as_deref()).map_err(|failure| (None, failure))
         }
-        "--version" | "-V" => {
-            println!("landfall {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
-        flag if flag.starts_with('-') => "serve".to_owned(),
-        _ => arguments.remove(0).to_string_lossy().into_owned(),
+        Some("--version" | "-V" | "version") => tell_version().map_err(|failure| (None, failure)),
+        None => call(&serve::COMMAND, arguments),
+        Some(flag) if flag.starts_with('-') => call(&serve::COMMAND, arguments),
+        Some(name) => match find(name) {
+            Ok(command) => {
+                arguments.pop_front();
+                call(command, arguments)
+            }
+            Err(usage) => Err((None, usage.into())),
+        },
     };
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let done = match command.as_str() {
-        "serve" => serve::main(parser),
-        "token" => token::main(parser),
-        "run" => run::main(&mut parser).map_err(|error| error.to_string()),
-        "watch" => watch::main(&mut parser).map_err(|error| error.to_string()),
-        "publish" => publish::main(&mut parser).map_err(|error| error.to_string()),
-        other => Err(format!(
-            "there is no command {other:?}: see landfall --help"
-        )),
-    };
-    done.unwrap_or_else(|message| {
-        eprintln!("landfall: {message}");
-        ExitCode::from(2)
+    done.unwrap_or_else(|(command, failure)| complain(command, &failure))
+}
+
+type Failed = (Option<&'static Command>, Failure);
+
+fn find(name: &str) -> Result<&'static Command, Usage> {
+    let found = COMMANDS.iter().find(|command| command.name == name);
+    let names = COMMANDS.iter().map(|command| command.name);
+    found.copied().ok_or_else(|| Usage::NoCommand {
+        name: name.to_owned(),
+        nearest: nearest::nearest(name, names.chain(["help", "version"])),
     })
+}
+
+fn call(command: &'static Command, arguments: VecDeque<OsString>) -> Result<ExitCode, Failed> {
+    let variables: Vec<_> = std::env::vars_os().collect();
+    let done = match call::read(command, arguments, &variables) {
+        Ok(Wish::Work(call)) => (command.main)(*call),
+        Ok(Wish::Help) => output::print(&help::of(command, output::width())),
+        Ok(Wish::Version) => tell_version(),
+        Err(usage) => Err(usage.into()),
+    };
+    done.map_err(|failure| (Some(command), failure))
+}
+
+fn tell_help(asked: Option<&str>) -> Result<ExitCode, Failure> {
+    let width = output::width();
+    output::print(&match asked {
+        Some(name) if !["help", "version"].contains(&name) => help::of(find(name)?, width),
+        _ => help::overview(COMMANDS, width),
+    })
+}
+
+fn tell_version() -> Result<ExitCode, Failure> {
+    output::print(&format!("landfall {}\n", env!("CARGO_PKG_VERSION")))
+}
+
+/// Says what is wrong, and what would be right.
+fn complain(command: Option<&Command>, failure: &Failure) -> ExitCode {
+    let name = command.map(|command| format!(" {}", command.name));
+    let name = name.unwrap_or_default();
+    match failure {
+        Failure::Usage(usage) => {
+            output::say(&format!(
+                "landfall{name}: {usage}; see landfall{name} --help"
+            ));
+            ExitCode::from(2)
+        }
+        failure => {
+            output::say(&format!("landfall{name}: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -2,109 +2,71 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use super::call::{Call, Command};
+use super::error::{Failure, Place, Usage};
+use super::output;
+use super::settings::TokenSettings;
 use crate::access::keyfile;
 use crate::access::token::{Claims, Scope, TOKEN_MAX_BYTES};
 
-const HELP: &str = "\
-landfall token: prints a token, signed with the first key.
-
-  --jobs LIST        jobs that may be followed: names, or beginnings of them that end in
-                     *, with commas between them; repeatable; * alone for all
-  --publish LIST     jobs that may be published to, in the same form; repeatable
-  --upload LIST      jobs that an upload may begin, in the same form; repeatable
-  --ttl DUR          how long it is good for, as 30s, 5m or 12h [5m]
-  --sub TEXT         whose it is
-  --token-key FILE   the key, as `landfall serve` has it; make one with
-                     `openssl rand -hex 32`. The first counts where there are more.
-                     LANDFALL_TOKEN_KEY is its twin
-";
-
-#[derive(Default)]
-struct Order {
-    jobs: Vec<String>,
-    publish: Vec<String>,
-    upload: Vec<String>,
-    ttl: Option<Duration>,
-    sub: Option<String>,
-    keys: Vec<PathBuf>,
-}
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "token",
+    about: "prints a token, signed with the first key",
+    usage: &["[FLAGS]"],
+    text: &[],
+    runs_another: false,
+    main,
+};
 
 /// Prints a token.
-pub fn main(parser: lexopt::Parser) -> Result<ExitCode, String> {
-    let environment = std::env::var("LANDFALL_TOKEN_KEY").unwrap_or_default();
-    match read(parser, &environment)? {
-        None => print!("{HELP}"),
-        Some(order) => {
-            let now = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs());
-            println!("{}", mint(&order, now)?);
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+fn main(call: Call) -> Result<ExitCode, Failure> {
+    call.texts(0)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let keys = &call.settings.server.auth.token_keys;
+    let token = mint(
+        &call.settings.token,
+        keys,
+        now.map_or(0, |now| now.as_secs()),
+    )?;
+    output::print(&format!("{token}\n"))
 }
 
-/// Reads the arguments. None where help is asked for.
-fn read(mut parser: lexopt::Parser, environment: &str) -> Result<Option<Order>, String> {
-    use lexopt::Arg::{Long, Short};
-    let mut order = Order::default();
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        let name = match argument {
-            Short('h') | Long("help") => return Ok(None),
-            Long(name) => name.to_owned(),
-            other => {
-                let why = other.unexpected();
-                return Err(format!("{why}: see landfall token --help"));
-            }
-        };
-        let mut value = || {
-            let value = parser.value().map_err(|error| error.to_string())?;
-            let text = value.into_string();
-            text.map_err(|_| format!("--{name}: the value isn't UTF-8"))
-        };
-        match name.as_str() {
-            "jobs" => order.jobs.extend(list(&value()?)),
-            "publish" => order.publish.extend(list(&value()?)),
-            "upload" => order.upload.extend(list(&value()?)),
-            "ttl" => {
-                let text = value()?;
-                order.ttl = Some(ttl(&text).map_err(|why| format!("--ttl {text}: {why}"))?);
-            }
-            "sub" => order.sub = Some(value()?),
-            "token-key" => order.keys.extend(list(&value()?).map(PathBuf::from)),
-            _ => {
-                return Err(format!(
-                    "there is no flag --{name}: see landfall token --help"
-                ));
-            }
-        }
-    }
-    if order.keys.is_empty() {
-        order.keys.extend(list(environment).map(PathBuf::from));
-    }
-    Ok(Some(order))
-}
-
-fn mint(order: &Order, now: u64) -> Result<String, String> {
-    let scope = |flag: &str, list: &[String]| {
-        Scope::parse(list.iter().map(String::as_str)).map_err(|error| format!("--{flag}: {error}"))
+fn mint(order: &TokenSettings, keys: &[PathBuf], now: u64) -> Result<String, Usage> {
+    let wrong = |flag, value: String, why: String| Usage::Value {
+        place: Place::Flag(flag),
+        value,
+        why,
+    };
+    let scope = |flag, list: &[String]| {
+        let scope = Scope::parse(list.iter().map(String::as_str));
+        scope.map_err(|error| wrong(flag, list.join(","), error.to_string()))
     };
     let jobs = scope("jobs", &order.jobs)?;
     let publish = scope("publish", &order.publish)?;
     let upload = scope("upload", &order.upload)?;
     if jobs.is_empty() && publish.is_empty() && upload.is_empty() {
-        let message = "the token would be good for nothing: give it --jobs, --publish or --upload";
-        return Err(message.to_owned());
+        return Err(Usage::Wrong(
+            "the token would be good for nothing: give it --jobs, --publish or --upload",
+        ));
     }
-    let keys = keyfile::token_keys(&order.keys[..order.keys.len().min(1)])
-        .map_err(|error| error.to_string())?
-        .ok_or("--token-key is missing: it names the file with the key")?;
-    let ttl = order.ttl.unwrap_or(Duration::from_secs(5 * 60));
+    let first = &keys[..keys.len().min(1)];
+    let keys = keyfile::token_keys(first)
+        .map_err(|error| {
+            wrong(
+                "token-key",
+                first[0].display().to_string(),
+                error.to_string(),
+            )
+        })?
+        .ok_or(Usage::Wrong(
+            "no key to sign with: name the file with it, as --token-key FILE",
+        ))?;
     let claims = Claims {
         sub: order.sub.clone(),
-        exp: now + ttl.as_secs(),
+        exp: now + order.ttl.as_secs(),
         nbf: None,
         iat: Some(now),
         jobs,
@@ -114,37 +76,31 @@ fn mint(order: &Order, now: u64) -> Result<String, String> {
     let token = claims.sign(&keys);
     match token.len() <= TOKEN_MAX_BYTES {
         true => Ok(token),
-        false => Err(format!(
-            "the token would be longer than {TOKEN_MAX_BYTES} bytes: name fewer jobs, or \
-             beginnings of them"
+        false => Err(Usage::Wrong(
+            "the token would be too long: name fewer jobs, or beginnings of them",
         )),
-    }
-}
-
-fn list(text: &str) -> impl Iterator<Item = String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-}
-
-fn ttl(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        // A century is as good as for ever.
-        Ok(ttl) if (1..=100 * 366 * 86_400).contains(&ttl.as_secs()) => Ok(ttl),
-        _ => Err("use a number and a unit, as 30s, 5m or 12h, up to 100 years".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::cli::call::{self, Wish};
 
     const KEY: &[u8] = b"0123456789abcdef0123456789abcdef\n";
 
-    fn token(arguments: &[&str], environment: &str) -> Result<String, String> {
-        let order = read(lexopt::Parser::from_args(arguments), environment)?;
-        mint(&order.unwrap(), 1_000_000)
+    fn token(arguments: &[&str], key: &str) -> Result<String, String> {
+        let variables = [("LANDFALL_TOKEN_KEY".into(), key.into())];
+        let arguments = arguments.iter().map(OsString::from);
+        let wish = call::read(&COMMAND, arguments, &variables);
+        let call = match wish.map_err(|usage| usage.to_string())? {
+            Wish::Work(call) => *call,
+            other => panic!("{other:?}"),
+        };
+        let keys = &call.settings.server.auth.token_keys;
+        mint(&call.settings.token, keys, 1_000_000).map_err(|usage| usage.to_string())
     }
 
     #[test]
@@ -177,16 +133,12 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named() {
         for (arguments, part) in [
-            (&["--token-key", "k"][..], "good for nothing"),
-            (&["--jobs", "a"], "--token-key is missing"),
-            (&["--jobs", "a/b", "--token-key", "k"], "--jobs"),
+            (&["--ttl", "1h"][..], "good for nothing"),
+            (&["--jobs", "a/b"], "--jobs a/b: "),
             (&["--jobs", "a", "--token-key", "/no/such"], "/no/such"),
-            (&["--jobs", "a", "--ttl", "5"], "5m"),
-            (&["--jobs", "a", "--ttl", "0s"], "5m"),
-            (&["--no-such", "a"], "--help"),
-            (&["stray"], "--help"),
+            (&["--jobs", "a", "--ttl", "5"], "5s"),
         ] {
-            let message = token(arguments, "").unwrap_err();
+            let message = token(arguments, "k").unwrap_err();
             assert!(message.contains(part), "{arguments:?}: {message}");
         }
     }

@@ -2,81 +2,79 @@
 
 mod view;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use lexopt::{Arg, Parser, ValueExt};
 use serde_json::{Map, Value};
 
-use super::flags::{self, DEFAULT_HUB, Outcome};
-use crate::client::{Address, Backoff, Client, Error, ServerEvent};
-use crate::event::job::JobId;
+use super::call::{Call, Command};
+use super::error::{Failure, Place, Usage};
+use super::output;
+use super::settings::HubSettings;
+use crate::client::{Backoff, Client, Error, ServerEvent};
+use crate::event::job::{JobId, NameError};
 use view::View;
 
 /// The waits between attempts to connect, where the hub has not asked for another.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-const HELP: &str = "\
-Follows jobs until they end: with progress bars in a terminal, else a line per change.
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "watch",
+    about: "follows jobs in the terminal",
+    usage: &["[FLAGS] JOB..."],
+    text: &[
+        "It shows progress bars in a terminal, else a line for each change, until every job has \
+         ended; one that is deleted has ended too. It begins with the oldest event that the hub keeps. After a drop it connects \
+         again, as often as it takes, and resumes where it was.",
+        "The exit code is 0 where every job ended with done, 1 where one did not, the hub \
+         refuses, or nobody reads what it prints any more, 2 where the call is wrong.",
+    ],
+    runs_another: false,
+    main,
+};
 
-Usage: landfall watch [FLAGS] JOB...
-
-Begins with the oldest event that the hub keeps. After a drop it connects again, as
-often as it takes, and resumes where it was.
-
-  --hub ADDR   the hub: http://HOST:PORT or unix:PATH [http://127.0.0.1:8081]
-  --key FILE   a file with the publishing key, or a token, where the hub wants one
-  --help       this text
-
-A job that is deleted has ended as well. A flag can be given in the environment as well: LANDFALL_HUB, LANDFALL_KEY.
-The exit code is 0 where every job ended with `done`, 1 where one did not or the hub
-refuses, 2 where the call is wrong.
-";
-
-/// Runs the command with what is left of the arguments.
-pub fn main(args: &mut Parser) -> Outcome {
-    let mut hub: Option<Address> = flags::from_env("hub")?;
-    let mut key = flags::from_env("key")?;
+fn main(call: Call) -> Result<ExitCode, Failure> {
     let mut jobs: Vec<JobId> = Vec::new();
-    while let Some(arg) = args.next()? {
-        match arg {
-            Arg::Long("hub") => hub = Some(flags::value("hub", args)?),
-            Arg::Long("key") => key = Some(flags::value("key", args)?),
-            Arg::Long("help") | Arg::Short('h') => return flags::help(HELP),
-            Arg::Value(job) => {
-                let job = job.string()?.parse()?;
-                if !jobs.contains(&job) {
-                    jobs.push(job);
-                }
-            }
-            other => return Err(other.unexpected().into()),
+    for word in call.texts(usize::MAX)? {
+        let job = word.parse().map_err(|why: NameError| Usage::Value {
+            place: Place::Word("JOB"),
+            value: word.to_owned(),
+            why: why.to_string(),
+        })?;
+        if !jobs.contains(&job) {
+            jobs.push(job);
         }
     }
     if jobs.is_empty() {
-        return Err("which job? landfall watch JOB...".into());
+        return Err(Usage::Wrong("no job: name one or more, as landfall watch JOB").into());
     }
-    let hub = hub.map_or_else(|| DEFAULT_HUB.parse(), Ok)?;
-    let view = View::new(&jobs, std::io::stdout().is_terminal());
+    let is_terminal = io::stdout().is_terminal();
+    if !is_terminal {
+        output::end_with_reader();
+    }
+    let hub = call.settings.hub;
     let mut watch = Watch {
-        client: Client::new(hub).with_token(flags::credential(key)?),
+        client: hub.client()?,
         standings: vec![Standing::Running; jobs.len()],
+        view: View::new(&jobs, is_terminal),
         jobs,
-        view,
+        hub,
     };
-    Ok(match watch.follow() {
-        Ok(()) if watch.are_all(|it| it == Standing::Done) => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("landfall: {}: {error}", watch.client.address());
-            ExitCode::FAILURE
-        }
+    let done = watch.follow();
+    done.map_err(|error| Failure::Hub(watch.hub.failure(error)))?;
+    Ok(if watch.are_all(|it| it == Standing::Done) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
 struct Watch {
+    hub: HubSettings,
     client: Client,
     jobs: Vec<JobId>,
     standings: Vec<Standing>,
@@ -133,7 +131,10 @@ impl Watch {
             }
             // What the hub asks for is the least; it grows while the hub is away.
             let wait = backoff.failed().max(asked_wait.unwrap_or_default());
-            let why = failure.map_or_else(|| "the stream ended".to_owned(), |e| e.to_string());
+            let why = match failure {
+                Some(error) => self.hub.failure(error).to_string(),
+                None => "the stream ended".to_owned(),
+            };
             self.view.say(&format!(
                 "{why}; connecting again in {:.1} s",
                 wait.as_secs_f64()

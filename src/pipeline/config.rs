@@ -341,7 +341,11 @@ mod tests {
             ),
             ("[[stage]]\nname = 'scanning'\ntimeout = 5\n", 3, "a string"),
             ("[[stage]]\nname = 'scanning'\ntimeout = '5'\n", 3, "15m"),
-            ("[[stage]]\nname = 'scanning'\nmax_size = '5kb'\n", 3, "KiB"),
+            (
+                "[[stage]]\nname = 'scanning'\nmax_size = '5 lots'\n",
+                3,
+                "KiB",
+            ),
             ("[[stage]]\nname = 'scanning'\nnice = -1\n", 3, "0 to 19"),
             (
                 "[[stage]]\nname = 'scanning'\nmismatch = 'x'\n",

@@ -29,7 +29,7 @@ use crate::server::Server;
 use crate::server::sockets::{Given, Sockets};
 
 /// Says whose place is to be taken: the process id of the one that started this one.
-const VARIABLE: &str = "LANDFALL_HANDOVER";
+pub(crate) const VARIABLE: &str = "LANDFALL_HANDOVER";
 /// The sockets that are handed over.
 const SOCKETS: [&str; 2] = ["public", "publish"];
 /// The longest line that is said.

@@ -1,7 +1,8 @@
-//! The ground: clocks, sockets, coroutines, random bits, counters.
+//! The ground: clocks, sockets, coroutines, random bits, counters, units.
 
 pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub mod metrics;
 pub(crate) mod random;
 pub(crate) mod socket;
+pub(crate) mod units;

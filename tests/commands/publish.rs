@@ -41,12 +41,12 @@ fn each_line_of_stdin_is_the_data_of_an_event_or_a_whole_event() {
     let hub = Hub::start();
     let many: String = (0..1000).map(|i| format!("{{\"i\":{i}}}\n")).collect();
     assert!(
-        publish(&hub, ["publish", "a", "note"], &many)
+        publish(&hub, ["publish", "a", "note", "-"], &many)
             .status
             .success()
     );
     let end = "{\"event\":\"note\",\"data\":{\"i\":1000}}\n{\"event\":\"done\",\"data\":{}}";
-    assert!(publish(&hub, ["publish", "a"], end).status.success());
+    assert!(publish(&hub, ["publish", "a", "-"], end).status.success());
     let events = hub.events("a");
     let numbers: Vec<_> = events
         .iter()
@@ -68,7 +68,7 @@ fn a_refusal_is_told_in_the_words_of_the_hub() {
         "{}",
         text(&output.stderr)
     );
-    let output = publish(&hub, ["publish", "a", "progress"], "{}\n");
+    let output = publish(&hub, ["publish", "a", "progress", "-"], "{}\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(
         text(&output.stderr).contains("(status 409)"),
@@ -82,7 +82,7 @@ fn what_comes_before_a_wrong_line_is_published_and_its_number_is_told() {
     let hub = Hub::start();
     let output = publish(
         &hub,
-        ["publish", "a", "note"],
+        ["publish", "a", "note", "-"],
         "{\"n\":1}\n\n[]\n{\"n\":2}\n",
     );
     assert_eq!(output.status.code(), Some(1));

@@ -271,7 +271,7 @@ fn a_hub_that_stays_away_costs_a_warning_and_not_the_exit_code() {
     assert_eq!(text(&output.stdout), "out\n");
     let stderr = text(&output.stderr);
     assert!(
-        stderr.contains("landfall: the event `error` is not published: "),
+        stderr.contains("landfall run: the event `error` is not published: "),
         "{stderr}"
     );
 }
@@ -375,7 +375,10 @@ fn flags_have_twins_in_the_environment_and_wrong_ones_are_refused() {
     ] {
         let output = landfall(["--help"; 0]).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(text(&output.stderr).starts_with("landfall: "), "{args:?}");
+        assert!(
+            text(&output.stderr).starts_with("landfall run: "),
+            "{args:?}"
+        );
     }
 }
 

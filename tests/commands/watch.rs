@@ -58,7 +58,7 @@ fn a_deletion_is_an_end_and_what_begins_anew_is_followed_while_others_go_on() {
 #[test]
 fn what_is_lost_of_the_past_is_told() {
     let hub = Hub::start();
-    let mut publish = hub.command(["publish", "a", "note"]);
+    let mut publish = hub.command(["publish", "a", "note", "-"]);
     let lines: String = (0..300).map(|i| format!("{{\"i\":{i}}}\n")).collect();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lines");

@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 
 use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
+use crate::cli::output;
+use crate::cli::settings::HubSettings;
 use crate::client::{Backoff, Client, Error};
 use crate::event::job::JobId;
 
@@ -21,15 +23,23 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 
 /// Publishes in the background, as well as the hub lets it.
 pub struct Publisher {
+    hub: HubSettings,
     mailbox: Arc<Mailbox>,
     finished: Receiver<Result<(), Error>>,
 }
 
 impl Publisher {
     /// Starts the thread.
-    pub fn start(client: Client, job: JobId, mailbox: Arc<Mailbox>, deletion: Notice) -> Publisher {
+    pub fn start(
+        hub: HubSettings,
+        client: Client,
+        job: JobId,
+        mailbox: Arc<Mailbox>,
+        deletion: Notice,
+    ) -> Publisher {
         let (sender, finished) = bounded(1);
         let worker = Worker {
+            hub: hub.clone(),
             client,
             job,
             mailbox: Arc::clone(&mailbox),
@@ -44,7 +54,11 @@ impl Publisher {
         thread::spawn(move || {
             let _ = sender.send(worker.run());
         });
-        Publisher { mailbox, finished }
+        Publisher {
+            hub,
+            mailbox,
+            finished,
+        }
     }
 
     /// Publishes the end and waits until that is done, `wait` at most. A failure is a
@@ -59,12 +73,14 @@ impl Publisher {
             .recv_timeout(wait + LATE_MAX)
             .unwrap_or(Err(Error::TimedOut));
         if let Err(error) = result {
-            eprintln!("landfall: the event `{event}` is not published: {error}");
+            let why = self.hub.failure(error);
+            say(&format!("the event `{event}` is not published: {why}"));
         }
     }
 }
 
 struct Worker {
+    hub: HubSettings,
     client: Client,
     job: JobId,
     mailbox: Arc<Mailbox>,
@@ -131,7 +147,10 @@ impl Worker {
     /// The job was there, and was deleted since.
     fn delete(&mut self) {
         if !std::mem::replace(&mut self.is_deleted, true) {
-            log::warn!("{}: the job was deleted: the command is ended", self.job);
+            say(&format!(
+                "the job {} was deleted: the command is ended",
+                self.job
+            ));
         }
         self.deletion.give();
     }
@@ -139,7 +158,7 @@ impl Worker {
     fn back(&mut self) {
         self.is_accepted = true;
         if std::mem::take(&mut self.away) {
-            log::warn!("{}: the hub is back", self.client.address());
+            say(&format!("the hub is back at {}", self.client.address()));
         }
         self.backoff.succeeded();
     }
@@ -147,17 +166,22 @@ impl Worker {
     /// Said once for each time that the hub is away.
     fn lose(&mut self, error: &Error) {
         if !std::mem::replace(&mut self.away, true) {
-            let address = self.client.address();
-            log::warn!("{address}: {error}; the command goes on, and so does trying");
+            let why = self.hub.failure(error.clone());
+            say(&format!("{why}; the command goes on, and so does trying"));
         }
     }
 
     /// Said once: what is refused now will be refused ten times a second.
     fn refuse(&mut self, error: &Error) {
         if !std::mem::replace(&mut self.refused, true) {
-            log::warn!("{}: progress is refused: {error}", self.client.address());
+            let why = self.hub.failure(error.clone());
+            say(&format!("progress is refused: {why}"));
         }
     }
+}
+
+fn say(text: &str) {
+    output::say(&format!("landfall run: {text}"));
 }
 
 fn raw(json: String) -> Box<RawValue> {

@@ -1,7 +1,7 @@
 //! The life of a server's process: its signals, what it tells systemd, and how another
 //! takes its place.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
@@ -23,7 +23,7 @@ const WISHES_MAX: usize = 64;
 enum Wish {
     Signal(i32),
     /// The one that was started to take the place has said something, or has failed.
-    Succession(std::io::Result<Said>),
+    Succession(io::Result<Said>),
 }
 
 /// A succession that has begun.
@@ -35,17 +35,17 @@ struct Succession {
 /// Serves until SIGTERM or SIGINT, or until another has taken the place.
 ///
 /// # Errors
-/// The server can't be started: the text says why.
-pub fn run(config: ServerConfig) -> Result<(), String> {
+/// The server can't be started: the error says why.
+pub fn run(config: ServerConfig) -> io::Result<()> {
     // Before any thread is started: it takes variables out of the environment.
-    let mut sockets = Sockets::from_environment()?;
-    let predecessor = Predecessor::from_environment().map_err(|error| error.to_string())?;
+    let mut sockets = Sockets::from_environment().map_err(io::Error::other)?;
+    let predecessor = Predecessor::from_environment()?;
     let predecessor = predecessor.map(|(predecessor, given)| {
         sockets = given;
         predecessor
     });
     // Before anything is started, so that a signal in between isn't lost.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]).map_err(to_string)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
     let (wish, wishes) = crossbeam_channel::bounded(WISHES_MAX);
     let signalled = wish.clone();
     std::thread::spawn(move || {
@@ -54,7 +54,7 @@ pub fn run(config: ServerConfig) -> Result<(), String> {
         }
     });
     let patience = config.handover;
-    let server = Server::start_on(config, sockets).map_err(to_string)?;
+    let server = Server::start_on(config, sockets)?;
     announce(&server);
     if let Some(predecessor) = predecessor {
         predecessor.take_over(patience);
@@ -133,7 +133,7 @@ fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patie
 }
 
 fn announce(server: &Server) {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     // Nobody may be reading: that is no reason not to serve.
     let _ = writeln!(
         out,
@@ -215,8 +215,4 @@ fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         log::warn!("NOTIFY_SOCKET: {error}");
     }
-}
-
-fn to_string(error: impl ToString) -> String {
-    error.to_string()
 }

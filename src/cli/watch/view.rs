@@ -5,6 +5,7 @@ use std::io::Write;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
 
+use crate::cli::output;
 use crate::event::job::JobId;
 
 /// A bar's length: tenths of a percent.
@@ -87,7 +88,7 @@ impl View {
     pub fn say(&self, text: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(text)),
-            None => eprintln!("landfall: {text}"),
+            None => output::say(&format!("landfall watch: {text}")),
         }
     }
 }

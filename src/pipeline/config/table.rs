@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use toml_span::value::{Value, ValueInner};
 
+use crate::sys::units::{self, UnitError};
+
 /// A table.
 pub struct Table<'a> {
     members: toml_span::value::Table<'a>,
@@ -104,11 +106,9 @@ impl<'a> Table<'a> {
         let Some((text, at)) = self.text(key)? else {
             return Ok(None);
         };
-        match humantime::parse_duration(&text) {
+        match units::duration(&text) {
             Ok(duration) if !duration.is_zero() => Ok(Some(duration)),
-            _ => Err(at.wrong(format!(
-                "{key} is a number and a unit, as \"500ms\", \"5s\" or \"15m\""
-            ))),
+            _ => Err(at.wrong(format!("{key} is {}", UnitError::NotADuration))),
         }
     }
 
@@ -117,23 +117,9 @@ impl<'a> Table<'a> {
         let Some((text, at)) = self.text(key)? else {
             return Ok(None);
         };
-        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let unit = match text[digits.len()..].trim() {
-            "" | "B" => Some(1),
-            "KiB" => Some(1 << 10),
-            "MiB" => Some(1 << 20),
-            "GiB" => Some(1 << 30),
-            _ => None,
-        };
-        let number: Option<u64> = digits.parse().ok();
-        let size = number
-            .zip(unit)
-            .and_then(|(number, unit)| number.checked_mul(unit));
-        match size {
-            Some(size) if size > 0 => Ok(Some(size)),
-            _ => Err(at.wrong(format!(
-                "{key} is bytes, or a number with KiB, MiB or GiB, as \"2GiB\""
-            ))),
+        match units::size(&text) {
+            Ok(size) if size > 0 => Ok(Some(size)),
+            _ => Err(at.wrong(format!("{key} is {}", UnitError::NotASize))),
         }
     }
 

@@ -1,0 +1,207 @@
+//! How a command is called: its arguments and its variables, read by the table of flags.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::error::{Failure, Place, Usage};
+use super::flags::{self, Flag};
+use super::nearest::nearest;
+use super::settings::Settings;
+use crate::command::leftover;
+use crate::server::handover;
+
+/// Variables that are no flags: what the server tells the commands of stages, and the
+/// server that takes its place.
+const OTHER_VARIABLES: [&str; 5] = [
+    handover::VARIABLE,
+    leftover::MARK,
+    "LANDFALL_NAME",
+    "LANDFALL_CONTENT_TYPE",
+    "LANDFALL_ATTEMPT",
+];
+
+/// A command.
+pub struct Command {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub about: &'static str,
+    /// What follows its name, a line for each form.
+    pub usage: &'static [&'static str],
+    /// The rest of its help, by paragraphs.
+    pub text: &'static [&'static str],
+    /// Whether everything from the first word on is another program's.
+    pub runs_another: bool,
+    /// Does it.
+    pub main: fn(Call) -> Result<ExitCode, Failure>,
+}
+
+/// A call of a command.
+#[derive(Debug)]
+pub struct Call {
+    /// What the flags and their twins say.
+    pub settings: Settings,
+    /// What is no flag.
+    pub words: Vec<OsString>,
+}
+
+/// What the caller wants.
+#[derive(Debug)]
+pub enum Wish {
+    /// That the command does what it is for.
+    Work(Box<Call>),
+    /// Its help.
+    Help,
+    /// The version.
+    Version,
+}
+
+/// What is on the command line.
+struct Line {
+    given: Vec<(&'static Flag, String)>,
+    words: Vec<OsString>,
+}
+
+/// Reads the arguments that follow a command's name, and the environment. A flag wins over
+/// its variable.
+///
+/// # Errors
+/// What is wrong with the call.
+pub fn read(
+    command: &Command,
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: &[(OsString, OsString)],
+) -> Result<Wish, Usage> {
+    let line = match Line::read(command, arguments.into_iter())? {
+        Ok(line) => line,
+        Err(wish) => return Ok(wish),
+    };
+    let mut names = variables.iter().filter_map(|(name, _)| name.to_str());
+    names.try_for_each(check_variable)?;
+    let mut settings = Settings::default();
+    for (_, flag) in flags::of(command.name) {
+        let given = line.given.iter().filter(|(it, _)| it.name == flag.name);
+        let given: Vec<&str> = given.map(|(_, value)| value.as_str()).collect();
+        if !given.is_empty() {
+            flag.set(&mut settings, &given, Place::Flag(flag.name))?;
+            continue;
+        }
+        let name = flag.variable();
+        if let Some((_, value)) = variables.iter().find(|(it, _)| *it == *name) {
+            let place = Place::Variable(name);
+            match value.to_str() {
+                Some(value) => flag.set(&mut settings, &[value], place)?,
+                None => return Err(Usage::NotText(place)),
+            }
+        }
+    }
+    let words = line.words;
+    Ok(Wish::Work(Box::new(Call { settings, words })))
+}
+
+impl Call {
+    /// The words as text, `most` at most.
+    ///
+    /// # Errors
+    /// There are more, or one isn't UTF-8.
+    pub fn texts(&self, most: usize) -> Result<Vec<&str>, Usage> {
+        if let Some(extra) = self.words.get(most) {
+            return Err(Usage::Extra(extra.to_string_lossy().into_owned()));
+        }
+        let texts = self.words.iter().map(|word| word.to_str());
+        let texts = texts.collect::<Option<_>>();
+        texts.ok_or(Usage::NotText(Place::Word("a word")))
+    }
+}
+
+impl Line {
+    /// The line; or else a wish that needs nothing more.
+    fn read(
+        command: &Command,
+        mut arguments: impl Iterator<Item = OsString>,
+    ) -> Result<Result<Line, Wish>, Usage> {
+        let mut line = Line {
+            given: Vec::new(),
+            words: Vec::new(),
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.to_str().unwrap_or_default() {
+                "--" => {
+                    line.words.extend(arguments);
+                    break;
+                }
+                "-h" | "--help" => return Ok(Err(Wish::Help)),
+                "-V" | "--version" => return Ok(Err(Wish::Version)),
+                text if text.starts_with('-') && text != "-" => {
+                    let given = flag(command, text, &mut arguments)?;
+                    line.given.push(given);
+                }
+                _ => {
+                    line.words.push(argument);
+                    if command.runs_another {
+                        line.words.extend(arguments);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(Ok(line))
+    }
+}
+
+/// A flag and its value, which may be the next argument.
+fn flag(
+    command: &Command,
+    text: &str,
+    arguments: &mut impl Iterator<Item = OsString>,
+) -> Result<(&'static Flag, String), Usage> {
+    let (dashed, value) = match text.split_once('=') {
+        Some((dashed, value)) => (dashed, Some(value.to_owned())),
+        None => (text, None),
+    };
+    let name = dashed.strip_prefix("--").unwrap_or_default();
+    let found = flags::of(command.name).find(|(_, flag)| flag.name == name);
+    let Some((_, flag)) = found else {
+        let names = flags::of(command.name).map(|(_, flag)| flag.name);
+        return Err(Usage::NoFlag {
+            name: dashed.to_owned(),
+            nearest: nearest(name, names.chain(["help", "version"])),
+            has_it: flags::owner(name),
+        });
+    };
+    let value = match value {
+        Some(value) => value,
+        None if flag.is_switch() => "true".to_owned(),
+        None => {
+            let next = arguments.next();
+            let next = next.ok_or(Usage::NoValue(Place::Flag(flag.name)))?;
+            let text = next.into_string();
+            text.map_err(|_| Usage::NotText(Place::Flag(flag.name)))?
+        }
+    };
+    Ok((flag, value))
+}
+
+/// A variable that is nearly a flag's is a mistake, which would have a server serve
+/// without what it was told. One that isn't may be anybody's: it is only told of.
+fn check_variable(name: &str) -> Result<(), Usage> {
+    let Some(rest) = name.strip_prefix("LANDFALL_") else {
+        return Ok(());
+    };
+    let groups = flags::GROUPS.iter().flat_map(|group| group.flags);
+    let known: Vec<String> = groups.map(Flag::variable).collect();
+    if OTHER_VARIABLES.contains(&name) || known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let known = known.iter().map(|known| &known["LANDFALL_".len()..]);
+    match nearest(rest, known) {
+        Some(nearest) => Err(Usage::NoVariable {
+            name: name.to_owned(),
+            nearest: format!("LANDFALL_{nearest}"),
+        }),
+        None => {
+            log::warn!("no flag has the variable {name}: it is passed over");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! How a command fails: called in a wrong way, or in what it was to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::publish::LineError;
+use crate::client;
+
+/// Why a command did not do what it was to do. Shown, it says what is wrong and what would
+/// be right.
+#[derive(Debug)]
+pub enum Failure {
+    /// It is called in a wrong way.
+    Usage(Usage),
+    /// The hub is away, or refuses.
+    Hub(HubFailure),
+    /// The hub refuses one of these lines of stdin, or is away.
+    Lines {
+        /// The number of the first.
+        first: u64,
+        /// That of the last.
+        last: u64,
+        /// Why.
+        why: HubFailure,
+    },
+    /// This line of stdin is no event.
+    Line {
+        /// Its number.
+        number: u64,
+        /// Why.
+        why: LineError,
+    },
+    /// The system refuses: the error says what.
+    System(io::Error),
+}
+
+/// How a call is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// There is no such command.
+    NoCommand {
+        /// What was asked for.
+        name: String,
+        /// The nearest that there is.
+        nearest: Option<&'static str>,
+    },
+    /// The command has no such flag.
+    NoFlag {
+        /// The flag, with its dashes.
+        name: String,
+        /// The nearest that it has.
+        nearest: Option<&'static str>,
+        /// A command that has this very flag.
+        has_it: Option<&'static str>,
+    },
+    /// No flag has this twin, but one has nearly this.
+    NoVariable {
+        /// The variable.
+        name: String,
+        /// The nearest that there is.
+        nearest: String,
+    },
+    /// A value is wrong.
+    Value {
+        /// Whose.
+        place: Place,
+        /// The value.
+        value: String,
+        /// What is wrong with it, and what would be right.
+        why: String,
+    },
+    /// The flag's value is missing, or empty, or so is the variable.
+    NoValue(Place),
+    /// The value isn't UTF-8.
+    NotText(Place),
+    /// In words of its own: what is wrong, and what would be right.
+    Wrong(&'static str),
+    /// A word more than the command takes.
+    Extra(String),
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Behind a flag.
+    Flag(&'static str),
+    /// In an environment variable.
+    Variable(String),
+    /// It is the word that the usage calls so.
+    Word(&'static str),
+}
+
+/// What a hub did instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubFailure {
+    /// Where it was asked.
+    pub hub: client::Address,
+    /// The file with what it was shown.
+    pub key: Option<PathBuf>,
+    /// What came of it.
+    pub error: client::Error,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(usage) => usage.fmt(f),
+            Failure::Hub(failure) => failure.fmt(f),
+            Failure::Lines { first, last, why } => {
+                write!(f, "stdin, lines {first} to {last}: {why}")
+            }
+            Failure::Line { number, why } => write!(f, "stdin, line {number}: {why}"),
+            Failure::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Usage::NoCommand { name, nearest } => {
+                write!(f, "there is no command {name}")?;
+                nearest.map_or(Ok(()), |nearest| write!(f, ": the nearest is {nearest}"))
+            }
+            Usage::NoFlag {
+                name,
+                nearest,
+                has_it,
+            } => {
+                write!(f, "there is no flag {name}")?;
+                match (nearest, has_it) {
+                    (_, Some(command)) => write!(f, " here: landfall {command} has it"),
+                    (Some(nearest), None) => write!(f, ": the nearest is --{nearest}"),
+                    (None, None) => Ok(()),
+                }
+            }
+            Usage::NoVariable { name, nearest } => {
+                write!(
+                    f,
+                    "no flag has the variable {name}: the nearest is {nearest}"
+                )
+            }
+            Usage::Value { place, value, why } => match place {
+                Place::Variable(name) => write!(f, "{name}={value}: {why}"),
+                Place::Flag(_) | Place::Word(_) => write!(f, "{place} {value}: {why}"),
+            },
+            Usage::NoValue(place @ Place::Variable(_)) => {
+                write!(f, "{place} is empty: give it a value, or unset it")
+            }
+            Usage::NoValue(place) => write!(f, "{place} has no value: give it one"),
+            Usage::NotText(place) => write!(f, "{place}: the value isn't UTF-8: use text"),
+            Usage::Wrong(what) => f.write_str(what),
+            Usage::Extra(word) => write!(f, "{word} is one word too many: leave it out"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Flag(name) => write!(f, "--{name}"),
+            Place::Variable(name) => f.write_str(name),
+            Place::Word(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for HubFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use client::Error::{Away, Malformed, Refused, TimedOut};
+        let HubFailure { hub, key, error } = self;
+        match (error, key) {
+            (Away { .. } | TimedOut | Malformed(_), _) => {
+                write!(f, "{error}: is landfall serve running? (--hub {hub})")
+            }
+            (Refused { status: 401, .. }, None) => write!(
+                f,
+                "the hub wants to be shown something (status 401): give the file with its \
+                 publishing key, or with a token, as --key FILE"
+            ),
+            (Refused { status: 401, .. }, Some(key)) => {
+                write!(
+                    f,
+                    "{error}: give another than {} as --key FILE",
+                    key.display()
+                )
+            }
+            (Refused { status: 405, .. }, _) => write!(
+                f,
+                "{hub} is the hub's public listener, where this isn't taken (status 405): give \
+                 the publishing one with --hub, as http://127.0.0.1:8081"
+            ),
+            (Refused { .. }, _) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Usage> for Failure {
+    fn from(usage: Usage) -> Failure {
+        Failure::Usage(usage)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::System(error)
+    }
+}

@@ -1,0 +1,98 @@
+//! What the commands beside the server take.
+
+use super::{Group, duration, list, word};
+
+/// What a job is called and its command's output means.
+pub const RUN: Group = Group {
+    title: "The job",
+    commands: &["run"],
+    flags: &[
+        word(
+            "job",
+            "ID",
+            |s| &mut s.run.job,
+            "The job's name, 1 to 128 of A-Z a-z 0-9 . _ ~ -.",
+        )
+        .default("a new one, told on stderr"),
+        word(
+            "stage",
+            "NAME",
+            |s| &mut s.run.stage,
+            "The stage until the command names one.",
+        )
+        .default("the command's name"),
+        word(
+            "format",
+            "FORMAT",
+            |s| &mut s.run.format,
+            "auto, or number: a line that is nothing but a number from 0 to 100 is a percentage \
+             as well, as of pv -n.",
+        )
+        .default("auto"),
+        duration(
+            "hub-wait",
+            |s| &mut s.run.hub_wait,
+            "How long to try to publish the end once the command has ended; a second signal \
+             ends it.",
+        )
+        .bounds(0, u64::MAX),
+    ],
+};
+
+/// What a token is good for.
+pub const TOKEN: Group = Group {
+    title: "The token",
+    commands: &["token"],
+    flags: &[
+        list(
+            "jobs",
+            "JOB",
+            |s| &mut s.token.jobs,
+            "Jobs that may be followed: names, or beginnings of them that end in *; * alone for \
+             all.",
+        ),
+        list(
+            "publish",
+            "JOB",
+            |s| &mut s.token.publish,
+            "Jobs that may be published to, in the same form; its variable is \
+             LANDFALL_TOKEN_PUBLISH.",
+        )
+        .twin("LANDFALL_TOKEN_PUBLISH"),
+        list(
+            "upload",
+            "JOB",
+            |s| &mut s.token.upload,
+            "Jobs that an upload may begin, in the same form.",
+        ),
+        duration(
+            "ttl",
+            |s| &mut s.token.ttl,
+            "How long it is good for, from 1s to 100 years.",
+        )
+        // A century is as good as for ever.
+        .bounds(1_000_000_000, 100 * 366 * 86_400 * 1_000_000_000),
+        word("sub", "TEXT", |s| &mut s.token.sub, "Whose it is."),
+    ],
+};
+
+/// The hub that a command talks to.
+pub const HUB: Group = Group {
+    title: "The hub",
+    commands: &["run", "watch", "publish"],
+    flags: &[
+        word(
+            "hub",
+            "ADDR",
+            |s| &mut s.hub.address,
+            "The hub's publishing listener: http://HOST:PORT or unix:PATH.",
+        )
+        .default("http://127.0.0.1:8081"),
+        word(
+            "key",
+            "FILE",
+            |s| &mut s.hub.key,
+            "A file with the publishing key, or a token, where the hub wants one.",
+        ),
+    ],
+};

@@ -1,0 +1,99 @@
+//! What the server keeps, on disk and in memory.
+
+use super::{Group, count, duration, size, switch, word};
+
+/// What a restart finds again.
+pub const DISK: Group = Group {
+    title: "Kept on disk",
+    commands: &["serve"],
+    flags: &[
+        word(
+            "data",
+            "DIR",
+            |s| &mut s.server.data,
+            "Where accepted events, which a restart restores, and uploads are kept.",
+        )
+        .default("./landfall-data"),
+        switch(
+            "memory-only",
+            |s| &mut s.memory_only,
+            "Keeps nothing on disk, whatever --data says, and refuses uploads.",
+        ),
+        word(
+            "sync",
+            "WHEN",
+            |s| &mut s.server.journal.sync,
+            "When events are safe from a loss of power: always (before they are answered) or \
+             interval=DUR (so long after it at most; the end of a job before it is answered).",
+        )
+        .default("interval=200ms"),
+        size(
+            "journal-bytes",
+            |s| &mut s.server.journal.bytes,
+            "All events on disk, in bytes, 4MiB at least; at it the oldest go, but each job's \
+             newest, and then publishing gets 507.",
+        )
+        // Less would be segments too small to be worth a file.
+        .bounds(4 << 20, u64::MAX),
+        count(
+            "journal-jobs",
+            |s| &mut s.server.journal.ended_jobs,
+            "Jobs that have ended, on disk; beyond it the first that ended are forgotten.",
+        ),
+        duration(
+            "journal-age",
+            |s| &mut s.server.journal.age,
+            "How long a job that has ended, and events but each job's newest, are kept on disk; \
+             after it they are forgotten.",
+        ),
+    ],
+};
+
+/// What streams are served from.
+pub const MEMORY: Group = Group {
+    title: "Kept in memory",
+    commands: &["serve"],
+    flags: &[
+        count(
+            "ring-events",
+            |s| &mut s.server.hub.ring.events,
+            "Events kept for replay, per job; beyond it the oldest goes, and who needed it gets \
+             a reset.",
+        ),
+        size(
+            "ring-bytes",
+            |s| &mut s.server.hub.ring.bytes,
+            "Bytes kept for replay, per job, if that is reached first; the newest two events \
+             are always kept.",
+        ),
+        size(
+            "memory",
+            |s| &mut s.server.hub.memory_bytes,
+            "All that is kept for replay, in bytes; at it ended jobs are forgotten, oldest \
+             first, and then new jobs get 503.",
+        ),
+        count(
+            "max-jobs",
+            |s| &mut s.server.hub.jobs,
+            "Jobs in all; at it ended ones are forgotten, oldest first, and then new jobs get \
+             503.",
+        ),
+        count(
+            "max-awaited",
+            |s| &mut s.server.hub.awaited,
+            "Names that streams wait for and that are no jobs', some 300 bytes each; a stream \
+             that names one more gets 200, the busy retry and a close.",
+        ),
+        duration(
+            "deleted-for",
+            |s| &mut s.server.hub.deleted_for,
+            "How long a deletion is remembered: the job is 410 until then, and 404 after it.",
+        ),
+        duration(
+            "abandoned-after",
+            |s| &mut s.server.hub.abandoned_after,
+            "How long a running job may be without an event; after it, it counts as ended when \
+             room is needed.",
+        ),
+    ],
+};

@@ -1,0 +1,109 @@
+//! What uploads may be, and what becomes of them.
+
+use super::{Group, count, duration, size, switch, word};
+
+/// What uploads may be.
+pub const UPLOADS: Group = Group {
+    title: "Uploads and downloads",
+    commands: &["serve"],
+    flags: &[
+        size(
+            "max-upload",
+            |s| &mut s.server.spool.upload_bytes,
+            "An uploaded file, in bytes; 413 beyond it.",
+        ),
+        count(
+            "max-uploads",
+            |s| &mut s.server.spool.uploads,
+            "Uploads that are being received, each with up to 512 KiB of memory; 503 with \
+             Retry-After beyond it.",
+        ),
+        count(
+            "max-uploads-per-address",
+            |s| &mut s.server.quotas.uploads_per_address,
+            "Those from one address, or off; 503 with Retry-After beyond it.",
+        ),
+        count(
+            "max-unfinished",
+            |s| &mut s.server.spool.unfinished,
+            "Resumable uploads that have begun and aren't whole; 503 with Retry-After beyond it.",
+        ),
+        size(
+            "max-spool",
+            |s| &mut s.server.spool.spool_bytes,
+            "All uploads that are being received, aren't whole, or wait to be processed, in \
+             bytes; 507 beyond it.",
+        ),
+        size(
+            "min-free",
+            |s| &mut s.server.spool.free_bytes,
+            "Bytes that stay free on the disk; 507 for an upload that would take of them.",
+        ),
+        duration(
+            "upload-expiry",
+            |s| &mut s.server.spool.expiry,
+            "How long a resumable upload that nobody goes on with is kept; after it, it is \
+             removed, and its job ends with error.",
+        ),
+        count(
+            "upload-rate",
+            |s| &mut s.server.spool.starts_a_minute,
+            "Uploads that begin in a minute, in all; 429 with Retry-After beyond it.",
+        ),
+        size(
+            "upload-bandwidth",
+            |s| &mut s.server.spool.bytes_a_second,
+            "Bytes that all uploads together bring in a second, or off; they are read more \
+             slowly beyond it.",
+        ),
+        switch(
+            "downloads",
+            |s| &mut s.server.downloads,
+            "Lets whoever may follow a job download the file that it has come to.",
+        ),
+        count(
+            "max-downloads",
+            |s| &mut s.server.downloads_max,
+            "Downloads at once, each with up to 256 KiB of memory; 503 with Retry-After beyond \
+             it.",
+        ),
+        count(
+            "disk-threads",
+            |s| &mut s.server.spool.disk_threads,
+            "Threads that write uploads and read files; uploads wait for each other beyond it.",
+        ),
+    ],
+};
+
+/// What becomes of them.
+pub const PROCESSING: Group = Group {
+    title: "Processing",
+    commands: &["serve"],
+    flags: &[
+        word(
+            "config",
+            "FILE",
+            |s| &mut s.server.pipeline.file,
+            "Names the stages that uploads go through; without one it is scanning, transcoding \
+             and storing.",
+        )
+        .default("landfall.toml, if there"),
+        word(
+            "clamd",
+            "ADDR",
+            |s| &mut s.server.pipeline.clamd,
+            "Where clamd listens, unix:PATH or HOST:PORT, for scanning that the file gives no \
+             other; what it finds ends the job and goes to quarantine.",
+        ),
+        duration(
+            "keep-failed",
+            |s| &mut s.server.pipeline.keep_failed,
+            "How long a failed job's upload can be tried again; after it, it is removed.",
+        ),
+        duration(
+            "keep-quarantined",
+            |s| &mut s.server.pipeline.keep_quarantined,
+            "How long what clamd found something in is kept; after it, it is removed.",
+        ),
+    ],
+};

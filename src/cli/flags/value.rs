@@ -1,0 +1,231 @@
+//! What the values of flags are read into.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::access::cors::Allowed;
+use crate::access::credential::CookieName;
+use crate::access::host::HostName;
+use crate::access::network::Block;
+use crate::cli::run::Stage;
+use crate::event::job::JobId;
+use crate::pipeline::ClamdAddress;
+use crate::progress::Format;
+use crate::sequencer::journal::Sync;
+use crate::sys::units::{self, UnitError};
+use crate::{client, server};
+
+/// What a quantity is of.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    Count,
+    /// Bytes.
+    Size,
+    /// Nanoseconds.
+    Duration,
+}
+
+/// A setting that is a number of something, or nothing where it can be off.
+pub trait Quantity {
+    fn get(&self) -> Option<u64>;
+    /// Sets it, to what is no more than it can be.
+    fn put(&mut self, number: Option<u64>);
+    fn most(&self) -> u64;
+    fn can_be_off(&self) -> bool {
+        false
+    }
+}
+
+/// A setting that is read from a text.
+pub trait Word {
+    /// Sets it, or says why not.
+    fn put(&mut self, text: &str) -> Result<(), String>;
+}
+
+/// A setting that is read from texts with commas between them.
+pub trait List {
+    /// Sets it, or says why not.
+    fn put(&mut self, text: &str) -> Result<(), String>;
+}
+
+/// What is read by its own rules.
+trait One: FromStr<Err: Display> {}
+
+impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Count => "N",
+            Unit::Size => "SIZE",
+            Unit::Duration => "DUR",
+        }
+    }
+
+    pub fn read(self, text: &str) -> Option<u64> {
+        match self {
+            Unit::Count => text.parse().ok(),
+            Unit::Size => units::size(text).ok(),
+            // What is beyond 584 years is as good as that.
+            Unit::Duration => units::duration(text)
+                .ok()
+                .map(|it| it.as_nanos().min(u64::MAX.into()) as u64),
+        }
+    }
+
+    /// The number as it would be given.
+    pub fn show(self, number: Option<u64>) -> String {
+        match (number, self) {
+            (None, _) => "off".to_owned(),
+            (Some(number), Unit::Count) => number.to_string(),
+            (Some(bytes), Unit::Size) => units::show_size(bytes),
+            (Some(ns), Unit::Duration) => units::show_duration(Duration::from_nanos(ns)),
+        }
+    }
+
+    /// What a text that it can't be read from is not, and what would be right.
+    pub fn rule(self) -> String {
+        match self {
+            Unit::Count => "not a whole number: use one above 0".to_owned(),
+            Unit::Size => UnitError::NotASize.to_string(),
+            Unit::Duration => UnitError::NotADuration.to_string(),
+        }
+    }
+}
+
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("neither on nor off: use true or false".to_owned()),
+    }
+}
+
+macro_rules! quantity {
+    ($($number:ty),*) => {$(
+        impl Quantity for $number {
+            fn get(&self) -> Option<u64> {
+                Some(*self as u64)
+            }
+
+            fn put(&mut self, number: Option<u64>) {
+                *self = number.map_or(<$number>::MAX, |number| number as $number);
+            }
+
+            fn most(&self) -> u64 {
+                <$number>::MAX as u64
+            }
+        }
+    )*};
+}
+
+quantity!(u16, u32, u64, usize);
+
+impl Quantity for Duration {
+    fn get(&self) -> Option<u64> {
+        Some(self.as_nanos().min(u64::MAX.into()) as u64)
+    }
+
+    fn put(&mut self, number: Option<u64>) {
+        *self = Duration::from_nanos(number.unwrap_or(u64::MAX));
+    }
+
+    fn most(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl<Q: Quantity + Default> Quantity for Option<Q> {
+    fn get(&self) -> Option<u64> {
+        self.as_ref().and_then(Quantity::get)
+    }
+
+    fn put(&mut self, number: Option<u64>) {
+        *self = number.map(|number| {
+            let mut quantity = Q::default();
+            quantity.put(Some(number));
+            quantity
+        });
+    }
+
+    fn most(&self) -> u64 {
+        Q::default().most()
+    }
+
+    fn can_be_off(&self) -> bool {
+        true
+    }
+}
+
+impl One for String {}
+impl One for PathBuf {}
+impl One for client::Address {}
+impl One for server::listener::Address {}
+impl One for CookieName {}
+impl One for Allowed {}
+impl One for HostName {}
+impl One for Block {}
+impl One for ClamdAddress {}
+impl One for JobId {}
+impl One for Stage {}
+
+impl<T: One> Word for T {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|error: T::Err| error.to_string())?;
+        Ok(())
+    }
+}
+
+impl<T: One> Word for Option<T> {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        *self = Some(text.parse().map_err(|error: T::Err| error.to_string())?);
+        Ok(())
+    }
+}
+
+impl Word for SocketAddr {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        let address = text.parse();
+        *self = address.map_err(|_| "not an address: use IP:PORT, as 127.0.0.1:8082".to_owned())?;
+        Ok(())
+    }
+}
+
+impl Word for Sync {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        let interval = |text| Unit::Duration.read(text).filter(|ns| *ns > 0);
+        *self = match text.split_once('=') {
+            None if text == "always" => Sync::Always,
+            Some(("interval", text)) => match interval(text) {
+                Some(ns) => Sync::Interval(Duration::from_nanos(ns)),
+                None => return Err(Unit::Duration.rule()),
+            },
+            _ => return Err("not a way to sync: use always or interval=200ms".to_owned()),
+        };
+        Ok(())
+    }
+}
+
+impl Word for Format {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "auto" => Format::Auto,
+            "number" => Format::Number,
+            _ => return Err("not a format: use auto or number".to_owned()),
+        };
+        Ok(())
+    }
+}
+
+impl<T: One> List for Vec<T> {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        let read = parts.map(|part| part.parse().map_err(|error: T::Err| error.to_string()));
+        *self = read.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}

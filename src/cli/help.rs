@@ -1,0 +1,144 @@
+//! Help texts, made from the tables of commands and of flags.
+
+use super::call::Command;
+use super::flags;
+use super::settings::Settings;
+
+/// Where the text below a flag begins.
+const INDENT: usize = 6;
+/// Narrower than this a text isn't made, and no wider than that: lines would be hard to
+/// read.
+const WIDTHS: (usize, usize) = (40, 100);
+
+/// What commands there are.
+pub fn overview(commands: &[&Command], width: usize) -> String {
+    let mut page = Page::new(width);
+    page.paragraph(
+        0,
+        "Landfall streams the progress of jobs to browsers over Server-Sent Events.",
+    );
+    page.line("");
+    page.line("Usage:");
+    for command in commands {
+        let name = match command.name {
+            "serve" => "[serve]",
+            name => name,
+        };
+        for usage in command.usage {
+            page.paragraph(2, &format!("landfall {name} {usage}"));
+        }
+        page.paragraph(INDENT, command.about);
+    }
+    page.paragraph(2, "landfall help COMMAND");
+    page.paragraph(INDENT, "tells a command's flags, as COMMAND --help does");
+    page.paragraph(2, "landfall version");
+    page.paragraph(INDENT, "tells the version");
+    page.text
+}
+
+/// A command's help.
+pub fn of(command: &Command, width: usize) -> String {
+    let mut page = Page::new(width);
+    let Command { name, about, .. } = command;
+    page.paragraph(0, &format!("landfall {name}: {about}."));
+    page.line("");
+    for (index, usage) in command.usage.iter().enumerate() {
+        let label = if index == 0 { "Usage:" } else { "      " };
+        page.entry(0, 7, &format!("{label} landfall {name} {usage}"));
+    }
+    for text in command.text {
+        page.line("");
+        page.paragraph(0, text);
+    }
+    page.line("");
+    page.paragraph(0, &legend(command));
+    let mut defaults = Settings::default();
+    let mut title = "";
+    for (group, flag) in flags::of(name) {
+        if std::mem::replace(&mut title, group) != group {
+            page.line("");
+            page.line(&format!("{group}:"));
+        }
+        let default = flag.default_text(&mut defaults);
+        let default = default.map(|text| format!(" [{text}]")).unwrap_or_default();
+        let value = flag.value();
+        let space = if value.is_empty() { "" } else { " " };
+        let head = format!("--{}{space}{value}{default}", flag.name);
+        page.entry(2, 4, &head);
+        page.paragraph(INDENT, flag.help);
+    }
+    page.line("");
+    page.entry(2, 4, "--help, --version");
+    page.paragraph(INDENT, "This text; the version.");
+    page.text
+}
+
+/// What the words and signs in a command's help mean.
+fn legend(command: &Command) -> String {
+    let values: Vec<String> = flags::of(command.name)
+        .map(|(_, flag)| flag.value())
+        .collect();
+    let has = |what: &str| values.iter().any(|value| value == what);
+    let mut legend = String::from("A default stands in brackets.");
+    if has("DUR") {
+        legend += " DUR is a number and a unit, as 500ms, 5s, 15m, 24h or 7d.";
+    }
+    if has("SIZE") {
+        legend += " SIZE is bytes, or a number and a unit, as 64KiB, 2MB or 4G, where K is 1,024.";
+    }
+    if values.iter().any(|value| value.ends_with("...")) {
+        legend += " What ends with ... may be repeated, or take a list with commas.";
+    }
+    let some = flags::of(command.name)
+        .next()
+        .map_or("help", |(_, flag)| flag.name);
+    let variable = some.replace('-', "_").to_uppercase();
+    legend
+        + &format!(
+            " Each flag has a twin in the environment, --{some} has LANDFALL_{variable}; the flag \
+         wins, and a twin that is empty is an error."
+        )
+}
+
+/// A text that is being written, in lines that aren't wider than the terminal.
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    fn new(width: usize) -> Page {
+        Page {
+            text: String::new(),
+            width: width.clamp(WIDTHS.0, WIDTHS.1),
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text += line;
+        self.text += "\n";
+    }
+
+    fn paragraph(&mut self, indent: usize, text: &str) {
+        self.entry(indent, indent, text);
+    }
+
+    /// A text whose first line is indented by `first`, and whose others by `rest`.
+    fn entry(&mut self, first: usize, rest: usize, text: &str) {
+        let mut line = " ".repeat(first);
+        let mut is_empty = true;
+        for word in text.split(' ') {
+            if !is_empty && line.chars().count() + 1 + word.chars().count() > self.width {
+                self.line(line.trim_end());
+                line = " ".repeat(rest);
+                is_empty = true;
+            }
+            if !is_empty {
+                line.push(' ');
+            }
+            line += word;
+            is_empty = false;
+        }
+        self.line(line.trim_end());
+    }
+}

@@ -1,0 +1,57 @@
+//! What commands print.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::error::Failure;
+
+/// The width of a terminal that doesn't say.
+const WIDTH: usize = 80;
+
+/// Prints to stdout. A reader who has had enough ends the command, and that is no failure.
+///
+/// # Errors
+/// It can't be written: the disk that it goes to is full.
+pub fn print(text: &str) -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::System(error)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Says something to the user, on stderr, who may not be listening.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Ends the process as soon as nobody is left to read stdout, though there is nothing to
+/// be written. For commands that only tell.
+pub fn end_with_reader() {
+    std::thread::spawn(|| {
+        let out = io::stdout();
+        // Asked for nothing, it still tells that the other end is closed.
+        let mut polled = [PollFd::new(&out, PollFlags::empty())];
+        while poll(&mut polled, None).is_err() {}
+        std::process::exit(1);
+    });
+}
+
+/// How wide a text may be: as `COLUMNS` says, or the terminal.
+pub fn width() -> usize {
+    let said = std::env::var("COLUMNS").ok();
+    let said = said.and_then(|columns| columns.parse().ok());
+    let told = || {
+        Some(
+            rustix::termios::tcgetwinsize(io::stdout())
+                .ok()?
+                .ws_col
+                .into(),
+        )
+    };
+    said.or_else(told)
+        .filter(|width| *width > 0)
+        .unwrap_or(WIDTH)
+}

@@ -1,0 +1,129 @@
+//! What the flags set.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{HubFailure, Place, Usage};
+use super::run::Stage;
+use crate::client::{self, Client};
+use crate::event::job::JobId;
+use crate::progress::Format;
+use crate::server::ServerConfig;
+
+/// What the flags of all commands set.
+#[derive(Debug)]
+pub struct Settings {
+    /// `serve`.
+    pub server: ServerConfig,
+    /// `serve`: keeps nothing on disk, whatever `server.data` says.
+    pub memory_only: bool,
+    /// The commands that talk to a hub.
+    pub hub: HubSettings,
+    /// `run`.
+    pub run: RunSettings,
+    /// `token`.
+    pub token: TokenSettings,
+}
+
+/// The hub that a command talks to.
+#[derive(Clone, Debug)]
+pub struct HubSettings {
+    /// Where it listens.
+    pub address: client::Address,
+    /// A file with what it is shown.
+    pub key: Option<PathBuf>,
+}
+
+/// How a command is run.
+#[derive(Debug)]
+pub struct RunSettings {
+    /// The job's name.
+    pub job: Option<JobId>,
+    /// The stage until the command names one.
+    pub stage: Option<Stage>,
+    /// How the command's output is understood.
+    pub format: Format,
+    /// How long the end is tried to be published.
+    pub hub_wait: Duration,
+}
+
+/// What a token is good for.
+#[derive(Debug)]
+pub struct TokenSettings {
+    /// Jobs that may be followed.
+    pub jobs: Vec<String>,
+    /// Jobs that may be published to.
+    pub publish: Vec<String>,
+    /// Jobs that an upload may begin.
+    pub upload: Vec<String>,
+    /// How long.
+    pub ttl: Duration,
+    /// Whose it is.
+    pub sub: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            server: ServerConfig {
+                data: Some(PathBuf::from("./landfall-data")),
+                ..ServerConfig::default()
+            },
+            memory_only: false,
+            hub: HubSettings {
+                address: client::Address::Tcp("127.0.0.1:8081".to_owned()),
+                key: None,
+            },
+            run: RunSettings {
+                job: None,
+                stage: None,
+                format: Format::Auto,
+                hub_wait: Duration::from_secs(10),
+            },
+            token: TokenSettings {
+                jobs: Vec::new(),
+                publish: Vec::new(),
+                upload: Vec::new(),
+                ttl: Duration::from_secs(5 * 60),
+                sub: None,
+            },
+        }
+    }
+}
+
+impl HubSettings {
+    /// A client that shows the hub what is in the key's file: its publishing key, or a
+    /// token. A file, since arguments are for all of a host to see. Blocks.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds neither.
+    pub fn client(&self) -> Result<Client, Usage> {
+        let shown = self.key.as_ref().map(read_key).transpose()?;
+        Ok(Client::new(self.address.clone()).with_token(shown))
+    }
+
+    /// What the hub did instead, to be told to the user.
+    pub fn failure(&self, error: client::Error) -> HubFailure {
+        HubFailure {
+            hub: self.address.clone(),
+            key: self.key.clone(),
+            error,
+        }
+    }
+}
+
+fn read_key(path: &PathBuf) -> Result<String, Usage> {
+    let wrong = |why: String| Usage::Value {
+        place: Place::Flag("key"),
+        value: path.display().to_string(),
+        why,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = text.trim();
+    // Anything else would break the header field that it is shown in.
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let why = "not a key and not a token: use a file with one of them, in one line";
+        return Err(wrong(why.to_owned()));
+    }
+    Ok(text.to_owned())
+}
