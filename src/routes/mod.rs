@@ -192,12 +192,6 @@ impl Context {
         access: Access,
         peer: &Peer,
     ) -> Result<(RouteName, Plan), (RouteName, Response)> {
-        // Tests see what a panic costs.
-        #[cfg(debug_assertions)]
-        assert!(
-            !head.target.path().starts_with("/panic"),
-            "a test asked for it"
-        );
         let route = Route::of(head, access).map_err(|response| (RouteName::None, response))?;
         let is_get = matches!(head.method, Method::Get | Method::Head);
         let name = match (&route, head.method) {

@@ -1,39 +1,72 @@
-//! A panic in a handler, at a path that only builds for tests have.
+//! A panic in a handler, brought about by what a user of the crate may give it: a logger
+//! that panics.
 
-use super::binary::Binary;
-use super::metric;
 use super::sse::EventStream;
-use super::support::{Client, get};
+use super::support::{TestServer, get, post};
+
+/// What stands in a line at which the logger panics.
+const FATAL: &str = "job-of-panics";
+
+/// Where the content `hello` is stored.
+const HELLO: &str = "files/2c/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+struct Touchy;
+
+impl log::Log for Touchy {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        assert!(
+            !record.args().to_string().contains(FATAL),
+            "a touchy logger"
+        );
+    }
+
+    fn flush(&self) {}
+}
 
 #[test]
 fn a_panic_in_a_handler_closes_its_connection_with_500_and_leaves_the_rest_alone() {
-    if !cfg!(debug_assertions) {
-        eprintln!("skipped: a release build has no handler that panics");
-        return;
-    }
-    let server = Binary::serve(&[]);
-    let mut stream = EventStream::open(Client::connect(server.public), "/api/jobs/a/events", "");
-    let mut other = Client::connect(server.public);
+    log::set_logger(&Touchy).unwrap();
+    log::set_max_level(log::LevelFilter::Error);
+    let data = tempfile::tempdir().unwrap();
+    let server = TestServer::with(|config| {
+        config.data = Some(data.path().into());
+        config.downloads = true;
+    });
+
+    // Something has happened to the file that a job has come to, which is logged.
+    let mut uploader = server.public();
+    let target = format!("/api/uploads?job={FATAL}");
+    uploader.send(post(&target, "text/plain", "hello"));
+    assert_eq!(uploader.answer().status, 201);
+    let mut told = EventStream::of(&server, FATAL);
+    while told.event().event != "done" {}
+    std::fs::write(data.path().join(HELLO), "hell").unwrap();
+
+    let mut stream = EventStream::of(&server, "a");
+    let mut other = server.public();
     assert_eq!(other.get("/nowhere").status, 404);
-    for address in [server.public, server.publish] {
-        // What asks for a stream is decided on by the thread that accepts, all else in
-        // a coroutine.
-        for target in ["/panic", "/panic/events"] {
-            let mut client = Client::connect(address);
-            // What follows is not answered.
-            client.send(get(target, "") + &get("/nowhere", ""));
-            let answer = client.answer();
-            assert_eq!(answer.status, 500);
-            assert_eq!(answer.field("connection"), Some("close"));
-            assert!(answer.error().contains("log"));
-            client.assert_closed();
-        }
+    for mut client in [server.public(), server.publishing()] {
+        // What follows is not answered.
+        client.send(get(&format!("/api/jobs/{FATAL}/file"), "") + &get("/nowhere", ""));
+        let answer = client.answer();
+        assert_eq!(answer.status, 500);
+        assert_eq!(answer.field("connection"), Some("close"));
+        assert!(answer.error().contains("log"));
+        client.assert_closed();
     }
     assert_eq!(other.get("/nowhere").status, 404);
-    let mut publisher = Client::connect(server.publish);
+    let mut publisher = server.publishing();
     let event = r#"{"event":"progress","data":{"n":1}}"#;
     assert_eq!(publisher.publish("a", event).status, 201);
     assert_eq!(stream.event().n(), 1);
-    assert!(metric(&server, "landfall_panics_total") >= 4);
-    assert_eq!(metric(&server, "landfall_streams_open"), 1);
+    let metrics = server.ops().get("/metrics").body;
+    for line in ["landfall_panics_total 2\n", "landfall_streams_open 1\n"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    drop((stream, publisher, other));
+    assert!(server.stop());
 }
