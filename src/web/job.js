@@ -2,11 +2,12 @@
 
 /** What an upload goes through, before it is known which stages this server has. */
 const UPLOAD_STAGES = ["uploading", "scanning", "transcoding", "storing"];
+const ENDS = ["done", "error", "deleted"];
 
 export class Job {
   name = null;
   size = null;
-  /** "waiting" until the first event; then "running", "done" or "error". */
+  /** "waiting" until the first event; then "running", "done", "error" or "deleted". */
   state = "waiting";
   stage = null;
   /** Of the current stage; null where it isn't known. */
@@ -30,7 +31,7 @@ export class Job {
   }
 
   get isOver() {
-    return this.state === "done" || this.state === "error";
+    return ENDS.includes(this.state);
   }
 
   /** The stages of an upload are known before they come. */
@@ -51,14 +52,15 @@ export class Job {
     // What follows an end is another attempt, whether it says so or not.
     const { attempt = this.#attempt } = data;
     if (event === "progress" && (this.isOver || attempt > (this.#attempt ?? attempt))) this.#begin();
-    if (this.isOver) return false;
+    // What has ended may yet be deleted.
+    if (this.state === "deleted" || (this.isOver && event !== "deleted")) return false;
     this.#attempt = attempt;
     this.data = data;
     this.updated = now;
     this.began ??= now;
     if (typeof data.name === "string") this.name = data.name;
     if (typeof data.size === "number") this.size = data.size;
-    if (event === "done" || event === "error") this.#end(event, data, now);
+    if (ENDS.includes(event)) this.#end(event, data, now);
     else this.#progress(data);
     return true;
   }
@@ -113,6 +115,7 @@ export class Job {
     this.state = event;
     this.ended = now;
     this.position = null;
+    if (event === "deleted") return;
     if (event === "error") {
       if (typeof data.stage === "string") this.stage = data.stage;
       if (this.stage !== null && this.stages.size === 0) this.stages.set(this.stage, 0);

@@ -1,16 +1,60 @@
-/** What a `progress` event says. */
+/** What a `progress` event says: `jobId`, and what was published. */
 export interface ProgressPayload {
     jobId: string;
     /** A pipeline's own stages come by their own names. */
-    stage: "scanning" | "transcoding" | "storing" | (string & {});
-    /** 0 to 100, of the stage. */
-    percent: number;
-    /** Whatever else was published. */
+    stage: "uploading" | "queued" | "scanning" | "transcoding" | "storing" | (string & {});
+    /** 0 to 100, of the stage. Absent where nobody knows, as while it is `queued`. */
+    percent?: number;
+    /** 0 to 100, of all that becomes of an upload. */
+    overall?: number;
+    /** While it is `queued`: the stage that it waits for, and its place in line. 1 is the next. */
+    for?: string;
+    position?: number;
+    /** While it is `uploading`: what `uploadAndTrack` has sent, in bytes, and of how many. */
+    loaded?: number;
+    total?: number;
+    /** While it is `uploading`: what the server has of the file, in bytes, and the file. */
+    bytes?: number;
+    size?: number;
+    name?: string;
+    /** The stage wasn't needed, or is tried again for the so-manieth time, and why. */
+    skipped?: boolean;
+    retry?: number;
+    reason?: string;
+    /** The stage begins anew, since the server was restarted. */
+    restarted?: boolean;
+    /** What the stage's command calls what it is at. */
+    step?: string;
+    /** Which try of the whole job this is: from 1 on. */
+    attempt?: number;
     [detail: string]: unknown;
 }
-/** What a `done` event says. */
+/** What a `done` event says: of an upload, what it has come to. */
 export interface DonePayload {
     jobId: string;
+    name?: string;
+    size?: number;
+    /** `sha256:` and 64 hex digits. */
+    digest?: string;
+    contentType?: string;
+    /** Whether the result was stored. */
+    stored?: boolean;
+    /** In milliseconds: `queuedMs`, `scanningMs` and so on. */
+    durations?: Record<string, number>;
+    attempt?: number;
+    [detail: string]: unknown;
+}
+/** What an `error` event says. */
+export interface ErrorPayload {
+    jobId: string;
+    message?: string;
+    /** The stage that failed. */
+    stage?: string;
+    /** Whether another try may succeed. */
+    retryable?: boolean;
+    /** What kind of failure it is, where there is a word for it, as `stalled`. */
+    reason?: string;
+    attempt?: number;
     [detail: string]: unknown;
 }
 /** What a `reset` event says: events are missing, and the job's snapshot tells where it stands. */
@@ -22,13 +66,21 @@ export interface ResetPayload {
 }
 /** A reconnecting stream catches up by itself. Uploads begin with `uploading`. */
 export type TrackState = "uploading" | "connecting" | "open" | "reconnecting" | "closed";
-/** What is called as a job goes on. */
+/** What is called as a job goes on: in the end one of `onDone`, `onFailure` and `onDeleted`. */
 export interface ProgressHandlers {
     onProgress: (p: ProgressPayload) => void;
     /** Called once, and nothing after it. */
     onDone: (jobId: string, data: DonePayload) => void;
-    /** Called once, and nothing after it: the job failed, or can't be followed any more. */
-    onFailure: (message: string, jobId: string) => void;
+    /**
+     * Called once, and nothing after it: the job failed, or can't be followed any more, and then
+     * there is no `data`.
+     */
+    onFailure: (message: string, jobId: string, data?: ErrorPayload) => void;
+    /**
+     * Called once, and nothing after it: somebody has deleted the job, or begun it anew. Without
+     * it that is a failure: `onFailure` gets "the job was deleted".
+     */
+    onDeleted?: (jobId: string) => void;
     onReset?: (reset: ResetPayload) => void;
     onState?: (state: TrackState, jobId: string) => void;
 }

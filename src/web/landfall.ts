@@ -3,20 +3,65 @@
 // - It takes events only from a session, a set of streams of the tab that leads, that
 //   began no later than that; else it says where it stands, and a new session begins there.
 
-/** What a `progress` event says. */
+/** What a `progress` event says: `jobId`, and what was published. */
 export interface ProgressPayload {
   jobId: string;
   /** A pipeline's own stages come by their own names. */
-  stage: "scanning" | "transcoding" | "storing" | (string & {});
-  /** 0 to 100, of the stage. */
-  percent: number;
-  /** Whatever else was published. */
+  stage: "uploading" | "queued" | "scanning" | "transcoding" | "storing" | (string & {});
+  /** 0 to 100, of the stage. Absent where nobody knows, as while it is `queued`. */
+  percent?: number;
+  /** 0 to 100, of all that becomes of an upload. */
+  overall?: number;
+  /** While it is `queued`: the stage that it waits for, and its place in line. 1 is the next. */
+  for?: string;
+  position?: number;
+  /** While it is `uploading`: what `uploadAndTrack` has sent, in bytes, and of how many. */
+  loaded?: number;
+  total?: number;
+  /** While it is `uploading`: what the server has of the file, in bytes, and the file. */
+  bytes?: number;
+  size?: number;
+  name?: string;
+  /** The stage wasn't needed, or is tried again for the so-manieth time, and why. */
+  skipped?: boolean;
+  retry?: number;
+  reason?: string;
+  /** The stage begins anew, since the server was restarted. */
+  restarted?: boolean;
+  /** What the stage's command calls what it is at. */
+  step?: string;
+  /** Which try of the whole job this is: from 1 on. */
+  attempt?: number;
   [detail: string]: unknown;
 }
 
-/** What a `done` event says. */
+/** What a `done` event says: of an upload, what it has come to. */
 export interface DonePayload {
   jobId: string;
+  name?: string;
+  size?: number;
+  /** `sha256:` and 64 hex digits. */
+  digest?: string;
+  contentType?: string;
+  /** Whether the result was stored. */
+  stored?: boolean;
+  /** In milliseconds: `queuedMs`, `scanningMs` and so on. */
+  durations?: Record<string, number>;
+  attempt?: number;
+  [detail: string]: unknown;
+}
+
+/** What an `error` event says. */
+export interface ErrorPayload {
+  jobId: string;
+  message?: string;
+  /** The stage that failed. */
+  stage?: string;
+  /** Whether another try may succeed. */
+  retryable?: boolean;
+  /** What kind of failure it is, where there is a word for it, as `stalled`. */
+  reason?: string;
+  attempt?: number;
   [detail: string]: unknown;
 }
 
@@ -31,13 +76,21 @@ export interface ResetPayload {
 /** A reconnecting stream catches up by itself. Uploads begin with `uploading`. */
 export type TrackState = "uploading" | "connecting" | "open" | "reconnecting" | "closed";
 
-/** What is called as a job goes on. */
+/** What is called as a job goes on: in the end one of `onDone`, `onFailure` and `onDeleted`. */
 export interface ProgressHandlers {
   onProgress: (p: ProgressPayload) => void;
   /** Called once, and nothing after it. */
   onDone: (jobId: string, data: DonePayload) => void;
-  /** Called once, and nothing after it: the job failed, or can't be followed any more. */
-  onFailure: (message: string, jobId: string) => void;
+  /**
+   * Called once, and nothing after it: the job failed, or can't be followed any more, and then
+   * there is no `data`.
+   */
+  onFailure: (message: string, jobId: string, data?: ErrorPayload) => void;
+  /**
+   * Called once, and nothing after it: somebody has deleted the job, or begun it anew. Without
+   * it that is a failure: `onFailure` gets "the job was deleted".
+   */
+  onDeleted?: (jobId: string) => void;
   onReset?: (reset: ResetPayload) => void;
   onState?: (state: TrackState, jobId: string) => void;
 }
@@ -188,6 +241,7 @@ type Message =
   | { is: "state"; jobs: string[]; state: TrackState }
   | { is: "failure"; jobs: string[]; message: string };
 
+const ENDS = ["done", "error", "deleted"];
 const LIVE = Infinity;
 const NAME = /^[\w.~-]{1,128}$/;
 const MAX_BACKOFF_MS = 30_000;
@@ -202,7 +256,7 @@ function groupFor(options: TrackOptions): Group {
   if (!(options.share ?? !options.token)) return new Group(options);
   const { withCredentials = true, replay = "all", token } = options;
   // Tabs understand each other if they have the same version of this file.
-  const key = JSON.stringify([1, absolute(options, ""), withCredentials, replay, !!token]);
+  const key = JSON.stringify([2, absolute(options, ""), withCredentials, replay, !!token]);
   let group = groups.get(key);
   if (!group) groups.set(key, (group = new Group(options, `landfall ${key}`)));
   group.options = options;
@@ -353,8 +407,13 @@ class Group {
       } else if (id > tracker.at) {
         tracker.at = id;
         if (name === "done") this.end(tracker, (h) => h.onDone(job, data));
-        else if (name === "error") this.end(tracker, (h) => h.onFailure(`${data.message}`, job));
-        else if (!tracker.skip || data.stage !== tracker.skip) {
+        else if (name === "error") {
+          this.end(tracker, (h) => h.onFailure(`${data.message ?? "the job failed"}`, job, data));
+        } else if (name === "deleted") {
+          this.end(tracker, (h) =>
+            h.onDeleted ? h.onDeleted(job) : h.onFailure("the job was deleted", job),
+          );
+        } else if (!tracker.skip || data.stage !== tracker.skip) {
           guarded(() => tracker.handlers.onProgress(data));
         }
       }
@@ -492,7 +551,7 @@ class Stream {
       this.attempts = 0;
       this.tell("open");
     };
-    for (const name of ["progress", "done", "error", "reset"]) {
+    for (const name of ["progress", "reset", ...ENDS]) {
       source.addEventListener(name, (event) => {
         // A failure of the connection comes to the same listeners as an event named error.
         const { data, lastEventId } = event as MessageEvent;
@@ -523,8 +582,7 @@ class Stream {
     const job = data.jobId;
     if (name === "reset" && data.reason === "unknown") this.from.set(job, 0);
     this.last = id;
-    const isEnd = name === "done" || name === "error";
-    if (isEnd) {
+    if (ENDS.includes(name)) {
       this.group.forget(job);
       this.from.delete(job);
       if (!this.from.size) this.close();
@@ -552,8 +610,11 @@ class Stream {
       if (status === 204) {
         for (const job of this.from.keys()) {
           const path = `api/jobs/${job}?${new URLSearchParams(token && { token })}`;
-          const { state, lastEvent } = await (await ask(absolute(options, path))).json();
-          if (state !== "running") this.receive(lastEvent.event, lastEvent.data, LIVE);
+          const answer = await ask(absolute(options, path));
+          const { state, lastEvent } = await answer.json();
+          if (answer.status === 404 || answer.status === 410) {
+            this.receive("deleted", { jobId: job }, LIVE);
+          } else if (state !== "running") this.receive(lastEvent.event, lastEvent.data, LIVE);
         }
         this.last = 0;
       }

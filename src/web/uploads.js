@@ -76,6 +76,7 @@ class Row {
       onProgress: (data) => this.hear("progress", data),
       onDone: (_, data) => this.hear("done", data),
       onFailure: (message) => this.lose(message),
+      onDeleted: () => this.hear("deleted", {}),
       onReset: ({ reason }) => {
         this.isForgotten = reason === "unknown";
         draw();
@@ -109,6 +110,7 @@ class Row {
         this.failure = "The server doesn't show this job without a token for it";
         return draw();
       }
+      if (answer.status === 410) return this.hear("deleted", {});
       if (answer.ok) this.know(said, Date.now() - Date.parse(answer.headers.get("Date")));
     } catch {
       // The stream comes when the server does.
@@ -206,7 +208,8 @@ class Row {
     put(this.part(".how"), this.how(now, isLost));
     put(this.part(".detail"), this.detail());
     this.part(".detail").title = job.data.digest ?? "";
-    this.part(".again").hidden = outcome !== "error" || !(this.file || this.failure);
+    const isSecond = outcome === "error" || outcome === "deleted";
+    this.part(".again").hidden = !isSecond || !(this.file || this.failure);
     const act = this.isSending ? "Cancel" : "Remove";
     this.part(".drop").title = act;
     this.part(".drop").setAttribute("aria-label", `${act} ${this.name}`);
@@ -223,7 +226,7 @@ class Row {
     const current = job.stage ?? (this.isSending ? "uploading" : null);
     [...job.stages].forEach(([name, percent], index) => {
       const item = list.children[index];
-      const isCurrent = name === current && outcome !== "done";
+      const isCurrent = name === current && outcome !== "done" && outcome !== "deleted";
       item.firstChild.value = percent;
       item.className = job.skipped.has(name) ? "skipped" : !isCurrent ? "" : outcome === "error" ? "failed" : "current";
       if (isCurrent) item.setAttribute("aria-current", "step");
@@ -235,6 +238,7 @@ class Row {
     const { job } = this;
     if (this.failure !== null) return this.file && !this.isSent ? "Not sent" : "Not followed";
     if (job.state === "done") return "Done";
+    if (job.state === "deleted") return "Deleted";
     if (job.state === "error") return job.stage ? `${title(job.stage)} failed` : "Failed";
     if (this.file && this.link === null) return "Waiting to be sent";
     if (this.isForgotten) return "No news since the server restarted";
@@ -267,6 +271,7 @@ class Row {
   detail() {
     const { job } = this;
     if (this.failure !== null) return this.failure;
+    if (job.state === "deleted") return "Somebody has deleted this job, or begun it anew";
     if (job.state === "error") return job.data.message ?? "The server doesn't say why";
     const skipped = [...job.skipped].map(([stage, why]) => `${title(stage)} was skipped: ${why}`);
     const { contentType, digest, restarted, retry, reason } = job.data;

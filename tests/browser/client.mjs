@@ -52,6 +52,60 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     assert.equal(await server.metric(/requests_total{route="\/api\/events"/), 1);
   });
 
+  test("an error without a message is a failure in words, with what else it says", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await page.evaluate(() => {
+      const onFailure = (...all) => said.push(JSON.stringify(all));
+      landfall.trackProcessing("a", { ...handlers, onFailure });
+    });
+    await server.publish("a", "error", { stage: "storing" });
+    const expected = '["the job failed","a",{"jobId":"a","stage":"storing"}]';
+    assert.deepEqual(await untilSaid(page, 1), [expected]);
+  });
+
+  test("a deletion is an end of its own, and a failure to who has no word for it", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await page.evaluate(() => {
+      const { onDeleted, ...others } = handlers;
+      landfall.trackMany(["a", "b"], handlers);
+      landfall.trackProcessing("a", others);
+    });
+    await server.progress("a", 30);
+    await untilSaid(page, 2);
+    await server.ask("DELETE", "a");
+    const ends = (await untilSaid(page, 4)).slice(2);
+    assert.deepEqual(ends.toSorted(), ["a deleted", "a failed: the job was deleted"]);
+    // What begins anew belongs to nobody who saw the end; the others go on.
+    await server.ask("PUT", "a");
+    await server.progress("a", 60);
+    await server.publish("b", "done");
+    assert.equal((await untilSaid(page, 5))[4], "b done");
+    await server.untilStreams(0);
+    // Who asks now gets the new life alone.
+    await track(page, "a");
+    assert.deepEqual((await untilSaid(page, 6)).slice(5), scanned("a", 60));
+    await server.ask("PUT", "a?replace=true");
+    assert.equal((await untilSaid(page, 7))[6], "a deleted");
+    await server.untilStreams(0);
+    const states = await page.evaluate(() => states);
+    assert.equal(states.filter((state) => state === "a closed").length, 3);
+  });
+
+  test("what was deleted before is over at once, whatever is replayed of it", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await server.progress("a", 30);
+    await server.ask("DELETE", "a");
+    for (const [index, replay] of ["all", "latest", "none"].entries()) {
+      await track(page, "a", { replay, retries: 2, backoff: 10 });
+      assert.deepEqual((await untilSaid(page, index + 1))[index], "a deleted");
+    }
+    await server.untilStreams(0);
+    assert.equal((await said(page)).length, 3);
+  });
+
   test("a server that is killed in mid-job is found again, and goes on", async () => {
     const server = await Server.start();
     const page = await tab(await profile(), server.origin);

@@ -112,6 +112,12 @@ export class Server {
     if (answer.status !== 201) throw new Error(await answer.text());
   }
 
+  /** Asks for something without a body about a job. It must succeed. */
+  async ask(method, job) {
+    const answer = await fetch(`${this.urls.publish}/api/jobs/${job}`, { method });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+
   progress(job, percent) {
     return this.publish(job, "progress", { stage: "scanning", percent });
   }
@@ -227,6 +233,7 @@ export async function tab(context, origin, client = "/landfall.js") {
       onProgress: ({ jobId, stage, percent }) => said.push(`${jobId} ${stage} ${percent}`),
       onDone: (jobId) => said.push(`${jobId} done`),
       onFailure: (message, jobId) => said.push(`${jobId} failed: ${message}`),
+      onDeleted: (jobId) => said.push(`${jobId} deleted`),
       onReset: ({ jobId, reason }) => said.push(`${jobId} reset ${reason}`),
       onState: (state, jobId) => states.push(`${jobId} ${state}`),
     };

@@ -137,13 +137,21 @@ describe("the README's", { concurrency: 2, timeout: 300_000 }, () => {
   test("page follows its job", async () => {
     const server = await Server.start();
     const page = await (await profile()).newPage();
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(error));
     await page.goto(`${server.origin}/landfall.d.ts`);
     await page.setContent(block("html", "trackProcessing"));
     await server.untilStreams(1);
     await server.progress("job_8f3a", 30);
     const shown = () => page.evaluate(() => `${bar.value} ${stage.textContent}`);
+    const isUnknown = () => page.evaluate(() => bar.matches(":indeterminate"));
     await until("it is shown", async () => (await shown()) === "30 scanning");
+    await server.publish("job_8f3a", "progress", { stage: "queued", for: "storing", position: 2 });
+    await until("it waits", async () => (await shown()) === "0 queued" && isUnknown());
+    await server.progress("job_8f3a", 60);
+    await until("it goes on", async () => (await shown()) === "60 scanning");
     await server.publish("job_8f3a", "done");
-    await until("it is over", async () => (await shown()) === "30 complete");
+    await until("it is over", async () => (await shown()) === "60 complete");
+    assert.deepEqual(errors, []);
   });
 });

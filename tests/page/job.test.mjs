@@ -92,6 +92,16 @@ test("an event that is known, or older, is no news", () => {
   assert.equal(hear(job, ["scanning", 90], "18446744073709551615"), true);
 });
 
+test("what has ended may be deleted, and what was deleted may begin anew", () => {
+  const job = after(["scanning", 50], "deleted");
+  assert.deepEqual([job.state, job.isOver, job.stage, job.ended], ["deleted", true, "scanning", 1]);
+  assert.equal(hear(job, "deleted"), false);
+  assert.equal(hear(job, "done"), false);
+  hear(job, ["scanning", 10]);
+  assert.deepEqual([job.state, job.percent], ["running", 10]);
+  assert.equal(after(["scanning", 50], "done", "deleted").state, "deleted");
+});
+
 test("nothing follows an end but another attempt", () => {
   const job = after(["scanning", 50], "error");
   assert.deepEqual([job.state, job.stage, job.ended], ["error", "scanning", 1]);

@@ -111,6 +111,31 @@ test("a job that fails says in which stage and why", async () => {
   assert.deepEqual(page.wrongs, []);
 });
 
+test("a job that is deleted says so, also after a reload, and a file is sent again", async () => {
+  const server = await Server.start("--memory-only");
+  const page = await visit(server.page);
+  await acceptUploads(page);
+  await page.setInputFiles("#files", clip);
+  const clipRow = row(page, "clip.mp4");
+  await says(clipRow, "Uploading 100 %");
+  const [job] = await jobs(page);
+  await server.progress(job, "scanning", 30);
+  await says(clipRow, "Scanning 30 %");
+  await server.delete(job);
+  await says(clipRow, "Deleted");
+  assert.match(await clipRow.locator(".detail").textContent(), /deleted this job/);
+  assert.equal(await clipRow.locator("[aria-current=step]").count(), 0);
+  assert.equal(await page.title(), "Landfall");
+  assert.deepEqual(page.wrongs, []);
+  await page.reload();
+  await says(row(page, "clip.mp4"), "Deleted");
+  // Begun anew, it is followed as any other.
+  await server.begin(job);
+  await server.progress(job, "storing", 10);
+  await page.reload();
+  await says(row(page, "clip.mp4"), "Storing 10 %");
+});
+
 test("a file that isn't taken says why", async () => {
   const server = await Server.start("--memory-only");
   const page = await visit(server.page);
