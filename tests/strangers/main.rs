@@ -1,0 +1,10 @@
+//! What strangers send, and what it can't do to the box: the real binary, the real ffmpeg, and
+//! strace to see what is opened.
+
+#[path = "../support/binary.rs"]
+mod binary;
+mod crafted;
+mod files;
+#[path = "../support/http.rs"]
+mod http;
+mod trace;
