@@ -68,8 +68,8 @@ pub fn of(command: &Command, width: usize) -> String {
         page.paragraph(INDENT, flag.help);
     }
     page.line("");
-    page.entry(2, 4, "--help, --version");
-    page.paragraph(INDENT, "This text; the version.");
+    page.line("  --help");
+    page.line("  --version");
     page.text
 }
 

@@ -25,8 +25,7 @@ use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
 
-/// How long the hub is waited for where the command can't be started: there was no
-/// progress, so that nobody waits for an end.
+/// How long the hub may take to hear of a command that can't be started.
 const UNSTARTED_WAIT: Duration = Duration::from_secs(1);
 
 /// The command.
@@ -74,24 +73,23 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let mut command = process::Command::new(program);
     command.args(arguments);
     let started = Instant::now();
-    let child = Child::start(command, Keeping::Company);
-    if let Err(error) = &child {
-        let failure = command::start_failure(error);
-        output::say(&format!("landfall run: {name}: {failure}"));
-    }
-    let (notice, watchman) = deletion::watch();
-    let publisher = Publisher::start(settings.hub, client, job, Arc::clone(&mailbox), notice);
-    let child = match child {
+    let child = match Child::start(command, Keeping::Company) {
         Ok(child) => child,
         Err(error) => {
-            let ending = Ending::error(&name, &command::start_failure(&error), "");
-            publisher.finish(ending, hub_wait.min(UNSTARTED_WAIT));
+            let failure = command::start_failure(&error);
+            output::say(&format!("landfall run: {name}: {failure}"));
+            // Once: there was no progress, so that nobody waits for an end.
+            let deadline = Instant::now() + hub_wait.min(UNSTARTED_WAIT);
+            let ending = Ending::error(&name, &failure, "");
+            publisher::publish_once(&settings.hub, client, &job, &ending, deadline);
             return Ok(ExitCode::from(match error.kind() {
                 io::ErrorKind::NotFound => 127,
                 _ => 126,
             }));
         }
     };
+    let (notice, watchman) = deletion::watch();
+    let publisher = Publisher::start(settings.hub, client, job, Arc::clone(&mailbox), notice);
     let stage = stage.map_or_else(|| name.chars().take(32).collect(), |stage| stage.0);
     let mut progress = Progress::new(Reader::new(format), Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));

@@ -19,20 +19,27 @@ pub struct Hub {
     /// Held open, as the hub may have more to say.
     stdout: BufReader<ChildStdout>,
     pub address: String,
+    /// Where browsers connect.
+    pub public: String,
 }
 
 impl Hub {
     /// One on a port of its own.
     pub fn start() -> Hub {
-        Hub::publishing_at("127.0.0.1:0")
+        Hub::publishing_at("127.0.0.1:0", &[])
+    }
+
+    /// One with more flags.
+    pub fn with(flags: &[&str]) -> Hub {
+        Hub::publishing_at("127.0.0.1:0", flags)
     }
 
     /// One on a unix socket, so that it can come later than its clients.
     pub fn start_at(path: &Path) -> Hub {
-        Hub::publishing_at(&format!("unix:{}", path.display()))
+        Hub::publishing_at(&format!("unix:{}", path.display()), &[])
     }
 
-    fn publishing_at(publish: &str) -> Hub {
+    fn publishing_at(publish: &str, flags: &[&str]) -> Hub {
         let mut command = landfall(["serve", "--memory-only", "--listen", "127.0.0.1:0"]);
         command
             .args([
@@ -43,6 +50,7 @@ impl Hub {
                 "--retry",
                 "100ms",
             ])
+            .args(flags)
             .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
@@ -50,6 +58,7 @@ impl Hub {
             process,
             stdout,
             address: String::new(),
+            public: String::new(),
         };
         loop {
             let mut line = String::new();
@@ -59,6 +68,9 @@ impl Hub {
             );
             if let Some(told) = line.strip_prefix("publish ") {
                 told.trim().clone_into(&mut hub.address);
+            }
+            if let Some(told) = line.strip_prefix("public ") {
+                told.trim().clone_into(&mut hub.public);
             }
             if line == "ready\n" {
                 return hub;

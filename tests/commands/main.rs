@@ -1,5 +1,7 @@
 //! The commands as a person uses them: the real binary, on real sockets and pipes.
 
+mod calls;
+mod help;
 mod hub;
 mod publish;
 mod run;

@@ -111,3 +111,26 @@ fn a_wrong_call_is_refused_before_anything_is_sent() {
         );
     }
 }
+
+#[test]
+fn without_json_the_data_is_empty_and_stdin_is_left_alone() {
+    let hub = Hub::start();
+    // Nothing comes, and nothing ends.
+    let mut publish = hub.command(["publish", "a", "note"]);
+    let mut publish = publish.stdin(Stdio::piped()).spawn().unwrap();
+    assert!(publish.wait().unwrap().success());
+    assert!(hub.output(["publish", "a", "done"]).status.success());
+    let data = json!({"jobId": "a"});
+    assert_eq!(
+        hub.events("a"),
+        [("note".into(), data.clone()), ("done".into(), data)]
+    );
+}
+
+#[test]
+fn without_an_event_whole_ones_come_from_stdin() {
+    let hub = Hub::start();
+    let line = r#"{"event":"done","data":{}}"#;
+    assert!(publish(&hub, ["publish", "a"], line).status.success());
+    assert_eq!(hub.events("a").len(), 1);
+}

@@ -1,6 +1,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -110,6 +111,25 @@ fn a_command_that_can_not_be_started_or_was_killed_ends_as_in_a_shell() {
         );
         assert_eq!(hub.events(job).last(), Some(&expected));
     }
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_told_at_once_also_without_a_hub() {
+    let directory = tempfile::tempdir().unwrap();
+    let hub = format!("unix:{}", directory.path().join("none").display());
+    let begin = Instant::now();
+    let output = landfall(["run", "--job", "a", "--hub", &hub, "--", "nosuchcmd"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(127));
+    let said = text(&output.stderr);
+    let first = "landfall run: nosuchcmd: command not found\n";
+    assert!(said.starts_with(first), "{said}");
+    assert!(
+        said.contains("is landfall serve running? (--hub unix:"),
+        "{said}"
+    );
+    assert!(begin.elapsed() < Duration::from_secs(5), "it waited");
 }
 
 #[test]

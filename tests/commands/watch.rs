@@ -102,6 +102,24 @@ fn a_watch_outlives_its_hub_and_goes_on_with_the_next() {
 }
 
 #[test]
+fn a_watch_ends_when_its_reader_goes_though_nothing_happens() {
+    let hub = Hub::start();
+    hub.output(["publish", "a", "progress", r#"{"percent":1}"#]);
+    let mut watch = hub.command(["watch", "a"]);
+    let mut watch = watch
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "a 1%");
+    drop(lines);
+    let output = watch.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
 fn a_wrong_call_is_refused() {
     let hub = Hub::start();
     assert_eq!(hub.output(["watch"]).status.code(), Some(2));

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use super::retention::wait_until;
 use super::support::{Process, command};
 
 fn data() -> tempfile::TempDir {
@@ -80,6 +81,25 @@ fn a_deleted_job_stays_deleted_and_its_ids_are_not_given_again() {
     // Who has seen the deletion has missed nothing.
     let frames = third.follow("/api/jobs/a/events", Some(4), 1);
     assert_eq!((frames[0].id, frames[0].n()), (6, 6));
+}
+
+#[test]
+fn a_deletion_is_remembered_for_as_long_as_was_said_when_it_was_made() {
+    let data = data();
+    let first = Process::start(data.path(), &["--deleted-for", "1h"]);
+    first.progress("a", 1);
+    assert_eq!(first.delete("a").status, 204);
+    first.kill();
+    let second = Process::start(data.path(), &["--deleted-for", "1ms"]);
+    assert_eq!(second.snapshot("a").status, 410);
+    second.progress("b", 1);
+    assert_eq!(second.delete("b").status, 204);
+    wait_until("b is forgotten", || second.snapshot("b").status == 404);
+    second.kill();
+    let third = Process::start(data.path(), &["--deleted-for", "1h"]);
+    assert_eq!(third.snapshot("a").status, 410);
+    assert_eq!(third.snapshot("b").status, 404);
+    third.progress("b", 2);
 }
 
 #[test]

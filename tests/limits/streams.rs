@@ -138,3 +138,24 @@ fn a_stream_whose_client_is_gone_before_it_begins_leaves_nothing_behind() {
         metrics.streams_open.get() == 0 && server.jobs().hub().snapshots().is_empty()
     });
 }
+
+#[test]
+fn only_so_many_names_of_no_job_are_waited_for_and_jobs_are_as_free_as_before() {
+    let server = TestServer::with(|config| config.hub.awaited = 2);
+    let mut streams = [EventStream::of(&server, "a"), EventStream::of(&server, "b")];
+    for stream in &mut streams {
+        stream.wait_for_retries(1);
+    }
+    assert_busy(server.public(), "/api/jobs/c/events", "");
+    assert_busy(server.public(), "/api/events?job=a&job=c", "");
+    // A name that is waited for already costs nothing more, and a job none of these places.
+    EventStream::of(&server, "a").wait_for_retries(1);
+    let c = server.progress("c", 1);
+    assert_eq!(EventStream::of(&server, "c").event().id, c);
+    // What becomes a job is no longer waited for.
+    let a = server.progress("a", 1);
+    assert_eq!(streams[0].event().id, a);
+    let mut d = EventStream::of(&server, "d");
+    d.wait_for_retries(1);
+    assert_busy(server.public(), "/api/jobs/e/events", "");
+}

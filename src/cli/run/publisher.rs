@@ -72,11 +72,21 @@ impl Publisher {
             .finished
             .recv_timeout(wait + LATE_MAX)
             .unwrap_or(Err(Error::TimedOut));
-        if let Err(error) = result {
-            let why = self.hub.failure(error);
-            say(&format!("the event `{event}` is not published: {why}"));
-        }
+        warn(&self.hub, event, result);
     }
+}
+
+/// Publishes the end of what has not begun, where the hub takes it by the deadline.
+pub fn publish_once(
+    hub: &HubSettings,
+    mut client: Client,
+    job: &JobId,
+    ending: &Ending,
+    deadline: Instant,
+) {
+    let name = ending.event.parse().expect("an event's name");
+    let result = client.publish(job, &name, &ending.data, Some(deadline));
+    warn(hub, ending.event, result);
 }
 
 struct Worker {
@@ -147,10 +157,7 @@ impl Worker {
     /// The job was there, and was deleted since.
     fn delete(&mut self) {
         if !std::mem::replace(&mut self.is_deleted, true) {
-            say(&format!(
-                "the job {} was deleted: the command is ended",
-                self.job
-            ));
+            say("the job was deleted: the command is ended");
         }
         self.deletion.give();
     }
@@ -167,7 +174,7 @@ impl Worker {
     fn lose(&mut self, error: &Error) {
         if !std::mem::replace(&mut self.away, true) {
             let why = self.hub.failure(error.clone());
-            say(&format!("{why}; the command goes on, and so does trying"));
+            say(&format!("{why}; trying again meanwhile"));
         }
     }
 
@@ -177,6 +184,13 @@ impl Worker {
             let why = self.hub.failure(error.clone());
             say(&format!("progress is refused: {why}"));
         }
+    }
+}
+
+fn warn(hub: &HubSettings, event: &str, result: Result<(), Error>) {
+    if let Err(error) = result {
+        let why = hub.failure(error);
+        say(&format!("the event `{event}` is not published: {why}"));
     }
 }
 
