@@ -1,6 +1,7 @@
 //! Cross-origin requests (the Fetch standard's CORS protocol): which web pages may read
 //! answers, and the header lines that say so.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -167,13 +168,13 @@ impl Cors {
     pub fn preflight(
         &self,
         origin: Option<&[u8]>,
-        methods: &'static str,
-    ) -> Option<[(&'static str, &'static str); 3]> {
+        methods: &str,
+    ) -> Option<[(&'static str, Cow<'static, str>); 3]> {
         let is_allowed = self.any || self.names(origin?);
         (origin.is_some() && is_allowed).then_some([
-            ("Access-Control-Allow-Methods", methods),
-            ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
-            ("Access-Control-Max-Age", PREFLIGHT_MAX_AGE),
+            ("Access-Control-Allow-Methods", methods.to_owned().into()),
+            ("Access-Control-Allow-Headers", ALLOWED_HEADERS.into()),
+            ("Access-Control-Max-Age", PREFLIGHT_MAX_AGE.into()),
         ])
     }
 
@@ -288,7 +289,10 @@ mod tests {
     fn a_preflight_is_answered_to_those_who_may_ask() {
         let fields = cors(&["https://a"]).preflight(Some(b"https://a"), "GET, POST");
         let [methods, headers, age] = fields.unwrap();
-        assert_eq!(methods, ("Access-Control-Allow-Methods", "GET, POST"));
+        assert_eq!(
+            methods,
+            ("Access-Control-Allow-Methods", "GET, POST".into())
+        );
         for name in ["Last-Event-ID", "Authorization", "Content-Type"] {
             assert!(headers.1.contains(name), "{name}");
         }

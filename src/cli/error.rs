@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::publish::LineError;
+use super::lines::LineError;
 use crate::client;
 
 /// Why a command did not do what it was to do. Shown, it says what is wrong and what would

@@ -4,6 +4,7 @@ mod call;
 mod error;
 mod flags;
 mod help;
+mod lines;
 mod nearest;
 mod output;
 mod publish;

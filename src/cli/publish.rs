@@ -1,7 +1,5 @@
 //! `landfall publish`: events from the command line or from stdin.
 
-mod lines;
-
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -11,11 +9,10 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
+use super::lines::{LineError, Lines, NumberedLine, object};
 use super::settings::HubSettings;
 use crate::client::Client;
 use crate::event::job::{EventName, JobId};
-pub use lines::LineError;
-use lines::{Lines, NumberedLine, object};
 
 /// How much is sent to the hub at once, in events and in bytes, whichever is
 /// reached first. A batch never waits to become full.

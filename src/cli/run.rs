@@ -9,7 +9,6 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, ExitCode, ExitStatus};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,7 +19,7 @@ use super::settings::RunSettings;
 use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
 use crate::event::job::JobId;
-use crate::progress::{Reader, STAGE_MAX_BYTES, Update};
+use crate::progress::{Reader, Update};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
@@ -120,21 +119,6 @@ fn exit_code(status: ExitStatus) -> u8 {
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-}
-
-/// A stage's name, as a worker may give it.
-#[derive(Clone, Debug)]
-pub struct Stage(String);
-
-impl FromStr for Stage {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Stage, String> {
-        if text.is_empty() || text.len() > STAGE_MAX_BYTES {
-            return Err(format!("not a stage: use 1 to {STAGE_MAX_BYTES} bytes"));
-        }
-        Ok(Stage(text.to_owned()))
-    }
 }
 
 /// A name that a person can say and no other run has: when it began, and which

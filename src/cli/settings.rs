@@ -1,13 +1,13 @@
 //! What the flags set.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::{HubFailure, Place, Usage};
-use super::run::Stage;
 use crate::client::{self, Client};
 use crate::event::job::JobId;
-use crate::progress::Format;
+use crate::progress::{Format, STAGE_MAX_BYTES};
 use crate::server::ServerConfig;
 
 /// What the flags of all commands set.
@@ -126,4 +126,19 @@ fn read_key(path: &PathBuf) -> Result<String, Usage> {
         return Err(wrong(why.to_owned()));
     }
     Ok(text.to_owned())
+}
+
+/// A stage's name, as a worker may give it.
+#[derive(Clone, Debug)]
+pub struct Stage(pub String);
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Stage, String> {
+        if text.is_empty() || text.len() > STAGE_MAX_BYTES {
+            return Err(format!("not a stage: use 1 to {STAGE_MAX_BYTES} bytes"));
+        }
+        Ok(Stage(text.to_owned()))
+    }
 }

@@ -74,6 +74,12 @@ pub struct HeadError {
 }
 
 impl Method {
+    /// Every method there is.
+    pub const ALL: [Method; 9] = {
+        use Method::*;
+        [Get, Head, Post, Put, Patch, Delete, Options, Connect, Trace]
+    };
+
     /// The method as it stands in a request line.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,9 +96,9 @@ impl Method {
     }
 
     fn parse(name: &str) -> Option<Method> {
-        use Method::*;
-        let all = [Get, Head, Post, Put, Patch, Delete, Options, Connect, Trace];
-        all.into_iter().find(|method| method.as_str() == name)
+        Method::ALL
+            .into_iter()
+            .find(|method| method.as_str() == name)
     }
 }
 

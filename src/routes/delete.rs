@@ -1,7 +1,6 @@
 //! `DELETE /api/jobs/{job}`.
 
-use super::gate::{Pass, forbidden};
-use super::{Context, Plan, publish, publish_status, snapshot};
+use super::{Answer, Plan, Request, publish, publish_status, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::hub::Refusal;
@@ -9,14 +8,14 @@ use crate::sequencer::PublishError;
 
 /// Deletes a job: its streams are told and end, its upload is broken off, its stage is
 /// stopped, and nothing of it is seen any more. Suspends its coroutine for the disk.
-pub fn delete(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
-    pass.publish(job).map_err(|why| forbidden(&why))?;
+pub fn delete(request: Request<'_>, job: JobId) -> Answer {
+    let context = request.context;
     loop {
         let hub = context.jobs.hub();
-        let life = hub.life(job).ok_or_else(|| snapshot::missing(hub, job))?;
-        match context.jobs.delete(job, Some(life.id())) {
+        let life = hub.life(&job).ok_or_else(|| snapshot::missing(hub, &job))?;
+        match context.jobs.delete(&job, Some(life.id())) {
             Ok(_) => {
-                context.clear_up_after(job, Some(life.id()));
+                context.clear_up_after(&job, Some(life.id()));
                 return Ok(Plan::Answer(Response::empty(Status::NoContent)));
             }
             // Another life has begun since it was looked up.

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::upload::{exposed, spool};
-use super::{Caller, Context, Plan, web};
+use super::{Answer, Plan, Request, web};
 use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
-use crate::http::{Head, Range, Response, Status};
+use crate::http::{Range, Response, Status};
 use crate::pipeline::Record;
 use crate::upload::disk::Disk;
 
@@ -46,13 +46,8 @@ pub struct Download {
 struct Place(Arc<AtomicUsize>);
 
 /// Opens the file that a job has come to.
-pub fn get(
-    context: &Context,
-    head: &Head<'_>,
-    job: &JobId,
-    caller: &Caller,
-) -> Result<Plan, Response> {
-    caller.pass.follow(job)?;
+pub fn get(request: Request<'_>, job: JobId) -> Answer {
+    let (context, head) = (request.context, request.head);
     if !context.downloads.is_on {
         let message = "files aren't given out here: start the server with --downloads";
         return Err(Response::error(Status::NotFound, message));
@@ -64,13 +59,15 @@ pub fn get(
         Response::error(Status::Unavailable, message).with("Retry-After", "5")
     })?;
     let hub = context.jobs.hub();
-    let life = hub.life(job).filter(|life| !life.is_deleted());
-    let life = life.ok_or_else(|| super::snapshot::missing(hub, job))?.id();
+    let life = hub.life(&job).filter(|life| !life.is_deleted());
+    let life = life
+        .ok_or_else(|| super::snapshot::missing(hub, &job))?
+        .id();
     let (data, its_job) = (context.data.clone().unwrap_or_default(), job.clone());
     let found = disk.run(move || find(&data, &its_job, life));
     // Deleted since, nothing of it is given out.
-    if !hub.is_current(job, life) {
-        return Err(super::snapshot::missing(hub, job));
+    if !hub.is_current(&job, life) {
+        return Err(super::snapshot::missing(hub, &job));
     }
     let (record, file) = found.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -84,7 +81,7 @@ pub fn get(
             Response::error(Status::InternalError, message)
         }
     })?;
-    let cors = caller.cors.is_some();
+    let cors = request.caller.cors.is_some();
     let tag = format!("\"{}\"", record.digest.trim_start_matches("sha256:"));
     let dressed = |response: Response| {
         let response = response

@@ -158,8 +158,8 @@ impl Gate {
     }
 
     /// The answer to a preflight, for a path where `methods` are served.
-    pub fn preflight(&self, head: &Head<'_>, access: Access, methods: &'static str) -> Response {
-        let fields = self.cors(access).preflight(head.origin, methods);
+    pub fn preflight(&self, head: &Head<'_>, access: Access, methods: String) -> Response {
+        let fields = self.cors(access).preflight(head.origin, &methods);
         fields.into_iter().flatten().fold(
             Response::empty(Status::NoContent).with("Allow", methods),
             |response, (name, value)| response.with(name, value),

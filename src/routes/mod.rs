@@ -1,19 +1,20 @@
 //! What a request gets: the decision, without a socket.
 
+mod answers;
+mod begin;
 mod delete;
 mod file;
 mod gate;
 mod openapi;
 mod publish;
-mod put;
 mod quotas;
 mod retry;
 mod snapshot;
 mod stream;
+mod table;
 mod upload;
 mod web;
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,17 +30,17 @@ use crate::pipeline::Pipeline;
 use crate::sequencer::{PublishError, Sequencer};
 use crate::stream::opening::Opening;
 use crate::stream::{Adoption, ShardHandle, Stream};
-use crate::sys::metrics::RouteName;
 use crate::sys::socket::Socket;
-use crate::upload::UploadId;
 use crate::upload::spool::Spool;
+pub use answers::{Answers, Label};
 pub use file::{Download, Downloads};
+use gate::forbidden;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
+use table::{Found, Handler, Right, Route, Subject};
 pub use upload::Intake as UploadIntake;
-use web::WebFile;
 
 /// Which listener a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Context {
     pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
+    /// How requests were answered.
+    pub answers: Answers,
     /// Where streams are parked.
     pub shards: Vec<ShardHandle>,
     /// The next shard to be given a stream.
@@ -100,6 +103,16 @@ pub enum Plan {
     EmptyStream(Vec<u8>),
 }
 
+/// What is made of a request. An error is the answer to one that is refused.
+type Answer = Result<Plan, Response>;
+
+/// A request that is let in.
+struct Request<'a> {
+    context: &'a Arc<Context>,
+    head: &'a Head<'a>,
+    caller: Caller<'a>,
+}
+
 /// Who asks, and where.
 struct Caller<'a> {
     peer: &'a Peer,
@@ -108,33 +121,18 @@ struct Caller<'a> {
     cors: Option<Lines>,
 }
 
-/// A path that is served.
-enum Route {
-    Events(JobId),
-    ManyEvents,
-    Job(JobId),
-    Retry(JobId),
-    File(JobId),
-    Uploads,
-    Tus,
-    TusUpload(Option<UploadId>),
-    Openapi,
-    Web(&'static WebFile),
-    Anything,
-}
-
 impl Context {
-    /// Decides on a request.
-    pub fn plan(
-        self: &Arc<Self>,
-        head: &Head<'_>,
-        access: Access,
-        peer: &Peer,
-    ) -> (RouteName, Plan) {
-        match self.decide(head, access, peer) {
-            Ok(decided) => decided,
-            Err((name, response)) => (name, Plan::Answer(response)),
-        }
+    /// Decides on a request, and says what its answer is counted under.
+    pub fn plan(self: &Arc<Self>, head: &Head<'_>, access: Access, peer: &Peer) -> (Label, Plan) {
+        let (name, decided) = self.decide(head, access, peer);
+        (name, decided.unwrap_or_else(Plan::Answer))
+    }
+
+    /// Whether a request is one for a stream, as nearly all are.
+    pub fn is_for_stream(head: &Head<'_>, access: Access) -> bool {
+        let found = Found::of(head).ok();
+        let route = found.and_then(|found| found.route(head.method, access).ok());
+        head.method == Method::Get && route.is_some_and(|(_, route)| route.is_stream())
     }
 
     /// Stops what writes below the data directory, for another process to have it. Blocks,
@@ -186,149 +184,76 @@ impl Context {
         self.jobs.hub().metrics().streams_open.add(-1);
     }
 
-    fn decide(
+    fn decide(self: &Arc<Self>, head: &Head<'_>, access: Access, peer: &Peer) -> (Label, Answer) {
+        let found = match Found::of(head) {
+            Ok(found) => found,
+            Err(response) => return (Label::NONE, Err(response)),
+        };
+        if head.method == Method::Options {
+            let preflight = self.gate.preflight(head, access, found.allow(access));
+            let response = if found.is_of_tus() {
+                upload::tus::describe(self, preflight)
+            } else {
+                preflight
+            };
+            return (Label::PREFLIGHT, Ok(Plan::Answer(response)));
+        }
+        let is_of_tus = found.is_of_tus();
+        let (label, answer) = match found.route(head.method, access) {
+            Err(response) => (Label::NONE, Err(response)),
+            Ok((index, route)) => {
+                let answer = self.answer(route, found.named, head, access, peer);
+                (Label::of(index), answer)
+            }
+        };
+        let answer = answer.map_err(|response| {
+            if is_of_tus {
+                upload::of_tus(response)
+            } else {
+                response
+            }
+        });
+        (label, answer)
+    }
+
+    fn answer(
         self: &Arc<Self>,
+        route: &Route,
+        named: Subject<'_>,
         head: &Head<'_>,
         access: Access,
         peer: &Peer,
-    ) -> Result<(RouteName, Plan), (RouteName, Response)> {
-        let route = Route::of(head, access).map_err(|response| (RouteName::None, response))?;
-        let is_get = matches!(head.method, Method::Get | Method::Head);
-        let name = match (&route, head.method) {
-            (_, Method::Options) => RouteName::Preflight,
-            (Route::Events(_), Method::Post) => RouteName::Publish,
-            (Route::ManyEvents, Method::Post) => RouteName::PublishMany,
-            (Route::Job(_), Method::Delete) => RouteName::Delete,
-            (Route::Job(_), Method::Put) => RouteName::Begin,
-            (Route::Events(_), _) => RouteName::Stream,
-            (Route::ManyEvents, _) => RouteName::Consolidated,
-            (Route::Job(_), _) => RouteName::Snapshot,
-            (Route::Retry(_), _) => RouteName::Retry,
-            (Route::File(_), _) => RouteName::File,
-            (Route::Uploads, _) => RouteName::Upload,
-            (Route::Tus | Route::TusUpload(_), _) => RouteName::Tus,
-            (Route::Openapi, _) => RouteName::Openapi,
-            (Route::Web(_), _) => RouteName::Web,
-            (Route::Anything, _) => RouteName::None,
-        };
-        let publishes = access == Access::Publish;
-        let caller = || {
-            Ok(Caller {
-                peer,
-                pass: self.gate.admit(head, access)?,
-                cors: self.gate.cors_lines(head, access),
-            })
-        };
-        let plan = match (route, head.method) {
-            (route, Method::Options) => {
-                let preflight = self.gate.preflight(head, access, route.allow(access));
-                Ok(Plan::Answer(match route {
-                    Route::Tus | Route::TusUpload(_) => upload::tus::describe(self, preflight),
-                    _ => preflight,
-                }))
-            }
-            (Route::File(job), _) if is_get => {
-                caller().and_then(|caller| file::get(self, head, &job, &caller))
-            }
-            (Route::Uploads, Method::Post) => {
-                caller().and_then(|caller| upload::post::begin(self, head, caller))
-            }
-            (Route::Tus, method) => caller()
-                .and_then(|caller| upload::tus::collection(self, head, method, caller))
-                .map_err(upload::of_tus),
-            (Route::TusUpload(id), method) => caller()
-                .and_then(|caller| upload::tus::one(self, head, method, id, caller))
-                .map_err(upload::of_tus),
-            (Route::Events(job), _) if is_get => {
-                caller().and_then(|caller| stream::one(self, head, &job, &caller))
-            }
-            (Route::ManyEvents, _) if is_get => {
-                caller().and_then(|caller| stream::many(self, head, &caller))
-            }
-            (Route::Job(job), _) if is_get => {
-                caller().and_then(|caller| snapshot::get(self.jobs.hub(), &job, &caller.pass))
-            }
-            (Route::Openapi, _) if is_get => Ok(Plan::Answer(openapi::get())),
-            (Route::Web(file), _) if is_get => Ok(file.get(head)),
-            (Route::Events(job), Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, Some(job), caller))
-            }
-            (Route::ManyEvents, Method::Post) if publishes => {
-                caller().and_then(|caller| publish::begin(self, head, None, caller))
-            }
-            (Route::Job(job), Method::Put) if publishes => {
-                caller().and_then(|caller| put::put(self, head, &job, &caller.pass))
-            }
-            (Route::Job(job), Method::Delete) if publishes => {
-                caller().and_then(|caller| delete::delete(self, &job, &caller.pass))
-            }
-            (Route::Retry(job), Method::Post) if publishes => {
-                caller().and_then(|caller| retry::retry(self, &job, &caller.pass))
-            }
-            (route, method) => {
-                let message = format!("{} isn't served here", method.as_str());
-                Err(Response::error(Status::MethodNotAllowed, &message)
-                    .with("Allow", route.allow(access)))
-            }
-        };
-        plan.map(|plan| (name, plan))
-            .map_err(|response| (name, response))
-    }
-}
-
-impl Route {
-    fn of(head: &Head<'_>, access: Access) -> Result<Route, Response> {
-        if head.target.path() == "*" {
-            return Ok(Route::Anything);
+    ) -> Answer {
+        if let (Handler::File(get), Subject::Last(name)) = (route.handler, &named) {
+            return get(head, name);
         }
-        let bad_escape = || {
-            let message = "the path's percent-encoding is broken: % and two digits, of UTF-8";
-            Response::error(Status::BadRequest, message)
+        let caller = Caller {
+            peer,
+            pass: self.gate.admit(head, access)?,
+            cors: self.gate.cors_lines(head, access),
         };
-        let not_found = || {
-            let message = "nothing is served at this path: see the README for the paths there are";
-            Response::error(Status::NotFound, message)
-        };
-        let mut segments: [Cow<'_, str>; 4] = Default::default();
-        let mut count = 0;
-        for segment in head.target.segments() {
-            let segment = segment.ok_or_else(bad_escape)?;
-            *segments.get_mut(count).ok_or_else(not_found)? = segment;
-            count += 1;
+        if let Subject::Job(job) = &named {
+            match route.right {
+                Right::Follow => caller.pass.follow(job)?,
+                Right::Publish => caller.pass.publish(job).map_err(|why| forbidden(&why))?,
+                Right::Nothing | Right::Named => {}
+            }
         }
-        let [first, second, third, fourth] = &segments;
-        let job = |name: &str| {
-            name.parse()
-                .map_err(|error| Response::error(Status::BadRequest, &format!("{error}")))
+        let request = Request {
+            context: self,
+            head,
+            caller,
         };
-        let job = |name: &str| -> Result<JobId, Response> { job(name) };
-        match (count, &**first, &**second) {
-            (2, "api", "events") => Ok(Route::ManyEvents),
-            (3, "api", "jobs") => Ok(Route::Job(job(third)?)),
-            (4, "api", "jobs") if fourth == "file" => Ok(Route::File(job(third)?)),
-            (2, "api", "uploads") => Ok(Route::Uploads),
-            (2, "api", "tus") => Ok(Route::Tus),
-            (3, "api", "tus") if third.is_empty() => Ok(Route::Tus),
-            (3, "api", "tus") => Ok(Route::TusUpload(third.parse().ok())),
-            (4, "api", "jobs") if fourth == "events" => Ok(Route::Events(job(third)?)),
-            (4, "api", "jobs") if fourth == "retry" => Ok(Route::Retry(job(third)?)),
-            (1, "openapi.json", _) if access == Access::Publish => Ok(Route::Openapi),
-            (1, path, _) => WebFile::at(path).map(Route::Web).ok_or_else(not_found),
-            _ => Err(not_found()),
-        }
-    }
-
-    fn allow(&self, access: Access) -> &'static str {
-        match (self, access) {
-            (Route::Retry(_), Access::Public) => "OPTIONS",
-            (Route::Uploads | Route::Retry(_), _) => "POST, OPTIONS",
-            (Route::File(_), _) => "GET, HEAD, OPTIONS",
-            (Route::Tus, _) => "POST, OPTIONS",
-            (Route::TusUpload(_), _) => "HEAD, PATCH, DELETE, POST, OPTIONS",
-            (Route::Openapi | Route::Web(_), _) | (_, Access::Public) => "GET, HEAD, OPTIONS",
-            (Route::Events(_) | Route::ManyEvents, _) => "GET, HEAD, POST, OPTIONS",
-            (Route::Job(_), _) => "GET, HEAD, PUT, DELETE, OPTIONS",
-            (Route::Anything, _) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+        match (route.handler, named) {
+            (Handler::Job(answer) | Handler::Stream(answer), Subject::Job(job)) => {
+                answer(request, job)
+            }
+            (Handler::Jobs(answer) | Handler::Streams(answer) | Handler::Tus(answer), _) => {
+                answer(request)
+            }
+            (Handler::TusUpload(answer), Subject::Upload(id)) => answer(request, id),
+            // The table's tests see that there is no such line.
+            _ => Err(web::not_found()),
         }
     }
 }

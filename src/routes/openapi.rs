@@ -1,10 +1,12 @@
 //! `GET /openapi.json`.
 
-use crate::http::{Response, Status};
+use super::{Answer, Plan};
+use crate::http::{Head, Response, Status};
 
-const DESCRIPTION: &str = include_str!("openapi.json");
+/// Its text.
+pub const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// The description of the HTTP API (OpenAPI 3.1).
-pub fn get() -> Response {
-    Response::json(Status::Ok, DESCRIPTION)
+pub fn get(_: &Head<'_>, _: &str) -> Answer {
+    Ok(Plan::Answer(Response::json(Status::Ok, DESCRIPTION)))
 }

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::gate::{INVALID, Pass, forbidden};
+use super::gate::{INVALID, Pass};
 use super::quotas::Publisher;
-use super::{Caller, Context, Plan, event_status, publish_status};
+use super::{Answer, Caller, Context, Plan, Request, event_status, publish_status};
 use crate::event::job::{EventId, JobId};
 use crate::event::{Event, Publication};
-use crate::http::{BodyLength, Head, Response, Status};
+use crate::http::{BodyLength, Response, Status};
 use crate::sequencer::PublishError;
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
@@ -32,17 +32,22 @@ pub struct Intake {
     gathered_lines: Vec<usize>,
 }
 
-/// Begins to read the events for `job`, or for the jobs that the lines name.
-pub fn begin(
-    context: &Arc<Context>,
-    head: &Head<'_>,
-    job: Option<JobId>,
-    caller: Caller<'_>,
-) -> Result<Plan, Response> {
-    let Caller { pass, peer, .. } = caller;
-    if let Some(job) = &job {
-        pass.publish(job).map_err(|why| forbidden(&why))?;
-    }
+/// Begins to read the events for a job.
+pub fn one(request: Request<'_>, job: JobId) -> Answer {
+    begin(request, Some(job))
+}
+
+/// Begins to read the events for the jobs that the lines name.
+pub fn many(request: Request<'_>) -> Answer {
+    begin(request, None)
+}
+
+fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
+    let Request {
+        context,
+        head,
+        caller: Caller { pass, peer, .. },
+    } = request;
     let kind = head.content_type.unwrap_or_default();
     let kind = kind
         .split(|&byte| byte == b';')

@@ -1,15 +1,14 @@
 //! `POST /api/jobs/{job}/retry`.
 
-use super::gate::{Pass, forbidden};
 use super::upload::spool;
-use super::{Context, Plan, publish, publish_status, snapshot};
+use super::{Answer, Plan, Request, publish, publish_status, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::pipeline::RetryError;
 
 /// Tries a failed job again. Suspends its coroutine for the disk.
-pub fn retry(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
-    pass.publish(job).map_err(|why| forbidden(&why))?;
+pub fn post(request: Request<'_>, job: JobId) -> Answer {
+    let context = request.context;
     let uploads = spool(context)?;
     let Some(pipeline) = context.pipeline.clone() else {
         return Err(not_kept());
@@ -28,7 +27,7 @@ pub fn retry(context: &Context, job: &JobId, pass: &Pass) -> Result<Plan, Respon
             "the job is on its way: only one that has failed is tried again",
         )),
         Err(RetryError::NotKept) => Err(not_kept()),
-        Err(RetryError::Deleted) => Err(snapshot::missing(context.jobs.hub(), job)),
+        Err(RetryError::Deleted) => Err(snapshot::missing(context.jobs.hub(), &job)),
         Err(RetryError::Publish(error)) => {
             let response = Response::error(publish_status(&error), &error.to_string());
             Err(publish::retriable(response, &error))

@@ -1,20 +1,20 @@
 //! `GET /api/jobs/{job}`.
 
-use super::{Pass, Plan};
+use super::{Answer, Plan, Request};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
 use crate::sequencer::now_ms;
 
 /// Where a job stands.
-pub fn get(hub: &Hub, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
-    pass.follow(job)?;
-    match hub.snapshot(job) {
+pub fn get(request: Request<'_>, job: JobId) -> Answer {
+    let hub = request.context.jobs.hub();
+    match hub.snapshot(&job) {
         Some(snapshot) => {
             let response = Response::json(Status::Ok, to_json(&snapshot));
             Ok(Plan::Answer(response.with("Cache-Control", "no-store")))
         }
-        None => Err(missing(hub, job)),
+        None => Err(missing(hub, &job)),
     }
 }
 

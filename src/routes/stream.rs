@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Caller, Context, Plan};
+use super::{Answer, Caller, Context, Plan, Request};
 use crate::access::quota::Share;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
@@ -17,24 +17,23 @@ use crate::stream::{Consolidated, Listed, Stream};
 use crate::sys::random::Random;
 
 /// A stream of one job.
-pub fn one(
-    context: &Context,
-    head: &Head<'_>,
-    id: &JobId,
-    caller: &Caller<'_>,
-) -> Result<Plan, Response> {
-    caller.pass.follow(id)?;
+pub fn one(request: Request<'_>, id: JobId) -> Answer {
+    let Request {
+        context,
+        head,
+        caller,
+    } = &request;
     let start = start(head)?;
     let hub = context.jobs.hub();
     if head.method == Method::Head {
-        let there = hub.find(id);
+        let there = hub.find(&id);
         let is_over = there.is_some_and(|job| has_seen_the_end(context, &job, &start));
         return Ok(head_of(is_over, head, context, caller));
     }
     let Some(token) = admit(context, caller) else {
         return Ok(busy(head, context, caller));
     };
-    let Some(job) = hub.join(id, context.quotas.streams_per_job()) else {
+    let Some(job) = hub.join(&id, context.quotas.streams_per_job()) else {
         hub.metrics().streams_open.add(-1);
         return Ok(busy(head, context, caller));
     };
@@ -68,7 +67,12 @@ enum Asked {
 }
 
 /// A stream of the jobs that the query names, or of all.
-pub fn many(context: &Context, head: &Head<'_>, caller: &Caller<'_>) -> Result<Plan, Response> {
+pub fn many(request: Request<'_>) -> Answer {
+    let Request {
+        context,
+        head,
+        caller,
+    } = &request;
     let start = start(head)?;
     let asked = asked(head, caller)?;
     let hub = context.jobs.hub();

@@ -3,11 +3,11 @@
 //! They say nothing of any job, so they need no token. A page of another origin may
 //! import the client where it may follow streams: `--cors-origin` decides on both.
 
-use super::Plan;
+use super::{Answer, Plan};
 use crate::http::{Head, Response, Status};
 
 /// A file that is served as it is.
-pub struct WebFile {
+struct WebFile {
     path: &'static str,
     media_type: &'static str,
     body: &'static str,
@@ -46,14 +46,29 @@ static FILES: [WebFile; 11] = [
     ),
 ];
 
+/// The file of that name, or 304 where the client has it already. Caches ask each time.
+pub fn get(head: &Head<'_>, name: &str) -> Answer {
+    let file = WebFile::at(name).ok_or_else(not_found)?;
+    Ok(file.get(head))
+}
+
+/// Whether there is a file of that name.
+pub fn has(name: &str) -> bool {
+    WebFile::at(name).is_some()
+}
+
+/// The answer to a path that isn't served.
+pub fn not_found() -> Response {
+    let message = "nothing is served at this path: see the README for the paths there are";
+    Response::error(Status::NotFound, message)
+}
+
 impl WebFile {
-    /// The file at a path of one segment.
-    pub fn at(path: &str) -> Option<&'static WebFile> {
+    fn at(path: &str) -> Option<&'static WebFile> {
         FILES.iter().find(|file| file.path == path)
     }
 
-    /// The file, or 304 where the client has it already. Caches ask each time.
-    pub fn get(&'static self, head: &Head<'_>) -> Plan {
+    fn get(&'static self, head: &Head<'_>) -> Plan {
         let tag = format!("\"{:016x}\"", self.digest);
         let response = match head.field("If-None-Match") {
             Some(tags) if names(tags, tag.as_bytes()) => Response::empty(Status::NotModified),

@@ -15,10 +15,10 @@ use may::io::CoIo;
 
 use crate::access::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
-use crate::routes::{Access, Context, Intake, Peer, Plan};
+use crate::routes::{Access, Context, Intake, Label, Peer, Plan};
 use crate::stream::opening::Opening;
 use crate::sys::coroutine::Starter;
-use crate::sys::metrics::{Metrics, RouteName};
+use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 
 /// How long and how large a conversation may be.
@@ -93,7 +93,7 @@ pub fn plan(
     head: &Head<'_>,
     access: Access,
     peer: &Peer,
-) -> Option<(RouteName, Plan)> {
+) -> Option<(Label, Plan)> {
     catch_unwind(AssertUnwindSafe(|| context.plan(head, access, peer))).ok()
 }
 
@@ -154,7 +154,7 @@ enum End {
 
 /// What a head leads to.
 struct Decision {
-    route: RouteName,
+    route: Label,
     plan: Plan,
     /// The header lines for a page of another origin.
     cors: Option<Lines>,
@@ -244,7 +244,7 @@ impl Connection<'_> {
             Ok(decision) => decision,
             Err(None) => return Ok(Some(End::Close)),
             Err(Some(response)) => {
-                self.answer(RouteName::None, &response, false, false);
+                self.answer(Label::NONE, &response, false, false);
                 return Ok(Some(End::Close));
             }
         };
@@ -268,11 +268,11 @@ impl Connection<'_> {
         let mut file = None;
         let (response, is_read) = match plan {
             Plan::Stream(opening, stream) => {
-                self.metrics().answered(route, Status::Ok);
+                self.context.answers.count(route, Status::Ok);
                 return Ok(Some(End::Stream(opening, stream)));
             }
             Plan::EmptyStream(bytes) => {
-                self.metrics().answered(route, Status::Ok);
+                self.context.answers.count(route, Status::Ok);
                 self.answers.extend_from_slice(&bytes);
                 return Ok(Some(End::Close));
             }
@@ -464,8 +464,8 @@ impl Connection<'_> {
         self.turn_began = Instant::now();
     }
 
-    fn answer(&mut self, route: RouteName, response: &Response, keep_alive: bool, head_only: bool) {
-        self.metrics().answered(route, response.status);
+    fn answer(&mut self, route: Label, response: &Response, keep_alive: bool, head_only: bool) {
+        self.context.answers.count(route, response.status);
         response.write(&mut self.answers, SystemTime::now(), keep_alive, head_only);
     }
 
@@ -492,8 +492,8 @@ impl Connection<'_> {
         self.context.jobs.hub().metrics()
     }
 
-    fn panicked(&self) -> (RouteName, Plan) {
-        (RouteName::None, Plan::Answer(self.panic_response()))
+    fn panicked(&self) -> (Label, Plan) {
+        (Label::NONE, Plan::Answer(self.panic_response()))
     }
 
     fn panic_response(&self) -> Response {

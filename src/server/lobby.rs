@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::http::{Head, HeadError, HeadLimits, Method, Response, Status};
+use crate::http::{Head, HeadError, HeadLimits, Response, Status};
 use crate::hub::Hub;
-use crate::routes::{Access, Context, Peer, Plan};
+use crate::routes::{Access, Context, Label, Peer, Plan};
 use crate::server::connection::{self, ConnectionConfig};
 use crate::sys::coroutine::Starter;
-use crate::sys::metrics::{Gauge, Metrics, RouteName};
+use crate::sys::metrics::{Gauge, Metrics};
 use crate::sys::socket::Socket;
 
 /// A read's buffer. A longer request is read in more than one.
@@ -239,7 +239,7 @@ impl Lobby {
             };
             let is_whole = match parse(bytes, self.config.connection.head) {
                 Ok(None) => false,
-                Ok(Some(head)) if is_stream_request(&head) => {
+                Ok(Some(head)) if Context::is_for_stream(&head, self.config.access) => {
                     match self.answer_stream(&head, guest) {
                         Some(there) => guest = there,
                         None => return None,
@@ -286,7 +286,7 @@ impl Lobby {
             }
             _ => return Some(guest),
         };
-        self.metrics().answered(route, status);
+        self.context.answers.count(route, status);
         None
     }
 
@@ -311,7 +311,7 @@ impl Lobby {
         if let Some((status, message)) = refusal {
             let seconds = self.context.busy_retry.as_secs().max(1).to_string();
             let response = Response::error(status, message).with("Retry-After", seconds);
-            self.metrics().answered(RouteName::None, status);
+            self.context.answers.count(Label::NONE, status);
             connection::turn_away(&socket, &response);
             return;
         }
@@ -344,8 +344,8 @@ impl Lobby {
         if !guest.received.is_empty() {
             let message = "the request's head wasn't whole in time";
             let response = Response::error(Status::RequestTimeout, message);
-            self.metrics()
-                .answered(RouteName::None, Status::RequestTimeout);
+            let answers = &self.context.answers;
+            answers.count(Label::NONE, Status::RequestTimeout);
             connection::turn_away(&guest.socket, &response);
         }
         true
@@ -363,10 +363,6 @@ impl Lobby {
 
 fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>, HeadError> {
     Ok(Head::parse(bytes, limits)?.map(|(head, _)| head))
-}
-
-fn is_stream_request(head: &Head<'_>) -> bool {
-    head.method == Method::Get && head.target.path().ends_with("/events")
 }
 
 /// A conversation's place among those that are counted, in all and at its listener.

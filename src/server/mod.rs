@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::hub::HubConfig;
 use crate::pipeline::{Pipeline, PipelineConfig};
-use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, QuotaConfig, Quotas};
+use crate::routes::{Access, Answers, AuthConfig, Context, Downloads, Gate, QuotaConfig, Quotas};
 use crate::sequencer::Sequencer;
 use crate::sequencer::journal::{JournalConfig, Lock};
 use crate::server::connection::ConnectionConfig;
@@ -249,6 +249,7 @@ impl Server {
             },
             data: config.data,
             quotas,
+            answers: Answers::default(),
             shards,
             next_shard: AtomicUsize::new(0),
             streams_max: config.streams,

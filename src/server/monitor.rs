@@ -134,6 +134,7 @@ impl Monitor {
         let hub = self.context.jobs.hub();
         let mut out = String::new();
         hub.metrics().write(&mut out);
+        self.context.answers.write(&mut out);
         gauge(
             &mut out,
             "ring_bytes",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::http::{Head, HeadLimits, Status};
 use crate::routes::{
-    Access, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
+    Access, Answers, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
 };
 use crate::sequencer::Sequencer;
 use crate::stream::ShardHandle;
@@ -47,6 +47,7 @@ impl Front {
             },
             data: None,
             quotas: Quotas::new(QuotaConfig::default()),
+            answers: Answers::default(),
             shards: vec![shard.clone()],
             next_shard: AtomicUsize::new(0),
             streams_max: 1000,

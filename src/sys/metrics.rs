@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::http::Status;
-
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -28,27 +26,6 @@ pub enum Close {
     TokenExpired,
     /// It has lasted as long as a stream may.
     Aged,
-}
-
-/// What a request was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum RouteName {
-    Stream,
-    Consolidated,
-    Snapshot,
-    Publish,
-    PublishMany,
-    Delete,
-    Begin,
-    Retry,
-    File,
-    Upload,
-    Tus,
-    Openapi,
-    Web,
-    Preflight,
-    None,
 }
 
 /// Everything that is counted.
@@ -91,7 +68,6 @@ pub struct Metrics {
     /// Panics that cost a connection.
     pub panics: Counter,
     closes: [Counter; Close::ALL.len()],
-    requests: [[Counter; Status::ALL.len()]; RouteName::ALL.len()],
 }
 
 impl Counter {
@@ -140,59 +116,10 @@ impl Close {
     }
 }
 
-impl RouteName {
-    const ALL: [RouteName; 15] = [
-        RouteName::Stream,
-        RouteName::Consolidated,
-        RouteName::Snapshot,
-        RouteName::Publish,
-        RouteName::PublishMany,
-        RouteName::Delete,
-        RouteName::Begin,
-        RouteName::Retry,
-        RouteName::File,
-        RouteName::Upload,
-        RouteName::Tus,
-        RouteName::Openapi,
-        RouteName::Web,
-        RouteName::Preflight,
-        RouteName::None,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            RouteName::Stream => "/api/jobs/{job}/events",
-            RouteName::Consolidated => "/api/events",
-            RouteName::Snapshot => "/api/jobs/{job}",
-            RouteName::Publish => "POST /api/jobs/{job}/events",
-            RouteName::PublishMany => "POST /api/events",
-            RouteName::Delete => "DELETE /api/jobs/{job}",
-            RouteName::Begin => "PUT /api/jobs/{job}",
-            RouteName::Retry => "/api/jobs/{job}/retry",
-            RouteName::File => "/api/jobs/{job}/file",
-            RouteName::Upload => "/api/uploads",
-            RouteName::Tus => "/api/tus",
-            RouteName::Openapi => "/openapi.json",
-            RouteName::Web => "/{file}",
-            RouteName::Preflight => "OPTIONS",
-            RouteName::None => "none",
-        }
-    }
-}
-
 impl Metrics {
     /// Counts a stream's end.
     pub fn closed(&self, why: Close) {
         self.closes[why as usize].add(1);
-    }
-
-    /// Counts an answer.
-    pub fn answered(&self, route: RouteName, status: Status) {
-        let status = Status::ALL
-            .iter()
-            .position(|&s| s == status)
-            .unwrap_or_default();
-        self.requests[route as usize][status].add(1);
     }
 
     /// Appends everything in Prometheus' text format, version 0.0.4.
@@ -298,25 +225,6 @@ impl Metrics {
                 "landfall_stream_closes_total{{reason=\"{reason}\"}} {count}"
             );
         }
-        head(
-            out,
-            "http_requests_total",
-            "Requests answered, by route and status.",
-            "counter",
-        );
-        for route in RouteName::ALL {
-            for (status, count) in Status::ALL.iter().zip(&self.requests[route as usize]) {
-                if count.get() > 0 {
-                    let _ = writeln!(
-                        out,
-                        "landfall_http_requests_total{{route=\"{}\",status=\"{}\"}} {}",
-                        route.as_str(),
-                        status.code(),
-                        count.get()
-                    );
-                }
-            }
-        }
     }
 }
 
@@ -343,12 +251,10 @@ mod tests {
         let metrics = Metrics::default();
         metrics.events_published.add(3);
         metrics.closed(Close::Stalled);
-        metrics.answered(RouteName::Publish, Status::Created);
         let mut text = String::new();
         metrics.write(&mut text);
         assert!(text.contains("\nlandfall_events_published_total 3\n"));
         assert!(text.contains("\nlandfall_stream_closes_total{reason=\"stalled\"} 1\n"));
-        assert!(text.contains("{route=\"POST /api/jobs/{job}/events\",status=\"201\"} 1\n"));
         for line in text.lines().filter(|line| !line.starts_with("# ")) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             assert!(name.starts_with("landfall_"), "{line}");

@@ -35,7 +35,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     await track(page, "a");
     assert.deepEqual((await untilSaid(page, 6)).slice(3), [...scanned("a", 30, 60), "a done"]);
     await server.untilStreams(0);
-    const asked = await server.metric(/requests_total{route="\/api\/events"/);
+    const asked = await server.metric(/requests_total{method="GET",route="\/api\/events"/);
     assert.equal(asked, 2);
     const states = await page.evaluate(() => states);
     assert.deepEqual(states.slice(0, 3), ["a connecting", "a open", "a closed"]);
@@ -49,7 +49,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     await server.publish("a", "error", { message: "it is a virus" });
     assert.deepEqual(await untilSaid(page, 1), ["a failed: it is a virus"]);
     await server.untilStreams(0);
-    assert.equal(await server.metric(/requests_total{route="\/api\/events"/), 1);
+    assert.equal(await server.metric(/requests_total{method="GET",route="\/api\/events"/), 1);
   });
 
   test("an error without a message is a failure in words, with what else it says", async () => {
@@ -333,7 +333,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
       assert.equal(end, "closed");
     }
     const count = (status) =>
-      server.metric(new RegExp(`requests_total{route="/api/jobs/{job}/events",status="${status}"`));
+      server.metric(new RegExp(`requests_total{method="GET",route="/api/jobs/{job}/events",code="${status}"`));
     // The first had all the time of the second to come back.
     assert.deepEqual([await count(200), await count(204)], [2, 2]);
   });
@@ -358,12 +358,12 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
 
     // The cookie goes there as well, for a port is no site: it is the origin that is refused.
     await assert.rejects(tab(context, others.origin, client), /dynamically imported/);
-    const before = await server.metric(/requests_total{route="\/api\/events",status="200"/);
+    const before = await server.metric(/requests_total{method="GET",route="\/api\/events",code="200"/);
     const foreign = await tab(context, others.origin);
     await track(foreign, "a", options);
     const failure = ["a failed: the connection was refused: no answer"];
     assert.deepEqual(await untilSaid(foreign, 1), failure);
-    const after = await server.metric(/requests_total{route="\/api\/events",status="200"/);
+    const after = await server.metric(/requests_total{method="GET",route="\/api\/events",code="200"/);
     assert.ok(after - before >= 2);
 
     // And without the cookie nobody gets anything.
@@ -457,7 +457,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     assert.deepEqual(all, bad.map((job) => `${job} failed: this is no job's name`));
     await server.publish("a", "done");
     assert.equal((await untilSaid(page, 6))[5], "a done");
-    assert.equal(await server.metric(/requests_total{route="\/api\/events"/), 1);
+    assert.equal(await server.metric(/requests_total{method="GET",route="\/api\/events"/), 1);
   });
 
   test("a job that ended before what was asked for is over at once", async () => {
@@ -467,6 +467,6 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     await server.publish("b", "error", { message: "no" });
     await page.evaluate(() => landfall.trackMany(["a", "b"], handlers, { replay: "none" }));
     assert.deepEqual(await untilSaid(page, 2), ["a done", "b failed: no"]);
-    assert.equal(await server.metric(/requests_total{route="\/api\/events",status="204"/), 2);
+    assert.equal(await server.metric(/requests_total{method="GET",route="\/api\/events",code="204"/), 2);
   });
 });

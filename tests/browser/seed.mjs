@@ -46,9 +46,9 @@ describe("the article's own client", { timeout: 300_000, skip }, () => {
       await server.publish("job_8f3a", "progress", { stage: "transcoding", percent });
       await until("it is shown", async () => (await shown(page))[0] === percent);
       // Streams of that age end, so that some of these come after a reconnect.
-      const opened = await server.metric(/requests_total{route="\/api\/jobs\/{job}\/events",status="200"/);
+      const opened = await server.metric(/requests_total{method="GET",route="\/api\/jobs\/{job}\/events",code="200"/);
       await until("it reconnects", async () => {
-        const now = await server.metric(/requests_total{route="\/api\/jobs\/{job}\/events",status="200"/);
+        const now = await server.metric(/requests_total{method="GET",route="\/api\/jobs\/{job}\/events",code="200"/);
         return percent % 40 || now > opened;
       });
     }
@@ -57,7 +57,7 @@ describe("the article's own client", { timeout: 300_000, skip }, () => {
     await until("it is over", async () => (await shown(page))[1] === "complete");
     await server.untilStreams(0);
     assert.deepEqual(await page.evaluate(() => said), ["[sse] finished job_8f3a"]);
-    assert.equal(await server.metric(/requests_total{.*status="204"/), 0);
+    assert.equal(await server.metric(/requests_total{.*code="204"/), 0);
   });
 
   test("shows an error as what it is, and not as a drop", async () => {

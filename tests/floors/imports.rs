@@ -50,7 +50,8 @@ impl Tree {
                 }
             }
         }
-        tree.files.retain(|module, _| !tests.contains(module));
+        tree.files
+            .retain(|module, _| !tests.iter().any(|test: &Module| module.starts_with(test)));
         tree
     }
 

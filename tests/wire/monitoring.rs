@@ -44,11 +44,11 @@ fn metrics_are_prometheus_text_and_count_what_happened() {
         ("landfall_jobs{state=\"error\"}", 1.0),
         ("landfall_stream_closes_total{reason=\"ended\"}", 1.0),
         (
-            "landfall_http_requests_total{route=\"/api/jobs/{job}/events\",status=\"200\"}",
+            "landfall_http_requests_total{method=\"GET\",route=\"/api/jobs/{job}/events\",code=\"200\"}",
             2.0,
         ),
         (
-            "landfall_http_requests_total{route=\"POST /api/jobs/{job}/events\",status=\"409\"}",
+            "landfall_http_requests_total{method=\"POST\",route=\"/api/jobs/{job}/events\",code=\"409\"}",
             1.0,
         ),
         ("landfall_panics_total", 0.0),

@@ -10,7 +10,7 @@ use crate::access::cors::Allowed;
 use crate::access::credential::CookieName;
 use crate::access::host::HostName;
 use crate::access::network::Block;
-use crate::cli::run::Stage;
+use crate::cli::settings::Stage;
 use crate::event::job::JobId;
 use crate::pipeline::ClamdAddress;
 use crate::progress::Format;

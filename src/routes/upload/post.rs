@@ -1,19 +1,22 @@
 //! `POST /api/uploads`.
 
-use std::sync::Arc;
-
 use super::form::Form;
 use super::{Asked, Intake, file_name, job, may_follow, refusal, share, spool};
 use crate::http::multipart::{self, Multipart};
-use crate::http::{BodyLength, Head, Response, Status};
-use crate::routes::{Caller, Context, Plan};
+use crate::http::{BodyLength, Response, Status};
+use crate::routes::{Answer, Plan, Request};
 use crate::upload::spool::{Order, SpoolError};
 
 /// What a form is longer than its file, at most, for its fields and boundaries.
 const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
 
 /// Begins to receive a file.
-pub fn begin(context: &Arc<Context>, head: &Head<'_>, caller: Caller) -> Result<Plan, Response> {
+pub fn post(request: Request<'_>) -> Answer {
+    let Request {
+        context,
+        head,
+        caller,
+    } = request;
     let spool = spool(context)?;
     let mut asked = Asked::default();
     for pair in head.target.query() {

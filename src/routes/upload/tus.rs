@@ -1,15 +1,14 @@
 //! `/api/tus/`: resumable uploads, as the tus protocol 1.0 has them.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Intake, created, exposed, file_name, job, may_follow, of_tus, refusal, share, spool};
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
-use crate::http::{BodyLength, Head, Method, Response, Status};
-use crate::routes::{Caller, Context, Plan};
+use crate::http::{BodyLength, Head, Response, Status};
+use crate::routes::{Answer, Context, Plan, Request};
 use crate::upload::UploadId;
-use crate::upload::spool::{Finished, Order, SpoolError};
+use crate::upload::spool::{Finished, Order, Spool, SpoolError, Standing};
 
 /// The type that a piece of an upload has.
 const PIECE_TYPE: &[u8] = b"application/offset+octet-stream";
@@ -27,15 +26,12 @@ pub fn describe(context: &Context, preflight: Response) -> Response {
 }
 
 /// Begins an upload.
-pub fn collection(
-    context: &Arc<Context>,
-    head: &Head<'_>,
-    method: Method,
-    caller: Caller,
-) -> Result<Plan, Response> {
-    if method != Method::Post {
-        return Err(not_served(method, "POST, OPTIONS"));
-    }
+pub fn post(request: Request<'_>) -> Answer {
+    let Request {
+        context,
+        head,
+        caller,
+    } = request;
     check_version(head)?;
     let cors = caller.cors.is_some();
     let spool = spool(context)?;
@@ -75,90 +71,106 @@ pub fn collection(
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
     let intake = Intake::tus(begun, receiver, cors, share);
-    match has_body {
-        true => Ok(Plan::Upload(Box::new(intake))),
-        false => Ok(Plan::Answer(intake.finish())),
+    Ok(if has_body {
+        Plan::Upload(Box::new(intake))
+    } else {
+        Plan::Answer(intake.finish())
+    })
+}
+
+/// Says how far an upload has come.
+pub fn head(request: Request<'_>, id: Option<UploadId>) -> Answer {
+    let (_, _, standing) = find(&request, id)?;
+    let respond = progress(&standing.job, standing.offset, standing.expires);
+    let response = respond(Response::empty(Status::Ok)).with("Cache-Control", "no-store");
+    let mut response = match standing.size {
+        Some(size) => response.with("Upload-Length", size.to_string()),
+        None => response.with("Upload-Defer-Length", "1"),
+    };
+    if !standing.metadata.is_empty() {
+        response = response.with("Upload-Metadata", standing.metadata);
+    }
+    Ok(answered(response, &request))
+}
+
+/// Goes on with an upload.
+pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
+    let (spool, id, standing) = find(&request, id)?;
+    let head = request.head;
+    check_type(head)?;
+    let offset = head.field("Upload-Offset").ok_or_else(|| {
+        let message = "Upload-Offset is missing: it is where the piece belongs";
+        Response::error(Status::BadRequest, message)
+    })?;
+    let offset = number("Upload-Offset", offset).map_err(bad)?;
+    let size = size(head)?;
+    let checksum = checksum(head)?;
+    let length = match head.length {
+        BodyLength::None => Some(0),
+        BodyLength::Length(length) => Some(length),
+        BodyLength::Chunked => None,
+    };
+    let is_over = length == Some(0) && standing.expires.is_none() && standing.offset == offset;
+    if is_over {
+        let respond = progress(&standing.job, offset, None);
+        let response = respond(Response::empty(Status::NoContent));
+        return Ok(answered(response, &request));
+    }
+    let receiver = spool
+        .resume(id, offset, size, checksum)
+        .map_err(|error| refusal(&error))?;
+    // Only now: whoever held the upload, and had gone, may have had the last place.
+    let share = match share(request.context, &request.caller) {
+        Ok(share) => share,
+        Err(response) => {
+            receiver.break_off("");
+            return Err(response);
+        }
+    };
+    if length.is_some_and(|length| length > receiver.left()) {
+        receiver.break_off("");
+        return Err(refusal(&SpoolError::LongerThanSaid));
+    }
+    let cors = request.caller.cors.is_some();
+    let intake = Intake::tus(gone_on, receiver, cors, share);
+    Ok(Plan::Upload(Box::new(intake)))
+}
+
+/// Gives an upload up.
+pub fn delete(request: Request<'_>, id: Option<UploadId>) -> Answer {
+    let (spool, id, _) = find(&request, id)?;
+    spool.terminate(id).map_err(|error| refusal(&error))?;
+    Ok(answered(Response::empty(Status::NoContent), &request))
+}
+
+/// Does what the client means, which can't send that method.
+pub fn overridden(request: Request<'_>, id: Option<UploadId>) -> Answer {
+    match request.head.field("X-HTTP-Method-Override") {
+        Some(b"PATCH") => patch(request, id),
+        Some(b"DELETE") => delete(request, id),
+        Some(b"HEAD") => head(request, id),
+        _ => {
+            let message = "POST to an upload takes X-HTTP-Method-Override: PATCH, DELETE or HEAD";
+            Err(Response::error(Status::BadRequest, message))
+        }
     }
 }
 
-/// Serves an upload.
-pub fn one(
-    context: &Arc<Context>,
-    head: &Head<'_>,
-    method: Method,
+/// The upload that a request is about, and how far it has come.
+fn find<'a>(
+    request: &Request<'a>,
     id: Option<UploadId>,
-    caller: Caller,
-) -> Result<Plan, Response> {
-    let method = overridden(head, method)?;
-    if !matches!(method, Method::Head | Method::Patch | Method::Delete) {
-        return Err(not_served(method, "HEAD, PATCH, DELETE, POST, OPTIONS"));
-    }
-    check_version(head)?;
-    let cors = caller.cors.is_some();
-    let spool = spool(context)?;
+) -> Result<(&'a Spool, UploadId, Standing), Response> {
+    check_version(request.head)?;
+    let spool = spool(request.context)?;
     let id = id.ok_or_else(|| refusal(&SpoolError::NotFound))?;
     let standing = spool.find(id).map_err(|error| refusal(&error))?;
-    caller.pass.upload(&standing.job)?;
-    match method {
-        Method::Head => {
-            let mut response = progress(&standing.job, standing.offset, standing.expires)(
-                Response::empty(Status::Ok),
-            )
-            .with("Cache-Control", "no-store");
-            response = match standing.size {
-                Some(size) => response.with("Upload-Length", size.to_string()),
-                None => response.with("Upload-Defer-Length", "1"),
-            };
-            if !standing.metadata.is_empty() {
-                response = response.with("Upload-Metadata", standing.metadata);
-            }
-            Ok(Plan::Answer(exposed(of_tus(response), cors)))
-        }
-        Method::Delete => {
-            spool.terminate(id).map_err(|error| refusal(&error))?;
-            let response = Response::empty(Status::NoContent);
-            Ok(Plan::Answer(exposed(of_tus(response), cors)))
-        }
-        _ => {
-            check_type(head)?;
-            let offset = head.field("Upload-Offset").ok_or_else(|| {
-                let message = "Upload-Offset is missing: it is where the piece belongs";
-                Response::error(Status::BadRequest, message)
-            })?;
-            let offset = number("Upload-Offset", offset).map_err(bad)?;
-            let size = size(head)?;
-            let checksum = checksum(head)?;
-            let length = match head.length {
-                BodyLength::None => Some(0),
-                BodyLength::Length(length) => Some(length),
-                BodyLength::Chunked => None,
-            };
-            let is_over =
-                length == Some(0) && standing.expires.is_none() && standing.offset == offset;
-            if is_over {
-                let respond = progress(&standing.job, offset, None);
-                let response = respond(Response::empty(Status::NoContent));
-                return Ok(Plan::Answer(exposed(of_tus(response), cors)));
-            }
-            let receiver = spool
-                .resume(id, offset, size, checksum)
-                .map_err(|error| refusal(&error))?;
-            // Only now: whoever held the upload, and had gone, may have had the last place.
-            let share = match share(context, &caller) {
-                Ok(share) => share,
-                Err(response) => {
-                    receiver.break_off("");
-                    return Err(response);
-                }
-            };
-            if length.is_some_and(|length| length > receiver.left()) {
-                receiver.break_off("");
-                return Err(refusal(&SpoolError::LongerThanSaid));
-            }
-            let intake = Intake::tus(gone_on, receiver, cors, share);
-            Ok(Plan::Upload(Box::new(intake)))
-        }
-    }
+    request.caller.pass.upload(&standing.job)?;
+    Ok((spool, id, standing))
+}
+
+fn answered(response: Response, request: &Request<'_>) -> Plan {
+    Plan::Answer(exposed(of_tus(response), request.caller.cors.is_some()))
 }
 
 /// The answer to the piece that began an upload.
@@ -188,20 +200,6 @@ fn progress(
             Some(time) => response.with("Upload-Expires", httpdate::fmt_http_date(time)),
             None => response,
         }
-    }
-}
-
-/// The method that is meant, where a client can't send it.
-fn overridden(head: &Head<'_>, method: Method) -> Result<Method, Response> {
-    match (method, head.field("X-HTTP-Method-Override")) {
-        (Method::Post, Some(b"PATCH")) => Ok(Method::Patch),
-        (Method::Post, Some(b"DELETE")) => Ok(Method::Delete),
-        (Method::Post, Some(b"HEAD")) => Ok(Method::Head),
-        (Method::Post, _) => {
-            let message = "POST to an upload takes X-HTTP-Method-Override: PATCH, DELETE or HEAD";
-            Err(Response::error(Status::BadRequest, message))
-        }
-        _ => Ok(method),
     }
 }
 
@@ -236,11 +234,6 @@ fn size(head: &Head<'_>) -> Result<Option<u64>, Response> {
 fn checksum(head: &Head<'_>) -> Result<Option<Checksum>, Response> {
     let field = head.field("Upload-Checksum");
     field.map(Checksum::parse).transpose().map_err(bad)
-}
-
-fn not_served(method: Method, allow: &'static str) -> Response {
-    let message = format!("{} isn't served here", method.as_str());
-    Response::error(Status::MethodNotAllowed, &message).with("Allow", allow)
 }
 
 fn bad(error: TusError) -> Response {

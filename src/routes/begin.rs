@@ -1,27 +1,26 @@
 //! `PUT /api/jobs/{job}`.
 
-use super::gate::{Pass, forbidden};
-use super::{Context, Plan, publish_status};
+use super::{Answer, Plan, Request, publish_status};
 use crate::event::job::JobId;
 use crate::http::{Head, Response, Status};
 use crate::hub::{After, Life, Owner};
 
 /// Begins a life of a job, and ends one that is running where that is asked for. Suspends
 /// its coroutine for the disk.
-pub fn put(context: &Context, head: &Head<'_>, job: &JobId, pass: &Pass) -> Result<Plan, Response> {
-    pass.publish(job).map_err(|why| forbidden(&why))?;
-    let after = if replaces(head)? {
+pub fn put(request: Request<'_>, job: JobId) -> Answer {
+    let context = request.context;
+    let after = if replaces(request.head)? {
         After::Running
     } else {
         After::Ended
     };
-    let before = context.jobs.hub().life(job);
-    let life = context.jobs.begin(job, Owner::Worker, after);
+    let before = context.jobs.hub().life(&job);
+    let life = context.jobs.begin(&job, Owner::Worker, after);
     let life = life.map_err(|error| {
         let response = Response::error(publish_status(&error), &error.to_string());
         super::publish::retriable(response, &error)
     })?;
-    context.clear_up_after(job, before.as_ref().map(Life::id));
+    context.clear_up_after(&job, before.as_ref().map(Life::id));
     // A job's name needs no escapes.
     let json = format!(r#"{{"jobId":"{job}","id":{}}}"#, life.0);
     Ok(Plan::Answer(Response::json(Status::Created, json)))
