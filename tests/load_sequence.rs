@@ -44,6 +44,18 @@ fn events_in_order_are_counted_whatever_the_split() {
 }
 
 #[test]
+fn chunks_around_events_change_nothing() {
+    let numbers = [9, 10, 11, 12345];
+    let whole = check(9, &[frames(&numbers).as_bytes()]);
+    let chunk = |frame: String| format!("{:x}\r\n{frame}\r\n", frame.len());
+    let bytes: String = numbers.map(|n| chunk(frame(n))).concat();
+    for at in 0..=bytes.len() {
+        let (left, right) = bytes.as_bytes().split_at(at);
+        assert_eq!(check(9, &[left, right]), whole, "split at {at}");
+    }
+}
+
+#[test]
 fn an_event_that_is_lost_is_missing() {
     let (tally, _) = check(0, &[frames(&[0, 1, 3]).as_bytes()]);
     assert_eq!((tally.in_order, tally.missing, tally.repeated), (3, 1, 0));

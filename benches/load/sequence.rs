@@ -2,8 +2,9 @@
 //!
 //! Every event published carries `"n":N,"t":T` in its data: N counts from a
 //! number that the subscriber knows, T is when it was sent. The rest of the
-//! stream is each server's own framing and is skipped. What a subscriber must
-//! remember between two reads is twelve bytes and a time.
+//! stream is each server's own framing and is skipped: HTTP's chunks too, since
+//! no server here cuts an event by one. What a subscriber must remember between
+//! two reads is twelve bytes and a time.
 
 use memchr::memmem::Finder;
 

@@ -48,10 +48,11 @@ impl Peer for SendLoop {
         self.subscribe(job)
     }
 
-    /// The body is the frame, as Landfall would write it.
+    /// The body is the frame's chunk, as Landfall would write it.
     fn publish(&self, _: &str, data: &str) -> Vec<u8> {
         let frame = format!("event: progress\ndata: {data}\nid: 1794000000000\n\n");
-        http::request("POST", "/", "text/plain", frame.as_bytes())
+        let chunk = format!("{:x}\r\n{frame}\r\n", frame.len());
+        http::request("POST", "/", "text/plain", chunk.as_bytes())
     }
 
     fn snapshot(&self, _: &str) -> Vec<u8> {

@@ -4,11 +4,10 @@
 //! `cargo run --release [EVENTS]` in this folder.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall::sequencer::journal::{JournalConfig, Sync};
-use landfall::{Event, Hub, HubConfig, JobId, Journal};
+use landfall::{Event, HubConfig, JobId, Sequencer};
 
 /// Events that are published together.
 const BATCH: usize = 64;
@@ -66,19 +65,17 @@ fn written() -> u64 {
 struct Own;
 
 impl Own {
-    fn open(path: &Path, sync: Sync) -> Hub {
-        let config = HubConfig {
+    fn open(path: &Path, sync: Sync) -> Sequencer {
+        let hub = HubConfig {
             memory_bytes: 64 << 20,
             ..HubConfig::default()
         };
-        let hub = Hub::with_base(config, 0);
         let config = JournalConfig {
             sync,
             bytes: 4 << 30,
             ..JournalConfig::default()
         };
-        Journal::open(path, config, &hub).unwrap();
-        hub
+        Sequencer::with_journal(path, config, hub).unwrap()
     }
 }
 
@@ -92,7 +89,7 @@ impl Store for Own {
             true => Sync::Always,
             false => Sync::Interval(Duration::from_millis(200)),
         };
-        let hub = Own::open(path, sync);
+        let own = Own::open(path, sync);
         let jobs: Vec<JobId> = (0..JOBS)
             .map(|n| format!("job_{n:04}").parse().unwrap())
             .collect();
@@ -102,19 +99,19 @@ impl Store for Own {
                 let job = jobs[(batch * BATCH + n) % JOBS].clone();
                 (job, Event::new("progress", DATA).unwrap())
             });
-            let (_, error) = hub.publish_all(events.collect());
+            let (_, error) = own.publish_all(events.collect());
             assert_eq!(error, None);
         }
         let took = began.elapsed();
-        hub.journal().unwrap().close();
+        own.order().close();
         took
     }
 
     fn start(&self, path: &Path) -> usize {
-        let hub = Own::open(path, Sync::Always);
-        let events = hub.metrics().events_published.get() as usize;
-        let hub = Arc::new(hub);
-        std::thread::spawn(move || hub.journal().unwrap().close());
+        let own = Own::open(path, Sync::Always);
+        // There were events alone, and each has a number.
+        let events = own.hub().published().0 as usize;
+        std::thread::spawn(move || own.order().close());
         events
     }
 }

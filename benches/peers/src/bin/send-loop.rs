@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 
 const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-Cache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n";
+Cache-Control: no-store, no-transform\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
 const PUBLISHED: &[u8] = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
 
 fn main() {
