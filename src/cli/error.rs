@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use super::lines::LineError;
 use crate::client;
 
+/// How much of a value is shown, in characters.
+const VALUE_MAX_CHARS: usize = 100;
+
 /// Why a command did not do what it was to do. Shown, it says what is wrong and what would
 /// be right.
 #[derive(Debug)]
@@ -141,10 +144,16 @@ impl fmt::Display for Usage {
                     "no flag has the variable {name}: the nearest is {nearest}"
                 )
             }
-            Usage::Value { place, value, why } => match place {
-                Place::Variable(name) => write!(f, "{name}={value}: {why}"),
-                Place::Flag(_) | Place::Word(_) => write!(f, "{place} {value}: {why}"),
-            },
+            Usage::Value { place, value, why } => {
+                let sign = if matches!(place, Place::Variable(_)) {
+                    '='
+                } else {
+                    ' '
+                };
+                let shown: String = value.chars().take(VALUE_MAX_CHARS).collect();
+                let rest = if shown.len() < value.len() { "..." } else { "" };
+                write!(f, "{place}{sign}{shown}{rest}: {why}")
+            }
             Usage::NoValue(place @ Place::Variable(_)) => {
                 write!(f, "{place} is empty: give it a value, or unset it")
             }

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::error::Failure;
 
@@ -22,9 +23,11 @@ pub fn print(text: &str) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Says something to the user, on stderr, who may not be listening.
+/// Says a line to the user, on stderr, who may not be listening. What was given by others
+/// and is told in it can't do anything to a terminal.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let line = text.replace(char::is_control, " ");
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Ends the process as soon as nobody is left to read stdout, though there is nothing to
@@ -34,8 +37,15 @@ pub fn end_with_reader() {
         let out = io::stdout();
         // Asked for nothing, it still tells that the other end is closed.
         let mut polled = [PollFd::new(&out, PollFlags::empty())];
-        while poll(&mut polled, None).is_err() {}
-        std::process::exit(1);
+        let closed = loop {
+            match poll(&mut polled, None) {
+                Err(Errno::INTR) => {}
+                closed => break closed,
+            }
+        };
+        if closed.is_ok() {
+            std::process::exit(1);
+        }
     });
 }
 
