@@ -1,24 +1,27 @@
 //! `GET /api/jobs/{job}/file`.
 
-use super::support::{House, bytes, digest};
+use super::support::{Client, House, bytes, digest};
+use crate::binary::Binary;
 
 #[test]
 fn it_is_off_unless_it_is_turned_on() {
-    let house = House::start(&[]);
-    house.post("a", b"x");
-    house.stored("a");
-    // What `House` turns on.
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"));
-    let help = command.args(["serve", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let at = help.find("--downloads").unwrap();
-    assert!(
-        help[at..]
-            .lines()
-            .take(3)
-            .any(|line| line.contains("false")),
-        "{help}"
-    );
+    // `House` turns it on.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Binary::serve_keeping(folder.path().to_str().unwrap(), &[]);
+    let mut client = Client::connect(server.public);
+    let upload = "POST /api/uploads?job=a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    client.send(upload.as_bytes());
+    assert_eq!(client.answer().status, 201);
+    let mut ask = |target: &str| {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        client.answer()
+    };
+    super::support::wait_until("it is done", || {
+        ask("/api/jobs/a").json()["state"] == "done"
+    });
+    let answer = ask("/api/jobs/a/file");
+    assert_eq!(answer.status, 404);
+    assert!(answer.error().contains("--downloads"));
 }
 
 #[test]
