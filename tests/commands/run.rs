@@ -232,7 +232,7 @@ fn a_command_whose_job_is_deleted_is_ended_and_what_it_says_then_is_its_exit_cod
         .unwrap()
         .read_to_string(&mut said)
         .unwrap();
-    assert!(said.contains("the job was deleted"), "{said}");
+    assert!(said.contains("was deleted: the command is ended"), "{said}");
     assert!(!said.contains("not published"), "{said}");
 }
 
@@ -383,7 +383,8 @@ fn flags_have_twins_in_the_environment_and_wrong_ones_are_refused() {
         .env("LANDFALL_STAGE", "t")
         .env("LANDFALL_FORMAT", "number");
     assert!(command.status().unwrap().success());
-    assert_eq!(hub.events("a")[0], progress("a", "t", 0));
+    // Only a number that was read makes it whole; those before it may give way to that.
+    assert!(hub.events("a").contains(&progress("a", "t", 100)));
     for args in [
         &["run"][..],
         &["run", "--job", "a b", "true"],

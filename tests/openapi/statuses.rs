@@ -106,7 +106,8 @@ fn every_status_that_is_described_is_answered_as_described() {
     let version = "Tus-Resumable: 1.0.0";
     let sized = format!("{version}\r\nUpload-Length: 3");
     let sized_token = format!("{sized}\r\n{token}");
-    let of_other = format!("{sized}\r\nUpload-Metadata: job dQ==");
+    // Of the job `running`.
+    let of_other = format!("{sized}\r\nUpload-Metadata: job cnVubmluZw==");
     let too_long = format!("{version}\r\nUpload-Length: 101");
     let kind = "Content-Type: application/offset+octet-stream";
     let no_offset = format!("{version}\r\n{kind}");
@@ -275,7 +276,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (UPLOADS, "POST", "/api/uploads?job=%20", "", "x", 400),
         (UPLOADS, "POST", "/api/uploads", "", "x", 401),
         (UPLOADS, "POST", "/api/uploads", &token, "x", 403),
-        (UPLOADS, "POST", "/api/uploads?job=u", "", "x", 409),
+        (UPLOADS, "POST", "/api/uploads?job=running", "", "x", 409),
         (UPLOADS, "POST", "/api/uploads", "", "", 411),
         (UPLOADS, "POST", "/api/uploads", "", &big, 413),
         (UPLOADS, "POST", "/api/uploads", "", "x", 501),

@@ -68,6 +68,16 @@ fn delete_is_refused_on_the_public_listener() {
     let answer = server.public().send(DELETE_A).answer();
     assert_eq!(answer.status, 405);
     assert_eq!(answer.field("allow"), Some("GET, HEAD, OPTIONS"));
+    assert!(answer.error().contains("--publish"), "{answer:?}");
+    // Nowhere is it served there.
+    let answer = server
+        .public()
+        .send(DELETE_A.replace("DELETE", "PATCH"))
+        .answer();
+    assert_eq!(
+        (answer.status, &*answer.error()),
+        (405, "PATCH isn't served here")
+    );
     assert!(server.jobs().snapshot(&job_id("a")).is_some());
 }
 
