@@ -19,6 +19,7 @@ const RATE_PLACES: usize = 1 << 14;
 pub type Place = NonZeroU16;
 
 /// How many there are of something, by key.
+#[derive(Debug)]
 pub struct Shares {
     max: Option<u16>,
     secret: RandomState,
@@ -26,6 +27,7 @@ pub struct Shares {
 }
 
 /// One that is counted, as long as it lives. Where there is no limit, none is.
+#[derive(Debug)]
 pub struct Share {
     of: Arc<Shares>,
     place: Option<Place>,

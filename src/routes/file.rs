@@ -8,7 +8,6 @@ use std::io;
 use std::ops::Range as Bytes;
 use std::path::{Component, Path};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::upload::{exposed, spool};
 use super::{Answer, Plan, Request, web};
@@ -16,6 +15,7 @@ use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
 use crate::http::{Range, Response, Status};
 use crate::pipeline::Record;
+use crate::sys::headcount::{Headcount, Presence};
 use crate::upload::disk::Disk;
 
 /// What pages of other origins may read of the answer.
@@ -28,7 +28,7 @@ pub struct Downloads {
     /// The most at once.
     pub max: usize,
     /// How many there are.
-    pub open: Arc<AtomicUsize>,
+    pub open: Headcount,
 }
 
 /// A file that is being downloaded.
@@ -39,11 +39,8 @@ pub struct Download {
     pub bytes: Bytes<u64>,
     /// Who reads it.
     pub disk: Disk,
-    _place: Place,
+    _place: Presence,
 }
-
-/// One of the downloads that may be.
-struct Place(Arc<AtomicUsize>);
 
 /// Opens the file that a job has come to.
 pub fn get(request: Request<'_>, job: JobId) -> Answer {
@@ -53,11 +50,15 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
         return Err(Response::error(Status::NotFound, message));
     }
     let disk = spool(context)?.disk().clone();
-    let place = context.downloads.take().ok_or_else(|| {
-        let message = "too many files are being downloaded: try again later, or raise \
+    let place = context
+        .downloads
+        .open
+        .one_below(context.downloads.max)
+        .ok_or_else(|| {
+            let message = "too many files are being downloaded: try again later, or raise \
                        --max-downloads";
-        Response::error(Status::Unavailable, message).with("Retry-After", "5")
-    })?;
+            Response::error(Status::Unavailable, message).with("Retry-After", "5")
+        })?;
     let hub = context.jobs.hub();
     let life = hub.life(&job).filter(|life| !life.is_deleted());
     let life = life
@@ -135,19 +136,6 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
         _place: place,
     };
     Ok(Plan::Download(response, Box::new(download)))
-}
-
-impl Downloads {
-    fn take(&self) -> Option<Place> {
-        let place = Place(self.open.clone());
-        (self.open.fetch_add(1, Ordering::AcqRel) < self.max).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// What is known of a job's file, and the file. Blocks.

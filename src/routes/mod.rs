@@ -17,20 +17,19 @@ mod web;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::access::cors::Lines;
-use crate::access::quota::Share;
 use crate::event::EventError;
 use crate::event::job::{JobId, LifeId};
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::Refusal;
 use crate::pipeline::Pipeline;
 use crate::sequencer::{PublishError, Sequencer};
+use crate::stream::Stream;
 use crate::stream::opening::Opening;
-use crate::stream::{Adoption, ShardHandle, Stream};
-use crate::sys::socket::Socket;
+use crate::sys::headcount::Headcount;
 use crate::upload::spool::Spool;
 pub use answers::{Answers, Label};
 pub use file::{Download, Downloads};
@@ -67,12 +66,8 @@ pub struct Context {
     pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
-    /// How requests were answered.
-    pub answers: Answers,
-    /// Where streams are parked.
-    pub shards: Vec<ShardHandle>,
-    /// The next shard to be given a stream.
-    pub next_shard: AtomicUsize,
+    /// The streams that there are.
+    pub streams: Headcount,
     /// The most streams.
     pub streams_max: usize,
     /// The largest body, in bytes.
@@ -83,8 +78,6 @@ pub struct Context {
     pub busy_retry: Duration,
     /// The server is stopping.
     pub draining: AtomicBool,
-    /// Another server has taken its place.
-    pub is_succeeded: AtomicBool,
 }
 
 /// What is done about a request.
@@ -128,22 +121,14 @@ impl Context {
         (name, decided.unwrap_or_else(Plan::Answer))
     }
 
-    /// Whether a request is one for a stream, as nearly all are.
-    pub fn is_for_stream(head: &Head<'_>, access: Access) -> bool {
-        let found = Found::of(head).ok();
-        let route = found.and_then(|found| found.route(head.method, access).ok());
-        head.method == Method::Get && route.is_some_and(|(_, route)| route.is_stream())
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
-    /// Stops what writes below the data directory, for another process to have it. Blocks,
-    /// `patience` at most for commands that take their time to end.
-    pub fn put_away(&self, patience: Duration) {
-        if let Some(pipeline) = &self.pipeline
-            && !pipeline.stop(Instant::now() + patience)
-        {
-            log::warn!("stages are still at work: they begin anew when the server is back");
-        }
-        self.jobs.order().close();
+    /// The server is stopping from now on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
     /// Has everything go that is there for a life of a job, if that is over. Suspends its
@@ -162,26 +147,6 @@ impl Context {
                 pipeline.cancel(&job, life);
             }
         });
-    }
-
-    /// Gives a stream to the next shard.
-    pub fn park(&self, socket: Socket, peer: Peer, mut opening: Opening, stream: Stream) {
-        opening.address = peer.into_share().and_then(Share::into_place);
-        let next = self.next_shard.fetch_add(1, Ordering::Relaxed);
-        self.shards[next % self.shards.len()].adopt(Adoption {
-            socket,
-            opening,
-            stream,
-        });
-    }
-
-    /// Lets go of a stream that is not going to be parked.
-    pub fn abandon(&self, opening: &Opening, stream: Stream) {
-        stream.leave(self.jobs.hub());
-        if let Some(place) = opening.token {
-            self.quotas.tokens().give_back(place);
-        }
-        self.jobs.hub().metrics().streams_open.add(-1);
     }
 
     fn decide(self: &Arc<Self>, head: &Head<'_>, access: Access, peer: &Peer) -> (Label, Answer) {
@@ -256,6 +221,13 @@ impl Context {
             _ => Err(web::not_found()),
         }
     }
+}
+
+/// Whether a request is one for a stream, as nearly all are.
+pub fn is_for_stream(head: &Head<'_>, access: Access) -> bool {
+    let found = Found::of(head).ok();
+    let route = found.and_then(|found| found.route(head.method, access).ok());
+    head.method == Method::Get && route.is_some_and(|(_, route)| route.is_stream())
 }
 
 /// The status for a refused event.

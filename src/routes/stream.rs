@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Answer, Caller, Context, Plan, Request};
@@ -14,6 +13,7 @@ use crate::http::{Head, Method, Response, Status};
 use crate::hub::Job;
 use crate::stream::opening::Opening;
 use crate::stream::{Consolidated, Listed, Stream};
+use crate::sys::headcount::Presence;
 use crate::sys::random::Random;
 
 /// A stream of one job.
@@ -30,21 +30,20 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
         let is_over = there.is_some_and(|job| has_seen_the_end(context, &job, &start));
         return Ok(head_of(is_over, head, context, caller));
     }
-    let Some(token) = admit(context, caller) else {
+    let Some((open, token)) = admit(context, caller) else {
         return Ok(busy(head, context, caller));
     };
     let Some(job) = hub.join(&id, context.quotas.streams_per_job()) else {
-        hub.metrics().streams_open.add(-1);
         return Ok(busy(head, context, caller));
     };
     if has_seen_the_end(context, &job, &start) {
         hub.leave(&job);
-        hub.metrics().streams_open.add(-1);
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
     let beginning = begin(context, &job, &start);
     let mut first = Opening {
-        token: token.into_place(),
+        open: Some(open),
+        token: Some(token),
         ..opening(context.retry, head, caller)
     };
     if let (Some(reason), Start::After(last)) = (beginning.reset, &start) {
@@ -80,7 +79,7 @@ pub fn many(request: Request<'_>) -> Answer {
         let is_over = is_over(context, asked, &start);
         return Ok(head_of(is_over, head, context, caller));
     }
-    let Some(token) = admit(context, caller) else {
+    let Some((open, token)) = admit(context, caller) else {
         return Ok(busy(head, context, caller));
     };
     let mut stream = match asked {
@@ -88,19 +87,18 @@ pub fn many(request: Request<'_>) -> Answer {
         Asked::Listed(ids) => match join_all(context, ids) {
             Some(jobs) => Consolidated::listed(&context.jobs, jobs, &start),
             None => {
-                hub.metrics().streams_open.add(-1);
                 return Ok(busy(head, context, caller));
             }
         },
     };
     if stream.is_over() {
         stream.leave(hub);
-        hub.metrics().streams_open.add(-1);
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
     Ok(Plan::Stream(
         Opening {
-            token: token.into_place(),
+            open: Some(open),
+            token: Some(token),
             ..opening(context.retry, head, caller)
         },
         Stream::Consolidated(Box::new(stream)),
@@ -218,17 +216,13 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
     Ok(last.map_or(start, Start::After))
 }
 
-/// Counts a stream in, if there is room for one: its place among those of its token.
-fn admit(context: &Context, caller: &Caller<'_>) -> Option<Share> {
+/// Counts a stream in, if there is room for one, in all and among those of its token.
+fn admit(context: &Context, caller: &Caller<'_>) -> Option<(Presence, Share)> {
     let token = context
         .quotas
         .stream(caller.peer, caller.pass.fingerprint())?;
-    let open = &context.jobs.hub().metrics().streams_open;
-    if open.add(1) < context.streams_max as i64 && !context.draining.load(Ordering::Acquire) {
-        return Some(token);
-    }
-    open.add(-1);
-    None
+    let open = context.streams.one_below(context.streams_max)?;
+    (!context.is_draining()).then_some((open, token))
 }
 
 /// Whether a client that begins so gets 204.
@@ -251,7 +245,7 @@ fn head_of(is_over: bool, head: &Head<'_>, context: &Context, caller: &Caller<'_
 /// asked to come back later.
 fn busy(head: &Head<'_>, context: &Context, caller: &Caller<'_>) -> Plan {
     // A server that stops has a successor soon, or has one already.
-    let wait = match context.draining.load(Ordering::Acquire) {
+    let wait = match context.is_draining() {
         true => context.retry,
         false => context.busy_retry,
     };

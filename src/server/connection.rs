@@ -8,16 +8,17 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
 use crate::access::cors::Lines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
-use crate::routes::{Access, Context, Intake, Label, Peer, Plan};
+use crate::routes::{Access, Intake, Label, Peer, Plan};
+use crate::server::house::House;
 use crate::stream::opening::Opening;
 use crate::sys::coroutine::Starter;
+use crate::sys::headcount::Presence;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 
@@ -88,24 +89,20 @@ pub fn send_last(socket: &Socket, bytes: &[u8]) {
 }
 
 /// Decides on a request. None where that panicked: it must cost this request only.
-pub fn plan(
-    context: &Arc<Context>,
-    head: &Head<'_>,
-    access: Access,
-    peer: &Peer,
-) -> Option<(Label, Plan)> {
-    catch_unwind(AssertUnwindSafe(|| context.plan(head, access, peer))).ok()
+pub fn plan(house: &House, head: &Head<'_>, access: Access, peer: &Peer) -> Option<(Label, Plan)> {
+    catch_unwind(AssertUnwindSafe(|| house.context.plan(head, access, peer))).ok()
 }
 
 /// Serves a connection, of which `received` has been read, until it ends or becomes a
-/// stream. Its first request counts as active already. Runs in a coroutine and blocks nothing else.
+/// stream. Its first request counts as `unanswered` already. Runs in a coroutine and blocks
+/// nothing else.
 pub fn serve(
-    socket: Socket,
-    peer: Peer,
+    (socket, peer): (Socket, Peer),
     received: Vec<u8>,
     access: Access,
-    context: Arc<Context>,
+    house: Arc<House>,
     config: &ConnectionConfig,
+    unanswered: Presence,
 ) {
     let io = match CoIo::new(Watched {
         socket,
@@ -114,7 +111,6 @@ pub fn serve(
         Ok(io) => io,
         Err(error) => {
             log::warn!("a connection can't be polled: {error:?}");
-            context.jobs.hub().metrics().requests_active.add(-1);
             return;
         }
     };
@@ -124,22 +120,22 @@ pub fn serve(
         last_read: 0,
         received,
         answers: Vec::new(),
-        unanswered: 0,
-        in_progress: 1,
+        unanswered: Some(unanswered),
+        is_answered: false,
         peer,
         access,
-        context,
+        house,
         config,
     };
     let end = connection.converse();
-    connection.is_answered();
-    connection.all_answered();
+    // Who closes, or becomes a stream, waits no more.
+    connection.unanswered = None;
     match end {
         Ok(End::Stream(opening, stream)) => {
             let Connection {
-                io, peer, context, ..
+                io, peer, house, ..
             } = connection;
-            context.park(io.into_inner().socket, peer, opening, stream);
+            house.park(io.into_inner().socket, peer, opening, stream);
         }
         Ok(End::Close) => connection.linger(),
         // The client is gone: nobody is left to be told.
@@ -206,13 +202,13 @@ struct Connection<'a> {
     received: Vec<u8>,
     /// What is to be sent before the next read.
     answers: Vec<u8>,
-    /// The requests that it answers.
-    unanswered: i64,
-    /// One while a request's answer isn't decided yet.
-    in_progress: i64,
+    /// Counts it as one that waits for an answer.
+    unanswered: Option<Presence>,
+    /// Whether every request has its answer, be it that it is not sent yet.
+    is_answered: bool,
     peer: Peer,
     access: Access,
-    context: Arc<Context>,
+    house: Arc<House>,
     config: &'a ConnectionConfig,
 }
 
@@ -224,8 +220,8 @@ impl Connection<'_> {
                 Some(end) => {
                     return match (self.flush(), end) {
                         (Ok(()), end) => Ok(end),
-                        (Err(error), End::Stream(opening, stream)) => {
-                            self.context.abandon(&opening, stream);
+                        (Err(error), End::Stream(_, stream)) => {
+                            stream.leave(self.house.context.jobs.hub());
                             Err(error)
                         }
                         (Err(error), End::Close) => Err(error),
@@ -248,10 +244,12 @@ impl Connection<'_> {
                 return Ok(Some(End::Close));
             }
         };
-        self.metrics().requests_active.add(1 - self.in_progress);
-        self.in_progress = 1;
+        self.is_answered = false;
+        if self.unanswered.is_none() {
+            self.unanswered = Some(self.house.census.unanswered.one());
+        }
         let end = self.carry_out(decision, is_last)?;
-        self.is_answered();
+        self.is_answered = true;
         Ok(end)
     }
 
@@ -268,11 +266,11 @@ impl Connection<'_> {
         let mut file = None;
         let (response, is_read) = match plan {
             Plan::Stream(opening, stream) => {
-                self.context.answers.count(route, Status::Ok);
+                self.house.answered(route, Status::Ok);
                 return Ok(Some(End::Stream(opening, stream)));
             }
             Plan::EmptyStream(bytes) => {
-                self.context.answers.count(route, Status::Ok);
+                self.house.answered(route, Status::Ok);
                 self.answers.extend_from_slice(&bytes);
                 return Ok(Some(End::Close));
             }
@@ -285,7 +283,7 @@ impl Connection<'_> {
             // A body that nobody reads ends the connection, unless it is here already.
             Plan::Answer(response) => (response, self.skip_body(&mut decoder)),
         };
-        let is_draining = self.context.draining.load(Ordering::Acquire);
+        let is_draining = self.house.context.is_draining();
         // Whatever failed may have left the connection in any state.
         let has_failed = response.status == Status::InternalError;
         let keep_alive = keep_alive && is_read && !is_last && !is_draining && !has_failed;
@@ -345,11 +343,11 @@ impl Connection<'_> {
 
     fn decide(&self, head: &Head<'_>) -> Decision {
         let (route, plan) =
-            plan(&self.context, head, self.access, &self.peer).unwrap_or_else(|| self.panicked());
+            plan(&self.house, head, self.access, &self.peer).unwrap_or_else(|| self.panicked());
         Decision {
             route,
             plan,
-            cors: self.context.gate.cors_lines(head, self.access),
+            cors: self.house.context.gate.cors_lines(head, self.access),
             decoder: Decoder::new(head.length),
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive,
@@ -465,7 +463,7 @@ impl Connection<'_> {
     }
 
     fn answer(&mut self, route: Label, response: &Response, keep_alive: bool, head_only: bool) {
-        self.context.answers.count(route, response.status);
+        self.house.answered(route, response.status);
         response.write(&mut self.answers, SystemTime::now(), keep_alive, head_only);
     }
 
@@ -475,21 +473,14 @@ impl Connection<'_> {
             self.io.write_all(&self.answers)?;
             self.answers.clear();
         }
-        self.all_answered();
+        if self.is_answered {
+            self.unanswered = None;
+        }
         Ok(())
     }
 
-    fn is_answered(&mut self) {
-        self.unanswered += std::mem::take(&mut self.in_progress);
-    }
-
-    fn all_answered(&mut self) {
-        let answered = std::mem::take(&mut self.unanswered);
-        self.metrics().requests_active.add(-answered);
-    }
-
     fn metrics(&self) -> &Metrics {
-        self.context.jobs.hub().metrics()
+        self.house.metrics()
     }
 
     fn panicked(&self) -> (Label, Plan) {

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Type};
 
-use crate::routes::Context;
+use crate::server::house::House;
 use crate::server::lobby::{Lobby, LobbyConfig};
 use crate::server::sockets::Given;
 use crate::sys::metrics::Metrics;
@@ -197,7 +197,7 @@ impl Listener {
     ///
     /// # Errors
     /// The system gives no thread or no poller.
-    pub fn accept(self, context: Arc<Context>, config: LobbyConfig) -> io::Result<Acceptor> {
+    pub fn accept(self, house: Arc<House>, config: LobbyConfig) -> io::Result<Acceptor> {
         let poll = Poll::new()?;
         let fd = self.fd.as_raw_fd();
         poll.registry()
@@ -216,8 +216,8 @@ impl Listener {
         let accepting = Accepting {
             address: self.address,
             door: door.clone(),
-            metrics: context.jobs.hub().metrics().clone(),
-            lobby: Lobby::new(context, config)?,
+            metrics: house.metrics().clone(),
+            lobby: Lobby::new(house, config)?,
             poll,
             next_complaint: None,
         };

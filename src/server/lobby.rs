@@ -13,11 +13,11 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use crate::http::{Head, HeadError, HeadLimits, Response, Status};
-use crate::hub::Hub;
-use crate::routes::{Access, Context, Label, Peer, Plan};
+use crate::routes::{self, Access, Label, Peer, Plan};
 use crate::server::connection::{self, ConnectionConfig};
+use crate::server::house::House;
 use crate::sys::coroutine::Starter;
-use crate::sys::metrics::{Gauge, Metrics};
+use crate::sys::headcount::{Headcount, Presence};
 use crate::sys::socket::Socket;
 
 /// A read's buffer. A longer request is read in more than one.
@@ -45,7 +45,7 @@ pub struct LobbyConfig {
 
 /// The connections of one listener that wait.
 pub struct Lobby {
-    context: Arc<Context>,
+    house: Arc<House>,
     config: LobbyConfig,
     guests: Vec<Option<Guest>>,
     free: Vec<usize>,
@@ -56,7 +56,7 @@ pub struct Lobby {
     over: VecDeque<(usize, u64)>,
     next_ticket: u64,
     /// The conversations that came from here.
-    conversations: Arc<Gauge>,
+    conversations: Headcount,
     starter: &'static Starter,
     buffer: Vec<u8>,
 }
@@ -68,6 +68,8 @@ struct Guest {
     ticket: u64,
     deadline: Instant,
     received: Vec<u8>,
+    /// Counted as one that waits.
+    _waiting: Option<Presence>,
 }
 
 impl Lobby {
@@ -75,16 +77,16 @@ impl Lobby {
     ///
     /// # Errors
     /// The system gives no descriptor, or no memory, for what starts conversations.
-    pub fn new(context: Arc<Context>, config: LobbyConfig) -> io::Result<Lobby> {
+    pub fn new(house: Arc<House>, config: LobbyConfig) -> io::Result<Lobby> {
         Ok(Lobby {
-            context,
+            house,
             config,
             guests: Vec::new(),
             free: Vec::new(),
             queue: VecDeque::new(),
             over: VecDeque::new(),
             next_ticket: 0,
-            conversations: Arc::default(),
+            conversations: Headcount::default(),
             starter: Starter::get()?,
             buffer: vec![0; READ_BYTES],
         })
@@ -96,12 +98,13 @@ impl Lobby {
         self.next_ticket += 1;
         let guest = Guest {
             socket,
-            peer: self.context.quotas.peer(from),
+            peer: self.house.context.quotas.peer(from),
             ticket,
             deadline: Instant::now() + self.config.connection.head_timeout,
             received: Vec::new(),
+            _waiting: None,
         };
-        let Some(guest) = self.listen_to(guest) else {
+        let Some(mut guest) = self.listen_to(guest) else {
             return;
         };
         while self.is_crowded() && self.make_room() {}
@@ -116,12 +119,13 @@ impl Lobby {
             self.free.push(place);
             return;
         }
-        match guest.peer.is_over() {
-            true => self.over.push_back((place, ticket)),
-            false => self.queue.push_back((place, ticket)),
+        if guest.peer.is_over() {
+            self.over.push_back((place, ticket));
+        } else {
+            self.queue.push_back((place, ticket));
         }
+        guest._waiting = Some(self.house.census.waiting.one());
         self.guests[place] = Some(guest);
-        self.metrics().connections_waiting.add(1);
     }
 
     /// A connection that waits has something to say.
@@ -196,20 +200,17 @@ impl Lobby {
 
     /// Finds the places of those whom a panic took.
     pub fn recount(&mut self) {
-        let before = self.guests.len() - self.free.len();
         let places = 0..self.guests.len();
         self.free = places
             .filter(|&place| self.guests[place].is_none())
             .collect();
-        let gone = before - (self.guests.len() - self.free.len());
-        self.metrics().connections_waiting.add(-(gone as i64));
     }
 
     /// Whether somebody has to go before another may wait.
     fn is_crowded(&self) -> bool {
-        let metrics = self.metrics();
-        let all = metrics.connections_waiting.get() + metrics.connections_open.get();
-        self.guests.len() - self.free.len() >= GUESTS_MIN && all >= self.config.connections as i64
+        let census = &self.house.census;
+        let all = census.waiting.get() + census.conversations.get();
+        self.guests.len() - self.free.len() >= GUESTS_MIN && all >= self.config.connections
     }
 
     /// Reads what there is. Returns the guest where it has to wait on.
@@ -239,7 +240,7 @@ impl Lobby {
             };
             let is_whole = match parse(bytes, self.config.connection.head) {
                 Ok(None) => false,
-                Ok(Some(head)) if Context::is_for_stream(&head, self.config.access) => {
+                Ok(Some(head)) if routes::is_for_stream(&head, self.config.access) => {
                     match self.answer_stream(&head, guest) {
                         Some(there) => guest = there,
                         None => return None,
@@ -264,14 +265,14 @@ impl Lobby {
     /// Sees a stream off to its shard, or its client home. Returns the guest where a
     /// conversation has to answer it.
     fn answer_stream(&self, head: &Head<'_>, guest: Guest) -> Option<Guest> {
-        let decided = connection::plan(&self.context, head, self.config.access, &guest.peer);
+        let decided = connection::plan(&self.house, head, self.config.access, &guest.peer);
         let (route, plan) = match decided {
             Some(decided) => decided,
             None => return Some(guest),
         };
         let status = match plan {
             Plan::Stream(opening, stream) => {
-                self.context.park(guest.socket, guest.peer, opening, stream);
+                self.house.park(guest.socket, guest.peer, opening, stream);
                 Status::Ok
             }
             // Without a conversation, of which there may be too many: a stream must not
@@ -286,7 +287,7 @@ impl Lobby {
             }
             _ => return Some(guest),
         };
-        self.context.answers.count(route, status);
+        self.house.answered(route, status);
         None
     }
 
@@ -297,40 +298,43 @@ impl Lobby {
             received,
             ..
         } = guest;
-        let refusal = match peer.is_over() {
-            true => Some((
+        let refusal = if peer.is_over() {
+            Some((
                 Status::TooManyRequests,
                 "your address has too many connections here: close some, or try again later",
-            )),
-            false if self.is_full() => Some((
+            ))
+        } else if self.is_full() {
+            Some((
                 Status::Unavailable,
                 "there are too many connections: try again later",
-            )),
-            false => None,
+            ))
+        } else {
+            None
         };
         if let Some((status, message)) = refusal {
-            let seconds = self.context.busy_retry.as_secs().max(1).to_string();
+            let seconds = self.house.context.busy_retry.as_secs().max(1).to_string();
             let response = Response::error(status, message).with("Retry-After", seconds);
-            self.context.answers.count(Label::NONE, status);
+            self.house.answered(Label::NONE, status);
             connection::turn_away(&socket, &response);
             return;
         }
-        let place = Conversation::begin(self.context.jobs.hub(), &self.conversations);
-        let (context, config) = (self.context.clone(), self.config.connection.clone());
-        let access = self.config.access;
+        let census = &self.house.census;
+        let counted = (census.conversations.one(), self.conversations.one());
         // Its request is whole: a stop waits for the answer from here on.
-        let mut waiting = Waiting::begin(self.context.jobs.hub().metrics());
+        let unanswered = census.unanswered.one();
+        let (house, config) = (self.house.clone(), self.config.connection.clone());
+        let access = self.config.access;
         self.starter.start(move || {
-            waiting.end_with_the_answer();
-            connection::serve(socket, peer, received, access, context, &config);
-            drop(place);
+            let caller = (socket, peer);
+            connection::serve(caller, received, access, house, &config, unanswered);
+            drop(counted);
         });
     }
 
     /// Whether there is no room for another conversation.
     fn is_full(&self) -> bool {
-        self.conversations.get() >= self.config.conversations as i64
-            || self.metrics().connections_open.get() >= self.config.connections as i64
+        self.conversations.get() >= self.config.conversations
+            || self.house.census.conversations.get() >= self.config.connections
     }
 
     /// Closes a connection that has waited too long, with an answer if it has begun to
@@ -344,8 +348,7 @@ impl Lobby {
         if !guest.received.is_empty() {
             let message = "the request's head wasn't whole in time";
             let response = Response::error(Status::RequestTimeout, message);
-            let answers = &self.context.answers;
-            answers.count(Label::NONE, Status::RequestTimeout);
+            self.house.answered(Label::NONE, Status::RequestTimeout);
             connection::turn_away(&guest.socket, &response);
         }
         true
@@ -353,60 +356,9 @@ impl Lobby {
 
     fn leave(&mut self, place: usize) {
         self.free.push(place);
-        self.metrics().connections_waiting.add(-1);
-    }
-
-    fn metrics(&self) -> &Metrics {
-        self.context.jobs.hub().metrics()
     }
 }
 
 fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>, HeadError> {
     Ok(Head::parse(bytes, limits)?.map(|(head, _)| head))
-}
-
-/// A conversation's place among those that are counted, in all and at its listener.
-struct Conversation {
-    hub: Hub,
-    of_listener: Arc<Gauge>,
-}
-
-impl Conversation {
-    fn begin(hub: &Hub, of_listener: &Arc<Gauge>) -> Conversation {
-        hub.metrics().connections_open.add(1);
-        of_listener.add(1);
-        Conversation {
-            hub: hub.clone(),
-            of_listener: of_listener.clone(),
-        }
-    }
-}
-
-/// A request whose conversation hasn't begun. That counts it out itself, if it does begin.
-struct Waiting(Option<Arc<Metrics>>);
-
-impl Waiting {
-    fn begin(metrics: &Arc<Metrics>) -> Waiting {
-        metrics.requests_active.add(1);
-        Waiting(Some(metrics.clone()))
-    }
-
-    fn end_with_the_answer(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(metrics) = &self.0 {
-            metrics.requests_active.add(-1);
-        }
-    }
-}
-
-impl Drop for Conversation {
-    fn drop(&mut self) {
-        self.hub.metrics().connections_open.add(-1);
-        self.of_listener.add(-1);
-    }
 }

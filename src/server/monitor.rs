@@ -4,15 +4,16 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use socket2::{Domain, Type};
 
 use crate::pipeline::StageCounts;
-use crate::routes::{Context, snapshot_json};
+use crate::routes::snapshot_json;
 use crate::sequencer::Health;
+use crate::server::house::House;
 use crate::sys::metrics::{gauge, head};
+use crate::upload::spool::Spool;
 
 const JSON: &str = "Content-Type: application/json";
 const TEXT: &str = "Content-Type: text/plain; charset=utf-8";
@@ -26,7 +27,7 @@ const PROMETHEUS: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8
 pub fn start(
     address: SocketAddr,
     shared: Option<SocketAddr>,
-    context: Arc<Context>,
+    house: Arc<House>,
 ) -> io::Result<SocketAddr> {
     // may_minihttp shares its port with whoever asks and doesn't say which it got. So
     // the port is asked for alone first, and kept by a socket that doesn't listen.
@@ -38,13 +39,13 @@ pub fn start(
     keeper.set_reuse_address(true)?;
     keeper.set_reuse_port(true)?;
     keeper.bind(&address.into())?;
-    HttpServer(Monitor { context }).start(address)?;
+    HttpServer(Monitor { house }).start(address)?;
     Ok(address)
 }
 
 #[derive(Clone)]
 struct Monitor {
-    context: Arc<Context>,
+    house: Arc<House>,
 }
 
 impl HttpService for Monitor {
@@ -68,7 +69,7 @@ impl HttpService for Monitor {
             "/healthz" => {
                 response.header(TEXT).body("ok\n");
             }
-            "/readyz" if self.is_stopping() => {
+            "/readyz" if self.house.is_stopping() => {
                 response
                     .status_code(503, "Service Unavailable")
                     .header(TEXT);
@@ -113,28 +114,55 @@ impl HttpService for Monitor {
 }
 
 impl Monitor {
-    fn is_stopping(&self) -> bool {
-        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        // The successor, with whom the port is shared, is ready.
-        is(&self.context.draining) && !is(&self.context.is_succeeded)
-    }
-
     fn knows_host(&self, request: &Request) -> bool {
         let mut fields = request.headers().iter();
         let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
-        host.is_none_or(|host| self.context.gate.knows_host(host.value))
+        host.is_none_or(|host| self.house.context.gate.knows_host(host.value))
     }
 
     fn health(&self) -> Health {
-        self.context.jobs.order().health()
+        self.house.context.jobs.order().health()
     }
 
     fn metrics(&self) -> String {
         use std::fmt::Write;
-        let hub = self.context.jobs.hub();
+        let hub = self.house.context.jobs.hub();
         let mut out = String::new();
+        for (name, help, count) in [
+            (
+                "streams_open",
+                "Event streams that are open.",
+                self.house.context.streams.get(),
+            ),
+            (
+                "connections_open",
+                "Connections that are no event streams and have asked for something.",
+                self.house.census.conversations.get(),
+            ),
+            (
+                "connections_waiting",
+                "Connections whose first request isn't there yet.",
+                self.house.census.waiting.get(),
+            ),
+            (
+                "connections_unanswered",
+                "Connections that wait for an answer.",
+                self.house.census.unanswered.get(),
+            ),
+            (
+                "uploads_open",
+                "Uploads that are being received.",
+                self.house
+                    .context
+                    .spool
+                    .as_ref()
+                    .map_or(0, Spool::receiving),
+            ),
+        ] {
+            gauge(&mut out, name, help, count);
+        }
         hub.metrics().write(&mut out);
-        self.context.answers.write(&mut out);
+        self.house.answers().write(&mut out);
         gauge(
             &mut out,
             "ring_bytes",
@@ -148,8 +176,8 @@ impl Monitor {
             "The most that they are meant to hold.",
             limit,
         );
-        self.context.jobs.order().write_metrics(&mut out);
-        if let Some(pipeline) = &self.context.pipeline {
+        self.house.context.jobs.order().write_metrics(&mut out);
+        if let Some(pipeline) = &self.house.context.pipeline {
             write_stages(&mut out, &pipeline.counts());
         }
         head(&mut out, "jobs", "Jobs, by state.", "gauge");
@@ -160,7 +188,7 @@ impl Monitor {
     }
 
     fn jobs(&self) -> String {
-        let snapshots = self.context.jobs.hub().snapshots();
+        let snapshots = self.house.context.jobs.hub().snapshots();
         let jobs: Vec<String> = snapshots.iter().map(snapshot_json).collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
     }

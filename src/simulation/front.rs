@@ -3,15 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::http::{Head, HeadLimits, Status};
 use crate::routes::{
-    Access, Answers, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
+    Access, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
 };
 use crate::sequencer::Sequencer;
-use crate::stream::ShardHandle;
+use crate::stream::{Adoption, ShardHandle};
+use crate::sys::headcount::Headcount;
 use crate::sys::socket::Socket;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -30,12 +31,15 @@ pub enum Answer {
 }
 
 /// The routes of one server.
-pub struct Front(Arc<Context>);
+pub struct Front {
+    context: Arc<Context>,
+    shard: ShardHandle,
+}
 
 impl Front {
     pub fn new(jobs: &Sequencer, shard: &ShardHandle) -> Front {
         let auth = AuthConfig::default();
-        Front(Arc::new(Context {
+        let context = Context {
             jobs: jobs.clone(),
             gate: Gate::new(auth, true, true).expect("there are no keys to read"),
             spool: None,
@@ -43,20 +47,21 @@ impl Front {
             downloads: Downloads {
                 is_on: false,
                 max: 0,
-                open: Arc::default(),
+                open: Headcount::default(),
             },
             data: None,
             quotas: Quotas::new(QuotaConfig::default()),
-            answers: Answers::default(),
-            shards: vec![shard.clone()],
-            next_shard: AtomicUsize::new(0),
+            streams: Headcount::default(),
             streams_max: 1000,
             body_bytes: 1 << 20,
             retry: Duration::from_secs(5),
             busy_retry: Duration::from_secs(30),
             draining: AtomicBool::new(false),
-            is_succeeded: AtomicBool::new(false),
-        }))
+        };
+        Front {
+            context: Arc::new(context),
+            shard: shard.clone(),
+        }
     }
 
     /// Asks for a stream. The kernel holds about so many bytes of it for a client that
@@ -66,8 +71,8 @@ impl Front {
         let text = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
         let parsed = Head::parse(text.as_bytes(), LIMITS);
         let (head, _) = parsed.expect("it is right").expect("it is whole");
-        let peer: Peer = self.0.quotas.peer(None);
-        let (_, plan) = self.0.plan(&head, Access::Publish, &peer);
+        let peer: Peer = self.context.quotas.peer(None);
+        let (_, plan) = self.context.plan(&head, Access::Publish, &peer);
         match plan {
             Plan::Stream(opening, stream) => {
                 let (theirs, ours) = UnixStream::pair().expect("there are sockets");
@@ -76,7 +81,11 @@ impl Front {
                 rustix::net::sockopt::set_socket_send_buffer_size(&ours, buffer_bytes)
                     .expect("it is a socket");
                 let socket = Socket::new(OwnedFd::from(ours));
-                self.0.park(socket, peer, opening, stream);
+                self.shard.adopt(Adoption {
+                    socket,
+                    opening,
+                    stream,
+                });
                 Answer::Stream(theirs)
             }
             Plan::Answer(response) if response.status == Status::NoContent => Answer::NoContent,

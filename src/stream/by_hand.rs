@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::{Counted, Shard, ShardConfig, ShardHandle, WAKER};
 use crate::access::quota::Shares;
 use crate::sequencer::Sequencer;
+use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
 
 /// Such a shard.
@@ -25,6 +26,7 @@ impl ByHand {
         let counted = Counted {
             addresses: Shares::new(None),
             tokens: Shares::new(None),
+            streams: Headcount::default(),
         };
         let made = ShardHandle::without_thread(sequencer, config, counted, &poll);
         let (shard, handle) = made.expect("there is a waker");

@@ -37,6 +37,7 @@ use crate::sequencer::Sequencer;
 use crate::sequencer::history::Replay;
 use crate::stream::opening::Opening;
 use crate::sys::clock;
+use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
 use crate::sys::socket::Socket;
 use admission::Admission;
@@ -128,6 +129,8 @@ pub struct Counted {
     pub addresses: Arc<Shares>,
     /// The streams by token.
     pub tokens: Arc<Shares>,
+    /// All streams.
+    pub streams: Headcount,
 }
 
 /// A handle to a running shard.

@@ -4,8 +4,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::access::cors::Lines;
-use crate::access::quota::Place;
+use crate::access::quota::Share;
 use crate::event::frame;
+use crate::sys::headcount::Presence;
 
 /// A stream's head, to which the lines for other origins are added.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -28,9 +29,11 @@ pub struct Opening {
     /// Whether the client doesn't know chunks: it speaks HTTP/1.0.
     pub is_plain: bool,
     /// Its place among the connections of its address.
-    pub address: Option<Place>,
+    pub address: Option<Share>,
     /// Its place among the streams of its token.
-    pub token: Option<Place>,
+    pub token: Option<Share>,
+    /// Its place among all streams.
+    pub open: Option<Presence>,
     /// The second of the unix clock at which its token ends.
     pub ends_at: Option<NonZeroU64>,
     /// The `reset` frame of a client that has missed events; mostly empty.

@@ -10,6 +10,7 @@ use super::delivery::Leftover;
 use super::idle::HEARTBEAT_PARTS;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, PLAIN, QUEUED, READING};
 use super::{Adoption, Followed, Shard, Stream};
+use crate::access::quota::Share;
 use crate::hub::Job;
 use crate::sys::metrics::Close;
 
@@ -33,7 +34,13 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
-        self.table.set_places(row, [opening.address, opening.token]);
+        let bytes = opening.to_bytes();
+        // A row has no room for what gives these back: closing it does.
+        let one = opening.open.unwrap_or_else(|| self.counted.streams.one());
+        one.leave();
+        let places = [opening.address, opening.token];
+        let places = places.map(|share| share.and_then(Share::into_place));
+        self.table.set_places(row, places);
         self.set_deadlines(row, opening.ends_at);
         if self.drain.is_some() {
             self.table[row].flags |= ENDING;
@@ -41,7 +48,6 @@ impl Shard {
         if opening.is_plain {
             self.table[row].flags |= PLAIN;
         }
-        let bytes = opening.to_bytes();
         self.leftover_bytes += bytes.len();
         self.leftovers.insert(
             row,
@@ -144,16 +150,15 @@ impl Shard {
             self.unfollow_if_unused(slot);
             self.hub.leave(&job);
         }
-        let metrics = self.hub.metrics();
-        metrics.streams_open.add(-1);
-        metrics.closed(why);
+        self.hub.metrics().closed(why);
+        drop(self.counted.streams.take_back());
         let [address, token] = self.table.take_places(row);
-        address
-            .into_iter()
-            .for_each(|place| self.counted.addresses.give_back(place));
-        token
-            .into_iter()
-            .for_each(|place| self.counted.tokens.give_back(place));
+        if let Some(place) = address {
+            self.counted.addresses.give_back(place);
+        }
+        if let Some(place) = token {
+            self.counted.tokens.give_back(place);
+        }
         // Closing the socket takes it out of the poller as well.
         drop(self.table.remove(row));
     }

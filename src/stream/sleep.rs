@@ -181,6 +181,7 @@ mod tests {
     use crate::hub::HubConfig;
     use crate::sequencer::Sequencer;
     use crate::stream::opening::Opening;
+    use crate::sys::headcount::Headcount;
     use crate::sys::socket::Socket;
 
     /// A shard whose thread is the test.
@@ -198,6 +199,7 @@ mod tests {
             let counted = Counted {
                 addresses: Shares::new(None),
                 tokens: Shares::new(None),
+                streams: Headcount::default(),
             };
             let config = ShardConfig::default();
             let (shard, handle) =

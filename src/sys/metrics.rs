@@ -31,16 +31,8 @@ pub enum Close {
 /// Everything that is counted.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Streams that are open.
-    pub streams_open: Gauge,
     /// Streams that wait for their replay.
     pub replays_waiting: Gauge,
-    /// Connections that wait for their first request.
-    pub connections_waiting: Gauge,
-    /// Connections that are no streams, with a request.
-    pub connections_open: Gauge,
-    /// Requests that have begun and aren't answered yet.
-    pub requests_active: Gauge,
     /// Connections that were accepted.
     pub connections_accepted: Counter,
     /// Failures to accept one, for want of file descriptors among others.
@@ -57,8 +49,6 @@ pub struct Metrics {
     pub resets_sent: Counter,
     /// Comments on idle streams.
     pub heartbeats_sent: Counter,
-    /// Uploads that are being received.
-    pub uploads_open: Gauge,
     /// Bytes of uploads that were written.
     pub upload_bytes_received: Counter,
     /// Uploads that have landed.
@@ -83,14 +73,14 @@ impl Counter {
 }
 
 impl Gauge {
-    /// Adds `n`, and returns the number before.
-    pub fn add(&self, n: i64) -> i64 {
-        self.0.fetch_add(n, Ordering::AcqRel)
+    /// Adds `n`.
+    pub fn add(&self, n: i64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
     }
 
     /// The number.
     pub fn get(&self) -> i64 {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -126,33 +116,9 @@ impl Metrics {
     pub fn write(&self, out: &mut String) {
         gauge(
             out,
-            "streams_open",
-            "Event streams that are open.",
-            self.streams_open.get(),
-        );
-        gauge(
-            out,
             "replays_waiting",
             "Event streams whose replay waits for its turn.",
             self.replays_waiting.get(),
-        );
-        gauge(
-            out,
-            "connections_open",
-            "Connections that are no event streams and have asked for something.",
-            self.connections_open.get(),
-        );
-        gauge(
-            out,
-            "connections_waiting",
-            "Connections whose first request isn't there yet.",
-            self.connections_waiting.get(),
-        );
-        gauge(
-            out,
-            "uploads_open",
-            "Uploads that are being received.",
-            self.uploads_open.get(),
         );
         for (name, help, counter) in [
             (

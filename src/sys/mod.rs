@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod coroutine;
+pub(crate) mod headcount;
 pub mod metrics;
 pub(crate) mod random;
 pub(crate) mod socket;

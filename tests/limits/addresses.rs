@@ -73,14 +73,15 @@ fn connections_above_their_address_s_share_make_room_before_others_do() {
     });
     let address = server.public_address();
     let mut early = from(3, address);
-    let metrics = server.jobs().hub().metrics();
-    wait_until("it waits", || metrics.connections_waiting.get() == 1);
+    wait_until("it waits", || {
+        server.metric("landfall_connections_waiting") == 1
+    });
     // A crowd of one address, most of it above its share, fills the lobby over and over.
     let crowd: Vec<_> = (0..200).map(|_| from(2, address)).collect();
     wait_until("they have come", || {
-        metrics.connections_accepted.get() == 201
+        server.metric("landfall_connections_accepted_total") == 201
     });
-    assert!(metrics.connections_waiting.get() <= 40);
+    assert!(server.metric("landfall_connections_waiting") <= 40);
     // Whoever was there before has not been sent away for it.
     assert_eq!(early.get("/nowhere").status, 404);
     drop(crowd);

@@ -34,9 +34,8 @@ fn a_job_has_its_share_of_streams() {
     // The one of all jobs is left.
     server.wait_for_streams("a", 1);
     assert_eq!(EventStream::of(&server, "a").event().id, a);
-    let metrics = server.jobs().hub().metrics();
     super::support::wait_until("what was refused isn't counted", || {
-        metrics.streams_open.get() == 2
+        server.metric("landfall_streams_open") == 2
     });
 }
 
@@ -134,8 +133,7 @@ fn a_stream_whose_client_is_gone_before_it_begins_leaves_nothing_behind() {
         socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
     super::support::wait_until("all are gone", || {
-        let metrics = server.jobs().hub().metrics();
-        metrics.streams_open.get() == 0 && server.jobs().hub().snapshots().is_empty()
+        server.metric("landfall_streams_open") == 0 && server.jobs().hub().snapshots().is_empty()
     });
 }
 

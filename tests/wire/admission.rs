@@ -29,16 +29,22 @@ fn who_waits_for_a_replay_has_a_head_and_a_retry_and_gets_every_event_in_its_tur
     let mut streams = herd(&server, ids[0]);
     let last = streams.last_mut().unwrap();
     assert!((5000..=7500).contains(&last.wait_for_retries(1)[0]));
-    let metrics = server.jobs().hub().metrics().clone();
-    assert!(metrics.replays_waiting.get() > 0, "some still wait");
+    assert!(
+        server.metric("landfall_replays_waiting") > 0,
+        "some still wait"
+    );
     let late = server.progress("a", 5);
     for stream in &mut streams {
         let seen: Vec<u64> = (0..5).map(|_| stream.event().id).collect();
         assert_eq!(seen, [ids[1], ids[2], ids[3], ids[4], late]);
         assert_eq!(stream.retries().len(), 1);
     }
-    assert_eq!(metrics.replays_waiting.get(), 0);
-    assert_eq!(metrics.connections_open.get(), 0, "no coroutine waits");
+    assert_eq!(server.metric("landfall_replays_waiting"), 0);
+    assert_eq!(
+        server.metric("landfall_connections_open"),
+        0,
+        "no coroutine waits"
+    );
 }
 
 #[test]
@@ -50,7 +56,6 @@ fn live_streams_get_their_events_while_a_herd_waits() {
     of_all.wait_for_retries(1);
     server.wait_for_streams("a", 2);
     let streams = herd(&server, ids[0]);
-    let metrics = server.jobs().hub().metrics().clone();
     let (a, b) = (server.progress("a", 5), server.progress("b", 0));
     assert_eq!(of_same_job.event().id, a);
     assert_eq!(of_another.event().id, b);
@@ -63,10 +68,13 @@ fn live_streams_get_their_events_while_a_herd_waits() {
     server.wait_for_streams("a", HERD + 3);
     let next = server.progress("a", 6);
     assert_eq!(fresh.event().id, next);
-    assert!(metrics.replays_waiting.get() > 0, "some still wait");
+    assert!(
+        server.metric("landfall_replays_waiting") > 0,
+        "some still wait"
+    );
     drop(streams);
     wait_until("those who left don't wait any more", || {
-        metrics.replays_waiting.get() == 0
+        server.metric("landfall_replays_waiting") == 0
     });
 }
 
@@ -74,7 +82,7 @@ fn live_streams_get_their_events_while_a_herd_waits() {
 fn a_stop_ends_those_who_wait_with_what_is_pending_for_them() {
     let (server, ids) = slow();
     let mut streams = herd(&server, ids[0]);
-    assert!(server.jobs().hub().metrics().replays_waiting.get() > 0);
+    assert!(server.metric("landfall_replays_waiting") > 0);
     assert!(server.stop(), "everything went out");
     for stream in &mut streams {
         let seen: Vec<u64> = stream.rest().iter().map(|frame| frame.id).collect();

@@ -40,8 +40,8 @@ fn a_broken_request_gets_its_answer_and_a_close() {
             assert_refused(&mut client, status, what, &request);
         }
     }
-    assert_eq!(server.jobs().hub().metrics().events_published.get(), 0);
-    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
+    assert_eq!(server.metric("landfall_events_published_total"), 0);
+    assert_eq!(server.metric("landfall_panics_total"), 0);
 }
 
 #[test]

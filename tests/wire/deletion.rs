@@ -269,9 +269,9 @@ fn publishers_subscribers_and_lives_at_once_leave_no_stream_open() {
     server.delete("a");
     assert_eq!(last.rest().last().unwrap().event, "deleted");
     super::support::wait_until("every stream is closed", || {
-        server.jobs().hub().metrics().streams_open.get() == 0
+        server.metric("landfall_streams_open") == 0
     });
-    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
+    assert_eq!(server.metric("landfall_panics_total"), 0);
 }
 
 #[test]

@@ -97,17 +97,14 @@ fn a_bad_line_is_named_and_what_came_before_stays_published() {
     ] {
         let _ = server.publishing().publish("ended", r#"{"event":"done"}"#);
         let good = r#"{"job":"a","event":"progress"}"#;
-        let before = server.jobs().hub().metrics().events_published.get();
+        let before = server.metric("landfall_events_published_total");
         let lines = format!("{good}\n\n{good}\n{line}\n{good}\n");
         let answer = server.publishing().publish_lines(target, &lines);
         assert_eq!(answer.status, status, "{line}");
         assert_eq!(answer.json()["line"], 4, "{line}: {}", answer.body);
         assert!(answer.error().starts_with("line 4: "), "{}", answer.body);
         assert_eq!(ids(&answer).len(), 2);
-        assert_eq!(
-            server.jobs().hub().metrics().events_published.get(),
-            before + 2
-        );
+        assert_eq!(server.metric("landfall_events_published_total"), before + 2);
     }
 }
 

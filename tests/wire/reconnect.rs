@@ -62,8 +62,8 @@ fn two_hundred_clients_cut_at_random_bytes_have_every_event_once_and_in_order() 
             assert_eq!(frame.json()["n"], n);
         }
     }
-    assert_eq!(server.jobs().hub().metrics().resets_sent.get(), 0);
-    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
+    assert_eq!(server.metric("landfall_resets_sent_total"), 0);
+    assert_eq!(server.metric("landfall_panics_total"), 0);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn consolidated_streams_cut_at_random_bytes_only_grow_and_lose_nothing() {
         }
         assert_eq!(*frames, members[0].frames, "all have had the same");
     }
-    assert_eq!(server.jobs().hub().metrics().resets_sent.get(), 0);
+    assert_eq!(server.metric("landfall_resets_sent_total"), 0);
 }
 
 /// Where a shard sleeps and a job has few streams, the publisher's thread sends; here it is
@@ -161,8 +161,8 @@ fn jobs_with_few_streams_lose_nothing_whichever_thread_sends() {
             .collect();
         assert_eq!(seen, (0..events as u64).collect::<Vec<_>>());
     }
-    assert_eq!(server.jobs().hub().metrics().resets_sent.get(), 0);
-    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
+    assert_eq!(server.metric("landfall_resets_sent_total"), 0);
+    assert_eq!(server.metric("landfall_panics_total"), 0);
 }
 
 /// With a small ring events do get lost to clients that are away; they are told so.

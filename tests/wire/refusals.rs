@@ -72,7 +72,7 @@ fn a_known_method_on_the_wrong_path_is_405_with_allow() {
         let error = answer.error();
         assert_eq!(error.contains("publishing"), is_elsewhere, "{error}");
     }
-    assert_eq!(server.jobs().hub().metrics().events_published.get(), 1);
+    assert_eq!(server.metric("landfall_events_published_total"), 1);
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn an_id_from_elsewhere_is_a_reset_however_it_is_malformed() {
         let rest: Vec<u64> = (0..4).map(|_| stream.event().id).collect();
         assert_eq!(rest, ids[2..], "{id}");
     }
-    assert_eq!(server.jobs().hub().metrics().panics.get(), 0);
+    assert_eq!(server.metric("landfall_panics_total"), 0);
 }
 
 #[test]

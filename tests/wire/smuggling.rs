@@ -105,7 +105,7 @@ fn every_pair_of_lengths_in_every_spelling_is_refused() {
             assert_refused(&server, server.publishing(), &request);
         }
     }
-    assert_eq!(server.jobs().hub().metrics().events_published.get(), 1);
+    assert_eq!(server.metric("landfall_events_published_total"), 1);
 }
 
 #[test]

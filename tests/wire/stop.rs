@@ -86,9 +86,8 @@ fn a_request_that_has_begun_is_answered_during_a_stop() {
     let (front, back) = request.split_at(request.len() - 5);
     let mut client = server.publishing();
     client.send(front);
-    let metrics = server.jobs().hub().metrics().clone();
     super::support::wait_until("the request has begun", || {
-        metrics.requests_active.get() == 1
+        server.metric("landfall_connections_unanswered") == 1
     });
     let address = server.publish_address();
     let stopping = std::thread::spawn(move || server.stop());
@@ -110,9 +109,8 @@ fn a_stream_asked_for_during_a_stop_gets_a_retry_and_no_5xx() {
     let mut holding = server.publishing();
     let request = post("/api/jobs/a/events", "application/json", "{}");
     holding.send(&request[..request.len() - 1]);
-    let metrics = server.jobs().hub().metrics().clone();
     super::support::wait_until("the request has begun", || {
-        metrics.requests_active.get() == 1
+        server.metric("landfall_connections_unanswered") == 1
     });
     let address = server.public_address();
     let stopping = std::thread::spawn(move || server.stop());
@@ -140,6 +138,7 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
     server.progress("a", 0);
     let jobs = server.jobs().clone();
     let begin = Instant::now();
+    let ops = server.ops_address();
     let stopping = std::thread::spawn(move || server.stop());
     let readers: Vec<_> = streams
         .into_iter()
@@ -151,7 +150,7 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
         })
         .collect();
     super::support::wait_until("the first streams have ended", || {
-        jobs.hub().metrics().streams_open.get() < STREAMS as i64
+        super::support::metric(ops, "landfall_streams_open") < STREAMS as i64
     });
     let event = landfall::Event::progress("late", 1.0);
     jobs.publish(&"a".parse().unwrap(), event).unwrap();
@@ -171,9 +170,8 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
 fn whoever_has_connected_before_a_stop_can_still_ask() {
     let server = TestServer::with(|config| config.drain = Duration::from_secs(10));
     let (mut early, mut stream) = (server.public(), server.public());
-    let metrics = server.jobs().hub().metrics().clone();
     super::support::wait_until("they are let in", || {
-        metrics.connections_accepted.get() == 2
+        server.metric("landfall_connections_accepted_total") == 2
     });
     // The one has begun, so it is waited for longer than those who are silent.
     let request = get("/api/jobs/none", "");

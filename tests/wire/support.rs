@@ -60,6 +60,15 @@ impl TestServer {
         Client::connect(self.ops)
     }
 
+    /// A number that the server counts.
+    pub fn metric(&self, name: &str) -> i64 {
+        metric(self.ops, name)
+    }
+
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops
+    }
+
     pub fn public_address(&self) -> SocketAddr {
         self.public
     }
@@ -106,6 +115,14 @@ impl Drop for TestServer {
             server.stop();
         }
     }
+}
+
+/// A number that the server counts which is monitored there.
+pub fn metric(ops: SocketAddr, name: &str) -> i64 {
+    let text = Client::connect(ops).get("/metrics").body;
+    let of_name = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    let number = text.lines().find_map(of_name);
+    number.unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
 pub fn job_id(job: &str) -> JobId {

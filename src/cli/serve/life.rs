@@ -104,7 +104,7 @@ fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patie
             Wish::Succession(Ok(Said::Ready(successor))) => {
                 log::info!("process {} has taken the place: stopping", successor.id());
                 notify(&[NotifyState::MainPid(successor.id())]);
-                server.is_succeeded();
+                server.give_way();
                 successor.go();
                 is_succeeded = true;
                 break;

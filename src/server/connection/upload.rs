@@ -3,7 +3,6 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Connection, TIMEOUT_STEP, too_slow};
@@ -88,7 +87,7 @@ impl Connection<'_> {
         self.flush().map_err(Halt::Gone)?;
         let asked_at = Instant::now();
         loop {
-            if self.context.draining.load(Ordering::Acquire) && intake.is_resumable() {
+            if self.house.context.is_draining() && intake.is_resumable() {
                 let message = "the server is stopping: go on with the upload in a moment";
                 let response = Response::error(Status::Unavailable, message);
                 return Err(Halt::Broken(response.with("Retry-After", "5")));

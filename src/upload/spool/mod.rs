@@ -15,7 +15,6 @@ mod error;
 mod janitor;
 mod ledger;
 mod pace;
-mod place;
 mod receiver;
 mod recovery;
 mod report;
@@ -25,7 +24,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -34,6 +33,7 @@ use crate::event::job::{JobId, LifeId};
 use crate::http::tus::Checksum;
 use crate::hub::After;
 use crate::sequencer::Sequencer;
+use crate::sys::headcount::{Headcount, Presence};
 use crate::sys::metrics::Metrics;
 use crate::upload::disk::Disk;
 use crate::upload::{Landing, State, UploadId};
@@ -42,7 +42,6 @@ use entry::{Entry, Phase};
 pub use error::SpoolError;
 use ledger::Ledger;
 use pace::Pace;
-use place::Place;
 pub use receiver::{Finished, Receiver};
 use report::Failure;
 use store::Store;
@@ -67,7 +66,7 @@ struct Inner {
     /// Failures that jobs couldn't be told.
     untold: Mutex<Vec<Failure>>,
     /// Uploads that are being received.
-    receiving: AtomicUsize,
+    receiving: Headcount,
     /// The directory is another process's now.
     is_closed: AtomicBool,
     starts: Pace,
@@ -136,7 +135,7 @@ impl Spool {
             landing,
             ledger: Mutex::default(),
             untold: Mutex::default(),
-            receiving: AtomicUsize::new(0),
+            receiving: Headcount::default(),
             is_closed: AtomicBool::new(false),
         }));
         spool.recover()?;
@@ -168,7 +167,7 @@ impl Spool {
                 max_bytes: inner.config.upload_bytes,
             });
         }
-        let place = Place::take(inner)?;
+        let place = inner.place()?;
         inner
             .starts
             .take(1)
@@ -241,7 +240,7 @@ impl Spool {
                 max_bytes: inner.config.upload_bytes,
             });
         }
-        let place = Place::take(inner)?;
+        let place = inner.place()?;
         entry.hold()?;
         let (this, it) = (self.clone(), entry.clone());
         let is_checked = checksum.is_some();
@@ -302,6 +301,11 @@ impl Spool {
         }
     }
 
+    /// How many uploads are being received.
+    pub fn receiving(&self) -> usize {
+        self.0.receiving.get()
+    }
+
     /// Leaves the directory to another process: nothing begins, lands or is removed any
     /// more. What is on its way fails.
     pub fn close(&self) {
@@ -310,6 +314,16 @@ impl Spool {
 }
 
 impl Inner {
+    /// A place among the uploads that are being received.
+    ///
+    /// # Errors
+    /// They are all taken, or the spool is closed.
+    fn place(&self) -> Result<Presence, SpoolError> {
+        let place = self.receiving.one_below(self.config.uploads);
+        let is_closed = self.is_closed.load(Ordering::Acquire);
+        place.filter(|_| !is_closed).ok_or(SpoolError::Busy)
+    }
+
     /// Strikes an upload off: it is gone.
     fn leave(&self, entry: &Entry) {
         entry.end();

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Phase};
 use super::store;
-use super::{Inner, Place, Spool, SpoolError};
+use super::{Inner, Spool, SpoolError};
 use crate::event::job::JobId;
 use crate::http::tus::Checksum;
+use crate::sys::headcount::Presence;
 use crate::upload::disk::Pending;
 use crate::upload::{State, UploadId};
 
@@ -27,7 +28,7 @@ pub struct Receiver {
     spool: Spool,
     entry: Arc<Entry>,
     /// What it holds until it has ended.
-    place: Option<Place>,
+    place: Option<Presence>,
     file: Arc<File>,
     /// Where this piece of the upload began.
     began_at: u64,
@@ -67,7 +68,7 @@ impl Receiver {
     pub(super) fn new(
         spool: Spool,
         entry: Arc<Entry>,
-        place: Place,
+        place: Presence,
         file: File,
         offset: u64,
         checksum: Option<Checksum>,

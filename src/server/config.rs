@@ -1,0 +1,117 @@
+//! What a server is like.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::connection::ConnectionConfig;
+use super::listener::Address;
+use crate::hub::HubConfig;
+use crate::pipeline::PipelineConfig;
+use crate::routes::{AuthConfig, QuotaConfig};
+use crate::sequencer::journal::JournalConfig;
+use crate::stream::ShardConfig;
+use crate::upload::spool::SpoolConfig;
+
+/// File descriptors that are kept for what is neither a stream nor a connection.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Where a server listens, and its limits.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The public listener. Default: 127.0.0.1:8080.
+    pub listen: Address,
+    /// The publishing listener. Default: 127.0.0.1:8081.
+    pub publish: Address,
+    /// The monitoring listener. Default: 127.0.0.1:8082.
+    pub ops: SocketAddr,
+    /// The directory where what is kept on disk is kept. Default: none, and then nothing
+    /// is, and uploads are refused.
+    pub data: Option<PathBuf>,
+    /// How events are kept there, below `journal/`.
+    pub journal: JournalConfig,
+    /// Who may do what.
+    pub auth: AuthConfig,
+    /// What one client may have.
+    pub quotas: QuotaConfig,
+    /// What is kept.
+    pub hub: HubConfig,
+    /// Lets whoever may follow a job download the file that it has come to. Default:
+    /// false.
+    pub downloads: bool,
+    /// The most downloads at once: 503 beyond it. Each may hold 256 KiB. Default: 64.
+    pub downloads_max: usize,
+    /// What uploads may be.
+    pub spool: SpoolConfig,
+    /// What becomes of them.
+    pub pipeline: PipelineConfig,
+    /// How streams are served.
+    pub shard: ShardConfig,
+    /// How requests are read.
+    pub connection: ConnectionConfig,
+    /// How many shards. Default: one a core, and 64 at most.
+    pub shards: usize,
+    /// The most streams. One that there is no room for gets 200, a `retry:` of
+    /// `busy_retry`, and a close. Default: what the process may open files, less
+    /// `connections`.
+    pub streams: usize,
+    /// The most connections that aren't streams, of which the public listener's may be
+    /// three quarters: one too many with a request is answered with 503, one too many
+    /// without takes the place of the one that has waited longest on its listener.
+    /// Default: 1,024.
+    pub connections: usize,
+    /// The largest body, in bytes: 413 beyond it. Default: 1 MiB.
+    pub body_bytes: usize,
+    /// What the kernel holds for a client that reads slowly, in bytes. Default: 128 KiB.
+    /// A stream that fills it waits for its client, up to the stall limit.
+    pub send_buffer_bytes: usize,
+    /// What a stream that there is no room for is asked to wait, before jitter.
+    /// Default: 30 s.
+    pub busy_retry: Duration,
+    /// How long [`Server::stop`] waits for clients to take what is pending. Default: 10 s.
+    pub drain: Duration,
+    /// The time over which [`Server::stop`] ends the streams, one after the other, so that
+    /// their clients don't come back together; at most half of `drain`. Default: 5 s.
+    pub drain_spread: Duration,
+    /// How long a server that is started to take this one's place may take to be ready.
+    /// Default: 60 s.
+    pub handover: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let connections = 1024;
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let streams = files
+            .unwrap_or(1 << 20)
+            .saturating_sub(SPARE_DESCRIPTORS + connections);
+        ServerConfig {
+            listen: Address::Tcp(local(8080)),
+            publish: Address::Tcp(local(8081)),
+            ops: local(8082),
+            data: None,
+            journal: JournalConfig::default(),
+            auth: AuthConfig::default(),
+            quotas: QuotaConfig::default(),
+            hub: HubConfig::default(),
+            downloads: false,
+            downloads_max: 64,
+            spool: SpoolConfig::default(),
+            pipeline: PipelineConfig::default(),
+            shard: ShardConfig::default(),
+            connection: ConnectionConfig::default(),
+            shards: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(64),
+            streams: streams.max(64) as usize,
+            connections: connections as usize,
+            body_bytes: 1024 * 1024,
+            send_buffer_bytes: 128 * 1024,
+            busy_retry: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+            drain_spread: Duration::from_secs(5),
+            handover: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! How a server begins.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::config::ServerConfig;
+use super::house::House;
+use super::listener::{Address, Listener, SocketOptions};
+use super::lobby::LobbyConfig;
+use super::sockets::{Given, Sockets};
+use super::{Server, monitor};
+use crate::hub::HubConfig;
+use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, Quotas};
+use crate::sequencer::Sequencer;
+use crate::sequencer::journal::{JournalConfig, Lock};
+use crate::stream::{Counted, ShardConfig, ShardHandle};
+use crate::sys::coroutine;
+use crate::sys::headcount::Headcount;
+use crate::upload::disk::Disk;
+use crate::upload::spool::{Spool, SpoolConfig};
+
+/// How long the data directory may still be another's at the start: a command that was just
+/// being started when the server before this one was killed holds it for an instant.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Starts a server, on the sockets that are given and on those that it binds.
+///
+/// # Errors
+/// As of [`Server::start`].
+pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
+    coroutine::configure();
+    raise_file_limit();
+    let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;
+    let gate = gate(config.auth, listeners.publish.address())?;
+    warn_of_open_jobs(config.ops);
+    let patience = match sockets.claim {
+        Some(claim) if config.data.is_some() => {
+            claim();
+            config.handover
+        }
+        _ => LOCK_PATIENCE,
+    };
+    let (jobs, lock) = order(config.data.as_deref(), patience, config.journal, config.hub)?;
+    let quotas = Quotas::new(config.quotas);
+    let streams = Headcount::default();
+    let counted = Counted {
+        addresses: quotas.addresses().clone(),
+        tokens: quotas.tokens().clone(),
+        streams: streams.clone(),
+    };
+    let (shards, threads) = shards(&jobs, config.shards, &config.shard, &counted)?;
+    let (pipeline, spool) = match &config.data {
+        Some(data) => {
+            let (pipeline, spool) = uploads(data, config.pipeline, config.spool, &jobs)?;
+            (Some(pipeline), Some(spool))
+        }
+        None => (None, None),
+    };
+    let context = Context {
+        jobs,
+        gate,
+        spool,
+        pipeline,
+        downloads: Downloads {
+            is_on: config.downloads,
+            max: config.downloads_max,
+            open: Headcount::default(),
+        },
+        data: config.data,
+        quotas,
+        streams,
+        streams_max: config.streams,
+        body_bytes: config.body_bytes,
+        retry: config.shard.retry,
+        busy_retry: config.busy_retry,
+        draining: AtomicBool::new(false),
+    };
+    let house = Arc::new(House::new(Arc::new(context), shards));
+    let ops = monitor::start(config.ops, sockets.ops, house.clone())
+        .map_err(named("monitoring listener", &config.ops))?;
+    let public_address = listeners.public.address().clone();
+    let publish_address = listeners.publish.address().clone();
+    let connection = Arc::new(config.connection);
+    let lobby = |access, conversations| LobbyConfig {
+        access,
+        connection: connection.clone(),
+        connections: config.connections,
+        conversations,
+    };
+    let of_public = lobby(Access::Public, config.connections.div_ceil(4) * 3);
+    let of_publish = lobby(Access::Publish, config.connections);
+    Ok(Server {
+        acceptors: vec![
+            listeners.public.accept(house.clone(), of_public)?,
+            listeners.publish.accept(house.clone(), of_publish)?,
+        ],
+        house,
+        public: public_address,
+        publish: publish_address,
+        ops,
+        threads,
+        drain: config.drain,
+        drain_spread: config.drain_spread.min(config.drain / 2),
+        lock,
+    })
+}
+
+/// What listens for browsers and workers.
+struct Listeners {
+    public: Listener,
+    publish: Listener,
+}
+
+impl Listeners {
+    fn open(
+        config: &ServerConfig,
+        public: Option<Given>,
+        publish: Option<Given>,
+    ) -> io::Result<Listeners> {
+        let options = SocketOptions {
+            send_buffer_bytes: config.send_buffer_bytes,
+            silence: config.shard.stall,
+        };
+        let open = |given: Option<Given>, what, address| match given {
+            Some(given) => Listener::given(given, options),
+            None => Listener::bind(address, options).map_err(named(what, address)),
+        };
+        Ok(Listeners {
+            public: open(public, "public listener", &config.listen)?,
+            publish: open(publish, "publishing listener", &config.publish)?,
+        })
+    }
+}
+
+/// The order of events: in memory, or kept below `data`, which is this server's then.
+fn order(
+    data: Option<&Path>,
+    patience: Duration,
+    journal: JournalConfig,
+    hub: HubConfig,
+) -> io::Result<(Sequencer, Option<Lock>)> {
+    let Some(data) = data else {
+        return Ok((Sequencer::in_memory(hub), None));
+    };
+    let lock = Lock::take(data, patience)?;
+    let folder = data.join("journal");
+    let jobs = Sequencer::with_journal(&folder, journal, hub)
+        .map_err(named("journal", &folder.display()))?;
+    Ok((jobs, Some(lock)))
+}
+
+type Shards = (Vec<ShardHandle>, Vec<JoinHandle<()>>);
+
+fn shards(
+    jobs: &Sequencer,
+    count: usize,
+    config: &ShardConfig,
+    counted: &Counted,
+) -> io::Result<Shards> {
+    let mut shards = Shards::default();
+    for _ in 0..count.max(1) {
+        let (shard, thread) = ShardHandle::start(jobs, config.clone(), counted.clone())?;
+        shards.0.push(shard);
+        shards.1.push(thread);
+    }
+    Ok(shards)
+}
+
+/// Where uploads arrive, and what becomes of them.
+fn uploads(
+    data: &Path,
+    pipeline: PipelineConfig,
+    spool: SpoolConfig,
+    jobs: &Sequencer,
+) -> io::Result<(Pipeline, Spool)> {
+    let pipeline = Pipeline::start(pipeline, jobs.clone(), data)
+        .map_err(named("pipeline", &data.display()))?;
+    let spool = open_spool(data, spool, jobs, &pipeline)?;
+    Ok((pipeline, spool))
+}
+
+/// Puts what an error is about before it.
+fn named(what: &'static str, address: &dyn Display) -> impl FnOnce(io::Error) -> io::Error {
+    let place = format!("{what} {address}");
+    move |error| io::Error::new(error.kind(), format!("{place}: {error}"))
+}
+
+/// The place for uploads, with what an earlier life left there.
+fn open_spool(
+    data: &Path,
+    config: SpoolConfig,
+    jobs: &Sequencer,
+    pipeline: &Pipeline,
+) -> io::Result<Spool> {
+    let open = || {
+        std::fs::create_dir_all(data)?;
+        let disk = Disk::start(config.disk_threads)?;
+        let landing = Arc::new(pipeline.clone());
+        Spool::open(data, config, jobs.clone(), disk, landing)
+    };
+    open().map_err(|error| {
+        let message = format!(
+            "data directory {}: {error}: give a directory that can be written to with --data, \
+             or keep nothing on disk with --memory-only",
+            data.display()
+        );
+        io::Error::new(error.kind(), message)
+    })
+}
+
+/// Who may do what, unless that is anyone who finds the publishing listener.
+fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
+    let (is_local, is_unix) = match publish {
+        Address::Tcp(address) => (address.ip().to_canonical().is_loopback(), false),
+        Address::Unix(_) => (true, true),
+    };
+    let gate = Gate::new(config, is_local, is_unix)?;
+    if !gate.has_keys() && !gate.publishing_is_open() {
+        let message = format!(
+            "publishing listener {publish}: others than this host can reach it, and nothing \
+             says who may publish: give it --publish-key FILE or --token-key FILE, listen on \
+             127.0.0.1 or a unix socket, or let everybody publish with --insecure"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    if !is_local && gate.publishing_is_open() {
+        log::warn!("publishing listener {publish}: everybody who reaches it can publish");
+    }
+    Ok(gate)
+}
+
+fn warn_of_open_jobs(ops: SocketAddr) {
+    if !ops.ip().to_canonical().is_loopback() {
+        log::warn!("monitoring listener {ops}: /jobs shows the names of all jobs to everybody");
+    }
+}
+
+/// Asks for as many open files as the process may have: each stream is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            log::warn!("the limit on open files stays as it is: {error}");
+        }
+    }
+}
