@@ -1,7 +1,9 @@
 //! A command as a child process: started, listened to, signalled, and its end.
 
+pub mod cage;
 pub mod follow;
 pub mod leftover;
+pub mod limits;
 mod output;
 
 use std::fs::File;
@@ -21,6 +23,7 @@ pub use follow::{End, Progress, follow};
 pub use rustix::process::Signal;
 
 use crate::progress::Source;
+use cage::Cage;
 use leftover::Mark;
 
 /// How many chunks of output wait to be read for progress; beyond it the command
@@ -42,9 +45,10 @@ pub enum Keeping {
     /// With this process's stdin, its output passed on, in the same process group: what
     /// a terminal's Ctrl-C reaches, and what outlives the command lives on.
     Company,
-    /// Without stdin, its output only read, in a process group of its own. Whatever of it
-    /// is left when it ends is killed: its group, and what left that and bears the mark.
-    Custody(Mark),
+    /// Without stdin, its output only read, in a process group of its own, and in a cage.
+    /// Whatever of it is left when it ends is killed: its group, and what left that and bears
+    /// the mark.
+    Custody(Mark, Cage),
 }
 
 /// A running command.
@@ -70,15 +74,14 @@ impl Child {
     /// It can't be started: see [`start_failure`].
     pub fn start(mut command: Command, keeping: Keeping) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mark = match keeping {
-            Keeping::Company => None,
-            Keeping::Custody(mark) => {
+        let (mut child, mark) = match keeping {
+            Keeping::Company => (command.spawn()?, None),
+            Keeping::Custody(mark, cage) => {
                 mark.put_on(&mut command);
                 command.stdin(Stdio::null()).process_group(0);
-                Some(mark)
+                (cage.start(&mut command)?, Some(mark))
             }
         };
-        let mut child = command.spawn()?;
         let (sender, messages) = bounded(MESSAGES_MAX);
         let passing_on = Arc::new(AtomicUsize::new(0));
         let own = |fd: io::Result<_>| fd.ok().filter(|_| mark.is_none()).map(File::from);

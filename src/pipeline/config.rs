@@ -1,5 +1,6 @@
 //! `landfall.toml`: which stages there are, in what order, and how each is run.
 
+mod cage;
 mod running;
 mod scanning;
 mod storing;
@@ -51,6 +52,8 @@ pub struct Stage {
     /// The names of the server's variables that its commands get as well. Default: none; they
     /// always get PATH, HOME and the locale.
     pub env: Vec<String>,
+    /// What its commands may touch and take.
+    pub cage: cage::Options,
     /// Where its temporary folders are made. Default: `work` in the data directory.
     pub output_dir: Option<PathBuf>,
 }
@@ -175,6 +178,7 @@ impl Stage {
             nice: 0,
             grace: Duration::from_secs(5),
             env: Vec::new(),
+            cage: cage::Options::default(),
             output_dir: None,
         }
     }
@@ -200,7 +204,9 @@ impl Stage {
             (Some(stage), None) => stage,
             (_, Some((run, at))) => {
                 let kind = Kind::Command(Running::read(run, at, table)?);
-                Stage::new(&name, kind, 1, 60, 0)
+                let mut stage = Stage::new(&name, kind, 1, 60, 0);
+                stage.cage.leave = vec![std::env::temp_dir()];
+                stage
             }
             (None, None) => {
                 let message = format!(
@@ -238,6 +244,7 @@ impl Stage {
                 .map_or(Ok(()), |why| Err(at.wrong(why)))?;
             stage.env = names;
         }
+        stage.cage.read(table)?;
         if let Some((folder, at)) = table.text("output_dir")? {
             if !Path::new(&folder).is_absolute() {
                 return Err(at.wrong("output_dir is an absolute path, as \"/mnt/scratch\""));
@@ -301,6 +308,11 @@ mod tests {
             nice = 19
             grace = "1s"
             env = ["TZ", "MODEL_DIR"]
+            read = ["/srv/models"]
+            write = ["/srv/thumbs"]
+            network = true
+            max_memory = "512MiB"
+            max_processes = 32
             output_dir = "/mnt/scratch"
         "#;
         let plan = Plan::parse(text).unwrap();
@@ -322,6 +334,13 @@ mod tests {
         );
         assert_eq!(thumbnail.timeout, Duration::from_secs(90));
         assert_eq!(thumbnail.grace, Duration::from_secs(1));
+        let cage = thumbnail
+            .cage
+            .of_command("/own".as_ref(), "/in".as_ref(), 1 << 20);
+        assert_eq!(cage.read, ["/in", "/srv/models"].map(PathBuf::from));
+        assert_eq!(cage.own, ["/own", "/srv/thumbs"].map(PathBuf::from));
+        assert!(cage.has_network && cage.leave.is_empty());
+        assert_eq!((cage.limits.memory, cage.limits.processes), (512 << 20, 32));
         assert_eq!(thumbnail.env, ["TZ", "MODEL_DIR"]);
         assert_eq!(thumbnail.output_dir, Some("/mnt/scratch".into()));
         let thumbnail = format!("{:?}", thumbnail.kind);
@@ -366,6 +385,16 @@ mod tests {
                 "[[stage]]\nname = 'transcoding'\nenv = ['A=b']\n",
                 3,
                 "names",
+            ),
+            (
+                "[[stage]]\nname = 'x'\nrun = ['a']\nread = ['b']\n",
+                4,
+                "absolute",
+            ),
+            (
+                "[[stage]]\nname = 'x'\nrun = ['a']\nnetwork = 1\n",
+                4,
+                "true or false",
             ),
             ("[[stage]]\nname = 'storing'\nto = 'ftp'\n", 3, "files"),
             (

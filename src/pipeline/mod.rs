@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::command::leftover::Mark;
+use crate::command::{self, leftover::Mark};
 use crate::event::job::{JobId, LifeId};
 use crate::sequencer::{PublishError, Sequencer};
 use crate::upload::{Landed, Landing, UploadId};
@@ -150,6 +150,7 @@ impl Pipeline {
             bell: Bell::default(),
             closed: AtomicBool::new(false),
         }));
+        command::cage::look();
         herald::start(pipeline.clone())?;
         Ok(pipeline)
     }

@@ -195,7 +195,12 @@ impl<'a> Task<'a> {
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         command.current_dir(self.folder);
         self.describe(&mut command);
-        let child = match Child::start(command, Keeping::Custody(Mark::new(self.folder))) {
+        let cage = self
+            .stage
+            .cage
+            .of_command(self.folder, self.input, max_output_bytes);
+        let keeping = Keeping::Custody(Mark::new(self.folder), cage);
+        let child = match Child::start(command, keeping) {
             Ok(child) => child,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
@@ -267,7 +272,9 @@ impl<'a> Task<'a> {
             .env("LANDFALL_JOB", landed.job.as_str())
             .env("LANDFALL_STAGE", &self.stage.name)
             .env("LANDFALL_NAME", self.facts.name.replace('\0', ""))
-            .env("LANDFALL_ATTEMPT", self.attempt.number.to_string());
+            .env("LANDFALL_ATTEMPT", self.attempt.number.to_string())
+            // Where it can read what it has written.
+            .env("TMPDIR", self.folder);
         if let Some(kind) = &self.facts.content_type {
             command.env("LANDFALL_CONTENT_TYPE", kind);
         }

@@ -2,6 +2,7 @@
 
 #[path = "../support/binary.rs"]
 mod binary;
+mod cages;
 mod clamd;
 mod commands;
 mod disk;

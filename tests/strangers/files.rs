@@ -170,7 +170,8 @@ fn own_name(arguments: &str, data: &Path) -> Option<String> {
     Some(path.split('/').nth(1)?.to_owned())
 }
 
-fn upload(address: SocketAddr, job: &str, name: &str, bytes: &[u8]) {
+/// Uploads a file.
+pub fn upload(address: SocketAddr, job: &str, name: &str, bytes: &[u8]) {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
         "POST /api/uploads?job={job}&name={name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
@@ -186,7 +187,7 @@ fn upload(address: SocketAddr, job: &str, name: &str, bytes: &[u8]) {
 }
 
 /// Waits until a job has ended, and returns its snapshot.
-fn end(address: SocketAddr, job: &str, deadline: Instant) -> Value {
+pub fn end(address: SocketAddr, job: &str, deadline: Instant) -> Value {
     loop {
         let answer = http::ask_until(address, "GET", &format!("/api/jobs/{job}"), &[], "", |_| {
             false

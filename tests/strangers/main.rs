@@ -7,4 +7,5 @@ mod crafted;
 mod files;
 #[path = "../support/http.rs"]
 mod http;
+mod kernel;
 mod trace;

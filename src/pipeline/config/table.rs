@@ -101,6 +101,17 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Yes or no.
+    pub fn switch(&mut self, key: &'static str) -> Result<Option<bool>, Wrong> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        match value.as_bool() {
+            Some(is_on) => Ok(Some(is_on)),
+            None => Err(Spot(value.span.start).wrong(format!("{key} is true or false"))),
+        }
+    }
+
     /// A duration, as `"15m"`.
     pub fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, Wrong> {
         let Some((text, at)) = self.text(key)? else {
