@@ -53,6 +53,8 @@ pub struct Head<'a> {
     pub last_event_id: Option<&'a [u8]>,
     /// `Content-Type`.
     pub content_type: Option<&'a [u8]>,
+    /// Whether `Content-Encoding` says that the body is something else in disguise.
+    pub is_encoded: bool,
     /// `Host`.
     pub host: Option<&'a [u8]>,
     /// `Origin`.
@@ -154,6 +156,7 @@ impl<'a> Head<'a> {
             expects_continue: fields.expects_continue(is_1_0)?,
             last_event_id: fields.last_event_id,
             content_type: fields.content_type,
+            is_encoded: fields.is_encoded,
             host: fields.host,
             origin: fields.origin,
             authorization: fields.authorization,
@@ -212,6 +215,7 @@ struct Fields<'a> {
     expect: Option<&'a [u8]>,
     last_event_id: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
+    is_encoded: bool,
     origin: Option<&'a [u8]>,
     authorization: Option<&'a [u8]>,
     cookie: Option<&'a [u8]>,
@@ -246,6 +250,11 @@ impl<'a> Fields<'a> {
                 fields.last_event_id.get_or_insert(value);
             } else if is("content-type") {
                 fields.content_type.get_or_insert(value);
+            } else if is("content-encoding") {
+                fields.is_encoded |= value.split(|&byte| byte == b',').any(|coding| {
+                    let coding = coding.trim_ascii();
+                    !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+                });
             } else if is("origin") {
                 if fields.origin.replace(value).is_some() {
                     return Err(bad("Origin is given twice: give it once"));

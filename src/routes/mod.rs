@@ -192,6 +192,7 @@ impl Context {
         if let (Handler::File(get), Subject::Last(name)) = (route.handler, &named) {
             return get(head, name);
         }
+        check_coding(head)?;
         let caller = Caller {
             peer,
             pass: self.gate.admit(head, access)?,
@@ -228,6 +229,17 @@ pub fn is_for_stream(head: &Head<'_>, access: Access) -> bool {
     let found = Found::of(head).ok();
     let route = found.and_then(|found| found.route(head.method, access).ok());
     head.method == Method::Get && route.is_some_and(|(_, route)| route.is_stream())
+}
+
+/// What is packed is nowhere unpacked: neither what a stage reads nor an event may be gzip
+/// that says so in a header field only.
+fn check_coding(head: &Head<'_>) -> Result<(), Response> {
+    if !head.is_encoded || matches!(head.method, Method::Get | Method::Head) {
+        return Ok(());
+    }
+    let message = "a body with Content-Encoding isn't taken here: send it as it is";
+    let response = Response::error(Status::UnsupportedMediaType, message);
+    Err(response.with("Accept-Encoding", "identity"))
 }
 
 /// The status for a refused event.

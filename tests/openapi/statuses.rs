@@ -22,6 +22,7 @@ const TUS: &str = "/api/tus";
 const TUS_UPLOAD: &str = "/api/tus/{upload}";
 const RETRY: &str = "/api/jobs/{job}/retry";
 const JSON: &str = "Content-Type: application/json";
+const GZIP: &str = "Content-Encoding: gzip";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
 #[test]
@@ -279,6 +280,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (UPLOADS, "POST", "/api/uploads?job=running", "", "x", 409),
         (UPLOADS, "POST", "/api/uploads", "", "", 411),
         (UPLOADS, "POST", "/api/uploads", "", &big, 413),
+        (UPLOADS, "POST", "/api/uploads", GZIP, "x", 415),
         (UPLOADS, "POST", "/api/uploads", "", "x", 501),
         (UPLOADS, "OPTIONS", "/api/uploads", "", "", 204),
         (TUS, "POST", "/api/tus/", &sized, "", 201),

@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 
-use super::support::{House, bytes, wait_until};
+use super::support::{House, TUS, bytes, wait_until};
 
 const FORM: &str = "Content-Type: multipart/form-data; boundary=b0";
 
@@ -171,6 +171,30 @@ fn what_is_wrong_with_a_request_is_said_before_its_body_is_read() {
         assert!(!answer.error().is_empty());
     }
     house.wait_for_empty_spool();
+}
+
+#[test]
+fn a_body_that_says_it_is_encoded_is_415_and_one_that_says_it_is_not_is_taken() {
+    let house = House::start(&[]);
+    for coding in ["gzip", "identity, br", "x"] {
+        let field = format!("Content-Encoding: {coding}");
+        let answer = house.ask("POST", "/api/uploads", &[&field], b"\x1f\x8b");
+        assert_eq!(answer.status, 415, "{coding}");
+        assert_eq!(answer.field("accept-encoding"), Some("identity"));
+        let fields = [&field, TUS, "Upload-Length: 3"];
+        let begun = house.ask("POST", "/api/tus/", &fields, b"");
+        assert_eq!(begun.status, 415, "{}", begun.text());
+        assert_eq!(begun.field("tus-resumable"), Some("1.0.0"));
+    }
+    let upload = house.begin(3, &[]);
+    let gzip = ["Content-Encoding: gzip"];
+    assert_eq!(house.patch(&upload, 0, &gzip, b"abc").status, 415);
+    assert_eq!(house.offset(&upload), 0);
+    for coding in ["", "identity", "Identity,"] {
+        let field = format!("Content-Encoding: {coding}");
+        let answer = house.ask("POST", "/api/uploads", &[&field], b"x");
+        assert_eq!(answer.status, 201, "{coding}: {}", answer.text());
+    }
 }
 
 #[test]

@@ -292,6 +292,38 @@ fn a_piece_counts_when_it_matches_its_checksum_and_not_before() {
 }
 
 #[test]
+fn a_piece_that_fails_in_its_middle_keeps_nothing_of_what_was_not_compared() {
+    let mut house = House::start(&["--max-spool", "700KiB"]);
+    // Of "hello world".
+    let sum = "Upload-Checksum: sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
+    let fields = [TUS, "Upload-Defer-Length: 1", &metadata("a")];
+    let begun = house.ask("POST", "/api/tus/", &fields, b"");
+    let upload = begun.field("location").unwrap().to_owned();
+    assert_eq!(house.patch(&upload, 0, &[], b"12345").status, 204);
+    let full = house.patch(&upload, 5, &[sum], &bytes(1, 1 << 20));
+    assert_eq!(full.status, 507, "{}", full.text());
+    assert_eq!(house.offset(&upload), 5);
+    // Nor does it count while it comes, or for who goes on after a crash.
+    let fields = [
+        TUS,
+        PIECE,
+        sum,
+        "Upload-Offset: 5",
+        "Content-Length: 300000",
+    ];
+    let client = house.send("PATCH", &upload, &fields, &bytes(1, 280_000));
+    wait_until("something is written", || house.data_of(&upload) > 5);
+    assert_eq!(house.offset(&upload), 5);
+    house.kill();
+    drop(client);
+    house.revive();
+    assert_eq!(house.offset(&upload), 5);
+    let last = house.patch(&upload, 5, &[sum, "Upload-Length: 16"], b"hello world");
+    assert_eq!(last.status, 204, "{}", last.text());
+    assert_eq!(house.stored("a"), b"12345hello world");
+}
+
+#[test]
 fn an_upload_that_is_cut_off_at_any_byte_goes_on_from_there() {
     let house = House::start(&["--upload-rate", "100000"]);
     let body = b"0123456789abcdef";

@@ -76,6 +76,29 @@ fn a_known_method_on_the_wrong_path_is_405_with_allow() {
 }
 
 #[test]
+fn an_encoded_event_is_415() {
+    let server = TestServer::start();
+    let request = post(
+        "/api/jobs/a/events",
+        "application/json",
+        r#"{"event":"done"}"#,
+    );
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let field = format!("\r\nContent-Encoding: {coding}\r\nContent-Type:");
+        let encoded = request.replacen("\r\nContent-Type:", &field, 1);
+        let answer = server.publishing().send(encoded).answer();
+        assert_eq!(answer.status, 415, "{coding}");
+    }
+    assert_eq!(server.jobs().hub().metrics().events_published.get(), 0);
+    let plain = request.replacen(
+        "\r\nContent-Type:",
+        "\r\nContent-Encoding: identity\r\nContent-Type:",
+        1,
+    );
+    assert_eq!(server.publishing().send(plain).answer().status, 201);
+}
+
+#[test]
 fn an_unknown_method_is_501() {
     let server = TestServer::start();
     for method in ["BREW", "get", "PROPFIND", "GETS"] {

@@ -34,8 +34,10 @@ pub struct Core {
     /// The life of its job that it is of. None until that has begun.
     pub life: Option<LifeId>,
     pub size: Option<u64>,
-    /// The bytes that have been written.
+    /// The bytes that count: of a piece with a checksum none do before it has matched.
     pub offset: u64,
+    /// The bytes that have been written: those that count, and those of such a piece.
+    pub written: u64,
     /// What it takes of the spool: more than it has, while more is to come.
     pub reserved: u64,
     pub phase: Phase,
@@ -48,6 +50,8 @@ pub struct Core {
     pub touched: SystemTime,
     /// Bytes from here on are a piece whose checksum hasn't been compared yet.
     pub unverified_from: Option<u64>,
+    /// The file that says what is known of it may say something else.
+    pub is_info_due: bool,
     reported: Instant,
 }
 
@@ -73,6 +77,7 @@ impl Entry {
             life: None,
             size: order.size,
             offset: 0,
+            written: 0,
             reserved: order.size.or(order.estimate).unwrap_or(0),
             phase: Phase::Receiving,
             is_held: true,
@@ -80,6 +85,7 @@ impl Entry {
             heard: Instant::now(),
             touched: now,
             unverified_from: is_checked.then_some(0),
+            is_info_due: false,
             reported: Instant::now(),
         };
         Entry {
@@ -110,6 +116,7 @@ impl Entry {
                 life: info.life,
                 size: info.size,
                 offset,
+                written: offset,
                 reserved: offset,
                 phase: match info.state {
                     State::Receiving => Phase::Receiving,
@@ -120,6 +127,7 @@ impl Entry {
                 heard: Instant::now(),
                 touched,
                 unverified_from,
+                is_info_due: false,
                 reported: Instant::now(),
             }),
         }
@@ -142,7 +150,7 @@ impl Entry {
     pub fn promised(&self) -> u64 {
         let core = self.core.lock();
         match core.phase {
-            Phase::Receiving => core.reserved.saturating_sub(core.offset),
+            Phase::Receiving => core.reserved.saturating_sub(core.written),
             Phase::Landing | Phase::Landed | Phase::Done | Phase::Gone => 0,
         }
     }
@@ -219,12 +227,12 @@ impl Entry {
             // Whole percents: 100 is the end.
             let percent = match whole {
                 0 => 100,
-                _ => u128::from(core.offset.min(whole)) * 100 / u128::from(whole),
+                _ => u128::from(core.written.min(whole)) * 100 / u128::from(whole),
             };
             let overall = progress::overall(0, percent as f64 / 100.0, stages + 1);
             let _ = write!(data, r#","percent":{percent},"overall":{overall}"#);
         }
-        let _ = write!(data, r#","bytes":{}"#, core.offset);
+        let _ = write!(data, r#","bytes":{}"#, core.written);
         if let Some(size) = core.size {
             let _ = write!(data, r#","size":{size}"#);
         }

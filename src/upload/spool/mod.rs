@@ -418,11 +418,14 @@ impl Inner {
             let before = (core.size, core.unverified_from);
             core.size = core.size.or(size);
             core.unverified_from = is_checked.then_some(offset);
-            (before != (core.size, core.unverified_from))
+            core.written = offset;
+            core.is_info_due |= before != (core.size, core.unverified_from);
+            core.is_info_due
                 .then(|| entry.info(State::Receiving, &core))
         };
         if let Some(info) = info {
             info.write(&self.store.directory(entry.id), true)?;
+            entry.core.lock().is_info_due = false;
         }
         Ok(file)
     }

@@ -30,8 +30,6 @@ pub struct Receiver {
     /// What it holds until it has ended.
     place: Option<Presence>,
     file: Arc<File>,
-    /// Where this piece of the upload began.
-    began_at: u64,
     /// Where the buffer belongs.
     offset: u64,
     limit: u64,
@@ -81,7 +79,6 @@ impl Receiver {
             entry,
             place: Some(place),
             file: Arc::new(file),
-            began_at: offset,
             offset,
             buffer: Vec::new(),
             filled: 0,
@@ -196,6 +193,12 @@ impl Receiver {
             (None, _) => self.discard(Some(&message)),
             (Some(_), _) => {
                 let _ = self.settle();
+                if self.is_checked {
+                    let (spool, entry, file) =
+                        (self.spool.clone(), self.entry.clone(), self.file.clone());
+                    let disk = self.spool.disk();
+                    disk.run(move || spool.0.take_back(&entry, &file));
+                }
                 self.entry.release();
                 self.place = None;
             }
@@ -283,19 +286,19 @@ impl Receiver {
         let count = std::mem::take(&mut self.filled);
         let mut checksum = self.checksum.take();
         let (spool, entry, file) = (self.spool.clone(), self.entry.clone(), self.file.clone());
-        let (at, began_at, is_checked) = (self.offset, self.began_at, self.is_checked);
+        let (at, is_checked) = (self.offset, self.is_checked);
         self.spool.disk().run(move || {
             let inner = &spool.0;
             if let Some(checksum) = &mut checksum {
                 checksum.update(&buffer[..count]);
             }
             inner.write(&entry, &file, &buffer[..count], at)?;
-            if is_checked && !(is_whole && checksum.is_some_and(Checksum::matches)) {
-                inner.take_back(&entry, &file, began_at)?;
-                return match is_whole {
-                    true => Err(SpoolError::Checksum),
-                    false => Ok(()),
-                };
+            if is_checked && !is_whole {
+                inner.take_back(&entry, &file);
+                return Ok(());
+            }
+            if is_checked && !checksum.is_some_and(Checksum::matches) {
+                return Err(SpoolError::Checksum);
             }
             inner.keep(&entry, &file, is_whole)
         })?;
@@ -359,21 +362,32 @@ impl Inner {
             if core.phase == Phase::Gone {
                 return Err(SpoolError::Cancelled);
             }
-            core.offset = end;
+            core.written = end;
+            if core.unverified_from.is_none() {
+                core.offset = end;
+            }
             core.touched = SystemTime::now();
         }
         self.report(entry, false)
     }
 
-    /// Drops the bytes from `to` on, whose checksum isn't right. Blocks.
-    fn take_back(&self, entry: &Entry, file: &File, to: u64) -> Result<(), SpoolError> {
-        file.set_len(to)?;
-        entry.core.lock().offset = to;
-        Ok(())
+    /// Drops what has been written of a piece whose checksum didn't match, or can't be
+    /// compared. Blocks.
+    fn take_back(&self, entry: &Entry, file: &File) {
+        let mut core = entry.core.lock();
+        core.written = core.offset;
+        // Where this fails it is done as soon as somebody goes on: see `Store::reopen`.
+        if let Err(error) = file.set_len(core.offset) {
+            log::warn!(
+                "{}: an upload's file can't be shortened: {error}",
+                entry.job
+            );
+        }
     }
 
     /// Makes sure that what has been written is there after a power cut, and hands an
-    /// upload that is whole to the pipeline. Blocks.
+    /// upload that is whole to the pipeline. Its checksum, if there is one, has matched.
+    /// Blocks.
     fn keep(&self, entry: &Entry, file: &File, is_whole: bool) -> Result<(), SpoolError> {
         let info = {
             let mut core = entry.core.lock();
@@ -383,23 +397,28 @@ impl Inner {
             if self.is_closed.load(Ordering::Acquire) {
                 return Err(SpoolError::Busy);
             }
-            let was_unverified = core.unverified_from.take().is_some();
+            core.offset = core.written;
+            core.is_info_due |= core.unverified_from.take().is_some();
             if is_whole && entry.metadata.is_none() {
                 core.size = Some(core.offset);
             }
             if core.size == Some(core.offset) {
                 // It can't be cancelled any more, but by the pipeline.
                 core.phase = Phase::Landing;
+                core.is_info_due = true;
                 Some(entry.info(State::Landed, &core))
             } else {
-                was_unverified.then(|| entry.info(State::Receiving, &core))
+                let is_due = core.is_info_due;
+                is_due.then(|| entry.info(State::Receiving, &core))
             }
         };
         match info {
             None => Ok(file.sync_data()?),
             Some(info) if info.state == State::Receiving => {
                 file.sync_data()?;
-                Ok(info.write(&self.store.directory(entry.id), true)?)
+                info.write(&self.store.directory(entry.id), true)?;
+                entry.core.lock().is_info_due = false;
+                Ok(())
             }
             Some(info) => {
                 let landed = self.land(entry, file, &info);
