@@ -1,21 +1,23 @@
 //! Landfall streams the progress of jobs, as the server knows it, to browsers over
 //! Server-Sent Events.
 //!
-//! The life of an event: a worker's request is read by a [`connection`](server::connection), a coroutine,
-//! whose bytes [`http`] decodes without knowing of sockets. [`routes`] decides what the
-//! request gets; a publication is an [`event`], checked once and for all. The [`journal`](sequencer::journal),
-//! where there is one, writes it; the [`hub`] gives it its numbers and appends its
-//! [`frame`](event::frame) to its job's [`ring`](event::ring), and tells the shards that follow the job. A [`shard`](stream)
-//! reads what is new out of the ring once and sends it to each of its subscribers, rows of
-//! 32 bytes that were parked there when their requests had been answered. Where it sleeps
-//! and few are to be sent something, the publisher's thread does that in its place.
+//! The life of an event: a worker's request is read by a [`connection`](server::connection), a
+//! coroutine, whose bytes [`http`] decodes without knowing of sockets. [`routes`] decides what
+//! the request gets; a publication is an [`event`], checked once and for all. The
+//! [`sequencer`] gives it its number and its place in the one order, and writes it to the
+//! journal where there is one. The [`hub`] applies it: what it makes of the job's life depends
+//! on the entries before it alone. Its [`frame`](event::frame) goes to the job's
+//! [`ring`](event::ring), and the shards that follow the job are told. A [`shard`](stream) reads
+//! what is new out of the ring once and sends it to each of its subscribers, rows of 32 bytes
+//! that were parked there when their requests had been answered. Where it sleeps and few are to
+//! be sent something, the publisher's thread does that in its place.
 //!
 //! ```
-//! use landfall::{Event, Hub, HubConfig};
-//! let hub = Hub::new(HubConfig::default());
+//! use landfall::{Event, HubConfig, Sequencer};
+//! let jobs = Sequencer::in_memory(HubConfig::default());
 //! let job = "job_8f3a".parse().unwrap();
-//! hub.publish(&job, Event::progress("scanning", 30.0)).unwrap();
-//! assert_eq!(hub.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
+//! jobs.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+//! assert_eq!(jobs.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
 //! ```
 //!
 //! A whole server is started by [`Server::start`].
