@@ -68,9 +68,9 @@ pub struct ServerConfig {
     /// What a stream that there is no room for is asked to wait, before jitter.
     /// Default: 30 s.
     pub busy_retry: Duration,
-    /// How long [`Server::stop`] waits for clients to take what is pending. Default: 10 s.
+    /// How long [`Server::stop`](crate::Server::stop) waits for clients to take what is pending. Default: 10 s.
     pub drain: Duration,
-    /// The time over which [`Server::stop`] ends the streams, one after the other, so that
+    /// The time over which [`Server::stop`](crate::Server::stop) ends the streams, one after the other, so that
     /// their clients don't come back together; at most half of `drain`. Default: 5 s.
     pub drain_spread: Duration,
     /// How long a server that is started to take this one's place may take to be ready.
