@@ -20,12 +20,14 @@
 //! assert_eq!(jobs.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
 //! ```
 //!
-//! A whole server is started by [`Server::start`].
+//! A whole server is started by [`Server::start`]. [How it is built](docs::design) is a page of its
+//! own.
 
 pub mod access;
 pub mod cli;
 pub mod client;
 pub mod command;
+pub mod docs;
 pub mod event;
 pub mod http;
 pub mod hub;
