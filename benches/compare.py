@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Two builds of landfall, measured in turn: benches/compare.py OLD NEW [--rounds N] [--out FILE]
+
+Each round measures the one and then the other, so that a machine whose speed drifts is no
+advantage to either. What counts is the median of the ratios. With a journal on disk:
+
+  single    publishes one after the other, on one connection that is kept
+  parallel  the same on 16 connections at once
+  ndjson    publishes in bodies of 500 lines
+  restart   from the start of the program to `ready`, with all of that in its journal
+  size      of the program
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+SINGLE = 3_000
+PARALLEL = 16
+EACH = 400
+BODIES = 300
+LINES = 500
+JOBS = 200
+
+
+class Server:
+    def __init__(self, program, data):
+        begun = time.monotonic()
+        self.process = subprocess.Popen(
+            [program, "serve", "--listen=127.0.0.1:0", "--publish=127.0.0.1:0",
+             "--ops=127.0.0.1:0", "--drain-spread=10ms", "--journal-bytes=1GiB", "--data", data],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        lines = iter(self.process.stdout.readline, "")
+        addresses = [line.split("//")[1].strip() for line in (next(lines) for _ in range(3))]
+        assert next(lines).strip() == "ready"
+        self.ready_s = time.monotonic() - begun
+        host, port = addresses[1].rsplit(":", 1)
+        self.publish = (host, int(port))
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Connection:
+    def __init__(self, address):
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+
+    def post(self, job, kind, body):
+        self.socket.sendall(b"POST /api/jobs/%s/events HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n"
+                            b"Content-Length: %d\r\n\r\n%s" % (job, kind, len(body), body))
+        while b"\r\n\r\n" not in self.rest:
+            self.read()
+        head, self.rest = self.rest.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 201"), head
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                      if line.lower().startswith(b"content-length"))
+        while len(self.rest) < length:
+            self.read()
+        self.rest = self.rest[length:]
+
+    def read(self):
+        piece = self.socket.recv(65536)
+        assert piece, "the server has closed"
+        self.rest += piece
+
+
+EVENT = b'{"event":"progress","data":{"stage":"transcoding","percent":42.5,"frames":123456,"speed":1.5}}'
+
+
+def single(server, events, job):
+    connection = Connection(server.publish)
+    for _ in range(events):
+        connection.post(job, b"application/json", EVENT)
+
+
+def timed(work):
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+def parallel(server):
+    threads = [threading.Thread(target=single, args=(server, EACH, b"p%d" % n))
+               for n in range(PARALLEL)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def ndjson(server):
+    connection = Connection(server.publish)
+    body = (EVENT + b"\n") * LINES
+    for n in range(BODIES):
+        connection.post(b"n%d" % (n % JOBS), b"application/x-ndjson", body)
+
+
+def cpu_s(server):
+    with open(f"/proc/{server.process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(program):
+    data = tempfile.mkdtemp(prefix="landfall-compare-")
+    found = {}
+    try:
+        server = Server(program, data)
+        for name, count, work in [
+            ("single", SINGLE, lambda: single(server, SINGLE, b"one")),
+            ("parallel", PARALLEL * EACH, lambda: parallel(server)),
+            ("ndjson", BODIES * LINES, lambda: ndjson(server)),
+        ]:
+            before = cpu_s(server)
+            found[f"{name}, us an event"] = timed(work) / count * 1e6
+            found[f"{name}, server CPU, us an event"] = (cpu_s(server) - before) / count * 1e6
+        server.stop()
+        restarts = []
+        for _ in range(3):
+            server = Server(program, data)
+            restarts.append(server.ready_s)
+            server.stop()
+        found["restart, ms"] = statistics.median(restarts) * 1e3
+    finally:
+        shutil.rmtree(data)
+    found["size, KiB"] = os.path.getsize(program) / 1024
+    return found
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("old")
+    arguments.add_argument("new")
+    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--out")
+    options = arguments.parse_args()
+    rounds = []
+    for number in range(options.rounds):
+        # Who comes first changes, too.
+        order = ["old", "new"] if number % 2 == 0 else ["new", "old"]
+        found = {which: measure(getattr(options, which)) for which in order}
+        rounds.append(found)
+        print(json.dumps(found), file=sys.stderr, flush=True)
+    lines = ["| | before | now | ratio | of each round |", "| --- | ---: | ---: | ---: | --- |"]
+    for name in rounds[0]["old"]:
+        old, new = ([found[which][name] for found in rounds] for which in ("old", "new"))
+        ratios = [after / before if before else 1 for before, after in zip(old, new)]
+        each = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        lines.append(f"| {name} | {statistics.median(old):.1f} | {statistics.median(new):.1f} "
+                     f"| {statistics.median(ratios):.2f} | {each} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if options.out:
+        with open(options.out, "w") as out:
+            out.write(text)
+
+
+if __name__ == "__main__":
+    main()
