@@ -19,8 +19,8 @@ pub const COMMAND: Command = Command {
     text: &[
         "Once everything is bound, it prints a line for each listener, as \
          public http://127.0.0.1:41234, and then ready. SIGTERM and SIGINT stop it, SIGHUP has \
-         it read its keys again, and SIGUSR2 starts another in its place. Logs go to stderr; \
-         RUST_LOG says which: error, warn, info or debug.",
+         it read its keys again, SIGUSR1 does nothing, and SIGUSR2 starts another in its place. \
+         Logs go to stderr; RUST_LOG says which: error, warn, info or debug.",
     ],
     runs_another: false,
     main,

@@ -7,8 +7,9 @@ use super::target;
 
 /// The longest boundary (RFC 2046 section 5.1.1).
 const BOUNDARY_MAX_BYTES: usize = 70;
-/// The longest head of a part, and all that may stand before the first.
-const PART_HEAD_MAX_BYTES: usize = 4096;
+/// The longest head of a part, and all that may stand before the first: room for a name of
+/// 1 KiB in both ways that there are to write it.
+const PART_HEAD_MAX_BYTES: usize = 6144;
 /// The most header fields of a part.
 const PART_FIELDS_MAX: usize = 16;
 /// The longest value of a field that is no file.
@@ -78,6 +79,8 @@ pub enum MultipartError {
     Delimiter,
     /// A part's head is malformed or too long, or doesn't name the part.
     PartHead,
+    /// A file is named by `filename*` alone, and that can't be read: it isn't UTF-8.
+    ExtendedName,
     /// A field that is no file is too long, or there are too many.
     Value,
 }
@@ -276,9 +279,15 @@ fn part_head(input: &[u8]) -> Result<Option<(usize, PartHead)>, MultipartError> 
     }
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let name = parameter(disposition, "name").ok_or(MultipartError::PartHead)?;
-    let file_name = parameter(disposition, "filename")
-        .map(|name| unescape(&text(name)))
-        .or_else(|| extended(&text(parameter(disposition, "filename*")?)));
+    let plain = parameter(disposition, "filename").map(|name| unescape(&text(name)));
+    // Who sends both means the plain one for readers that don't know the other.
+    let file_name = match parameter(disposition, "filename*") {
+        None => plain,
+        Some(name) => {
+            let name = extended(&text(name)).or(plain);
+            Some(name.ok_or(MultipartError::ExtendedName)?)
+        }
+    };
     let head = match file_name {
         None => PartHead::Value {
             name: unescape(&text(name)),
@@ -367,8 +376,12 @@ impl fmt::Display for MultipartError {
                 "behind a boundary of the form comes neither a line's end nor --"
             }
             MultipartError::PartHead => {
-                "a part of the form has a malformed head, or one longer than 4 KiB, or its \
+                "a part of the form has a malformed head, or one longer than 6 KiB, or its \
                  Content-Disposition isn't form-data with a name"
+            }
+            MultipartError::ExtendedName => {
+                "the form's filename* is malformed or in another charset: it is UTF-8'' and the \
+                 name in percent-encoded UTF-8"
             }
             MultipartError::Value => {
                 "the form has more than 16 fields besides the file, or one longer than 1 KiB"
@@ -488,6 +501,24 @@ mod tests {
             named("name=a; filename*=utf-8''%e2%82%ac%20x"),
             Ok(file("€ x", None))
         );
+        for both in [
+            r#"name=a; filename="=?utf-8?B?w7YudHh0?="; filename*=utf-8''%C3%B6.txt"#,
+            r#"name=a; filename*=UTF-8'de'%C3%B6.txt; filename=o.txt"#,
+        ] {
+            assert_eq!(named(both), Ok(file("ö.txt", None)), "{both}");
+        }
+        for unread in ["iso-8859-1''%f6.txt", "utf-8''%f6", "utf-8''%", "x", ""] {
+            assert_eq!(
+                named(&format!("name=a; filename*={unread}")),
+                Err(MultipartError::ExtendedName),
+                "{unread}"
+            );
+            assert_eq!(
+                named(&format!("name=a; filename*={unread}; filename=o.txt")),
+                Ok(file("o.txt", None)),
+                "{unread}"
+            );
+        }
         assert_eq!(named(r#"x; name="a""#), Ok(value("a", "")));
         for bad in ["", "filename=b", r#"name="a"#] {
             assert_eq!(named(bad), Err(MultipartError::PartHead), "{bad}");
@@ -497,14 +528,14 @@ mod tests {
     #[test]
     fn what_is_no_form_or_too_much_is_refused() {
         let fails = |text: &str| parse(&[text.as_bytes()]).unwrap_err();
-        assert_eq!(fails(&"x".repeat(5000)), MultipartError::NoDelimiter);
+        assert_eq!(fails(&"x".repeat(7000)), MultipartError::NoDelimiter);
         assert_eq!(fails("------xYzz\r\n"), MultipartError::Delimiter);
         assert_eq!(fails("------xYz\r\n\r\nx"), MultipartError::PartHead);
         assert_eq!(
             fails("------xYz\r\na b: c\r\n\r\n"),
             MultipartError::PartHead
         );
-        let long = "x".repeat(5000);
+        let long = "x".repeat(7000);
         assert_eq!(
             fails(&format!("------xYz\r\na: {long}")),
             MultipartError::PartHead

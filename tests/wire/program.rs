@@ -138,6 +138,18 @@ fn sigterm_and_sigint_end_streams_with_a_retry_and_it_exits_0() {
 }
 
 #[test]
+fn sigusr1_ends_nothing() {
+    let program = Program::serve(&["--drain", "5s"]);
+    program.signal(rustix::process::Signal::USR1);
+    // A signal behind it is seen by the same thread, so this one has been by then.
+    program.signal(rustix::process::Signal::HUP);
+    let mut client = program.client("public");
+    assert_eq!(client.get("/api/jobs/a").status, 404);
+    program.signal(rustix::process::Signal::TERM);
+    assert_eq!(program.wait(), Some(0));
+}
+
+#[test]
 fn it_exits_0_at_the_drain_limit_though_a_client_takes_nothing() {
     let program = Program::serve(&["--drain", "300ms", "--ring-bytes", "8MiB"]);
     let mut stalled = program.client("public");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::server::handover::{Predecessor, Rebirth, Said, Successor};
@@ -45,7 +45,7 @@ pub fn run(config: ServerConfig) -> io::Result<()> {
         predecessor
     });
     // Before anything is started, so that a signal in between isn't lost.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let (wish, wishes) = crossbeam_channel::bounded(WISHES_MAX);
     let signalled = wish.clone();
     std::thread::spawn(move || {
@@ -73,6 +73,8 @@ fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patie
     for next in wishes {
         match next {
             Wish::Signal(SIGHUP) => reload(&server),
+            // Rotators of logs send it to whatever runs, and would otherwise end it.
+            Wish::Signal(SIGUSR1) => log::info!("SIGUSR1: logs go to stderr, nothing is reopened"),
             Wish::Signal(SIGUSR2) if succession.is_some() => {
                 log::warn!("SIGUSR2: a new server is being started already");
             }

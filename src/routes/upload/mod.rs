@@ -15,8 +15,9 @@ use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Spool, SpoolError};
 pub use intake::Intake;
 
-/// The longest name of a file, in bytes, as most file systems have it.
-const NAME_MAX_BYTES: usize = 255;
+/// The longest name of a file, in bytes: no path of a server has it, and 255 characters of any
+/// script fit.
+const NAME_MAX_BYTES: usize = 1024;
 /// When an upload that finds no place is to be tried again.
 const RETRY_SECONDS: &str = "5";
 /// What a file is called whose client gives no name.
@@ -108,20 +109,37 @@ pub fn may_follow(job: &JobId, pass: &Pass) -> After {
     }
 }
 
-/// What a file is called: the last part of what may be a path with its client.
+/// What a file is called: the last part of what may be a path with its client. What would end a
+/// line, or turn others around it, is an underscore.
 ///
 /// # Errors
 /// It is too long.
 pub fn file_name(asked: Option<&str>) -> Result<String, Response> {
     let last = asked.unwrap_or_default().rsplit(['/', '\\']).next();
-    match last.unwrap_or_default() {
-        "" | "." | ".." => Ok(NAMELESS.to_owned()),
-        name if name.len() > NAME_MAX_BYTES => {
+    let name = match last.unwrap_or_default() {
+        "" | "." | ".." => NAMELESS.to_owned(),
+        name => name
+            .chars()
+            .map(|c| if is_fit(c) { c } else { '_' })
+            .collect(),
+    };
+    match name.len() <= NAME_MAX_BYTES {
+        true => Ok(name),
+        false => {
             let message = format!("the file's name is too long: at most {NAME_MAX_BYTES} bytes");
             Err(Response::error(Status::BadRequest, &message))
         }
-        name => Ok(name.to_owned()),
     }
+}
+
+/// Whether a character shows itself and nothing else by it: none of control, of direction (with
+/// which `gpj.exe` can look like `exe.jpg`), or of lines.
+fn is_fit(c: char) -> bool {
+    let is_direction = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    !(c.is_control() || is_direction || matches!(c, '\u{2028}' | '\u{2029}'))
 }
 
 /// 201, which says where to follow the job.
@@ -188,12 +206,16 @@ mod tests {
             ("a/..", "upload"),
             ("a/", "upload"),
             ("", "upload"),
-            ("-rf \"\n\0é", "-rf \"\n\0é"),
+            ("-rf \"\n\0\u{7f}\u{9b}é", "-rf \"____é"),
+            ("a\u{202e}gpj.exe", "a_gpj.exe"),
+            ("\u{200f}\u{2066}\u{61c}\u{2028}", "____"),
+            ("👩\u{200d}🔬 שלום.mp4", "👩\u{200d}🔬 שלום.mp4"),
         ] {
             assert_eq!(file_name(Some(asked)).unwrap(), name, "{asked:?}");
         }
         assert_eq!(file_name(None).unwrap(), "upload");
-        assert!(file_name(Some(&"x".repeat(255))).is_ok());
-        assert!(file_name(Some(&"x".repeat(256))).is_err());
+        assert!(file_name(Some(&"あ".repeat(255))).is_ok());
+        assert!(file_name(Some(&"x".repeat(1024))).is_ok());
+        assert!(file_name(Some(&"x".repeat(1025))).is_err());
     }
 }
