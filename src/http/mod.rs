@@ -4,6 +4,7 @@
 pub mod body;
 pub mod disposition;
 pub mod head;
+pub mod method;
 pub mod multipart;
 pub mod pace;
 pub mod range;
@@ -12,7 +13,8 @@ pub mod target;
 pub mod tus;
 
 pub use body::{BodyError, BodyLength, Decoder};
-pub use head::{Head, HeadError, HeadLimits, Method};
+pub use head::{Head, HeadError, HeadLimits};
+pub use method::Method;
 pub use multipart::{Multipart, MultipartError};
 pub use pace::{Pace, PaceLimits, TooSlow};
 pub use range::Range;
