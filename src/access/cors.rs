@@ -154,11 +154,10 @@ impl Cors {
         } else {
             "Vary: Origin\r\n"
         };
-        let any = match self.any {
-            true => {
-                "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
-            }
-            false => "",
+        let any = if self.any {
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
+        } else {
+            ""
         };
         Some(format!("{any}{vary}").into())
     }

@@ -87,9 +87,10 @@ impl FromStr for CookieName {
 
     fn from_str(text: &str) -> Result<CookieName, CredentialError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        match (1..=64).contains(&text.len()) && text.bytes().all(fits) {
-            true => Ok(CookieName(text.to_owned())),
-            false => Err(CredentialError::BadName),
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(CookieName(text.to_owned()))
+        } else {
+            Err(CredentialError::BadName)
         }
     }
 }
@@ -175,9 +176,10 @@ fn find_cookie<'a>(
 }
 
 fn ascii(text: &[u8]) -> Result<&str, CredentialError> {
-    match text.iter().all(u8::is_ascii_graphic) {
-        true => std::str::from_utf8(text).map_err(|_| CredentialError::BadCharacter),
-        false => Err(CredentialError::BadCharacter),
+    if text.iter().all(u8::is_ascii_graphic) {
+        std::str::from_utf8(text).map_err(|_| CredentialError::BadCharacter)
+    } else {
+        Err(CredentialError::BadCharacter)
     }
 }
 

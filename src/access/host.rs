@@ -25,9 +25,10 @@ impl FromStr for HostName {
 
     fn from_str(text: &str) -> Result<HostName, HostError> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        match !name.is_empty() && name.len() <= 253 && name.bytes().all(fits_name) {
-            true => Ok(HostName(name)),
-            false => Err(HostError),
+        if !name.is_empty() && name.len() <= 253 && name.bytes().all(fits_name) {
+            Ok(HostName(name))
+        } else {
+            Err(HostError)
         }
     }
 }

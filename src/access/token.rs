@@ -178,9 +178,10 @@ fn authentic_payload(token: &str, keys: &Keys) -> Result<Vec<u8>, TokenError> {
     }
     // A dot too many is in the payload now, and no base64.
     let (payload, signature) = (decode(payload)?, decode(signature)?);
-    match keys.verify(signed.as_bytes(), &signature) {
-        true => Ok(payload),
-        false => Err(TokenError::Signature),
+    if keys.verify(signed.as_bytes(), &signature) {
+        Ok(payload)
+    } else {
+        Err(TokenError::Signature)
     }
 }
 

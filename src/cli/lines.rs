@@ -106,10 +106,10 @@ pub fn object(text: &str) -> Result<&RawValue, LineError> {
     if data.get().contains(['\n', '\r']) {
         return Err(LineError::TwoLines);
     }
-    match data.get().starts_with('{') {
-        true => Ok(data),
-        false => Err(LineError::NotAnObject),
+    if !data.get().starts_with('{') {
+        return Err(LineError::NotAnObject);
     }
+    Ok(data)
 }
 
 fn whole_event(line: &str) -> Result<(), LineError> {

@@ -74,11 +74,12 @@ fn mint(order: &TokenSettings, keys: &[PathBuf], now: u64) -> Result<String, Usa
         upload,
     };
     let token = claims.sign(&keys);
-    match token.len() <= TOKEN_MAX_BYTES {
-        true => Ok(token),
-        false => Err(Usage::Wrong(
+    if token.len() <= TOKEN_MAX_BYTES {
+        Ok(token)
+    } else {
+        Err(Usage::Wrong(
             "the token would be too long: name fewer jobs, or beginnings of them",
-        )),
+        ))
     }
 }
 

@@ -167,9 +167,10 @@ fn allow(
         return Ok(rules);
     };
     // A folder's rights have no meaning for a file, and the kernel refuses them.
-    let access = match path.is_dir() {
-        true => access,
-        false => access & AccessFs::from_file(NEWEST),
+    let access = if path.is_dir() {
+        access
+    } else {
+        access & AccessFs::from_file(NEWEST)
     };
     rules.add_rule(PathBeneath::new(there, access))
 }

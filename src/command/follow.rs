@@ -204,14 +204,16 @@ impl<'a> Progress<'a> {
 
     /// Tells an update that the command didn't make.
     pub fn tell(&mut self, update: Update) {
-        let told = self.throttle.offer(update, Instant::now());
-        told.into_iter().for_each(&mut self.tell);
+        if let Some(update) = self.throttle.offer(update, Instant::now()) {
+            (self.tell)(update);
+        }
     }
 
     /// Tells what waited, due or not.
     pub fn tell_last(&mut self) {
-        let last = self.throttle.take_last(Instant::now());
-        last.into_iter().for_each(&mut self.tell);
+        if let Some(last) = self.throttle.take_last(Instant::now()) {
+            (self.tell)(last);
+        }
     }
 
     /// A command that told how far it was and ended well has done all of it, though
@@ -235,7 +237,9 @@ impl<'a> Progress<'a> {
             (&mut self.throttle, &mut self.tell, &mut self.percent_read);
         read(&mut self.reader, &mut |update| {
             *percent_read |= update.percent.is_some();
-            throttle.offer(update, now).into_iter().for_each(&mut *tell);
+            if let Some(update) = throttle.offer(update, now) {
+                tell(update);
+            }
         });
     }
 
@@ -247,7 +251,8 @@ impl<'a> Progress<'a> {
     }
 
     fn tell_due(&mut self) {
-        let due = self.throttle.take_due(Instant::now());
-        due.into_iter().for_each(&mut self.tell);
+        if let Some(due) = self.throttle.take_due(Instant::now()) {
+            (self.tell)(due);
+        }
     }
 }

@@ -127,9 +127,10 @@ impl Handle {
         let running = self.running.lock();
         if *running {
             // It can only fail where the command has ended, which is being noticed.
-            let _ = match self.is_group {
-                true => rustix::process::kill_process_group(self.pid, signal),
-                false => rustix::process::kill_process(self.pid, signal),
+            let _ = if self.is_group {
+                rustix::process::kill_process_group(self.pid, signal)
+            } else {
+                rustix::process::kill_process(self.pid, signal)
             };
         }
         *running

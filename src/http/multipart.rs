@@ -1,17 +1,17 @@
 //! `multipart/form-data` (RFC 7578), as a plain HTML form sends a file: taken apart as it
 //! comes, with nothing of a file held but what may be the beginning of its end.
 
+mod part;
+
 use std::fmt;
 
-use super::target;
+use part::{PartHead, parameter};
 
 /// The longest boundary (RFC 2046 section 5.1.1).
 const BOUNDARY_MAX_BYTES: usize = 70;
 /// The longest head of a part, and all that may stand before the first: room for a name of
 /// 1 KiB in both ways that there are to write it.
 const PART_HEAD_MAX_BYTES: usize = 6144;
-/// The most header fields of a part.
-const PART_FIELDS_MAX: usize = 16;
 /// The longest value of a field that is no file.
 const VALUE_MAX_BYTES: usize = 1024;
 /// The most fields that are no files, of a form.
@@ -41,6 +41,18 @@ enum State {
     File,
     FileEnd,
     End,
+}
+
+/// What comes of a look at what there is.
+enum Step<'a> {
+    /// So many bytes were used, and nothing was found.
+    Used(usize),
+    /// More has to come first.
+    Wait,
+    /// This was found, in so many bytes.
+    Found(usize, Found<'a>),
+    /// Nothing else counts.
+    Over,
 }
 
 /// Something that is found in a form.
@@ -120,108 +132,136 @@ impl Multipart {
     ) -> Result<(usize, Option<Found<'a>>), MultipartError> {
         let mut used = 0;
         loop {
-            let rest = &input[used..];
-            match &mut self.state {
-                State::Start => {
-                    let bare = &self.delimiter[2..];
-                    if rest.starts_with(bare) {
-                        used += bare.len();
-                        self.state = State::AfterDelimiter;
-                    } else if bare.starts_with(rest) {
-                        return Ok((used, None));
-                    } else {
-                        self.state = State::Preamble { skipped: 0 };
-                    }
-                }
-                State::Preamble { skipped } => {
-                    let (before, is_found) = search(rest, &self.delimiter);
-                    *skipped += before;
-                    if *skipped > PART_HEAD_MAX_BYTES {
-                        return Err(MultipartError::NoDelimiter);
-                    }
-                    used += before;
-                    if !is_found {
-                        return Ok((used, None));
-                    }
-                    used += self.delimiter.len();
-                    self.state = State::AfterDelimiter;
-                }
-                State::AfterDelimiter => {
-                    // White space may have been put behind it on the way.
-                    let padding = rest.iter().take_while(|byte| b" \t".contains(byte)).count();
-                    if padding > PART_HEAD_MAX_BYTES {
-                        return Err(MultipartError::Delimiter);
-                    }
-                    match &rest[padding..] {
-                        [b'\r', b'\n', ..] => {
-                            used += padding + 2;
-                            self.state = State::PartHead;
-                        }
-                        [b'-', b'-', ..] if padding == 0 => {
-                            self.state = State::End;
-                            return Ok((input.len(), Some(Found::End)));
-                        }
-                        [] | [b'\r'] => return Ok((used, None)),
-                        [b'-'] if padding == 0 => return Ok((used, None)),
-                        _ => return Err(MultipartError::Delimiter),
-                    }
-                }
-                State::PartHead => match part_head(rest)? {
-                    None if rest.len() > PART_HEAD_MAX_BYTES => {
-                        return Err(MultipartError::PartHead);
-                    }
-                    None => return Ok((used, None)),
-                    Some((length, _)) if length > PART_HEAD_MAX_BYTES => {
-                        return Err(MultipartError::PartHead);
-                    }
-                    Some((length, PartHead::Value { name })) => {
-                        self.values += 1;
-                        if self.values > VALUES_MAX {
-                            return Err(MultipartError::Value);
-                        }
-                        used += length;
-                        self.state = State::Value { name };
-                    }
-                    Some((length, PartHead::File(file))) => {
-                        self.state = State::File;
-                        return Ok((used + length, Some(file)));
-                    }
-                },
-                State::Value { name } => {
-                    let (length, is_found) = search(rest, &self.delimiter);
-                    if length > VALUE_MAX_BYTES {
-                        return Err(MultipartError::Value);
-                    }
-                    if !is_found {
-                        return Ok((used, None));
-                    }
-                    let value = String::from_utf8_lossy(&rest[..length]).into_owned();
-                    let name = std::mem::take(name);
-                    used += length + self.delimiter.len();
-                    self.state = State::AfterDelimiter;
-                    return Ok((used, Some(Found::Value { name, value })));
-                }
-                State::File => {
-                    let (length, is_found) = search(rest, &self.delimiter);
-                    if is_found {
-                        self.state = State::FileEnd;
-                    }
-                    if length > 0 {
-                        let data = &rest[..length];
-                        return Ok((used + length, Some(Found::Data(data))));
-                    }
-                    if !is_found {
-                        return Ok((used, None));
-                    }
-                }
-                State::FileEnd => {
-                    used += self.delimiter.len();
-                    self.state = State::AfterDelimiter;
-                    return Ok((used, Some(Found::FileEnd)));
-                }
-                State::End => return Ok((input.len(), None)),
+            match self.step(&input[used..])? {
+                Step::Used(length) => used += length,
+                Step::Wait => return Ok((used, None)),
+                Step::Found(length, found) => return Ok((used + length, Some(found))),
+                Step::Over => return Ok((input.len(), None)),
             }
         }
+    }
+
+    fn step<'a>(&mut self, rest: &'a [u8]) -> Result<Step<'a>, MultipartError> {
+        match &mut self.state {
+            State::Start => Ok(self.start(rest)),
+            State::Preamble { .. } => self.preamble(rest),
+            State::AfterDelimiter => self.after_delimiter(rest),
+            State::PartHead => self.part_head(rest),
+            State::Value { name } => {
+                let name = std::mem::take(name);
+                self.value(name, rest)
+            }
+            State::File => Ok(self.file(rest)),
+            State::FileEnd => {
+                self.state = State::AfterDelimiter;
+                Ok(Step::Found(self.delimiter.len(), Found::FileEnd))
+            }
+            State::End => Ok(Step::Over),
+        }
+    }
+
+    fn start<'a>(&mut self, rest: &[u8]) -> Step<'a> {
+        let bare = &self.delimiter[2..];
+        if rest.starts_with(bare) {
+            self.state = State::AfterDelimiter;
+            return Step::Used(bare.len());
+        }
+        if bare.starts_with(rest) {
+            return Step::Wait;
+        }
+        self.state = State::Preamble { skipped: 0 };
+        Step::Used(0)
+    }
+
+    fn preamble<'a>(&mut self, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+        let (before, is_found) = search(rest, &self.delimiter);
+        let skipped = match self.state {
+            State::Preamble { skipped } => skipped + before,
+            _ => before,
+        };
+        if skipped > PART_HEAD_MAX_BYTES {
+            return Err(MultipartError::NoDelimiter);
+        }
+        if is_found {
+            self.state = State::AfterDelimiter;
+            return Ok(Step::Used(before + self.delimiter.len()));
+        }
+        self.state = State::Preamble { skipped };
+        Ok(if before > 0 {
+            Step::Used(before)
+        } else {
+            Step::Wait
+        })
+    }
+
+    fn after_delimiter<'a>(&mut self, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+        // White space may have been put behind it on the way.
+        let padding = rest.iter().take_while(|byte| b" \t".contains(byte)).count();
+        if padding > PART_HEAD_MAX_BYTES {
+            return Err(MultipartError::Delimiter);
+        }
+        match &rest[padding..] {
+            [b'\r', b'\n', ..] => {
+                self.state = State::PartHead;
+                Ok(Step::Used(padding + 2))
+            }
+            [b'-', b'-', ..] if padding == 0 => {
+                self.state = State::End;
+                Ok(Step::Found(rest.len(), Found::End))
+            }
+            [] | [b'\r'] => Ok(Step::Wait),
+            [b'-'] if padding == 0 => Ok(Step::Wait),
+            _ => Err(MultipartError::Delimiter),
+        }
+    }
+
+    fn part_head<'a>(&mut self, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+        let head = PartHead::parse(rest)?;
+        let length = head.as_ref().map_or(rest.len(), |(length, _)| *length);
+        if length > PART_HEAD_MAX_BYTES {
+            return Err(MultipartError::PartHead);
+        }
+        Ok(match head {
+            None => Step::Wait,
+            Some((length, PartHead::Value { name })) => {
+                self.values += 1;
+                if self.values > VALUES_MAX {
+                    return Err(MultipartError::Value);
+                }
+                self.state = State::Value { name };
+                Step::Used(length)
+            }
+            Some((length, PartHead::File(file))) => {
+                self.state = State::File;
+                Step::Found(length, file)
+            }
+        })
+    }
+
+    fn value<'a>(&mut self, name: String, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+        let (length, is_found) = search(rest, &self.delimiter);
+        if length > VALUE_MAX_BYTES {
+            return Err(MultipartError::Value);
+        }
+        if !is_found {
+            self.state = State::Value { name };
+            return Ok(Step::Wait);
+        }
+        self.state = State::AfterDelimiter;
+        let value = String::from_utf8_lossy(&rest[..length]).into_owned();
+        let used = length + self.delimiter.len();
+        Ok(Step::Found(used, Found::Value { name, value }))
+    }
+
+    fn file<'a>(&mut self, rest: &'a [u8]) -> Step<'a> {
+        let (length, is_found) = search(rest, &self.delimiter);
+        if is_found {
+            self.state = State::FileEnd;
+        }
+        if length > 0 {
+            return Step::Found(length, Found::Data(&rest[..length]));
+        }
+        if is_found { Step::Used(0) } else { Step::Wait }
     }
 }
 
@@ -231,11 +271,6 @@ pub fn is_form(content_type: &[u8]) -> bool {
     let kind = &content_type[..end.unwrap_or(content_type.len())];
     kind.trim_ascii()
         .eq_ignore_ascii_case(b"multipart/form-data")
-}
-
-enum PartHead {
-    Value { name: String },
-    File(Found<'static>),
 }
 
 /// Where `delimiter` begins in `input`, and whether it is whole there; else how many bytes
@@ -254,115 +289,6 @@ fn search(input: &[u8], delimiter: &[u8]) -> (usize, bool) {
         at += 1;
     }
     (input.len(), false)
-}
-
-fn part_head(input: &[u8]) -> Result<Option<(usize, PartHead)>, MultipartError> {
-    let mut fields = [httparse::EMPTY_HEADER; PART_FIELDS_MAX];
-    let (length, fields) = match httparse::parse_headers(input, &mut fields) {
-        Ok(httparse::Status::Complete(parsed)) => parsed,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(MultipartError::PartHead),
-    };
-    let field = |name: &str| {
-        let mut fields = fields.iter();
-        let field = fields.find(|field| field.name.eq_ignore_ascii_case(name));
-        field.map(|field| field.value)
-    };
-    let disposition = field("content-disposition").ok_or(MultipartError::PartHead)?;
-    let kind = disposition.split(|&byte| byte == b';').next();
-    if !kind
-        .unwrap_or_default()
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"form-data")
-    {
-        return Err(MultipartError::PartHead);
-    }
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let name = parameter(disposition, "name").ok_or(MultipartError::PartHead)?;
-    let plain = parameter(disposition, "filename").map(|name| unescape(&text(name)));
-    // Who sends both means the plain one for readers that don't know the other.
-    let file_name = match parameter(disposition, "filename*") {
-        None => plain,
-        Some(name) => {
-            let name = extended(&text(name)).or(plain);
-            Some(name.ok_or(MultipartError::ExtendedName)?)
-        }
-    };
-    let head = match file_name {
-        None => PartHead::Value {
-            name: unescape(&text(name)),
-        },
-        Some(file_name) => PartHead::File(Found::File {
-            file_name,
-            content_type: field("content-type").map(|value| text(value.to_owned())),
-        }),
-    };
-    Ok(Some((length, head)))
-}
-
-/// A parameter of a header field's value, without its quotes. A backslash stands for
-/// itself but before a quote: browsers don't escape it.
-fn parameter(value: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut rest = &value[value.iter().position(|&byte| byte == b';')?..];
-    while let [b';', after @ ..] = rest {
-        let after = after.trim_ascii_start();
-        let equals = after.iter().position(|byte| b"=;".contains(byte))?;
-        if after[equals] == b';' {
-            rest = &after[equals..];
-            continue;
-        }
-        let is_it = after[..equals]
-            .trim_ascii()
-            .eq_ignore_ascii_case(name.as_bytes());
-        let mut found = Vec::new();
-        rest = after[equals + 1..].trim_ascii_start();
-        if let [b'"', quoted @ ..] = rest {
-            let mut bytes = quoted;
-            loop {
-                bytes = match bytes {
-                    [] => return None,
-                    [b'\\', b'"', more @ ..] => {
-                        found.push(b'"');
-                        more
-                    }
-                    [b'"', more @ ..] => {
-                        rest = more.trim_ascii_start();
-                        break;
-                    }
-                    [byte, more @ ..] => {
-                        found.push(*byte);
-                        more
-                    }
-                };
-            }
-        } else {
-            let end = rest.iter().position(|&byte| byte == b';');
-            let (token, more) = rest.split_at(end.unwrap_or(rest.len()));
-            found.extend_from_slice(token.trim_ascii_end());
-            rest = more;
-        }
-        if is_it {
-            return Some(found);
-        }
-    }
-    None
-}
-
-/// Undoes what the HTML standard has browsers escape in names, and nothing else.
-fn unescape(text: &str) -> String {
-    [("%22", "\""), ("%0D", "\r"), ("%0A", "\n")]
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
-}
-
-/// A value as RFC 8187 has it: `UTF-8''` and percent-encoding.
-fn extended(text: &str) -> Option<String> {
-    let (charset, rest) = text.split_once('\'')?;
-    let (_language, value) = rest.split_once('\'')?;
-    let value = target::decode(value, false)?;
-    charset
-        .eq_ignore_ascii_case("utf-8")
-        .then(|| value.into_owned())
 }
 
 impl fmt::Display for MultipartError {

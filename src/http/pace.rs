@@ -54,9 +54,10 @@ impl Pace {
 
     /// What it means that none came for so long.
     pub fn timed_out(&self) -> TooSlow {
-        match self.patience() < self.limits.part {
-            true => TooSlow::Endless,
-            false => TooSlow::Stalled,
+        if self.patience() < self.limits.part {
+            TooSlow::Endless
+        } else {
+            TooSlow::Stalled
         }
     }
 

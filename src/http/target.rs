@@ -116,11 +116,12 @@ pub(super) fn decode(text: &str, is_query: bool) -> Option<Cow<'_, str>> {
             other => other,
         });
     }
-    match is_query {
+    if is_query {
         // As the standard's own parser reads forms: a value is judged by what it is for,
         // and a bad id must not break a stream.
-        true => Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned())),
-        false => String::from_utf8(out).ok().map(Cow::Owned),
+        Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+    } else {
+        String::from_utf8(out).ok().map(Cow::Owned)
     }
 }
 

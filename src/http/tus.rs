@@ -77,9 +77,10 @@ impl<'a> Metadata<'a> {
             .all(|(key, value)| !key.is_empty() && is_key(&key) && STANDARD.decode(value).is_ok());
         keys.sort_unstable();
         let is_unique = keys.windows(2).all(|pair| pair[0] != pair[1]);
-        match is_well_formed && is_unique {
-            true => Ok(metadata),
-            false => Err(TusError::Metadata),
+        if is_well_formed && is_unique {
+            Ok(metadata)
+        } else {
+            Err(TusError::Metadata)
         }
     }
 
@@ -117,9 +118,10 @@ impl Checksum {
             "sha256" => (Hasher::Sha256(Sha256::new()), 32),
             _ => return Err(TusError::Algorithm),
         };
-        match expected.len() == length {
-            true => Ok(Checksum { hasher, expected }),
-            false => Err(TusError::Checksum),
+        if expected.len() == length {
+            Ok(Checksum { hasher, expected })
+        } else {
+            Err(TusError::Checksum)
         }
     }
 

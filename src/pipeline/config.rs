@@ -184,6 +184,22 @@ impl Stage {
     }
 
     fn read(table: &mut Table<'_>) -> Result<Stage, Wrong> {
+        let mut stage = Stage::named(table)?;
+        match &mut stage.kind {
+            Kind::Scan(options) => options.read(table)?,
+            Kind::Transcode(options) => options.read(table)?,
+            Kind::Store(options) => options.read(table)?,
+            Kind::Command(_) => {}
+        }
+        stage.read_limits(table)?;
+        stage.cage.read(table)?;
+        table.finish()?;
+        Ok(stage)
+    }
+
+    /// The stage of the name that a table has, with what it is like where nothing else is
+    /// said.
+    fn named(table: &mut Table<'_>) -> Result<Stage, Wrong> {
         let (name, at) = match table.text("name")? {
             Some(name) => name,
             None => {
@@ -200,59 +216,54 @@ impl Stage {
         if ["queued", "uploading"].contains(&name.as_str()) {
             return Err(at.wrong(format!("{name} is what is told before a stage begins")));
         }
-        let mut stage = match (Stage::built_in(&name), table.list("run")?) {
-            (Some(stage), None) => stage,
+        match (Stage::built_in(&name), table.list("run")?) {
+            (Some(stage), None) => Ok(stage),
             (_, Some((run, at))) => {
                 let kind = Kind::Command(Running::read(run, at, table)?);
                 let mut stage = Stage::new(&name, kind, 1, 60, 0);
                 stage.cage.leave = vec![std::env::temp_dir()];
-                stage
+                Ok(stage)
             }
             (None, None) => {
                 let message = format!(
                     "{name:?} is none of scanning, transcoding and storing, so it needs \
                      run = [\"command\", ...]"
                 );
-                return Err(at.wrong(message));
+                Err(at.wrong(message))
             }
-        };
-        match &mut stage.kind {
-            Kind::Scan(options) => options.read(table)?,
-            Kind::Transcode(options) => options.read(table)?,
-            Kind::Store(options) => options.read(table)?,
-            Kind::Command(_) => {}
         }
+    }
+
+    fn read_limits(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
         if let Some(concurrency) = table.integer("concurrency", 1, CONCURRENCY_MAX)? {
-            stage.concurrency = concurrency as usize;
+            self.concurrency = concurrency as usize;
         }
         if let Some(timeout) = table.duration("timeout")? {
-            stage.timeout = timeout;
+            self.timeout = timeout;
         }
         if let Some(retries) = table.integer("retries", 0, 100)? {
-            stage.retries = retries as u32;
+            self.retries = retries as u32;
         }
         if let Some(nice) = table.integer("nice", 0, 19)? {
-            stage.nice = nice as u8;
+            self.nice = nice as u8;
         }
         if let Some(grace) = table.duration("grace")? {
-            stage.grace = grace;
+            self.grace = grace;
         }
         if let Some((names, at)) = table.list("env")? {
             let mut checked = names.iter().map(|name| environment::check(name));
             checked
                 .find_map(Result::err)
                 .map_or(Ok(()), |why| Err(at.wrong(why)))?;
-            stage.env = names;
+            self.env = names;
         }
-        stage.cage.read(table)?;
         if let Some((folder, at)) = table.text("output_dir")? {
             if !Path::new(&folder).is_absolute() {
                 return Err(at.wrong("output_dir is an absolute path, as \"/mnt/scratch\""));
             }
-            stage.output_dir = Some(folder.into());
+            self.output_dir = Some(folder.into());
         }
-        table.finish()?;
-        Ok(stage)
+        Ok(())
     }
 }
 

@@ -48,9 +48,10 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
         let inner = &pipeline.0;
         let mut expiry = Instant::now();
         loop {
-            let until = match inner.lives.lock().is_empty() {
-                true => expiry,
-                false => expiry.min(Instant::now() + LAPSE_INTERVAL),
+            let until = if inner.lives.lock().is_empty() {
+                expiry
+            } else {
+                expiry.min(Instant::now() + LAPSE_INTERVAL)
             };
             inner.bell.wait(until);
             if inner.closed.load(Ordering::Acquire) {

@@ -69,9 +69,10 @@ pub struct Update {
 pub fn overall(part: usize, within: f64, parts: usize) -> Value {
     let tenths = (part as f64 + within.clamp(0.0, 1.0)) / parts.max(1) as f64 * 1000.0;
     let percent = tenths.floor().min(1000.0) / 10.0;
-    match percent.fract() == 0.0 {
-        true => (percent as u64).into(),
-        false => percent.into(),
+    if percent.fract() == 0.0 {
+        (percent as u64).into()
+    } else {
+        percent.into()
     }
 }
 
@@ -180,7 +181,9 @@ impl Reader {
             let line = lines.open().filter(|_| !self.ffmpeg.is_running());
             let update = line.and_then(|line| self.read(source, &line, false));
             *self.lines(source) = lines;
-            update.into_iter().for_each(&mut each);
+            if let Some(update) = update {
+                each(update);
+            }
         }
     }
 

@@ -9,11 +9,12 @@ use std::ops::Range as Bytes;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::snapshot::missing;
 use super::upload::{exposed, spool};
-use super::{Answer, Plan, Request, web};
+use super::{Answer, Context, Plan, Request, web};
 use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
-use crate::http::{Range, Response, Status};
+use crate::http::{Head, Range, Response, Status};
 use crate::pipeline::Record;
 use crate::sys::headcount::{Headcount, Presence};
 use crate::upload::disk::Disk;
@@ -50,66 +51,23 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
         return Err(Response::error(Status::NotFound, message));
     }
     let disk = spool(context)?.disk().clone();
-    let place = context
-        .downloads
-        .open
-        .one_below(context.downloads.max)
-        .ok_or_else(|| {
-            let message = "too many files are being downloaded: try again later, or raise \
-                       --max-downloads";
-            Response::error(Status::Unavailable, message).with("Retry-After", "5")
-        })?;
-    let hub = context.jobs.hub();
-    let life = hub.life(&job).filter(|life| !life.is_deleted());
-    let life = life
-        .ok_or_else(|| super::snapshot::missing(hub, &job))?
-        .id();
-    let (data, its_job) = (context.data.clone().unwrap_or_default(), job.clone());
-    let found = disk.run(move || find(&data, &its_job, life));
-    // Deleted since, nothing of it is given out.
-    if !hub.is_current(&job, life) {
-        return Err(super::snapshot::missing(hub, &job));
-    }
-    let (record, file) = found.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            let message = "the job has no file here: it has one when it is done, where its \
-                           result is stored on this host";
-            Response::error(Status::NotFound, message)
-        }
-        _ => {
-            log::error!("{job}: its file can't be read: {error}");
-            let message = "the job's file can't be read: see the server's log";
-            Response::error(Status::InternalError, message)
-        }
-    })?;
+    let place = place(&context.downloads)?;
+    let (record, file) = open(context, &disk, &job)?;
     let cors = request.caller.cors.is_some();
     let tag = format!("\"{}\"", record.digest.trim_start_matches("sha256:"));
-    let dressed = |response: Response| {
-        let response = response
-            .with("ETag", tag.clone())
-            .with("Cache-Control", "private, no-cache")
-            .with("Accept-Ranges", "bytes");
-        match cors {
-            true => response.with("Access-Control-Expose-Headers", EXPOSED),
-            false => response,
-        }
-    };
     if let Some(tags) = head.field("If-None-Match")
         && web::names(tags, tag.as_bytes())
     {
-        return Ok(Plan::Answer(dressed(Response::empty(Status::NotModified))));
+        let response = Response::empty(Status::NotModified);
+        return Ok(Plan::Answer(dressed(response, tag, cors)));
     }
-    // A part of another version would be of no use.
-    let is_same = head
-        .field("If-Range")
-        .is_none_or(|other| other == tag.as_bytes());
-    let range = match head.field("Range").filter(|_| is_same && !head.is_head()) {
-        Some(value) => Range::parse(value, record.size),
-        None => Range::Whole,
-    };
-    let bytes = match range {
-        Range::Whole => 0..record.size,
-        Range::Part(ref part) => part.clone(),
+    let (bytes, response) = match asked_for(head, &tag, record.size) {
+        Range::Whole => (0..record.size, Response::empty(Status::Ok)),
+        Range::Part(part) => {
+            let has = format!("bytes {}-{}/{}", part.start, part.end - 1, record.size);
+            let response = Response::empty(Status::PartialContent);
+            (part, response.with("Content-Range", has))
+        }
         Range::Unsatisfiable => {
             let message = format!("the file has {} bytes: ask for some of them", record.size);
             let response = Response::error(Status::RangeNotSatisfiable, &message);
@@ -117,14 +75,7 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
             return Err(exposed(response.with("Content-Range", has), cors));
         }
     };
-    let response = match range {
-        Range::Part(part) => Response::empty(Status::PartialContent).with(
-            "Content-Range",
-            format!("bytes {}-{}/{}", part.start, part.end - 1, record.size),
-        ),
-        _ => Response::empty(Status::Ok),
-    };
-    let response = dressed(response)
+    let response = dressed(response, tag, cors)
         .with("Content-Type", media_type(&record.content_type))
         .with("Content-Disposition", attachment(&record.name))
         .with("Content-Security-Policy", "sandbox; default-src 'none'")
@@ -136,6 +87,62 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
         _place: place,
     };
     Ok(Plan::Download(response, Box::new(download)))
+}
+
+fn place(downloads: &Downloads) -> Result<Presence, Response> {
+    downloads.open.one_below(downloads.max).ok_or_else(|| {
+        let message = "too many files are being downloaded: try again later, or raise \
+                       --max-downloads";
+        Response::error(Status::Unavailable, message).with("Retry-After", "5")
+    })
+}
+
+/// The file of a job's life, and what is known of it. Suspends its coroutine for the disk.
+fn open(context: &Context, disk: &Disk, job: &JobId) -> Result<(Record, File), Response> {
+    let hub = context.jobs.hub();
+    let life = hub.life(job).filter(|life| !life.is_deleted());
+    let life = life.ok_or_else(|| missing(hub, job))?.id();
+    let (data, its_job) = (context.data.clone().unwrap_or_default(), job.clone());
+    let found = disk.run(move || find(&data, &its_job, life));
+    // Deleted since, nothing of it is given out.
+    if !hub.is_current(job, life) {
+        return Err(missing(hub, job));
+    }
+    found.map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            let message = "the job has no file here: it has one when it is done, where its \
+                           result is stored on this host";
+            return Response::error(Status::NotFound, message);
+        }
+        log::error!("{job}: its file can't be read: {error}");
+        let message = "the job's file can't be read: see the server's log";
+        Response::error(Status::InternalError, message)
+    })
+}
+
+/// What of the file is asked for.
+fn asked_for(head: &Head<'_>, tag: &str, size: u64) -> Range {
+    // A part of another version would be of no use.
+    let is_same = head
+        .field("If-Range")
+        .is_none_or(|other| other == tag.as_bytes());
+    match head.field("Range").filter(|_| is_same && !head.is_head()) {
+        Some(value) => Range::parse(value, size),
+        None => Range::Whole,
+    }
+}
+
+/// What every answer says that is about the file.
+fn dressed(response: Response, tag: String, cors: bool) -> Response {
+    let response = response
+        .with("ETag", tag)
+        .with("Cache-Control", "private, no-cache")
+        .with("Accept-Ranges", "bytes");
+    if cors {
+        response.with("Access-Control-Expose-Headers", EXPOSED)
+    } else {
+        response
+    }
 }
 
 /// What is known of a job's file, and the file. Blocks.
@@ -158,8 +165,9 @@ fn find(data: &Path, job: &JobId, life: LifeId) -> io::Result<(Record, File)> {
 /// The type, where it is one that can stand in a head.
 fn media_type(text: &str) -> String {
     let is_fit = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-    match !text.is_empty() && text.bytes().all(is_fit) {
-        true => text.to_owned(),
-        false => "application/octet-stream".to_owned(),
+    if !text.is_empty() && text.bytes().all(is_fit) {
+        text.to_owned()
+    } else {
+        "application/octet-stream".to_owned()
     }
 }

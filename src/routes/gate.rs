@@ -431,9 +431,10 @@ fn changes_something(method: Method) -> bool {
 pub const INVALID: &str = "Bearer realm=\"landfall\", error=\"invalid_token\"";
 
 fn unauthorized(message: &str, was_shown: bool) -> Response {
-    let challenge = match was_shown {
-        true => INVALID,
-        false => "Bearer realm=\"landfall\"",
+    let challenge = if was_shown {
+        INVALID
+    } else {
+        "Bearer realm=\"landfall\""
     };
     Response::error(Status::Unauthorized, message).with("WWW-Authenticate", challenge)
 }

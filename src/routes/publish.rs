@@ -113,9 +113,10 @@ impl Intake {
     /// Answers the whole body.
     pub fn finish(mut self) -> Response {
         let last = std::mem::take(&mut self.part);
-        let read = match self.is_ndjson {
-            true => self.line(&last),
-            false => self.publish(&last),
+        let read = if self.is_ndjson {
+            self.line(&last)
+        } else {
+            self.publish(&last)
         };
         match self.publish_gathered(read) {
             Err(response) => response,

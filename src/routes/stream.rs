@@ -245,9 +245,10 @@ fn head_of(is_over: bool, head: &Head<'_>, context: &Context, caller: &Caller<'_
 /// asked to come back later.
 fn busy(head: &Head<'_>, context: &Context, caller: &Caller<'_>) -> Plan {
     // A server that stops has a successor soon, or has one already.
-    let wait = match context.is_draining() {
-        true => context.retry,
-        false => context.busy_retry,
+    let wait = if context.is_draining() {
+        context.retry
+    } else {
+        context.busy_retry
     };
     Plan::EmptyStream(opening(wait, head, caller).to_end())
 }

@@ -160,9 +160,10 @@ impl Lobby {
                     }
                     lobby.send_away(place, ticket);
                 }
-                match of_over {
-                    true => lobby.over.pop_front(),
-                    false => lobby.queue.pop_front(),
+                if of_over {
+                    lobby.over.pop_front()
+                } else {
+                    lobby.queue.pop_front()
                 };
             }
         };

@@ -86,9 +86,10 @@ impl Model {
         let life = after.as_ref().map_or(EventId(0), |life| life.began);
         match &entry.change {
             Change::Event { event, .. } => {
-                let data = match event.names_its_job() {
-                    true => event.data().to_owned(),
-                    false => data_of(&entry.job, event.data()),
+                let data = if event.names_its_job() {
+                    event.data().to_owned()
+                } else {
+                    data_of(&entry.job, event.data())
                 };
                 self.tell(id, number, event.name().as_str(), data, life);
             }

@@ -125,9 +125,10 @@ impl World<'_> {
             _ => self.random.below(40),
         };
         let padding = "x".repeat(padding as usize);
-        let job = match self.random.one_in(5) {
-            true => format!(",\"jobId\":\"{}\"", self.options.names[job]),
-            false => String::new(),
+        let job = if self.random.one_in(5) {
+            format!(",\"jobId\":\"{}\"", self.options.names[job])
+        } else {
+            String::new()
         };
         let data = format!("{{\"n\":{},\"p\":\"{padding}\"{job}}}", self.next_event);
         Event::new(name, &data).expect("it is an event")
@@ -357,9 +358,10 @@ impl World<'_> {
 
     fn pass_time(&mut self) {
         let time = Duration::from_millis(self.random.pick(&[1, 50, 300, 3000, 20_000, 4_000_000]));
-        match self.random.one_in(8) {
-            true => self.set_back(time),
-            false => self.pass(time),
+        if self.random.one_in(8) {
+            self.set_back(time)
+        } else {
+            self.pass(time)
         }
     }
 

@@ -118,9 +118,10 @@ impl Consolidated {
                 gone.max(job.lock().floor(hub.forgotten()))
             } else if let Some(after) = place.max(resumed) {
                 let floor = place.unwrap_or(EventId(0));
-                match stream.say_forgotten(hub, &job, after) {
-                    true => floor.max(gone),
-                    false => floor,
+                if stream.say_forgotten(hub, &job, after) {
+                    floor.max(gone)
+                } else {
+                    floor
                 }
             } else {
                 beginning_of(hub, &job, start, gone)

@@ -71,10 +71,9 @@ impl Shard {
             .as_ref()
             .map_or(0, |f| f.consolidated.len())
         {
-            let row = self.jobs[slot as usize]
-                .as_ref()
-                .map(|f| f.consolidated[index]);
-            row.into_iter().for_each(|row| self.queue_row(row));
+            if let Some(followed) = &self.jobs[slot as usize] {
+                self.queue_row(followed.consolidated[index]);
+            }
         }
         while row != NONE {
             let next = self.table[row].next;
@@ -86,23 +85,7 @@ impl Shard {
                     self.queue_job(slot);
                     return;
                 }
-                match self.batch.offset_after(self.table[row].after) {
-                    // It is further behind than the batch: it needs one of its own.
-                    None => self.queue_row(row),
-                    // It has all of the batch; behind the end of a life another may follow.
-                    Some(offset) if offset == self.batch.frames_end() && self.batch.is_end => {
-                        self.queue_row(row);
-                    }
-                    Some(offset) if offset == self.batch.frames_end() && !has_ended => {
-                        self.queue_rest(row);
-                    }
-                    Some(offset) => {
-                        *sends -= 1;
-                        if self.send(row, offset, has_ended) == Sent::All {
-                            self.queue_rest(row);
-                        }
-                    }
-                }
+                self.send_news(row, has_ended, sends);
             }
             row = next;
         }
@@ -110,6 +93,27 @@ impl Shard {
             && std::mem::take(&mut followed.again)
         {
             self.queue_job(slot);
+        }
+    }
+
+    /// Sends a row what it hasn't of the batch that was read for all of a job's.
+    fn send_news(&mut self, row: u32, has_ended: bool, sends: &mut usize) {
+        match self.batch.offset_after(self.table[row].after) {
+            // It is further behind than the batch: it needs one of its own.
+            None => self.queue_row(row),
+            // It has all of the batch; behind the end of a life another may follow.
+            Some(offset) if offset == self.batch.frames_end() && self.batch.is_end => {
+                self.queue_row(row);
+            }
+            Some(offset) if offset == self.batch.frames_end() && !has_ended => {
+                self.queue_rest(row);
+            }
+            Some(offset) => {
+                *sends -= 1;
+                if self.send(row, offset, has_ended) == Sent::All {
+                    self.queue_rest(row);
+                }
+            }
         }
     }
 
@@ -274,26 +278,26 @@ impl Shard {
         }
         let end = offset + taken - left_bytes;
         self.frames_sent += self.batch.frames_between(offset, end) as u64;
-        if end == self.batch.bytes.len() {
-            let newest = self.batch.newest();
-            there.after = there.after.max(newest);
-            let flags = there.flags;
-            there.flags &= !HAS_LEFTOVER;
-            if flags & HAS_LEFTOVER != 0 {
-                self.forget_leftover(row);
-            }
-            if has_ended {
-                let why = match flags & (CLOSING | ENDED) {
-                    CLOSING if self.drain.is_some() => Close::Drained,
-                    CLOSING => Close::Aged,
-                    _ => Close::Ended,
-                };
-                self.close(row, why);
-                return Sent::Closed;
-            }
+        if end < self.batch.bytes.len() {
+            return self.keep_rest(row, offset, end, has_ended);
+        }
+        let newest = self.batch.newest();
+        there.after = there.after.max(newest);
+        let flags = there.flags;
+        there.flags &= !HAS_LEFTOVER;
+        if flags & HAS_LEFTOVER != 0 {
+            self.forget_leftover(row);
+        }
+        if !has_ended {
             return Sent::All;
         }
-        self.keep_rest(row, offset, end, has_ended)
+        let why = match flags & (CLOSING | ENDED) {
+            CLOSING if self.drain.is_some() => Close::Drained,
+            CLOSING => Close::Aged,
+            _ => Close::Ended,
+        };
+        self.close(row, why);
+        Sent::Closed
     }
 
     /// The socket took the batch from `offset` to `end` and no more: what is left of a

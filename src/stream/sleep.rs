@@ -85,9 +85,10 @@ impl Shard {
             return Some(Duration::ZERO);
         }
         self.rest();
-        match self.mailbox.is_empty() {
-            true => self.until_next_step(),
-            false => Some(Duration::ZERO),
+        if self.mailbox.is_empty() {
+            self.until_next_step()
+        } else {
+            Some(Duration::ZERO)
         }
     }
 
@@ -126,8 +127,9 @@ impl Shard {
         self.dirty.clear();
         self.serve_job(slot, &mut { IN_SLEEP_SENDS });
         for _ in 0..self.behind.len() {
-            let row = self.behind.pop_front();
-            row.into_iter().for_each(|row| self.serve_behind(row));
+            if let Some(row) = self.behind.pop_front() {
+                self.serve_behind(row);
+            }
         }
         if self.has_work() {
             return false;

@@ -120,60 +120,7 @@ impl Metrics {
             "Event streams whose replay waits for its turn.",
             self.replays_waiting.get(),
         );
-        for (name, help, counter) in [
-            (
-                "connections_accepted",
-                "Connections accepted.",
-                &self.connections_accepted,
-            ),
-            (
-                "accept_errors",
-                "Failures to accept a connection.",
-                &self.accept_errors,
-            ),
-            (
-                "events_published",
-                "Events accepted.",
-                &self.events_published,
-            ),
-            (
-                "frames_sent",
-                "Frames sent whole to subscribers.",
-                &self.frames_sent,
-            ),
-            (
-                "stream_sent_bytes",
-                "Bytes sent on event streams.",
-                &self.stream_bytes_sent,
-            ),
-            ("stream_sends", "System calls that sent them.", &self.sends),
-            (
-                "resets_sent",
-                "Reset frames sent to subscribers with a gap.",
-                &self.resets_sent,
-            ),
-            (
-                "heartbeats_sent",
-                "Comments sent on idle event streams.",
-                &self.heartbeats_sent,
-            ),
-            (
-                "upload_received_bytes",
-                "Bytes of uploads written to disk.",
-                &self.upload_bytes_received,
-            ),
-            (
-                "uploads_landed",
-                "Uploads that are whole and on disk.",
-                &self.uploads_landed,
-            ),
-            (
-                "uploads_failed",
-                "Uploads that broke off, were cancelled or expired.",
-                &self.uploads_failed,
-            ),
-            ("panics", "Panics that cost a connection.", &self.panics),
-        ] {
+        for (name, help, counter) in self.counters() {
             head(out, &format!("{name}_total"), help, "counter");
             let _ = writeln!(out, "landfall_{name}_total {}", counter.get());
         }
@@ -191,6 +138,25 @@ impl Metrics {
                 "landfall_stream_closes_total{{reason=\"{reason}\"}} {count}"
             );
         }
+    }
+
+    /// Names without their ends, and what they mean.
+    #[rustfmt::skip]
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 12] {
+        [
+            ("connections_accepted", "Connections accepted.", &self.connections_accepted),
+            ("accept_errors", "Failures to accept a connection.", &self.accept_errors),
+            ("events_published", "Events accepted.", &self.events_published),
+            ("frames_sent", "Frames sent whole to subscribers.", &self.frames_sent),
+            ("stream_sent_bytes", "Bytes sent on event streams.", &self.stream_bytes_sent),
+            ("stream_sends", "System calls that sent them.", &self.sends),
+            ("resets_sent", "Reset frames sent to subscribers with a gap.", &self.resets_sent),
+            ("heartbeats_sent", "Comments sent on idle event streams.", &self.heartbeats_sent),
+            ("upload_received_bytes", "Bytes of uploads written to disk.", &self.upload_bytes_received),
+            ("uploads_landed", "Uploads that are whole and on disk.", &self.uploads_landed),
+            ("uploads_failed", "Uploads that broke off, were cancelled or expired.", &self.uploads_failed),
+            ("panics", "Panics that cost a connection.", &self.panics),
+        ]
     }
 }
 

@@ -203,9 +203,10 @@ impl Info {
             file.sync_data()?;
         }
         std::fs::rename(&part, directory.join(INFO))?;
-        match is_kept {
-            true => sync_directory(directory),
-            false => Ok(()),
+        if is_kept {
+            sync_directory(directory)
+        } else {
+            Ok(())
         }
     }
 

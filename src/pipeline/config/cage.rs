@@ -75,10 +75,11 @@ fn paths(table: &mut Table<'_>, key: &'static str) -> Result<Option<Vec<PathBuf>
         return Ok(None);
     };
     let paths: Vec<_> = paths.into_iter().map(PathBuf::from).collect();
-    match paths.iter().all(|path| path.is_absolute()) {
-        true => Ok(Some(paths)),
-        false => Err(at.wrong(format!(
+    if paths.iter().all(|path| path.is_absolute()) {
+        Ok(Some(paths))
+    } else {
+        Err(at.wrong(format!(
             "{key} is a list of absolute paths, as [\"/srv/models\"]"
-        ))),
+        )))
     }
 }

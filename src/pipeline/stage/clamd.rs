@@ -168,9 +168,10 @@ fn read_answer(answer: &[u8]) -> Result<Verdict, ClamdError> {
         let name = name.strip_prefix("stream: ").unwrap_or(name);
         return Ok(Verdict::Found(name.to_owned()));
     }
-    match text.contains("size limit exceeded") {
-        true => Err(ClamdError::TooLarge),
-        false => Err(ClamdError::Refused(text)),
+    if text.contains("size limit exceeded") {
+        Err(ClamdError::TooLarge)
+    } else {
+        Err(ClamdError::Refused(text))
     }
 }
 

@@ -90,10 +90,9 @@ pub fn run(
     state.save(upload).map_err(keep)?;
     if state.current != before && before != attempt.landed.path {
         // What the stage before made has been used up.
-        before
-            .parent()
-            .iter()
-            .for_each(|folder| durable::remove_folder(folder));
+        if let Some(folder) = before.parent() {
+            durable::remove_folder(folder);
+        }
     }
     attempt.progress(index, &stage.name, last);
     Ok(())
@@ -108,9 +107,10 @@ pub fn clean(stages: &[Stage], upload: &str, work: &Path, keep: Option<&Path>) {
         };
         let mut is_empty = true;
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            match keep.is_some_and(|keep| keep.starts_with(&path)) {
-                true => is_empty = false,
-                false => durable::remove_folder(&path),
+            if keep.is_some_and(|keep| keep.starts_with(&path)) {
+                is_empty = false
+            } else {
+                durable::remove_folder(&path)
             }
         }
         if is_empty {

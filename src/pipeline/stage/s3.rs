@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rusty_s3::Credentials;
 use rusty_s3::actions::{PutObject, S3Action};
 use ureq::SendBody;
-use ureq::http::StatusCode;
+use ureq::http::{Response, StatusCode};
 
 use crate::pipeline::config::S3Store;
 use crate::pipeline::kind;
@@ -60,7 +60,27 @@ pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, Failure> {
     action.headers_mut().insert("content-type", kind.as_str());
     let left = task.deadline.saturating_duration_since(Instant::now());
     let url = action.sign(left.max(Duration::from_secs(60)));
+    let answer = send(task, url.as_str(), &sum, &kind, size, left)?;
+    if answer.status().is_success() {
+        return Ok(Stored {
+            path: None,
+            location: Some(format!("s3://{}/{key}", options.bucket.name())),
+            size,
+            digest,
+        });
+    }
+    Err(refused(answer))
+}
 
+/// Sends the task's input, and returns what the store says.
+fn send(
+    task: &mut Task<'_>,
+    url: &str,
+    sum: &str,
+    kind: &str,
+    size: u64,
+    left: Duration,
+) -> Result<Response<ureq::Body>, Failure> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(left))
         .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -76,23 +96,19 @@ pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, Failure> {
         failure: None,
     };
     let answer = agent
-        .put(url.as_str())
-        .header("x-amz-checksum-sha256", &sum)
-        .header("content-type", &kind)
+        .put(url)
+        .header("x-amz-checksum-sha256", sum)
+        .header("content-type", kind)
         .header("content-length", size.to_string())
         .send(SendBody::from_reader(&mut body));
     if let Some(failure) = body.failure {
         return Err(failure);
     }
-    let mut answer = answer.map_err(|error| Failure::Passing(format!("the S3 store: {error}")))?;
-    if answer.status().is_success() {
-        return Ok(Stored {
-            path: None,
-            location: Some(format!("s3://{}/{key}", options.bucket.name())),
-            size,
-            digest,
-        });
-    }
+    answer.map_err(|error| Failure::Passing(format!("the S3 store: {error}")))
+}
+
+/// What an answer makes of the stage that isn't one of success.
+fn refused(mut answer: Response<ureq::Body>) -> Failure {
     let mut text = String::new();
     let reader = answer.body_mut().as_reader();
     let _ = reader.take(ANSWER_MAX_BYTES).read_to_string(&mut text);
@@ -100,10 +116,11 @@ pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, Failure> {
     let message = format!("the S3 store answers {}: {text}", answer.status());
     let may_pass = answer.status().is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&answer.status());
-    Err(match may_pass {
-        true => Failure::Passing(message),
-        false => Failure::Lasting(message),
-    })
+    if may_pass {
+        Failure::Passing(message)
+    } else {
+        Failure::Lasting(message)
+    }
 }
 
 /// The file as it goes out.

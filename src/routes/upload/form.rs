@@ -58,12 +58,11 @@ impl Form {
     /// It isn't read further.
     pub fn push(&mut self, piece: &[u8], receiver: &mut Option<Receiver>) -> Result<(), Stop> {
         let mut held = std::mem::take(&mut self.held);
-        let input = match held.is_empty() {
-            true => piece,
-            false => {
-                held.extend_from_slice(piece);
-                &held[..]
-            }
+        let input = if held.is_empty() {
+            piece
+        } else {
+            held.extend_from_slice(piece);
+            &held[..]
         };
         let mut at = 0;
         loop {
@@ -94,12 +93,11 @@ impl Form {
             }
         }
         let rest = input.len() - at;
-        self.held = match held.is_empty() {
-            true => piece[piece.len() - rest..].to_vec(),
-            false => {
-                held.drain(..at);
-                held
-            }
+        self.held = if held.is_empty() {
+            piece[piece.len() - rest..].to_vec()
+        } else {
+            held.drain(..at);
+            held
         };
         Ok(())
     }

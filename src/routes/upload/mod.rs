@@ -181,9 +181,10 @@ pub fn refusal(error: &SpoolError) -> Response {
 
 /// The answer, of which pages of other origins may read what they need.
 pub fn exposed(response: Response, cors: bool) -> Response {
-    match cors {
-        true => response.with("Access-Control-Expose-Headers", EXPOSED),
-        false => response,
+    if cors {
+        response.with("Access-Control-Expose-Headers", EXPOSED)
+    } else {
+        response
     }
 }
 

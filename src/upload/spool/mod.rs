@@ -211,10 +211,12 @@ impl Spool {
                 return Ok(standing);
             }
             // To the client this would say that it has landed.
-            match is_held {
-                false => drop(self.resume(id, standing.offset, None, None)?.finish()?),
-                true if Instant::now() > deadline => return Err(SpoolError::Locked),
-                true => crate::sys::coroutine::pause(HOLD_POLL),
+            if !is_held {
+                drop(self.resume(id, standing.offset, None, None)?.finish()?);
+            } else if Instant::now() > deadline {
+                return Err(SpoolError::Locked);
+            } else {
+                crate::sys::coroutine::pause(HOLD_POLL);
             }
         }
     }
@@ -333,9 +335,10 @@ impl Inner {
     fn resumable(&self, id: UploadId) -> Result<Arc<Entry>, SpoolError> {
         let entry = self.ledger.lock().resumable(id);
         let entry = entry.ok_or(SpoolError::NotFound)?;
-        match self.is_over(&entry) {
-            true => Err(SpoolError::Cancelled),
-            false => Ok(entry),
+        if self.is_over(&entry) {
+            Err(SpoolError::Cancelled)
+        } else {
+            Ok(entry)
         }
     }
 
@@ -435,9 +438,10 @@ impl Inner {
         let promised = self.ledger.lock().promised();
         // What is asked for is among what is promised: its entry is there.
         let needed = promised.max(bytes).saturating_add(self.config.free_bytes);
-        match self.store.free_bytes()? >= needed {
-            true => Ok(()),
-            false => Err(SpoolError::DiskFull),
+        if self.store.free_bytes()? >= needed {
+            Ok(())
+        } else {
+            Err(SpoolError::DiskFull)
         }
     }
 

@@ -43,7 +43,9 @@ impl Spool {
             State::Landed => {
                 inner.ledger.lock().insert(&entry);
                 let landed = info.landed(id, &inner.store.directory(id));
-                landed.into_iter().for_each(|it| inner.landing.land(it));
+                if let Some(landed) = landed {
+                    inner.landing.land(landed);
+                }
             }
             State::Receiving if info.resumable.is_none() => {
                 inner.discard(&entry, Some(CUT_OFF));

@@ -199,9 +199,10 @@ impl<'a> Restorer<'a> {
         let newest = self.newest.max(self.hub.published());
         let is_known = self.has_checkpoint || newest.0 > 0;
         // The segments that went before the first of which something is left.
-        let unknown = match is_known {
-            true => 0,
-            false => u64::from(found.next).saturating_sub(1 + segments.min(1)),
+        let unknown = if is_known {
+            0
+        } else {
+            u64::from(found.next).saturating_sub(1 + segments.min(1))
         };
         let lost = self.last.lost_numbers(found.boot, newest, unknown);
         self.skip(found, lost);
