@@ -12,6 +12,7 @@ use super::attempt::{Attempt, Ending};
 use super::queue::Work;
 use super::state::{Failed, State, unix_now};
 use super::stop::Why;
+use super::task::Failure;
 use super::{Entry, Inner, Record, durable, stage, worker};
 use crate::event::job::LifeId;
 use crate::upload::{Landed, UploadId};
@@ -26,7 +27,7 @@ impl Inner {
         let attempt = work.attempt.clone();
         if let Err(why) = self.conclude(&attempt, &mut work.state) {
             let stage = self.plan.stages.last().map_or("", |stage| &stage.name);
-            self.fail(work, stage, why, false);
+            self.fail(work, stage, Failure::Passing(why));
             return false;
         }
         if let Some(Value::Object(done)) = &work.state.done {
@@ -53,13 +54,17 @@ impl Inner {
     }
 
     /// Ends a job that failed. What it was made of is kept for a retry, or put away.
-    pub(super) fn fail(
-        &self,
-        mut work: Box<Work>,
-        stage: &str,
-        message: String,
-        is_infected: bool,
-    ) {
+    pub(super) fn fail(&self, mut work: Box<Work>, stage: &str, failure: Failure) {
+        let is_infected = matches!(failure, Failure::Infected(_));
+        let retryable = matches!(failure, Failure::Passing(_) | Failure::Lasting(_));
+        let (Failure::Passing(message)
+        | Failure::Lasting(message)
+        | Failure::Unfit(message)
+        | Failure::Infected(message)) = failure
+        else {
+            // The next process goes on with it.
+            return;
+        };
         let attempt = work.attempt.clone();
         let landed = &attempt.landed;
         if attempt.stop.said() == Some(Why::Cancelled) {
@@ -75,6 +80,7 @@ impl Inner {
             message,
             at: unix_now(),
             is_infected,
+            retryable,
         };
         let data = failed.data(attempt.number);
         let at = failed.at;

@@ -20,6 +20,7 @@ mod kind;
 mod queue;
 mod record;
 mod retry;
+mod shown;
 mod stage;
 mod state;
 mod stop;

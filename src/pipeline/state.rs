@@ -81,6 +81,9 @@ pub struct Failed {
     pub at: u64,
     /// Whether the file is one to be kept away from everyone.
     pub is_infected: bool,
+    /// Whether another try may come to more.
+    #[serde(default)]
+    pub retryable: bool,
 }
 
 impl Default for State {
@@ -144,7 +147,7 @@ impl Failed {
             ("message", Value::from(self.message.as_str())),
             ("stage", self.stage.as_str().into()),
             ("attempt", attempt.into()),
-            ("retryable", (!self.is_infected).into()),
+            ("retryable", self.retryable.into()),
         ] {
             data.insert(key.to_owned(), value);
         }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::environment;
 use super::state::Facts;
 use crate::command::follow::Guard;
 use crate::command::leftover::Mark;
-use crate::command::{self, Child, End, Keeping, Progress};
+use crate::command::{self, Child, End, Keeping, Progress, Signal};
 use crate::progress::{Reader, Throttle, Update};
 
 /// How much of a file is in memory at once.
@@ -65,10 +66,48 @@ pub enum Failure {
     Stopped,
     /// It failed, for a reason that may pass: it is worth another try.
     Passing(String),
-    /// It failed, and will again until a person changes something.
+    /// It failed, and will again until a person changes something here.
     Lasting(String),
+    /// It failed, and always will: it is the file that would have to be another.
+    Unfit(String),
     /// The file is one to be kept away from everyone.
     Infected(String),
+}
+
+impl Failure {
+    /// The same failure in other words.
+    pub fn map(self, words: impl FnOnce(String) -> String) -> Failure {
+        match self {
+            Failure::Stopped => Failure::Stopped,
+            Failure::Passing(why) => Failure::Passing(words(why)),
+            Failure::Lasting(why) => Failure::Lasting(words(why)),
+            Failure::Unfit(why) => Failure::Unfit(words(why)),
+            Failure::Infected(why) => Failure::Infected(words(why)),
+        }
+    }
+}
+
+/// How a command of a stage ended.
+pub enum Ran {
+    /// It isn't installed.
+    Missing,
+    /// Well. What it wrote to stdout, of which as much is kept as was asked for.
+    Well(Vec<u8>),
+    /// With a failure.
+    Badly(Crash),
+}
+
+/// A command's failure.
+#[derive(Debug)]
+pub struct Crash {
+    /// The exit status, or what killed it.
+    pub how: String,
+    /// Whether something did.
+    pub is_killed: bool,
+    /// What it said last on stderr.
+    pub last_line: String,
+    /// Whether its disk has no room.
+    pub disk_is_full: bool,
 }
 
 impl<'a> Task<'a> {
@@ -135,7 +174,7 @@ impl<'a> Task<'a> {
     pub fn check_digest(&self, digest: &str) -> Result<(), Failure> {
         let is_original = self.input == self.attempt.landed.path;
         match &self.facts.original_digest {
-            Some(scanned) if is_original && scanned != digest => Err(Failure::Lasting(
+            Some(scanned) if is_original && scanned != digest => Err(Failure::Unfit(
                 "the file has changed since it was scanned: something else writes to the data \
                  directory, or its disk is failing; send it again"
                     .to_owned(),
@@ -177,19 +216,19 @@ impl<'a> Task<'a> {
         Ok((done, hex(&sha.finalize())))
     }
 
-    /// Runs a command in the stage's folder, reads its progress, and returns what it wrote
-    /// to stdout, of which at most `keep_bytes` are kept. It gets no stdin, and what it
-    /// leaves running is killed. Nothing, where it isn't installed.
+    /// Runs a command in the stage's folder, reads its progress, and keeps at most
+    /// `keep_bytes` of what it writes to stdout. It gets no stdin, and what it leaves running
+    /// is killed.
     ///
     /// # Errors
-    /// It can't be started, fails, is told to stop, or has had its time.
+    /// It can't be started, writes too much, is told to stop, or has had its time.
     pub fn run(
         &mut self,
         mut command: std::process::Command,
         reader: Reader,
         keep_bytes: usize,
         max_output_bytes: u64,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Ran, Failure> {
         let name = Path::new(command.get_program())
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -202,7 +241,7 @@ impl<'a> Task<'a> {
         let keeping = Keeping::Custody(Mark::new(self.folder), cage);
         let child = match Child::start(command, keeping) {
             Ok(child) => child,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ran::Missing),
             Err(error) => {
                 let why = command::start_failure(&error);
                 return Err(Failure::Lasting(format!("{name} can't be started: {why}")));
@@ -223,25 +262,32 @@ impl<'a> Task<'a> {
         let end = command::follow(&child, &mut progress, &guard)
             .map_err(|error| Failure::Passing(format!("{name}: {error}")))?;
         progress.tell_last();
+        let too_much = || {
+            Failure::Unfit(format!(
+                "{name} wrote more than {max_output_bytes} bytes: send a smaller file, or raise \
+                 max_output in landfall.toml"
+            ))
+        };
         match end {
             End::Stopped => Err(Failure::Stopped),
             End::TimedOut => Err(self.timed_out()),
-            End::TooMuch => Err(Failure::Lasting(format!(
-                "{name} wrote more than {max_output_bytes} bytes: raise max_output in \
-                 landfall.toml"
-            ))),
-            End::Exited(status) => match command::failure(status) {
-                None => Ok(Some(progress.kept())),
-                Some(failure) => {
-                    let mut message = format!("{name}: {failure}");
-                    for part in [progress.last_error_line(), self.disk_full()] {
-                        if !part.is_empty() {
-                            message = format!("{message}: {part}");
-                        }
-                    }
-                    Err(Failure::Passing(message))
+            End::TooMuch => Err(too_much()),
+            End::Exited(status) if status.signal() == Some(Signal::XFSZ.as_raw()) => {
+                Err(too_much())
+            }
+            End::Exited(status) => Ok(match command::failure(status) {
+                None => Ran::Well(progress.kept()),
+                Some(how) => {
+                    let last_line = progress.last_error_line().to_owned();
+                    log::warn!("{}: {name}: {how}: {last_line}", self.attempt.landed.job);
+                    Ran::Badly(Crash {
+                        how,
+                        is_killed: status.signal().is_some(),
+                        last_line,
+                        disk_is_full: self.disk_is_full(),
+                    })
                 }
-            },
+            }),
         }
     }
 
@@ -280,11 +326,9 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn disk_full(&self) -> &'static str {
-        match rustix::fs::statvfs(self.folder) {
-            Ok(disk) if disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES => durable::DISK_FULL,
-            _ => "",
-        }
+    fn disk_is_full(&self) -> bool {
+        let disk = rustix::fs::statvfs(self.folder);
+        disk.is_ok_and(|disk| disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES)
     }
 }
 

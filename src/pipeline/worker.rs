@@ -82,18 +82,14 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
             pipeline.enqueue(*work);
             &tally.done
         }
-        (Ok(Err(Failure::Passing(why) | Failure::Lasting(why))), None) => {
-            inner.fail(work, name, why, false);
-            &tally.failed
-        }
-        (Ok(Err(Failure::Infected(why))), None) => {
-            inner.fail(work, name, why, true);
+        (Ok(Err(failure)), None) => {
+            inner.fail(work, name, failure);
             &tally.failed
         }
         (Err(_), None) => {
             inner.jobs.hub().metrics().panics.add(1);
             let why = "a fault in the server ended it: its log says more".to_owned();
-            inner.fail(work, name, why, false);
+            inner.fail(work, name, Failure::Lasting(why));
             &tally.failed
         }
     };

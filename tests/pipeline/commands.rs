@@ -93,6 +93,59 @@ fn a_crash_is_an_error_with_what_was_said_last_and_the_upload_stays() {
 }
 
 #[test]
+fn what_is_shown_of_a_failure_names_no_path_of_the_server() {
+    for (script, shown) in [
+        ("cat \"$1/x\"", "x: Not a directory"),
+        (
+            "echo \"can't open '$1'\" >&2; exit 1",
+            "can't open 'the file'",
+        ),
+        ("echo \"$LANDFALL_WORK/a/b: bad\" >&2; exit 1", "a/b: bad"),
+        ("ls /no/such/folder", "folder': No such file or directory"),
+        ("/no/such/program", "program: not found"),
+    ] {
+        let plant = Plant::new(&shell(script, "retries = 1"));
+        let job = plant.land("j", "a", b"x");
+        let told = plant.end(&job, "error");
+        let message = told.last().unwrap().message();
+        assert!(message.ends_with(shown), "{message}");
+        // What is told of the tries before is no different.
+        let told = format!("{told:?}");
+        let path = plant.data.to_str().unwrap();
+        assert!(!told.contains(path) && !told.contains("/no/such"), "{told}");
+    }
+}
+
+#[test]
+fn whether_another_try_may_come_to_more_is_told() {
+    for (toml, retryable) in [
+        ("name = 'scanning'\nmax_size = '1B'\n", false),
+        ("name = 'scanning'\ntypes = ['image/*']\n", false),
+        (
+            "name = 'scanning'\nclamd = 'unix:/no/such'\nretries = 0\n",
+            true,
+        ),
+        ("name = 'x'\nrun = ['no-such-command-here']\n", true),
+        (
+            "name = 'x'\nrun = ['sleep', '60']\ntimeout = '50ms'\n",
+            true,
+        ),
+        ("name = 'x'\nrun = ['sh', '-c', 'kill -9 $$']\n", true),
+    ] {
+        let plant = Plant::new(&format!("[[stage]]\n{toml}"));
+        let job = plant.land("j", "a", b"hello");
+        let told = plant.end(&job, "error");
+        let end = told.last().unwrap();
+        assert_eq!(end.data["retryable"], retryable, "{toml}: {end:?}");
+    }
+    let script = "head -c 300000 /dev/zero >\"$2\"; exec sleep 1000";
+    let plant = Plant::new(&shell(script, "max_output = \"100KiB\""));
+    let job = plant.land("j", "a", b"x");
+    let told = plant.end(&job, "error");
+    assert_eq!(told.last().unwrap().data["retryable"], false);
+}
+
+#[test]
 fn a_command_that_is_not_there_says_what_would_be_right() {
     let plant = Plant::new("[[stage]]\nname = 'mine'\nrun = ['no-such-command-here']\n");
     let job = plant.land("j", "a", b"x");

@@ -88,9 +88,16 @@ fn no_file_has_ffmpeg_open_another_or_a_socket() {
         let end = end(server.public, &format!("j{index}"), deadline);
         let text = end.to_string();
         let (data, name) = (&end["lastEvent"]["data"], &file.name);
+        for path in [folder.to_str().unwrap(), "/data", "ffprobe", "ffmpeg"] {
+            assert!(!text.contains(path), "{name}: {text}");
+        }
         match good.contains(&name.as_str()) {
             true => assert_eq!(data["contentType"], "audio/m4a", "{name}: {text}"),
-            false => reached += usize::from(end["state"] == "error"),
+            false if end["state"] == "error" => {
+                reached += 1;
+                assert_eq!(data["retryable"], false, "{name}: {text}");
+            }
+            false => {}
         }
     }
     assert!(reached >= 50, "{reached} files were refused by ffmpeg");

@@ -43,6 +43,10 @@ fn an_upload_larger_than_may_be_is_413_and_leaves_nothing() {
     let kind = "Content-Type: multipart/form-data; boundary=b";
     let answer = house.ask("POST", "/api/uploads?job=c", &[kind], form.as_bytes());
     assert_refused(&answer, 413, "--max-upload");
+    for job in ["b", "c"] {
+        let data = &house.ended(job)["lastEvent"]["data"];
+        assert_eq!(data["retryable"], false, "{data}");
+    }
     house.ended("fits");
     house.wait_for_empty_spool();
 }

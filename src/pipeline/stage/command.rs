@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::pipeline::config::Running;
 use crate::pipeline::durable;
 use crate::pipeline::kind;
-use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::pipeline::task::{Failure, Outcome, Ran, Task};
 use crate::progress::Reader;
 
 /// Runs the command on the task's input. Where it makes `{output}`, the next stage works on
@@ -28,18 +28,32 @@ pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let mut command = std::process::Command::new(word().unwrap_or_default());
     command.args(std::iter::from_fn(word));
     let reader = Reader::new(options.format);
-    if task.run(command, reader, 0, options.max_output)?.is_none() {
-        return Err(Failure::Lasting(format!(
-            "{} isn't installed: install it, or correct run in landfall.toml",
-            options.run[0]
-        )));
+    let name = Path::new(&options.run[0]).file_name();
+    let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    match task.run(command, reader, 0, options.max_output)? {
+        Ran::Well(_) => {}
+        Ran::Missing => {
+            return Err(Failure::Lasting(format!(
+                "{name} isn't installed: install it, or correct run in landfall.toml"
+            )));
+        }
+        Ran::Badly(crash) => {
+            let mut message = format!("{name}: {}", crash.how);
+            let disk = crash.disk_is_full.then_some(durable::DISK_FULL);
+            for part in [crash.last_line.as_str(), disk.unwrap_or_default()] {
+                if !part.is_empty() {
+                    message = format!("{message}: {part}");
+                }
+            }
+            return Err(Failure::Passing(message));
+        }
     }
     if !output.symlink_metadata().is_ok_and(|there| there.is_file()) {
         return Ok(Outcome::Same);
     }
     let kind = kind::of_file(&output).map_err(|error| {
         let why = durable::in_words(&error);
-        Failure::Passing(format!("what {} made can't be read: {why}", options.run[0]))
+        Failure::Passing(format!("what {name} made can't be read: {why}"))
     })?;
     task.facts.content_type = Some(kind.to_owned());
     if let Some(extension) = Path::new(&options.output).extension() {

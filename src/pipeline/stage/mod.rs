@@ -2,6 +2,7 @@
 
 pub mod clamd;
 pub mod command;
+mod complaint;
 mod demuxer;
 #[cfg(feature = "s3")]
 pub mod s3;
@@ -16,6 +17,7 @@ use std::time::Instant;
 use super::attempt::Attempt;
 use super::config::{Kind, Stage};
 use super::durable;
+use super::shown;
 use super::state::State;
 use super::task::{Failure, Outcome, Task, backoff};
 use crate::progress::Update;
@@ -158,18 +160,32 @@ fn once(
     durable::remove_folder(folder);
     durable::create_folder(folder).map_err(|error| {
         let why = durable::in_words(&error);
-        Failure::Passing(format!("{}: {why}", folder.display()))
+        Failure::Passing(format!("the stage's folder can't be made: {why}"))
     })?;
     // What a failed try has found doesn't count.
     let mut facts = state.facts.clone();
     let input = state.current.clone();
     let mut task = Task::new(attempt, index, stage, data, &input, folder, &mut facts);
-    let outcome = match &stage.kind {
+    let worked = match &stage.kind {
         Kind::Scan(options) => scan::run(options, &mut task),
         Kind::Transcode(options) => transcode::run(options, &mut task),
         Kind::Store(options) => store::run(options, &mut task),
         Kind::Command(options) => command::run(options, &mut task),
     };
+    let outcome = worked.map_err(|failure| {
+        failure.map(|said| {
+            let known = [
+                (input.as_path(), "the file"),
+                (folder, "its folder"),
+                (data, "the data"),
+            ];
+            let shown = shown::without_paths(&said, &known);
+            if shown != said {
+                log::warn!("{}: {}: {said}", attempt.landed.job, stage.name);
+            }
+            shown
+        })
+    });
     // What stopped it may look like a failure of its own.
     if attempt.stop.said().is_some() && outcome.is_err() {
         return Err(Failure::Stopped);

@@ -12,7 +12,7 @@ use crate::pipeline::task::{Failure, Outcome, Task};
 pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let size = task.attempt.landed.size;
     if let Some(max) = options.max_size.filter(|max| size > *max) {
-        return Err(Failure::Lasting(format!(
+        return Err(Failure::Unfit(format!(
             "the file has {size} bytes, and {max} are the most: send a smaller one, or raise \
              max_size in landfall.toml"
         )));
@@ -29,7 +29,7 @@ pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> 
         None => Ok(()),
     })?;
     if read != size {
-        return Err(Failure::Lasting(format!(
+        return Err(Failure::Unfit(format!(
             "the file has {read} bytes and was uploaded with {size}: its upload is damaged, \
              send it again"
         )));
@@ -55,7 +55,7 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
         && !types.iter().any(|pattern| kind::matches(pattern, actual))
     {
         let types = types.join(", ");
-        return Err(Failure::Lasting(format!(
+        return Err(Failure::Unfit(format!(
             "the file is {actual}, and what is taken is {types}"
         )));
     }
@@ -69,7 +69,7 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
         return Ok(());
     }
     match options.mismatch {
-        Mismatch::Refuse => Err(Failure::Lasting(format!(
+        Mismatch::Refuse => Err(Failure::Unfit(format!(
             "the file was declared as {declared}, but its bytes are {actual}: send it as what \
              it is"
         ))),
@@ -83,7 +83,7 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
 fn away(error: ClamdError) -> Failure {
     match error {
         ClamdError::Stopped => Failure::Stopped,
-        ClamdError::TooLarge => Failure::Lasting(
+        ClamdError::TooLarge => Failure::Unfit(
             "the file is larger than clamd scans, so nobody knows whether it is clean: raise \
              StreamMaxLength in clamd.conf"
                 .to_owned(),

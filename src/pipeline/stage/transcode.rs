@@ -5,10 +5,11 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::command::renamed;
+use super::complaint::{self, Asked};
 use super::demuxer::Demuxer;
 use crate::pipeline::config::{MAX_OUTPUT_BYTES, Transcoding};
 use crate::pipeline::kind;
-use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::pipeline::task::{Failure, Outcome, Ran, Task};
 use crate::progress::{Format, Reader};
 
 const VIDEO: &str = "-map 0:v:0 -map 0:a:0? -c:v libx264 -preset veryfast -crf 23 \
@@ -34,7 +35,7 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
     let Some(demuxer) = demuxer else {
         return skipped(&format!("{kind} isn't transcoded"));
     };
-    let Some(media) = probe(demuxer, task)? else {
+    let Some(media) = probe(demuxer, &kind, task)? else {
         return skipped("ffprobe isn't installed");
     };
     let Some(has_picture) = media.has_picture() else {
@@ -57,21 +58,20 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
     command.arg("-y").arg(&output);
     let seconds = media.seconds();
     let reader = Reader::of_ffmpeg(seconds);
-    if task
-        .run(
-            command,
-            reader,
-            0,
-            options.max_output.unwrap_or(MAX_OUTPUT_BYTES),
-        )?
-        .is_none()
-    {
-        return skipped("ffmpeg isn't installed");
+    let max_output = options.max_output.unwrap_or(MAX_OUTPUT_BYTES);
+    match task.run(command, reader, 0, max_output)? {
+        Ran::Well(_) => {}
+        Ran::Missing => return skipped("ffmpeg isn't installed"),
+        Ran::Badly(crash) => {
+            let asked = match options.args {
+                None => Asked::Here,
+                Some(_) => Asked::There,
+            };
+            return Err(complaint::failure(asked, &kind, &crash));
+        }
     }
     if !output.metadata().is_ok_and(|made| made.len() > 0) {
-        return Err(Failure::Lasting(
-            "ffmpeg made nothing of the file".to_owned(),
-        ));
+        return Err(Failure::Unfit("nothing can be made of the file".to_owned()));
     }
     let kind = kind::of_file(&output).map_err(|error| task.unreadable(&error))?;
     task.facts.content_type = Some(kind.to_owned());
@@ -83,7 +83,7 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
 }
 
 /// What ffprobe says of the input; none where it isn't installed.
-fn probe(demuxer: Demuxer, task: &mut Task<'_>) -> Result<Option<Media>, Failure> {
+fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Media>, Failure> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error"]);
     demuxer.put_on(&mut command);
@@ -91,20 +91,22 @@ fn probe(demuxer: Demuxer, task: &mut Task<'_>) -> Result<Option<Media>, Failure
     command.arg("format=duration:stream=codec_type:stream_disposition=attached_pic");
     command.arg("-i").arg(task.input);
     // What it prints is no progress.
-    let Some(json) = task.run(
-        command,
-        Reader::new(Format::Ignore),
-        PROBE_MAX_BYTES,
-        MAX_OUTPUT_BYTES,
-    )?
-    else {
-        return Ok(None);
+    let reader = Reader::new(Format::Ignore);
+    let json = match task.run(command, reader, PROBE_MAX_BYTES, MAX_OUTPUT_BYTES)? {
+        Ran::Well(json) => json,
+        Ran::Missing => return Ok(None),
+        Ran::Badly(crash) => return Err(complaint::failure(Asked::Here, kind, &crash)),
     };
     match serde_json::from_slice(&json) {
         Ok(media) => Ok(Some(media)),
-        Err(error) => Err(Failure::Lasting(format!(
-            "ffprobe's description of the file can't be read: {error}"
-        ))),
+        Err(error) => {
+            log::warn!(
+                "{}: ffprobe's description: {error}",
+                task.attempt.landed.job
+            );
+            let what = "there is too much in the file to be described".to_owned();
+            Err(Failure::Unfit(what))
+        }
     }
 }
 

@@ -74,7 +74,9 @@ impl Inner {
                 std::mem::replace(&mut core.phase, Phase::Gone)
             };
             match phase {
-                Phase::Receiving => self.discard(&entry, Some(&expired(self.config.expiry))),
+                Phase::Receiving => {
+                    self.discard(&entry, Some(&(&*expired(self.config.expiry)).into()))
+                }
                 _ => self.leave(&entry),
             }
         }

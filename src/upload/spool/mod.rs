@@ -43,7 +43,7 @@ pub use error::SpoolError;
 use ledger::Ledger;
 use pace::Pace;
 pub use receiver::{Finished, Receiver};
-use report::Failure;
+use report::{Failure, Reason};
 use store::Store;
 
 /// The stage that an upload is, to its job.
@@ -281,9 +281,10 @@ impl Spool {
             Phase::Gone => return Err(SpoolError::NotFound),
         }
         let this = self.clone();
-        self.0
-            .disk
-            .run(move || this.0.discard(&entry, Some("the upload was cancelled")));
+        self.0.disk.run(move || {
+            this.0
+                .discard(&entry, Some(&"the upload was cancelled".into()))
+        });
         Ok(())
     }
 
@@ -355,7 +356,7 @@ impl Inner {
         let created = self.create_files(entry);
         let created = created.map_err(|error| self.cause(entry, error));
         if let Err(error) = &created {
-            self.discard(entry, Some(&error.to_string()));
+            self.discard(entry, Some(&Reason::from(error)));
         }
         created
     }
@@ -447,7 +448,7 @@ impl Inner {
 
     /// Removes an upload's files and ends its job with an error, if the life goes on that it
     /// is of, and there is something to say. Blocks.
-    fn discard(&self, entry: &Entry, message: Option<&str>) {
+    fn discard(&self, entry: &Entry, reason: Option<&Reason>) {
         self.leave(entry);
         self.metrics().uploads_failed.add(1);
         if self.is_closed.load(Ordering::Acquire) {
@@ -456,8 +457,8 @@ impl Inner {
         if let Err(error) = self.store.remove(entry.id) {
             log::error!("an upload's remains can't be removed yet: {error}");
         }
-        if let (Some(message), Some(life)) = (message, entry.life()) {
-            self.tell_failure(&entry.job, life, message);
+        if let (Some(reason), Some(life)) = (reason, entry.life()) {
+            self.tell_failure(&entry.job, life, reason);
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Phase};
+use super::report::Reason;
 use super::store;
 use super::{Inner, Spool, SpoolError};
 use crate::event::job::JobId;
@@ -178,7 +179,7 @@ impl Receiver {
     /// can't is gone; its job is told why. Waits for the disk.
     pub fn break_off(mut self, why: &str) {
         if self.entry.metadata.is_none() || self.is_over() {
-            self.discard(Some(why));
+            self.discard(Some(why.into()));
         } else if let Err(error) = self.conclude(false) {
             self.fail(error);
         }
@@ -187,10 +188,9 @@ impl Receiver {
     /// Ends with `error`, which its job is told where it can't go on. Waits for the disk.
     pub fn fail(mut self, error: SpoolError) -> SpoolError {
         let error = self.spool.0.cause(&self.entry, error);
-        let message = error.to_string();
         match (&self.entry.metadata, &error) {
             (_, SpoolError::Cancelled) => self.discard(None),
-            (None, _) => self.discard(Some(&message)),
+            (None, _) => self.discard(Some(Reason::from(&error))),
             (Some(_), _) => {
                 let _ = self.settle();
                 if self.is_checked {
@@ -315,13 +315,12 @@ impl Receiver {
         })
     }
 
-    fn discard(&mut self, message: Option<&str>) {
+    fn discard(&mut self, reason: Option<Reason>) {
         let _ = self.settle();
         let (spool, entry) = (self.spool.clone(), self.entry.clone());
-        let message = message.map(str::to_owned);
         self.spool
             .disk()
-            .run(move || spool.0.discard(&entry, message.as_deref()));
+            .run(move || spool.0.discard(&entry, reason.as_ref()));
         self.place = None;
     }
 }
@@ -336,7 +335,7 @@ impl Drop for Receiver {
             let _ = self
                 .spool
                 .disk()
-                .try_begin(move || spool.0.discard(&entry, Some(message)));
+                .try_begin(move || spool.0.discard(&entry, Some(&message.into())));
         }
     }
 }

@@ -48,7 +48,7 @@ impl Spool {
                 }
             }
             State::Receiving if info.resumable.is_none() => {
-                inner.discard(&entry, Some(CUT_OFF));
+                inner.discard(&entry, Some(&CUT_OFF.into()));
             }
             State::Receiving if age.unwrap_or_default() < inner.config.expiry => {
                 inner.ledger.lock().insert(&entry);
@@ -56,7 +56,10 @@ impl Spool {
                 let _ = self.find(id);
             }
             State::Receiving => {
-                inner.discard(&entry, Some(&janitor::expired(inner.config.expiry)));
+                inner.discard(
+                    &entry,
+                    Some(&(&*janitor::expired(inner.config.expiry)).into()),
+                );
             }
         }
     }

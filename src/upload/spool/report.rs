@@ -19,6 +19,35 @@ pub struct Failure {
     event: Event,
 }
 
+/// Why an upload failed, as its job is told.
+#[derive(Clone, Debug)]
+pub struct Reason {
+    message: String,
+    /// Whether the same file may come through another time.
+    retryable: bool,
+}
+
+impl From<&str> for Reason {
+    fn from(message: &str) -> Reason {
+        Reason {
+            message: message.to_owned(),
+            retryable: true,
+        }
+    }
+}
+
+impl From<&SpoolError> for Reason {
+    fn from(error: &SpoolError) -> Reason {
+        Reason {
+            message: error.to_string(),
+            retryable: !matches!(
+                error,
+                SpoolError::TooLarge { .. } | SpoolError::LongerThanSaid
+            ),
+        }
+    }
+}
+
 impl Inner {
     /// Begins the life of a job that an upload is. Blocks.
     pub(super) fn begin_life(&self, job: &JobId, after: After) -> Result<LifeId, PublishError> {
@@ -53,8 +82,9 @@ impl Inner {
 
     /// Ends an upload's job with an error, if the life goes on that the upload is of. What
     /// can't be told now is told later. Blocks.
-    pub(super) fn tell_failure(&self, job: &JobId, life: LifeId, message: &str) {
-        let data = json!({ "message": message, "stage": STAGE, "retryable": true });
+    pub(super) fn tell_failure(&self, job: &JobId, life: LifeId, reason: &Reason) {
+        let Reason { message, retryable } = reason;
+        let data = json!({ "message": message, "stage": STAGE, "retryable": retryable });
         let event = Event::new("error", &data.to_string()).expect("an object");
         let failure = Failure {
             job: job.clone(),
@@ -80,7 +110,7 @@ impl Inner {
             }
         });
         for (job, life) in lost {
-            self.tell_failure(&job, life, message);
+            self.tell_failure(&job, life, &message.into());
         }
     }
 
