@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Pipeline;
 
-/// The time between two positions that a job is told.
+/// The time between two looks at the lines.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long it is waited for who needn't wait.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,20 +47,25 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
     let run = move || {
         let inner = &pipeline.0;
         let mut expiry = Instant::now();
+        let mut again = None;
         loop {
             let until = if inner.lives.lock().is_empty() {
                 expiry
             } else {
                 expiry.min(Instant::now() + LAPSE_INTERVAL)
             };
+            let until = again.map_or(until, |again| until.min(again));
             inner.bell.wait(until);
             if inner.closed.load(Ordering::Acquire) {
                 return;
             }
             thread::sleep(PAUSE);
+            again = None;
             for (index, queue) in inner.queues.iter().enumerate() {
                 let stage = &inner.plan.stages[index];
-                for (attempt, position) in queue.news() {
+                let (news, later) = queue.news(Instant::now());
+                again = again.into_iter().chain(later).min();
+                for (attempt, position) in news {
                     attempt.queued(index, &stage.name, position);
                 }
             }

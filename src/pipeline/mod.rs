@@ -235,7 +235,7 @@ impl Pipeline {
         attempt.wait_for(index);
         let queue = &inner.queues[index];
         if index == 0 {
-            work.told = queue.len() + 1;
+            work.tell(queue.len() + 1, Instant::now());
             attempt.queued(index, &stage.name, work.told);
         }
         if queue.push(Box::new(work), stage.concurrency) {

@@ -2,12 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::attempt::Attempt;
 use super::state::State;
+
+/// The time between two positions that a job is told.
+const TOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// Up to this position each change is told; beyond it, where the position is by a tenth another
+/// than the one that was told last.
+const EXACT_POSITIONS: usize = 10;
 
 /// An attempt on its way: what goes from stage to stage.
 pub struct Work {
@@ -19,6 +25,8 @@ pub struct Work {
     pub since: Instant,
     /// The position that was told last; 0 where none was.
     pub told: usize,
+    /// When one was told last, here or in the line of a stage before.
+    pub told_at: Option<Instant>,
 }
 
 /// The queue of one stage.
@@ -46,6 +54,22 @@ impl Work {
             state,
             since: Instant::now(),
             told: 0,
+            told_at: None,
+        }
+    }
+
+    /// A position is told now.
+    pub fn tell(&mut self, position: usize, now: Instant) {
+        self.told = position;
+        self.told_at = Some(now);
+    }
+
+    /// Whether a position differs from what was told.
+    fn is_news(&self, position: usize) -> bool {
+        match self.told {
+            0 => true,
+            told if position <= EXACT_POSITIONS => told != position,
+            told => told.abs_diff(position) * 10 >= told,
         }
     }
 }
@@ -88,18 +112,25 @@ impl Queue {
         line.waiting.remove(at)
     }
 
-    /// Each attempt whose position has changed since this was asked last, and its position;
-    /// the next is 1.
-    pub fn news(&self) -> Vec<(Arc<Attempt>, usize)> {
+    /// Each attempt that is to be told its position, of which the next's is 1. And when to ask
+    /// again, where somebody's has changed who was told one a moment ago.
+    pub fn news(&self, now: Instant) -> (Vec<(Arc<Attempt>, usize)>, Option<Instant>) {
         let mut line = self.line.lock();
-        let mut news = Vec::new();
+        let (mut news, mut again) = (Vec::new(), None);
         for (index, work) in line.waiting.iter_mut().enumerate() {
             let position = index + 1;
-            if std::mem::replace(&mut work.told, position) != position {
-                news.push((work.attempt.clone(), position));
+            if !work.is_news(position) {
+                continue;
+            }
+            match work.told_at.map(|told_at| told_at + TOLD_INTERVAL) {
+                Some(due) if due > now => again = Some(again.map_or(due, |at| due.min(at))),
+                _ => {
+                    work.tell(position, now);
+                    news.push((work.attempt.clone(), position));
+                }
             }
         }
-        news
+        (news, again)
     }
 
     /// How many wait.
@@ -127,5 +158,76 @@ impl Queue {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::job::{EventId, LifeId};
+    use crate::hub::HubConfig;
+    use crate::sequencer::Sequencer;
+    use crate::upload::Landed;
+
+    /// A line of so many, none of which was told anything.
+    fn line(length: u64) -> Queue {
+        let queue = Queue::default();
+        let jobs = Sequencer::in_memory(HubConfig::default());
+        for number in 0..length {
+            let landed = Landed {
+                job: format!("job-{number}").parse().unwrap(),
+                life: LifeId(EventId(number)),
+                upload: format!("{number:032x}").parse().unwrap(),
+                name: "a".into(),
+                declared_type: None,
+                size: 1,
+                path: "/nowhere/data".into(),
+            };
+            let state = State::new(1, &landed);
+            let attempt = Arc::new(Attempt::new(Arc::new(landed), 1, &jobs, 1));
+            queue.push(Box::new(Work::new(attempt, state)), 0);
+        }
+        queue
+    }
+
+    fn positions(queue: &Queue, now: Instant) -> Vec<usize> {
+        let (news, _) = queue.news(now);
+        news.into_iter().map(|(_, position)| position).collect()
+    }
+
+    #[test]
+    fn the_first_ten_are_told_each_change_and_others_one_of_a_tenth() {
+        let queue = line(100);
+        let mut now = Instant::now();
+        assert_eq!(positions(&queue, now).len(), 100);
+        let mut told = 0;
+        for left in (0..100).rev() {
+            now += TOLD_INTERVAL;
+            queue.line.lock().waiting.pop_front();
+            let positions = positions(&queue, now);
+            let first = left.min(EXACT_POSITIONS);
+            assert!(
+                positions.starts_with(&(1..=first).collect::<Vec<_>>()),
+                "{left}: {positions:?}"
+            );
+            told += positions.len();
+        }
+        // All changes would be 4,950, of which 945 are among the first ten.
+        assert!((945..2100).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn a_job_is_told_one_position_a_second_and_the_last_one_in_the_end() {
+        let queue = line(5);
+        let now = Instant::now();
+        assert_eq!(positions(&queue, now), [1, 2, 3, 4, 5]);
+        queue.line.lock().waiting.pop_front();
+        let soon = now + TOLD_INTERVAL / 2;
+        let (news, again) = queue.news(soon);
+        assert!(news.is_empty());
+        assert_eq!(again, Some(now + TOLD_INTERVAL));
+        queue.line.lock().waiting.pop_front();
+        assert_eq!(positions(&queue, now + TOLD_INTERVAL), [1, 2, 3]);
+        assert_eq!(queue.news(now + TOLD_INTERVAL).1, None);
     }
 }
