@@ -1,11 +1,11 @@
 //! Files that are there whole or not at all, also after a power cut.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::upload::sync_directory;
+use crate::sys::private;
 
 /// Writes a file by way of `path.tmp`, and returns when it will survive a power cut.
 /// Blocks for the disk.
@@ -28,18 +28,14 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Makes a folder that only this user can look into, and those above it.
 pub fn create_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    sync_folder_of(path)
+    private::create_directory(path)
 }
 
 /// Makes sure that what was created in, renamed to or removed from the folder that holds
 /// `path` survives a power cut.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    sync_directory(folder)
+    private::sync_directory(folder)
 }
 
 /// Removes a folder and all in it; that it isn't there is as good.

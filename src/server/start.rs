@@ -200,7 +200,6 @@ fn open_spool(
     pipeline: &Pipeline,
 ) -> io::Result<Spool> {
     let open = || {
-        std::fs::create_dir_all(data)?;
         let disk = Disk::start(config.disk_threads)?;
         let landing = Arc::new(pipeline.clone());
         Spool::open(data, config, jobs.clone(), disk, landing)

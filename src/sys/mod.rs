@@ -1,9 +1,11 @@
-//! The ground: clocks, sockets, coroutines, random bits, counters, units.
+//! The ground: clocks, sockets, coroutines, random bits, counters, units,
+//! directories.
 
 pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub(crate) mod headcount;
 pub mod metrics;
+pub(crate) mod private;
 pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod units;

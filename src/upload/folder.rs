@@ -6,7 +6,7 @@
 //! nothing that a client says is ever part of a path.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::{Hub, Owner};
 use crate::sequencer::PublishError;
+use crate::sys::private::sync_directory;
 use crate::sys::random;
 
 /// The file with an upload's bytes, in its directory.
@@ -241,14 +242,6 @@ impl Info {
             _ => None,
         }
     }
-}
-
-/// Makes what was made, renamed or removed in a directory outlive a power cut. Blocks.
-///
-/// # Errors
-/// The disk fails.
-pub fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// A name as a JSON string.

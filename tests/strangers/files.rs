@@ -101,20 +101,9 @@ fn no_file_has_ffmpeg_open_another_or_a_socket() {
         }
     }
     assert!(reached >= 50, "{reached} files were refused by ffmpeg");
-    let pid = server.pid().to_string();
+    let pid = server.pid();
     assert!(server.stop().success());
-    let is_last = |line: &str| {
-        let (thread, what) = line.split_once(' ').unwrap_or_default();
-        thread == pid && what.trim_start().starts_with("+++ exited")
-    };
-    let text = loop {
-        let text = String::from_utf8_lossy(&fs::read(&trace).unwrap()).into_owned();
-        if text.lines().any(is_last) {
-            break text;
-        }
-        assert!(Instant::now() < deadline, "strace doesn't end");
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let text = is_traced_to_the_end(&trace, pid, deadline);
 
     let mut seen = [0, 0];
     for run in trace::read(&text) {
@@ -144,8 +133,24 @@ fn no_file_has_ffmpeg_open_another_or_a_socket() {
     assert!(knock.is_err(), "{knock:?} has come");
 }
 
+/// Waits until strace has written all of a process that has ended, and returns it.
+pub fn is_traced_to_the_end(trace: &Path, pid: u32, deadline: Instant) -> String {
+    let is_last = |line: &str| {
+        let (thread, what) = line.split_once(' ').unwrap_or_default();
+        thread == pid.to_string() && what.trim_start().starts_with("+++ exited")
+    };
+    loop {
+        let text = String::from_utf8_lossy(&fs::read(trace).unwrap()).into_owned();
+        if text.lines().any(is_last) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "strace doesn't end");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// Makes a second of sound.
-fn sound(folder: &Path, name: &str) {
+pub fn sound(folder: &Path, name: &str) {
     let made = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i", "sine=d=1"])
         .arg(folder.join(name))

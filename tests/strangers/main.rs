@@ -8,4 +8,5 @@ mod files;
 #[path = "../support/http.rs"]
 mod http;
 mod kernel;
+mod neighbours;
 mod trace;

@@ -1,7 +1,8 @@
 //! The stage `storing`: the result by the address of its content, `files/<aa>/<sha256>`.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "s3")]
@@ -11,6 +12,9 @@ use crate::pipeline::durable;
 use crate::pipeline::kind;
 use crate::pipeline::state::Stored;
 use crate::pipeline::task::{Failure, Outcome, Task};
+
+/// What is stored is this user's alone.
+const MODE: u32 = 0o600;
 
 /// Stores the task's input.
 pub fn run(options: &Storing, task: &mut Task<'_>) -> Result<Outcome, Failure> {
@@ -40,7 +44,11 @@ fn into_files(task: &mut Task<'_>) -> Result<Stored, Failure> {
     // A link costs nothing; between two file systems there is none, so it is copied.
     let copy = match fs::hard_link(task.input, &temporary) {
         Ok(()) => None,
-        Err(_) => Some(File::create_new(&temporary).map_err(failed)?),
+        Err(_) => {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(MODE);
+            Some(options.open(&temporary).map_err(failed)?)
+        }
     };
     let stored = place(task, copy, &temporary, failed);
     let _ = fs::remove_file(&temporary);
@@ -64,7 +72,12 @@ fn place(
     // The same content may be there already; one of another size is a damaged one.
     if !place.metadata().is_ok_and(|there| there.len() == size) {
         let file = copy.map_or_else(|| File::open(temporary), Ok);
-        file.and_then(|file| file.sync_all()).map_err(failed)?;
+        let kept = file.and_then(|file| {
+            // What a command made has a mode that the command chose.
+            file.set_permissions(Permissions::from_mode(MODE))?;
+            file.sync_all()
+        });
+        kept.map_err(failed)?;
         fs::rename(temporary, &place).map_err(failed)?;
         durable::sync_folder_of(&place).map_err(failed)?;
     }

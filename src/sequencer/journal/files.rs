@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::sys::private;
 use crate::sys::random::Random;
 
 /// A directory of files. Every call blocks.
@@ -91,16 +92,7 @@ impl Directory {
     /// # Errors
     /// It can't be created.
     pub fn new(path: &Path) -> io::Result<Directory> {
-        if !path.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)?;
-            // What is on the medium in it has to be found there.
-            if let Some(parent) = path.canonicalize()?.parent() {
-                fs::File::open(parent)?.sync_all()?;
-            }
-        }
+        private::create_directory(path)?;
         Ok(Directory(path.to_owned()))
     }
 

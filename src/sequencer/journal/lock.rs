@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
+use crate::sys::private;
+
+const MODE: u32 = 0o600;
 /// How often a lock that another has is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -21,18 +25,25 @@ impl Lock {
     /// # Errors
     /// Another server has the directory, or the file can't be made.
     pub fn take(directory: &Path, patience: Duration) -> io::Result<Lock> {
+        let path = directory.join("lock");
         let named = |error: io::Error| {
             let place = directory.display();
-            io::Error::new(error.kind(), format!("data directory {place}: {error}"))
+            let why = private::in_words(&path, &error).unwrap_or_else(|| error.to_string());
+            io::Error::new(error.kind(), format!("data directory {place}: {why}"))
         };
-        fs::create_dir_all(directory).map_err(named)?;
+        private::create_directory(directory).map_err(named)?;
         let mut file = fs::OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(directory.join("lock"))
+            .mode(MODE)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(&path)
             .map_err(named)?;
+        // One of an earlier version is for all to read.
+        let _ = file.set_permissions(fs::Permissions::from_mode(MODE));
+        private::sync_directory(directory).map_err(named)?;
         let deadline = Instant::now() + patience;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -77,5 +88,15 @@ mod tests {
         assert!(error.contains("--data"), "{error}");
         drop(first);
         Lock::take(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_lock_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = directory.path().join("other");
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, directory.path().join("lock")).unwrap();
+        assert!(Lock::take(directory.path(), Duration::ZERO).is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
 }

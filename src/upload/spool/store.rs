@@ -6,7 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::upload::{DATA, Info, UploadId, sync_directory};
+use crate::sys::private;
+use crate::sys::private::sync_directory;
+use crate::upload::{DATA, Info, UploadId};
 
 /// Where uploads lie.
 #[derive(Clone, Debug)]
@@ -30,8 +32,7 @@ impl Store {
     /// Makes the directory if it isn't there.
     pub fn open(data: &Path) -> io::Result<Store> {
         let root = data.join("uploads");
-        private_directory(true, &root)?;
-        sync_directory(data)?;
+        private::create_directory(&root)?;
         Ok(Store { root })
     }
 
@@ -44,7 +45,7 @@ impl Store {
     /// after a power cut as well.
     pub fn create(&self, id: UploadId, info: &Info, is_kept: bool) -> io::Result<File> {
         let directory = self.directory(id);
-        private_directory(false, &directory)?;
+        DirBuilder::new().mode(0o700).create(&directory)?;
         let create = || {
             let file = OpenOptions::new()
                 .write(true)
@@ -132,11 +133,4 @@ impl Store {
 /// Writes all of `bytes` at `offset`.
 pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
-}
-
-fn private_directory(may_be_there: bool, path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(may_be_there)
-        .mode(0o700)
-        .create(path)
 }
