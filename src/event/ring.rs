@@ -94,6 +94,16 @@ impl Ring {
         Some(self.bytes.range(range).copied().collect())
     }
 
+    /// The newest frame that isn't numbered above `upto`, and its number.
+    pub fn frame_upto(&self, upto: EventId) -> Option<(EventId, Vec<u8>)> {
+        let kept = self.entries.partition_point(|entry| entry.id <= upto.0);
+        let index = kept.checked_sub(1)?;
+        let entry = &self.entries[index];
+        let range = self.start_of(index)..self.offset(entry.end);
+        let frame = self.bytes.range(range).copied().collect();
+        Some((EventId(entry.id), frame))
+    }
+
     /// The number of the oldest event kept.
     pub fn oldest(&self) -> Option<EventId> {
         self.entries.front().map(|entry| EventId(entry.id))

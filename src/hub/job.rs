@@ -44,7 +44,7 @@ pub struct Snapshot {
     pub created_at: SystemTime,
     /// When its newest event came.
     pub updated_at: SystemTime,
-    /// How many streams follow it by name.
+    /// How many streams get its events; of [`Job::snapshot`], those that follow it by name.
     pub streams: usize,
 }
 
@@ -103,20 +103,37 @@ impl Job {
 
     /// Where it stands. None where it is no job's, or was deleted.
     pub fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshot_at(EventId::MAX)
+    }
+
+    /// Where it stood when `at` was the newest number of all, of which nothing is told that
+    /// has come since; where its newest event up to then is no longer kept, where it stands.
+    /// None where it has been deleted, or was no job's.
+    pub fn snapshot_at(&self, at: EventId) -> Option<Snapshot> {
         let core = self.lock();
         let life = core.life.clone()?;
-        let state = life.job_state()?;
-        let newest = core.ring.newest().filter(|&id| id > life.previous_end);
-        let frame = newest.and_then(|_| core.ring.newest_frame());
+        let mut state = life.job_state()?;
+        if life.began > at {
+            return None;
+        }
+        let mut frame = core.ring.frame_upto(at);
+        if life.last > at {
+            match &frame {
+                None if core.ring.gone() >= life.began => frame = core.ring.frame_upto(life.last),
+                // Nothing comes after an end.
+                _ => state = JobState::Running,
+            }
+        }
         let streams = core.streams;
         drop(core);
-        let event = frame.as_deref().and_then(frame::parse);
+        let frame = frame.filter(|(id, _)| *id > life.previous_end);
+        let event = frame.as_ref().and_then(|(_, frame)| frame::parse(frame));
         Some(Snapshot {
             job: self.id.clone(),
             began: life.began,
             state,
-            last_event_id: newest,
             last_event: event.map(|(name, data)| (name.to_owned(), data.to_owned())),
+            last_event_id: frame.map(|(id, _)| id),
             created_at: time(life.created_ms),
             updated_at: time(life.updated_ms),
             streams,

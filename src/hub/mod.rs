@@ -16,7 +16,9 @@ mod error;
 pub mod job;
 mod ledger;
 mod life;
+mod list;
 pub mod mailbox;
+mod prefixes;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -35,7 +37,10 @@ pub use error::Refusal;
 pub use job::{Job, Snapshot};
 use ledger::Ledger;
 pub use life::{Life, LifeState};
+use list::Lives;
+pub use list::{Listing, Page};
 pub use mailbox::{Mailbox, Owner as MailboxOwner};
+use prefixes::Prefixes;
 
 /// A shard's number is a bit of a mask.
 pub const SHARDS_MAX: usize = 64;
@@ -61,6 +66,7 @@ struct Inner {
     jobs: AtomicUsize,
     /// Names that are only waited for.
     awaited: AtomicUsize,
+    lives: Lives,
     /// Held while an entry is applied.
     ledger: Mutex<Ledger>,
     /// The number before the first.
@@ -77,8 +83,7 @@ struct Inner {
     mailboxes: RwLock<Vec<Arc<Mailbox>>>,
     /// The shards that follow every job there is, as bits.
     followers_of_all: AtomicU64,
-    /// How many streams follow all jobs whose names begin so.
-    prefixes: Mutex<HashMap<Arc<str>, usize>>,
+    prefixes: Mutex<Prefixes>,
     /// What was applied, for a simulation that wants to know.
     #[cfg(test)]
     tap: Mutex<Option<Vec<Applied>>>,
@@ -105,6 +110,7 @@ impl Hub {
             names: RwLock::default(),
             jobs: AtomicUsize::new(0),
             awaited: AtomicUsize::new(0),
+            lives: Lives::default(),
             ledger: Mutex::default(),
             base: AtomicU64::new(base.0),
             published: AtomicU64::new(base.0),
@@ -169,6 +175,7 @@ impl Hub {
         hub.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
         hub.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
         hub.time_ms.fetch_max(entry.time_ms, Ordering::AcqRel);
+        hub.lives.note(&name, before.as_ref(), after.as_ref());
         hub.published.store(id.0, Ordering::Release);
         let mailboxes = hub.mailboxes.read_recursive();
         let mut shards = 0;
@@ -221,14 +228,16 @@ impl Hub {
 
     /// What a job has come to. None where there is none, or it was deleted.
     pub fn snapshot(&self, id: &JobId) -> Option<Snapshot> {
-        self.find(id)?.snapshot()
+        let snapshot = self.find(id)?.snapshot()?;
+        Some(self.with_prefixes(snapshot))
     }
 
     /// Every job's snapshot, in the order of their names.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let mut names: Vec<_> = self.0.names.read().values().cloned().collect();
         names.sort_by(|a, b| a.id().cmp(b.id()));
-        names.iter().filter_map(|name| name.snapshot()).collect()
+        let snapshots = names.iter().filter_map(|name| name.snapshot());
+        snapshots.map(|it| self.with_prefixes(it)).collect()
     }
 
     /// How many jobs are in each state: running, done, failed.
@@ -331,28 +340,24 @@ impl Hub {
 
     /// Counts a stream in that follows every job whose name begins with `prefix`.
     pub fn join_matching(&self, prefix: &Arc<str>) {
-        *self.0.prefixes.lock().entry(prefix.clone()).or_insert(0) += 1;
+        self.0.prefixes.lock().join(prefix);
     }
 
     /// Counts such a stream out.
     pub fn leave_matching(&self, prefix: &Arc<str>) {
-        let mut prefixes = self.0.prefixes.lock();
-        if let Some(count) = prefixes.get_mut(prefix) {
-            *count -= 1;
-            if *count == 0 {
-                prefixes.remove(prefix);
-            }
-        }
+        self.0.prefixes.lock().leave(prefix);
     }
 
     /// How many streams get a job's events, also where it has yet to begin.
     pub fn streams(&self, job: &JobId) -> usize {
         let by_name = self.find(job).map_or(0, |job| job.lock().streams());
-        let prefixes = self.0.prefixes.lock();
-        let matching = prefixes
-            .iter()
-            .filter(|(prefix, _)| job.as_str().starts_with(&***prefix));
-        by_name + matching.map(|(_, count)| count).sum::<usize>()
+        by_name + self.0.prefixes.lock().streams_of(job.as_str())
+    }
+
+    /// The snapshot with the streams that follow its job by a prefix.
+    fn with_prefixes(&self, mut snapshot: Snapshot) -> Snapshot {
+        snapshot.streams += self.0.prefixes.lock().streams_of(snapshot.job.as_str());
+        snapshot
     }
 
     fn given<T>(&self, look: impl FnOnce(Given<'_>) -> T) -> T {
@@ -398,6 +403,7 @@ impl Hub {
         let before = name.lock().life().cloned();
         name.lock().load(life.clone(), gone, &name);
         name.set_newest(name.lock().newest());
+        self.0.lives.note(&name, before.as_ref(), Some(&life));
         self.count(before.as_ref(), Some(&life));
         ledger.note(&name, before.as_ref(), Some(&life));
     }

@@ -323,6 +323,7 @@ impl Pass {
     /// The answer where they mayn't.
     pub fn follow_matching(&self, prefix: &str) -> Result<(), Response> {
         match &self.0 {
+            _ if prefix.is_empty() => self.follow_all(),
             Grant::Token(claims, ..) if claims.jobs.covers_matching(prefix) => Ok(()),
             Grant::Token(..) => Err(forbidden(&format!(
                 "the token doesn't cover every job that begins with {prefix}: its claim jobs has \
@@ -342,11 +343,12 @@ impl Pass {
             Grant::Token(claims, ..) if claims.jobs.covers_all() => Ok(()),
             Grant::Token(..) => Err(forbidden(
                 "the token doesn't cover every job: name jobs, as in /api/events?job=a&job=b, \
-                 or use a token whose claim jobs has \"*\"",
+                 or a prefix that it covers, or use a token whose claim jobs has \"*\"",
             )),
             Grant::Named => Err(forbidden(
-                "name the jobs, as in /api/events?job=a&job=b: a stream of every job is to be \
-                 had on the publishing listener, or with a token that covers \"*\"",
+                "name the jobs, as in /api/events?job=a&job=b: every job, or all that begin \
+                 alike, are to be had on the publishing listener, or with a token that covers \
+                 them, as \"*\" does",
             )),
         }
     }

@@ -5,6 +5,7 @@ mod begin;
 mod delete;
 mod file;
 mod gate;
+mod list;
 mod openapi;
 mod publish;
 mod quotas;

@@ -142,14 +142,12 @@ fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<Asked, Response> {
     let prefix = pattern
         .strip_suffix('*')
         .ok_or_else(|| bad("jobs is a prefix and a star, as jobs=user42.*"))?;
-    if prefix.is_empty() {
-        caller.pass.follow_all()?;
-    } else {
+    if !prefix.is_empty() {
         prefix
             .parse::<JobId>()
             .map_err(|error| bad(&format!("jobs: {error}")))?;
-        caller.pass.follow_matching(prefix)?;
     }
+    caller.pass.follow_matching(prefix)?;
     Ok(Asked::Matching(prefix.to_owned()))
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::upload::{post, tus};
 use super::{Access, Answer, Request};
-use super::{begin, delete, file, openapi, publish, retry, snapshot, stream, web};
+use super::{begin, delete, file, list, openapi, publish, retry, snapshot, stream, web};
 use crate::event::job::{JobId, NameError};
 use crate::http::{Head, Method, Response, Status};
 use crate::upload::UploadId;
@@ -65,11 +65,12 @@ use Right::{Follow, Named, Nothing};
 
 /// What is asked for most stands first, and a path's methods stand together.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 20] = [
+pub static ROUTES: [Route; 21] = [
     route(Post,         "/api/jobs/{job}/events", Publish, Right::Publish, Job(publish::one)),
     route(Get,          "/api/jobs/{job}/events", Public,  Follow,         Stream(stream::one)),
     route(Get,          "/api/events",            Public,  Named,          Streams(stream::many)),
     route(Post,         "/api/events",            Publish, Named,          Jobs(publish::many)),
+    route(Get,          "/api/jobs",              Public,  Named,          Jobs(list::get)),
     route(Get,          "/api/jobs/{job}",        Public,  Follow,         Job(snapshot::get)),
     route(Put,          "/api/jobs/{job}",        Publish, Right::Publish, Job(begin::put)),
     route(Delete,       "/api/jobs/{job}",        Publish, Right::Publish, Job(delete::delete)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::rules;
 use crate::event::job::{EventId, JobId, JobState};
-use crate::hub::{Change, Entry, Hub, Life, LifeState, Refusal};
+use crate::hub::{Change, Entry, Hub, Life, LifeState, Listing, Refusal};
 use crate::sys::clock;
 
 /// All that was ever applied.
@@ -205,6 +205,36 @@ impl Model {
         let listed: Vec<_> = hub.snapshots().into_iter().map(|it| it.job).collect();
         assert_eq!(listed, expected, "the list of jobs");
         assert_eq!(hub.jobs(), expected.len(), "the number of jobs");
+        self.check_list(hub);
+    }
+}
+
+impl Model {
+    /// Holds the list, read in small pages, against the lives that there are.
+    fn check_list(&self, hub: &Hub) {
+        let began = |job: &JobModel| Some((job.life()?.began, job.name.clone()));
+        let there = self.jobs.iter().filter(|job| job.is_there());
+        let mut expected: Vec<_> = there.filter_map(began).collect();
+        expected.sort_by(|a, b| b.cmp(a));
+        let mut listed = Vec::new();
+        let mut after = None;
+        loop {
+            let page = hub.list(&Listing {
+                prefix: "",
+                state: None,
+                after,
+                limit: 3,
+                bytes: usize::MAX,
+            });
+            assert_eq!(page.at, hub.published(), "the number of the list");
+            let jobs = page.jobs.into_iter();
+            listed.extend(jobs.map(|it| (it.began, it.job)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "the list of jobs, the newest first");
     }
 }
 

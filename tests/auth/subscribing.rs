@@ -251,3 +251,45 @@ fn a_stream_ends_when_its_token_does_and_no_other() {
     staying.wait_for("storing");
     assert_eq!(get(public(&server), STREAM, &short).status, 401);
 }
+
+#[test]
+fn who_may_follow_every_job_that_begins_so_may_list_them() {
+    let files = KeyFiles::new();
+    let server = start_with_tokens(&files);
+    for job in ["user1.a", "user2.a"] {
+        let event = landfall::Event::progress("x", 1.0);
+        server.jobs().publish(&job.parse().unwrap(), event).unwrap();
+    }
+    for address in [public(&server), publish(&server)] {
+        for (covered, target, status) in [
+            (&["*"][..], "/api/jobs", 200),
+            (&["*"], "/api/jobs?prefix=user1.", 200),
+            (&["user1.*"], "/api/jobs?prefix=user1.", 200),
+            (&["user1.*"], "/api/jobs?prefix=user1.a", 200),
+            (&["user1.*"], "/api/jobs?prefix=user1", 403),
+            (&["user1.*"], "/api/jobs?prefix=user2.", 403),
+            (&["user1.*"], "/api/jobs", 403),
+            (&["user1.a"], "/api/jobs?prefix=user1.a", 403),
+            (&["user1.a"], "/api/jobs", 403),
+            (&[], "/api/jobs?prefix=", 403),
+        ] {
+            let stream = target.replace("/api/jobs?prefix=", "/api/events?jobs=") + "*";
+            let stream = stream.replace("/api/jobs*", "/api/events");
+            for target in [target, &stream] {
+                let answer = get(address, target, &bearer(&token(covered, &[])));
+                assert_eq!(answer.status, status, "{covered:?}: {target}");
+            }
+        }
+        let of_one = bearer(&token(&["user1.*"], &[]));
+        let mut answer = get(address, "/api/jobs?prefix=user1.", &of_one);
+        let body = answer.body();
+        assert!(
+            body.contains("user1.a") && !body.contains("user2.a"),
+            "{body}"
+        );
+    }
+    let without = |address| get(address, "/api/jobs?prefix=user1.", "").status;
+    assert_eq!(without(public(&server)), 401);
+    // It is open: no publishing key is set.
+    assert_eq!(without(publish(&server)), 200);
+}

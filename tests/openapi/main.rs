@@ -62,7 +62,7 @@ fn what_is_described_is_served_and_nothing_else_is() {
     for target in [
         "/api",
         "/api/",
-        "/api/jobs",
+        "/api/jobs/",
         "/api/jobs/a/",
         "/api/jobs/a/event",
         "/api/jobs/a/events/",

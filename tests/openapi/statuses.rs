@@ -11,6 +11,7 @@ use super::{House, ask};
 
 const EVENTS: &str = "/api/jobs/{job}/events";
 const MANY: &str = "/api/events";
+const LIST: &str = "/api/jobs";
 const JOB: &str = "/api/jobs/{job}";
 const OPENAPI: &str = "/openapi.json";
 const PAGE: &str = "/";
@@ -206,6 +207,14 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "POST", "/api/events", JSON, many, 415),
         (MANY, "POST", "/api/events", NDJSON, many, 429),
         (MANY, "POST", "/api/events", NDJSON, full_many, 503),
+        (LIST, "GET", "/api/jobs?limit=1", "", "", 200),
+        (LIST, "GET", "/api/jobs?state=error", "", "", 200),
+        (LIST, "GET", "/api/jobs?limit=0", "", "", 400),
+        (LIST, "GET", "/api/jobs", "", "", 401),
+        (LIST, "GET", "/api/jobs", "public", "", 403),
+        (LIST, "GET", "/api/jobs?prefix=a", &token, "", 403),
+        (LIST, "HEAD", "/api/jobs", "", "", 200),
+        (LIST, "OPTIONS", "/api/jobs", "", "", 204),
         (JOB, "GET", "/api/jobs/a", "", "", 200),
         (JOB, "GET", "/api/jobs/over", "", "", 200),
         (JOB, "GET", "/api/jobs/%20", "", "", 400),

@@ -1,0 +1,71 @@
+//! Streams that follow every job whose name begins alike.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// How many streams follow each prefix.
+#[derive(Default)]
+pub(super) struct Prefixes {
+    streams: HashMap<Arc<str>, usize>,
+    /// How many of the prefixes have each length, in bytes: a name is looked up once for
+    /// each, however many prefixes there are.
+    lengths: BTreeMap<usize, usize>,
+}
+
+impl Prefixes {
+    /// Counts a stream in.
+    pub fn join(&mut self, prefix: &Arc<str>) {
+        let streams = self.streams.entry(prefix.clone()).or_insert(0);
+        *streams += 1;
+        if *streams == 1 {
+            *self.lengths.entry(prefix.len()).or_insert(0) += 1;
+        }
+    }
+
+    /// Counts a stream out.
+    pub fn leave(&mut self, prefix: &Arc<str>) {
+        let Some(streams) = self.streams.get_mut(prefix) else {
+            return;
+        };
+        *streams -= 1;
+        if *streams > 0 {
+            return;
+        }
+        self.streams.remove(prefix);
+        if let Some(prefixes) = self.lengths.get_mut(&prefix.len()) {
+            *prefixes -= 1;
+            if *prefixes == 0 {
+                self.lengths.remove(&prefix.len());
+            }
+        }
+    }
+
+    /// How many streams follow a prefix that the name begins with.
+    pub fn streams_of(&self, name: &str) -> usize {
+        let beginnings = self.lengths.keys().map_while(|&length| name.get(..length));
+        let streams = beginnings.filter_map(|beginning| self.streams.get(beginning));
+        streams.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_followed_by_all_its_beginnings_as_long_as_their_streams_are_there() {
+        let mut prefixes = Prefixes::default();
+        let all: Vec<Arc<str>> = ["", "a", "ab", "ab", "b", "abcd"].map(Arc::from).into();
+        all.iter().for_each(|prefix| prefixes.join(prefix));
+        assert_eq!(prefixes.streams_of("abc"), 4);
+        assert_eq!(prefixes.streams_of("abcd"), 5);
+        assert_eq!(prefixes.streams_of("b"), 2);
+        assert_eq!(prefixes.streams_of("c"), 1);
+        prefixes.leave(&all[2]);
+        assert_eq!(prefixes.streams_of("abc"), 3);
+        all[..2].iter().for_each(|prefix| prefixes.leave(prefix));
+        all[3..].iter().for_each(|prefix| prefixes.leave(prefix));
+        assert_eq!(prefixes.streams_of("abcd"), 0);
+        assert!(prefixes.streams.is_empty() && prefixes.lengths.is_empty());
+    }
+}
