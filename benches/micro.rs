@@ -49,7 +49,7 @@ fn requests(c: &mut Criterion) {
 
 fn frames(c: &mut Criterion) {
     let job = "job_8f3a".parse().unwrap();
-    let event = Publication::from_json(EVENT).unwrap().event;
+    let event = Event::progress("scanning", 30.0);
     let mut out = Vec::with_capacity(1024);
     c.bench_function("frame/encode", |b| {
         b.iter(|| {

@@ -43,11 +43,11 @@ pub mod sys;
 pub mod upload;
 
 pub use event::job::{EventId, EventName, JobId, JobState, LifeId};
-pub use event::{Event, EventError, Publication};
+pub use event::{Event, EventError, Lease, Publication, Word};
 pub use hub::{After, Hub, HubConfig, Owner, Refusal, Snapshot};
 pub use routes::AuthConfig;
 pub use sequencer::journal::JournalConfig;
-pub use sequencer::{PublishError, Sequencer};
+pub use sequencer::{PublishError, Saying, Sequencer};
 pub use server::listener::Address;
 pub use server::sockets::Sockets;
 pub use server::{Server, ServerConfig};

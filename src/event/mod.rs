@@ -3,8 +3,10 @@
 
 pub mod frame;
 pub mod job;
+mod lease;
 mod publication;
 pub mod resume;
 pub mod ring;
 
-pub use publication::{Event, EventError, Publication};
+pub use lease::{Lease, LeaseError};
+pub use publication::{Event, EventError, Publication, Word};

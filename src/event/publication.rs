@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId, NameError};
+use crate::event::lease::{Lease, LeaseError};
 
 /// An event to publish. Its data is one JSON object on one line, so no payload
 /// can end a frame early or begin another.
@@ -36,13 +37,24 @@ enum NamedJob {
     Nobody,
 }
 
-/// An event and the job it is for, where the text names one.
+/// What a worker says of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// An event, and how long the job may be without another word, where it mustn't be for
+    /// ever.
+    Event(Event, Option<Lease>),
+    /// That the worker is there, which nobody sees, and how long the job may be without
+    /// another word.
+    Alive(Lease),
+}
+
+/// What a worker says, and of which job, where the text names one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     /// The `"job"` member.
     pub job: Option<JobId>,
-    /// The `"event"` and `"data"` members.
-    pub event: Event,
+    /// The `"event"`, `"data"` and `"lease"` members.
+    pub word: Word,
 }
 
 /// Why a text is no event.
@@ -58,6 +70,8 @@ pub enum EventError {
     Percent,
     /// The server alone says events of this name.
     Reserved,
+    /// `lease` isn't a string that is a lease.
+    Lease,
 }
 
 impl Event {
@@ -108,6 +122,16 @@ impl Event {
         Event {
             name: EventName::ERROR,
             data: format!(r#"{{"message":{message}}}"#),
+            job_id: NamedJob::None,
+        }
+    }
+
+    /// `error` with this data, which is an object, has no `jobId` and no percent, and stands on
+    /// one line.
+    pub(super) fn failure(data: &str) -> Event {
+        Event {
+            name: EventName::ERROR,
+            data: data.to_owned(),
             job_id: NamedJob::None,
         }
     }
@@ -177,8 +201,8 @@ impl Event {
 }
 
 impl Publication {
-    /// Reads `{"event":"progress","data":{...}}`, with `"job"` where it is given.
-    /// Without `data` the data is `{}`.
+    /// Reads `{"event":"progress","data":{...}}`, with `"job"` and `"lease"` where they are
+    /// given. Without `data` the data is `{}`. A lease may come without an event.
     ///
     /// # Errors
     /// As [`Event::new`], and for members that are unknown or missing.
@@ -188,10 +212,12 @@ impl Publication {
         struct Wire<'a> {
             #[serde(borrow, default, deserialize_with = "given")]
             job: Option<Text<'a>>,
-            #[serde(borrow)]
-            event: Cow<'a, str>,
+            #[serde(borrow, default, deserialize_with = "given")]
+            event: Option<Text<'a>>,
             #[serde(borrow, default, deserialize_with = "given")]
             data: Option<&'a RawValue>,
+            #[serde(borrow, default, deserialize_with = "given")]
+            lease: Option<&'a RawValue>,
         }
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -201,7 +227,17 @@ impl Publication {
             .map(|job| job.0.parse())
             .transpose()
             .map_err(EventError::Name)?;
-        let name = name_of(&wire.event)?;
+        let lease = wire.lease.map(lease_of).transpose()?;
+        let Some(name) = wire.event else {
+            return match (lease, wire.data) {
+                (Some(lease), None) => Ok(Publication {
+                    job,
+                    word: Word::Alive(lease),
+                }),
+                _ => Err(EventError::Shape("missing field `event`".into())),
+            };
+        };
+        let name = name_of(&name.0)?;
         let event = match wire.data {
             Some(raw) => Event::from_raw(name, raw)?,
             None => Event {
@@ -210,7 +246,8 @@ impl Publication {
                 job_id: NamedJob::None,
             },
         };
-        Ok(Publication { job, event })
+        let word = Word::Event(event, lease);
+        Ok(Publication { job, word })
     }
 }
 
@@ -230,6 +267,7 @@ impl fmt::Display for EventError {
                 "reset, deleted and open are events that the server itself sends: name yours \
                  otherwise",
             ),
+            EventError::Lease => LeaseError.fmt(f),
         }
     }
 }
@@ -242,6 +280,11 @@ fn name_of(text: &str) -> Result<EventName, EventError> {
         return Err(EventError::Reserved);
     }
     Ok(name)
+}
+
+fn lease_of(raw: &RawValue) -> Result<Lease, EventError> {
+    let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| EventError::Lease)?;
+    text.parse().map_err(|_| EventError::Lease)
 }
 
 fn shape(error: serde_json::Error) -> EventError {
@@ -371,12 +414,45 @@ mod tests {
     #[test]
     fn an_event_is_a_name_and_an_object() {
         let published = read(r#"{"event":"progress","data":{"percent":30}}"#).unwrap();
-        assert_eq!(published.event.name().as_str(), "progress");
-        assert_eq!(published.event.data(), r#"{"percent":30}"#);
+        let event = Event::new("progress", r#"{"percent":30}"#).unwrap();
+        assert_eq!(published.word, Word::Event(event, None));
         assert_eq!(published.job, None);
-        assert_eq!(read(r#"{"event":"done"}"#).unwrap().event.data(), "{}");
+        let done = read(r#"{"event":"done"}"#).unwrap().word;
+        assert_eq!(done, Word::Event(Event::done(), None));
         let job = read(r#"{"job":"a","event":"done"}"#).unwrap().job;
         assert_eq!(job, Some("a".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_lease_comes_with_an_event_or_alone() {
+        let minute: Lease = "1m".parse().unwrap();
+        let published = read(r#"{"event":"done","data":{},"lease":"1m"}"#).unwrap();
+        assert_eq!(published.word, Word::Event(Event::done(), Some(minute)));
+        let alone = read(r#"{"job":"a","lease":"\u0031m"}"#).unwrap();
+        assert_eq!(alone.word, Word::Alive(minute));
+        assert_eq!(alone.job, "a".parse().ok());
+        for lease in [
+            "null",
+            "30",
+            "\"30\"",
+            "\"0s\"",
+            "\"1year\"",
+            "{}",
+            "[\"30s\"]",
+            "true",
+        ] {
+            let text = format!(r#"{{"event":"x","lease":{lease}}}"#);
+            assert_eq!(read(&text), Err(EventError::Lease), "{lease}");
+            let text = format!(r#"{{"lease":{lease}}}"#);
+            assert_eq!(read(&text), Err(EventError::Lease), "{lease}");
+        }
+        for text in [
+            r#"{"lease":"1m","data":{}}"#,
+            r#"{"job":"a"}"#,
+            r#"{"lease":"1m","event":null}"#,
+        ] {
+            assert!(matches!(read(text), Err(EventError::Shape(_))), "{text}");
+        }
     }
 
     #[test]

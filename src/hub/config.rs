@@ -26,6 +26,9 @@ pub struct HubConfig {
     /// A running job without an event for so long counts as finished when room is
     /// needed: its worker is gone. Default: 24 hours.
     pub abandoned_after: Duration,
+    /// The lease of a worker's job whose events and `PUT` say none, 1 s to 24 h. Default:
+    /// none, and then such a job may be without a word as long as it likes.
+    pub lease: Option<Duration>,
 }
 
 impl Default for HubConfig {
@@ -41,6 +44,7 @@ impl Default for HubConfig {
             deleted_for: Duration::from_secs(60 * 60),
             event_bytes: 64 * 1024,
             abandoned_after: Duration::from_secs(24 * 60 * 60),
+            lease: None,
         }
     }
 }

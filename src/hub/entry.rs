@@ -1,7 +1,7 @@
 //! What changes anything: entries, in the one order.
 
-use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
+use crate::event::{Event, Lease};
 
 /// A change to one job. Whether it is accepted depends on the entries before it alone, and
 /// on what it says itself.
@@ -17,14 +17,16 @@ pub struct Entry {
 }
 
 /// What an entry changes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// An event. It begins a life where there is no job.
     Event {
         /// The event.
         event: Event,
-        /// The life that it is for, where it is for no other.
-        only: Option<LifeId>,
+        /// What of the job it is for, where it is for nothing else.
+        only: Option<Only>,
+        /// What it says besides.
+        terms: Terms,
     },
     /// A life begins.
     Begin {
@@ -32,6 +34,15 @@ pub enum Change {
         owner: Owner,
         /// What it may come after.
         after: After,
+        /// What it says besides.
+        terms: Terms,
+    },
+    /// The worker is still there.
+    Renew {
+        /// How long the job may be without another word.
+        lease: Lease,
+        /// The life that is meant, where no other is.
+        only: Option<LifeId>,
     },
     /// The job is deleted.
     Delete {
@@ -45,6 +56,23 @@ pub enum Change {
         /// Its newest entry. If it has had another since, nothing is forgotten.
         last: EventId,
     },
+}
+
+/// What of a job an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// This life.
+    Life(LifeId),
+    /// What the job has come to by this entry, its newest: it is refused once there is
+    /// another.
+    Entry(EventId),
+}
+
+/// What an event, or a beginning, says besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How long the job may be without another word: then it ends. None: as long as it likes.
+    pub lease: Option<Lease>,
 }
 
 /// Who began a life, and speaks for it.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::due::Due;
 use super::mailbox::Mailbox;
 use super::{Change, Entry, Life};
 use crate::event::Event;
@@ -53,6 +54,8 @@ pub struct Core {
     ring: Ring,
     /// None where it is no job's.
     life: Option<Life>,
+    /// When it ends by itself.
+    pub(super) due: Option<Due>,
     streams: usize,
     followers: Vec<Follower>,
 }
@@ -85,6 +88,7 @@ impl Job {
             core: Mutex::new(Core {
                 ring: Ring::default(),
                 life: None,
+                due: None,
                 streams: 0,
                 followers: Vec::new(),
             }),
@@ -338,7 +342,7 @@ impl Core {
                 ring.append(&Frame::deleted(&job.id, id), limits);
                 true
             }
-            Change::Begin { .. } => false,
+            Change::Begin { .. } | Change::Renew { .. } => false,
             Change::Delete { .. } => {
                 ring.make_void();
                 ring.append(&Frame::deleted(&job.id, id), limits);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::due::Dues;
 use super::{Hub, Job, Life};
 use crate::event::job::{EventId, JobId};
 
@@ -18,6 +19,7 @@ pub(super) struct Ledger {
     /// Of those that have ended, the ones whose rings may be whole.
     untrimmed: BTreeMap<EventId, Arc<Job>>,
     deleted: BTreeMap<EventId, Arc<Job>>,
+    pub dues: Dues,
 }
 
 impl Ledger {
@@ -85,14 +87,15 @@ impl Hub {
         true
     }
 
-    /// A running job without an event since `before_ms`, and without a stream: its worker
-    /// is gone.
+    /// A running job without an event since `before_ms`, without a stream and without a
+    /// lease, which would end it: its worker is gone.
     pub fn find_abandoned(&self, before_ms: u64) -> Option<Ended> {
         let names = self.0.names.read();
         names.values().find_map(|job| {
             let core = job.lock();
             let life = core.life().filter(|life| !life.is_over())?;
-            let is_abandoned = life.updated_ms < before_ms && core.streams() == 0;
+            let is_silent = life.updated_ms < before_ms && life.lease.is_none();
+            let is_abandoned = is_silent && core.streams() == 0;
             is_abandoned.then(|| Ended {
                 job: job.id().clone(),
                 last: life.last,

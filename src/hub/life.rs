@@ -4,8 +4,9 @@
 //! no clock, no memory, and nobody who is connected. So whoever applies the same entries
 //! in the same order has the same lives.
 
-use super::entry::{After, Change, Entry, Owner};
+use super::entry::{After, Change, Entry, Only, Owner};
 use super::error::Refusal;
+use crate::event::Lease;
 use crate::event::job::{EventId, JobState, LifeId};
 
 /// A life of a job.
@@ -23,8 +24,10 @@ pub struct Life {
     pub last: EventId,
     /// When it began, in milliseconds of the unix clock.
     pub created_ms: u64,
-    /// When its newest entry came.
+    /// When its newest entry came, but for words that nobody sees.
     pub updated_ms: u64,
+    /// How long it may be without another word, where it mustn't be for ever.
+    pub lease: Option<Lease>,
 }
 
 /// What a life has come to.
@@ -56,32 +59,58 @@ impl Life {
     ) -> Result<Option<Life>, Refusal> {
         let before = before.filter(|life| !life.is_forgotten_at(entry.time_ms));
         match &entry.change {
-            Change::Event { event, only } => {
+            Change::Event { event, only, terms } => {
                 let mut life = match before {
                     None if only.is_some() => return Err(Refusal::Over),
                     None => Life::begin(None, id, entry, Owner::Worker),
                     Some(life) => life.clone(),
                 };
-                if only.is_some_and(|only| only != life.id()) {
+                if only.is_some_and(|only| !life.is_meant_by(only)) {
                     return Err(Refusal::Over);
                 }
                 life.check_running()?;
                 life.last = id;
                 life.updated_ms = entry.time_ms;
+                life.lease = terms.lease;
                 match event.name().end_state() {
                     Some(JobState::Done) => life.state = LifeState::Done,
                     Some(JobState::Failed) => life.state = LifeState::Failed,
                     Some(JobState::Running) | None => {}
                 }
+                if life.is_over() {
+                    life.lease = None;
+                }
                 Ok(Some(life))
             }
-            Change::Begin { owner, after } => {
+            Change::Begin {
+                owner,
+                after,
+                terms,
+            } => {
                 match before {
                     Some(life) => life.check_may_be_followed(*after)?,
                     None if matches!(after, After::Failed(_)) => return Err(Refusal::NoJob),
                     None => {}
                 }
-                Ok(Some(Life::begin(before, id, entry, *owner)))
+                let lease = terms.lease;
+                let life = Life::begin(before, id, entry, *owner);
+                Ok(Some(Life { lease, ..life }))
+            }
+            Change::Renew { lease, only } => {
+                let life = match (before, only) {
+                    (Some(life), _) => life,
+                    (None, None) => return Err(Refusal::NoJob),
+                    (None, Some(_)) => return Err(Refusal::Over),
+                };
+                if only.is_some_and(|only| only != life.id()) {
+                    return Err(Refusal::Over);
+                }
+                life.check_running()?;
+                Ok(Some(Life {
+                    last: id,
+                    lease: Some(*lease),
+                    ..life.clone()
+                }))
             }
             Change::Delete { until_ms, only } => {
                 let life = before.ok_or(Refusal::NoJob)?;
@@ -97,6 +126,7 @@ impl Life {
                     },
                     last: id,
                     updated_ms: entry.time_ms,
+                    lease: None,
                     ..life.clone()
                 }))
             }
@@ -150,6 +180,14 @@ impl Life {
             last: id,
             created_ms: entry.time_ms,
             updated_ms: entry.time_ms,
+            lease: None,
+        }
+    }
+
+    fn is_meant_by(&self, only: Only) -> bool {
+        match only {
+            Only::Life(life) => life == self.id(),
+            Only::Entry(entry) => entry == self.last,
         }
     }
 
@@ -187,6 +225,7 @@ impl Life {
 mod tests {
     use super::*;
     use crate::event::Event;
+    use crate::hub::Terms;
 
     const HOUR_MS: u64 = 3_600_000;
 
@@ -213,17 +252,42 @@ mod tests {
 
         fn event(&mut self, name: &str) -> Result<EventId, Refusal> {
             let event = Event::new(name, "{}").unwrap();
-            self.put(Change::Event { event, only: None })
+            self.put(Change::Event {
+                event,
+                only: None,
+                terms: Terms::default(),
+            })
         }
 
-        fn event_of(&mut self, life: LifeId, name: &str) -> Result<EventId, Refusal> {
-            let event = Event::new(name, "{}").unwrap();
-            let only = Some(life);
-            self.put(Change::Event { event, only })
+        fn event_of(&mut self, only: Only, name: &str) -> Result<EventId, Refusal> {
+            self.put(Change::Event {
+                event: Event::new(name, "{}").unwrap(),
+                only: Some(only),
+                terms: Terms::default(),
+            })
+        }
+
+        fn leased(&mut self, name: &str, lease: &str) -> Result<EventId, Refusal> {
+            self.put(Change::Event {
+                event: Event::new(name, "{}").unwrap(),
+                only: None,
+                terms: Terms {
+                    lease: lease.parse().ok(),
+                },
+            })
+        }
+
+        fn renew(&mut self, lease: &str, only: Option<LifeId>) -> Result<EventId, Refusal> {
+            let lease = lease.parse().unwrap();
+            self.put(Change::Renew { lease, only })
         }
 
         fn begin(&mut self, owner: Owner, after: After) -> Result<EventId, Refusal> {
-            self.put(Change::Begin { owner, after })
+            self.put(Change::Begin {
+                owner,
+                after,
+                terms: Terms::default(),
+            })
         }
 
         fn delete(&mut self) -> Result<EventId, Refusal> {
@@ -323,14 +387,69 @@ mod tests {
         let mut job = Lives::default();
         job.event("progress").unwrap();
         let old = job.id();
-        assert!(job.event_of(old, "progress").is_ok());
+        let of_old = Only::Life(old);
+        assert!(job.event_of(of_old, "progress").is_ok());
+        assert!(job.renew("5s", Some(old)).is_ok());
         job.begin(Owner::Worker, After::Running).unwrap();
-        assert_eq!(job.event_of(old, "done"), Err(Refusal::Over));
+        assert_eq!(job.event_of(of_old, "done"), Err(Refusal::Over));
+        assert_eq!(job.renew("5s", Some(old)), Err(Refusal::Over));
         let only = Some(old);
         let delete = Change::Delete { until_ms: 9, only };
         assert_eq!(job.put(delete), Err(Refusal::Over));
         let none = &mut Lives::default();
-        assert_eq!(none.event_of(old, "progress"), Err(Refusal::Over));
+        assert_eq!(none.event_of(of_old, "progress"), Err(Refusal::Over));
+        assert_eq!(none.renew("5s", Some(old)), Err(Refusal::Over));
+    }
+
+    #[test]
+    fn the_next_event_sets_renews_or_ends_a_lease_and_so_does_the_end() {
+        let mut job = Lives::default();
+        let lease = |job: &Lives| job.life.as_ref().and_then(|life| life.lease);
+        let of = |text: &str| text.parse().ok();
+        assert_eq!(job.renew("5s", None), Err(Refusal::NoJob));
+        job.leased("progress", "5s").unwrap();
+        assert_eq!(lease(&job), of("5s"));
+        job.renew("7s", None).unwrap();
+        assert_eq!(lease(&job), of("7s"));
+        job.leased("progress", "1m").unwrap();
+        assert_eq!(lease(&job), of("1m"));
+        job.event("progress").unwrap();
+        assert_eq!(lease(&job), None);
+        job.renew("7s", None).unwrap();
+        job.leased("done", "5s").unwrap();
+        assert_eq!(lease(&job), None);
+        let ended = Refusal::Ended(JobState::Done);
+        assert_eq!(job.renew("7s", None), Err(ended));
+        job.begin(Owner::Worker, After::Ended).unwrap();
+        assert_eq!(lease(&job), None);
+        job.leased("progress", "5s").unwrap();
+        job.delete().unwrap();
+        assert_eq!(lease(&job), None);
+        assert_eq!(job.renew("7s", None), Err(Refusal::Deleted));
+    }
+
+    #[test]
+    fn a_word_that_nobody_sees_is_an_entry_and_changes_no_time_that_is_shown() {
+        let mut job = Lives::default();
+        job.leased("progress", "5s").unwrap();
+        let before = job.life.clone().unwrap();
+        job.now_ms += 1000;
+        let renewed = job.renew("5s", None).unwrap();
+        let after = job.life.clone().unwrap();
+        assert_eq!(after.last, renewed);
+        assert_eq!(after.updated_ms, before.updated_ms);
+    }
+
+    #[test]
+    fn what_is_for_a_jobs_newest_entry_is_refused_once_there_is_another() {
+        let mut job = Lives::default();
+        let first = job.leased("progress", "5s").unwrap();
+        let second = job.renew("5s", None).unwrap();
+        let stalled = job.event_of(Only::Entry(first), "error");
+        assert_eq!(stalled, Err(Refusal::Over));
+        assert!(job.event_of(Only::Entry(second), "error").is_ok());
+        let again = job.event_of(Only::Entry(second), "error");
+        assert_eq!(again, Err(Refusal::Over));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod awaited;
 mod config;
+mod due;
 mod entry;
 mod error;
 pub mod job;
@@ -32,7 +33,7 @@ use crate::event::job::{EventId, JobId, JobState, LifeId};
 use crate::event::resume::{Beginning, Given, LastEventId, Start};
 use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
-pub use entry::{After, Change, Entry, Owner};
+pub use entry::{After, Change, Entry, Only, Owner, Terms};
 pub use error::Refusal;
 pub use job::{Job, Snapshot};
 use ledger::Ledger;
@@ -193,6 +194,7 @@ impl Hub {
             self.close_if_unused(&name);
         }
         ledger.note(&name, before.as_ref(), after.as_ref());
+        self.note_word(&mut ledger, &name, before.as_ref(), after.as_ref());
         if matches!(entry.change, Change::Event { .. }) {
             hub.metrics.events_published.add(1);
         }
@@ -406,6 +408,7 @@ impl Hub {
         self.0.lives.note(&name, before.as_ref(), Some(&life));
         self.count(before.as_ref(), Some(&life));
         ledger.note(&name, before.as_ref(), Some(&life));
+        self.note_word(&mut ledger, &name, before.as_ref(), Some(&life));
     }
 
     /// Takes an entry that was accepted before. Its job, where it is as new as that

@@ -74,6 +74,7 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
                 return;
             }
             pipeline.cancel_lapsed();
+            pipeline.keep_alive();
             if Instant::now() >= expiry {
                 inner.expire();
                 expiry = Instant::now() + EXPIRY_INTERVAL;

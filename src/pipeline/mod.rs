@@ -203,6 +203,19 @@ impl Pipeline {
         }
     }
 
+    /// Says that uploads are on their way, where no stage has said anything of them.
+    fn keep_alive(&self) {
+        let inner = &self.0;
+        let lives = inner.lives.lock();
+        let active = lives.iter().filter_map(|(&life, entry)| match entry {
+            Entry::Active(attempt) => Some((attempt.landed.job.clone(), life)),
+            Entry::Kept(..) => None,
+        });
+        let active: Vec<_> = active.collect();
+        drop(lives);
+        inner.jobs.keep_alive(active);
+    }
+
     /// Says that everything is to stop: commands are ended, and every stage that is at work
     /// begins anew when the server is back. Returns at once.
     pub fn halt(&self) {

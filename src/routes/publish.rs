@@ -8,9 +8,9 @@ use super::gate::{INVALID, Pass};
 use super::quotas::Publisher;
 use super::{Answer, Caller, Context, Plan, Request, event_status, publish_status};
 use crate::event::job::{EventId, JobId};
-use crate::event::{Event, Publication};
+use crate::event::{Publication, Word};
 use crate::http::{BodyLength, Response, Status};
-use crate::sequencer::PublishError;
+use crate::sequencer::{PublishError, Saying};
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
 const EVENT_OVERHEAD_BYTES: usize = 4096;
@@ -27,8 +27,10 @@ pub struct Intake {
     body_bytes: usize,
     lines: usize,
     ids: Vec<EventId>,
-    /// Events of the NDJSON that came last, and their lines. They are published together.
-    gathered: Vec<(JobId, Event)>,
+    /// What was said was an event, and not only that the worker is there.
+    is_event: bool,
+    /// What the NDJSON said last, and its lines. It is published together.
+    gathered: Vec<Saying>,
     gathered_lines: Vec<usize>,
 }
 
@@ -86,6 +88,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         body_bytes: 0,
         lines: 0,
         ids: Vec::new(),
+        is_event: true,
         gathered: Vec::new(),
         gathered_lines: Vec::new(),
     })))
@@ -133,7 +136,11 @@ impl Intake {
                     .as_ref()
                     .map_or(0, |job| self.context.jobs.hub().streams(job));
                 let json = format!("{{\"id\":{id},\"streams\":{streams}}}");
-                Response::json(Status::Created, json)
+                let status = match self.is_event {
+                    true => Status::Created,
+                    false => Status::Ok,
+                };
+                Response::json(status, json)
             }
         }
     }
@@ -177,7 +184,7 @@ impl Intake {
     }
 
     fn publish(&mut self, text: &[u8]) -> Result<(), Refusal> {
-        let Publication { job, event } = Publication::from_json(text)
+        let Publication { job, word } = Publication::from_json(text)
             .map_err(|error| self.refusal(event_status(&error), error.to_string()))?;
         let job = match (&self.job, job) {
             (Some(path), Some(line)) if *path != line => {
@@ -213,12 +220,13 @@ impl Intake {
             return Err(refusal);
         }
         if self.is_ndjson {
-            self.gathered.push((job, event));
+            self.gathered.push(Saying { job, word });
             self.gathered_lines.push(self.lines);
             return Ok(());
         }
         // One alone is delivered at once.
-        let published = self.context.jobs.publish(&job, event);
+        self.is_event = matches!(word, Word::Event(..));
+        let published = self.context.jobs.say(Saying { job, word });
         let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);
         Ok(())
@@ -230,7 +238,7 @@ impl Intake {
         let mut refused = None;
         if !self.gathered.is_empty() {
             let gathered = std::mem::take(&mut self.gathered);
-            let (ids, error) = self.context.jobs.publish_all(gathered);
+            let (ids, error) = self.context.jobs.say_all(gathered);
             let line = self.gathered_lines.get(ids.len()).copied();
             self.gathered_lines.clear();
             self.ids.extend(ids);

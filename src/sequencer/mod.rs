@@ -11,6 +11,7 @@
 mod error;
 pub mod history;
 pub mod journal;
+mod leases;
 mod memory;
 mod room;
 
@@ -18,14 +19,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::hub::{After, Change, Hub, HubConfig, Owner, Snapshot};
+use crate::event::{Event, Lease, Word};
+use crate::hub::{After, Change, Hub, HubConfig, Only, Owner, Snapshot, Terms};
 use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 pub use error::PublishError;
 use history::Request;
 use journal::{Journal, JournalConfig};
+use leases::UPLOAD_LEASE;
+pub(crate) use leases::Watch;
 use memory::Memory;
 
 /// The jobs of one server: their hub, and what puts the changes to them in order. Cloning
@@ -47,6 +50,15 @@ pub struct Sequencer {
     order: Arc<dyn Order>,
 }
 
+/// What a worker says of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saying {
+    /// The job.
+    pub job: JobId,
+    /// What.
+    pub word: Word,
+}
+
 /// A change that is to get its place in the order.
 #[derive(Clone, Debug)]
 pub struct Proposal {
@@ -54,6 +66,14 @@ pub struct Proposal {
     pub job: JobId,
     /// The change.
     pub change: Change,
+}
+
+impl Saying {
+    /// An event, and nothing besides.
+    pub fn of(job: JobId, event: Event) -> Saying {
+        let word = Word::Event(event, None);
+        Saying { job, word }
+    }
 }
 
 impl Proposal {
@@ -169,11 +189,22 @@ impl Sequencer {
     /// # Errors
     /// See [`PublishError`]. A refused event leaves no trace.
     pub fn publish(&self, job: &JobId, event: Event) -> Result<EventId, PublishError> {
-        self.put_event(job, event, None)
+        self.say(Saying::of(job.clone(), event))
     }
 
-    /// Publishes one event to this life of the job, and never to another: what an old
-    /// attempt still says isn't news of the new one.
+    /// Publishes what a worker says, an event or that it is there, and returns its number.
+    /// Blocks as [`Sequencer::publish`] does.
+    ///
+    /// # Errors
+    /// As [`Sequencer::publish`]. Where there is no job, only an event begins one.
+    pub fn say(&self, saying: Saying) -> Result<EventId, PublishError> {
+        let proposal = self.proposal(saying)?;
+        self.order.put_one(proposal)
+    }
+
+    /// Publishes one event to this life of an upload's job, and never to another: what an
+    /// old attempt still says isn't news of the new one. The life ends if nothing more is
+    /// said of it for two minutes.
     ///
     /// # Errors
     /// As [`Sequencer::publish`].
@@ -183,22 +214,38 @@ impl Sequencer {
         life: LifeId,
         event: Event,
     ) -> Result<EventId, PublishError> {
-        self.put_event(job, event, Some(life))
+        self.admit(job, &event)?;
+        let change = Change::Event {
+            event,
+            only: Some(Only::Life(life)),
+            terms: Terms {
+                lease: Lease::new(UPLOAD_LEASE),
+            },
+        };
+        self.put_one(job, change)
     }
 
-    /// Publishes events in turn, up to the first that is refused. With a journal that is
-    /// one write, and it blocks as [`Sequencer::publish`] does. Returns the numbers of those
-    /// that were accepted, and why the next one wasn't.
+    /// Publishes events in turn, as [`Sequencer::say_all`] does.
     pub fn publish_all(&self, events: Vec<(JobId, Event)>) -> (Vec<EventId>, Option<PublishError>) {
+        let events = events.into_iter();
+        let sayings = events.map(|(job, event)| Saying::of(job, event));
+        self.say_all(sayings.collect())
+    }
+
+    /// Publishes what workers say in turn, up to the first that is refused. With a journal
+    /// that is one write, and it blocks as [`Sequencer::publish`] does. Returns the numbers
+    /// of what was accepted, and why the next one wasn't.
+    pub fn say_all(&self, sayings: Vec<Saying>) -> (Vec<EventId>, Option<PublishError>) {
         let mut refused = None;
-        let mut proposals = Vec::with_capacity(events.len());
-        for (job, event) in events {
-            if let Err(error) = self.admit(&job, &event) {
-                refused = Some(error);
-                break;
+        let mut proposals = Vec::with_capacity(sayings.len());
+        for saying in sayings {
+            match self.proposal(saying) {
+                Ok(proposal) => proposals.push(proposal),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
             }
-            let change = Change::Event { event, only: None };
-            proposals.push(Proposal { job, change });
         }
         let (ids, error) = self.order.put(proposals);
         (ids, error.or(refused))
@@ -209,8 +256,25 @@ impl Sequencer {
     /// # Errors
     /// The life before is none that `after` allows, or see [`PublishError`].
     pub fn begin(&self, job: &JobId, owner: Owner, after: After) -> Result<LifeId, PublishError> {
-        let change = Change::Begin { owner, after };
-        self.put_one(job, change).map(LifeId)
+        let lease = match owner {
+            Owner::Worker => self.default_lease(),
+            Owner::Upload => Lease::new(UPLOAD_LEASE),
+        };
+        self.begin_on(job, owner, after, Terms { lease })
+    }
+
+    /// The same for a worker, whose first word has to follow within the lease.
+    ///
+    /// # Errors
+    /// As [`Sequencer::begin`].
+    pub fn begin_with(
+        &self,
+        job: &JobId,
+        after: After,
+        lease: Option<Lease>,
+    ) -> Result<LifeId, PublishError> {
+        let lease = lease.or_else(|| self.default_lease());
+        self.begin_on(job, Owner::Worker, after, Terms { lease })
     }
 
     /// Deletes a job, or this life of it: its streams are told and end, and nothing of it
@@ -246,14 +310,52 @@ impl Sequencer {
         Change::Delete { until_ms, only }
     }
 
-    fn put_event(
+    fn begin_on(
         &self,
         job: &JobId,
-        event: Event,
-        only: Option<LifeId>,
-    ) -> Result<EventId, PublishError> {
-        self.admit(job, &event)?;
-        self.put_one(job, Change::Event { event, only })
+        owner: Owner,
+        after: After,
+        terms: Terms,
+    ) -> Result<LifeId, PublishError> {
+        let change = Change::Begin {
+            owner,
+            after,
+            terms,
+        };
+        self.put_one(job, change).map(LifeId)
+    }
+
+    /// What a worker's word is to change.
+    fn proposal(&self, saying: Saying) -> Result<Proposal, PublishError> {
+        let Saying { job, word } = saying;
+        let change = match word {
+            Word::Alive(lease) => Change::Renew { lease, only: None },
+            Word::Event(event, lease) => {
+                self.admit(&job, &event)?;
+                let lease = lease.or_else(|| self.default_lease_of(&job));
+                Change::Event {
+                    event,
+                    only: None,
+                    terms: Terms { lease },
+                }
+            }
+        };
+        Ok(Proposal { job, change })
+    }
+
+    /// The lease of a job of which nobody says one. Of an upload's the pipeline speaks, which
+    /// has its own.
+    fn default_lease_of(&self, job: &JobId) -> Option<Lease> {
+        let lease = self.default_lease()?;
+        let life = self.hub.life(job);
+        let is_upload = life.is_some_and(|life| life.owner == Owner::Upload);
+        (!is_upload).then_some(lease)
+    }
+
+    /// The lease of a worker's job that says none.
+    fn default_lease(&self) -> Option<Lease> {
+        let lease = self.hub.config().lease?;
+        Lease::new(lease.clamp(Lease::MIN, Lease::MAX))
     }
 
     fn put_one(&self, job: &JobId, change: Change) -> Result<EventId, PublishError> {

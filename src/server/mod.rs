@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::sequencer::Sequencer;
 use crate::sequencer::journal::Lock;
+use crate::sequencer::{Sequencer, Watch};
 use crate::stream::ShardHandle;
 pub use config::ServerConfig;
 use house::House;
@@ -50,6 +50,8 @@ pub struct Server {
     ops: SocketAddr,
     acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
+    /// Ends jobs whose leases have run out.
+    leases: Option<Watch>,
     drain: Duration,
     drain_spread: Duration,
     /// The data directory is this server's for as long as it runs.
@@ -178,6 +180,8 @@ impl Server {
 
     fn close(&mut self) {
         self.house.context.drain();
+        // Who can't be heard any more isn't to be missed.
+        self.leases = None;
         self.acceptors.iter_mut().for_each(Acceptor::close);
         if let Some(pipeline) = &self.house.context.pipeline {
             pipeline.halt();

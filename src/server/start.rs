@@ -18,8 +18,8 @@ use super::{Server, monitor};
 use crate::hub::HubConfig;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, Quotas};
-use crate::sequencer::Sequencer;
 use crate::sequencer::journal::{JournalConfig, Lock};
+use crate::sequencer::{Sequencer, Watch};
 use crate::stream::{Counted, ShardConfig, ShardHandle};
 use crate::sys::coroutine;
 use crate::sys::headcount::Headcount;
@@ -96,7 +96,10 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     };
     let of_public = lobby(Access::Public, config.connections.div_ceil(4) * 3);
     let of_publish = lobby(Access::Publish, config.connections);
+    // Workers can be heard from here on.
+    let leases = Some(Watch::start(&house.context.jobs)?);
     Ok(Server {
+        leases,
         acceptors: vec![
             listeners.public.accept(house.clone(), of_public)?,
             listeners.publish.accept(house.clone(), of_publish)?,

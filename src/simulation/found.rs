@@ -9,7 +9,7 @@ use super::trace::Trace;
 use super::world::World;
 use crate::event::Event;
 use crate::event::job::{EventId, LifeId};
-use crate::hub::{After, Change, HubConfig, Owner};
+use crate::hub::{After, Change, HubConfig, Only, Owner, Terms};
 
 /// Options of a world with one job.
 fn quiet() -> Options {
@@ -27,13 +27,18 @@ fn quiet() -> Options {
 
 fn event(name: &str) -> Change {
     let event = Event::new(name, "{}").expect("it is an event");
-    Change::Event { event, only: None }
+    Change::Event {
+        event,
+        only: None,
+        terms: Terms::default(),
+    }
 }
 
 fn begin() -> Change {
     Change::Begin {
         owner: Owner::Worker,
         after: After::Ended,
+        terms: Terms::default(),
     }
 }
 
@@ -76,7 +81,8 @@ fn what_is_refused_lets_no_deletion_go() {
     world.pass(Duration::from_secs(20));
     let over = Change::Event {
         event: Event::done(),
-        only: Some(LifeId(EventId(1))),
+        only: Some(Only::Life(LifeId(EventId(1)))),
+        terms: Terms::default(),
     };
     world.put_one(0, over).expect_err("there is no such life");
     world.set_back(Duration::from_secs(15));

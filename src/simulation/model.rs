@@ -93,6 +93,7 @@ impl Model {
                 };
                 self.tell(id, number, event.name().as_str(), data, life);
             }
+            Change::Renew { .. } => {}
             Change::Begin { .. } if !is_replaced => {}
             Change::Begin { .. } | Change::Delete { .. } => {
                 self.make_void(number, step);

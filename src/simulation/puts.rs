@@ -92,28 +92,5 @@ impl Puts {
 }
 
 fn is_same(one: &Change, other: &Change) -> bool {
-    match (one, other) {
-        (
-            Change::Event { event, only },
-            Change::Event {
-                event: other,
-                only: other_only,
-            },
-        ) => event == other && only == other_only,
-        (
-            Change::Begin { owner, after },
-            Change::Begin {
-                owner: other,
-                after: other_after,
-            },
-        ) => owner == other && after == other_after,
-        (
-            Change::Delete { until_ms, only },
-            Change::Delete {
-                until_ms: other,
-                only: other_only,
-            },
-        ) => until_ms == other && only == other_only,
-        _ => false,
-    }
+    one == other && !matches!(one, Change::Forget { .. })
 }

@@ -1,7 +1,7 @@
 //! Which changes a job takes: the contract's table of lives, written down a second time.
 
 use crate::event::job::{EventId, JobState, LifeId};
-use crate::hub::{After, Change, Entry, Life, LifeState, Owner, Refusal};
+use crate::hub::{After, Change, Entry, Life, LifeState, Only, Owner, Refusal, Terms};
 
 /// What an entry makes of a job.
 ///
@@ -12,7 +12,7 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
         LifeState::Deleted { until_ms } => entry.time_ms < until_ms,
         _ => true,
     });
-    let begun = |owner, previous_end| Life {
+    let begun = |owner, previous_end, terms: &Terms| Life {
         began: id,
         owner,
         state: LifeState::Running,
@@ -20,6 +20,12 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
         last: id,
         created_ms: entry.time_ms,
         updated_ms: entry.time_ms,
+        lease: terms.lease,
+    };
+    let is_for = |only: &Option<Only>, life: &Life| match only {
+        None => true,
+        Some(Only::Life(it)) => *it == LifeId(life.began),
+        Some(Only::Entry(it)) => *it == life.last,
     };
     let refusal_of = |life: &Life| match life.state {
         LifeState::Running => Refusal::Running,
@@ -29,16 +35,12 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
     };
     match (&entry.change, now) {
         (Change::Event { only: Some(_), .. }, None) => Err(Refusal::Over),
-        (Change::Event { only, .. }, Some(life))
-            if only.is_some_and(|it| it != LifeId(life.began)) =>
-        {
-            Err(Refusal::Over)
-        }
+        (Change::Event { only, .. }, Some(life)) if !is_for(only, life) => Err(Refusal::Over),
         (Change::Event { .. }, Some(life)) if life.state != LifeState::Running => {
             Err(refusal_of(life))
         }
-        (Change::Event { event, .. }, life) => {
-            let begun = begun(Owner::Worker, EventId(0));
+        (Change::Event { event, terms, .. }, life) => {
+            let begun = begun(Owner::Worker, EventId(0), terms);
             let state = match event.name().as_str() {
                 "done" => LifeState::Done,
                 "error" => LifeState::Failed,
@@ -48,14 +50,29 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
                 state,
                 last: id,
                 updated_ms: entry.time_ms,
+                lease: terms.lease.filter(|_| state == LifeState::Running),
                 ..life.cloned().unwrap_or(begun)
             }))
         }
-        (Change::Begin { owner, after }, None) => match after {
+        (
+            Change::Begin {
+                owner,
+                after,
+                terms,
+            },
+            None,
+        ) => match after {
             After::Failed(_) => Err(Refusal::NoJob),
-            _ => Ok(Some(begun(*owner, EventId(0)))),
+            _ => Ok(Some(begun(*owner, EventId(0), terms))),
         },
-        (Change::Begin { owner, after }, Some(life)) => {
+        (
+            Change::Begin {
+                owner,
+                after,
+                terms,
+            },
+            Some(life),
+        ) => {
             let is_deleted = matches!(life.state, LifeState::Deleted { .. });
             let is_failed_upload = life.state == LifeState::Failed && life.owner == Owner::Upload;
             let may = match after {
@@ -68,8 +85,26 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
                 return Err(refusal_of(life));
             }
             let is_running = life.state == LifeState::Running;
-            Ok(Some(begun(*owner, if is_running { id } else { life.last })))
+            let end = if is_running { id } else { life.last };
+            Ok(Some(begun(*owner, end, terms)))
         }
+        (Change::Renew { only, .. }, None) => Err(match only {
+            Some(_) => Refusal::Over,
+            None => Refusal::NoJob,
+        }),
+        (Change::Renew { only, .. }, Some(life))
+            if only.is_some_and(|it| it != LifeId(life.began)) =>
+        {
+            Err(Refusal::Over)
+        }
+        (Change::Renew { .. }, Some(life)) if life.state != LifeState::Running => {
+            Err(refusal_of(life))
+        }
+        (Change::Renew { lease, .. }, Some(life)) => Ok(Some(Life {
+            last: id,
+            lease: Some(*lease),
+            ..life.clone()
+        })),
         (Change::Delete { .. }, None) => Err(Refusal::NoJob),
         (Change::Delete { only, .. }, Some(life))
             if only.is_some_and(|it| it != LifeId(life.began)) =>
@@ -84,6 +119,7 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
                 },
                 last: id,
                 updated_ms: entry.time_ms,
+                lease: None,
                 ..life.clone()
             })),
         },

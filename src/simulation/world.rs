@@ -11,7 +11,7 @@ use super::server::Server;
 use super::trace::Trace;
 use crate::event::Event;
 use crate::event::job::{EventId, LifeId};
-use crate::hub::{After, Change, Owner};
+use crate::hub::{After, Change, Only, Owner, Terms};
 use crate::sequencer::{Proposal, PublishError};
 use crate::stream::ShardConfig;
 use crate::sys::clock::simulated::Simulated;
@@ -144,7 +144,11 @@ impl World<'_> {
             let number = self.job();
             let event = self.event(number);
             let job = self.options.names[number].clone();
-            let change = Change::Event { event, only: None };
+            let change = Change::Event {
+                event,
+                only: None,
+                terms: Terms::default(),
+            };
             proposals.push(Proposal { job, change });
         }
         let _ = self.put(proposals);
@@ -156,7 +160,13 @@ impl World<'_> {
             .random
             .pick(&[After::Ended, After::Ended, After::Running]);
         let owner = Owner::Worker;
-        let _ = self.put_one(job, Change::Begin { owner, after });
+        let terms = Terms::default();
+        let begin = Change::Begin {
+            owner,
+            after,
+            terms,
+        };
+        let _ = self.put_one(job, begin);
     }
 
     fn delete(&mut self) {
@@ -179,7 +189,13 @@ impl World<'_> {
                 .pick(&[After::FailedUpload, After::FailedUpload, After::Ended]),
         };
         let owner = Owner::Upload;
-        let _ = self.put_one(job, Change::Begin { owner, after });
+        let terms = Terms::default();
+        let begin = Change::Begin {
+            owner,
+            after,
+            terms,
+        };
+        let _ = self.put_one(job, begin);
     }
 
     /// A stage says how far it is, of a life that may be long over.
@@ -190,8 +206,12 @@ impl World<'_> {
         let index = self.random.below(self.lives.len() as u64) as usize;
         let (job, life) = self.lives[index];
         let event = self.event(job);
-        let only = Some(life);
-        let _ = self.put_one(job, Change::Event { event, only });
+        let change = Change::Event {
+            event,
+            only: Some(Only::Life(life)),
+            terms: Terms::default(),
+        };
+        let _ = self.put_one(job, change);
     }
 
     fn some_life(&mut self, job: usize) -> Option<LifeId> {
@@ -421,9 +441,9 @@ impl World<'_> {
 fn told(proposals: &[Proposal]) -> String {
     let each = proposals.iter().map(|proposal| {
         let change = match &proposal.change {
-            Change::Event { event, only } => {
+            Change::Event { event, only, terms } => {
                 let data = &event.data()[..event.data().len().min(12)];
-                format!("{} {data} {only:?}", event.name())
+                format!("{} {data} {only:?} {terms:?}", event.name())
             }
             other => format!("{other:?}"),
         };

@@ -10,7 +10,7 @@
 //!             first and the one behind the last
 //!   49 job    flags, began, previous end, newest entry, milliseconds of its beginning and
 //!             of its newest entry, [milliseconds until which a deletion is remembered:
-//!             flags & 8], number of its newest event in no kept segment, of that before
+//!             flags & 8], [milliseconds of its lease: flags & 32], number of its newest event in no kept segment, of that before
 //!             it, job, [its newest event, which is in no kept segment: id, event, data to
 //!             the payload's end: flags & 16]
 //!   50 end    how many jobs
@@ -33,7 +33,7 @@ use std::ops::Range;
 use super::Shared;
 use super::codec::{self, Found, Payload, Unread, put_name, put_number};
 use super::files::File;
-use super::record::SegmentNumber;
+use super::record::{SegmentNumber, parse_lease};
 use super::segment::parse_number;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
@@ -56,6 +56,7 @@ const DONE: u8 = 2;
 const FAILED: u8 = 4;
 const DELETED: u8 = 8;
 const EVENT: u8 = 16;
+const LEASED: u8 = 32;
 
 /// A record.
 #[derive(Debug, PartialEq, Eq)]
@@ -305,6 +306,7 @@ impl<'a> JobPart<'a> {
             last,
             created_ms,
             updated_ms,
+            lease,
         } = self.life;
         let mut flags = match state {
             LifeState::Running => 0,
@@ -318,12 +320,18 @@ impl<'a> JobPart<'a> {
         if self.event.is_some() {
             flags |= EVENT;
         }
+        if lease.is_some() {
+            flags |= LEASED;
+        }
         out.extend_from_slice(&[JOB, flags]);
         for number in [began.0, previous_end.0, last.0, created_ms, updated_ms] {
             put_number(out, number);
         }
         if let LifeState::Deleted { until_ms } = state {
             put_number(out, until_ms);
+        }
+        if let Some(lease) = lease {
+            put_number(out, lease.duration().as_millis() as u64);
         }
         put_number(out, self.before.0);
         put_number(out, self.gone.0);
@@ -336,7 +344,7 @@ impl<'a> JobPart<'a> {
     }
 
     fn parse(payload: &mut Payload<'a>) -> Result<JobPart<'a>, Unread> {
-        let flags = payload.flags(UPLOAD | DONE | FAILED | DELETED | EVENT)?;
+        let flags = payload.flags(UPLOAD | DONE | FAILED | DELETED | EVENT | LEASED)?;
         let (began, previous_end, last) = (payload.id()?, payload.id()?, payload.id()?);
         // Both are counted back from: the number before the first is never negative.
         if began.0 == 0 || last < began {
@@ -351,6 +359,10 @@ impl<'a> JobPart<'a> {
                 until_ms: payload.number()?,
             },
             _ => return Err(Unread::Malformed),
+        };
+        let lease = match flags & LEASED {
+            0 => None,
+            _ => Some(parse_lease(payload)?),
         };
         let owner = if flags & UPLOAD == 0 {
             Owner::Worker
@@ -378,6 +390,7 @@ impl<'a> JobPart<'a> {
                 last,
                 created_ms,
                 updated_ms,
+                lease,
             },
             before,
             gone,
@@ -504,6 +517,7 @@ mod tests {
                 last: EventId(88),
                 created_ms: 1_700_000_000_000,
                 updated_ms: 1_800_000_000_000,
+                lease: matches!(state, LifeState::Running).then(|| "30s".parse().unwrap()),
             },
             before: EventId(60),
             gone: EventId(59),

@@ -394,6 +394,9 @@ fn bytes_of(proposals: &[Proposal]) -> usize {
 fn data_bytes(proposal: &Proposal) -> usize {
     match &proposal.change {
         Change::Event { event, .. } => event.data().len(),
-        Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => 0,
+        Change::Begin { .. }
+        | Change::Renew { .. }
+        | Change::Delete { .. }
+        | Change::Forget { .. } => 0,
     }
 }

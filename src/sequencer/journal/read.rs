@@ -428,11 +428,14 @@ impl<'a> EventRecord<'a> {
                 name,
                 data,
                 names_its_job,
+                ..
             } => (previous, name, data, names_its_job),
             ChangeRecord::Delete { .. } | ChangeRecord::Begin { replaces: true, .. } => {
                 (EventId(0), DELETED, "{}", false)
             }
-            ChangeRecord::Begin { .. } | ChangeRecord::Forget { .. } => return None,
+            ChangeRecord::Begin { .. }
+            | ChangeRecord::Renew { .. }
+            | ChangeRecord::Forget { .. } => return None,
         };
         Some(EventRecord {
             id: entry.id,

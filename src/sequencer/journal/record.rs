@@ -15,21 +15,25 @@
 //!   21 close
 //!   22 gap     the first number that may have been given and is lost, the one behind the
 //!              last
+//!   23 renew   flags, id, milliseconds, milliseconds of the lease, job
 //! ```
 //!
 //! | flag | event | begin |
 //! | --- | --- | --- |
 //! | 1 | the data has a `jobId` of its own | a life was running, and ended with this |
-//! | 2 | kept for a lease, in milliseconds, behind the time | the same |
+//! | 2 | a lease, in milliseconds, behind the time | the same |
 //! | 4 | kept for a key and the digest of a body, behind the lease | the same |
 //!
 //! An open's flag 1: the segment holds what the first format's had, and counts only beside a
-//! checkpoint. The other kinds have no flags yet. Kept are the kinds 23 (a lease is renewed), 24 (a
-//! lease ran out) and 25 (a cancellation is asked for). Kinds below 16 are those of the
+//! checkpoint. The other kinds have no flags yet. A lease that ran out is an event like any
+//! other. Kept is the kind 25 (a cancellation is asked for). Kinds below 16 are those of the
 //! first format, and none here. A record with another flag, or another kind, was written
 //! by a newer version.
 
+use std::time::Duration;
+
 use super::codec::{self, Found, HEADER_BYTES, Payload, Unread, put_name, put_number};
+use crate::event::Lease;
 use crate::event::job::EventId;
 use crate::hub::Owner;
 
@@ -43,6 +47,7 @@ pub const ENTRY_MIN_BYTES: u64 = HEADER_BYTES as u64 + 7;
 
 const NAMES_ITS_JOB: u8 = 1;
 const REPLACES: u8 = 1;
+const LEASED: u8 = 2;
 const CARRIED_OVER: u8 = 1;
 
 const EVENT: u8 = 16;
@@ -52,6 +57,7 @@ const FORGET: u8 = 19;
 const OPEN: u8 = 20;
 const CLOSE: u8 = 21;
 const GAP: u8 = 22;
+const RENEW: u8 = 23;
 
 /// A segment's number; its checksums begin with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +119,8 @@ pub enum ChangeRecord<'a> {
         data: &'a str,
         /// Whether the data has a `jobId` of its own.
         names_its_job: bool,
+        /// The job's lease from then on.
+        lease: Option<Lease>,
     },
     /// A life began.
     Begin {
@@ -120,6 +128,13 @@ pub enum ChangeRecord<'a> {
         owner: Owner,
         /// Whether one was running, and ended with it.
         replaces: bool,
+        /// Its lease.
+        lease: Option<Lease>,
+    },
+    /// The job's lease was renewed.
+    Renew {
+        /// Its lease from then on.
+        lease: Lease,
     },
     /// The job was deleted.
     Delete {
@@ -164,7 +179,7 @@ pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Found<Record<'_>> {
 
 fn parse<'a>(payload: &mut Payload<'a>) -> Result<Record<'a>, Unread> {
     match payload.byte()? {
-        kind @ EVENT..=FORGET => EntryRecord::parse(kind, payload).map(Record::Entry),
+        kind @ (EVENT..=FORGET | RENEW) => EntryRecord::parse(kind, payload).map(Record::Entry),
         OPEN => {
             let is_carried_over = payload.flags(CARRIED_OVER)? != 0;
             Ok(Record::Open {
@@ -192,10 +207,17 @@ impl<'a> EntryRecord<'a> {
         let (kind, flags) = match &self.change {
             ChangeRecord::Event { names_its_job, .. } => (EVENT, u8::from(*names_its_job)),
             ChangeRecord::Begin { replaces, .. } => (BEGIN, u8::from(*replaces)),
+            ChangeRecord::Renew { .. } => (RENEW, 0),
             ChangeRecord::Delete { .. } => (DELETE, 0),
             ChangeRecord::Forget { .. } => (FORGET, 0),
         };
-        out.extend_from_slice(&[kind, flags]);
+        let lease = self.lease();
+        let leased = if lease.is_some() && kind != RENEW {
+            LEASED
+        } else {
+            0
+        };
+        out.extend_from_slice(&[kind, flags | leased]);
         put_number(out, self.id.0);
         if let ChangeRecord::Event { previous, .. } = self.change {
             let step = if previous.0 == 0 {
@@ -206,6 +228,9 @@ impl<'a> EntryRecord<'a> {
             put_number(out, step);
         }
         put_number(out, self.time_ms);
+        if let Some(lease) = lease {
+            put_number(out, lease.duration().as_millis() as u64);
+        }
         match &self.change {
             ChangeRecord::Event { name, data, .. } => {
                 put_name(out, self.job);
@@ -217,16 +242,25 @@ impl<'a> EntryRecord<'a> {
                 Owner::Worker => 0,
                 Owner::Upload => 1,
             }),
+            ChangeRecord::Renew { .. } => {}
             ChangeRecord::Delete { until_ms } => put_number(out, *until_ms),
             ChangeRecord::Forget { last } => put_number(out, last.0),
         }
         put_name(out, self.job);
     }
 
+    fn lease(&self) -> Option<Lease> {
+        match self.change {
+            ChangeRecord::Event { lease, .. } | ChangeRecord::Begin { lease, .. } => lease,
+            ChangeRecord::Renew { lease } => Some(lease),
+            ChangeRecord::Delete { .. } | ChangeRecord::Forget { .. } => None,
+        }
+    }
+
     fn parse(kind: u8, payload: &mut Payload<'a>) -> Result<EntryRecord<'a>, Unread> {
         let flags = payload.flags(match kind {
-            EVENT => NAMES_ITS_JOB,
-            BEGIN => REPLACES,
+            EVENT => NAMES_ITS_JOB | LEASED,
+            BEGIN => REPLACES | LEASED,
             _ => 0,
         })?;
         let id = payload.id()?;
@@ -243,6 +277,10 @@ impl<'a> EntryRecord<'a> {
             }
         }
         let time_ms = payload.number()?;
+        let lease = match flags & LEASED {
+            0 => None,
+            _ => Some(parse_lease(payload)?),
+        };
         let change = match kind {
             EVENT => {
                 let job = payload.name()?;
@@ -251,6 +289,7 @@ impl<'a> EntryRecord<'a> {
                     name: payload.event_name()?,
                     data: payload.rest()?,
                     names_its_job: flags & NAMES_ITS_JOB != 0,
+                    lease,
                 };
                 return Ok(EntryRecord {
                     id,
@@ -266,6 +305,10 @@ impl<'a> EntryRecord<'a> {
                     _ => return Err(Unread::Newer),
                 },
                 replaces: flags & REPLACES != 0,
+                lease,
+            },
+            RENEW => ChangeRecord::Renew {
+                lease: parse_lease(payload)?,
             },
             DELETE => ChangeRecord::Delete {
                 until_ms: payload.number()?,
@@ -282,6 +325,12 @@ impl<'a> EntryRecord<'a> {
             change,
         })
     }
+}
+
+/// A lease, in milliseconds.
+pub(super) fn parse_lease(payload: &mut Payload<'_>) -> Result<Lease, Unread> {
+    let lease = Duration::from_millis(payload.number()?);
+    Lease::new(lease).ok_or(Unread::Malformed)
 }
 
 #[cfg(test)]
@@ -305,17 +354,40 @@ mod tests {
             name,
             data: r#"{"stage":"scanning","percent":30}"#,
             names_its_job,
+            lease: None,
         })
     }
 
+    fn leased(lease: &str) -> Record<'static> {
+        let Record::Entry(mut entry) = event(1, "progress", true) else {
+            unreachable!("it is one")
+        };
+        if let ChangeRecord::Event { lease: of_it, .. } = &mut entry.change {
+            *of_it = lease.parse().ok();
+        }
+        Record::Entry(entry)
+    }
+
     fn records() -> Vec<Record<'static>> {
-        let begin = |owner, replaces| entry(ChangeRecord::Begin { owner, replaces });
+        let begin = |owner, replaces, lease: &str| {
+            entry(ChangeRecord::Begin {
+                owner,
+                replaces,
+                lease: lease.parse().ok(),
+            })
+        };
         vec![
             event(69_999, "progress", false),
             event(1, "a-name", true),
             event(0, "done", false),
-            begin(Owner::Worker, false),
-            begin(Owner::Upload, true),
+            leased("1s"),
+            leased("24h"),
+            begin(Owner::Worker, false, ""),
+            begin(Owner::Worker, false, "30s"),
+            begin(Owner::Upload, true, "1500ms"),
+            entry(ChangeRecord::Renew {
+                lease: "30s".parse().unwrap(),
+            }),
             entry(ChangeRecord::Delete {
                 until_ms: 1_800_003_600_000,
             }),
@@ -383,7 +455,7 @@ mod tests {
                 Found::Nothing => Found::Nothing,
             }
         };
-        for kind in 23..=255 {
+        for kind in 24..=255 {
             assert_eq!(found(&[kind, 1, 2, 3]), Found::Newer, "{kind}");
         }
         for kind in 0..16 {
@@ -393,7 +465,7 @@ mod tests {
             let bytes = bytes_of(&record);
             let mut payload = bytes[HEADER_BYTES..].to_vec();
             if ![CLOSE, GAP].contains(&payload[0]) {
-                payload[1] |= 2;
+                payload[1] |= 4;
                 assert_eq!(found(&payload), Found::Newer, "{record:?}");
             }
         }
@@ -432,6 +504,28 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_nobody_can_have_asked_for_is_no_record() {
+        let bytes = bytes_of(&entry(ChangeRecord::Renew {
+            lease: "24h".parse().unwrap(),
+        }));
+        let mut payload = bytes[HEADER_BYTES..].to_vec();
+        let ms = Lease::MAX.as_millis() as u64;
+        let mut written = Vec::new();
+        put_number(&mut written, ms);
+        let mut longer = Vec::new();
+        put_number(&mut longer, ms + 1);
+        let at = payload
+            .windows(written.len())
+            .position(|it| it == written)
+            .unwrap();
+        payload[at..at + written.len()].copy_from_slice(&longer);
+        let mut changed = Vec::new();
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
+        codec::put_record(&mut changed, SEGMENT.0, write);
+        assert_eq!(decode(&changed, SEGMENT), Found::Nothing);
+    }
+
+    #[test]
     fn an_event_costs_so_many_bytes_more_than_its_names_and_data() {
         let bytes = bytes_of(&event(69_999, "progress", false));
         let own = "job_8f3a".len() + r#"{"stage":"scanning","percent":30}"#.len();
@@ -446,10 +540,15 @@ mod tests {
                 name: "done",
                 data: "{}",
                 names_its_job: false,
+                lease: None,
             },
             ChangeRecord::Begin {
                 owner: Owner::Worker,
                 replaces: false,
+                lease: None,
+            },
+            ChangeRecord::Renew {
+                lease: "1s".parse().unwrap(),
             },
             ChangeRecord::Delete { until_ms: 0 },
             ChangeRecord::Forget { last: EventId(1) },

@@ -423,6 +423,7 @@ impl Writer {
                     events += 1;
                     index.append(job, entry.id, place);
                 }
+                Change::Renew { .. } => {}
                 Change::Begin { .. } if !entry.replaces => {}
                 Change::Begin { .. } | Change::Delete { .. } => {
                     index.replace(job, entry.id, place);

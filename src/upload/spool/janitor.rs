@@ -29,6 +29,7 @@ pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
                 if spool.is_closed.load(Ordering::Acquire) {
                     return;
                 }
+                spool.keep_alive();
                 spool.strike_off_landed();
                 spool.remove_expired();
                 spool.remove_lapsed();
@@ -50,6 +51,18 @@ pub fn expired(expiry: Duration) -> String {
 }
 
 impl Inner {
+    /// Says that uploads are waited for, or are landing, where nothing else was said of
+    /// them.
+    fn keep_alive(&self) {
+        let uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
+        let waiting = uploads.iter().filter_map(|entry| {
+            let is_waited_for = matches!(entry.phase(), Phase::Receiving | Phase::Landing);
+            let life = entry.life().filter(|_| is_waited_for)?;
+            Some((entry.job.clone(), life))
+        });
+        self.jobs.keep_alive(waiting);
+    }
+
     fn remove_expired(&self) {
         let now = SystemTime::now();
         let mut uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();

@@ -1,9 +1,9 @@
 //! Events: whatever is published is one frame, and reads back as what it was.
 
-use landfall::event::Publication;
 use landfall::event::frame::{self, Frame};
+use landfall::event::{Publication, Word};
 use landfall::routes::snapshot_json;
-use landfall::{EventId, HubConfig, JobId, Sequencer};
+use landfall::{EventId, HubConfig, JobId, Lease, Sequencer};
 use serde_json::Value;
 
 use super::sse::{Fired, read};
@@ -11,9 +11,17 @@ use super::sse::{Fired, read};
 /// The input is what a worker publishes, and what a stream's reader gets.
 pub fn check(input: &[u8]) {
     super::event_stream::check(input);
-    let Ok(Publication { job, event }) = Publication::from_json(input) else {
+    let Ok(Publication { job, word }) = Publication::from_json(input) else {
         return;
     };
+    let lease = match &word {
+        Word::Event(_, lease) => *lease,
+        Word::Alive(lease) => Some(*lease),
+    };
+    if let Some(lease) = lease {
+        assert!((Lease::MIN..=Lease::MAX).contains(&lease.duration()));
+    }
+    let Word::Event(event, _) = word else { return };
     let published = job.clone();
     let job: JobId = job.unwrap_or_else(|| "a".parse().unwrap());
     assert!(!event.data().contains(['\r', '\n', '\0']));
@@ -56,13 +64,15 @@ pub fn check(input: &[u8]) {
     // What was read can be written, and is read as the same.
     let name = event.name();
     let data = event.data();
+    let in_json = |lease: Lease| format!(r#","lease":"{}ms""#, lease.duration().as_millis());
+    let of_it = lease.map_or(String::new(), in_json);
     let again = match &published {
-        Some(job) => format!(r#"{{"data":{data},"job":"{job}","event":"{name}"}}"#),
-        None => format!(r#"{{"event":"{name}","data":{data}}}"#),
+        Some(job) => format!(r#"{{"data":{data},"job":"{job}","event":"{name}"{of_it}}}"#),
+        None => format!(r#"{{"event":"{name}","data":{data}{of_it}}}"#),
     };
     let again = Publication::from_json(again.as_bytes()).expect("not read again");
-    let job = published;
-    assert_eq!(again, Publication { job, event });
+    let (job, word) = (published, Word::Event(event, lease));
+    assert_eq!(again, Publication { job, word });
 }
 
 /// The data is what was published, and `jobId` where that was absent.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Found, Last, newer};
 use crate::event::Event;
 use crate::event::job::{EventId, JobId};
-use crate::hub::{After, Change, Entry, Hub, Life, Owner};
+use crate::hub::{After, Change, Entry, Hub, Life, Owner, Terms};
 use crate::sequencer::journal::Shared;
 use crate::sequencer::journal::checkpoint::{Head, LOST_MAX};
 use crate::sequencer::journal::record::{
@@ -155,16 +155,25 @@ impl<'a> Restorer<'a> {
                 name,
                 data,
                 names_its_job,
+                lease,
             } => {
                 if let Some(event) = Event::restored(name, data, *names_its_job, &job) {
                     let is_missing = self.place(&job, id, *previous, place);
-                    let change = Change::Event { event, only: None };
+                    let change = Change::Event {
+                        event,
+                        only: None,
+                        terms: Terms { lease: *lease },
+                    };
                     self.event(id, self.of(job, record, change), is_missing);
                 }
                 self.count(record, place.segment);
                 return;
             }
-            ChangeRecord::Begin { owner, replaces } => {
+            ChangeRecord::Begin {
+                owner,
+                replaces,
+                lease,
+            } => {
                 if *replaces {
                     self.end_by_deletion(&job, id, place);
                 }
@@ -172,8 +181,13 @@ impl<'a> Restorer<'a> {
                     owner: *owner,
                     // It was accepted, so whatever was before it is over.
                     after: After::Running,
+                    terms: Terms { lease: *lease },
                 }
             }
+            ChangeRecord::Renew { lease } => Change::Renew {
+                lease: *lease,
+                only: None,
+            },
             ChangeRecord::Delete { until_ms } => {
                 self.end_by_deletion(&job, id, place);
                 Change::Delete {
@@ -298,6 +312,7 @@ impl<'a> Restorer<'a> {
                 change: Change::Begin {
                     owner: Owner::Worker,
                     after: After::Running,
+                    terms: Terms::default(),
                 },
             };
             // Nobody follows anything yet.

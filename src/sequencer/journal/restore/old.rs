@@ -236,6 +236,7 @@ fn write_segments(
                     name: event.name,
                     data: event.data,
                     names_its_job: event.names_its_job,
+                    lease: None,
                 },
             };
             let place = output.put(&entry, restorer)?;
@@ -387,6 +388,7 @@ impl Job {
             last: self.last,
             created_ms: self.created_ms,
             updated_ms: self.updated_ms,
+            lease: None,
         }
     }
 }

@@ -154,6 +154,7 @@ impl Batch {
         let replaces = was_running && matches!(entry.change, Change::Begin { .. });
         match entry.change {
             Change::Event { .. } => pending.newest_event = id,
+            Change::Renew { .. } => {}
             Change::Begin { .. } if !replaces => {}
             Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
                 pending.newest_event = EventId(0);
@@ -225,16 +226,19 @@ impl Numbered {
             time_ms: *time_ms,
             job: job.as_str(),
             change: match change {
-                Change::Event { event, .. } => ChangeRecord::Event {
+                Change::Event { event, terms, .. } => ChangeRecord::Event {
                     previous: self.previous,
                     name: event.name().as_str(),
                     data: event.data(),
                     names_its_job: event.names_its_job(),
+                    lease: terms.lease,
                 },
-                Change::Begin { owner, .. } => ChangeRecord::Begin {
+                Change::Begin { owner, terms, .. } => ChangeRecord::Begin {
                     owner: *owner,
                     replaces: self.replaces,
+                    lease: terms.lease,
                 },
+                Change::Renew { lease, .. } => ChangeRecord::Renew { lease: *lease },
                 Change::Delete { until_ms, .. } => ChangeRecord::Delete {
                     until_ms: *until_ms,
                 },
@@ -247,7 +251,7 @@ impl Numbered {
     pub fn need(&self) -> Need {
         match &self.entry.change {
             Change::Event { event, .. } if !event.name().is_terminal() => Need::Write,
-            Change::Forget { .. } => Need::Write,
+            Change::Renew { .. } | Change::Forget { .. } => Need::Write,
             Change::Event { .. } | Change::Begin { .. } | Change::Delete { .. } => Need::Medium,
         }
     }
