@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,9 +18,10 @@ use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockAddr, Type};
 
 use crate::server::house::House;
 use crate::server::lobby::{Lobby, LobbyConfig};
@@ -148,9 +149,11 @@ impl Listener {
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
-                let listener = UnixListener::bind(path)?;
-                listener.set_nonblocking(true)?;
+                let socket = bind_unix(path)?;
                 std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE))?;
+                socket.listen(BACKLOG)?;
+                socket.set_nonblocking(true)?;
+                let listener = UnixListener::from(OwnedFd::from(socket));
                 Ok(Listener {
                     fd: listener.into(),
                     address: address.clone(),
@@ -268,7 +271,7 @@ impl Acceptor {
     /// make a request. Never blocks.
     pub fn close(&mut self) {
         if let Some(path) = self.file.take() {
-            let _ = std::fs::remove_file(path);
+            remove_own(&path);
         }
         self.fd = None;
         self.door.is_closed.store(true, Ordering::Release);
@@ -405,8 +408,26 @@ impl Accepting {
     }
 }
 
+/// A unix socket whose file has its mode in the moment that it is there, less the umask: at
+/// no time may anyone else connect.
+fn bind_unix(path: &Path) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE))?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    Ok(socket)
+}
+
 /// Removes the file of a unix socket that nobody listens at.
 fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(there) if there.file_type().is_socket() => {}
+        Ok(_) => {
+            let message = format!("{} is there and is no socket", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+    }
     match UnixStream::connect(path) {
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AddrInUse,
@@ -419,9 +440,21 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes the file of this server's own socket, and nothing that is there in its place.
+fn remove_own(path: &Path) {
+    if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OPTIONS: SocketOptions = SocketOptions {
+        send_buffer_bytes: 65536,
+        silence: Duration::from_secs(30),
+    };
 
     #[test]
     fn an_address_is_an_ip_and_port_or_a_path() {
@@ -438,13 +471,41 @@ mod tests {
     fn a_socket_file_is_replaced_only_when_nobody_listens() {
         let directory = tempfile::tempdir().unwrap();
         let address = Address::Unix(directory.path().join("socket"));
-        let options = SocketOptions {
-            send_buffer_bytes: 65536,
-            silence: Duration::from_secs(30),
-        };
+        let options = OPTIONS;
         let first = Listener::bind(&address, options).unwrap();
         assert!(Listener::bind(&address, options).is_err());
         drop(first);
         assert!(Listener::bind(&address, options).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_socket_stays_where_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let precious = directory.path().join("precious");
+        std::fs::write(&precious, "data").unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        let folder = directory.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        for path in [&precious, &link, &folder] {
+            let address = Address::Unix(path.clone());
+            let error = Listener::bind(&address, OPTIONS).err().unwrap();
+            assert!(error.to_string().contains("no socket"), "{error}");
+            remove_own(path);
+        }
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), "data");
+    }
+
+    #[test]
+    fn a_socket_is_its_users_and_groups_from_its_first_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _socket = bind_unix(&path).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        // Whatever the umask, nobody else has any right.
+        assert_eq!(mode(&path) & !SOCKET_MODE, 0);
+        std::fs::remove_file(&path).unwrap();
+        let _listener = Listener::bind(&Address::Unix(path.clone()), OPTIONS).unwrap();
+        assert_eq!(mode(&path), SOCKET_MODE);
     }
 }
