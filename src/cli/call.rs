@@ -8,6 +8,7 @@ use super::flags::{self, Flag};
 use super::nearest::nearest;
 use super::settings::Settings;
 use crate::command::leftover;
+use crate::event::job::{JobId, NameError};
 use crate::server::handover;
 
 /// Variables that are no flags: what the server tells the commands of stages, and the
@@ -111,6 +112,27 @@ impl Call {
         let texts = self.words.iter().map(|word| word.to_str());
         let texts = texts.collect::<Option<_>>();
         texts.ok_or(Usage::NotText(Place::Word("a word")))
+    }
+}
+
+impl Call {
+    /// The words as names of jobs, each once.
+    ///
+    /// # Errors
+    /// One is no name.
+    pub fn jobs(&self) -> Result<Vec<JobId>, Usage> {
+        let mut jobs: Vec<JobId> = Vec::new();
+        for word in self.texts(usize::MAX)? {
+            let job = word.parse().map_err(|why: NameError| Usage::Value {
+                place: Place::Word("JOB"),
+                value: word.to_owned(),
+                why: why.to_string(),
+            })?;
+            if !jobs.contains(&job) {
+                jobs.push(job);
+            }
+        }
+        Ok(jobs)
     }
 }
 

@@ -1,18 +1,22 @@
 //! The command line: one file a command, and one table of flags for them all.
 
 mod call;
+mod delete;
 mod error;
 mod flags;
 mod help;
 mod lines;
+mod list;
 mod nearest;
 mod output;
 mod publish;
+mod retry;
 mod run;
 mod serve;
 mod settings;
 mod token;
 mod watch;
+mod words;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -27,6 +31,9 @@ const COMMANDS: &[&Command] = &[
     &run::COMMAND,
     &watch::COMMAND,
     &publish::COMMAND,
+    &list::COMMAND,
+    &delete::COMMAND,
+    &retry::COMMAND,
     &token::COMMAND,
 ];
 

@@ -1,12 +1,15 @@
 //! What the flags set.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::error::{HubFailure, Place, Usage};
+use super::error::{Failure, HubFailure, Place, Usage};
+use super::output;
 use crate::client::{self, Client};
-use crate::event::job::JobId;
+use crate::event::job::{JobId, JobState, NameError};
 use crate::progress::{Format, STAGE_MAX_BYTES};
 use crate::server::ServerConfig;
 
@@ -19,6 +22,8 @@ pub struct Settings {
     pub memory_only: bool,
     /// The commands that talk to a hub.
     pub hub: HubSettings,
+    /// `list`, and `watch` of its prefix.
+    pub selection: SelectionSettings,
     /// `run`.
     pub run: RunSettings,
     /// `token`.
@@ -32,6 +37,17 @@ pub struct HubSettings {
     pub address: client::Address,
     /// A file with what it is shown.
     pub key: Option<PathBuf>,
+}
+
+/// Which jobs are meant.
+#[derive(Clone, Debug, Default)]
+pub struct SelectionSettings {
+    /// What their names begin with.
+    pub prefix: Option<Prefix>,
+    /// Their state.
+    pub state: Option<JobState>,
+    /// They are told as JSON.
+    pub json: bool,
 }
 
 /// How a command is run.
@@ -74,6 +90,7 @@ impl Default for Settings {
                 address: client::Address::Tcp("127.0.0.1:8081".to_owned()),
                 key: None,
             },
+            selection: SelectionSettings::default(),
             run: RunSettings {
                 job: None,
                 stage: None,
@@ -100,6 +117,32 @@ impl HubSettings {
     pub fn client(&self) -> Result<Client, Usage> {
         let shown = self.key.as_ref().map(read_key).transpose()?;
         Ok(Client::new(self.address.clone()).with_token(shown))
+    }
+
+    /// Does something with each of these jobs. What can't be done is said, and the others are
+    /// gone on with, unless the hub is away.
+    ///
+    /// # Errors
+    /// It is.
+    pub fn each(
+        &self,
+        command: &str,
+        jobs: &[JobId],
+        mut act: impl FnMut(&JobId) -> Result<(), client::Error>,
+    ) -> Result<ExitCode, Failure> {
+        let mut code = ExitCode::SUCCESS;
+        for job in jobs {
+            match act(job) {
+                Ok(()) => {}
+                Err(error @ client::Error::Refused { status, .. }) if status != 401 => {
+                    let failure = self.failure(error);
+                    output::say(&format!("landfall {command}: {job}: {failure}"));
+                    code = ExitCode::FAILURE;
+                }
+                Err(error) => return Err(Failure::Hub(self.failure(error))),
+            }
+        }
+        Ok(code)
     }
 
     /// What the hub did instead, to be told to the user.
@@ -140,5 +183,27 @@ impl FromStr for Stage {
             return Err(format!("not a stage: use 1 to {STAGE_MAX_BYTES} bytes"));
         }
         Ok(Stage(text.to_owned()))
+    }
+}
+
+/// How the names of jobs begin. A star behind it says the same.
+#[derive(Clone, Debug)]
+pub struct Prefix(String);
+
+impl FromStr for Prefix {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Prefix, NameError> {
+        let prefix = text.strip_suffix('*').unwrap_or(text);
+        if !prefix.is_empty() {
+            prefix.parse::<JobId>()?;
+        }
+        Ok(Prefix(prefix.to_owned()))
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage};
 use super::output;
 use super::settings::HubSettings;
 use crate::client::{Backoff, Client, Error, ServerEvent};
-use crate::event::job::{JobId, NameError};
+use crate::event::job::JobId;
 use view::View;
 
 /// The waits between attempts to connect, where the hub has not asked for another.
@@ -38,17 +38,7 @@ pub const COMMAND: Command = Command {
 };
 
 fn main(call: Call) -> Result<ExitCode, Failure> {
-    let mut jobs: Vec<JobId> = Vec::new();
-    for word in call.texts(usize::MAX)? {
-        let job = word.parse().map_err(|why: NameError| Usage::Value {
-            place: Place::Word("JOB"),
-            value: word.to_owned(),
-            why: why.to_string(),
-        })?;
-        if !jobs.contains(&job) {
-            jobs.push(job);
-        }
-    }
+    let jobs = call.jobs()?;
     if jobs.is_empty() {
         return Err(Usage::Wrong("no job: name one or more, as landfall watch JOB").into());
     }

@@ -9,6 +9,7 @@ mod address;
 mod backoff;
 mod connection;
 mod event_stream;
+mod jobs;
 mod response;
 
 pub use address::Address;
@@ -115,12 +116,6 @@ impl Client {
     pub fn publish_lines(&mut self, job: &JobId, lines: &[u8]) -> Result<(), Error> {
         let path = format!("/api/jobs/{job}/events");
         self.post(&path, "application/x-ndjson", lines, None)
-    }
-
-    /// The job's snapshot, a JSON object.
-    pub fn snapshot(&mut self, job: &JobId) -> Result<Vec<u8>, Error> {
-        let request = self.request("GET", &format!("/api/jobs/{job}"), "");
-        self.exchange(request.as_bytes(), None)
     }
 
     /// Opens the stream of one job, or one stream for many, after the event that

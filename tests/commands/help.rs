@@ -6,7 +6,9 @@ use std::process::Stdio;
 
 use super::hub::{landfall, text};
 
-const COMMANDS: [&str; 5] = ["serve", "run", "watch", "publish", "token"];
+const COMMANDS: [&str; 8] = [
+    "serve", "run", "watch", "publish", "list", "delete", "retry", "token",
+];
 
 fn help(command: &str, columns: &str) -> String {
     let mut help = landfall([command, "--help"]);

@@ -39,8 +39,18 @@ impl Hub {
         Hub::publishing_at(&format!("unix:{}", path.display()), &[])
     }
 
+    /// One that keeps its data in a directory, and so takes uploads.
+    pub fn keeping(data: &Path, flags: &[&str]) -> Hub {
+        let data = format!("--data={}", data.display());
+        Hub::launch("127.0.0.1:0", &data, flags)
+    }
+
     fn publishing_at(publish: &str, flags: &[&str]) -> Hub {
-        let mut command = landfall(["serve", "--memory-only", "--listen", "127.0.0.1:0"]);
+        Hub::launch(publish, "--memory-only", flags)
+    }
+
+    fn launch(publish: &str, data: &str, flags: &[&str]) -> Hub {
+        let mut command = landfall(["serve", data, "--listen", "127.0.0.1:0"]);
         command
             .args([
                 "--ops",
@@ -96,10 +106,20 @@ impl Hub {
 
     /// Sends a request without a body about a job. It must succeed.
     pub fn ask(&self, method: &str, job: &str) {
+        self.request(method, &format!("/api/jobs/{job}"), "", "");
+    }
+
+    /// Posts a body. It must be taken.
+    pub fn post(&self, target: &str, kind: &str, body: &str) {
+        let fields = format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+        self.request("POST", target, &fields, body);
+    }
+
+    fn request(&self, method: &str, target: &str, fields: &str, body: &str) {
         let address = self.address.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
-        let head = format!("{method} /api/jobs/{job} HTTP/1.1\r\nHost: localhost\r\n");
-        write!(stream, "{head}Connection: close\r\n\r\n").unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}");
+        write!(stream, "{head}Connection: close\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");

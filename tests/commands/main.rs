@@ -3,6 +3,7 @@
 mod calls;
 mod help;
 mod hub;
+mod jobs;
 mod publish;
 mod run;
 mod watch;

@@ -1,6 +1,6 @@
 //! What the commands beside the server take.
 
-use super::{Group, duration, list, word};
+use super::{Group, duration, list, switch, word};
 
 /// What a job is called and its command's output means.
 pub const RUN: Group = Group {
@@ -36,6 +36,31 @@ pub const RUN: Group = Group {
              ends it.",
         )
         .bounds(0, u64::MAX),
+    ],
+};
+
+/// Which jobs are meant.
+pub const SELECTION: Group = Group {
+    title: "The jobs",
+    commands: &["list"],
+    flags: &[
+        word(
+            "prefix",
+            "PREFIX",
+            |s| &mut s.selection.prefix,
+            "Those whose names begin so, as user42.",
+        ),
+        word(
+            "state",
+            "STATE",
+            |s| &mut s.selection.state,
+            "Those that are running, done, or ended with error.",
+        ),
+        switch(
+            "json",
+            |s| &mut s.selection.json,
+            "Prints JSON, for scripts.",
+        ),
     ],
 };
 
@@ -79,7 +104,7 @@ pub const TOKEN: Group = Group {
 /// The hub that a command talks to.
 pub const HUB: Group = Group {
     title: "The hub",
-    commands: &["run", "watch", "publish"],
+    commands: &["run", "watch", "publish", "list", "delete", "retry"],
     flags: &[
         word(
             "hub",

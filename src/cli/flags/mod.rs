@@ -58,6 +58,7 @@ pub const GROUPS: &[Group] = &[
     serving::CONNECTIONS,
     serving::STOPPING,
     client::RUN,
+    client::SELECTION,
     client::TOKEN,
     client::HUB,
 ];
@@ -283,7 +284,7 @@ mod tests {
     fn every_flag_and_every_variable_has_one_meaning() {
         let mut variables = HashSet::new();
         assert!(all().all(|flag| variables.insert(flag.variable())));
-        for command in ["serve", "run", "watch", "publish", "token"] {
+        for command in crate::cli::COMMANDS.iter().map(|command| command.name) {
             let mut names = HashSet::new();
             assert!(
                 of(command).all(|(_, flag)| names.insert(flag.name)),

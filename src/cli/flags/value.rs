@@ -10,8 +10,8 @@ use crate::access::cors::Allowed;
 use crate::access::credential::CookieName;
 use crate::access::host::HostName;
 use crate::access::network::Block;
-use crate::cli::settings::Stage;
-use crate::event::job::JobId;
+use crate::cli::settings::{Prefix, Stage};
+use crate::event::job::{JobId, JobState};
 use crate::pipeline::ClamdAddress;
 use crate::progress::Format;
 use crate::sequencer::journal::Sync;
@@ -169,6 +169,7 @@ impl One for Block {}
 impl One for ClamdAddress {}
 impl One for JobId {}
 impl One for Stage {}
+impl One for Prefix {}
 
 impl<T: One> Word for T {
     fn put(&mut self, text: &str) -> Result<(), String> {
@@ -214,6 +215,15 @@ impl Word for Format {
             "number" => Format::Number,
             _ => return Err("not a format: use auto or number".to_owned()),
         };
+        Ok(())
+    }
+}
+
+impl Word for Option<JobState> {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        let states = [JobState::Running, JobState::Done, JobState::Failed];
+        let state = states.into_iter().find(|state| state.as_str() == text);
+        *self = Some(state.ok_or("not a state: use running, done or error")?);
         Ok(())
     }
 }

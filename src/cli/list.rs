@@ -1,0 +1,199 @@
+//! `landfall list`: the jobs there are.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::call::{Call, Command};
+use super::error::Failure;
+use super::output;
+use super::settings::{HubSettings, SelectionSettings};
+use super::words::{age, describe, printable};
+use crate::client::{self, Client};
+
+/// Jobs that are asked for at once.
+const PAGE_JOBS: usize = 500;
+/// What stands between two columns.
+const GAP: &str = "  ";
+
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "list",
+    about: "lists the jobs there are, the newest first",
+    usage: &["[FLAGS]"],
+    text: &[
+        "Each job has a line: its name, its state, the streams that get its events, how long \
+         ago its newest event came, and what that says. --json prints what GET /api/jobs \
+         answers, with the jobs of all pages, a line each: landfall watch, or a stream with \
+         its at as Last-Event-ID, goes on from there.",
+        "The exit code is 0, 1 where the hub refuses or is away, 2 where the call is wrong.",
+    ],
+    runs_another: false,
+    main,
+};
+
+fn main(call: Call) -> Result<ExitCode, Failure> {
+    call.texts(0)?;
+    let mut list = List::new(call.settings.hub, &call.settings.selection)?;
+    let out = BufWriter::new(io::stdout().lock());
+    let done = match call.settings.selection.json {
+        true => print_json(&mut list, out),
+        false => print_table(&mut list, out),
+    };
+    match done {
+        // A reader who has had enough.
+        Err(Failure::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        done => done?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The pages of the list, one after the other.
+struct List {
+    hub: HubSettings,
+    client: Client,
+    /// What all of them are asked for.
+    query: String,
+    /// What the next comes after; none where there is none.
+    next: Option<u64>,
+    has_begun: bool,
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    at: u64,
+    #[serde(borrow)]
+    jobs: Vec<&'a RawValue>,
+    next: Option<u64>,
+}
+
+impl List {
+    fn new(hub: HubSettings, selection: &SelectionSettings) -> Result<List, Failure> {
+        let mut query = format!("limit={PAGE_JOBS}");
+        if let Some(prefix) = &selection.prefix {
+            query += &format!("&prefix={prefix}");
+        }
+        if let Some(state) = selection.state {
+            query += &format!("&state={}", state.as_str());
+        }
+        Ok(List {
+            client: hub.client()?,
+            hub,
+            query,
+            next: None,
+            has_begun: false,
+        })
+    }
+
+    /// The next page, as it came. None behind the last.
+    fn page(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let query = match self.next {
+            None if self.has_begun => return Ok(None),
+            None => self.query.clone(),
+            Some(next) => format!("{}&after={next}", self.query),
+        };
+        let body = self.client.list(&query);
+        let body = body.map_err(|error| self.failure(error))?;
+        self.has_begun = true;
+        self.next = self.read(&body)?.next;
+        Ok(Some(body))
+    }
+
+    fn read<'a>(&self, body: &'a [u8]) -> Result<Page<'a>, Failure> {
+        let what = "a list that can't be read";
+        serde_json::from_slice(body).map_err(|_| self.failure(client::Error::Malformed(what)))
+    }
+
+    fn failure(&self, error: client::Error) -> Failure {
+        Failure::Hub(self.hub.failure(error))
+    }
+}
+
+fn print_json(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
+    let mut before = "\n";
+    let mut has_begun = false;
+    while let Some(body) = list.page()? {
+        let page = list.read(&body)?;
+        if !std::mem::replace(&mut has_begun, true) {
+            write!(out, "{{\"at\":{},\"jobs\":[", page.at)?;
+        }
+        for job in page.jobs {
+            write!(out, "{before}{job}")?;
+            before = ",\n";
+        }
+    }
+    writeln!(out, "\n],\"next\":null}}")?;
+    Ok(out.flush()?)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Snapshot {
+    job_id: String,
+    state: String,
+    last_event: Option<LastEvent>,
+    updated_at: String,
+    streams: u64,
+}
+
+#[derive(Deserialize)]
+struct LastEvent {
+    event: String,
+    data: Map<String, Value>,
+}
+
+/// A line's cells but the last, which may be as long as it is.
+type Row = ([String; 4], String);
+
+fn print_table(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
+    let mut widths = [0; 4];
+    let titles = ["JOB", "STATE", "STREAMS", "AGO"].map(str::to_owned);
+    let mut rows: Vec<Row> = vec![(titles, "NEWEST EVENT".to_owned())];
+    let width = io::stdout().is_terminal().then(output::width);
+    while let Some(body) = list.page()? {
+        let now = SystemTime::now();
+        for job in list.read(&body)?.jobs {
+            let snapshot = serde_json::from_str(job.get());
+            let snapshot: Snapshot = snapshot.map_err(|_| {
+                list.failure(client::Error::Malformed("a snapshot that can't be read"))
+            })?;
+            rows.push(row(&snapshot, now));
+        }
+        // A page's columns stand in line with those before, unless its names are longer.
+        for (cells, _) in &rows {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        for (cells, last) in rows.drain(..) {
+            let mut line = String::new();
+            for (width, cell) in widths.iter().zip(cells) {
+                line += &format!("{cell:width$}{GAP}");
+            }
+            line += &last;
+            if let Some(width) = width {
+                line = line.chars().take(width).collect();
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn row(snapshot: &Snapshot, now: SystemTime) -> Row {
+    let updated = humantime::parse_rfc3339(&snapshot.updated_at).ok();
+    let passed = updated.map(|updated| now.duration_since(updated).unwrap_or(Duration::ZERO));
+    let event = snapshot.last_event.as_ref();
+    let cells = [
+        printable(&snapshot.job_id),
+        printable(&snapshot.state),
+        snapshot.streams.to_string(),
+        passed.map(age).unwrap_or_default(),
+    ];
+    let last = event.map(|last| describe(&last.event, &last.data));
+    (cells, last.unwrap_or_default())
+}
