@@ -6,5 +6,6 @@ pub mod credential;
 pub mod host;
 pub(crate) mod keyfile;
 pub mod network;
+pub(crate) mod places;
 pub mod quota;
 pub mod token;

@@ -191,7 +191,7 @@ impl Inner {
             .iter()
             .filter_map(|(life, entry)| match entry {
                 Entry::Kept(_, at) => Some((*at, *life)),
-                Entry::Active(_) => None,
+                Entry::Active { .. } => None,
             })
             .collect();
         kept.sort_unstable();

@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::access::places::Place;
 use crate::command::{self, leftover::Mark};
 use crate::event::job::{JobId, LifeId};
 use crate::sequencer::{PublishError, Sequencer};
@@ -103,8 +104,11 @@ struct Inner {
 
 /// A life that the pipeline has the upload of.
 enum Entry {
-    /// It is on its way.
-    Active(Arc<Attempt>),
+    /// It is on its way, and has a place among those that are or wait for that.
+    Active {
+        attempt: Arc<Attempt>,
+        _place: Option<Place>,
+    },
     /// It has failed, at this second of the unix clock, and may be tried again.
     Kept(Arc<Attempt>, u64),
 }
@@ -167,7 +171,7 @@ impl Pipeline {
     pub fn cancel(&self, job: &JobId, life: LifeId) {
         let inner = &self.0;
         let entry = inner.lives.lock().remove(&life);
-        let Some(Entry::Active(attempt) | Entry::Kept(attempt, _)) = entry else {
+        let Some(Entry::Active { attempt, .. } | Entry::Kept(attempt, _)) = entry else {
             return Record::remove(&inner.data, job, life);
         };
         attempt.stop.say(Why::Cancelled);
@@ -192,7 +196,7 @@ impl Pipeline {
         let inner = &self.0;
         let mut lapsed = Vec::new();
         for (&life, entry) in &*inner.lives.lock() {
-            let (Entry::Active(attempt) | Entry::Kept(attempt, _)) = entry;
+            let (Entry::Active { attempt, .. } | Entry::Kept(attempt, _)) = entry;
             let job = &attempt.landed.job;
             if !inner.jobs.hub().is_current(job, life) {
                 lapsed.push((job.clone(), life));
@@ -208,7 +212,7 @@ impl Pipeline {
         let inner = &self.0;
         let lives = inner.lives.lock();
         let active = lives.iter().filter_map(|(&life, entry)| match entry {
-            Entry::Active(attempt) => Some((attempt.landed.job.clone(), life)),
+            Entry::Active { attempt, .. } => Some((attempt.landed.job.clone(), life)),
             Entry::Kept(..) => None,
         });
         let active: Vec<_> = active.collect();
@@ -222,7 +226,7 @@ impl Pipeline {
         let inner = &self.0;
         inner.closed.store(true, Ordering::Release);
         for entry in inner.lives.lock().values() {
-            if let Entry::Active(attempt) = entry {
+            if let Entry::Active { attempt, .. } = entry {
                 attempt.stop.say(Why::Stopping);
             }
         }
@@ -267,7 +271,7 @@ impl Landing for Pipeline {
         self.0.plan.stages.len()
     }
 
-    fn land(&self, landed: Landed) {
+    fn land(&self, landed: Landed, place: Option<Place>) {
         let inner = &self.0;
         if inner.closed.load(Ordering::Acquire) {
             // It is on disk, and the next process takes it up.
@@ -295,7 +299,10 @@ impl Landing for Pipeline {
         let failed = state.failure.clone();
         let entry = match failed.as_ref().filter(|failed| !failed.is_infected) {
             Some(failed) => Entry::Kept(attempt.clone(), failed.at),
-            None => Entry::Active(attempt.clone()),
+            None => Entry::Active {
+                attempt: attempt.clone(),
+                _place: place,
+            },
         };
         match inner.lives.lock().entry(life) {
             hash_map::Entry::Vacant(place) => place.insert(entry),

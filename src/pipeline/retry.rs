@@ -64,10 +64,12 @@ impl Pipeline {
             self.cancel_unless_current(job, before.id());
         })?;
         let Landed { life, upload, .. } = *attempt.landed;
-        inner
-            .lives
-            .lock()
-            .insert(life, Entry::Active(attempt.clone()));
+        let active = Entry::Active {
+            attempt: attempt.clone(),
+            // Whoever may ask for it is trusted.
+            _place: None,
+        };
+        inner.lives.lock().insert(life, active);
         self.cancel_unless_current(job, life);
         let retried = Retried {
             attempt: attempt.number,

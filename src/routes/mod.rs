@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::access::cors::Lines;
+use crate::access::places::Client;
 use crate::event::EventError;
 use crate::event::job::{JobId, LifeId};
 use crate::http::{Head, Method, Response, Status};
@@ -113,6 +114,16 @@ struct Caller<'a> {
     pass: Pass,
     /// The header lines for a page of another origin.
     cors: Option<Lines>,
+}
+
+impl Caller<'_> {
+    /// Whom what it has is counted for.
+    fn client(&self) -> Client {
+        Client {
+            network: self.peer.network(),
+            token: self.pass.fingerprint(),
+        }
+    }
 }
 
 impl Context {

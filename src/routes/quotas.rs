@@ -31,9 +31,6 @@ pub struct QuotaConfig {
     pub streams_per_job: Option<usize>,
     /// Streams of one token: the same. Default: 1,024.
     pub streams_per_token: Option<u16>,
-    /// Uploads that are received from one address at once: 503 with Retry-After beyond it.
-    /// Default: 16.
-    pub uploads_per_address: Option<u16>,
     /// Events that one publisher may publish in a second, over two seconds: 429 with
     /// Retry-After beyond it. A publisher is a token; an address with the publishing key;
     /// or, where nothing is shown, an address. Default: 10,000.
@@ -48,7 +45,6 @@ impl Default for QuotaConfig {
             trusted_proxies: Block::LOOPBACK.to_vec(),
             streams_per_job: Some(65_536),
             streams_per_token: Some(1024),
-            uploads_per_address: Some(16),
             event_rate: Some(10_000),
         }
     }
@@ -60,7 +56,6 @@ pub struct Quotas {
     streams_per_job: usize,
     addresses: Arc<Shares>,
     tokens: Arc<Shares>,
-    uploads: Arc<Shares>,
     streams: Rates,
     events: Rates,
 }
@@ -92,7 +87,6 @@ impl Quotas {
             streams_per_job: config.streams_per_job.unwrap_or(usize::MAX),
             addresses: Shares::new(config.connections_per_address),
             tokens: Shares::new(config.streams_per_token),
-            uploads: Shares::new(config.uploads_per_address),
             streams: Rates::new(config.stream_rate, STREAM_BURST),
             events: Rates::new(config.event_rate, EVENT_BURST),
         }
@@ -126,14 +120,6 @@ impl Quotas {
             self.streams.take(network, Instant::now()).ok()?;
         }
         Some(token)
-    }
-
-    /// An upload that `peer` begins or goes on with. None where it has its share of them.
-    pub fn upload(&self, peer: &Peer) -> Option<Share> {
-        match peer.network {
-            Some(network) => self.uploads.take(network),
-            None => Some(self.uploads.uncounted()),
-        }
     }
 
     /// The most streams that a job may have.

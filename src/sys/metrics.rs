@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::limit::Limit;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -58,6 +60,7 @@ pub struct Metrics {
     /// Panics that cost a connection.
     pub panics: Counter,
     closes: [Counter; Close::ALL.len()],
+    refusals: [Counter; Limit::ALL.len()],
 }
 
 impl Counter {
@@ -112,6 +115,11 @@ impl Metrics {
         self.closes[why as usize].add(1);
     }
 
+    /// Counts what was refused at a limit.
+    pub(crate) fn refused(&self, limit: Limit) {
+        self.refusals[limit as usize].add(1);
+    }
+
     /// Appends everything in Prometheus' text format, version 0.0.4.
     pub fn write(&self, out: &mut String) {
         gauge(
@@ -137,6 +145,17 @@ impl Metrics {
                 out,
                 "landfall_stream_closes_total{{reason=\"{reason}\"}} {count}"
             );
+        }
+        head(
+            out,
+            "refusals_total",
+            "What was refused at a limit, by the flag that sets it.",
+            "counter",
+        );
+        for limit in Limit::ALL {
+            let count = self.refusals[limit as usize].get();
+            let flag = limit.flag();
+            let _ = writeln!(out, "landfall_refusals_total{{limit=\"{flag}\"}} {count}");
         }
     }
 

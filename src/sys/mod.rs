@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub(crate) mod headcount;
+pub(crate) mod limit;
 pub mod metrics;
 pub(crate) mod private;
 pub(crate) mod random;

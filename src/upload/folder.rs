@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::places::Place;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::{Hub, Owner};
 use crate::sequencer::PublishError;
@@ -106,9 +107,10 @@ pub trait Landing: Send + Sync {
     /// How many stages there are to come, each as much of the whole as the upload.
     fn stages(&self) -> usize;
 
-    /// Takes one. Called from a plain thread, once for each upload in a server's life,
+    /// Takes one, and its place among those that wait, which is given back when nothing more is
+    /// to be done. Called from a plain thread, once for each upload in a server's life,
     /// and again after a restart as long as its directory is there. May block.
-    fn land(&self, landed: Landed);
+    fn land(&self, landed: Landed, place: Option<Place>);
 
     /// Has a life of a job begun, in the place of one whose upload may be kept: with the new
     /// life that upload goes. Called from a plain thread. May block.

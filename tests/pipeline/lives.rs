@@ -95,7 +95,7 @@ fn a_delete_at_any_instant_from_the_landing_to_the_end_is_final() {
         let life = begin(&plant.jobs, &job);
         let landed = land_on(&plant.data, &job, life, "a", None, job.as_str().as_bytes());
         std::thread::scope(|scope| {
-            scope.spawn(|| plant.pipeline.land(landed));
+            scope.spawn(|| plant.pipeline.land(landed, None));
             wait_for_instant(&plant, &job, number);
             let state = plant.jobs.hub().life(&job).unwrap().is_over();
             ended.fetch_add(usize::from(state), Ordering::Relaxed);
@@ -125,7 +125,7 @@ fn an_upload_that_lands_after_its_job_was_deleted_goes_at_once() {
         if is_deleted {
             plant.delete(&job);
         }
-        plant.pipeline.land(landed);
+        plant.pipeline.land(landed, None);
         assert_eq!(folder.exists(), is_there);
     }
 }
@@ -248,7 +248,7 @@ fn an_upload_in_the_place_of_a_failed_one_and_a_retry_of_that_are_not_mixed() {
                     assert!(life > failed);
                     let landed = land_on(&plant.data, &job, life, "new", None, b"y");
                     let folder = landed.folder().to_owned();
-                    plant.pipeline.land(landed);
+                    plant.pipeline.land(landed, None);
                     plant.end(&job, "error");
                     assert!(folder.exists(), "the new one is kept");
                 }

@@ -164,7 +164,7 @@ impl Plant {
         let job: JobId = job.parse().unwrap();
         let life = begin(&self.jobs, &job);
         self.pipeline
-            .land(land_on(&self.data, &job, life, name, kind, bytes));
+            .land(land_on(&self.data, &job, life, name, kind, bytes), None);
         job
     }
 

@@ -80,6 +80,26 @@ fn with_keys_a_resumable_upload_takes_a_token_at_every_step() {
 }
 
 #[test]
+fn who_shows_one_token_has_one_share_from_whatever_address() {
+    let key = key();
+    // The addresses of this host aren't counted: a proxy may be among them.
+    let house = House::start(&[
+        "--token-key",
+        key.path().to_str().unwrap(),
+        "--max-unfinished-per-address",
+        "2",
+    ]);
+    let (mine, other) = (bearer(&token(&["*"], &[])), bearer(&token(&["*"], &["a"])));
+    let begin = |field: &str| {
+        let fields = ["Upload-Length: 3", TUS, field];
+        house.ask("POST", "/api/tus/", &fields, b"").status
+    };
+    let begun: Vec<_> = (0..4).map(|_| begin(&mine)).collect();
+    assert_eq!(begun, [201, 201, 503, 503]);
+    assert_eq!(begin(&other), 201);
+}
+
+#[test]
 fn a_download_takes_a_token_that_covers_the_job() {
     let key = key();
     let house = House::start(&["--token-key", key.path().to_str().unwrap()]);

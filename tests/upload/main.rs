@@ -7,6 +7,7 @@ mod clients;
 mod crash;
 mod disk_full;
 mod downloads;
+mod greedy;
 mod limits;
 mod lives;
 mod posted;

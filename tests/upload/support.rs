@@ -180,6 +180,18 @@ impl House {
         self.ask("PATCH", upload, &fields, body)
     }
 
+    /// How often something was refused at the limit that a flag sets.
+    pub fn refusals(&self, flag: &str) -> u64 {
+        let mut client = Client::connect(self.binary.ops);
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        let text = client.answer().text();
+        let sample = format!("landfall_refusals_total{{limit=\"{flag}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&sample));
+        line.unwrap_or_else(|| panic!("no {sample}in {text}"))
+            .parse()
+            .unwrap()
+    }
+
     /// How many bytes of an upload are in its file.
     pub fn data_of(&self, upload: &str) -> u64 {
         let id = upload.rsplit('/').next().unwrap();
@@ -225,6 +237,17 @@ impl Client {
         socket.bind(&source.into()).unwrap();
         socket.connect(&address.into()).unwrap();
         Client::over(socket.into())
+    }
+
+    /// Sends a request with a body, and reads its answer.
+    pub fn ask(&mut self, method: &str, target: &str, fields: &[&str], body: &[u8]) -> Answer {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let length = body.len();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: {length}\r\n\r\n"
+        );
+        self.send(&[head.as_bytes(), body].concat());
+        self.answer_to(method)
     }
 
     /// Sends as far as the other side goes along.

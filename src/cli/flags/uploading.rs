@@ -20,13 +20,32 @@ pub const UPLOADS: Group = Group {
         ),
         count(
             "max-uploads-per-address",
-            |s| &mut s.server.quotas.uploads_per_address,
-            "Those from one address, or off; 503 with Retry-After beyond it.",
+            |s| &mut s.server.spool.uploads_per_address,
+            "Those from one address, and those of one token, or off; 503 with Retry-After beyond \
+             it.",
         ),
         count(
             "max-unfinished",
             |s| &mut s.server.spool.unfinished,
             "Resumable uploads that have begun and aren't whole; 503 with Retry-After beyond it.",
+        ),
+        count(
+            "max-unfinished-per-address",
+            |s| &mut s.server.spool.unfinished_per_address,
+            "Those that one address, and one token, has begun, or off; 503 with Retry-After \
+             beyond it.",
+        ),
+        count(
+            "max-waiting",
+            |s| &mut s.server.spool.waiting,
+            "Uploads that are being received or processed, or wait for that; 503 with Retry-After \
+             beyond it.",
+        ),
+        count(
+            "max-waiting-per-address",
+            |s| &mut s.server.spool.waiting_per_address,
+            "Those from one address, and those of one token, or off; 503 with Retry-After beyond \
+             it.",
         ),
         size(
             "max-spool",

@@ -1,6 +1,7 @@
 //! A form with a file.
 
 use super::{Asked, file_name, job, may_follow, refusal};
+use crate::access::places::Client;
 use crate::http::multipart::{Found, Multipart};
 use crate::http::{Response, Status};
 use crate::routes::Pass;
@@ -9,6 +10,7 @@ use crate::upload::spool::{Order, Receiver, Spool, SpoolError};
 /// A form that is being taken apart.
 pub struct Form {
     spool: Spool,
+    client: Client,
     pass: Pass,
     parser: Multipart,
     /// What has come and can't be understood yet.
@@ -30,6 +32,7 @@ impl Form {
     /// the form says nothing else.
     pub fn new(
         spool: Spool,
+        client: Client,
         pass: Pass,
         parser: Multipart,
         asked: Asked,
@@ -37,6 +40,7 @@ impl Form {
     ) -> Form {
         Form {
             spool,
+            client,
             pass,
             parser,
             held: Vec::new(),
@@ -126,6 +130,7 @@ impl Form {
         }
         let job = job(self.job.as_deref(), &self.pass).map_err(Stop::Answer)?;
         let order = Order {
+            client: self.client,
             after: may_follow(&job, &self.pass),
             job,
             name: file_name(Some(name)).map_err(Stop::Answer)?,

@@ -2,16 +2,12 @@
 
 use super::form::{Form, Stop};
 use super::{created, exposed, of_tus, refusal};
-use crate::access::quota::Share;
 use crate::http::{Response, Status};
 use crate::upload::spool::{Finished, Receiver, SpoolError};
 
 /// The body of an upload, on its way to the disk.
 pub struct Intake {
     kind: Kind,
-    /// Its place among those of its address. It is given back before the upload is, so that
-    /// who takes over an upload finds room.
-    share: Option<Share>,
     receiver: Option<Receiver>,
     cors: bool,
 }
@@ -27,35 +23,27 @@ enum Kind {
 
 impl Intake {
     /// The body is the file.
-    pub fn raw(receiver: Receiver, cors: bool, share: Share) -> Intake {
+    pub fn raw(receiver: Receiver, cors: bool) -> Intake {
         Intake {
             kind: Kind::Raw,
-            share: Some(share),
             receiver: Some(receiver),
             cors,
         }
     }
 
     /// The file is in a form.
-    pub fn form(form: Form, cors: bool, share: Share) -> Intake {
+    pub fn form(form: Form, cors: bool) -> Intake {
         Intake {
             kind: Kind::Form(Box::new(form)),
-            share: Some(share),
             receiver: None,
             cors,
         }
     }
 
     /// A piece of an upload by tus.
-    pub fn tus(
-        answer: fn(&Finished) -> Response,
-        receiver: Receiver,
-        cors: bool,
-        share: Share,
-    ) -> Intake {
+    pub fn tus(answer: fn(&Finished) -> Response, receiver: Receiver, cors: bool) -> Intake {
         Intake {
             kind: Kind::Tus(answer),
-            share: Some(share),
             receiver: Some(receiver),
             cors,
         }
@@ -139,7 +127,6 @@ impl Intake {
 
     /// The body can't be read further, which is answered so.
     pub fn break_off(&mut self, response: Response) -> Response {
-        drop(self.share.take());
         if let Some(receiver) = self.receiver.take() {
             receiver.break_off(&response.message());
         }

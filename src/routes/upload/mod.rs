@@ -5,12 +5,12 @@ mod intake;
 pub mod post;
 pub mod tus;
 
-use super::{Caller, Context, Pass, publish_status};
-use crate::access::quota::Share;
+use super::{Context, Pass, publish_status};
 use crate::event::job::JobId;
 use crate::http::tus::VERSION;
 use crate::http::{Response, Status};
 use crate::hub::After;
+use crate::sys::limit::Limit;
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Spool, SpoolError};
 pub use intake::Intake;
@@ -66,19 +66,6 @@ pub fn spool(context: &Context) -> Result<&Spool, Response> {
         let message = "uploads need a place on disk: start the server with --data DIR and \
                        without --memory-only";
         Response::error(Status::NotImplemented, message)
-    })
-}
-
-/// A place among the uploads of the caller's address.
-///
-/// # Errors
-/// The answer where they are all taken.
-pub fn share(context: &Context, caller: &Caller) -> Result<Share, Response> {
-    context.quotas.upload(caller.peer).ok_or_else(|| {
-        let message = "this address has too many uploads on their way: wait for one of them, or \
-                       raise --max-uploads-per-address";
-        // Clients of tus try again after a 503, and not after a 429.
-        Response::error(Status::Unavailable, message).with("Retry-After", RETRY_SECONDS)
     })
 }
 
@@ -156,8 +143,9 @@ pub fn created(finished: &Finished) -> Response {
 pub fn refusal(error: &SpoolError) -> Response {
     let status = match error {
         SpoolError::TooLarge { .. } | SpoolError::LongerThanSaid => Status::BodyTooLarge,
-        SpoolError::DiskFull | SpoolError::SpoolFull => Status::InsufficientStorage,
-        SpoolError::Busy | SpoolError::Unfinished { .. } => Status::Unavailable,
+        SpoolError::DiskFull | SpoolError::Full(Limit::Spool) => Status::InsufficientStorage,
+        // Clients of tus try again after a 503, and not after a 429.
+        SpoolError::Full(_) | SpoolError::Closed => Status::Unavailable,
         SpoolError::TooOften { .. } => Status::TooManyRequests,
         SpoolError::Landed
         | SpoolError::Offset { .. }

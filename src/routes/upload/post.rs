@@ -1,7 +1,7 @@
 //! `POST /api/uploads`.
 
 use super::form::Form;
-use super::{Asked, Intake, file_name, job, may_follow, refusal, share, spool};
+use super::{Asked, Intake, file_name, job, may_follow, refusal, spool};
 use crate::http::multipart::{self, Multipart};
 use crate::http::{BodyLength, Response, Status};
 use crate::routes::{Answer, Plan, Request};
@@ -34,7 +34,6 @@ pub fn post(request: Request<'_>) -> Answer {
         BodyLength::Length(length) => Some(length),
         BodyLength::Chunked => None,
     };
-    let share = share(context, &caller)?;
     let cors = caller.cors.is_some();
     let kind = head.content_type.unwrap_or_default();
     if multipart::is_form(kind) {
@@ -44,13 +43,15 @@ pub fn post(request: Request<'_>) -> Answer {
         }
         let parser = Multipart::new(kind)
             .map_err(|error| Response::error(Status::BadRequest, &error.to_string()))?;
-        let form = Form::new(spool.clone(), caller.pass, parser, asked, length);
-        return Ok(Plan::Upload(Box::new(Intake::form(form, cors, share))));
+        let client = caller.client();
+        let form = Form::new(spool.clone(), client, caller.pass, parser, asked, length);
+        return Ok(Plan::Upload(Box::new(Intake::form(form, cors))));
     }
     // What curl says of any body that it is given.
     let is_told = !kind.is_empty() && kind != b"application/x-www-form-urlencoded";
     let job = job(asked.job.as_deref(), &caller.pass)?;
     let order = Order {
+        client: caller.client(),
         after: may_follow(&job, &caller.pass),
         job,
         name: file_name(asked.name.as_deref())?,
@@ -60,5 +61,5 @@ pub fn post(request: Request<'_>) -> Answer {
         metadata: None,
     };
     let receiver = spool.begin(order, None).map_err(|error| refusal(&error))?;
-    Ok(Plan::Upload(Box::new(Intake::raw(receiver, cors, share))))
+    Ok(Plan::Upload(Box::new(Intake::raw(receiver, cors))))
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Intake, created, exposed, file_name, job, may_follow, of_tus, refusal, share, spool};
+use super::{Intake, created, exposed, file_name, job, may_follow, of_tus, refusal, spool};
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BodyLength, Head, Response, Status};
@@ -57,6 +57,7 @@ pub fn post(request: Request<'_>) -> Answer {
     }
     let job = job(metadata.get("job").as_deref(), &caller.pass)?;
     let order = Order {
+        client: caller.client(),
         after: may_follow(&job, &caller.pass),
         job,
         name: file_name(metadata.get("filename").or(metadata.get("name")).as_deref())?,
@@ -65,12 +66,11 @@ pub fn post(request: Request<'_>) -> Answer {
         estimate: None,
         metadata: Some(metadata.as_str().to_owned()),
     };
-    let share = share(context, &caller)?;
     let checksum = checksum(head).map(|checksum| checksum.filter(|_| has_body))?;
     let receiver = spool
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
-    let intake = Intake::tus(begun, receiver, cors, share);
+    let intake = Intake::tus(begun, receiver, cors);
     Ok(if has_body {
         Plan::Upload(Box::new(intake))
     } else {
@@ -117,22 +117,14 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         return Ok(answered(response, &request));
     }
     let receiver = spool
-        .resume(id, offset, size, checksum)
+        .resume(id, request.caller.client(), offset, size, checksum)
         .map_err(|error| refusal(&error))?;
-    // Only now: whoever held the upload, and had gone, may have had the last place.
-    let share = match share(request.context, &request.caller) {
-        Ok(share) => share,
-        Err(response) => {
-            receiver.break_off("");
-            return Err(response);
-        }
-    };
     if length.is_some_and(|length| length > receiver.left()) {
         receiver.break_off("");
         return Err(refusal(&SpoolError::LongerThanSaid));
     }
     let cors = request.caller.cors.is_some();
-    let intake = Intake::tus(gone_on, receiver, cors, share);
+    let intake = Intake::tus(gone_on, receiver, cors);
     Ok(Plan::Upload(Box::new(intake)))
 }
 

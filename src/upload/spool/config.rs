@@ -10,9 +10,18 @@ pub struct SpoolConfig {
     /// The most uploads that are being received: 503 beyond it. Each may hold two buffers
     /// of 256 KiB. Default: 32.
     pub uploads: usize,
+    /// Those of one address, and those of one token: 503 beyond it. Default: 16.
+    pub uploads_per_address: Option<u16>,
     /// The most resumable uploads that have begun and aren't whole: 503 beyond it.
     /// Default: 256.
     pub unfinished: usize,
+    /// Those that one address, and one token, has begun: 503 beyond it. Default: 64.
+    pub unfinished_per_address: Option<u16>,
+    /// The most uploads that are being received or processed, or wait for that: 503 beyond it.
+    /// Default: 1,024.
+    pub waiting: usize,
+    /// Those of one address, and those of one token: 503 beyond it. Default: 256.
+    pub waiting_per_address: Option<u16>,
     /// All bytes in the spool, those to come of uploads that are being received and those
     /// that wait for the pipeline included: 507 beyond it. Default: 16 GiB.
     pub spool_bytes: u64,
@@ -34,7 +43,11 @@ impl Default for SpoolConfig {
         SpoolConfig {
             upload_bytes: 4 << 30,
             uploads: 32,
+            uploads_per_address: Some(16),
             unfinished: 256,
+            unfinished_per_address: Some(64),
+            waiting: 1024,
+            waiting_per_address: Some(256),
             spool_bytes: 16 << 30,
             free_bytes: 256 << 20,
             expiry: Duration::from_secs(24 * 60 * 60),

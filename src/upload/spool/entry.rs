@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{HOLD_POLL, HOLD_WAIT, Order, STAGE, SpoolError};
+use crate::access::places::{Client, Place};
 use crate::event::job::{JobId, LifeId};
 use crate::progress;
 use crate::upload::{Info, Resumable, State, UploadId};
@@ -25,6 +26,8 @@ pub struct Entry {
     pub created: u64,
     /// Its `Upload-Metadata`; none where it can't go on after it was cut off.
     pub metadata: Option<String>,
+    /// Whom it is counted for.
+    pub client: Client,
     estimate: Option<u64>,
     pub core: Mutex<Core>,
 }
@@ -48,6 +51,8 @@ pub struct Core {
     /// When something was last heard of it, for one that would go on, and for its expiry.
     pub heard: Instant,
     pub touched: SystemTime,
+    /// Its place among the resumable uploads that aren't whole.
+    pub unfinished: Option<Place>,
     /// Bytes from here on are a piece whose checksum hasn't been compared yet.
     pub unverified_from: Option<u64>,
     /// The file that says what is known of it may say something else.
@@ -71,7 +76,7 @@ pub enum Phase {
 
 impl Entry {
     /// An upload that begins, held by whoever begins it.
-    pub fn new(id: UploadId, order: Order, is_checked: bool) -> Entry {
+    pub fn new(id: UploadId, order: Order, unfinished: Option<Place>, is_checked: bool) -> Entry {
         let now = SystemTime::now();
         let core = Core {
             life: None,
@@ -84,6 +89,7 @@ impl Entry {
             is_wanted: false,
             heard: Instant::now(),
             touched: now,
+            unfinished,
             unverified_from: is_checked.then_some(0),
             is_info_due: false,
             reported: Instant::now(),
@@ -95,13 +101,20 @@ impl Entry {
             declared_type: order.declared_type,
             created: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             metadata: order.metadata,
+            client: order.client,
             estimate: order.estimate,
             core: Mutex::new(core),
         }
     }
 
     /// An upload of an earlier life, of which `length` bytes are there.
-    pub fn recovered(id: UploadId, info: &Info, length: u64, touched: SystemTime) -> Entry {
+    pub fn recovered(
+        id: UploadId,
+        info: &Info,
+        unfinished: Option<Place>,
+        length: u64,
+        touched: SystemTime,
+    ) -> Entry {
         let unverified_from = info.resumable.as_ref().and_then(|r| r.unverified_from);
         let offset = unverified_from.map_or(length, |from| from.min(length));
         Entry {
@@ -111,6 +124,7 @@ impl Entry {
             declared_type: info.declared_type.clone(),
             created: info.created,
             metadata: info.resumable.as_ref().map(|r| r.metadata.clone()),
+            client: Client::default(),
             estimate: None,
             core: Mutex::new(Core {
                 life: info.life,
@@ -126,6 +140,7 @@ impl Entry {
                 is_wanted: false,
                 heard: Instant::now(),
                 touched,
+                unfinished,
                 unverified_from,
                 is_info_due: false,
                 reported: Instant::now(),
@@ -193,6 +208,7 @@ impl Entry {
         let before = core.phase;
         if before == Phase::Receiving {
             core.phase = Phase::Gone;
+            core.unfinished = None;
         }
         before
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::sequencer::PublishError;
+use crate::sys::limit::Limit;
 
 /// Why an upload is refused, or fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +19,10 @@ pub enum SpoolError {
     LongerThanSaid,
     /// The disk has no room for it.
     DiskFull,
-    /// The spool has no room for it.
-    SpoolFull,
-    /// As many as may be are being received.
-    Busy,
-    /// As many resumable ones as may be aren't whole.
-    Unfinished {
-        /// The most.
-        max: usize,
-    },
+    /// There are as many as may be, in all or of this client, or as many bytes.
+    Full(Limit),
+    /// The uploads are another process's by now.
+    Closed,
     /// Too many have begun lately.
     TooOften {
         /// When one may.
@@ -57,6 +53,17 @@ pub enum SpoolError {
     Io(io::ErrorKind),
 }
 
+impl SpoolError {
+    /// The limit that it is for.
+    pub(super) fn limit(&self) -> Option<Limit> {
+        match self {
+            SpoolError::Full(limit) => Some(*limit),
+            SpoolError::TooOften { .. } => Some(Limit::UploadRate),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -73,19 +80,31 @@ impl fmt::Display for SpoolError {
             SpoolError::DiskFull => {
                 "there is no room on the server's disk: free some, or lower --min-free"
             }
-            SpoolError::SpoolFull => {
-                "too much is waiting to be processed: try again later, or raise --max-spool"
+            SpoolError::Full(limit) => {
+                let what = match limit {
+                    Limit::Uploads => "too many uploads are being received: try again later",
+                    Limit::UploadsPerAddress => {
+                        "this address, or token, has too many uploads on their way: wait for \
+                         one of them"
+                    }
+                    Limit::Unfinished => {
+                        "too many uploads have begun and aren't whole: try again later"
+                    }
+                    Limit::UnfinishedPerAddress => {
+                        "this address, or token, has begun too many uploads that aren't whole: \
+                         go on with them"
+                    }
+                    Limit::Waiting => "too many uploads wait to be processed: try again later",
+                    Limit::WaitingPerAddress => {
+                        "this address, or token, has too many uploads that wait to be processed: \
+                         wait for one of them"
+                    }
+                    Limit::Spool => "too much is waiting to be processed: try again later",
+                    Limit::UploadRate => "too many uploads have begun: try again later",
+                };
+                return write!(f, "{what}, or raise --{}", limit.flag());
             }
-            SpoolError::Busy => {
-                "too many uploads are being received: try again later, or raise --max-uploads"
-            }
-            SpoolError::Unfinished { max } => {
-                return write!(
-                    f,
-                    "{max} uploads have begun and aren't whole: go on with them, or try again \
-                     later; --max-unfinished says how many there may be"
-                );
-            }
+            SpoolError::Closed => "another server is taking over: try again in a moment",
             SpoolError::TooOften { .. } => {
                 "too many uploads have begun in the last minute: try again later, or raise \
                  --upload-rate"

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Phase};
 use super::{SpoolConfig, SpoolError};
 use crate::event::job::LifeId;
+use crate::sys::limit::Limit;
 use crate::upload::UploadId;
 
 /// The uploads of a spool. A life has one at most.
@@ -44,17 +45,9 @@ impl Ledger {
     /// # Errors
     /// A limit is reached.
     pub fn enter(&mut self, entry: &Arc<Entry>, limits: &SpoolConfig) -> Result<(), SpoolError> {
-        let is_unfinished =
-            |entry: &&Arc<Entry>| entry.metadata.is_some() && entry.phase() == Phase::Receiving;
-        let unfinished = self.entries().filter(is_unfinished).count();
-        if entry.metadata.is_some() && unfinished >= limits.unfinished {
-            return Err(SpoolError::Unfinished {
-                max: limits.unfinished,
-            });
-        }
         let reserved = self.reserved_by_others(entry);
         if reserved.saturating_add(entry.reserved()) > limits.spool_bytes {
-            return Err(SpoolError::SpoolFull);
+            return Err(SpoolError::Full(Limit::Spool));
         }
         self.insert(entry);
         Ok(())
@@ -106,7 +99,7 @@ impl Ledger {
         }
         let needed = core.size.or(size).unwrap_or(core.offset);
         if others.saturating_add(needed) > limits.spool_bytes {
-            return Err(SpoolError::SpoolFull);
+            return Err(SpoolError::Full(Limit::Spool));
         }
         core.reserved = needed;
         Ok(())
@@ -118,7 +111,7 @@ impl Ledger {
     /// There is no room.
     pub fn grow(&self, entry: &Entry, end: u64, limits: &SpoolConfig) -> Result<(), SpoolError> {
         if self.reserved_by_others(entry).saturating_add(end) > limits.spool_bytes {
-            return Err(SpoolError::SpoolFull);
+            return Err(SpoolError::Full(Limit::Spool));
         }
         entry.core.lock().reserved = end;
         Ok(())

@@ -18,6 +18,7 @@ mod pace;
 mod receiver;
 mod recovery;
 mod report;
+mod seat;
 mod store;
 
 use std::fs::File;
@@ -29,11 +30,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
+use crate::access::places::Client;
 use crate::event::job::{JobId, LifeId};
 use crate::http::tus::Checksum;
 use crate::hub::After;
 use crate::sequencer::Sequencer;
-use crate::sys::headcount::{Headcount, Presence};
 use crate::sys::metrics::Metrics;
 use crate::upload::disk::Disk;
 use crate::upload::{Landing, State, UploadId};
@@ -44,6 +45,7 @@ use ledger::Ledger;
 use pace::Pace;
 pub use receiver::{Finished, Receiver};
 use report::{Failure, Reason};
+use seat::{Seat, Seats};
 use store::Store;
 
 /// The stage that an upload is, to its job.
@@ -65,8 +67,7 @@ struct Inner {
     ledger: Mutex<Ledger>,
     /// Failures that jobs couldn't be told.
     untold: Mutex<Vec<Failure>>,
-    /// Uploads that are being received.
-    receiving: Headcount,
+    seats: Seats,
     /// The directory is another process's now.
     is_closed: AtomicBool,
     starts: Pace,
@@ -76,6 +77,8 @@ struct Inner {
 /// An upload that is about to begin.
 #[derive(Clone, Debug)]
 pub struct Order {
+    /// Whom it is counted for.
+    pub client: Client,
     /// The job that it begins.
     pub job: JobId,
     /// What the life may come after that it begins.
@@ -129,13 +132,13 @@ impl Spool {
             bytes: config
                 .bytes_a_second
                 .map(|rate| Pace::new(rate as f64, Duration::ZERO)),
+            seats: Seats::new(&config),
             config,
             jobs,
             disk,
             landing,
             ledger: Mutex::default(),
             untold: Mutex::default(),
-            receiving: Headcount::default(),
             is_closed: AtomicBool::new(false),
         }));
         spool.recover()?;
@@ -161,23 +164,36 @@ impl Spool {
     /// begun. Or the disk fails, or the job was deleted meanwhile, and what has begun has
     /// ended.
     pub fn begin(&self, order: Order, checksum: Option<Checksum>) -> Result<Receiver, SpoolError> {
+        let begun = self.begin_within_limits(order, checksum);
+        begun.inspect_err(|error| self.0.count(error))
+    }
+
+    fn begin_within_limits(
+        &self,
+        order: Order,
+        checksum: Option<Checksum>,
+    ) -> Result<Receiver, SpoolError> {
         let inner = &self.0;
         if order.size.unwrap_or(0) > inner.config.upload_bytes {
             return Err(SpoolError::TooLarge {
                 max_bytes: inner.config.upload_bytes,
             });
         }
-        let place = inner.place()?;
+        let seat = inner.seat(order.client)?;
+        let is_resumable = order.metadata.is_some();
+        let unfinished = is_resumable.then(|| inner.seats.unfinished(order.client));
+        let unfinished = unfinished.transpose()?;
         inner
             .starts
             .take(1)
             .map_err(|retry_after| SpoolError::TooOften { retry_after })?;
         let (id, after) = (UploadId::random()?, order.after);
-        let entry = Arc::new(Entry::new(id, order, checksum.is_some()));
+        let entry = Entry::new(id, order, unfinished, checksum.is_some());
+        let entry = Arc::new(entry);
         inner.ledger.lock().enter(&entry, &inner.config)?;
         let (this, it) = (self.clone(), entry.clone());
         match inner.disk.run(move || this.0.create(&it, after)) {
-            Ok(file) => Ok(Receiver::new(self.clone(), entry, place, file, 0, checksum)),
+            Ok(file) => Ok(Receiver::new(self.clone(), entry, seat, file, 0, checksum)),
             Err(error) => {
                 inner.leave(&entry);
                 Err(error)
@@ -194,6 +210,7 @@ impl Spool {
         let deadline = Instant::now() + HOLD_WAIT;
         loop {
             let entry = self.0.resumable(id)?;
+            let client = entry.client;
             let (is_held, standing) = {
                 let core = entry.core.lock();
                 let is_landed = matches!(core.phase, Phase::Landed | Phase::Done);
@@ -212,7 +229,8 @@ impl Spool {
             }
             // To the client this would say that it has landed.
             if !is_held {
-                drop(self.resume(id, standing.offset, None, None)?.finish()?);
+                let receiver = self.resume(id, client, standing.offset, None, None)?;
+                drop(receiver.finish()?);
             } else if Instant::now() > deadline {
                 return Err(SpoolError::Locked);
             } else {
@@ -221,9 +239,9 @@ impl Spool {
         }
     }
 
-    /// Goes on with an upload that has come to `offset`; `size` says its bytes where they
-    /// weren't known, and `checksum` those of the piece that comes. Suspends a coroutine,
-    /// blocks a thread; where another request holds the upload, up to 5 s.
+    /// Goes on with an upload, for this client, where it has come to `offset`; `size` says its
+    /// bytes where they weren't known, and `checksum` those of the piece that comes. Suspends a
+    /// coroutine, blocks a thread; where another request holds the upload, up to 5 s.
     ///
     /// # Errors
     /// There is none, it isn't where it should be, another holds it, a limit is reached,
@@ -231,6 +249,19 @@ impl Spool {
     pub fn resume(
         &self,
         id: UploadId,
+        client: Client,
+        offset: u64,
+        size: Option<u64>,
+        checksum: Option<Checksum>,
+    ) -> Result<Receiver, SpoolError> {
+        let resumed = self.resume_within_limits(id, client, offset, size, checksum);
+        resumed.inspect_err(|error| self.0.count(error))
+    }
+
+    fn resume_within_limits(
+        &self,
+        id: UploadId,
+        client: Client,
         offset: u64,
         size: Option<u64>,
         checksum: Option<Checksum>,
@@ -242,21 +273,23 @@ impl Spool {
                 max_bytes: inner.config.upload_bytes,
             });
         }
-        let place = inner.place()?;
+        // Who waits for it has no place meanwhile: that one of the others may need.
         entry.hold()?;
-        let (this, it) = (self.clone(), entry.clone());
-        let is_checked = checksum.is_some();
-        let reserved = inner
-            .ledger
-            .lock()
-            .reserve(&entry, offset, size, &inner.config);
-        let reopened =
-            reserved.and_then(|()| inner.disk.run(move || this.0.reopen(&it, size, is_checked)));
-        match reopened {
-            Ok(file) => Ok(Receiver::new(
+        let reopen = || {
+            let seat = inner.seat(client)?;
+            let ledger = inner.ledger.lock();
+            ledger.reserve(&entry, offset, size, &inner.config)?;
+            drop(ledger);
+            let (this, it) = (self.clone(), entry.clone());
+            let is_checked = checksum.is_some();
+            let reopened = inner.disk.run(move || this.0.reopen(&it, size, is_checked));
+            Ok((seat, reopened?))
+        };
+        match reopen() {
+            Ok((seat, file)) => Ok(Receiver::new(
                 self.clone(),
                 entry,
-                place,
+                seat,
                 file,
                 offset,
                 checksum,
@@ -306,7 +339,7 @@ impl Spool {
 
     /// How many uploads are being received.
     pub fn receiving(&self) -> usize {
-        self.0.receiving.get()
+        self.0.seats.receiving()
     }
 
     /// Leaves the directory to another process: nothing begins, lands or is removed any
@@ -321,10 +354,18 @@ impl Inner {
     ///
     /// # Errors
     /// They are all taken, or the spool is closed.
-    fn place(&self) -> Result<Presence, SpoolError> {
-        let place = self.receiving.one_below(self.config.uploads);
-        let is_closed = self.is_closed.load(Ordering::Acquire);
-        place.filter(|_| !is_closed).ok_or(SpoolError::Busy)
+    fn seat(&self, client: Client) -> Result<Seat, SpoolError> {
+        match self.is_closed.load(Ordering::Acquire) {
+            true => Err(SpoolError::Closed),
+            false => self.seats.take(client),
+        }
+    }
+
+    /// Counts what was refused at a limit.
+    fn count(&self, error: &SpoolError) {
+        if let Some(limit) = error.limit() {
+            self.metrics().refused(limit);
+        }
     }
 
     /// Strikes an upload off: it is gone.

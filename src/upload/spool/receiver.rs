@@ -8,11 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Phase};
 use super::report::Reason;
+use super::seat::Seat;
 use super::store;
 use super::{Inner, Spool, SpoolError};
+use crate::access::places::Place;
 use crate::event::job::JobId;
 use crate::http::tus::Checksum;
-use crate::sys::headcount::Presence;
 use crate::upload::disk::Pending;
 use crate::upload::{State, UploadId};
 
@@ -29,7 +30,7 @@ pub struct Receiver {
     spool: Spool,
     entry: Arc<Entry>,
     /// What it holds until it has ended.
-    place: Option<Presence>,
+    seat: Option<Seat>,
     file: Arc<File>,
     /// Where the buffer belongs.
     offset: u64,
@@ -67,7 +68,7 @@ impl Receiver {
     pub(super) fn new(
         spool: Spool,
         entry: Arc<Entry>,
-        place: Presence,
+        seat: Seat,
         file: File,
         offset: u64,
         checksum: Option<Checksum>,
@@ -78,7 +79,7 @@ impl Receiver {
             is_checked: checksum.is_some(),
             spool,
             entry,
-            place: Some(place),
+            seat: Some(seat),
             file: Arc::new(file),
             offset,
             buffer: Vec::new(),
@@ -188,6 +189,7 @@ impl Receiver {
     /// Ends with `error`, which its job is told where it can't go on. Waits for the disk.
     pub fn fail(mut self, error: SpoolError) -> SpoolError {
         let error = self.spool.0.cause(&self.entry, error);
+        self.spool.0.count(&error);
         match (&self.entry.metadata, &error) {
             (_, SpoolError::Cancelled) => self.discard(None),
             (None, _) => self.discard(Some(Reason::from(&error))),
@@ -199,8 +201,9 @@ impl Receiver {
                     let disk = self.spool.disk();
                     disk.run(move || spool.0.take_back(&entry, &file));
                 }
+                // First this, so that who goes on with it finds a place.
+                self.seat = None;
                 self.entry.release();
-                self.place = None;
             }
         }
         error
@@ -287,6 +290,7 @@ impl Receiver {
         let mut checksum = self.checksum.take();
         let (spool, entry, file) = (self.spool.clone(), self.entry.clone(), self.file.clone());
         let (at, is_checked) = (self.offset, self.is_checked);
+        let place = self.seat.as_mut().and_then(Seat::wait);
         self.spool.disk().run(move || {
             let inner = &spool.0;
             if let Some(checksum) = &mut checksum {
@@ -300,11 +304,11 @@ impl Receiver {
             if is_checked && !checksum.is_some_and(Checksum::matches) {
                 return Err(SpoolError::Checksum);
             }
-            inner.keep(&entry, &file, is_whole)
+            inner.keep(&entry, &file, is_whole, place)
         })?;
         // From here on nothing is taken back.
+        self.seat = None;
         self.entry.release();
-        self.place = None;
         let core = self.entry.core.lock();
         let expires = core.touched + self.spool.config().expiry;
         Ok(Finished {
@@ -321,14 +325,14 @@ impl Receiver {
         self.spool
             .disk()
             .run(move || spool.0.discard(&entry, reason.as_ref()));
-        self.place = None;
+        self.seat = None;
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
         // It panicked on the way: nobody knows what is in the file.
-        if self.place.is_some() {
+        if self.seat.is_some() {
             self.spool.0.leave(&self.entry);
             let (spool, entry) = (self.spool.clone(), self.entry.clone());
             let message = "the upload failed in the server: see its log";
@@ -387,14 +391,20 @@ impl Inner {
     /// Makes sure that what has been written is there after a power cut, and hands an
     /// upload that is whole to the pipeline. Its checksum, if there is one, has matched.
     /// Blocks.
-    fn keep(&self, entry: &Entry, file: &File, is_whole: bool) -> Result<(), SpoolError> {
+    fn keep(
+        &self,
+        entry: &Entry,
+        file: &File,
+        is_whole: bool,
+        place: Option<Place>,
+    ) -> Result<(), SpoolError> {
         let info = {
             let mut core = entry.core.lock();
             if core.phase != Phase::Receiving {
                 return Err(SpoolError::Cancelled);
             }
             if self.is_closed.load(Ordering::Acquire) {
-                return Err(SpoolError::Busy);
+                return Err(SpoolError::Closed);
             }
             core.offset = core.written;
             core.is_info_due |= core.unverified_from.take().is_some();
@@ -420,7 +430,7 @@ impl Inner {
                 Ok(())
             }
             Some(info) => {
-                let landed = self.land(entry, file, &info);
+                let landed = self.land(entry, file, &info, place);
                 if landed.is_err() {
                     entry.core.lock().phase = Phase::Receiving;
                 }
@@ -434,13 +444,18 @@ impl Inner {
         entry: &Entry,
         file: &File,
         info: &crate::upload::Info,
+        place: Option<Place>,
     ) -> Result<(), SpoolError> {
         self.report(entry, true)?;
         self.store.land(entry.id, info, file)?;
-        entry.core.lock().phase = Phase::Landed;
+        {
+            let mut core = entry.core.lock();
+            core.phase = Phase::Landed;
+            core.unfinished = None;
+        }
         self.metrics().uploads_landed.add(1);
         if let Some(landed) = info.landed(entry.id, &self.store.directory(entry.id)) {
-            self.landing.land(landed);
+            self.landing.land(landed, place);
         }
         Ok(())
     }

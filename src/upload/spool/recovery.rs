@@ -37,14 +37,18 @@ impl Spool {
         let Some(info) = inner.settle_life(info, remains) else {
             return inner.landing.discard(id);
         };
-        let entry = Arc::new(Entry::recovered(id, &info, remains.length, touched));
+        let is_unfinished = info.state == State::Receiving && info.resumable.is_some();
+        let unfinished = is_unfinished.then(|| inner.seats.left_unfinished());
+        let entry = Entry::recovered(id, &info, unfinished, remains.length, touched);
+        let entry = Arc::new(entry);
         let age = SystemTime::now().duration_since(touched);
         match info.state {
             State::Landed => {
                 inner.ledger.lock().insert(&entry);
                 let landed = info.landed(id, &inner.store.directory(id));
                 if let Some(landed) = landed {
-                    inner.landing.land(landed);
+                    let place = inner.seats.left_waiting();
+                    inner.landing.land(landed, Some(place));
                 }
             }
             State::Receiving if info.resumable.is_none() => {

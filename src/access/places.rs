@@ -1,0 +1,196 @@
+//! Places of which there is a number for all clients, and a share for each, so that none takes
+//! them all.
+//!
+//! A client is counted by its address and by its token, each for itself: whoever has many of the
+//! one has a share of the other. What is counted here is bounded by the places that there are,
+//! so it is counted exactly, other than in the tables of [`quota`](super::quota).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::network::Network;
+
+/// Who has something, as far as that can be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Its address. None where many clients are behind it.
+    pub network: Option<Network>,
+    /// The fingerprint of its token. None where it has none.
+    pub token: Option<u64>,
+}
+
+/// Places of one kind.
+#[derive(Debug)]
+pub struct Places {
+    all: usize,
+    each: usize,
+    taken: Mutex<Taken>,
+}
+
+/// One of them, taken for as long as it lives.
+#[derive(Debug)]
+pub struct Place {
+    of: Arc<Places>,
+    client: Client,
+}
+
+/// Why there is none to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    All,
+    /// The client has its share.
+    Share,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by: HashMap<Key, usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Network(Network),
+    Token(u64),
+}
+
+impl Client {
+    /// What it is counted by.
+    fn keys(self) -> impl Iterator<Item = Key> {
+        let network = self.network.map(Key::Network);
+        network.into_iter().chain(self.token.map(Key::Token))
+    }
+
+    /// Whether it has its address or its token in common with another.
+    pub fn is_counted_with(&self, other: &Client) -> bool {
+        let is_same_address = self.network.is_some() && self.network == other.network;
+        is_same_address || self.token.is_some() && self.token == other.token
+    }
+}
+
+impl Places {
+    /// `all` of them, of which one address, and one token, may have `each`; where that is none,
+    /// as many as there are.
+    pub fn new(all: usize, each: Option<u16>) -> Arc<Places> {
+        Arc::new(Places {
+            all,
+            each: each.map_or(usize::MAX, usize::from),
+            taken: Mutex::default(),
+        })
+    }
+
+    /// One for a client.
+    ///
+    /// # Errors
+    /// There is none for it.
+    pub fn take(self: &Arc<Self>, client: Client) -> Result<Place, Full> {
+        let mut taken = self.taken.lock();
+        let has_its_share = |key| taken.by.get(&key).is_some_and(|&has| has >= self.each);
+        if client.keys().any(has_its_share) {
+            return Err(Full::Share);
+        }
+        if taken.all >= self.all {
+            return Err(Full::All);
+        }
+        Ok(self.count(&mut taken, client))
+    }
+
+    /// One that somebody has already, whatever the number is.
+    pub fn keep(self: &Arc<Self>, client: Client) -> Place {
+        self.count(&mut self.taken.lock(), client)
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.lock().all
+    }
+
+    fn count(self: &Arc<Self>, taken: &mut Taken, client: Client) -> Place {
+        taken.all += 1;
+        client
+            .keys()
+            .for_each(|key| *taken.by.entry(key).or_default() += 1);
+        Place {
+            of: self.clone(),
+            client,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.of.taken.lock();
+        taken.all -= 1;
+        for key in self.client.keys() {
+            if let Entry::Occupied(mut has) = taken.by.entry(key) {
+                *has.get_mut() -= 1;
+                if *has.get() == 0 {
+                    has.remove();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: Option<[u8; 4]>, token: Option<u64>) -> Client {
+        Client {
+            network: address.map(|address| Network::of(address.into())),
+            token,
+        }
+    }
+
+    #[test]
+    fn a_client_has_its_share_and_leaves_the_rest_to_others() {
+        let places = Places::new(4, Some(2));
+        let (a, b) = (
+            client(Some([10, 0, 0, 1]), None),
+            client(Some([10, 0, 0, 2]), None),
+        );
+        let first = places.take(a).unwrap();
+        let _second = places.take(a).unwrap();
+        assert_eq!(places.take(a).unwrap_err(), Full::Share);
+        let _third = places.take(b).unwrap();
+        let _fourth = places.take(Client::default()).unwrap();
+        assert_eq!(places.take(b).unwrap_err(), Full::All);
+        drop(first);
+        assert_eq!(places.taken(), 3);
+        let _again = places.take(a).unwrap();
+        let _over = places.keep(a);
+        assert_eq!(places.taken(), 5);
+    }
+
+    #[test]
+    fn who_has_many_addresses_has_a_share_by_its_token_and_the_other_way_round() {
+        let places = Places::new(100, Some(2));
+        let one_token: Vec<_> = (0..3)
+            .map(|n| places.take(client(Some([10, 0, 0, n]), Some(7))))
+            .collect();
+        assert_eq!(one_token[2].as_ref().unwrap_err(), &Full::Share);
+        let one_address: Vec<_> = (0..3)
+            .map(|n| places.take(client(Some([10, 0, 0, 9]), Some(n))))
+            .collect();
+        assert_eq!(one_address[2].as_ref().unwrap_err(), &Full::Share);
+        // Nobody is told from whom nothing is known.
+        assert!((0..50).all(|_| places.take(Client::default()).is_ok()));
+    }
+
+    #[test]
+    fn nothing_is_left_of_who_has_none_any_more() {
+        let places = Places::new(100, None);
+        let all: Vec<_> = (0..100)
+            .map(|n| places.take(client(Some([10, 0, 0, n]), Some(n.into()))))
+            .collect();
+        assert!(all.iter().all(Result::is_ok));
+        drop(all);
+        let taken = places.taken.lock();
+        assert!(taken.all == 0 && taken.by.is_empty());
+    }
+}

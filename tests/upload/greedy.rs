@@ -1,0 +1,135 @@
+//! One client that wants everything, and a second one that is served all the same.
+
+use std::time::{Duration, Instant};
+
+use super::support::{Client, House, PIECE, TUS, wait_until};
+
+/// The addresses of this host count for themselves where no proxy is trusted.
+const COUNTED: [&str; 2] = ["--trusted-proxy", "192.0.2.1"];
+/// Who comes second.
+const OTHER: &str = "127.0.0.2";
+
+fn house(flags: &[&str]) -> House {
+    House::start(&[&COUNTED, flags].concat())
+}
+
+fn begin_from(house: &House, source: &str) -> u16 {
+    let mut client = Client::connect_from(source, house.public);
+    let fields = [TUS, "Upload-Length: 100"];
+    client.ask("POST", "/api/tus/", &fields, b"").status
+}
+
+#[test]
+fn whoever_begins_uploads_without_end_leaves_resumable_ones_to_others() {
+    let mut house = house(&[
+        "--max-unfinished",
+        "20",
+        "--max-unfinished-per-address",
+        "5",
+    ]);
+    let begun: Vec<_> = (0..30).map(|_| begin_from(&house, "127.0.0.1")).collect();
+    assert_eq!(begun.iter().filter(|&&status| status == 201).count(), 5);
+    let refused = house.ask("POST", "/api/tus/", &[TUS, "Upload-Length: 1"], b"");
+    assert_eq!(refused.status, 503);
+    assert!(refused.error().contains("--max-unfinished-per-address"));
+    assert!(refused.field("retry-after").is_some());
+    assert_eq!(begin_from(&house, OTHER), 201);
+    assert_eq!(house.refusals("max-unfinished-per-address"), 26);
+    // What is whole counts no more, and neither does what was ended.
+    let whole = Client::connect_from(OTHER, house.public).ask(
+        "POST",
+        "/api/tus/",
+        &[TUS, PIECE, "Upload-Length: 1"],
+        b"x",
+    );
+    assert_eq!(whole.status, 201);
+    let again = (0..10).map(|_| begin_from(&house, OTHER));
+    assert_eq!(again.filter(|&status| status == 201).count(), 4);
+    // Whose they were isn't known after a restart: they count among all.
+    house.kill();
+    house.revive();
+    let begun = (0..20).map(|_| begin_from(&house, "127.0.0.1"));
+    assert_eq!(begun.filter(|&status| status == 201).count(), 5);
+    let begun = (0..20).map(|_| begin_from(&house, OTHER));
+    assert_eq!(begun.filter(|&status| status == 201).count(), 5);
+    assert_eq!(begin_from(&house, "127.0.0.3"), 503);
+    assert_eq!(house.refusals("max-unfinished"), 1);
+}
+
+#[test]
+fn whoever_waits_to_go_on_with_an_upload_takes_no_place_of_others() {
+    let house = house(&["--max-uploads", "3", "--max-uploads-per-address", "2"]);
+    let upload = house.begin(1000, &[]);
+    let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 1000"];
+    let mut held = house.send("PATCH", &upload, &fields, b"x");
+    wait_until("it is held, and bytes of it are written", || {
+        held.send(b"x");
+        house.data_of(&upload) > 0
+    });
+    // It goes on, so nobody takes it over.
+    let drip = std::thread::spawn(move || {
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            held.send(b"x");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        held
+    });
+    let waiting: Vec<_> = (0..8)
+        .map(|_| house.send("PATCH", &upload, &fields, b"x"))
+        .collect();
+    // Nothing shows from outside that they wait.
+    std::thread::sleep(Duration::from_millis(500));
+    let begin = Instant::now();
+    let mut other = Client::connect_from(OTHER, house.public);
+    let answer = other.ask("POST", "/api/uploads?job=other", &[], b"hello");
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert!(begin.elapsed() < Duration::from_secs(3), "it had to wait");
+    // Its own places are what it has.
+    assert_eq!(house.post("mine", b"x").status, 201);
+    drop(waiting);
+    drop(drip.join().unwrap());
+}
+
+#[test]
+fn whoever_has_others_wait_behind_it_leaves_them_places_in_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, gate) = (
+        folder.path().join("landfall.toml"),
+        folder.path().join("go"),
+    );
+    let script = format!("while ! test -e {}; do sleep 0.05; done", gate.display());
+    let stage = format!("[[stage]]\nname = 'gate'\nrun = ['sh', '-c', \"{script}\"]\n");
+    std::fs::write(&config, stage).unwrap();
+    let config = ["--config", config.to_str().unwrap()];
+    let limits = ["--max-waiting", "8", "--max-waiting-per-address", "5"];
+    let mut house = house(&[&config[..], &limits].concat());
+    let upload = house.begin(3, &[]);
+    let posted: Vec<_> = (0..9)
+        .map(|n| house.post(&format!("job-{n}"), b"").status)
+        .collect();
+    assert_eq!(posted, [201, 201, 201, 201, 201, 503, 503, 503, 503]);
+    let refused = house.post("more", b"");
+    assert!(refused.error().contains("--max-waiting-per-address"));
+    assert!(refused.field("retry-after").is_some());
+    // Neither does one end up in the line that began before.
+    assert_eq!(house.patch(&upload, 0, &[], b"abc").status, 503);
+    let post = |source: &str| {
+        let mut client = Client::connect_from(source, house.public);
+        client.ask("POST", "/api/uploads", &[], b"").status
+    };
+    assert_eq!([OTHER; 4].map(post), [201, 201, 201, 503]);
+    assert_eq!(house.refusals("max-waiting-per-address"), 6);
+    assert_eq!(house.refusals("max-waiting"), 1);
+    // What waits has its place after a restart, too.
+    house.kill();
+    house.revive();
+    assert_eq!(house.post("after", b"").status, 503);
+    std::fs::write(gate, "").unwrap();
+    wait_until("there is room again", || {
+        house.patch(&upload, 0, &[], b"abc").status == 204
+    });
+    house.ended("job-4");
+    wait_until("all have gone", || house.spooled().is_empty());
+    assert_eq!(house.post("after", b"").status, 201);
+}
