@@ -13,7 +13,7 @@ use super::queue::Work;
 use super::state::{Failed, State, unix_now};
 use super::stop::Why;
 use super::task::Failure;
-use super::{Entry, Inner, Record, durable, stage, worker};
+use super::{Entry, Inner, Record, durable, worker};
 use crate::event::job::LifeId;
 use crate::upload::{Landed, UploadId};
 
@@ -74,7 +74,7 @@ impl Inner {
         let upload = landed.upload.to_string();
         log::warn!("{}: {stage}: {message}", landed.job);
         // First, so that there is room to keep what follows.
-        stage::clean(&self.plan.stages, &upload, &self.work, None);
+        self.scratches.clean(&upload, None);
         let failed = Failed {
             stage: stage.to_owned(),
             message,
@@ -144,7 +144,7 @@ impl Inner {
     /// Removes an upload and all that was made of it.
     pub(super) fn discard(&self, upload: UploadId) {
         let upload = upload.to_string();
-        let gone = self.work.join(format!("{upload}.gone"));
+        let gone = self.data.join("work").join(format!("{upload}.gone"));
         let folder = self.data.join("uploads").join(&upload);
         match durable::rename(&folder, &gone) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -152,7 +152,7 @@ impl Inner {
             }
             _ => durable::remove_folder(&gone),
         }
-        stage::clean(&self.plan.stages, &upload, &self.work, None);
+        self.scratches.clean(&upload, None);
     }
 
     /// Puts an upload where nobody comes across it.

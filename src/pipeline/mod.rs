@@ -20,6 +20,7 @@ mod kind;
 mod queue;
 mod record;
 mod retry;
+mod scratch;
 mod shown;
 mod stage;
 mod state;
@@ -29,7 +30,6 @@ mod task;
 mod worker;
 
 use std::collections::{HashMap, hash_map};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,7 @@ use herald::Bell;
 use queue::{Queue, Work};
 pub use record::Record;
 pub use retry::{Retried, RetryError};
+use scratch::Scratches;
 use state::State;
 use stop::Why;
 pub use tally::StageCounts;
@@ -91,7 +92,7 @@ struct Inner {
     config: PipelineConfig,
     jobs: Sequencer,
     data: PathBuf,
-    work: PathBuf,
+    scratches: Scratches,
     queues: Vec<Queue>,
     tallies: Vec<Tally>,
     lives: Mutex<HashMap<LifeId, Entry>>,
@@ -133,12 +134,11 @@ impl Pipeline {
         durable::create_folder(&data.join("work"))?;
         // Commands work elsewhere, so relative paths would mislead them.
         let data = data.canonicalize()?;
-        let work = data.join("work");
-        for root in stage::roots(&plan.stages, &work) {
-            durable::create_folder(&root)
-                .map_err(|error| io::Error::new(error.kind(), format!("{root:?}: {error}")))?;
-            Mark::new(&root).kill_bearers();
-            clear_root(&root, &data.join("uploads"))?;
+        let uploads = data.join("uploads");
+        let scratches = Scratches::open(&plan.stages, &data)?;
+        for scratch in scratches.all() {
+            Mark::new(scratch.path()).kill_bearers();
+            scratch.clear(|upload| uploads.join(upload.to_string()).is_dir())?;
         }
         durable::remove_folder(&data.join("files/tmp"));
         Record::carry_over(&data, jobs.hub());
@@ -148,7 +148,7 @@ impl Pipeline {
             plan,
             config,
             jobs,
-            work,
+            scratches,
             data,
             lives: Mutex::default(),
             turn: Mutex::default(),
@@ -335,13 +335,14 @@ impl Landing for Pipeline {
                 .iter()
                 .zip(&state.completed)
                 .all(|(s, name)| s.name == *name);
-        if !is_of_plan || !state.current.is_file() {
+        let is_here = state.current == landed.path || inner.scratches.hold(&state.current);
+        if !is_of_plan || !is_here || !state.current.is_file() {
             let running = state.running.take();
             state = State::new(attempt.number, &landed);
             state.running = running;
         }
         let upload = landed.upload.to_string();
-        stage::clean(stages, &upload, &inner.work, Some(&state.current));
+        inner.scratches.clean(&upload, Some(&state.current));
         self.enqueue(Work::new(attempt, state));
     }
 
@@ -373,15 +374,4 @@ impl Inner {
             self.plan.stages.len(),
         ))
     }
-}
-
-/// Removes what stages made for uploads that aren't there any more.
-fn clear_root(root: &Path, uploads: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
-        if !uploads.join(entry.file_name()).is_dir() {
-            durable::remove_folder(&entry.path());
-        }
-    }
-    Ok(())
 }

@@ -56,7 +56,14 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
     let begun = Instant::now();
     let worked = catch_unwind(AssertUnwindSafe(|| match attempt.stop.said() {
         Some(_) => Err(Failure::Stopped),
-        None => stage::run(stages, index, &attempt, state, &inner.data, &inner.work),
+        None => stage::run(
+            stages,
+            index,
+            &attempt,
+            state,
+            &inner.data,
+            &inner.scratches,
+        ),
     }));
     let busy_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     tally.busy_us.add(busy_us);

@@ -11,12 +11,14 @@ pub mod store;
 pub mod transcode;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::attempt::Attempt;
 use super::config::{Kind, Stage};
 use super::durable;
+use super::scratch::{Scratch, Scratches};
 use super::shown;
 use super::state::State;
 use super::task::{Failure, Outcome, Task, backoff};
@@ -33,7 +35,7 @@ pub fn run(
     attempt: &Attempt,
     state: &mut State,
     data: &Path,
-    work: &Path,
+    scratches: &Scratches,
 ) -> Result<(), Failure> {
     let stage = &stages[index];
     let begun = Instant::now();
@@ -49,11 +51,15 @@ pub fn run(
     state.note(upload).map_err(keep)?;
     attempt.progress(index, &stage.name, first);
 
-    let folder = folder(attempt, index, stage, work);
+    let place = Place {
+        scratch: scratches.of(stage),
+        upload: attempt.landed.upload.to_string(),
+        name: format!("{index}-{}", stage.name),
+    };
     let before = state.current.clone();
     let mut tries = 0;
     let outcome = loop {
-        match once(stage, index, attempt, state, data, &folder) {
+        match once(stage, index, attempt, state, data, &place) {
             Err(Failure::Passing(message)) if tries < stage.retries => {
                 tries += 1;
                 log::warn!("{}: {}: {message}", attempt.landed.job, stage.name);
@@ -71,7 +77,7 @@ pub fn run(
     };
     let mut last = Update::percent(100.0);
     match outcome {
-        Outcome::Same => durable::remove_folder(&folder),
+        Outcome::Same => place.remove(),
         Outcome::Made(output) => {
             let synced = fs::File::open(&output).and_then(|file| file.sync_all());
             synced
@@ -80,7 +86,7 @@ pub fn run(
             state.current = output;
         }
         Outcome::Skipped(reason) => {
-            durable::remove_folder(&folder);
+            place.remove();
             last.extra.insert("skipped".into(), true.into());
             last.extra.insert("reason".into(), reason.into());
         }
@@ -92,61 +98,27 @@ pub fn run(
     state.save(upload).map_err(keep)?;
     if state.current != before && before != attempt.landed.path {
         // What the stage before made has been used up.
-        if let Some(folder) = before.parent() {
-            durable::remove_folder(folder);
-        }
+        scratches.clean(&place.upload, Some(&state.current));
     }
     attempt.progress(index, &stage.name, last);
     Ok(())
 }
 
-/// Removes every folder of an attempt's stages but the one that holds `keep`.
-pub fn clean(stages: &[Stage], upload: &str, work: &Path, keep: Option<&Path>) {
-    for root in roots(stages, work) {
-        let folder = root.join(upload);
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        let mut is_empty = true;
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if keep.is_some_and(|keep| keep.starts_with(&path)) {
-                is_empty = false
-            } else {
-                durable::remove_folder(&path)
-            }
-        }
-        if is_empty {
-            durable::remove_folder(&folder);
-        }
+/// Where a stage works on an upload.
+struct Place<'a> {
+    scratch: &'a Scratch,
+    upload: String,
+    name: String,
+}
+
+impl Place<'_> {
+    fn make(&self) -> io::Result<PathBuf> {
+        self.scratch.make(&self.upload, &self.name)
     }
-}
 
-/// The folders in which stages make theirs.
-pub fn roots(stages: &[Stage], work: &Path) -> Vec<PathBuf> {
-    let mut roots: Vec<_> = stages.iter().map(|stage| root(stage, work)).collect();
-    roots.push(work.to_owned());
-    roots.sort();
-    roots.dedup();
-    roots
-}
-
-/// A stage's output directory may be another server's as well: this one's part of it is
-/// named after where its own work is.
-fn root(stage: &Stage, work: &Path) -> PathBuf {
-    use sha2::{Digest, Sha256};
-    use std::os::unix::ffi::OsStrExt;
-    match &stage.output_dir {
-        None => work.to_owned(),
-        Some(folder) => {
-            let whose = Sha256::digest(work.as_os_str().as_bytes());
-            folder.join(format!("landfall-{}", super::task::hex(&whose[..6])))
-        }
+    fn remove(&self) {
+        self.scratch.remove(&self.upload, &self.name);
     }
-}
-
-fn folder(attempt: &Attempt, index: usize, stage: &Stage, work: &Path) -> PathBuf {
-    let upload = root(stage, work).join(attempt.landed.upload.to_string());
-    upload.join(format!("{index}-{}", stage.name))
 }
 
 fn once(
@@ -155,10 +127,9 @@ fn once(
     attempt: &Attempt,
     state: &mut State,
     data: &Path,
-    folder: &Path,
+    place: &Place<'_>,
 ) -> Result<Outcome, Failure> {
-    durable::remove_folder(folder);
-    durable::create_folder(folder).map_err(|error| {
+    let folder = &place.make().map_err(|error| {
         let why = durable::in_words(&error);
         Failure::Passing(format!("the stage's folder can't be made: {why}"))
     })?;
@@ -193,7 +164,7 @@ fn once(
     if outcome.is_ok() {
         state.facts = facts;
     } else {
-        durable::remove_folder(folder);
+        place.remove();
     }
     outcome
 }
