@@ -1,11 +1,11 @@
 //! How long a job may be without a word from its worker.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Event;
-use crate::sys::units;
+use serde_json::value::RawValue;
 
 /// How long a job may be without a word from its worker: 1 s to 24 h.
 ///
@@ -39,21 +39,18 @@ impl Lease {
         })
     }
 
+    /// A lease as it stands in JSON: a string.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn from_json(raw: &RawValue) -> Result<Lease, LeaseError> {
+        let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| LeaseError)?;
+        text.parse()
+    }
+
     /// How long that is.
     pub fn duration(self) -> Duration {
         Duration::from_millis(self.ms.into())
-    }
-
-    /// The end of a job whose worker has said nothing for so long.
-    pub(crate) fn stalled(self) -> Event {
-        let (seconds, rest) = (self.ms / 1000, self.ms % 1000);
-        let rest = match rest {
-            0 => String::new(),
-            ms => format!(".{ms:03}").trim_end_matches('0').to_owned(),
-        };
-        Event::failure(&format!(
-            r#"{{"message":"no word from the worker for {seconds}{rest} s","reason":"stalled","retryable":true}}"#
-        ))
     }
 }
 
@@ -61,7 +58,7 @@ impl FromStr for Lease {
     type Err = LeaseError;
 
     fn from_str(text: &str) -> Result<Lease, LeaseError> {
-        let duration = units::duration(text).map_err(|_| LeaseError)?;
+        let duration = humantime::parse_duration(text).map_err(|_| LeaseError)?;
         Lease::new(duration).ok_or(LeaseError)
     }
 }
@@ -106,18 +103,6 @@ mod tests {
             "99999999999999999999s",
         ] {
             assert_eq!(lease(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_job_without_a_word_ends_with_how_long_that_was() {
-        for (text, told) in [("30s", "30 s"), ("2m", "120 s"), ("1250ms", "1.25 s")] {
-            let event = text.parse::<Lease>().unwrap().stalled();
-            assert_eq!(event.name().as_str(), "error");
-            let expected = format!(
-                r#"{{"message":"no word from the worker for {told}","reason":"stalled","retryable":true}}"#
-            );
-            assert_eq!(event.data(), expected);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Events: their names and numbers, their frames, the ring that keeps them, and where a
 //! stream of them begins. Nothing here knows a socket, a thread or a clock.
 
+mod beginning;
 pub mod frame;
 pub mod job;
 mod lease;
@@ -8,5 +9,6 @@ mod publication;
 pub mod resume;
 pub mod ring;
 
+pub use beginning::{Beginning, BeginningError};
 pub use lease::{Lease, LeaseError};
 pub use publication::{Event, EventError, Publication, Word};

@@ -128,7 +128,7 @@ impl Event {
 
     /// `error` with this data, which is an object, has no `jobId` and no percent, and stands on
     /// one line.
-    pub(super) fn failure(data: &str) -> Event {
+    pub(crate) fn failure(data: &str) -> Event {
         Event {
             name: EventName::ERROR,
             data: data.to_owned(),
@@ -227,7 +227,8 @@ impl Publication {
             .map(|job| job.0.parse())
             .transpose()
             .map_err(EventError::Name)?;
-        let lease = wire.lease.map(lease_of).transpose()?;
+        let lease = wire.lease.map(Lease::from_json).transpose();
+        let lease = lease.map_err(|_| EventError::Lease)?;
         let Some(name) = wire.event else {
             return match (lease, wire.data) {
                 (Some(lease), None) => Ok(Publication {
@@ -282,17 +283,14 @@ fn name_of(text: &str) -> Result<EventName, EventError> {
     Ok(name)
 }
 
-fn lease_of(raw: &RawValue) -> Result<Lease, EventError> {
-    let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| EventError::Lease)?;
-    text.parse().map_err(|_| EventError::Lease)
-}
-
 fn shape(error: serde_json::Error) -> EventError {
     EventError::Shape(error.to_string())
 }
 
 /// A member that is there. To serde, null would be one that isn't.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 

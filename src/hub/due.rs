@@ -12,13 +12,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::ledger::Ledger;
+use super::job::Due;
 use super::{Change, Hub, Job, Life, Only, Terms};
 use crate::event::job::{JobId, LifeId};
+use crate::event::{Event, Lease};
 use crate::sys::clock;
-
-/// When a job ends by itself, and the life that does.
-pub(super) type Due = (Instant, LifeId);
 
 /// Jobs that end by themselves, by when.
 #[derive(Default)]
@@ -82,7 +80,7 @@ impl Hub {
         let mut ledger = self.0.ledger.lock();
         if let Some(job) = self.find(job) {
             let life = job.lock().life().cloned();
-            set_due(&mut ledger, &job, life.as_ref());
+            set_due(&mut ledger.dues, &job, life.as_ref());
         }
     }
 
@@ -92,7 +90,7 @@ impl Hub {
         let jobs: Vec<_> = ledger.dues.jobs.values().cloned().collect();
         for job in jobs {
             let life = job.lock().life().cloned();
-            set_due(&mut ledger, &job, life.as_ref());
+            set_due(&mut ledger.dues, &job, life.as_ref());
         }
     }
 
@@ -111,39 +109,51 @@ impl Hub {
     /// Something was said, of which a job has come to `after`.
     pub(super) fn note_word(
         &self,
-        ledger: &mut Ledger,
+        dues: &mut Dues,
         job: &Arc<Job>,
         before: Option<&Life>,
         after: Option<&Life>,
     ) {
         let has_lease = |life: Option<&Life>| life.is_some_and(|life| life.lease.is_some());
         if has_lease(before) || has_lease(after) {
-            set_due(ledger, job, after);
+            set_due(dues, job, after);
         }
     }
 }
 
-fn set_due(ledger: &mut Ledger, job: &Arc<Job>, life: Option<&Life>) {
+fn set_due(dues: &mut Dues, job: &Arc<Job>, life: Option<&Life>) {
     let due = life.and_then(|life| {
         let lease = life.lease?;
         Some((clock::now() + lease.duration(), life.id()))
     });
-    ledger.dues.set(job, due);
+    dues.set(job, due);
 }
 
 /// What ends a life that is overdue.
 fn end_of(life: &Life) -> Option<Change> {
     Some(Change::Event {
-        event: life.lease?.stalled(),
+        event: stalled(life.lease?),
         only: Some(Only::Entry(life.last)),
         terms: Terms::default(),
     })
 }
 
+/// The end of a job whose worker has said nothing for so long.
+fn stalled(lease: Lease) -> Event {
+    let ms = lease.duration().as_millis();
+    let part = match ms % 1000 {
+        0 => String::new(),
+        ms => format!(".{ms:03}").trim_end_matches('0').to_owned(),
+    };
+    Event::failure(&format!(
+        r#"{{"message":"no word from the worker for {}{part} s","reason":"stalled","retryable":true}}"#,
+        ms / 1000
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
     use crate::event::job::EventId;
     use crate::hub::{Entry, HubConfig};
     use crate::sys::clock::simulated::Simulated;
@@ -201,6 +211,18 @@ mod tests {
 
         fn pass(&self, seconds: u64) {
             self.time.pass(Duration::from_secs(seconds));
+        }
+    }
+
+    #[test]
+    fn a_job_without_a_word_ends_with_how_long_that_was() {
+        for (text, told) in [("30s", "30 s"), ("2m", "120 s"), ("1250ms", "1.25 s")] {
+            let event = stalled(text.parse().unwrap());
+            assert_eq!(event.name().as_str(), "error");
+            let expected = format!(
+                r#"{{"message":"no word from the worker for {told}","reason":"stalled","retryable":true}}"#
+            );
+            assert_eq!(event.data(), expected);
         }
     }
 

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::due::Due;
 use super::mailbox::Mailbox;
 use super::{Change, Entry, Life};
 use crate::event::Event;
 use crate::event::frame::{self, Frame};
-use crate::event::job::{EventId, JobId, JobState};
+use crate::event::job::{EventId, JobId, JobState, LifeId};
 use crate::event::resume::{Given, Kept};
 use crate::event::ring::{Batch, Ring, RingLimits};
 
@@ -48,6 +47,9 @@ pub struct Snapshot {
     /// How many streams get its events; of [`Job::snapshot`], those that follow it by name.
     pub streams: usize,
 }
+
+/// When a job ends by itself, and the life that does.
+pub(super) type Due = (Instant, LifeId);
 
 /// A name's changing part.
 pub struct Core {

@@ -194,7 +194,7 @@ impl Hub {
             self.close_if_unused(&name);
         }
         ledger.note(&name, before.as_ref(), after.as_ref());
-        self.note_word(&mut ledger, &name, before.as_ref(), after.as_ref());
+        self.note_word(&mut ledger.dues, &name, before.as_ref(), after.as_ref());
         if matches!(entry.change, Change::Event { .. }) {
             hub.metrics.events_published.add(1);
         }
@@ -408,7 +408,7 @@ impl Hub {
         self.0.lives.note(&name, before.as_ref(), Some(&life));
         self.count(before.as_ref(), Some(&life));
         ledger.note(&name, before.as_ref(), Some(&life));
-        self.note_word(&mut ledger, &name, before.as_ref(), Some(&life));
+        self.note_word(&mut ledger.dues, &name, before.as_ref(), Some(&life));
     }
 
     /// Takes an entry that was accepted before. Its job, where it is as new as that

@@ -1,29 +1,92 @@
 //! `PUT /api/jobs/{job}`.
 
-use super::{Answer, Plan, Request, publish_status};
+use std::sync::Arc;
+
+use super::{Answer, Context, Intake, Plan, Request, publish_status};
+use crate::event::Beginning;
 use crate::event::job::JobId;
-use crate::http::{Head, Response, Status};
-use crate::hub::{After, Life, Owner};
+use crate::http::{BodyLength, Head, Response, Status};
+use crate::hub::{After, Life};
+
+/// The largest body.
+const BODY_MAX_BYTES: usize = 4096;
 
 /// Begins a life of a job, and ends one that is running where that is asked for. Suspends
 /// its coroutine for the disk.
 pub fn put(request: Request<'_>, job: JobId) -> Answer {
-    let context = request.context;
-    let after = if replaces(request.head)? {
-        After::Running
-    } else {
-        After::Ended
+    let Request { context, head, .. } = request;
+    let body = Body {
+        context: context.clone(),
+        job,
+        after: if replaces(head)? {
+            After::Running
+        } else {
+            After::Ended
+        },
+        text: Vec::new(),
     };
-    let before = context.jobs.hub().life(&job);
-    let life = context.jobs.begin(&job, Owner::Worker, after);
-    let life = life.map_err(|error| {
-        let response = Response::error(publish_status(&error), &error.to_string());
-        super::publish::retriable(response, &error)
-    })?;
-    context.clear_up_after(&job, before.as_ref().map(Life::id));
-    // A job's name needs no escapes.
-    let json = format!(r#"{{"jobId":"{job}","id":{}}}"#, life.0);
-    Ok(Plan::Answer(Response::json(Status::Created, json)))
+    if matches!(head.length, BodyLength::None | BodyLength::Length(0)) {
+        return body.begin().map(Plan::Answer);
+    }
+    if !is_json(head) {
+        let message = "PUT takes no body, or {\"lease\":\"30s\"} as application/json";
+        return Err(Response::error(Status::UnsupportedMediaType, message));
+    }
+    Ok(Plan::Intake(Box::new(body)))
+}
+
+/// A life that is to begin when all has been read.
+struct Body {
+    context: Arc<Context>,
+    job: JobId,
+    after: After,
+    text: Vec<u8>,
+}
+
+impl Intake for Body {
+    fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
+        if self.text.len() + piece.len() > BODY_MAX_BYTES {
+            return Err(super::publish::too_large(BODY_MAX_BYTES));
+        }
+        self.text.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Response {
+        self.begin().unwrap_or_else(|refused| refused)
+    }
+}
+
+impl Body {
+    fn begin(&self) -> Result<Response, Response> {
+        let Body {
+            context,
+            job,
+            after,
+            text,
+        } = self;
+        let Beginning { lease } = Beginning::from_json(text)
+            .map_err(|error| Response::error(Status::BadRequest, &error.to_string()))?;
+        let before = context.jobs.hub().life(job);
+        let life = context.jobs.begin_with(job, *after, lease);
+        let life = life.map_err(|error| {
+            let response = Response::error(publish_status(&error), &error.to_string());
+            super::publish::retriable(response, &error)
+        })?;
+        context.clear_up_after(job, before.as_ref().map(Life::id));
+        // A job's name needs no escapes.
+        let json = format!(r#"{{"jobId":"{job}","id":{}}}"#, life.0);
+        Ok(Response::json(Status::Created, json))
+    }
+}
+
+fn is_json(head: &Head<'_>) -> bool {
+    let Some(kind) = head.content_type else {
+        return true;
+    };
+    let kind = kind.split(|&byte| byte == b';').next();
+    let kind = kind.unwrap_or_default().trim_ascii();
+    kind.eq_ignore_ascii_case(b"application/json")
 }
 
 fn replaces(head: &Head<'_>) -> Result<bool, Response> {

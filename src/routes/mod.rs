@@ -37,7 +37,6 @@ pub use answers::{Answers, Label};
 pub use file::{Download, Downloads};
 use gate::forbidden;
 pub use gate::{AuthConfig, Gate, Pass};
-pub use publish::Intake;
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
 use table::{Found, Handler, Right, Route, Subject};
@@ -87,7 +86,7 @@ pub enum Plan {
     /// It is answered.
     Answer(Response),
     /// Its body is read into the intake, which then answers.
-    Intake(Box<Intake>),
+    Intake(Box<dyn Intake>),
     /// The same for the bytes of a file.
     Upload(Box<UploadIntake>),
     /// It is answered, and a file follows.
@@ -96,6 +95,18 @@ pub enum Plan {
     Stream(Opening, Stream),
     /// A stream that ends with its head: these bytes, and a close.
     EmptyStream(Vec<u8>),
+}
+
+/// A request's body, as it comes.
+pub trait Intake {
+    /// Takes the next piece.
+    ///
+    /// # Errors
+    /// The answer to a body of which no more is wanted.
+    fn push(&mut self, piece: &[u8]) -> Result<(), Response>;
+
+    /// Answers the whole body.
+    fn finish(self: Box<Self>) -> Response;
 }
 
 /// What is made of a request. An error is the answer to one that is refused.

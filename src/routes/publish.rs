@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::gate::{INVALID, Pass};
 use super::quotas::Publisher;
-use super::{Answer, Caller, Context, Plan, Request, event_status, publish_status};
+use super::{Answer, Caller, Context, Intake, Plan, Request, event_status, publish_status};
 use crate::event::job::{EventId, JobId};
 use crate::event::{Publication, Word};
 use crate::http::{BodyLength, Response, Status};
@@ -17,7 +17,7 @@ const EVENT_OVERHEAD_BYTES: usize = 4096;
 
 /// A body that is being published. An NDJSON one is published line by line as it
 /// comes; of it only the line that isn't whole is held.
-pub struct Intake {
+struct Publications {
     context: Arc<Context>,
     job: Option<JobId>,
     pass: Pass,
@@ -78,7 +78,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         }
         _ => {}
     }
-    Ok(Plan::Intake(Box::new(Intake {
+    Ok(Plan::Intake(Box::new(Publications {
         context: context.clone(),
         job,
         publisher: pass.publisher(peer),
@@ -103,18 +103,13 @@ struct Refusal {
     field: Option<(&'static str, Cow<'static, str>)>,
 }
 
-impl Intake {
-    /// Takes the next piece of the body.
-    ///
-    /// # Errors
-    /// The answer to a body of which no more is wanted.
-    pub fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
+impl Intake for Publications {
+    fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
         let read = self.read(piece);
         self.publish_gathered(read)
     }
 
-    /// Answers the whole body.
-    pub fn finish(mut self) -> Response {
+    fn finish(mut self: Box<Self>) -> Response {
         let last = std::mem::take(&mut self.part);
         let read = if self.is_ndjson {
             self.line(&last)
@@ -136,15 +131,18 @@ impl Intake {
                     .as_ref()
                     .map_or(0, |job| self.context.jobs.hub().streams(job));
                 let json = format!("{{\"id\":{id},\"streams\":{streams}}}");
-                let status = match self.is_event {
-                    true => Status::Created,
-                    false => Status::Ok,
+                let status = if self.is_event {
+                    Status::Created
+                } else {
+                    Status::Ok
                 };
                 Response::json(status, json)
             }
         }
     }
+}
 
+impl Publications {
     fn read(&mut self, mut piece: &[u8]) -> Result<(), Refusal> {
         self.body_bytes += piece.len();
         if self.body_bytes > self.context.body_bytes {
@@ -313,7 +311,8 @@ pub fn retriable(response: Response, error: &PublishError) -> Response {
     }
 }
 
-fn too_large(max_bytes: usize) -> Response {
+/// 413.
+pub fn too_large(max_bytes: usize) -> Response {
     Response::error(Status::BodyTooLarge, &too_large_message(max_bytes))
 }
 

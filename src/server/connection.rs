@@ -274,7 +274,7 @@ impl Connection<'_> {
                 self.answers.extend_from_slice(&bytes);
                 return Ok(Some(End::Close));
             }
-            Plan::Intake(intake) => self.read_body(*intake, &mut decoder, expects_continue)?,
+            Plan::Intake(intake) => self.read_body(intake, &mut decoder, expects_continue)?,
             Plan::Upload(intake) => self.receive_upload(intake, &mut decoder, expects_continue)?,
             Plan::Download(response, download) => {
                 file = Some(download).filter(|_| !head_only);
@@ -359,7 +359,7 @@ impl Connection<'_> {
     /// its end.
     fn read_body(
         &mut self,
-        mut intake: Intake,
+        mut intake: Box<dyn Intake>,
         decoder: &mut Decoder,
         expects_continue: bool,
     ) -> io::Result<(Response, bool)> {

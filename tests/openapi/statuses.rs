@@ -122,6 +122,8 @@ fn every_status_that_is_described_is_answered_as_described() {
     let big = "x".repeat(70_000);
     let big = format!(r#"{{"event":"x","data":{{"a":"{big}"}}}}"#);
     let event = r#"{"event":"progress","data":{"percent":60}}"#;
+    let lease = r#"{"lease":"1h"}"#;
+    let no_job = r#"{"job":"none","lease":"1h"}"#;
     let many = r#"{"job":"a","event":"progress"}"#;
     let over = r#"{"job":"over","event":"progress"}"#;
     let gone = r#"{"job":"gone","event":"progress"}"#;
@@ -151,6 +153,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         ),
         (EVENTS, "OPTIONS", "/api/jobs/a/events", "", "", 204),
         (EVENTS, "OPTIONS", "/api/jobs/%20/events", "", "", 400),
+        (EVENTS, "POST", "/api/jobs/a/events", JSON, lease, 200),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 201),
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, event, 201),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, "{}", 400),
@@ -164,6 +167,7 @@ fn every_status_that_is_described_is_answered_as_described() {
             event,
             403,
         ),
+        (EVENTS, "POST", "/api/jobs/none/events", JSON, lease, 404),
         (EVENTS, "POST", "/api/jobs/over/events", JSON, event, 409),
         (EVENTS, "POST", "/api/jobs/over/events", NDJSON, event, 409),
         (EVENTS, "POST", "/api/jobs/gone/events", JSON, event, 410),
@@ -200,6 +204,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "POST", "/api/events", NDJSON, event, 400),
         (MANY, "POST", "/api/events", NDJSON, many, 401),
         (MANY, "POST", "/api/events", &ndjson_token, many, 403),
+        (MANY, "POST", "/api/events", NDJSON, no_job, 404),
         (MANY, "POST", "/api/events", NDJSON, over, 409),
         (MANY, "POST", "/api/events", NDJSON, gone, 410),
         (MANY, "POST", "/api/events", NDJSON, "", 411),
@@ -231,7 +236,11 @@ fn every_status_that_is_described_is_answered_as_described() {
         (JOB, "PUT", "/api/jobs/new?replace=x", "", "", 400),
         (JOB, "PUT", "/api/jobs/new", "", "", 401),
         (JOB, "PUT", "/api/jobs/new", &token, "", 403),
+        (JOB, "PUT", "/api/jobs/leased", JSON, lease, 201),
+        (JOB, "PUT", "/api/jobs/new", JSON, event, 400),
         (JOB, "PUT", "/api/jobs/new", "", "", 409),
+        (JOB, "PUT", "/api/jobs/new", JSON, &big, 413),
+        (JOB, "PUT", "/api/jobs/new", NDJSON, lease, 415),
         (JOB, "PUT", "/api/jobs/new", "", "", 503),
         (JOB, "DELETE", "/api/jobs/over", "", "", 204),
         (JOB, "DELETE", "/api/jobs/%20", "", "", 400),

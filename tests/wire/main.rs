@@ -10,6 +10,7 @@ mod conversations;
 mod deletion;
 mod handover;
 mod herd;
+mod leases;
 mod lists;
 mod memory;
 mod monitoring;

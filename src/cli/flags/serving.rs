@@ -1,6 +1,7 @@
 //! Where the server listens, whom it lets in, and how it serves them.
 
 use super::{Group, count, duration, list, size, switch, word};
+use crate::event::Lease;
 
 /// Where it listens.
 pub const LISTENERS: Group = Group {
@@ -123,6 +124,13 @@ pub const PUBLISHING: Group = Group {
              address with the publishing key, or an address; or off; 429 with Retry-After beyond \
              it.",
         ),
+        duration(
+            "lease",
+            |s| &mut s.server.hub.lease,
+            "How long a worker's job may be without a word, 1s to 24h, where its events and its \
+             PUT say no lease of their own; after it the job ends with error; or off.",
+        )
+        .bounds(Lease::MIN.as_nanos() as u64, Lease::MAX.as_nanos() as u64),
     ],
 };
 

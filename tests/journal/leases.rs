@@ -1,0 +1,111 @@
+//! Leases outlive the process that granted them.
+
+use std::time::{Duration, Instant};
+
+use super::http::{Answer, ask_until, post};
+use super::retention::wait_until;
+use super::support::Process;
+
+fn say(server: &Process, job: &str, body: &str) -> Answer {
+    let target = format!("/api/jobs/{job}/events");
+    post(server.publish, &target, "application/json", body)
+}
+
+fn begin(server: &Process, job: &str, lease: &str) -> Answer {
+    let body = format!(r#"{{"lease":"{lease}"}}"#);
+    let length = format!("Content-Length: {}", body.len());
+    let target = format!("/api/jobs/{job}");
+    ask_until(server.publish, "PUT", &target, &[&length], &body, |_| false)
+}
+
+fn state(server: &Process, job: &str) -> String {
+    let state = server.snapshot(job).json()["state"].clone();
+    state.as_str().unwrap_or_default().to_owned()
+}
+
+/// Jobs whose leases were granted in each of the ways there are.
+fn grant(server: &Process, lease: &str) {
+    let event = format!(r#"{{"event":"progress","data":{{}},"lease":"{lease}"}}"#);
+    assert_eq!(say(server, "event", &event).status, 201);
+    assert_eq!(begin(server, "begun", lease).status, 201);
+    server.progress("renewed", 1);
+    let renewal = format!(r#"{{"lease":"{lease}"}}"#);
+    assert_eq!(say(server, "renewed", &renewal).status, 200);
+    assert_eq!(say(server, "ended", &event).status, 201);
+    server.progress("ended", 1);
+}
+
+const GRANTED: [&str; 3] = ["event", "begun", "renewed"];
+
+#[test]
+fn a_lease_that_ran_out_while_the_server_was_down_ends_its_job_a_lease_after_the_start() {
+    for is_killed in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let first = Process::start(data.path(), &[]);
+        grant(&first, "1s");
+        if is_killed {
+            first.kill();
+        } else {
+            first.stop();
+        }
+        std::thread::sleep(Duration::from_millis(1200));
+        let started = Instant::now();
+        let second = Process::start(data.path(), &[]);
+        for job in GRANTED {
+            assert_eq!(state(&second, job), "running", "{job}");
+        }
+        // Who can be heard again is heard.
+        assert_eq!(say(&second, "renewed", r#"{"lease":"1h"}"#).status, 200);
+        for job in ["event", "begun"] {
+            wait_until("it has ended", || state(&second, job) == "error");
+            assert!(started.elapsed() >= Duration::from_secs(1));
+            let end = second.snapshot(job).json()["lastEvent"].clone();
+            assert_eq!(end["data"]["reason"], "stalled", "{end}");
+            assert_eq!(end["data"]["message"], "no word from the worker for 1 s");
+        }
+        assert_eq!(state(&second, "renewed"), "running");
+        assert_eq!(state(&second, "ended"), "running");
+        let ended = second.snapshot("event").json();
+        let after = ended["lastEventId"].as_str().unwrap().parse().unwrap();
+        second.kill();
+        // What a lease has ended stays so, and is there to be read.
+        let third = Process::start(data.path(), &[]);
+        assert_eq!(third.snapshot("event").json(), ended);
+        let frames = third.follow("/api/jobs/event/events", Some(after - 1), 1);
+        assert_eq!((&*frames[0].event, frames[0].id), ("error", after));
+    }
+}
+
+#[test]
+fn a_lease_survives_the_loss_of_the_segments_that_it_stood_in() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--journal-bytes", "4MiB"];
+    let first = Process::start(data.path(), &flags);
+    grant(&first, "2s");
+    let checkpoint = || {
+        let files = std::fs::read_dir(data.path().join("journal")).unwrap();
+        let mut names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.any(|name| name.ends_with(".checkpoint"))
+    };
+    let padding = "x".repeat(1000);
+    let line = format!("{{\"job\":\"other\",\"event\":\"p\",\"data\":{{\"p\":\"{padding}\"}}}}\n");
+    let many = line.repeat(500);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !checkpoint() {
+        assert!(Instant::now() < deadline, "there is no checkpoint");
+        let renewals = "{\"job\":\"event\",\"lease\":\"2s\"}\n{\"job\":\"begun\",\"lease\":\"2s\"}\n\
+            {\"job\":\"renewed\",\"lease\":\"2s\"}\n";
+        let lines = format!("{renewals}{many}");
+        let answer = post(first.publish, "/api/events", "application/x-ndjson", &lines);
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    first.kill();
+    let second = Process::start(data.path(), &flags);
+    let states = GRANTED.map(|job| state(&second, job));
+    assert_eq!(states, ["running"; 3]);
+    for job in GRANTED {
+        wait_until("it has ended", || state(&second, job) == "error");
+    }
+    assert_eq!(state(&second, "ended"), "running");
+    assert_eq!(state(&second, "other"), "running");
+}
