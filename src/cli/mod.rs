@@ -1,5 +1,6 @@
 //! The command line: one file a command, and one table of flags for them all.
 
+mod bar;
 mod call;
 mod delete;
 mod error;
@@ -12,9 +13,11 @@ mod output;
 mod publish;
 mod retry;
 mod run;
+mod screen;
 mod serve;
 mod settings;
 mod token;
+mod upload;
 mod watch;
 mod words;
 
@@ -34,6 +37,7 @@ const COMMANDS: &[&Command] = &[
     &list::COMMAND,
     &delete::COMMAND,
     &retry::COMMAND,
+    &upload::COMMAND,
     &token::COMMAND,
 ];
 

@@ -11,10 +11,12 @@ mod connection;
 mod event_stream;
 mod jobs;
 mod response;
+mod upload;
 
 pub use address::Address;
 pub use backoff::Backoff;
 pub use event_stream::{EventStream, ServerEvent};
+pub use upload::{PieceError, Place};
 
 use std::fmt;
 use std::io;
@@ -181,10 +183,15 @@ impl Client {
         head + "\r\n"
     }
 
-    /// Sends a request and reads the answer's body. A connection that was kept is
-    /// used where the hub has not closed it meanwhile. A request is never sent
-    /// twice, as an event must not be published twice.
+    /// Sends a request and reads the answer's body.
     fn exchange(&mut self, request: &[u8], deadline: Option<Instant>) -> Result<Vec<u8>, Error> {
+        self.ask(request, deadline).map(|(_, body)| body)
+    }
+
+    /// Sends a request and reads the answer. A connection that was kept is used where the
+    /// hub has not closed it meanwhile. A request is never sent twice, as an event must not
+    /// be published twice.
+    fn ask(&mut self, request: &[u8], deadline: Option<Instant>) -> Result<(Head, Vec<u8>), Error> {
         let within = |limit| {
             let end = Instant::now() + limit;
             deadline.map_or(end, |deadline| deadline.min(end))
@@ -197,16 +204,19 @@ impl Client {
         // A hub that refuses early may close before it has read everything; what
         // it said is worth more than the broken pipe.
         let sent = connection.send(request, deadline);
-        let head = match (connection.head(deadline), sent) {
+        let mut head = match (connection.head(deadline), sent) {
             (Ok(head), _) => head,
             (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
         };
+        if request.starts_with(b"HEAD ") {
+            head = head.without_body();
+        }
         let body = connection.body(&head, deadline)?;
         if head.keep_alive {
             self.connection = Some(connection);
         }
         if (200..300).contains(&head.status) {
-            Ok(body)
+            Ok((head, body))
         } else {
             Err(refusal(&head, &body))
         }

@@ -16,6 +16,8 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
     pub(super) is_event_stream: bool,
     framing: Framing,
+    /// Its fields, their names in small letters.
+    fields: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +57,7 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Error> {
     let mut framing = Framing::UntilClose;
     let mut keep_alive = parsed.version == Some(1);
     let mut is_event_stream = false;
+    let mut fields = Vec::with_capacity(parsed.headers.len());
     for header in parsed.headers.iter() {
         let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
         let name = header.name;
@@ -75,6 +78,7 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Error> {
             let essence = value.split(';').next().unwrap_or_default().trim();
             is_event_stream = essence.eq_ignore_ascii_case("text/event-stream");
         }
+        fields.push((name.to_ascii_lowercase(), value.to_owned()));
     }
     if status < 200 || status == 204 || status == 304 {
         framing = Framing::Length(0);
@@ -86,9 +90,31 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Error> {
             keep_alive,
             is_event_stream,
             framing,
+            fields,
         },
         length,
     )))
+}
+
+impl Head {
+    /// The value of a field, which is named in small letters.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The same, where it is a number.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let value = self.field(name)?;
+        let digits = value.bytes().all(|b| b.is_ascii_digit());
+        value.parse().ok().filter(|_| digits)
+    }
+
+    /// As it answers HEAD: without a body, whatever it says of one.
+    pub(super) fn without_body(mut self) -> Head {
+        self.framing = Framing::Length(0);
+        self
+    }
 }
 
 impl Body {

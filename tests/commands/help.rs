@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use super::hub::{landfall, text};
 
-const COMMANDS: [&str; 8] = [
-    "serve", "run", "watch", "publish", "list", "delete", "retry", "token",
+const COMMANDS: [&str; 9] = [
+    "serve", "run", "watch", "publish", "list", "delete", "retry", "upload", "token",
 ];
 
 fn help(command: &str, columns: &str) -> String {

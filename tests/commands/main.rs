@@ -6,4 +6,6 @@ mod hub;
 mod jobs;
 mod publish;
 mod run;
+mod terminal;
+mod upload;
 mod watch;

@@ -13,7 +13,8 @@ pub const RUN: Group = Group {
             |s| &mut s.run.job,
             "The job's name, 1 to 128 of A-Z a-z 0-9 . _ ~ -.",
         )
-        .default("a new one, told on stderr"),
+        .default("a new one, which is told")
+        .also("upload"),
         word(
             "stage",
             "NAME",
@@ -104,7 +105,9 @@ pub const TOKEN: Group = Group {
 /// The hub that a command talks to.
 pub const HUB: Group = Group {
     title: "The hub",
-    commands: &["run", "watch", "publish", "list", "delete", "retry"],
+    commands: &[
+        "run", "watch", "publish", "list", "delete", "retry", "upload",
+    ],
     flags: &[
         word(
             "hub",

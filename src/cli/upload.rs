@@ -1,0 +1,128 @@
+//! `landfall upload`: files, sent so that what breaks off goes on.
+
+mod journey;
+mod memory;
+mod view;
+
+use std::fs::File;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::call::{Call, Command};
+use super::error::{Failure, Place, Usage};
+use super::output;
+use super::settings::HubSettings;
+use crate::client::{self, Client};
+use crate::event::job::JobId;
+use journey::Journey;
+use memory::Memory;
+use view::View;
+
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "upload",
+    about: "uploads files, and prints the names of their jobs",
+    usage: &["[FLAGS] FILE..."],
+    text: &[
+        "Files are sent one after the other by the tus protocol: after a drop it goes on where \
+         it was, for as long as the hub takes something every two minutes. One that was broken \
+         off is gone on with by the same call, as long as the hub has what came of it; where it \
+         is, is kept below $XDG_STATE_HOME, or ~/.local/state. A job's name is printed on \
+         stdout, a line a file, as soon as the file is there; a bar is drawn on stderr, in a \
+         terminal.",
+        "The exit code is 0, 1 where the hub refuses a file, for which the others are sent all \
+         the same, or stays away, 2 where the call is wrong.",
+    ],
+    runs_another: false,
+    main,
+};
+
+/// A file that is to be sent.
+struct Parcel<'a> {
+    path: &'a str,
+    file: File,
+    metadata: std::fs::Metadata,
+}
+
+fn main(call: Call) -> Result<ExitCode, Failure> {
+    let job = call.settings.run.job.as_ref();
+    let mut parcels = Vec::new();
+    for path in call.texts(usize::MAX)? {
+        parcels.push(Parcel::open(path)?);
+    }
+    match parcels.len() {
+        0 => {
+            let what = "no file: name one or more, as landfall upload FILE";
+            return Err(Usage::Wrong(what).into());
+        }
+        2.. if job.is_some() => {
+            let what = "--job names one job: give it with one file";
+            return Err(Usage::Wrong(what).into());
+        }
+        _ => {}
+    }
+    let hub = &call.settings.hub;
+    let mut client = hub.client()?;
+    let mut code = ExitCode::SUCCESS;
+    for mut parcel in parcels {
+        match parcel.send(hub, &mut client, job) {
+            Ok(name) => drop(output::print(&format!("{name}\n"))),
+            Err(Failure::Hub(failure)) if !matches!(failure.error, client::Error::Refused { status, .. } if status != 401) =>
+            {
+                return Err(Failure::Hub(failure));
+            }
+            Err(failure) => {
+                output::say(&format!("landfall upload: {}: {failure}", parcel.path));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+impl Parcel<'_> {
+    fn open(path: &str) -> Result<Parcel<'_>, Usage> {
+        let wrong = |why: String| Usage::Value {
+            place: Place::Word("FILE"),
+            value: path.to_owned(),
+            why,
+        };
+        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+        let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
+        // Another has no size, and can't be read again from where it broke off.
+        if !metadata.is_file() {
+            return Err(wrong("not a file: name one that is on a disk".to_owned()));
+        }
+        Ok(Parcel {
+            path,
+            file,
+            metadata,
+        })
+    }
+
+    fn send(
+        &mut self,
+        hub: &HubSettings,
+        client: &mut Client,
+        job: Option<&JobId>,
+    ) -> Result<String, Failure> {
+        let path = Path::new(self.path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut metadata = vec![("filename", &*name)];
+        metadata.extend(job.map(|job| ("job", job.as_str())));
+        let size = self.metadata.len();
+        let mut view = View::new(&name, size);
+        let mut journey = Journey {
+            hub,
+            client,
+            file: &mut self.file,
+            size,
+            metadata: &metadata,
+            memory: Memory::of(&hub.address, path, &self.metadata, job),
+            view: &mut view,
+        };
+        let sent = journey.travel();
+        view.end(sent.is_ok());
+        sent
+    }
+}

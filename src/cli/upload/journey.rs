@@ -1,0 +1,170 @@
+//! One file's way to the hub, over as many connections as it takes.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::memory::Memory;
+use super::view::View;
+use crate::cli::error::Failure;
+use crate::cli::settings::HubSettings;
+use crate::client::{Backoff, Client, Error, PieceError, Place};
+
+/// The waits between attempts.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long the hub may take nothing before the file is given up; a later call goes on.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is sent, and where.
+pub struct Journey<'a> {
+    pub hub: &'a HubSettings,
+    pub client: &'a mut Client,
+    pub file: &'a mut File,
+    pub size: u64,
+    /// What the hub is told of the file.
+    pub metadata: &'a [(&'a str, &'a str)],
+    pub memory: Memory,
+    pub view: &'a mut View,
+}
+
+/// How far it is.
+struct Way {
+    place: Option<Place>,
+    /// Whether that is known to be this file's.
+    is_certain: bool,
+    /// The bytes that were sent.
+    sent: u64,
+    moved_at: Instant,
+}
+
+/// Why a step wasn't taken.
+enum Obstacle {
+    /// It may be later.
+    Temporary(Error),
+    Final(Failure),
+}
+
+impl Journey<'_> {
+    /// Sends what the hub hasn't. Returns the job's name.
+    pub fn travel(&mut self) -> Result<String, Failure> {
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut way = Way {
+            place: self.memory.recall(),
+            is_certain: false,
+            sent: 0,
+            moved_at: Instant::now(),
+        };
+        loop {
+            let error = match self.step(&mut way) {
+                Ok(job) => {
+                    self.memory.forget();
+                    return Ok(job);
+                }
+                Err(Obstacle::Final(failure)) => return Err(failure),
+                Err(Obstacle::Temporary(error)) => error,
+            };
+            // A hub that was never there isn't waited for.
+            let is_there = way.is_certain || matches!(error, Error::Refused { .. });
+            let failure = self.hub.failure(error);
+            if !is_there || way.moved_at.elapsed() > PATIENCE {
+                return Err(Failure::Hub(failure));
+            }
+            if way.moved_at.elapsed() < FIRST_WAIT {
+                backoff.succeeded();
+            }
+            let wait = backoff.failed();
+            let seconds = wait.as_secs_f64();
+            self.view
+                .say(&format!("{failure}; going on in {seconds:.1} s"));
+            thread::sleep(wait);
+        }
+    }
+
+    /// Finds out how far it is, and sends the rest.
+    fn step(&mut self, way: &mut Way) -> Result<String, Obstacle> {
+        let (place, from) = self.find(way)?;
+        self.view.begin(from);
+        if from < self.size || self.size == 0 {
+            self.send(way, &place, from)?;
+        }
+        Ok(place.job)
+    }
+
+    /// Where the upload is, and how many bytes are there; it begins where there is none.
+    fn find(&mut self, way: &mut Way) -> Result<(Place, u64), Obstacle> {
+        if let Some(place) = way.place.clone() {
+            match self.client.find_upload(&place) {
+                Ok((from, size)) if size == Some(self.size) => {
+                    way.is_certain = true;
+                    return Ok((place, from));
+                }
+                // All of it was there, and its job is over meanwhile.
+                Err(Error::Refused { status: 404, .. })
+                    if way.is_certain && way.sent == self.size =>
+                {
+                    return Ok((place, self.size));
+                }
+                // What was remembered is no more, or is of something else.
+                Ok(_)
+                | Err(Error::Refused {
+                    status: 403 | 404 | 410,
+                    ..
+                }) if !way.is_certain => {}
+                Ok(_) => {
+                    let what = Error::Malformed("an upload of another size");
+                    return Err(self.obstacle(what, way));
+                }
+                Err(error) => return Err(self.obstacle(error, way)),
+            }
+        }
+        let begun = self.client.begin_upload(self.size, self.metadata);
+        let place = begun.map_err(|error| self.obstacle(error, way))?;
+        self.memory.keep(&place);
+        way.place = Some(place.clone());
+        way.is_certain = true;
+        way.moved_at = Instant::now();
+        Ok((place, 0))
+    }
+
+    fn send(&mut self, way: &mut Way, place: &Place, from: u64) -> Result<(), Obstacle> {
+        let system = |error: std::io::Error| Obstacle::Final(error.into());
+        self.file.seek(SeekFrom::Start(from)).map_err(system)?;
+        let mut sent = |bytes: u64| {
+            way.sent = from + bytes;
+            way.moved_at = Instant::now();
+            self.view.sent(way.sent);
+        };
+        let length = self.size - from;
+        let sending = self
+            .client
+            .send_piece(place, from, length, self.file, &mut sent);
+        match sending {
+            Ok(offset) if offset == self.size => Ok(()),
+            Ok(_) => {
+                let what = Error::Malformed("a piece that was taken in part");
+                Err(self.obstacle(what, way))
+            }
+            Err(PieceError::File(error)) => Err(system(error)),
+            Err(PieceError::Hub(error)) => Err(self.obstacle(error, way)),
+        }
+    }
+
+    fn obstacle(&self, error: Error, way: &Way) -> Obstacle {
+        let is_temporary = match &error {
+            // Uploads aren't served there, or there is no room for this one.
+            Error::Refused {
+                status: 501 | 507, ..
+            } => false,
+            // A connection that is dead by now still has it; or it is further than it was.
+            Error::Refused { status: 423, .. } => true,
+            Error::Refused { status: 409, .. } => way.is_certain,
+            error => error.is_temporary(),
+        };
+        match is_temporary {
+            true => Obstacle::Temporary(error),
+            false => Obstacle::Final(Failure::Hub(self.hub.failure(error))),
+        }
+    }
+}
