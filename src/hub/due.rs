@@ -29,6 +29,14 @@ pub(super) struct Dues {
 }
 
 impl Dues {
+    /// Has whoever ends jobs look again.
+    pub(super) fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            // One that is rung already is as good.
+            let _ = bell.try_send(());
+        }
+    }
+
     /// A job ends by itself then, or doesn't, and whatever was said before counts no more.
     fn set(&mut self, job: &Arc<Job>, due: Option<Due>) {
         let before = std::mem::replace(&mut job.lock().due, due);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::due::Dues;
-use super::{Hub, Job, Life};
+use super::{Hub, Job, Life, LifeState};
 use crate::event::job::{EventId, JobId};
 
 /// The most deletions that are remembered. Beyond it the first are forgotten, however long
@@ -32,6 +32,10 @@ impl Ledger {
         }
         match after {
             Some(life) if life.is_deleted() => {
+                if self.deleted.is_empty() {
+                    // Nobody waits yet until it is remembered no more.
+                    self.dues.ring();
+                }
                 self.deleted.insert(life.last, job.clone());
             }
             Some(life) if life.is_over() => {
@@ -64,6 +68,30 @@ impl Hub {
             at_ms: job.lock().life().map_or(0, |life| life.updated_ms),
         });
         (first.collect(), ledger.ended.len())
+    }
+
+    /// The deletions that are remembered no more at this millisecond, `most` at most, with
+    /// the entries that made them.
+    pub fn lapsed_deletions(&self, now_ms: u64, most: usize) -> Vec<(JobId, EventId)> {
+        let ledger = self.0.ledger.lock();
+        let lapsed = ledger.deleted.iter().take(most).filter(|(_, job)| {
+            let core = job.lock();
+            core.life().is_some_and(|life| life.is_forgotten_at(now_ms))
+        });
+        lapsed
+            .map(|(&last, job)| (job.id().clone(), last))
+            .collect()
+    }
+
+    /// How many milliseconds after `now_ms` the first deletion is remembered no more.
+    pub fn next_lapse_ms(&self, now_ms: u64) -> Option<u64> {
+        let ledger = self.0.ledger.lock();
+        let (_, first) = ledger.deleted.first_key_value()?;
+        let core = first.lock();
+        match core.life()?.state {
+            LifeState::Deleted { until_ms } => Some(until_ms.saturating_sub(now_ms)),
+            _ => None,
+        }
     }
 
     /// Whether there is no room for another job.

@@ -57,6 +57,11 @@ impl Life {
         id: EventId,
         entry: &Entry,
     ) -> Result<Option<Life>, Refusal> {
+        if let Change::Forget { last } = entry.change {
+            // A deletion that is remembered no more is let go of so, too.
+            let is_it = before.is_some_and(|life| life.last == last);
+            return if is_it { Ok(None) } else { Err(Refusal::Over) };
+        }
         let before = before.filter(|life| !life.is_forgotten_at(entry.time_ms));
         match &entry.change {
             Change::Event { event, only, terms } => {
@@ -130,10 +135,7 @@ impl Life {
                     ..life.clone()
                 }))
             }
-            Change::Forget { last } => match before {
-                Some(life) if life.last == *last => Ok(None),
-                _ => Err(Refusal::Over),
-            },
+            Change::Forget { .. } => Err(Refusal::Over),
         }
     }
 

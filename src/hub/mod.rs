@@ -146,7 +146,8 @@ impl Hub {
     fn change(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
         let hub = &*self.0;
         let mut ledger = hub.ledger.lock();
-        if ledger.has_deletions_to_go(entry.time_ms) {
+        let forgets = matches!(entry.change, Change::Forget { .. });
+        if !forgets && ledger.has_deletions_to_go(entry.time_ms) {
             // What is refused changes nothing, also not by its time.
             Life::after(self.life(&entry.job).as_ref(), id, entry)?;
             self.let_deletions_go(&mut ledger, entry.time_ms);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{Proposal, PublishError, Sequencer};
+use super::{Proposal, PublishError, Sequencer, now_ms};
 use crate::event::Lease;
 use crate::event::job::{JobId, LifeId};
 use crate::hub::Change;
@@ -20,6 +20,11 @@ pub(crate) const UPLOAD_LEASE: Duration = Duration::from_secs(120);
 
 /// Jobs that are ended together.
 const TOGETHER: usize = 1024;
+/// How often it is looked for deletions that are remembered no more, at most and at least.
+const LAPSE_LEAST: Duration = Duration::from_millis(100);
+const LAPSE_MOST: Duration = Duration::from_secs(60);
+/// When a deletion that couldn't be let go of is tried again.
+const LAPSE_RETRY: Duration = Duration::from_secs(5);
 /// How long the thread sleeps that has nothing to wait for.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -63,7 +68,8 @@ fn watch(jobs: &Sequencer, rung: &Receiver<()>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Acquire) {
         let next = jobs.end_overdue();
         let wait = next.map_or(IDLE, |next| next.saturating_duration_since(clock::now()));
-        let _ = rung.recv_timeout(wait);
+        let lapse = jobs.let_deletions_go();
+        let _ = rung.recv_timeout(wait.min(lapse));
     }
 }
 
@@ -80,6 +86,27 @@ impl Sequencer {
                 // It couldn't have been heard either.
                 self.hub.put_off(&job);
             }
+        }
+    }
+
+    /// Lets go of the deletions that are remembered no more, so that streams of their names
+    /// wait again. Returns how long nothing more is to be done.
+    fn let_deletions_go(&self) -> Duration {
+        loop {
+            let lapsed = self.hub.lapsed_deletions(now_ms(), TOGETHER);
+            if lapsed.is_empty() {
+                break;
+            }
+            let changes = lapsed.into_iter();
+            let changes = changes.map(|(job, last)| (job, Change::Forget { last }));
+            if !self.put_each(changes.collect()).is_empty() {
+                return LAPSE_RETRY;
+            }
+        }
+        match self.hub.next_lapse_ms(now_ms()) {
+            // By the clock of the wall, which may be set.
+            Some(ms) => Duration::from_millis(ms).clamp(LAPSE_LEAST, LAPSE_MOST),
+            None => LAPSE_MOST,
         }
     }
 

@@ -1,7 +1,7 @@
 //! DELETE: what it ends, and what it must never lose quietly.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall::{After, Event, Owner};
 
@@ -352,4 +352,33 @@ fn jobs_that_begin_and_go_at_once_leave_ids_growing() {
         }
         assert!(resets <= 2 * jobs * rounds as usize / 50, "{resets}");
     });
+}
+
+#[test]
+fn a_stream_waits_again_when_the_deletion_is_remembered_no_more_though_nothing_else_happens() {
+    let server = TestServer::with(|config| config.hub.deleted_for = Duration::from_millis(300));
+    server.progress("a", 1);
+    let deleted = server.delete("a");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while server.jobs().hub().life(&job_id("a")).is_some() {
+        assert!(Instant::now() < deadline, "it is still remembered");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut streams = [
+        EventStream::of(&server, "a"),
+        EventStream::after(&server, "a", deleted),
+        EventStream::open(server.public(), "/api/events?job=a", ""),
+    ];
+    server.wait_for_streams("a", 3);
+    let next = server.progress("a", 2);
+    for stream in &mut streams {
+        let event = loop {
+            let event = stream.event();
+            // Who comes without a number, or with an old one, may be told of what is gone.
+            if event.event != "reset" {
+                break event;
+            }
+        };
+        assert_eq!((&*event.event, event.id), ("progress", next));
+    }
 }
