@@ -24,18 +24,18 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::NoJob => f.write_str("there is no job of this name"),
             Refusal::Running => f.write_str(
-                "the job is running: wait for its end, or choose another name; PUT with \
-                 ?replace=true ends it and begins anew",
+                "the job is running: wait for its end, or choose another name; a PUT on \
+                 the publishing listener with ?replace=true ends it and begins anew",
             ),
             Refusal::Ended(state) => write!(
                 f,
-                "the job has ended with {}: begin it anew with PUT /api/jobs/{{job}}, or choose \
-                 another name",
+                "the job has ended with {}: begin it anew with PUT /api/jobs/{{job}} on the \
+                 publishing listener, or choose another name",
                 state.as_str()
             ),
             Refusal::Deleted => f.write_str(
-                "the job was deleted: begin it anew with PUT /api/jobs/{job}, or choose another \
-                 name",
+                "the job was deleted: begin it anew with PUT /api/jobs/{job} on the publishing \
+                 listener, or choose another name",
             ),
             Refusal::Over => f.write_str("the life of the job that this belongs to is over"),
         }

@@ -29,6 +29,8 @@ struct Publications {
     ids: Vec<EventId>,
     /// What was said was an event, and not only that the worker is there.
     is_event: bool,
+    /// How many streams get the event that it is.
+    streams: usize,
     /// What the NDJSON said last, and its lines. It is published together.
     gathered: Vec<Saying>,
     gathered_lines: Vec<usize>,
@@ -88,6 +90,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         body_bytes: 0,
         lines: 0,
         ids: Vec::new(),
+        streams: 0,
         is_event: true,
         gathered: Vec::new(),
         gathered_lines: Vec::new(),
@@ -126,11 +129,7 @@ impl Intake for Publications {
             }
             Ok(()) => {
                 let id = self.ids.first().map_or(0, |id| id.0);
-                let streams = self
-                    .job
-                    .as_ref()
-                    .map_or(0, |job| self.context.jobs.hub().streams(job));
-                let json = format!("{{\"id\":{id},\"streams\":{streams}}}");
+                let json = format!("{{\"id\":{id},\"streams\":{}}}", self.streams);
                 let status = if self.is_event {
                     Status::Created
                 } else {
@@ -224,6 +223,8 @@ impl Publications {
         }
         // One alone is delivered at once.
         self.is_event = matches!(word, Word::Event(..));
+        // Counted before: those of a job that ends with this are gone behind it.
+        self.streams = self.context.jobs.hub().streams(&job);
         let published = self.context.jobs.say(Saying { job, word });
         let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);

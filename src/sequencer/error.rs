@@ -45,7 +45,7 @@ impl fmt::Display for PublishError {
                 )
             }
             PublishError::ForeignJob => f.write_str(
-                "data.jobId names another job than the event's own: leave it out, and the server \
+                "data.jobId isn't the name of the event's own job: leave it out, and the server \
                  adds the right one",
             ),
             PublishError::DiskFull => f.write_str(

@@ -44,6 +44,21 @@ fn one_event_is_answered_with_its_id() {
 }
 
 #[test]
+fn the_answer_counts_the_streams_that_get_the_event_also_those_that_end_with_it() {
+    let server = TestServer::start();
+    let mut streams = [
+        EventStream::of(&server, "a"),
+        EventStream::open(server.public(), "/api/events?job=a&job=b", ""),
+    ];
+    server.wait_for_streams("a", 2);
+    let answer = server.publishing().publish("a", r#"{"event":"done"}"#);
+    assert_eq!(answer.json()["streams"], 2);
+    for stream in &mut streams {
+        assert_eq!(stream.event().event, "done");
+    }
+}
+
+#[test]
 fn lines_are_answered_with_their_ids() {
     let server = TestServer::start();
     let mut client = server.publishing();

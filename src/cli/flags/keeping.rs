@@ -87,7 +87,8 @@ pub const MEMORY: Group = Group {
         duration(
             "deleted-for",
             |s| &mut s.server.hub.deleted_for,
-            "How long a deletion is remembered: the job is 410 until then, and 404 after it.",
+            "How long a deletion is remembered: the job is 410 until then, and 404 after it. Of \
+             more than 16,384 deletions the newest are.",
         ),
         duration(
             "abandoned-after",
