@@ -2,6 +2,7 @@
 
 mod bar;
 mod call;
+mod check;
 mod delete;
 mod error;
 mod flags;
@@ -39,6 +40,7 @@ const COMMANDS: &[&Command] = &[
     &retry::COMMAND,
     &upload::COMMAND,
     &token::COMMAND,
+    &check::COMMAND,
 ];
 
 /// The whole program: reads the arguments, does what they say, and returns the exit code.
@@ -111,7 +113,11 @@ fn complain(command: Option<&Command>, failure: &Failure) -> ExitCode {
             output::say(&format!(
                 "landfall{name}: {usage}; see landfall{name} --help"
             ));
-            ExitCode::from(2)
+            // A wrong configuration is what it is to find.
+            match command {
+                Some(command) if command.name == check::COMMAND.name => ExitCode::FAILURE,
+                _ => ExitCode::from(2),
+            }
         }
         failure => {
             output::say(&format!("landfall{name}: {failure}"));

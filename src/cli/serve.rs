@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::Failure;
+use super::error::{Failure, Usage};
+use crate::server::ServerConfig;
 
 /// What names the stages when nothing else is said.
 const CONFIG: &str = "landfall.toml";
@@ -28,6 +29,15 @@ pub const COMMAND: Command = Command {
 
 /// Runs the server until SIGTERM or SIGINT.
 fn main(call: Call) -> Result<ExitCode, Failure> {
+    life::run(config(call)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The server that a call asks for.
+///
+/// # Errors
+/// It has words, which nobody asked for.
+pub fn config(call: Call) -> Result<ServerConfig, Usage> {
     call.texts(0)?;
     let mut config = call.settings.server;
     if call.settings.memory_only {
@@ -36,6 +46,5 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     if config.pipeline.file.is_none() && Path::new(CONFIG).exists() {
         config.pipeline.file = Some(PathBuf::from(CONFIG));
     }
-    life::run(config)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(config)
 }

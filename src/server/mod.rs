@@ -1,5 +1,6 @@
 //! A server: a hub, its shards and its listeners.
 
+pub mod check;
 mod config;
 pub mod connection;
 pub mod handover;

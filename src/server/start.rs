@@ -218,7 +218,10 @@ fn open_spool(
 }
 
 /// Who may do what, unless that is anyone who finds the publishing listener.
-fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
+///
+/// # Errors
+/// It is, or a key can't be read.
+pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
     let (is_local, is_unix) = match publish {
         Address::Tcp(address) => (address.ip().to_canonical().is_loopback(), false),
         Address::Unix(_) => (true, true),

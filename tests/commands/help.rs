@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use super::hub::{landfall, text};
 
-const COMMANDS: [&str; 9] = [
-    "serve", "run", "watch", "publish", "list", "delete", "retry", "upload", "token",
+const COMMANDS: [&str; 10] = [
+    "serve", "run", "watch", "publish", "list", "delete", "retry", "upload", "token", "check",
 ];
 
 fn help(command: &str, columns: &str) -> String {

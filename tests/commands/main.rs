@@ -1,6 +1,7 @@
 //! The commands as a person uses them: the real binary, on real sockets and pipes.
 
 mod calls;
+mod check;
 mod help;
 mod hub;
 mod jobs;

@@ -5,7 +5,7 @@ use super::{Group, count, duration, size, switch, word};
 /// What a restart finds again.
 pub const DISK: Group = Group {
     title: "Kept on disk",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         word(
             "data",
@@ -52,7 +52,7 @@ pub const DISK: Group = Group {
 /// What streams are served from.
 pub const MEMORY: Group = Group {
     title: "Kept in memory",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         count(
             "ring-events",

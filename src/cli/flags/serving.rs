@@ -6,7 +6,7 @@ use crate::event::Lease;
 /// Where it listens.
 pub const LISTENERS: Group = Group {
     title: "Listeners",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         word(
             "listen",
@@ -37,7 +37,7 @@ pub const LISTENERS: Group = Group {
 /// Whom it lets in.
 pub const ACCESS: Group = Group {
     title: "Access",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         list(
             "token-key",
@@ -100,7 +100,7 @@ pub const ACCESS: Group = Group {
 /// What publishers may do.
 pub const PUBLISHING: Group = Group {
     title: "Publishing",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         size(
             "max-event",
@@ -137,7 +137,7 @@ pub const PUBLISHING: Group = Group {
 /// How streams are served.
 pub const STREAMS: Group = Group {
     title: "Streams",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         duration(
             "retry",
@@ -218,7 +218,7 @@ pub const STREAMS: Group = Group {
 /// What connections may do.
 pub const CONNECTIONS: Group = Group {
     title: "Connections and requests",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         count(
             "max-connections",
@@ -281,7 +281,7 @@ pub const CONNECTIONS: Group = Group {
 /// How it ends.
 pub const STOPPING: Group = Group {
     title: "Stopping",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         duration(
             "drain",

@@ -5,7 +5,7 @@ use super::{Group, count, duration, size, switch, word};
 /// What uploads may be.
 pub const UPLOADS: Group = Group {
     title: "Uploads and downloads",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         size(
             "max-upload",
@@ -97,7 +97,7 @@ pub const UPLOADS: Group = Group {
 /// What becomes of them.
 pub const PROCESSING: Group = Group {
     title: "Processing",
-    commands: &["serve"],
+    commands: &["serve", "check"],
     flags: &[
         word(
             "config",
