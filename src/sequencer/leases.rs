@@ -139,12 +139,106 @@ impl Sequencer {
                 None => break,
                 Some(PublishError::Refused(_)) => drop(left.drain(..=ids.len())),
                 Some(error) => {
-                    log::warn!("jobs without a word can't be ended yet: {error}");
+                    log::warn!("what is due of leases can't be kept yet: {error}");
                     left.drain(..ids.len());
                     return left.into_iter().map(|proposal| proposal.job).collect();
                 }
             }
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Word};
+    use crate::hub::{After, HubConfig, LifeState, Owner};
+    use crate::sequencer::Saying;
+    use crate::sys::clock::simulated::Simulated;
+
+    fn job(name: &str) -> JobId {
+        name.parse().unwrap()
+    }
+
+    fn jobs() -> Sequencer {
+        Sequencer::in_memory(HubConfig::default())
+    }
+
+    fn progress(jobs: &Sequencer, name: &str, lease: &str) {
+        let event = Event::progress("x", 1.0);
+        let word = Word::Event(event, lease.parse().ok());
+        let job = job(name);
+        jobs.say(Saying { job, word }).unwrap();
+    }
+
+    fn is_running(jobs: &Sequencer, name: &str) -> bool {
+        let life = jobs.hub().life(&job(name)).unwrap();
+        life.state == LifeState::Running
+    }
+
+    #[test]
+    fn jobs_end_whose_leases_have_run_out_and_no_others() {
+        let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
+        let jobs = jobs();
+        for number in 0..2000 {
+            progress(&jobs, &format!("a{number}"), "10s");
+        }
+        progress(&jobs, "b", "20s");
+        progress(&jobs, "c", "");
+        assert_eq!(
+            jobs.end_overdue(),
+            Some(clock::now() + Duration::from_secs(10))
+        );
+        time.pass(Duration::from_secs(10));
+        let next = jobs.end_overdue();
+        assert_eq!(next, Some(clock::now() + Duration::from_secs(10)));
+        assert!((0..2000).all(|number| !is_running(&jobs, &format!("a{number}"))));
+        assert!(is_running(&jobs, "b") && is_running(&jobs, "c"));
+        time.pass(Duration::from_secs(10));
+        assert_eq!(jobs.end_overdue(), None);
+        assert!(!is_running(&jobs, "b") && is_running(&jobs, "c"));
+    }
+
+    #[test]
+    fn an_upload_ends_where_nobody_says_any_more_that_it_is_worked_for() {
+        let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
+        let jobs = jobs();
+        let begin = |name: &str| {
+            let life = jobs.begin(&job(name), Owner::Upload, After::Ended).unwrap();
+            (job(name), life)
+        };
+        let (kept, lost) = (begin("kept"), begin("lost"));
+        let published = jobs.hub().published();
+        jobs.keep_alive([kept.clone()]);
+        assert_eq!(jobs.hub().published(), published, "it is too early");
+        for _ in 0..10 {
+            time.pass(UPLOAD_LEASE / 3);
+            jobs.keep_alive([kept.clone()]);
+            jobs.end_overdue();
+        }
+        assert!(is_running(&jobs, "kept"));
+        assert!(!is_running(&jobs, "lost"));
+        // Of what is over nothing is said, and it keeps nobody else waiting.
+        let kept_alive = jobs.hub().published();
+        time.pass(UPLOAD_LEASE - Duration::from_secs(1));
+        jobs.keep_alive([lost, kept]);
+        assert!(jobs.hub().published() > kept_alive);
+        time.pass(Duration::from_secs(1));
+        jobs.end_overdue();
+        assert!(is_running(&jobs, "kept"));
+    }
+
+    #[test]
+    fn the_watch_ends_a_job_by_itself_and_ends_with_its_owner() {
+        let jobs = jobs();
+        let watch = Watch::start(&jobs).unwrap();
+        progress(&jobs, "a", "1s");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while is_running(&jobs, "a") {
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(watch);
     }
 }
