@@ -12,11 +12,12 @@ use std::sync::Arc;
 use super::snapshot::missing;
 use super::upload::{exposed, spool};
 use super::{Answer, Context, Plan, Request, web};
+use crate::access::places::{Full, Place, Places};
 use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
 use crate::http::{Head, Range, Response, Status};
 use crate::pipeline::Record;
-use crate::sys::headcount::{Headcount, Presence};
+use crate::sys::limit::Limit;
 use crate::upload::disk::Disk;
 
 /// What pages of other origins may read of the answer.
@@ -26,10 +27,8 @@ const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Range, ETag";
 pub struct Downloads {
     /// Whether any may.
     pub is_on: bool,
-    /// The most at once.
-    pub max: usize,
-    /// How many there are.
-    pub open: Headcount,
+    /// What one may take.
+    pub places: Arc<Places>,
 }
 
 /// A file that is being downloaded.
@@ -40,7 +39,7 @@ pub struct Download {
     pub bytes: Bytes<u64>,
     /// Who reads it.
     pub disk: Disk,
-    _place: Presence,
+    _place: Place,
 }
 
 /// Opens the file that a job has come to.
@@ -51,7 +50,7 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
         return Err(Response::error(Status::NotFound, message));
     }
     let disk = spool(context)?.disk().clone();
-    let place = place(&context.downloads)?;
+    let place = place(&request)?;
     let (record, file) = open(context, &disk, &job)?;
     let cors = request.caller.cors.is_some();
     let tag = format!("\"{}\"", record.digest.trim_start_matches("sha256:"));
@@ -89,11 +88,19 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
     Ok(Plan::Download(response, Box::new(download)))
 }
 
-fn place(downloads: &Downloads) -> Result<Presence, Response> {
-    downloads.open.one_below(downloads.max).ok_or_else(|| {
-        let message = "too many files are being downloaded: try again later, or raise \
-                       --max-downloads";
-        Response::error(Status::Unavailable, message).with("Retry-After", "5")
+fn place(request: &Request<'_>) -> Result<Place, Response> {
+    let place = request
+        .context
+        .downloads
+        .places
+        .take(request.caller.client());
+    place.map_err(|full| {
+        let limit = match full {
+            Full::All => Limit::Downloads,
+            Full::Share => Limit::DownloadsPerAddress,
+        };
+        request.context.jobs.hub().metrics().refused(limit);
+        Response::error(Status::Unavailable, &limit.to_string()).with("Retry-After", "5")
     })
 }
 

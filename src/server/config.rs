@@ -41,6 +41,8 @@ pub struct ServerConfig {
     pub downloads: bool,
     /// The most downloads at once: 503 beyond it. Each may hold 256 KiB. Default: 64.
     pub downloads_max: usize,
+    /// Those of one address, and those of one token: 503 beyond it. Default: 16.
+    pub downloads_per_address: Option<u16>,
     /// What uploads may be.
     pub spool: SpoolConfig,
     /// What becomes of them.
@@ -97,6 +99,7 @@ impl Default for ServerConfig {
             hub: HubConfig::default(),
             downloads: false,
             downloads_max: 64,
+            downloads_per_address: Some(16),
             spool: SpoolConfig::default(),
             pipeline: PipelineConfig::default(),
             shard: ShardConfig::default(),

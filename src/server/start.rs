@@ -15,6 +15,7 @@ use super::listener::{Address, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
 use super::sockets::{Given, Sockets};
 use super::{Server, monitor};
+use crate::access::places::Places;
 use crate::hub::HubConfig;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, Quotas};
@@ -70,8 +71,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         pipeline,
         downloads: Downloads {
             is_on: config.downloads,
-            max: config.downloads_max,
-            open: Headcount::default(),
+            places: Places::new(config.downloads_max, config.downloads_per_address),
         },
         data: config.data,
         quotas,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::access::places::Places;
 use crate::http::{Head, HeadLimits, Status};
 use crate::routes::{
     Access, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
@@ -46,8 +47,7 @@ impl Front {
             pipeline: None,
             downloads: Downloads {
                 is_on: false,
-                max: 0,
-                open: Headcount::default(),
+                places: Places::new(0, None),
             },
             data: None,
             quotas: Quotas::new(QuotaConfig::default()),

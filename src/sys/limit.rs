@@ -1,5 +1,7 @@
 //! The limits at which something is refused, by the flags that set them.
 
+use std::fmt;
+
 /// A limit at which something is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -19,11 +21,15 @@ pub enum Limit {
     Spool,
     /// Uploads that begin in a minute.
     UploadRate,
+    /// Downloads at once.
+    Downloads,
+    /// Those of one client.
+    DownloadsPerAddress,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 8] = [
+    pub const ALL: [Limit; 10] = [
         Limit::Uploads,
         Limit::UploadsPerAddress,
         Limit::Unfinished,
@@ -32,6 +38,8 @@ impl Limit {
         Limit::WaitingPerAddress,
         Limit::Spool,
         Limit::UploadRate,
+        Limit::Downloads,
+        Limit::DownloadsPerAddress,
     ];
 
     /// The flag that sets it, without dashes.
@@ -45,6 +53,37 @@ impl Limit {
             Limit::WaitingPerAddress => "max-waiting-per-address",
             Limit::Spool => "max-spool",
             Limit::UploadRate => "upload-rate",
+            Limit::Downloads => "max-downloads",
+            Limit::DownloadsPerAddress => "max-downloads-per-address",
         }
+    }
+}
+
+/// What is wrong, and what would be right.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Limit::Uploads => "too many uploads are being received: try again later",
+            Limit::UploadsPerAddress => {
+                "this address, or token, has too many uploads on their way: wait for one of them"
+            }
+            Limit::Unfinished => "too many uploads have begun and aren't whole: try again later",
+            Limit::UnfinishedPerAddress => {
+                "this address, or token, has begun too many uploads that aren't whole: go on with \
+                 them"
+            }
+            Limit::Waiting => "too many uploads wait to be processed: try again later",
+            Limit::WaitingPerAddress => {
+                "this address, or token, has too many uploads that wait to be processed: wait for \
+                 one of them"
+            }
+            Limit::Spool => "too much is waiting to be processed: try again later",
+            Limit::UploadRate => "too many uploads have begun in the last minute: try again later",
+            Limit::Downloads => "too many files are being downloaded: try again later",
+            Limit::DownloadsPerAddress => {
+                "this address, or token, downloads too many files: wait for one of them"
+            }
+        };
+        write!(f, "{what}, or raise --{}", self.flag())
     }
 }

@@ -100,7 +100,7 @@ fn what_was_uploaded_is_no_page_of_this_origin() {
         "{disposition}"
     );
     assert!(
-        disposition.contains("filename*=UTF-8''%22%3B%0D%0AX%3A%20y%C3%A9.html"),
+        disposition.contains("filename*=UTF-8''%22%3B__X%3A%20y%C3%A9.html"),
         "{disposition}"
     );
     assert_eq!(answer.field("x"), None);

@@ -1,8 +1,9 @@
 //! One client that wants everything, and a second one that is served all the same.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
-use super::support::{Client, House, PIECE, TUS, wait_until};
+use super::support::{Client, House, PIECE, TUS, bytes, wait_until};
 
 /// The addresses of this host count for themselves where no proxy is trusted.
 const COUNTED: [&str; 2] = ["--trusted-proxy", "192.0.2.1"];
@@ -132,4 +133,33 @@ fn whoever_has_others_wait_behind_it_leaves_them_places_in_the_line() {
     house.ended("job-4");
     wait_until("all have gone", || house.spooled().is_empty());
     assert_eq!(house.post("after", b"").status, 201);
+}
+
+#[test]
+fn whoever_downloads_without_reading_leaves_downloads_to_others() {
+    let limits = ["--max-downloads", "6", "--max-downloads-per-address", "3"];
+    let house = house(&[&limits[..], &["--send-buffer", "8KiB"]].concat());
+    let body = bytes(1, 4 << 20);
+    assert_eq!(house.post("a", &body).status, 201);
+    house.ended("a");
+    let target = "/api/jobs/a/file";
+    let mut stalled: Vec<_> = (0..3)
+        .map(|_| house.send("GET", target, &[], b""))
+        .collect();
+    for client in &mut stalled {
+        let mut start = [0; 12];
+        client.0.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+    let refused = house.ask("GET", target, &[], b"");
+    assert_eq!(refused.status, 503);
+    assert!(refused.error().contains("--max-downloads-per-address"));
+    assert!(refused.field("retry-after").is_some());
+    assert_eq!(house.refusals("max-downloads-per-address"), 1);
+    let other = Client::connect_from(OTHER, house.public).ask("GET", target, &[], b"");
+    assert!(other.status == 200 && other.body == body);
+    drop(stalled);
+    wait_until("there is a place again", || {
+        house.ask("GET", target, &[], b"").status == 200
+    });
 }

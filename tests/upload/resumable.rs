@@ -1,7 +1,7 @@
 //! tus 1.0.
 
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::support::{Client, House, PIECE, TUS, bytes, wait_until};
 
@@ -398,6 +398,42 @@ fn what_nobody_goes_on_with_expires_while_it_runs_and_at_start() {
     house.revive();
     assert_eq!(house.spooled(), Vec::<String>::new());
     assert_eq!(house.ended("b")["state"], "error");
+}
+
+#[test]
+fn an_upload_of_which_nothing_came_expires_soon_and_others_by_what_has_come() {
+    let house = House::start(&["--upload-expiry-empty", "2s"]);
+    let empty = house.begin(4 << 20, &[&metadata("empty")]);
+    let begun = house.begin(4 << 20, &[]);
+    let first = house.patch(&begun, 0, &[], &bytes(1, 3 << 20));
+    assert_eq!(first.status, 204);
+    wait_until("the empty one is gone", || {
+        house.ask("HEAD", &empty, &[TUS], b"").status == 404
+    });
+    let message = house.ended("empty")["lastEvent"]["data"]["message"].to_string();
+    assert!(message.contains(" 2s"), "{message}");
+    assert_eq!(house.offset(&begun), 3 << 20);
+    // A little is worth a little, and no more than the most.
+    let house = House::start(&["--upload-expiry", "1h"]);
+    let upload = house.begin(20 << 20, &[]);
+    let expires_in = |offset: usize, length: usize| {
+        let answer = house.patch(&upload, offset, &[], &bytes(1, length));
+        let expires = httpdate::parse_http_date(answer.field("upload-expires").unwrap());
+        let left = expires.unwrap().duration_since(SystemTime::now()).unwrap();
+        left.as_secs_f64() / 60.0
+    };
+    for (offset, length, minutes) in [
+        (0, 1, 10.0),
+        (1, (1 << 20) - 1, 20.0),
+        (1 << 20, 1 << 19, 25.0),
+        (3 << 19, 15 << 20, 60.0),
+    ] {
+        let left = expires_in(offset, length);
+        assert!(
+            (minutes - 1.0..=minutes).contains(&left),
+            "{length}: {left}"
+        );
+    }
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Type};
 
 use super::program::Program;
-use super::support::{PATIENCE, get, wait_until};
+use super::sse::EventStream;
+use super::support::{PATIENCE, get, metric, wait_until};
 
 const SUBSCRIBERS: usize = 15_000;
 /// Files of this process beside the subscribers', the other tests' among them.
@@ -84,4 +86,45 @@ fn fifteen_thousand_idle_subscribers_cost_less_than_200_bytes_each() {
         socket.read_to_string(&mut rest).unwrap();
         assert!(rest.contains("event: done\n"), "{rest}");
     }
+}
+
+#[test]
+fn resets_that_nobody_takes_are_held_within_the_memory_for_slow_readers_and_others_are_served() {
+    let program = Program::serve(&["--stall-memory", "512KiB", "--send-buffer", "8KiB"]);
+    let publish = |job: &str| {
+        let body = r#"{"event":"progress"}"#;
+        assert_eq!(program.client("publish").publish(job, body).status, 201);
+    };
+    let names: Vec<_> = (0..600).map(|n| format!("job={n:x}")).collect();
+    // Nobody gave this number, and each of its characters is six in JSON.
+    let target = format!(
+        "/api/events?{}&lastEventId={}",
+        names.join("&"),
+        "%01".repeat(64)
+    );
+    publish("1");
+    let before = resident_anonymous_bytes(program.id());
+    let greedy: Vec<_> = (0..100)
+        .map(|_| {
+            let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_recv_buffer_size(2048).unwrap();
+            socket.connect(&program.address("public").into()).unwrap();
+            let mut socket = TcpStream::from(socket);
+            socket.write_all(get(&target, "").as_bytes()).unwrap();
+            socket
+        })
+        .collect();
+    let ops = program.address("ops");
+    let sent = || metric(ops, "landfall_resets_sent_total");
+    wait_until("all have been told", || sent() == 600 * 100);
+    // What all of them would hold is 27 MiB.
+    let held = resident_anonymous_bytes(program.id()) - before;
+    assert!(held < 12 << 20, "{held}");
+    let closed = "landfall_stream_closes_total{reason=\"stalled\"}";
+    assert!(metric(ops, closed) > 80);
+    let mut other = EventStream::open(program.client("public"), "/api/jobs/1/events", "");
+    other.event();
+    publish("1");
+    other.event();
+    drop(greedy);
 }

@@ -61,8 +61,14 @@ pub const UPLOADS: Group = Group {
         duration(
             "upload-expiry",
             |s| &mut s.server.spool.expiry,
-            "How long a resumable upload that nobody goes on with is kept; after it, it is \
-             removed, and its job ends with error.",
+            "How long a resumable upload that nobody goes on with is kept at most; after it, it \
+             is removed, and its job ends with error.",
+        ),
+        duration(
+            "upload-expiry-empty",
+            |s| &mut s.server.spool.empty_expiry,
+            "How long one is kept of which nothing has come; each MiB that has come adds as much, \
+             up to --upload-expiry.",
         ),
         count(
             "upload-rate",
@@ -84,6 +90,12 @@ pub const UPLOADS: Group = Group {
             "max-downloads",
             |s| &mut s.server.downloads_max,
             "Downloads at once, each with up to 256 KiB of memory; 503 with Retry-After beyond \
+             it.",
+        ),
+        count(
+            "max-downloads-per-address",
+            |s| &mut s.server.downloads_per_address,
+            "Those of one address, and those of one token, or off; 503 with Retry-After beyond \
              it.",
         ),
         count(

@@ -27,8 +27,12 @@ pub struct SpoolConfig {
     pub spool_bytes: u64,
     /// What stays free on the disk: 507 beyond it. Default: 256 MiB.
     pub free_bytes: u64,
-    /// A resumable upload that nobody goes on with is removed after so long. Default: 24 h.
+    /// A resumable upload that nobody goes on with is removed after so long at most.
+    /// Default: 24 h.
     pub expiry: Duration,
+    /// One of which nothing has come is removed after so long, and each MiB that has come adds
+    /// as much. Default: 10 min.
+    pub empty_expiry: Duration,
     /// Uploads that begin, a minute: 429 beyond it. A minute's worth may come at once.
     /// Default: 600.
     pub starts_a_minute: usize,
@@ -36,6 +40,17 @@ pub struct SpoolConfig {
     pub bytes_a_second: Option<u64>,
     /// Threads that read and write files. Default: 4.
     pub disk_threads: usize,
+}
+
+impl SpoolConfig {
+    /// How long a resumable upload is kept of which so many bytes have come: who has sent little
+    /// loses little, and nobody keeps a place for nothing.
+    pub(super) fn expiry_of(&self, bytes: u64) -> Duration {
+        let empty = self.empty_expiry.as_secs_f64();
+        let grown = empty + empty * bytes as f64 / (1 << 20) as f64;
+        let grown = Duration::try_from_secs_f64(grown).unwrap_or(Duration::MAX);
+        grown.min(self.expiry)
+    }
 }
 
 impl Default for SpoolConfig {
@@ -51,6 +66,7 @@ impl Default for SpoolConfig {
             spool_bytes: 16 << 30,
             free_bytes: 256 << 20,
             expiry: Duration::from_secs(24 * 60 * 60),
+            empty_expiry: Duration::from_secs(10 * 60),
             starts_a_minute: 600,
             bytes_a_second: None,
             disk_threads: 4,

@@ -80,35 +80,9 @@ impl fmt::Display for SpoolError {
             SpoolError::DiskFull => {
                 "there is no room on the server's disk: free some, or lower --min-free"
             }
-            SpoolError::Full(limit) => {
-                let what = match limit {
-                    Limit::Uploads => "too many uploads are being received: try again later",
-                    Limit::UploadsPerAddress => {
-                        "this address, or token, has too many uploads on their way: wait for \
-                         one of them"
-                    }
-                    Limit::Unfinished => {
-                        "too many uploads have begun and aren't whole: try again later"
-                    }
-                    Limit::UnfinishedPerAddress => {
-                        "this address, or token, has begun too many uploads that aren't whole: \
-                         go on with them"
-                    }
-                    Limit::Waiting => "too many uploads wait to be processed: try again later",
-                    Limit::WaitingPerAddress => {
-                        "this address, or token, has too many uploads that wait to be processed: \
-                         wait for one of them"
-                    }
-                    Limit::Spool => "too much is waiting to be processed: try again later",
-                    Limit::UploadRate => "too many uploads have begun: try again later",
-                };
-                return write!(f, "{what}, or raise --{}", limit.flag());
-            }
+            SpoolError::Full(limit) => return limit.fmt(f),
             SpoolError::Closed => "another server is taking over: try again in a moment",
-            SpoolError::TooOften { .. } => {
-                "too many uploads have begun in the last minute: try again later, or raise \
-                 --upload-rate"
-            }
+            SpoolError::TooOften { .. } => return Limit::UploadRate.fmt(f),
             SpoolError::NotFound => "there is no such upload, or it has expired: begin it anew",
             SpoolError::Landed => {
                 "the upload is whole and being processed: DELETE /api/jobs/{job} cancels that"

@@ -20,7 +20,8 @@ const REMEMBERED_MAX: usize = 1024;
 
 /// Starts its thread, which ends with the spool.
 pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
-    let round = (spool.config.expiry / 4).clamp(ROUND_MIN, ROUND_MAX);
+    let soonest = spool.config.expiry_of(0);
+    let round = (soonest / 4).clamp(ROUND_MIN, ROUND_MAX);
     let spool = Arc::downgrade(spool);
     std::thread::Builder::new()
         .name("janitor".to_owned())
@@ -69,11 +70,12 @@ impl Inner {
         uploads.sort_by_key(|entry| std::cmp::Reverse(entry.core.lock().touched));
         let mut remembered = 0;
         for entry in uploads {
-            let phase = {
+            let (phase, expiry) = {
                 let mut core = entry.core.lock();
+                let expiry = self.config.expiry_of(core.offset);
                 let age = now.duration_since(core.touched).unwrap_or_default();
                 let is_expired = match core.phase {
-                    Phase::Receiving => !core.is_held && age >= self.config.expiry,
+                    Phase::Receiving => !core.is_held && age >= expiry,
                     Phase::Done => {
                         remembered += 1;
                         remembered > REMEMBERED_MAX || age >= self.config.expiry
@@ -84,12 +86,10 @@ impl Inner {
                 if !is_expired {
                     continue;
                 }
-                std::mem::replace(&mut core.phase, Phase::Gone)
+                (std::mem::replace(&mut core.phase, Phase::Gone), expiry)
             };
             match phase {
-                Phase::Receiving => {
-                    self.discard(&entry, Some(&(&*expired(self.config.expiry)).into()))
-                }
+                Phase::Receiving => self.discard(&entry, Some(&(&*expired(expiry)).into())),
                 _ => self.leave(&entry),
             }
         }

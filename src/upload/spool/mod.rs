@@ -214,7 +214,8 @@ impl Spool {
             let (is_held, standing) = {
                 let core = entry.core.lock();
                 let is_landed = matches!(core.phase, Phase::Landed | Phase::Done);
-                let expires = (!is_landed).then(|| core.touched + self.0.config.expiry);
+                let expiry = self.0.config.expiry_of(core.offset);
+                let expires = (!is_landed).then(|| core.touched + expiry);
                 let standing = Standing {
                     job: entry.job.clone(),
                     offset: core.offset,

@@ -310,7 +310,7 @@ impl Receiver {
         self.seat = None;
         self.entry.release();
         let core = self.entry.core.lock();
-        let expires = core.touched + self.spool.config().expiry;
+        let expires = core.touched + self.spool.config().expiry_of(core.offset);
         Ok(Finished {
             id: self.entry.id,
             job: self.entry.job.clone(),

@@ -42,6 +42,7 @@ impl Spool {
         let entry = Entry::recovered(id, &info, unfinished, remains.length, touched);
         let entry = Arc::new(entry);
         let age = SystemTime::now().duration_since(touched);
+        let expiry = inner.config.expiry_of(entry.core.lock().offset);
         match info.state {
             State::Landed => {
                 inner.ledger.lock().insert(&entry);
@@ -54,16 +55,13 @@ impl Spool {
             State::Receiving if info.resumable.is_none() => {
                 inner.discard(&entry, Some(&CUT_OFF.into()));
             }
-            State::Receiving if age.unwrap_or_default() < inner.config.expiry => {
+            State::Receiving if age.unwrap_or_default() < expiry => {
                 inner.ledger.lock().insert(&entry);
                 // It has, or it goes on to say that it hasn't.
                 let _ = self.find(id);
             }
             State::Receiving => {
-                inner.discard(
-                    &entry,
-                    Some(&(&*janitor::expired(inner.config.expiry)).into()),
-                );
+                inner.discard(&entry, Some(&(&*janitor::expired(expiry)).into()));
             }
         }
     }
