@@ -6,12 +6,41 @@ use std::borrow::Cow;
 /// A longer one is cut there and goes on as a line of its own.
 pub const LINE_MAX_BYTES: usize = 8 * 1024;
 
-/// Collects bytes into lines. A line ends at LF and CR, and at a backspace, with
-/// which 7z takes back what it drew instead of starting the line again.
+/// Collects bytes into lines. A line ends at LF and CR, at a backspace, with which 7z
+/// takes back what it drew instead of starting the line again, and where the cursor is
+/// moved elsewhere, as by wget2, which draws for ever without ending a line.
 #[derive(Default)]
 pub(super) struct Lines {
     buffer: Vec<u8>,
     continued: bool,
+    escape: Escape,
+    /// What ended the line before.
+    before: End,
+    /// A newline followed the last carriage return at once: these lines end with both.
+    is_crlf: bool,
+}
+
+/// What ended a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum End {
+    /// A newline: it stays.
+    #[default]
+    Newline,
+    /// A carriage return.
+    Return,
+    /// The cursor went elsewhere.
+    Move,
+    /// It was too long, and goes on.
+    Cut,
+}
+
+/// How much of an escape sequence has been seen.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Escape {
+    #[default]
+    None,
+    Begun,
+    Control,
 }
 
 /// A line, or a part of one that was too long.
@@ -19,6 +48,7 @@ pub(super) struct Line<'a> {
     bytes: &'a [u8],
     continued: bool,
     cut: bool,
+    redrawn: bool,
 }
 
 impl Lines {
@@ -28,19 +58,29 @@ impl Lines {
 
     /// Takes bytes and calls `each` for every line that they end.
     pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
-        while !bytes.is_empty() {
+        while let Some(&first) = bytes.first() {
+            if self.escape != Escape::None {
+                bytes = self.escape(first, bytes, &mut each);
+                continue;
+            }
             let room = LINE_MAX_BYTES - self.buffer.len();
             let window = &bytes[..bytes.len().min(room)];
-            if let Some(end) = window.iter().position(|b| matches!(b, b'\n' | b'\r' | 8)) {
-                self.buffer.extend_from_slice(&window[..end]);
-                bytes = &bytes[end + 1..];
-                self.end_line(false, &mut each);
-            } else {
-                self.buffer.extend_from_slice(window);
+            let special = |b: &u8| matches!(b, b'\n' | b'\r' | 8 | 0x1b);
+            let Some(at) = window.iter().position(special) else {
+                self.push(window, &mut each);
                 bytes = &bytes[window.len()..];
-                if self.buffer.len() == LINE_MAX_BYTES {
-                    self.end_line(true, &mut each);
+                continue;
+            };
+            self.buffer.extend_from_slice(&window[..at]);
+            bytes = &bytes[at + 1..];
+            match window[at] {
+                0x1b => {
+                    self.escape = Escape::Begun;
+                    self.push(b"\x1b", &mut each);
                 }
+                b'\n' => self.end_line(End::Newline, &mut each),
+                b'\r' => self.end_line(End::Return, &mut each),
+                _ => self.end_line(End::Move, &mut each),
             }
         }
     }
@@ -51,20 +91,69 @@ impl Lines {
             bytes: &self.buffer,
             continued: self.continued,
             cut: false,
+            redrawn: matches!(self.before, End::Return | End::Move),
         };
         (!self.buffer.is_empty()).then_some(line)
     }
 
-    fn end_line(&mut self, cut: bool, each: &mut impl FnMut(Line<'_>)) {
-        if !self.buffer.is_empty() {
+    /// Takes one byte of an escape sequence. Returns what comes next.
+    fn escape<'b>(
+        &mut self,
+        byte: u8,
+        bytes: &'b [u8],
+        each: &mut impl FnMut(Line<'_>),
+    ) -> &'b [u8] {
+        let (escape, moves) = match (self.escape, byte) {
+            (Escape::Begun, b'[') => (Escape::Control, false),
+            // To another line, and to and from the place that was kept.
+            (Escape::Begun, b'7' | b'8' | b'D' | b'E' | b'M') => (Escape::None, true),
+            (Escape::Control, 0x20..=0x3f) => (Escape::Control, false),
+            (Escape::Control, b'A' | b'B' | b'E'..=b'H' | b'd' | b'f' | b's' | b'u') => {
+                (Escape::None, true)
+            }
+            (Escape::Control, 0x40..=0x7e) => (Escape::None, false),
+            // None that is known, or a broken one: the byte is like any other.
+            _ => {
+                self.escape = Escape::None;
+                return bytes;
+            }
+        };
+        self.escape = escape;
+        self.push(&bytes[..1], each);
+        if moves {
+            self.end_line(End::Move, each);
+        }
+        &bytes[1..]
+    }
+
+    fn push(&mut self, bytes: &[u8], each: &mut impl FnMut(Line<'_>)) {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= LINE_MAX_BYTES {
+            self.end_line(End::Cut, each);
+        }
+    }
+
+    fn end_line(&mut self, end: End, each: &mut impl FnMut(Line<'_>)) {
+        let is_empty = self.buffer.is_empty();
+        if self.before == End::Return {
+            self.is_crlf = is_empty && end == End::Newline;
+        }
+        if !is_empty {
+            let moved = |end| match end {
+                End::Return => !self.is_crlf,
+                End::Move => true,
+                End::Newline | End::Cut => false,
+            };
             each(Line {
                 bytes: &self.buffer,
                 continued: self.continued,
-                cut,
+                cut: end == End::Cut,
+                redrawn: moved(self.before) || moved(end),
             });
         }
         self.buffer.clear();
-        self.continued = cut;
+        self.continued = end == End::Cut;
+        self.before = end;
     }
 }
 
@@ -77,6 +166,12 @@ impl Line<'_> {
     /// Whether the line's beginning was cut off, so that its first word may be half.
     pub(super) fn is_continued(&self) -> bool {
         self.continued
+    }
+
+    /// Whether it is drawn over another, or another over it: so does what shows how
+    /// far it is, and prose doesn't.
+    pub(super) fn is_redrawn(&self) -> bool {
+        self.redrawn
     }
 
     /// Whether the line can't be text.
@@ -115,6 +210,11 @@ fn without_controls(text: &str) -> String {
                     break;
                 }
             }
+        } else if c == '\x1b' {
+            // Any other sequence is a few bytes that say which, and one that ends it.
+            while chars.next_if(|c| (' '..='/').contains(c)).is_some() {}
+            chars.next_if(|c| ('0'..='~').contains(c));
+            clean.push(' ');
         } else if c.is_control() {
             clean.push(' ');
         } else {
@@ -181,5 +281,39 @@ mod tests {
             texts(&[b"a\x1b[\n", b"\x1b]no end\n", b"\x1b\n", b"\xff\0b\n"]),
             ["a ", "", " ", "\u{fffd} b"]
         );
+    }
+
+    #[test]
+    fn a_line_ends_where_the_cursor_goes_elsewhere() {
+        let wget2 = b"\x1b[s\x1b[2A\x1b[1Gdl  3%\x1b[u\x1b[s\x1b[2A\x1b[1Gdl  6%\x1b[K\x1b[u";
+        let clean = |chunks: &[&[u8]]| {
+            let seen = texts(chunks).into_iter().map(|text| text.trim().to_owned());
+            seen.filter(|text| !text.is_empty()).collect::<Vec<_>>()
+        };
+        assert_eq!(clean(&[wget2]), ["dl  3%", "dl  6%"]);
+        let single: Vec<_> = wget2.chunks(1).collect();
+        assert_eq!(clean(&single), ["dl  3%", "dl  6%"]);
+        assert_eq!(
+            clean(&[b"\x1b7\x1b[24;0f20%\x1b8a\x1b[1\nb\n"]),
+            ["20%", "a", "b"]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_drawn_over_is_told_from_one_that_stays() {
+        let redrawn = |text: &[u8]| {
+            let mut lines = Lines::new();
+            let mut seen = Vec::new();
+            lines.feed(text, |line| seen.push(line.is_redrawn()));
+            seen
+        };
+        assert_eq!(
+            redrawn(b"a\nb\rc\rd\ne\n"),
+            [false, true, true, true, false]
+        );
+        assert_eq!(redrawn(b"a\x08b\n"), [true, true]);
+        // The first can't be known.
+        assert_eq!(redrawn(b"a\r\nb\r\nc\r\n"), [true, false, false]);
+        assert_eq!(redrawn(b"a\r\nb\r\nc\rd\r"), [true, false, false, true]);
     }
 }

@@ -5,12 +5,17 @@
 //! [`Throttle`] thins updates to what watchers can use. Neither does I/O nor looks
 //! at a clock, and neither can be made to panic or to grow by what a command prints.
 
-mod curl;
+mod bar;
 mod ffmpeg;
 mod json;
 mod lines;
-mod percent;
+mod measure;
+mod number;
+mod place;
+mod shapes;
 mod throttle;
+mod tools;
+mod words;
 
 pub use lines::LINE_MAX_BYTES;
 pub use throttle::{MIN_INTERVAL, Throttle};
@@ -20,6 +25,10 @@ use serde_json::{Map, Value};
 
 use ffmpeg::{Ffmpeg, Reading};
 use lines::{Line, Lines};
+use measure::Row;
+use shapes::Shapes;
+use tools::curl;
+use tools::rclone::Rclone;
 
 /// The longest stage name that is taken from a command, in bytes: it is a label.
 /// A longer one is ignored.
@@ -92,6 +101,8 @@ pub struct Reader {
     stderr: Lines,
     ffmpeg: Ffmpeg,
     curl_meter_seen: bool,
+    rclone: Rclone,
+    shapes: Shapes,
     /// Stdout has had a NUL: it is what the command makes, not what it says.
     stdout_is_data: bool,
     last_error_line: String,
@@ -143,6 +154,8 @@ impl Reader {
             stderr: Lines::new(),
             ffmpeg: Ffmpeg::new(),
             curl_meter_seen: false,
+            rclone: Rclone::default(),
+            shapes: Shapes::default(),
             stdout_is_data: false,
             last_error_line: String::new(),
         }
@@ -231,7 +244,7 @@ impl Reader {
                 return json::read(trimmed);
             }
             if self.format == Format::Number
-                && let Some(percent) = percent::bare(trimmed)
+                && let Some(percent) = number::percentage(trimmed)
             {
                 return Some(Update::percent(percent));
             }
@@ -249,7 +262,22 @@ impl Reader {
         {
             return Some(Update::percent(percent));
         }
-        percent::last_in(&text, line.is_continued()).map(Update::percent)
+        if let Some(percent) = self.rclone.read(trimmed) {
+            return percent.map(Update::percent);
+        }
+        let row = Row {
+            text: &text,
+            redrawn: line.is_redrawn(),
+            continued: line.is_continued(),
+        };
+        let measure = measure::best(row);
+        let believed = match (&measure, ended) {
+            (_, true) => self.shapes.believe(measure.as_ref(), row.redrawn),
+            (Some(measure), false) => self.shapes.would_believe(measure, row.redrawn),
+            (None, false) => false,
+        };
+        let measure = measure.filter(|_| believed);
+        measure.map(|measure| Update::percent(measure.percent))
     }
 }
 

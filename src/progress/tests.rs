@@ -50,6 +50,31 @@ const PV_BAR: &str = "6.00MiB 0:00:00 [16.2MiB/s] [=====>                       
     28.6MiB 0:00:01 [19.5MiB/s] [================================>] 100%            \n";
 const DD: &str = "29296+1 records in\n29296+1 records out\n\
     30000000 bytes (30 MB, 29 MiB) copied, 0.0329109 s, 912 MB/s\n";
+const WGET2: &str = "\x1b[s\x1b[2A\x1b[1Gdl      3% [>         ]    2.00M       0 B/s\x1b[u\
+    \x1b[s\x1b[2A\x1b[1Gdl     93% [=========>]   56.00M   16.61MB/s\x1b[u\
+    \x1b[s\x1b[1A\x1b[1G\x1b[27G[Files: 1  Bytes: 60.00]\x1b[u";
+const ARIA2: &str = " *** Download Progress Summary as of Sat Nov 28 23:34:36 2026 *** \n\
+    =====================================================================\n\
+    [#b9cca4 16MiB/60MiB(26%) CN:1 DL:15MiB ETA:2s]\nFILE: /tmp/Sale 50% off\n\n\
+    [#b9cca4 49MiB/60MiB(81%) CN:1 DL:16MiB]\n11/28 23:34:39 [NOTICE] Download complete\n";
+const ZSTD: &str = "\r                          \rRead:   512 KiB /  60.0 MiB ==> 100%\
+    \r                         \rRead:  54.5 MiB /  60.0 MiB ==> 50%\
+    \r                         \rbig.bin      : 50.00%   (  60.0 MiB =>   30.0 MiB, z.zst) \n";
+const YT_DLP: &str = "[download] Destination: Ten tools - 80% off.mp4\n\
+    \r[download]   0.0% of   60.00MiB at    2.53MiB/s ETA 00:23  \
+    \r[download]  93.3% of   60.00MiB at   16.36MiB/s ETA 00:00\
+    \r[download] 100% of   60.00MiB in 00:00:03 at 16.19MiB/s  \n\
+    [Merger] Merging into 99% perfect.mkv\n";
+const HANDBRAKE: &str = "\rEncoding: task 1 of 2, 20.20 %\rEncoding: task 2 of 2, 99.80 %\n";
+const RCLONE: &str = "Transferred:   \t   15.035 MiB / 60.477 MiB, 25%, 0 B/s, ETA -\n\
+    Checks:                 5 / 5, 100%\nTransferred:            1 / 2, 50%\n\
+    Elapsed time:         0.6s\nTransferring:\n *   Sale 50% off.bin: 24% /60Mi, 0/s, -\
+    Transferred:   \t   30.035 MiB / 60.477 MiB, 50%, 0 B/s, ETA -\n";
+const CARGO: &str = "   Compiling a1 v0.1.0 (/tmp/cr/a1)\n\
+    \x1b[1m\x1b[96m    Building\x1b[0m [                             ] 0/6: a1, a3     \r\x1b[K\
+    \x1b[1m\x1b[96m    Building\x1b[0m [=======================>     ] 5/6: a4         \r\x1b[K";
+const X264: &str = "x264 [info]: 8x8 transform intra:16.6% inter:28.0%\n\
+    x264 [info]: i16 v,h,dc,p: 65%  8%  2% 25%\nx264 [info]: ref P L0: 73.0%  4.8%\n";
 const JSON: &str = "{\"percent\":0,\"stage\":\"scanning\"}\nsome text\n\
     {\"stage\":\"storing\",\"percent\":50.5,\"file\":\"a\"}\n{\"percent\":1000}\n{\"percent\":100}\n";
 
@@ -84,6 +109,14 @@ fn each_tool_is_understood_without_being_told_which() {
         ("7z", SEVENZIP, &[0.0, 3.0, 99.0]),
         ("pv", PV_BAR, &[20.0, 100.0]),
         ("dd", DD, &[]),
+        ("wget2", WGET2, &[3.0, 93.0]),
+        ("aria2", ARIA2, &[26.0, 81.0]),
+        ("zstd", ZSTD, &[0.8, 90.8]),
+        ("yt-dlp", YT_DLP, &[0.0, 93.3, 100.0]),
+        ("HandBrake", HANDBRAKE, &[10.1, 99.9]),
+        ("rclone", RCLONE, &[25.0, 50.0]),
+        ("cargo", CARGO, &[0.0, 83.3]),
+        ("x264", X264, &[]),
         ("JSON", JSON, &[0.0, 50.5, 100.0]),
     ] {
         assert_eq!(percents(Format::Auto, text), expected, "{tool}");
@@ -128,6 +161,9 @@ fn cutting_the_input_anywhere_changes_nothing() {
         CURL_METER,
         CURL_BAR,
         SEVENZIP,
+        WGET2,
+        RCLONE,
+        CARGO,
         JSON,
     ] {
         let bytes = text.as_bytes();

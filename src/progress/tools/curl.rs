@@ -1,14 +1,14 @@
 //! The table curl draws by default: percentages without a sign.
 
 /// Whether a line is the head of the table, after which its rows are believed.
-pub(super) fn is_header(line: &str) -> bool {
+pub(in crate::progress) fn is_header(line: &str) -> bool {
     line.starts_with('%') && line.contains("Total") && line.contains("Xferd")
 }
 
 /// The percentage in a row of the table. A row has twelve columns, the ninth to
 /// eleventh are times; curl says 0 percent while it does not know the total, which
 /// is the second.
-pub(super) fn percent(line: &str) -> Option<f64> {
+pub(in crate::progress) fn percent(line: &str) -> Option<f64> {
     let mut columns = [""; 12];
     let mut words = line.split_ascii_whitespace();
     for column in &mut columns {
@@ -20,7 +20,7 @@ pub(super) fn percent(line: &str) -> Option<f64> {
     if words.next().is_some() || !times || columns[1] == "0" {
         return None;
     }
-    super::percent::bare(columns[0])
+    crate::progress::number::percentage(columns[0])
 }
 
 #[cfg(test)]

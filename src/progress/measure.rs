@@ -1,0 +1,399 @@
+//! The numbers in a line that may be how far the work is.
+
+use super::number::{self, Number, is_blank};
+use super::place::{Place, Standing};
+use super::words;
+
+/// A number that may be how far the work is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Measure<'a> {
+    /// From 0 to 100.
+    pub percent: f64,
+    /// How far it is believed.
+    pub standing: Standing,
+    /// A counter, and not a percentage.
+    pub is_counter: bool,
+    /// It says that it is all of the work.
+    pub is_of_all: bool,
+    /// What stands before it in its line.
+    pub head: &'a str,
+}
+
+/// A counter, as `3/10` or `12.3 of 40.0 MiB`, in its line.
+struct Counter<'a> {
+    done: Number,
+    total: Number,
+    /// Where it ends.
+    end: usize,
+    place: Place<'a>,
+    standing: Standing,
+}
+
+/// A line that is looked through.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    /// The line.
+    pub text: &'a str,
+    /// It is drawn over another, or another over it.
+    pub redrawn: bool,
+    /// It is the rest of one that was too long.
+    pub continued: bool,
+}
+
+/// The measure in a line that is believed most, as far as it is. Of two that are alike, a
+/// percentage goes before a counter, the whole before a part, and then the first beside a
+/// bar or in the first column, but the last elsewhere.
+pub(super) fn best(row: Row<'_>) -> Option<Measure<'_>> {
+    let counters = counters(row);
+    let percents = percents(row, &counters);
+    // Labels of several numbers are a table of something.
+    let labels = percents
+        .iter()
+        .filter(|it| it.standing == Standing::Labelled);
+    let is_table = !row.redrawn && labels.count() > 1;
+    let counted = counters.iter().filter_map(Counter::measure);
+    let all = percents.into_iter().chain(counted);
+    let all = all.filter(|it| it.standing > Standing::Prose);
+    let all = all.filter(|it| !(is_table && it.standing == Standing::Labelled));
+    let rank = |it: &Measure<'_>| (it.standing, !it.is_counter, it.is_of_all);
+    all.reduce(|best, it| {
+        let later = it.standing < Standing::First && rank(&it) == rank(&best);
+        if later || rank(&it) > rank(&best) {
+            it
+        } else {
+            best
+        }
+    })
+}
+
+fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
+    let signs = row.text.match_indices('%').map(|(at, _)| at);
+    signs
+        .filter_map(|sign| before_sign(row, sign).or_else(|| after_sign(row, sign)))
+        .filter_map(|(number, end)| {
+            let (head, tail) = (&row.text[..number.start], &row.text[end..]);
+            let place = Place::new(head, tail, row.redrawn, row.continued);
+            let mut measure = Measure {
+                percent: number.value,
+                standing: place.of_percent(),
+                is_counter: false,
+                is_of_all: place.is_of_all(),
+                head: place.head(),
+            };
+            let counter = counters
+                .iter()
+                .rfind(|it| it.belongs(row.text, number.start));
+            if let Some(counter) = counter
+                && !place.is_of_other()
+            {
+                measure.standing = measure.standing.max(counter.standing);
+                measure.head = counter.place.head();
+                // Of one of several tasks.
+                let steps = counter.steps().filter(|steps| steps.1 > 1.0);
+                if let Some((step, steps)) = steps.filter(|_| counter.is_of_parts()) {
+                    measure.percent = (step - 1.0 + measure.percent / 100.0) / steps * 100.0;
+                }
+            }
+            (0.0..=100.0).contains(&measure.percent).then_some(measure)
+        })
+        .collect()
+}
+
+/// The number that ends at the percent sign at `sign`, and where the percentage ends. Not
+/// every sign has one: `%20` in a URL, `50%off`, `-5%` and `99%.pdf` say nothing.
+fn before_sign(row: Row<'_>, sign: usize) -> Option<(Number, usize)> {
+    let after = &row.text[sign + 1..];
+    if !ends_number(after) || after.starts_with(['%', '/']) {
+        return None;
+    }
+    let head = &row.text[..sign];
+    let head = head.strip_suffix(is_blank).unwrap_or(head);
+    let number = number::ending_at(row.text, head.len())?;
+    let before = row.text[..number.start].chars().next_back();
+    let glued = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '%' | '/' | '\\' | '.');
+    let is_half = before.is_none() && row.continued;
+    let is_alone = !is_half && !before.is_some_and(glued) && number.unit.is_none();
+    is_alone.then_some((number, sign + 1))
+}
+
+/// The number that begins behind the percent sign, as in Turkish: `%40`.
+fn after_sign(row: Row<'_>, sign: usize) -> Option<(Number, usize)> {
+    let before = row.text[..sign].chars().next_back();
+    let is_apart = before.is_none_or(|c| c.is_whitespace() || matches!(c, '[' | '(' | ':'));
+    if !is_apart || (before.is_none() && row.continued) {
+        return None;
+    }
+    let start = sign + 1;
+    let rest = &row.text[start..];
+    let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ','));
+    let number = number::ending_at(row.text, row.text.len() - digits.len())?;
+    let is_alone = number.start == start && ends_number(digits) && !digits.starts_with('%');
+    let number = Number {
+        start: sign,
+        ..number
+    };
+    is_alone.then_some((number, row.text.len() - digits.len()))
+}
+
+/// Whether what follows a number leaves it a number: no letter, and none behind a point.
+fn ends_number(after: &str) -> bool {
+    let mut chars = after.chars();
+    match (chars.next(), chars.next()) {
+        (Some('.' | '-' | '/' | ','), Some(c)) => !c.is_alphanumeric(),
+        (Some(c), _) => !c.is_alphanumeric() && c != '_',
+        (None, _) => true,
+    }
+}
+
+fn counters(row: Row<'_>) -> Vec<Counter<'_>> {
+    let slashes = row.text.match_indices('/');
+    let ofs = row.text.match_indices(" of ");
+    let mut found: Vec<_> = slashes
+        .chain(ofs)
+        .filter_map(|(at, sign)| counter(row, at, at + sign.len()))
+        .collect();
+    found.sort_by_key(|it| it.end);
+    found
+}
+
+/// The counter whose sign is from `sign` to `after`.
+fn counter(row: Row<'_>, sign: usize, after: usize) -> Option<Counter<'_>> {
+    let text = row.text;
+    let blank = text[after..].len() - text[after..].trim_start_matches(is_blank).len();
+    let mut total = number::starting_at(text, after + blank)?;
+    let done_end = text[..sign].trim_end_matches(is_blank).len();
+    let mut done = number::ending_at(text, done_end)?;
+    // One unit may be enough for both.
+    if let (None, Some(unit)) = (done.unit, total.unit) {
+        done.value *= unit;
+    }
+    if let (Some(_), None) = (done.unit, total.unit) {
+        return None;
+    }
+    let before = text[..done.start].chars().next_back();
+    let glued = |c: char| c.is_alphanumeric() || "_-./\\=:%~+".contains(c);
+    let is_half = before.is_none() && row.continued;
+    let mut end = total.end;
+    let mut tail = &text[end..];
+    // `(3.33/100%)` is a percentage.
+    if total.value == 100.0 && total.unit.is_none() && tail.starts_with('%') {
+        end += 1;
+        tail = &text[end..];
+        total.unit = Some(1.0);
+    }
+    // A date has a third number, or a time behind it, and a path a name.
+    let is_date = tail.trim_start().split_once(':').is_some_and(|(hour, _)| {
+        (1..=2).contains(&hour.len()) && hour.bytes().all(|b| b.is_ascii_digit())
+    });
+    let is_whole = total.unit.is_some() || total.value.fract() == 0.0;
+    let is_one = before.is_none_or(|c| !glued(c)) && !is_half && ends_number(tail);
+    if !is_one || is_date || !is_whole || total.value <= 0.0 || done.value > total.value {
+        return None;
+    }
+    if tail.starts_with(['%', '/']) {
+        return None;
+    }
+    let place = Place::new(&text[..done.start], tail, row.redrawn, row.continued);
+    let standing = place.of_counter(total.unit.is_some());
+    Some(Counter {
+        done,
+        total,
+        end,
+        place,
+        standing,
+    })
+}
+
+impl<'a> Counter<'a> {
+    fn measure(&self) -> Option<Measure<'a>> {
+        // One of one says nothing.
+        if self.total.unit.is_none() && self.total.value < 2.0 {
+            return None;
+        }
+        let done = match self.steps() {
+            Some((step, _)) => step - 1.0,
+            None => self.done.value,
+        };
+        // Rounded down, so that 100 is not told before the end.
+        let percent = (done / self.total.value * 1000.0).floor() / 10.0;
+        (0.0..=100.0).contains(&percent).then_some(Measure {
+            percent,
+            standing: self.standing,
+            is_counter: true,
+            is_of_all: self.place.is_of_all(),
+            head: self.place.head(),
+        })
+    }
+
+    /// Which of how many is at work, where it is counted when it begins.
+    fn steps(&self) -> Option<(f64, f64)> {
+        let is_begun = self.place.is_begun() && self.total.unit.is_none();
+        (is_begun && self.done.value >= 1.0).then_some((self.done.value, self.total.value))
+    }
+
+    fn is_of_parts(&self) -> bool {
+        words::is_part_of_all(words::last(self.place.head()))
+    }
+
+    /// Whether the percentage at `start` is of this counter: `50 of 2000, 2%`.
+    fn belongs(&self, text: &str, start: usize) -> bool {
+        let Some(between) = text.get(self.end..start) else {
+            return false;
+        };
+        let between = between.trim_matches([' ', ',', '(', '[', ')', ']']);
+        words::first(between).len() == between.len() && between.len() <= 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str, redrawn: bool) -> Option<f64> {
+        let row = Row {
+            text,
+            redrawn,
+            continued: false,
+        };
+        best(row).map(|it| it.percent)
+    }
+
+    #[test]
+    fn a_percentage_is_read_as_it_is_written() {
+        for (line, percent) in [
+            ("50%", 50.0),
+            ("  43.5% done", 43.5),
+            ("[ 45.67 %]", 45.67),
+            ("12,5%", 12.5),
+            ("(99%)", 99.0),
+            ("progress:7%|###   |", 7.0),
+            ("100.0%", 100.0),
+            ("10\u{a0}% fertig", 10.0),
+            ("20,5\u{202f}% fini", 20.5),
+            ("%40 tamam", 40.0),
+            ("ilerleme: %12,5", 12.5),
+            ("50% of 200%", 50.0),
+            ("20% file%20name", 20.0),
+        ] {
+            assert_eq!(told(line, false), Some(percent), "{line}");
+        }
+        for line in [
+            "",
+            "%",
+            "%%",
+            "5",
+            "50%off",
+            "a%20b",
+            "100%25",
+            "-5%",
+            "v2%",
+            "101%",
+            "1e2%",
+            "1.2.3%",
+            ".5%",
+            "1,234%",
+            "x_5%",
+            "5  %",
+            "½%",
+            "5%%",
+            "Report 99%.pdf",
+            "99999999999999999999999999999999999%",
+            "%5%",
+            "a %20b",
+            "%",
+            "5 %d",
+            "1/2%",
+            "5%/s",
+        ] {
+            assert_eq!(told(line, true), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_counter_is_read_as_it_is_written() {
+        for (line, percent) in [
+            ("[12/340] CC a.o", 3.5),
+            ("3/10", 30.0),
+            ("Step 3 of 7", 28.5),
+            ("Step 3/7 : RUN make", 28.5),
+            ("#8 [2/4] RUN make", 25.0),
+            ("12.3/40.0 MiB", 30.7),
+            ("Downloading 900 KiB / 1.8 MiB", 48.8),
+            ("    (3.33/100%)", 3.3),
+            ("/* Building [===>   ] 3/6: a1, a3", 50.0),
+            ("Progress 16384 of 65536", 25.0),
+        ] {
+            assert_eq!(told(line, false), Some(percent), "{line}");
+        }
+        for line in [
+            "11/28 23:34:35 [NOTICE] Downloading 1 item(s)",
+            "2026/11/28 23:35:05 INFO",
+            "big.bin (1/1)",
+            "1/1",
+            "10/3",
+            "(xfr#1, to-chk=1/2)",
+            "v1/2",
+            "30 MB / 5",
+            "/usr/2/3",
+            "5 MB/s",
+            "0/0",
+            "12/16 GB used",
+        ] {
+            assert_eq!(told(line, false), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_lines_own_bar_or_first_column_wins() {
+        for (line, percent) in [
+            (" 10% 2 + Sale 50% off.pdf", 10.0),
+            (" 30% 4 + Report 99%.pdf", 30.0),
+            ("Sale 50% off.pdf   49%[=====>     ]  14.27M", 49.0),
+            ("50% x.pdf  [====>    ] 20%", 20.0),
+            ("Extracting Sale 50% off.pdf  13%", 13.0),
+            ("[download]  20.0% of 9MiB at 50% off", 20.0),
+            ("Current progress - 5%  , Total progress - 10%", 10.0),
+            ("big.bin at 14680064 (23%) [Receiving data]", 23.0),
+            ("[#b9cca4 16MiB/60MiB(26%) CN:1 DL:15MiB ETA:2s]", 26.0),
+            ("  1.5 %   0.9 MiB / 1.9 MiB = 0.955", 1.5),
+            ("Read:  4.50 MiB /  60.0 MiB ==> 56%", 7.5),
+        ] {
+            assert_eq!(told(line, true), Some(percent), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_behind_a_counter_is_its_own_or_that_of_one_part() {
+        for (line, percent) in [
+            ("save image[o.png]: 1700 of 2566, 66% complete", 66.0),
+            ("progressreport0 (00:00:02): 1 / 20 seconds ( 5.0 %)", 5.0),
+            (
+                "Encoding: task 1 of 1, 20.20 % (120 fps, ETA 00h00m12s)",
+                20.2,
+            ),
+            ("Encoding: task 2 of 2, 20.00 %", 60.0),
+            ("Receiving objects:  33% (1/3)", 33.0),
+            ("     0/768    ( 0%)|    0:00/    0:00|", 0.0),
+        ] {
+            assert_eq!(told(line, false), Some(percent), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_labels_is_none_of_progress() {
+        assert_eq!(told("intra:16.6% inter:28.0%", false), None);
+        assert_eq!(told("ref P L0: 73.0%  4.8% 19.3%", false), Some(73.0));
+    }
+
+    #[test]
+    fn half_a_number_at_a_cut_is_not_believed() {
+        let row = |text| Row {
+            text,
+            redrawn: true,
+            continued: true,
+        };
+        assert_eq!(best(row("0% done")), None);
+        assert_eq!(best(row("2/10 done")), None);
+        assert_eq!(best(row(" 10% done")).map(|it| it.percent), Some(10.0));
+    }
+}

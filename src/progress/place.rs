@@ -1,0 +1,322 @@
+//! Where a number stands in its line, and how far it is believed there.
+
+use super::number::{is_blank, starting_at};
+use super::{bar, words};
+
+/// How much what stands around a number says that it is how far the work is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Standing {
+    /// Nothing: it is prose.
+    Prose,
+    /// It ends a line that is drawn over.
+    Drawn,
+    /// It is said to be done: `45% done`.
+    Said,
+    /// It has a label of any kind: `in.bin: 45%`.
+    Labelled,
+    /// It has one that speaks of progress: `Extracting: 45%`.
+    Named,
+    /// It is the first thing in its line.
+    First,
+    /// It stands beside a bar.
+    Bar,
+}
+
+/// A number's place in its line.
+pub(super) struct Place<'a> {
+    /// What stands before it, without a bracket that opens just there.
+    head: &'a str,
+    /// What stands behind it.
+    tail: &'a str,
+    opening: Option<char>,
+    redrawn: bool,
+    /// The line's beginning is missing.
+    continued: bool,
+}
+
+/// What follows a number.
+#[derive(PartialEq)]
+enum Next {
+    /// No word.
+    NoWord,
+    /// That it is done, or of how much it is.
+    Done,
+    /// Of something that isn't a number.
+    OfSomething,
+    /// That it is something else.
+    Other,
+    /// Any other word.
+    Word,
+}
+
+impl<'a> Place<'a> {
+    pub fn new(head: &'a str, tail: &'a str, redrawn: bool, continued: bool) -> Place<'a> {
+        let head = head.trim_end_matches(char::is_whitespace);
+        let opening = head.chars().next_back();
+        let opening = opening.filter(|c| matches!(c, '[' | '(' | '<'));
+        let head = opening.map_or(head, |c| &head[..head.len() - c.len_utf8()]);
+        Place {
+            head: head.trim_end(),
+            tail,
+            opening,
+            redrawn,
+            continued,
+        }
+    }
+
+    /// What stands before the number, without an opening bracket.
+    pub fn head(&self) -> &'a str {
+        self.head
+    }
+
+    /// How far a percentage is believed here.
+    pub fn of_percent(&self) -> Standing {
+        if self.is_beside_bar() {
+            return Standing::Bar;
+        }
+        let next = self.next();
+        if self.is_of_other() {
+            return Standing::Prose;
+        }
+        let is_prose = next == Next::OfSomething && !self.redrawn;
+        if self.is_first() && !is_prose {
+            return Standing::First;
+        }
+        if let Some(standing) = self.labelled()
+            && !is_prose
+        {
+            return standing;
+        }
+        if words::speak_of_other(words::last(self.head)) {
+            return Standing::Prose;
+        }
+        let ends = matches!(next, Next::NoWord | Next::Done);
+        match self.opening {
+            _ if next == Next::Done => Standing::Said,
+            Some('[') if next == Next::NoWord => Standing::Said,
+            _ if self.redrawn && ends => Standing::Drawn,
+            _ => Standing::Prose,
+        }
+    }
+
+    /// How far a counter, as `3/10`, is believed here. One of data is sized.
+    pub fn of_counter(&self, is_sized: bool) -> Standing {
+        if self.is_beside_bar() {
+            return Standing::Bar;
+        }
+        if self.next() == Next::Other {
+            return Standing::Prose;
+        }
+        if self.is_first() {
+            return match self.opening {
+                _ if is_sized => Standing::First,
+                Some('[') => Standing::Named,
+                _ => Standing::Labelled,
+            };
+        }
+        if let Some(standing) = self.counted().or_else(|| self.labelled()) {
+            return standing;
+        }
+        match self.redrawn && is_sized {
+            true => Standing::Drawn,
+            false => Standing::Prose,
+        }
+    }
+
+    /// Whether what is counted here is counted when it begins.
+    pub fn is_begun(&self) -> bool {
+        // Steps of a build: `#8 [2/4] RUN make`.
+        let is_build = self.opening == Some('[') && self.head.starts_with('#');
+        is_build || words::is_begun(words::last(self.head))
+    }
+
+    /// Whether a percentage is of something else here, such as how well it was packed.
+    pub fn is_of_other(&self) -> bool {
+        self.is_ratio() || self.next() == Next::Other
+    }
+
+    /// Whether its label says that it is all of the work.
+    pub fn is_of_all(&self) -> bool {
+        words::speak_of_all(label(self.head))
+    }
+
+    fn is_beside_bar(&self) -> bool {
+        let tail = self.tail.trim_start_matches([']', ')', '>', ',']);
+        bar::ends(self.head) || bar::begins(tail)
+    }
+
+    fn is_first(&self) -> bool {
+        !self.continued && self.head.split(is_apart).all(is_no_word)
+    }
+
+    /// How well something was packed is no progress: `==> 52%`, `49.9% -- replaced with`.
+    fn is_ratio(&self) -> bool {
+        let names = self.head.strip_suffix('=').map(words::last);
+        let is_equal = names.is_some_and(|name| !words::speak_of_progress(name));
+        is_equal
+            || self.head.ends_with("=>")
+            || self.tail.contains("=>")
+            || self.tail.trim_start().starts_with("-- ")
+    }
+
+    fn labelled(&self) -> Option<Standing> {
+        let label = label(self.head);
+        let goes_on = self.head.ends_with("...") || self.head.ends_with('…');
+        let is_label = goes_on || self.head.ends_with([':', ']', '=']);
+        let speaks = words::speak_of_progress(label);
+        if !(is_label || speaks && self.head.ends_with('-')) {
+            return None;
+        }
+        Some(match speaks || goes_on {
+            true => Standing::Named,
+            false if words::speak_of_other(label) => Standing::Prose,
+            false => Standing::Labelled,
+        })
+    }
+
+    /// `Step 3 of 7`, `Downloading 3/10`: with nothing but a label before it.
+    fn counted(&self) -> Option<Standing> {
+        let word = words::last(self.head);
+        let mut before = self.head[..self.head.len() - word.len()].trim_end();
+        let standing = match word {
+            _ if words::is_part_of_all(word) || words::is_doing(word) => Standing::Named,
+            _ if words::is_begun(word) => Standing::Labelled,
+            _ if word.eq_ignore_ascii_case("progress") => Standing::Named,
+            _ => return None,
+        };
+        let doing = words::last(before);
+        if words::is_doing(doing) {
+            before = before[..before.len() - doing.len()].trim_end();
+        }
+        let is_alone = before.is_empty() || before.ends_with([':', ']', ')', '-', ',']);
+        (is_alone && !self.continued).then_some(standing)
+    }
+
+    fn next(&self) -> Next {
+        let closing = |c: char| is_blank(c) || matches!(c, ']' | ')' | '>' | ',' | ';' | '|');
+        let tail = self.tail.trim_start_matches(closing);
+        let word = words::first(tail);
+        let rest = &tail[word.len()..];
+        if word.eq_ignore_ascii_case("of") {
+            let rest = rest.trim_start_matches([' ', '~']);
+            return match starting_at(rest, 0) {
+                Some(_) => Next::Done,
+                None => Next::OfSomething,
+            };
+        }
+        match word {
+            "" => Next::NoWord,
+            _ if words::speak_of_other(word) => Next::Other,
+            _ if word.eq_ignore_ascii_case("eta") => Next::Done,
+            _ if words::is_progress(word) => Next::Done,
+            _ => Next::Word,
+        }
+    }
+}
+
+/// The label that a text ends with: what stands behind the label before it.
+fn label(head: &str) -> &str {
+    let inner = head.trim_end_matches([':', ']', '=', '-', '.', '…', ' ']);
+    let from = inner.rfind([':', ';', '|', ',']).map_or(0, |at| at + 1);
+    &inner[from..]
+}
+
+/// What stands between words.
+fn is_apart(c: char) -> bool {
+    c.is_whitespace() || "[](){}<>|,;*".contains(c)
+}
+
+/// A number, with its unit or without, the name of a thread or a download as `#3fa9c1`,
+/// or none of that and no letters either.
+fn is_no_word(piece: &str) -> bool {
+    let starts_with_digit = piece.starts_with(|c: char| c.is_ascii_digit());
+    starts_with_digit && piece.split('/').all(has_few_letters)
+        || piece.starts_with('#') && piece.chars().skip(1).all(|c| c.is_ascii_hexdigit())
+        || !piece.chars().any(char::is_alphabetic)
+}
+
+/// As many as a unit has.
+fn has_few_letters(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphabetic()).count() <= 5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(line: &str, redrawn: bool) -> Standing {
+        let (head, tail) = line.split_once('@').unwrap();
+        Place::new(head, tail, redrawn, false).of_percent()
+    }
+
+    #[test]
+    fn a_percentage_is_believed_by_its_place() {
+        for (line, expected) in [
+            ("[=====>    ] @ ETA 0:00:02", Standing::Bar),
+            ("50% x.pdf   @[==>   ]  4.01M", Standing::Bar),
+            ("[ @] [####......]", Standing::Bar),
+            ("@", Standing::First),
+            ("  @ + Sale", Standing::First),
+            ("6.00MiB 0:00:00 [16.2MiB/s] @ ETA", Standing::First),
+            ("[#b9cca4 16MiB/60MiB(@) CN:1", Standing::First),
+            ("[ @] Building C object", Standing::First),
+            ("[0:01] @  13 files", Standing::First),
+            ("Progress: @", Standing::Named),
+            ("[download]  @ of 9MiB", Standing::Named),
+            ("remote: Counting objects: @ (1/3)", Standing::Named),
+            ("Reading package lists... @", Standing::Named),
+            ("Total progress - @", Standing::Named),
+            ("In:@ 00:00", Standing::Labelled),
+            ("in.bin: @", Standing::Labelled),
+            ("Copied @ of 3 GB", Standing::Said),
+            ("tests/a.py::test PASSED [ @]", Standing::Said),
+        ] {
+            assert_eq!(standing(line, false), expected, "{line}");
+        }
+        assert_eq!(standing("copying  @", true), Standing::Drawn);
+    }
+
+    #[test]
+    fn prose_and_ratios_are_not_believed() {
+        for line in [
+            "disk is @ full",
+            "@ full",
+            "cache hit rate @",
+            "cache hit rate: @",
+            "cpu: @",
+            "memory at @ of limit",
+            "@ of users prefer it",
+            "10 + Sale @ off.pdf",
+            "Read: 4.50 MiB / 60.0 MiB ==> @",
+            "big.bin : @   (  60.0 MiB =>   30.0 MiB, z.zst)",
+            "big.bin:\t @ -- created big.bin.gz",
+            "  adding: big.bin (deflated @)",
+            "[Merger] Merging into @ perfect.mkv",
+            "1 packets transmitted, 0 received, @ packet loss",
+        ] {
+            assert_eq!(standing(line, false), Standing::Prose, "{line}");
+        }
+        assert_eq!(standing("mem @", true), Standing::Prose);
+        assert_eq!(standing("Sale @ off.pdf", true), Standing::Prose);
+    }
+
+    #[test]
+    fn a_counter_is_believed_by_its_place() {
+        for (line, is_sized, expected) in [
+            ("[@] CC a.o", false, Standing::Named),
+            ("Step @: fetch", false, Standing::Named),
+            ("Processing file @", false, Standing::Labelled),
+            ("Downloading @", false, Standing::Named),
+            ("Building [===>   ] @: a1", false, Standing::Bar),
+            ("@ MiB", true, Standing::First),
+            ("@", false, Standing::Labelled),
+            ("we are at step @ now", false, Standing::Prose),
+            ("score @", false, Standing::Prose),
+            ("Memory: @", true, Standing::Prose),
+        ] {
+            let (head, tail) = line.split_once('@').unwrap();
+            let place = Place::new(head, tail, false, false);
+            assert_eq!(place.of_counter(is_sized), expected, "{line}");
+        }
+    }
+}

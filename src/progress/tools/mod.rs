@@ -1,0 +1,4 @@
+//! Programs whose output says more than its lines do one by one.
+
+pub(super) mod curl;
+pub(super) mod rclone;

@@ -1,0 +1,198 @@
+//! What the words beside a number say of it.
+
+/// Words of how far work is.
+const PROGRESS: [&str; 22] = [
+    "complete",
+    "completed",
+    "copied",
+    "copy",
+    "done",
+    "download",
+    "downloaded",
+    "extract",
+    "fetch",
+    "finished",
+    "overall",
+    "percent",
+    "percentage",
+    "processed",
+    "progress",
+    "read",
+    "total",
+    "transfer",
+    "transferred",
+    "upload",
+    "uploaded",
+    "written",
+];
+/// Words of how full, how fast or how good something is.
+const OTHER: [&str; 60] = [
+    "accuracy",
+    "available",
+    "avail",
+    "battery",
+    "bigger",
+    "cache",
+    "chance",
+    "compressed",
+    "compression",
+    "confidence",
+    "coverage",
+    "cpu",
+    "deflated",
+    "discount",
+    "disk",
+    "efficiency",
+    "errors",
+    "failed",
+    "faster",
+    "free",
+    "full",
+    "gpu",
+    "hit",
+    "hits",
+    "humidity",
+    "idle",
+    "inflated",
+    "left",
+    "larger",
+    "less",
+    "limit",
+    "load",
+    "loss",
+    "lost",
+    "mem",
+    "memory",
+    "miss",
+    "misses",
+    "more",
+    "off",
+    "opacity",
+    "overhead",
+    "packet",
+    "power",
+    "quality",
+    "ram",
+    "rate",
+    "ratio",
+    "reduction",
+    "remaining",
+    "saved",
+    "savings",
+    "similarity",
+    "slower",
+    "smaller",
+    "swap",
+    "threshold",
+    "usage",
+    "used",
+    "utilization",
+];
+/// Those that end as a word of doing does, and are none.
+const NO_DOING: [&str; 10] = [
+    "during",
+    "evening",
+    "morning",
+    "nothing",
+    "rating",
+    "remaining",
+    "something",
+    "string",
+    "thing",
+    "warning",
+];
+/// What is counted when it begins: the third of seven is at work, and two are done.
+const BEGUN: [&str; 18] = [
+    "batch", "chapter", "disc", "episode", "epoch", "file", "image", "item", "layer", "package",
+    "page", "part", "pass", "phase", "stage", "step", "task", "track",
+];
+/// Those of them that are always of the whole.
+const WHOLE: [&str; 6] = ["part", "pass", "phase", "stage", "step", "task"];
+
+/// Whether a label, or a word, is about how far work is: `Receiving objects`, `progress`.
+pub(super) fn speak_of_progress(label: &str) -> bool {
+    words(label).any(|word| is_progress(word) || is_doing(word))
+}
+
+/// A word of how far work is: `done`.
+pub(super) fn is_progress(word: &str) -> bool {
+    is_one_of(&PROGRESS, word)
+}
+
+/// Whether it is about all of the work.
+pub(super) fn speak_of_all(label: &str) -> bool {
+    words(label).any(|word| is_one_of(&["total", "overall"], word))
+}
+
+/// Whether it is about something that has a percentage and makes no progress.
+pub(super) fn speak_of_other(label: &str) -> bool {
+    words(label).any(|word| is_one_of(&OTHER, word))
+}
+
+/// A word of doing: `Extracting`.
+pub(super) fn is_doing(word: &str) -> bool {
+    let ends = word.len() > 4 && word.to_ascii_lowercase().ends_with("ing");
+    ends && !is_one_of(&NO_DOING, word)
+}
+
+/// A word of something that is counted as it begins: `Step`.
+pub(super) fn is_begun(word: &str) -> bool {
+    is_one_of(&BEGUN, word)
+}
+
+/// One that is a part of the whole wherever it stands.
+pub(super) fn is_part_of_all(word: &str) -> bool {
+    is_one_of(&WHOLE, word)
+}
+
+/// The first word of a text, where it begins with one.
+pub(super) fn first(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphabetic());
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// The last word of a text, where it ends with one.
+pub(super) fn last(text: &str) -> &str {
+    &text[text.trim_end_matches(char::is_alphabetic).len()..]
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_alphabetic());
+    words.filter(|word| !word.is_empty())
+}
+
+fn is_one_of(list: &[&str], word: &str) -> bool {
+    list.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_says_what_it_is_about() {
+        for label in [
+            "Progress",
+            "Receiving objects",
+            "Total",
+            "[download]",
+            "50 done",
+        ] {
+            assert!(speak_of_progress(label), "{label}");
+        }
+        for label in ["cpu", "warning", "ping", "intra", "Morphology/Image[]", ""] {
+            assert!(!speak_of_progress(label), "{label}");
+        }
+        assert!(speak_of_other("cache hit rate") && !speak_of_other("Counting objects"));
+        assert!(speak_of_all("Total progress") && !speak_of_all("Current progress"));
+    }
+
+    #[test]
+    fn the_words_at_both_ends_are_found() {
+        assert_eq!(
+            (first("done, ok"), first(" x"), first("")),
+            ("done", "", "")
+        );
+        assert_eq!((last("at Step"), last("Step "), last("")), ("Step", "", ""));
+    }
+}
