@@ -3,10 +3,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use landfall::event::frame::Frame;
-use landfall::event::ring::{Batch, Ring, RingLimits};
-use landfall::http::{BodyLength, Decoder, Head, HeadLimits};
-use landfall::{Event, EventId, HubConfig, Publication, Sequencer};
+use landfall::internals::event::Publication;
+use landfall::internals::event::frame::Frame;
+use landfall::internals::event::ring::{Batch, Ring, RingLimits};
+use landfall::internals::http::{BodyLength, Decoder, Head, HeadLimits};
+use landfall::{Event, EventId, HubConfig, Sequencer};
 
 const EVENT: &[u8] = br#"{"event":"progress","data":{"stage":"scanning","percent":30}}"#;
 

@@ -1,17 +1,6 @@
 //! Landfall streams the progress of jobs, as the server knows it, to browsers over
 //! Server-Sent Events.
 //!
-//! The life of an event: a worker's request is read by a [`connection`](server::connection), a
-//! coroutine, whose bytes [`http`] decodes without knowing of sockets. [`routes`] decides what
-//! the request gets; a publication is an [`event`], checked once and for all. The
-//! [`sequencer`] gives it its number and its place in the one order, and writes it to the
-//! journal where there is one. The [`hub`] applies it: what it makes of the job's life depends
-//! on the entries before it alone. Its [`frame`](event::frame) goes to the job's
-//! [`ring`](event::ring), and the shards that follow the job are told. A [`shard`](stream) reads
-//! what is new out of the ring once and sends it to each of its subscribers, rows of 32 bytes
-//! that were parked there when their requests had been answered. Where it sleeps and few are to
-//! be sent something, the publisher's thread does that in its place.
-//!
 //! ```
 //! use landfall::{Event, HubConfig, Sequencer};
 //! let jobs = Sequencer::in_memory(HubConfig::default());
@@ -20,34 +9,45 @@
 //! assert_eq!(jobs.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
 //! ```
 //!
-//! A whole server is started by [`Server::start`]. [How it is built](docs::design) is a page of its
-//! own.
+//! A whole server is started by [`Server::start`]; [`Client`] talks to one; [`Claims`] make the
+//! tokens that it lets browsers in with. The life of an event: `server` reads a worker's request
+//! with what `http` knows of them, `routes` decides what it gets, and `event` checks what is
+//! published. `sequencer` gives it its number and its place in the one order, and `hub` applies
+//! it to its job. The shards of `stream` read what is new out of the job's ring once, and send
+//! it to each subscriber, a row of 32 bytes. [How it is built](docs::design) is a page of its own.
+#![cfg_attr(not(feature = "internals"), warn(unnameable_types))]
 
-pub mod access;
+mod access;
 pub mod cli;
-pub mod client;
-pub mod command;
+mod client;
+mod command;
 pub mod docs;
-pub mod event;
-pub mod http;
-pub mod hub;
-pub mod pipeline;
-pub mod progress;
-pub mod routes;
-pub mod sequencer;
-pub mod server;
+mod event;
+mod http;
+mod hub;
+#[cfg(feature = "internals")]
+pub mod internals;
+mod pipeline;
+mod progress;
+mod routes;
+mod sequencer;
+mod server;
 #[cfg(test)]
 mod simulation;
-pub mod stream;
-pub mod sys;
-pub mod upload;
+mod stream;
+mod sys;
+mod upload;
 
-pub use event::job::{EventId, EventName, JobId, JobState, LifeId};
-pub use event::{Event, EventError, Lease, Publication, Word};
-pub use hub::{After, Hub, HubConfig, Owner, Refusal, Snapshot};
-pub use routes::AuthConfig;
-pub use sequencer::journal::JournalConfig;
-pub use sequencer::{PublishError, Saying, Sequencer};
-pub use server::listener::Address;
-pub use server::sockets::Sockets;
-pub use server::{Server, ServerConfig};
+pub use access::{Allowed, Block, CookieName, HostName, Malformed, Origin};
+pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
+pub use client::{AddressError, Client, ClientError, HubAddress, ServerEvent, Subscription};
+pub use event::{Event, EventError, EventId, EventName, JobId, JobState, Lease, LifeId, NameError};
+pub use event::{LeaseError, RingLimits, Word};
+pub use http::HeadLimits;
+pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
+pub use pipeline::{ClamdAddress, PipelineConfig};
+pub use routes::{AuthConfig, QuotaConfig};
+pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
+pub use server::{Address, ConnectionConfig, Server, ServerConfig, Sockets};
+pub use stream::ShardConfig;
+pub use upload::SpoolConfig;

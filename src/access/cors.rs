@@ -2,9 +2,15 @@
 //! answers, and the header lines that say so.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use super::malformed::Malformed;
+
+const NO_ORIGIN: Malformed = Malformed(
+    "not an origin: use a scheme and a host, as in https://app.example, without a path, \
+             or * for pages of every origin without their cookies",
+);
 
 /// Request headers that a page of another origin may send.
 const ALLOWED_HEADERS: &str = "Authorization, Cache-Control, Content-Type, If-None-Match, If-Range, Last-Event-ID, \
@@ -18,7 +24,7 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 /// only where it isn't the scheme's own. `null`, which any sandboxed page has, is none.
 ///
 /// ```
-/// use landfall::access::cors::Origin;
+/// use landfall::Origin;
 /// let origin: Origin = "HTTPS://App.example:443".parse().unwrap();
 /// assert_eq!(origin.as_str(), "https://app.example");
 /// assert!("https://app.example/".parse::<Origin>().is_err());
@@ -27,6 +33,12 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 pub struct Origin(String);
 
 /// What `--cors-origin` takes: an origin, or `*`.
+///
+/// ```
+/// use landfall::Allowed;
+/// assert_eq!("*".parse(), Ok(Allowed::Any));
+/// assert!("https://app.example".parse::<Allowed>().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allowed {
     /// Pages of this origin, with the visitor's cookies.
@@ -34,10 +46,6 @@ pub enum Allowed {
     /// Pages of every origin, without cookies.
     Any,
 }
-
-/// Why a text is no origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OriginError;
 
 /// The pages that may read answers.
 #[derive(Clone, Debug, Default)]
@@ -62,11 +70,11 @@ impl Origin {
 }
 
 impl FromStr for Origin {
-    type Err = OriginError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Origin, OriginError> {
+    fn from_str(text: &str) -> Result<Origin, Malformed> {
         let text = text.to_ascii_lowercase();
-        let (scheme, authority) = text.split_once("://").ok_or(OriginError)?;
+        let (scheme, authority) = text.split_once("://").ok_or(NO_ORIGIN)?;
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
             && scheme
                 .bytes()
@@ -76,7 +84,7 @@ impl FromStr for Origin {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
         if !is_scheme || !is_authority {
-            return Err(OriginError);
+            return Err(NO_ORIGIN);
         }
         let own_port = match scheme {
             "http" => ":80",
@@ -89,9 +97,9 @@ impl FromStr for Origin {
 }
 
 impl FromStr for Allowed {
-    type Err = OriginError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Allowed, OriginError> {
+    fn from_str(text: &str) -> Result<Allowed, Malformed> {
         match text {
             "*" => Ok(Allowed::Any),
             _ => text.parse().map(Allowed::Exactly),
@@ -186,17 +194,6 @@ impl Cors {
     }
 }
 
-impl fmt::Display for OriginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not an origin: use a scheme and a host, as in https://app.example, without a path, \
-             or * for pages of every origin without their cookies",
-        )
-    }
-}
-
-impl std::error::Error for OriginError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,7 +236,7 @@ mod tests {
             "https://a\r\nX: y",
             "1a://b",
         ] {
-            assert_eq!(parse(bad), Err(OriginError), "{bad}");
+            assert_eq!(parse(bad), Err(NO_ORIGIN), "{bad}");
         }
     }
 

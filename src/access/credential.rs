@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use super::malformed::Malformed;
 use crate::http::Head;
 
 /// What a request shows. Nothing prints it.
@@ -28,10 +29,16 @@ pub enum Source {
 }
 
 /// The name of a cookie: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+///
+/// ```
+/// use landfall::CookieName;
+/// assert!("landfall_token".parse::<CookieName>().is_ok());
+/// assert!("my token".parse::<CookieName>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieName(String);
 
-/// Why a credential can't be read, or a cookie not be called so.
+/// Why a credential can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialError {
     /// The bearer credential, the cookie or the parameter isn't ASCII without spaces.
@@ -42,8 +49,6 @@ pub enum CredentialError {
     TwoParameters,
     /// The query's percent-encoding is broken.
     BadQuery,
-    /// The cookie's name is no name.
-    BadName,
 }
 
 impl<'a> Credential<'a> {
@@ -83,14 +88,16 @@ impl<'a> Credential<'a> {
 }
 
 impl FromStr for CookieName {
-    type Err = CredentialError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<CookieName, CredentialError> {
+    fn from_str(text: &str) -> Result<CookieName, Malformed> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
             Ok(CookieName(text.to_owned()))
         } else {
-            Err(CredentialError::BadName)
+            Err(Malformed(
+                "not a cookie's name: use 1 to 64 of A-Z a-z 0-9 . _ -",
+            ))
         }
     }
 }
@@ -121,7 +128,6 @@ impl fmt::Display for CredentialError {
             CredentialError::BadQuery => {
                 "the query's percent-encoding is broken: % and two digits, of UTF-8"
             }
-            CredentialError::BadName => "not a cookie's name: use 1 to 64 of A-Z a-z 0-9 . _ -",
         })
     }
 }

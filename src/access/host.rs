@@ -2,33 +2,33 @@
 //! loopback address (DNS rebinding) reaches a server that trusts who can reach it; what
 //! gives it away is the name that it has in `Host`.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+
+use super::malformed::Malformed;
+
+const NO_HOST: Malformed =
+    Malformed("not a host's name: use a name without a scheme or a port, as in hub.example");
 
 /// A name of a host, without a port.
 ///
 /// ```
-/// use landfall::access::host::HostName;
+/// use landfall::HostName;
 /// assert!("hub.example".parse::<HostName>().is_ok());
 /// assert!("hub.example:8081".parse::<HostName>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
-/// Why a text is no name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostError;
-
 impl FromStr for HostName {
-    type Err = HostError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<HostName, HostError> {
+    fn from_str(text: &str) -> Result<HostName, Malformed> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         if !name.is_empty() && name.len() <= 253 && name.bytes().all(fits_name) {
             Ok(HostName(name))
         } else {
-            Err(HostError)
+            Err(NO_HOST)
         }
     }
 }
@@ -84,14 +84,6 @@ fn is_port(text: &str) -> bool {
         None => text.is_empty(),
     }
 }
-
-impl fmt::Display for HostError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a host's name: use a name without a scheme or a port, as in hub.example")
-    }
-}
-
-impl std::error::Error for HostError {}
 
 #[cfg(test)]
 mod tests {
@@ -170,7 +162,7 @@ mod tests {
     #[test]
     fn a_name_has_no_scheme_and_no_port() {
         for bad in ["", ".", "http://a", "a:80", "a/b", "*.a", "a b"] {
-            assert_eq!(bad.parse::<HostName>(), Err(HostError), "{bad}");
+            assert_eq!(bad.parse::<HostName>(), Err(NO_HOST), "{bad}");
         }
         assert_eq!("A.b.".parse::<HostName>(), Ok(HostName("a.b".into())));
     }

@@ -1,8 +1,12 @@
 //! What a client is counted by, and the networks that stand for many clients.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+
+use super::malformed::Malformed;
+
+const NO_BLOCK: Malformed =
+    Malformed("not a network: use an address or a range, as 10.0.0.0/8 or fd00::/8");
 
 /// What one client has: an IPv4 address, or the /64 that an IPv6 address is in, since a
 /// single host may take any address of its /64 (RFC 4291 section 2.5.1).
@@ -10,15 +14,16 @@ use std::str::FromStr;
 pub struct Network(IpAddr);
 
 /// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
+///
+/// ```
+/// let proxies: landfall::Block = "10.0.0.0/8".parse().unwrap();
+/// assert!(proxies.contains("10.1.2.3".parse().unwrap()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     first: u128,
     bits: u32,
 }
-
-/// The text is no range of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockError;
 
 impl Network {
     /// The network that `address` is counted by.
@@ -52,22 +57,22 @@ impl Block {
 }
 
 impl FromStr for Block {
-    type Err = BlockError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Block, BlockError> {
+    fn from_str(text: &str) -> Result<Block, Malformed> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| BlockError)?;
+        let address: IpAddr = address.parse().map_err(|_| NO_BLOCK)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
                 .parse()
                 .ok()
                 .filter(|&length| length <= most)
-                .ok_or(BlockError)?,
-            Some(_) => return Err(BlockError),
+                .ok_or(NO_BLOCK)?,
+            Some(_) => return Err(NO_BLOCK),
             None => most,
         };
         let bits = 128 - most + length;
@@ -78,14 +83,6 @@ impl FromStr for Block {
         })
     }
 }
-
-impl fmt::Display for BlockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a network: use an address or a range, as 10.0.0.0/8 or fd00::/8")
-    }
-}
-
-impl std::error::Error for BlockError {}
 
 fn as_bits(address: IpAddr) -> u128 {
     match address {
@@ -139,7 +136,7 @@ mod tests {
             "/8",
             "1.2.3.4/",
         ] {
-            assert_eq!(bad.parse::<Block>(), Err(BlockError), "{bad}");
+            assert_eq!(bad.parse::<Block>(), Err(NO_BLOCK), "{bad}");
         }
     }
 

@@ -19,7 +19,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use key::{KEY_MAX_BYTES, Key, KeyError, Keys, PublishKey};
-pub use key::{PUBLISH_KEY_MIN_BYTES, TOKEN_KEY_MIN_BYTES};
 pub use scope::Scope;
 
 /// The longest token, in bytes. It has to fit into a request's target.
@@ -28,6 +27,20 @@ pub const TOKEN_MAX_BYTES: usize = 4096;
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// What a token says.
+///
+/// ```
+/// use landfall::{Claims, Key, Keys, Scope};
+/// let key = Key::from_bytes(b"a secret of at least 32 bytes, kept").unwrap();
+/// let keys = Keys::new(vec![key]).unwrap();
+/// let claims = Claims {
+///     exp: 4_102_444_800,
+///     jobs: Scope::parse(["user42.*"]).unwrap(),
+///     ..Claims::default()
+/// };
+/// let token = claims.sign(&keys);
+/// let now = 1_700_000_000;
+/// assert_eq!(Claims::verify(&token, &keys, now), Ok(claims));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
     /// Whose it is, if it says.
@@ -48,9 +61,16 @@ pub struct Claims {
 
 /// Why a token is refused. The words are for whoever made it, and tell no one anything
 /// of the key.
+///
+/// ```
+/// use landfall::{Claims, Key, Keys, TokenError};
+/// let key = Key::from_bytes(&[7; 32]).unwrap();
+/// let keys = Keys::new(vec![key]).unwrap();
+/// assert_eq!(Claims::verify("x", &keys, 0), Err(TokenError::Malformed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// It is longer than [`TOKEN_MAX_BYTES`].
+    /// It is longer than 4 KiB.
     TooLong,
     /// It isn't three parts of unpadded base64url joined by dots, of which the first two
     /// are JSON objects.

@@ -98,11 +98,11 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubFailure {
     /// Where it was asked.
-    pub hub: client::Address,
+    pub hub: client::HubAddress,
     /// The file with what it was shown.
     pub key: Option<PathBuf>,
     /// What came of it.
-    pub error: client::Error,
+    pub error: client::ClientError,
 }
 
 impl fmt::Display for Failure {
@@ -177,7 +177,7 @@ impl fmt::Display for Place {
 
 impl fmt::Display for HubFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use client::Error::{Away, Malformed, Refused, TimedOut};
+        use client::ClientError::{Away, Malformed, Refused, TimedOut};
         let HubFailure { hub, key, error } = self;
         match (error, key) {
             (Away { .. } | TimedOut | Malformed(_), _) => {

@@ -105,10 +105,10 @@ impl List {
 
     fn read<'a>(&self, body: &'a [u8]) -> Result<Page<'a>, Failure> {
         let what = "a list that can't be read";
-        serde_json::from_slice(body).map_err(|_| self.failure(client::Error::Malformed(what)))
+        serde_json::from_slice(body).map_err(|_| self.failure(client::ClientError::Malformed(what)))
     }
 
-    fn failure(&self, error: client::Error) -> Failure {
+    fn failure(&self, error: client::ClientError) -> Failure {
         Failure::Hub(self.hub.failure(error))
     }
 }
@@ -159,7 +159,9 @@ fn print_table(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
         for job in list.read(&body)?.jobs {
             let snapshot = serde_json::from_str(job.get());
             let snapshot: Snapshot = snapshot.map_err(|_| {
-                list.failure(client::Error::Malformed("a snapshot that can't be read"))
+                list.failure(client::ClientError::Malformed(
+                    "a snapshot that can't be read",
+                ))
             })?;
             rows.push(row(&snapshot, now));
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::call::{Call, Command};
 use super::error::{Failure, Usage};
 use super::output;
-use crate::client::Error;
+use crate::client::ClientError;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -39,7 +39,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     hub.each(COMMAND.name, &jobs, |job| {
         let body = client.retry(job)?;
         let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|_| Error::Malformed("an answer that can't be read"))?;
+            .map_err(|_| ClientError::Malformed("an answer that can't be read"))?;
         // It has begun, whether anybody reads of it or not.
         let _ = output::print(&format!("{job} attempt {}\n", answer.attempt));
         Ok(())

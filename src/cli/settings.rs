@@ -34,7 +34,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct HubSettings {
     /// Where it listens.
-    pub address: client::Address,
+    pub address: client::HubAddress,
     /// A file with what it is shown.
     pub key: Option<PathBuf>,
 }
@@ -87,7 +87,7 @@ impl Default for Settings {
             },
             memory_only: false,
             hub: HubSettings {
-                address: client::Address::Tcp("127.0.0.1:8081".to_owned()),
+                address: client::HubAddress::Tcp("127.0.0.1:8081".to_owned()),
                 key: None,
             },
             selection: SelectionSettings::default(),
@@ -128,13 +128,13 @@ impl HubSettings {
         &self,
         command: &str,
         jobs: &[JobId],
-        mut act: impl FnMut(&JobId) -> Result<(), client::Error>,
+        mut act: impl FnMut(&JobId) -> Result<(), client::ClientError>,
     ) -> Result<ExitCode, Failure> {
         let mut code = ExitCode::SUCCESS;
         for job in jobs {
             match act(job) {
                 Ok(()) => {}
-                Err(error @ client::Error::Refused { status, .. }) if status != 401 => {
+                Err(error @ client::ClientError::Refused { status, .. }) if status != 401 => {
                     let failure = self.failure(error);
                     output::say(&format!("landfall {command}: {job}: {failure}"));
                     code = ExitCode::FAILURE;
@@ -146,7 +146,7 @@ impl HubSettings {
     }
 
     /// What the hub did instead, to be told to the user.
-    pub fn failure(&self, error: client::Error) -> HubFailure {
+    pub fn failure(&self, error: client::ClientError) -> HubFailure {
         HubFailure {
             hub: self.address.clone(),
             key: self.key.clone(),

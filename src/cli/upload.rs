@@ -67,7 +67,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     for mut parcel in parcels {
         match parcel.send(hub, &mut client, job) {
             Ok(name) => drop(output::print(&format!("{name}\n"))),
-            Err(Failure::Hub(failure)) if !matches!(failure.error, client::Error::Refused { status, .. } if status != 401) =>
+            Err(Failure::Hub(failure)) if !matches!(failure.error, client::ClientError::Refused { status, .. } if status != 401) =>
             {
                 return Err(Failure::Hub(failure));
             }

@@ -13,7 +13,7 @@ use super::call::{Call, Command};
 use super::error::{Failure, Usage};
 use super::output;
 use super::settings::HubSettings;
-use crate::client::{Backoff, Client, Error, ServerEvent};
+use crate::client::{Backoff, Client, ClientError, ServerEvent};
 use crate::event::job::JobId;
 use view::View;
 
@@ -83,7 +83,7 @@ enum Standing {
 
 impl Watch {
     /// Follows the jobs over as many connections as it takes.
-    fn follow(&mut self) -> Result<(), Error> {
+    fn follow(&mut self) -> Result<(), ClientError> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut last_event_id = String::new();
         let mut asked_wait = None;
@@ -166,7 +166,7 @@ impl Watch {
 
     /// The hub says that there is nothing more to come. What was missed of it, if the
     /// end of a job was, its snapshot tells.
-    fn settle(&mut self) -> Result<(), Error> {
+    fn settle(&mut self) -> Result<(), ClientError> {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Snapshot {
@@ -183,7 +183,7 @@ impl Watch {
             }
             let body = match self.client.snapshot(&self.jobs[index]) {
                 // Deleted, and maybe so long ago that nobody remembers.
-                Err(Error::Refused {
+                Err(ClientError::Refused {
                     status: 404 | 410, ..
                 }) => {
                     self.show_of(index, "deleted", &Map::new());
@@ -192,7 +192,7 @@ impl Watch {
                 answer => answer?,
             };
             let snapshot: Snapshot = serde_json::from_slice(&body)
-                .map_err(|_| Error::Malformed("a snapshot that can't be read"))?;
+                .map_err(|_| ClientError::Malformed("a snapshot that can't be read"))?;
             if let Some(last) = snapshot.last_event {
                 self.show_of(index, &last.event, &last.data);
             }

@@ -5,8 +5,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A hub's address: `http://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
+///
+/// ```
+/// use landfall::HubAddress;
+/// let address: HubAddress = "http://hub.example:8081".parse().unwrap();
+/// assert_eq!(address, HubAddress::Tcp("hub.example:8081".into()));
+/// assert!("https://hub.example".parse::<HubAddress>().is_err());
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Address {
+pub enum HubAddress {
     /// A host and a port, `127.0.0.1:8081`, with brackets around an IPv6 address.
     Tcp(String),
     /// The path of a unix socket.
@@ -14,30 +21,35 @@ pub enum Address {
 }
 
 /// Why a text is no address.
+///
+/// ```
+/// let error = "unix:".parse::<landfall::HubAddress>().unwrap_err();
+/// assert!(error.to_string().contains("the path of a socket"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressError(String);
 
-impl Address {
+impl HubAddress {
     /// What stands in the Host header.
     pub(super) fn host(&self) -> &str {
         match self {
-            Address::Tcp(authority) => authority,
-            Address::Unix(_) => "localhost",
+            HubAddress::Tcp(authority) => authority,
+            HubAddress::Unix(_) => "localhost",
         }
     }
 }
 
-impl FromStr for Address {
+impl FromStr for HubAddress {
     type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Address, AddressError> {
+    fn from_str(text: &str) -> Result<HubAddress, AddressError> {
         let wrong = |why| Err(AddressError(format!("{text:?} is no hub address: {why}")));
         if let Some(path) = text.strip_prefix("unix:") {
             // A path with NUL or too long for the system is found out on connecting.
             return if path.is_empty() {
                 wrong("unix: is followed by the path of a socket")
             } else {
-                Ok(Address::Unix(path.into()))
+                Ok(HubAddress::Unix(path.into()))
             };
         }
         if text.starts_with("https://") {
@@ -59,15 +71,15 @@ impl FromStr for Address {
         if host.is_empty() || bare_ipv6 || port.parse::<u16>().is_err() || port.starts_with('+') {
             return wrong("it is http://HOST:PORT, with brackets around an IPv6 address");
         }
-        Ok(Address::Tcp(format!("{host}:{port}")))
+        Ok(HubAddress::Tcp(format!("{host}:{port}")))
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for HubAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(authority) => write!(f, "http://{authority}"),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            HubAddress::Tcp(authority) => write!(f, "http://{authority}"),
+            HubAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -97,7 +109,7 @@ mod tests {
             ("unix:relative", "unix:relative"),
         ] {
             assert_eq!(
-                text.parse::<Address>().unwrap().to_string(),
+                text.parse::<HubAddress>().unwrap().to_string(),
                 shown,
                 "{text}"
             );
@@ -124,7 +136,7 @@ mod tests {
             "[::1:80",
             "[::1]]x:1",
         ] {
-            assert!(text.parse::<Address>().is_err(), "{text:?}");
+            assert!(text.parse::<HubAddress>().is_err(), "{text:?}");
         }
     }
 }

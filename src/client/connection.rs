@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::response::{self, Body, Head};
-use super::{ANSWER_MAX_BYTES, Address, Error};
+use super::{ANSWER_MAX_BYTES, ClientError, HubAddress};
 
 const READ_BYTES: usize = 16 * 1024;
 
@@ -19,10 +19,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, to whichever of a name's addresses answers first in order.
-    pub(super) fn open(address: &Address, deadline: Instant) -> Result<Connection, Error> {
+    pub(super) fn open(address: &HubAddress, deadline: Instant) -> Result<Connection, ClientError> {
         let candidates: Vec<SockAddr> = match address {
-            Address::Tcp(authority) => authority.to_socket_addrs()?.map(SockAddr::from).collect(),
-            Address::Unix(path) => vec![SockAddr::unix(path)?],
+            HubAddress::Tcp(authority) => {
+                authority.to_socket_addrs()?.map(SockAddr::from).collect()
+            }
+            HubAddress::Unix(path) => vec![SockAddr::unix(path)?],
         };
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for candidate in candidates {
@@ -51,7 +53,7 @@ impl Connection {
         self.input.is_empty() && self.socket.set_nonblocking(false).is_ok() && quiet
     }
 
-    pub(super) fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), Error> {
+    pub(super) fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), ClientError> {
         while !bytes.is_empty() {
             self.socket.set_write_timeout(Some(remaining(deadline)?))?;
             match self.socket.write(bytes) {
@@ -65,7 +67,7 @@ impl Connection {
     }
 
     /// Reads the head of the final answer, past any `100 Continue`.
-    pub(super) fn head(&mut self, deadline: Instant) -> Result<Head, Error> {
+    pub(super) fn head(&mut self, deadline: Instant) -> Result<Head, ClientError> {
         loop {
             match response::head(&self.input)? {
                 Some((head, length)) => {
@@ -84,12 +86,12 @@ impl Connection {
     }
 
     /// Reads the whole body of an answer.
-    pub(super) fn body(&mut self, head: &Head, deadline: Instant) -> Result<Vec<u8>, Error> {
+    pub(super) fn body(&mut self, head: &Head, deadline: Instant) -> Result<Vec<u8>, ClientError> {
         let mut body = Body::new(head);
         let mut decoded = Vec::new();
         while !self.read_body(&mut body, &mut decoded, deadline)? {
             if decoded.len() > ANSWER_MAX_BYTES {
-                return Err(Error::Malformed("the answer is too long"));
+                return Err(ClientError::Malformed("the answer is too long"));
             }
         }
         Ok(decoded)
@@ -102,7 +104,7 @@ impl Connection {
         body: &mut Body,
         decoded: &mut Vec<u8>,
         deadline: Instant,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, ClientError> {
         let before = decoded.len();
         loop {
             let used = body.decode(&self.input, decoded)?;
@@ -118,7 +120,7 @@ impl Connection {
     }
 
     /// Reads once; 0 is the end of the stream.
-    fn fill(&mut self, deadline: Instant) -> Result<usize, Error> {
+    fn fill(&mut self, deadline: Instant) -> Result<usize, ClientError> {
         let end = self.input.len();
         self.input.resize(end + READ_BYTES, 0);
         let result = loop {
@@ -144,10 +146,10 @@ fn connect(address: &SockAddr, timeout: Duration) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn remaining(deadline: Instant) -> Result<Duration, Error> {
+fn remaining(deadline: Instant) -> Result<Duration, ClientError> {
     let remaining = deadline.saturating_duration_since(Instant::now());
     if remaining.is_zero() {
-        Err(Error::TimedOut)
+        Err(ClientError::TimedOut)
     } else {
         Ok(remaining)
     }

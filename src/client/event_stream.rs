@@ -10,6 +10,8 @@ pub const EVENT_MAX_BYTES: usize = 1024 * 1024;
 const RETRY_MAX: Duration = Duration::from_secs(3600);
 
 /// An event as a browser would see it.
+///
+/// See [`Subscription`](crate::Subscription).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerEvent {
     /// Its name; `message` where it has none.

@@ -1,30 +1,30 @@
 //! What there is to be asked about jobs, besides events.
 
-use super::{Client, Error};
+use super::{Client, ClientError};
 use crate::event::job::JobId;
 
 impl Client {
     /// The job's snapshot, a JSON object.
-    pub fn snapshot(&mut self, job: &JobId) -> Result<Vec<u8>, Error> {
+    pub fn snapshot(&mut self, job: &JobId) -> Result<Vec<u8>, ClientError> {
         let request = self.request("GET", &format!("/api/jobs/{job}"), "");
         self.exchange(request.as_bytes(), None)
     }
 
     /// A page of the list of jobs, a JSON object. The query is as it stands in the address.
-    pub fn list(&mut self, query: &str) -> Result<Vec<u8>, Error> {
+    pub fn list(&mut self, query: &str) -> Result<Vec<u8>, ClientError> {
         let request = self.request("GET", &format!("/api/jobs?{query}"), "");
         self.exchange(request.as_bytes(), None)
     }
 
     /// Deletes a job.
-    pub fn delete(&mut self, job: &JobId) -> Result<(), Error> {
+    pub fn delete(&mut self, job: &JobId) -> Result<(), ClientError> {
         let request = self.request("DELETE", &format!("/api/jobs/{job}"), "");
         self.exchange(request.as_bytes(), None).map(drop)
     }
 
     /// Has a failed job of an upload tried again. Returns which attempt that is, in a JSON
     /// object.
-    pub fn retry(&mut self, job: &JobId) -> Result<Vec<u8>, Error> {
+    pub fn retry(&mut self, job: &JobId) -> Result<Vec<u8>, ClientError> {
         let path = format!("/api/jobs/{job}/retry");
         let request = self.request("POST", &path, "Content-Length: 0\r\n");
         self.exchange(request.as_bytes(), None)

@@ -13,7 +13,7 @@ mod jobs;
 mod response;
 mod upload;
 
-pub use address::Address;
+pub use address::{AddressError, HubAddress};
 pub use backoff::Backoff;
 pub use event_stream::{EventStream, ServerEvent};
 pub use upload::{PieceError, Place};
@@ -40,8 +40,16 @@ pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const ANSWER_MAX_BYTES: usize = 1024 * 1024;
 
 /// Why a request did not do what it was to do.
+///
+/// ```
+/// use landfall::{Client, ClientError};
+/// // Nobody listens there.
+/// let mut client = Client::new("127.0.0.1:1".parse().unwrap());
+/// let error = client.snapshot(&"a".parse().unwrap()).unwrap_err();
+/// assert!(matches!(error, ClientError::Away { .. }));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum ClientError {
     /// The hub can't be reached, or the connection broke.
     Away {
         /// What the system says.
@@ -62,15 +70,34 @@ pub enum Error {
     },
 }
 
-/// A hub to talk to. Every call blocks, [`ANSWER_TIMEOUT`] and [`CONNECT_TIMEOUT`]
-/// together at most.
+/// A hub to talk to: a server's publishing listener, for the most. Every call blocks: 5 s at
+/// most to connect, and 10 s for the answer.
+///
+/// ```no_run
+/// use landfall::Client;
+/// let mut client = Client::new("127.0.0.1:8081".parse()?).with_token(None);
+/// let job = "job_8f3a".parse()?;
+/// client.publish_lines(&job, br#"{"event":"progress","data":{"percent":30}}"#)?;
+/// let stream = client.events(&[job], "")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Client {
-    address: Address,
+    address: HubAddress,
     token: Option<String>,
     connection: Option<Connection>,
 }
 
 /// An open event stream.
+///
+/// ```no_run
+/// # let client = landfall::Client::new("127.0.0.1:8081".parse()?);
+/// # let job = "job_8f3a".parse()?;
+/// while let Some(mut stream) = client.events(&[job], "")? {
+///     while stream.wait(|event| println!("{}: {}", event.event, event.data))? {}
+/// #   break;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Subscription {
     connection: Connection,
     body: response::Body,
@@ -81,7 +108,7 @@ pub struct Subscription {
 
 impl Client {
     /// A client that will connect when it is first used.
-    pub fn new(address: Address) -> Client {
+    pub fn new(address: HubAddress) -> Client {
         Client {
             address,
             token: None,
@@ -96,7 +123,7 @@ impl Client {
     }
 
     /// Where the hub is.
-    pub fn address(&self) -> &Address {
+    pub fn address(&self) -> &HubAddress {
         &self.address
     }
 
@@ -108,14 +135,14 @@ impl Client {
         event: &EventName,
         data: &RawValue,
         deadline: Option<Instant>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         let body = format!(r#"{{"event":"{event}","data":{data}}}"#);
         let path = format!("/api/jobs/{job}/events");
         self.post(&path, "application/json", body.as_bytes(), deadline)
     }
 
     /// Publishes many events: a JSON object `{"event":..,"data":..}` a line.
-    pub fn publish_lines(&mut self, job: &JobId, lines: &[u8]) -> Result<(), Error> {
+    pub fn publish_lines(&mut self, job: &JobId, lines: &[u8]) -> Result<(), ClientError> {
         let path = format!("/api/jobs/{job}/events");
         self.post(&path, "application/x-ndjson", lines, None)
     }
@@ -126,7 +153,7 @@ impl Client {
         &self,
         jobs: &[JobId],
         last_event_id: &str,
-    ) -> Result<Option<Subscription>, Error> {
+    ) -> Result<Option<Subscription>, ClientError> {
         let path = match jobs {
             [job] => format!("/api/jobs/{job}/events"),
             _ => {
@@ -151,7 +178,7 @@ impl Client {
                 decoded: Vec::new(),
                 ended: false,
             })),
-            200 => Err(Error::Malformed("the answer is no event stream")),
+            200 => Err(ClientError::Malformed("the answer is no event stream")),
             204 => Ok(None),
             _ => {
                 let body = connection.body(&head, deadline).unwrap_or_default();
@@ -166,7 +193,7 @@ impl Client {
         content_type: &str,
         body: &[u8],
         deadline: Option<Instant>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         let length = body.len();
         let headers = format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
         let mut request = self.request("POST", path, &headers).into_bytes();
@@ -184,14 +211,22 @@ impl Client {
     }
 
     /// Sends a request and reads the answer's body.
-    fn exchange(&mut self, request: &[u8], deadline: Option<Instant>) -> Result<Vec<u8>, Error> {
+    fn exchange(
+        &mut self,
+        request: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Vec<u8>, ClientError> {
         self.ask(request, deadline).map(|(_, body)| body)
     }
 
     /// Sends a request and reads the answer. A connection that was kept is used where the
     /// hub has not closed it meanwhile. A request is never sent twice, as an event must not
     /// be published twice.
-    fn ask(&mut self, request: &[u8], deadline: Option<Instant>) -> Result<(Head, Vec<u8>), Error> {
+    fn ask(
+        &mut self,
+        request: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<(Head, Vec<u8>), ClientError> {
         let within = |limit| {
             let end = Instant::now() + limit;
             deadline.map_or(end, |deadline| deadline.min(end))
@@ -225,11 +260,11 @@ impl Client {
 
 impl Subscription {
     /// Waits for the next events and calls `each` for them. False: the stream has ended as
-    /// it should. Blocks, but no longer than [`SILENCE_TIMEOUT`].
+    /// it should. Blocks, but no longer than 60 s: four heartbeats.
     ///
     /// # Errors
     /// It was cut off: what it lacks comes after [`Subscription::last_event_id`].
-    pub fn wait(&mut self, each: impl FnMut(ServerEvent)) -> Result<bool, Error> {
+    pub fn wait(&mut self, each: impl FnMut(ServerEvent)) -> Result<bool, ClientError> {
         if self.ended {
             return Ok(false);
         }
@@ -254,23 +289,23 @@ impl Subscription {
     }
 }
 
-impl Error {
+impl ClientError {
     /// Whether the same request may succeed later: the hub is away or overloaded.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Error::Away { .. } | Error::TimedOut => true,
-            Error::Malformed(_) => false,
-            Error::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            ClientError::Away { .. } | ClientError::TimedOut => true,
+            ClientError::Malformed(_) => false,
+            ClientError::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
         }
     }
 }
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Error {
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> ClientError {
         match error.kind() {
             // Which of the two a socket's time limit gives depends on the system.
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::TimedOut,
-            kind => Error::Away {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => ClientError::TimedOut,
+            kind => ClientError::Away {
                 kind,
                 text: error.to_string(),
             },
@@ -278,21 +313,21 @@ impl From<io::Error> for Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Away { text, .. } => f.write_str(text),
-            Error::TimedOut => f.write_str("no answer in time"),
-            Error::Malformed(what) => write!(f, "not a hub's answer: {what}"),
-            Error::Refused { status, message } => write!(f, "{message} (status {status})"),
+            ClientError::Away { text, .. } => f.write_str(text),
+            ClientError::TimedOut => f.write_str("no answer in time"),
+            ClientError::Malformed(what) => write!(f, "not a hub's answer: {what}"),
+            ClientError::Refused { status, message } => write!(f, "{message} (status {status})"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ClientError {}
 
 /// The hub's `{"error":...}`, or what else it wrote, fit to be shown in a terminal.
-fn refusal(head: &Head, body: &[u8]) -> Error {
+fn refusal(head: &Head, body: &[u8]) -> ClientError {
     #[derive(serde::Deserialize)]
     struct Told {
         error: String,
@@ -306,7 +341,7 @@ fn refusal(head: &Head, body: &[u8]) -> Error {
     } else {
         message
     };
-    Error::Refused {
+    ClientError::Refused {
         status: head.status,
         message,
     }

@@ -1,6 +1,6 @@
 //! Answers, read without any I/O: the head, and the body however it is framed.
 
-use super::Error;
+use super::ClientError;
 
 /// The longest head of an answer, in bytes; a longer one is an error.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
@@ -44,14 +44,16 @@ pub(super) enum Body {
 }
 
 /// The head at the start of `input` and how long it is, once it is there whole.
-pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Error> {
+pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, ClientError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut headers);
     let length = match parsed.parse(input) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if input.len() < HEAD_MAX_BYTES => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(Error::Malformed("its head is too long")),
-        Err(_) => return Err(Error::Malformed("its head is no HTTP/1.1")),
+        Ok(httparse::Status::Partial) => {
+            return Err(ClientError::Malformed("its head is too long"));
+        }
+        Err(_) => return Err(ClientError::Malformed("its head is no HTTP/1.1")),
     };
     let status = parsed.code.unwrap_or_default();
     let mut framing = Framing::UntilClose;
@@ -63,13 +65,13 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Error> {
         let name = header.name;
         if name.eq_ignore_ascii_case("transfer-encoding") {
             if !value.eq_ignore_ascii_case("chunked") {
-                return Err(Error::Malformed("its transfer coding is not chunked"));
+                return Err(ClientError::Malformed("its transfer coding is not chunked"));
             }
             framing = Framing::Chunked;
         } else if name.eq_ignore_ascii_case("content-length") && framing != Framing::Chunked {
             let digits = value.bytes().all(|b| b.is_ascii_digit());
             let length = value.parse().ok().filter(|_| digits);
-            framing = Framing::Length(length.ok_or(Error::Malformed("its Content-Length"))?);
+            framing = Framing::Length(length.ok_or(ClientError::Malformed("its Content-Length"))?);
         } else if name.eq_ignore_ascii_case("connection") {
             keep_alive &= !value
                 .split(',')
@@ -132,7 +134,7 @@ impl Body {
     }
 
     /// The connection was closed: the end of a body only where nothing else tells it.
-    pub(super) fn closed(&mut self) -> Result<(), Error> {
+    pub(super) fn closed(&mut self) -> Result<(), ClientError> {
         match self {
             Body::UntilClose | Body::Finished => *self = Body::Finished,
             _ => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
@@ -142,7 +144,11 @@ impl Body {
 
     /// Decodes what there is and says how much of `input` was used. What is left
     /// belongs to the next answer.
-    pub(super) fn decode(&mut self, input: &[u8], decoded: &mut Vec<u8>) -> Result<usize, Error> {
+    pub(super) fn decode(
+        &mut self,
+        input: &[u8],
+        decoded: &mut Vec<u8>,
+    ) -> Result<usize, ClientError> {
         let mut used = 0;
         while used < input.len() && !self.is_finished() {
             used += self.step(&input[used..], decoded)?;
@@ -150,7 +156,7 @@ impl Body {
         Ok(used)
     }
 
-    fn step(&mut self, input: &[u8], decoded: &mut Vec<u8>) -> Result<usize, Error> {
+    fn step(&mut self, input: &[u8], decoded: &mut Vec<u8>) -> Result<usize, ClientError> {
         match self {
             Body::UntilClose => {
                 decoded.extend_from_slice(input);
@@ -176,7 +182,7 @@ impl Body {
                 match input[0] {
                     b'\r' => {}
                     b'\n' => *self = Body::ChunkLine(Vec::new()),
-                    _ => return Err(Error::Malformed("a chunk is longer than its size")),
+                    _ => return Err(ClientError::Malformed("a chunk is longer than its size")),
                 }
                 Ok(1)
             }
@@ -184,7 +190,7 @@ impl Body {
                 if input[0] != b'\n' {
                     return push(line, input[0]);
                 }
-                let size = chunk_size(line).ok_or(Error::Malformed("the size of a chunk"))?;
+                let size = chunk_size(line).ok_or(ClientError::Malformed("the size of a chunk"))?;
                 *self = if size == 0 {
                     Body::Trailer(Vec::new())
                 } else {
@@ -206,9 +212,9 @@ impl Body {
     }
 }
 
-fn push(line: &mut Vec<u8>, byte: u8) -> Result<usize, Error> {
+fn push(line: &mut Vec<u8>, byte: u8) -> Result<usize, ClientError> {
     if line.len() == CHUNK_LINE_MAX_BYTES {
-        return Err(Error::Malformed("a line between chunks is too long"));
+        return Err(ClientError::Malformed("a line between chunks is too long"));
     }
     line.push(byte);
     Ok(1)
@@ -226,11 +232,11 @@ mod tests {
     use super::*;
 
     /// Reads an answer cut in two at `at`, and says what is left of the input.
-    fn read(input: &[u8], at: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn read(input: &[u8], at: usize) -> Result<(Vec<u8>, Vec<u8>), ClientError> {
         read_parts(&[&input[..at], &input[at..]])
     }
 
-    fn read_parts(parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn read_parts(parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), ClientError> {
         let (mut buffer, mut parsed, mut decoded) = (Vec::new(), None, Vec::new());
         for part in parts {
             buffer.extend_from_slice(part);
@@ -245,7 +251,7 @@ mod tests {
                 buffer.drain(..used);
             }
         }
-        let mut body = parsed.ok_or(Error::TimedOut)?;
+        let mut body = parsed.ok_or(ClientError::TimedOut)?;
         if !body.is_finished() {
             body.closed()?;
         }
@@ -294,7 +300,7 @@ mod tests {
         ] {
             let result = read(input.as_bytes(), 0);
             assert!(
-                matches!(result, Err(Error::Malformed(_))),
+                matches!(result, Err(ClientError::Malformed(_))),
                 "{input:.80}: {result:?}"
             );
         }

@@ -35,7 +35,7 @@ fn serve(mut socket: impl Read + Write, answers: &[&str]) -> String {
 
 fn tcp(answers: Vec<Vec<&'static str>>) -> (Client, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = Client::new(Address::Tcp(listener.local_addr().unwrap().to_string()));
+    let client = Client::new(HubAddress::Tcp(listener.local_addr().unwrap().to_string()));
     let hub = thread::spawn(move || {
         let connections = answers.iter();
         connections
@@ -45,7 +45,7 @@ fn tcp(answers: Vec<Vec<&'static str>>) -> (Client, thread::JoinHandle<Vec<Strin
     (client, hub)
 }
 
-fn publish(client: &mut Client) -> Result<(), Error> {
+fn publish(client: &mut Client) -> Result<(), ClientError> {
     let data = RawValue::from_string(r#"{"percent":5}"#.into()).unwrap();
     client.publish(
         &"a".parse().unwrap(),
@@ -106,7 +106,7 @@ fn a_refusal_carries_the_status_and_the_words_of_the_hub() {
     let message = "the job is over".to_owned();
     assert_eq!(
         publish(&mut client),
-        Err(Error::Refused {
+        Err(ClientError::Refused {
             status: 409,
             message
         })
@@ -123,11 +123,11 @@ fn a_hub_that_is_away_is_a_temporary_error() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let mut client = Client::new(Address::Tcp(port.to_string()));
+    let mut client = Client::new(HubAddress::Tcp(port.to_string()));
     let error = publish(&mut client).unwrap_err();
     assert!(matches!(
         error,
-        Error::Away {
+        ClientError::Away {
             kind: io::ErrorKind::ConnectionRefused,
             ..
         }
@@ -138,13 +138,13 @@ fn a_hub_that_is_away_is_a_temporary_error() {
 #[test]
 fn a_hub_that_never_answers_is_given_up_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = Client::new(Address::Tcp(listener.local_addr().unwrap().to_string()));
+    let mut client = Client::new(HubAddress::Tcp(listener.local_addr().unwrap().to_string()));
     let data = RawValue::from_string("{}".into()).unwrap();
     let (job, event) = ("a".parse().unwrap(), "x".parse().unwrap());
     let deadline = Some(Instant::now() + Duration::from_millis(50));
     assert_eq!(
         client.publish(&job, &event, &data, deadline),
-        Err(Error::TimedOut)
+        Err(ClientError::TimedOut)
     );
 }
 
@@ -154,7 +154,7 @@ fn a_unix_socket_will_do() {
     let path = directory.path().join("hub.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let hub = thread::spawn(move || serve(listener.accept().unwrap().0, &[CREATED]));
-    let mut client = Client::new(Address::Unix(path));
+    let mut client = Client::new(HubAddress::Unix(path));
     assert_eq!(publish(&mut client), Ok(()));
     assert!(hub.join().unwrap().contains("\r\nHost: localhost\r\n"));
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::connection::Connection;
 use super::response::Head;
-use super::{Address, CONNECT_TIMEOUT, Client, Error, refusal};
+use super::{CONNECT_TIMEOUT, Client, ClientError, HubAddress, refusal};
 
 /// What is read of a file and sent at once, in bytes.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -33,12 +33,16 @@ pub enum PieceError {
     /// The file can't be read.
     File(io::Error),
     /// The hub is away, or refuses.
-    Hub(Error),
+    Hub(ClientError),
 }
 
 impl Client {
     /// Begins an upload of so many bytes. The metadata's values may be any text.
-    pub fn begin_upload(&mut self, size: u64, metadata: &[(&str, &str)]) -> Result<Place, Error> {
+    pub(crate) fn begin_upload(
+        &mut self,
+        size: u64,
+        metadata: &[(&str, &str)],
+    ) -> Result<Place, ClientError> {
         let encoded = metadata
             .iter()
             .map(|(key, value)| format!("{key} {}", STANDARD.encode(value)));
@@ -54,13 +58,13 @@ impl Client {
             job: field("landfall-job"),
         };
         match place.location.is_empty() || place.job.is_empty() {
-            true => Err(Error::Malformed("an upload without an address")),
+            true => Err(ClientError::Malformed("an upload without an address")),
             false => Ok(place),
         }
     }
 
     /// How many bytes of an upload the hub has, and how many it is to have.
-    pub fn find_upload(&mut self, place: &Place) -> Result<(u64, Option<u64>), Error> {
+    pub(crate) fn find_upload(&mut self, place: &Place) -> Result<(u64, Option<u64>), ClientError> {
         let (mut other, path) = self.at(&place.location)?;
         let client = other.as_mut().unwrap_or(self);
         let request = client.request("HEAD", &path, VERSION);
@@ -70,7 +74,7 @@ impl Client {
 
     /// Sends `length` bytes of `data` as the piece that belongs at `from`, and calls `sent`
     /// with how many of them are on their way. Returns how many bytes the hub has then.
-    pub fn send_piece(
+    pub(crate) fn send_piece(
         &mut self,
         place: &Place,
         from: u64,
@@ -106,35 +110,35 @@ impl Client {
         }
         match (answer(&mut connection), broken) {
             (Ok(head), _) => offset(&head).map_err(PieceError::Hub),
-            (Err(error @ Error::Refused { .. }), _) => Err(PieceError::Hub(error)),
+            (Err(error @ ClientError::Refused { .. }), _) => Err(PieceError::Hub(error)),
             (Err(error), broken) => Err(PieceError::Hub(broken.unwrap_or(error))),
         }
     }
 
     /// A client for an upload's address, where that is another than the hub's, and the path
     /// there.
-    fn at(&self, location: &str) -> Result<(Option<Client>, String), Error> {
+    fn at(&self, location: &str) -> Result<(Option<Client>, String), ClientError> {
         let fits = |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
         let Some(rest) = location.strip_prefix("http://") else {
             return match fits(location) {
                 true => Ok((None, location.to_owned())),
-                false => Err(Error::Malformed("the address of an upload")),
+                false => Err(ClientError::Malformed("the address of an upload")),
             };
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let address: Result<Address, _> = authority.parse();
+        let address: Result<HubAddress, _> = authority.parse();
         match address {
             Ok(address) if fits(path) => {
                 let client = Client::new(address).with_token(self.token.clone());
                 Ok((Some(client), path.to_owned()))
             }
-            _ => Err(Error::Malformed("the address of an upload")),
+            _ => Err(ClientError::Malformed("the address of an upload")),
         }
     }
 }
 
 /// What the hub answers to a piece.
-fn answer(connection: &mut Connection) -> Result<Head, Error> {
+fn answer(connection: &mut Connection) -> Result<Head, ClientError> {
     let deadline = Instant::now() + LANDING_TIMEOUT;
     let head = connection.head(deadline)?;
     if head.status == 204 {
@@ -144,7 +148,7 @@ fn answer(connection: &mut Connection) -> Result<Head, Error> {
     Err(refusal(&head, &body))
 }
 
-fn offset(head: &Head) -> Result<u64, Error> {
+fn offset(head: &Head) -> Result<u64, ClientError> {
     let offset = head.number("upload-offset");
-    offset.ok_or(Error::Malformed("an upload without an offset"))
+    offset.ok_or(ClientError::Malformed("an upload without an offset"))
 }

@@ -36,6 +36,13 @@ pub struct EventName(Cow<'static, str>);
 
 /// An event's number: its place in the one order, the same on every stream, in every answer
 /// and in every list. Numbers only grow, and none is given twice. At most [`EventId::MAX`].
+///
+/// ```
+/// use landfall::{Event, EventId, HubConfig, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig::default());
+/// let id: EventId = jobs.publish(&"a".parse().unwrap(), Event::done()).unwrap();
+/// assert_eq!(jobs.snapshot(&"a".parse().unwrap()).unwrap().last_event_id, Some(id));
+/// ```
 #[derive(
     Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
 )]
@@ -43,11 +50,19 @@ pub struct EventName(Cow<'static, str>);
 pub struct EventId(pub u64);
 
 /// A life of a job: the number of the entry that began it.
+///
+/// See [`Sequencer::begin`](crate::Sequencer::begin).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LifeId(pub EventId);
 
 /// What a job has come to.
+///
+/// ```
+/// use landfall::{EventName, JobState};
+/// assert_eq!(EventName::ERROR.end_state(), Some(JobState::Failed));
+/// assert_eq!(JobState::Running.as_str(), "running");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JobState {
     /// Nothing terminal has been published.
@@ -59,6 +74,11 @@ pub enum JobState {
 }
 
 /// Why a text is no name.
+///
+/// ```
+/// use landfall::{JobId, NameError};
+/// assert_eq!("".parse::<JobId>(), Err(NameError::Empty));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NameError {
     /// The text is empty.

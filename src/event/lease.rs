@@ -22,6 +22,8 @@ pub struct Lease {
 }
 
 /// A text is no lease, or one that is too short or too long.
+///
+/// See [`Lease`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseError;
 

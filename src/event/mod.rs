@@ -9,6 +9,8 @@ mod publication;
 pub mod resume;
 pub mod ring;
 
-pub use beginning::{Beginning, BeginningError};
+pub use beginning::Beginning;
+pub use job::{EventId, EventName, JobId, JobState, LifeId, NameError};
 pub use lease::{Lease, LeaseError};
 pub use publication::{Event, EventError, Publication, Word};
+pub use ring::RingLimits;

@@ -38,6 +38,8 @@ enum NamedJob {
 }
 
 /// What a worker says of a job.
+///
+/// See [`Saying`](crate::Saying).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
     /// An event, and how long the job may be without another word, where it mustn't be for
@@ -58,6 +60,12 @@ pub struct Publication {
 }
 
 /// Why a text is no event.
+///
+/// ```
+/// use landfall::{Event, EventError};
+/// assert_eq!(Event::new("progress", "[]"), Err(EventError::NotAnObject));
+/// assert_eq!(Event::new("reset", "{}"), Err(EventError::Reserved));
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum EventError {
     /// The text isn't JSON of the right shape; what serde_json says of it.

@@ -11,11 +11,13 @@ use super::job::EventId;
 
 /// What a ring keeps, whichever is reached first. However large they are, the newest two
 /// events are kept: one that fills the ring must not be gone with the next.
+///
+/// See [`HubConfig`](crate::HubConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingLimits {
     /// So many events.
     pub events: usize,
-    /// So many bytes of frames. At most [`RING_MAX_BYTES`] count.
+    /// So many bytes of frames. At most 1 GiB count.
     pub bytes: usize,
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// know that as `filename`, where what isn't plain ASCII is an underscore.
 ///
 /// ```
-/// use landfall::http::disposition::attachment;
+/// use landfall::internals::http::disposition::attachment;
 /// assert_eq!(
 ///     attachment("a\"é.mp4"),
 ///     r#"attachment; filename="a__.mp4"; filename*=UTF-8''a%22%C3%A9.mp4"#

@@ -17,6 +17,8 @@ use line::{has_bare_line_feed, has_request_line, refused, unless_too_long};
 const FIELDS_MAX: usize = 64;
 
 /// How large a head may be.
+///
+/// See [`ConnectionConfig`](crate::ConnectionConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// The whole head, in bytes: 431 beyond it.

@@ -12,11 +12,9 @@ pub mod response;
 pub mod target;
 pub mod tus;
 
-pub use body::{BodyError, BodyLength, Decoder};
+pub use body::{BodyLength, Decoder};
 pub use head::{Head, HeadError, HeadLimits};
 pub use method::Method;
-pub use multipart::{Multipart, MultipartError};
 pub use pace::{Pace, PaceLimits, TooSlow};
 pub use range::Range;
 pub use response::{Response, Status};
-pub use target::{Query, Target};

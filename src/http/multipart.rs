@@ -115,11 +115,6 @@ impl Multipart {
         })
     }
 
-    /// Whether the form is whole.
-    pub fn is_done(&self) -> bool {
-        self.state == State::End
-    }
-
     /// Reads `input` until something is found, and returns how many bytes of it were used
     /// and what was found. Where nothing was, what wasn't used is to be given again, with
     /// more behind it: never more than a part's head or value.
@@ -368,7 +363,7 @@ mod tests {
             }
             held.drain(..at);
         }
-        Ok((founds, data, form.is_done()))
+        Ok((founds, data, form.state == State::End))
     }
 
     const FORM: &str = "------xYz\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\na.b\r\n\

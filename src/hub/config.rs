@@ -5,6 +5,15 @@ use std::time::Duration;
 use crate::event::ring::RingLimits;
 
 /// What a hub keeps, and how much of it.
+///
+/// ```
+/// use landfall::{HubConfig, RingLimits, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig {
+///     ring: RingLimits { events: 16, bytes: 4096 },
+///     jobs: 100,
+///     ..HubConfig::default()
+/// });
+/// ```
 #[derive(Clone, Debug)]
 pub struct HubConfig {
     /// What each job's ring keeps for replay. Default: 256 events, 64 KiB.

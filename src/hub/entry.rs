@@ -76,6 +76,8 @@ pub struct Terms {
 }
 
 /// Who began a life, and speaks for it.
+///
+/// See [`Sequencer::begin`](crate::Sequencer::begin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A worker, by an event or by asking.
@@ -85,6 +87,8 @@ pub enum Owner {
 }
 
 /// What a life may come after, besides none and a deletion.
+///
+/// See [`Sequencer::begin`](crate::Sequencer::begin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// An upload that ended with `error`: what anybody may do.

@@ -5,6 +5,8 @@ use std::fmt;
 use crate::event::job::JobState;
 
 /// Why an entry changes nothing: what the entries before it have made of its job.
+///
+/// See [`PublishError`](crate::PublishError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no such job.

@@ -28,6 +28,14 @@ pub struct Job {
 }
 
 /// What a job has come to, as the API shows it.
+///
+/// ```
+/// use landfall::{Event, HubConfig, JobState, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig::default());
+/// let job = "job_8f3a".parse().unwrap();
+/// jobs.publish(&job, Event::error("no room")).unwrap();
+/// assert_eq!(jobs.snapshot(&job).unwrap().state, JobState::Failed);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Its name.
@@ -44,7 +52,7 @@ pub struct Snapshot {
     pub created_at: SystemTime,
     /// When its newest event came.
     pub updated_at: SystemTime,
-    /// How many streams get its events; of [`Job::snapshot`], those that follow it by name.
+    /// How many streams get its events.
     pub streams: usize,
 }
 

@@ -38,8 +38,8 @@ pub use error::Refusal;
 pub use job::{Job, Snapshot};
 use ledger::Ledger;
 pub use life::{Life, LifeState};
+pub use list::Listing;
 use list::Lives;
-pub use list::{Listing, Page};
 pub use mailbox::{Mailbox, Owner as MailboxOwner};
 use prefixes::Prefixes;
 

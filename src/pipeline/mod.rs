@@ -50,7 +50,7 @@ use config::{Kind, Plan};
 use herald::Bell;
 use queue::{Queue, Work};
 pub use record::Record;
-pub use retry::{Retried, RetryError};
+pub use retry::RetryError;
 use scratch::Scratches;
 use state::State;
 use stop::Why;
@@ -58,6 +58,8 @@ pub use tally::StageCounts;
 use tally::Tally;
 
 /// How uploads are processed.
+///
+/// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
     /// The file that names the stages, `landfall.toml`. Default: none, and then it is
@@ -158,11 +160,6 @@ impl Pipeline {
         command::cage::look();
         herald::start(pipeline.clone())?;
         Ok(pipeline)
-    }
-
-    /// Where data is kept.
-    pub fn data(&self) -> &Path {
-        &self.0.data
     }
 
     /// Cancels what is done for a life of a job that is over: what works on it is stopped,

@@ -17,8 +17,7 @@ mod throttle;
 mod tools;
 mod words;
 
-pub use lines::LINE_MAX_BYTES;
-pub use throttle::{MIN_INTERVAL, Throttle};
+pub use throttle::Throttle;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -72,8 +71,8 @@ pub struct Update {
 /// the first of its `parts` is 0, and each is as much as the others.
 ///
 /// ```
-/// assert_eq!(landfall::progress::overall(1, 0.5, 4), 37.5);
-/// assert_eq!(landfall::progress::overall(3, 1.0, 4).to_string(), "100");
+/// assert_eq!(landfall::internals::progress::overall(1, 0.5, 4), 37.5);
+/// assert_eq!(landfall::internals::progress::overall(3, 1.0, 4).to_string(), "100");
 /// ```
 pub fn overall(part: usize, within: f64, parts: usize) -> Value {
     let tenths = (part as f64 + within.clamp(0.0, 1.0)) / parts.max(1) as f64 * 1000.0;
@@ -88,7 +87,7 @@ pub fn overall(part: usize, within: f64, parts: usize) -> Value {
 /// Reads the output of one command.
 ///
 /// ```
-/// use landfall::progress::{Format, Reader, Source};
+/// use landfall::internals::progress::{Format, Reader, Source};
 /// let mut reader = Reader::new(Format::Auto);
 /// let mut seen = Vec::new();
 /// reader.feed(Source::Stderr, b"copying  4", |update| seen.push(update.percent));

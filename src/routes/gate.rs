@@ -28,6 +28,8 @@ use crate::event::job::JobId;
 use crate::http::{Head, Method, Response, Status};
 
 /// Who may do what.
+///
+/// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
     /// Files with the keys for tokens: the first signs, all verify. Default: none, and

@@ -14,6 +14,8 @@ const STREAM_BURST: Duration = Duration::from_secs(10);
 const EVENT_BURST: Duration = Duration::from_secs(2);
 
 /// What one client, job, token or publisher may have. None is no limit.
+///
+/// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
 pub struct QuotaConfig {
     /// Connections of one address, streams and others: beyond it a stream gets 200, a

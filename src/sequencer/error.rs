@@ -5,6 +5,15 @@ use std::fmt;
 use crate::hub::Refusal;
 
 /// Why a change is not made. It leaves no trace.
+///
+/// ```
+/// use landfall::{Event, HubConfig, JobState, PublishError, Refusal, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig::default());
+/// let job = "job_8f3a".parse().unwrap();
+/// jobs.publish(&job, Event::done()).unwrap();
+/// let late = jobs.publish(&job, Event::progress("scanning", 30.0));
+/// assert_eq!(late, Err(PublishError::Refused(Refusal::Ended(JobState::Done))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// What the entries before it have made of its job.

@@ -26,7 +26,8 @@ use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 pub use error::PublishError;
 use history::Request;
-use journal::{Journal, JournalConfig};
+use journal::Journal;
+pub use journal::{JournalConfig, SyncPolicy};
 use leases::UPLOAD_LEASE;
 pub(crate) use leases::Watch;
 use memory::Memory;
@@ -51,6 +52,15 @@ pub struct Sequencer {
 }
 
 /// What a worker says of a job.
+///
+/// ```
+/// use landfall::{Event, HubConfig, Saying, Sequencer, Word};
+/// let jobs = Sequencer::in_memory(HubConfig::default());
+/// let job = "job_8f3a".parse().unwrap();
+/// // Where nothing more is heard for 30 s, the job ends with `error`.
+/// let word = Word::Event(Event::progress("scanning", 30.0), Some("30s".parse().unwrap()));
+/// jobs.say(Saying { job, word }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {
     /// The job.
@@ -150,7 +160,7 @@ impl Sequencer {
     }
 
     /// The same, with numbers above `base`.
-    pub fn in_memory_above(config: HubConfig, base: EventId) -> Sequencer {
+    pub(crate) fn in_memory_above(config: HubConfig, base: EventId) -> Sequencer {
         let hub = Hub::new(config, base);
         Sequencer {
             order: Arc::new(Memory::new(hub.clone())),
@@ -179,7 +189,8 @@ impl Sequencer {
     }
 
     /// Any other order, by which `hub` is kept.
-    pub fn new(hub: Hub, order: Arc<dyn Order>) -> Sequencer {
+    #[cfg(feature = "internals")]
+    pub(crate) fn new(hub: Hub, order: Arc<dyn Order>) -> Sequencer {
         Sequencer { hub, order }
     }
 
@@ -255,6 +266,19 @@ impl Sequencer {
     ///
     /// # Errors
     /// The life before is none that `after` allows, or see [`PublishError`].
+    ///
+    /// ```
+    /// use landfall::{After, Event, HubConfig, Owner, Sequencer};
+    /// let jobs = Sequencer::in_memory(HubConfig::default());
+    /// let job = "job_8f3a".parse().unwrap();
+    /// let first = jobs.begin(&job, Owner::Worker, After::Ended).unwrap();
+    /// // It is running now: a new life has to say that it may end that one.
+    /// assert!(jobs.begin(&job, Owner::Worker, After::Ended).is_err());
+    /// let second = jobs.begin(&job, Owner::Worker, After::Running).unwrap();
+    /// // What belongs to a life that is over changes nothing.
+    /// assert!(jobs.publish_in(&job, first, Event::done()).is_err());
+    /// assert!(jobs.publish_in(&job, second, Event::done()).is_ok());
+    /// ```
     pub fn begin(&self, job: &JobId, owner: Owner, after: After) -> Result<LifeId, PublishError> {
         let lease = match owner {
             Owner::Worker => self.default_lease(),
@@ -291,13 +315,29 @@ impl Sequencer {
         self.hub.snapshot(job)
     }
 
+    /// What every job has come to, in no order.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        self.hub.snapshots()
+    }
+
+    /// How many streams get a job's events.
+    pub fn streams(&self, job: &JobId) -> usize {
+        self.hub.streams(job)
+    }
+
+    /// Ends it: all is on the medium then, and nothing is published any more. Blocks. A
+    /// [`Server`](crate::Server) does this when it stops.
+    pub fn close(&self) {
+        self.order.close();
+    }
+
     /// The state of the jobs.
-    pub fn hub(&self) -> &Hub {
+    pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
 
     /// What puts changes in order.
-    pub fn order(&self) -> &dyn Order {
+    pub(crate) fn order(&self) -> &dyn Order {
         &*self.order
     }
 

@@ -17,6 +17,20 @@ use crate::upload::spool::SpoolConfig;
 const SPARE_DESCRIPTORS: u64 = 64;
 
 /// Where a server listens, and its limits.
+///
+/// ```
+/// use std::time::Duration;
+/// use landfall::ServerConfig;
+/// let mut config = ServerConfig::default();
+/// config.listen = "0.0.0.0:80".parse().unwrap();
+/// config.publish = "unix:/run/landfall/publish".parse().unwrap();
+/// config.data = Some("/var/lib/landfall".into());
+/// config.auth.token_keys = vec!["/etc/landfall/token.key".into()];
+/// config.quotas.event_rate = Some(1_000);
+/// config.shard.heartbeat = Duration::from_secs(30);
+/// config.spool.upload_bytes = 1 << 30;
+/// config.pipeline.file = Some("/etc/landfall/landfall.toml".into());
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// The public listener. Default: 127.0.0.1:8080.

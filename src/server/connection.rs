@@ -23,6 +23,14 @@ use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 
 /// How long and how large a conversation may be.
+///
+/// ```
+/// use landfall::{ConnectionConfig, HeadLimits};
+/// let config = ConnectionConfig {
+///     head: HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024 },
+///     ..ConnectionConfig::default()
+/// };
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
     /// The head's limits. Default: 8 KiB, of which the target 6 KiB.

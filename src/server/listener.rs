@@ -45,6 +45,12 @@ const WAKER: Token = Token(usize::MAX);
 const SOCKET_MODE: u32 = 0o660;
 
 /// Where to listen, or where it is listened: an address and port, or `unix:PATH`.
+///
+/// ```
+/// use landfall::Address;
+/// let address: Address = "unix:/run/landfall/publish".parse().unwrap();
+/// assert_eq!(address, Address::Unix("/run/landfall/publish".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// An address and a port; port 0 picks a free one.

@@ -22,10 +22,12 @@ use crate::sequencer::journal::Lock;
 use crate::sequencer::{Sequencer, Watch};
 use crate::stream::ShardHandle;
 pub use config::ServerConfig;
+pub use connection::ConnectionConfig;
 use house::House;
-use listener::{Acceptor, Address};
+use listener::Acceptor;
+pub use listener::Address;
 pub use pulse::Pulse;
-use sockets::Sockets;
+pub use sockets::Sockets;
 
 /// How often a drain looks whether all streams have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -112,7 +114,7 @@ impl Server {
     }
 
     /// A handle that finds out whether the server is alive.
-    pub fn pulse(&self) -> Pulse {
+    pub(crate) fn pulse(&self) -> Pulse {
         Pulse::of(self)
     }
 

@@ -10,16 +10,24 @@ use listenfd::ListenFd;
 const NAMES: [&str; 2] = ["public", "publish"];
 
 /// Sockets that listen already. A listener without one binds its address.
+///
+/// ```no_run
+/// use landfall::{Server, ServerConfig, Sockets};
+/// // Before any thread is started.
+/// let sockets = Sockets::from_environment().unwrap();
+/// let server = Server::start_on(ServerConfig::default(), sockets)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Sockets {
     /// The public listener's.
-    pub public: Option<Given>,
+    pub(crate) public: Option<Given>,
     /// The publishing listener's.
-    pub publish: Option<Given>,
+    pub(crate) publish: Option<Given>,
     /// Where the server whose place is taken is monitored: this port is shared with it.
-    pub ops: Option<SocketAddr>,
+    pub(crate) ops: Option<SocketAddr>,
     /// Asks that server to let go of the data directory. Never blocks.
-    pub claim: Option<Box<dyn FnOnce()>>,
+    pub(crate) claim: Option<Box<dyn FnOnce()>>,
 }
 
 /// A socket that listens already.

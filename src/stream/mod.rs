@@ -41,7 +41,7 @@ use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
 use crate::sys::socket::Socket;
 use admission::Admission;
-pub use consolidated::{Consolidated, Listed, Selection, Source};
+pub use consolidated::{Consolidated, Listed};
 use delivery::Leftover;
 use drain::Drain;
 use replay::Reading;
@@ -54,6 +54,8 @@ const SLICE_SENDS: usize = 64;
 const WAKER: Token = Token(usize::MAX);
 
 /// How a shard serves its subscribers.
+///
+/// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// An idle stream gets a comment after so long. Default: 15 s.

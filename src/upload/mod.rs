@@ -5,3 +5,4 @@ mod folder;
 pub mod spool;
 
 pub use folder::*;
+pub use spool::SpoolConfig;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landfall::access::token::Claims;
+use landfall::Claims;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::*;

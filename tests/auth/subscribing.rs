@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use landfall::access::token::Claims;
+use landfall::Claims;
 
 use super::support::*;
 

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use landfall::access::token::{Claims, Key, Keys, Scope};
 use landfall::{Address, Server, ServerConfig};
+use landfall::{Claims, Key, Keys, Scope};
 use tempfile::TempDir;
 
 /// How long anything may take before the test fails.

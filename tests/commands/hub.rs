@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use landfall::client::{Address, Client, ServerEvent};
+use landfall::{Client, HubAddress, ServerEvent};
 use serde_json::Value;
 
 /// How long a test waits for what must happen soon.
@@ -101,7 +101,7 @@ impl Hub {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(self.address.parse::<Address>().unwrap())
+        Client::new(self.address.parse::<HubAddress>().unwrap())
     }
 
     /// Sends a request without a body about a job. It must succeed.

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
     &["sequencer"],
     &["stream", "upload", "pipeline", "command", "client"],
     &["routes", "web"],
-    &["server", "cli", "simulation", "docs"],
+    &["server", "cli", "simulation", "docs", "internals"],
 ];
 
 /// Rooms that know nothing of others, though these are no higher, and why.

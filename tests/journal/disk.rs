@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use landfall::sequencer::journal::{File, Files};
+use landfall::internals::sequencer::journal::{File, Files};
 
 /// What is done to a disk. Files have numbers, as names change.
 #[derive(Clone, Debug)]

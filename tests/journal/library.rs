@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use landfall::event::frame;
-use landfall::event::ring::{Batch, RingLimits};
-use landfall::hub::Mailbox;
-pub use landfall::sequencer::Health;
-use landfall::sequencer::history::{Request, What};
-use landfall::sequencer::journal::{Journal, JournalConfig, Sync};
-use landfall::{EventId, Hub, HubConfig, JobId, Sequencer};
+use landfall::internals::event::frame;
+use landfall::internals::event::ring::{Batch, RingLimits};
+use landfall::internals::hub::{Hub, Mailbox};
+pub use landfall::internals::sequencer::Health;
+use landfall::internals::sequencer::history::{Request, What};
+use landfall::internals::sequencer::journal::{Journal, JournalConfig, SyncPolicy};
+use landfall::{EventId, HubConfig, JobId, Sequencer};
 
 use super::disk::Disk;
 
@@ -28,7 +28,7 @@ pub fn hub() -> Hub {
     Hub::new(config, EventId(0))
 }
 
-pub fn open(disk: &Disk, sync: Sync, bytes: u64) -> Sequencer {
+pub fn open(disk: &Disk, sync: SyncPolicy, bytes: u64) -> Sequencer {
     let config = JournalConfig {
         sync,
         bytes,
@@ -40,23 +40,23 @@ pub fn open(disk: &Disk, sync: Sync, bytes: u64) -> Sequencer {
 pub fn open_with(disk: &Disk, config: JournalConfig) -> Sequencer {
     let hub = hub();
     let journal = Journal::open_in(Arc::new(disk.clone()), config, &hub).unwrap();
-    Sequencer::new(hub, Arc::new(journal))
+    landfall::internals::sequencer(hub, Arc::new(journal))
 }
 
 /// What the journal has of a job: numbers and data.
 pub fn events(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
     let name = job(number);
-    let Some(job) = jobs.hub().find(&name) else {
+    let Some(job) = landfall::internals::hub(jobs).find(&name) else {
         return Vec::new();
     };
-    if jobs.order().history(&name).is_none() {
+    if landfall::internals::order(jobs).history(&name).is_none() {
         return Vec::new();
     }
     let (reply, replies) = crossbeam_channel::bounded(1);
     let upto = job.newest();
     let (mut after, mut cursor, mut found) = (EventId(0), None, Vec::new());
     while after < upto {
-        jobs.order().read(Request {
+        landfall::internals::order(jobs).read(Request {
             row: 0,
             ticket: 0,
             what: What::Job {
@@ -79,7 +79,7 @@ pub fn events(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
 
 /// What the job's ring has.
 pub fn ring(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
-    let Some(job) = jobs.hub().find(&job(number)) else {
+    let Some(job) = landfall::internals::hub(jobs).find(&job(number)) else {
         return Vec::new();
     };
     let (mut after, mut found, mut batch) = (0, Vec::new(), Batch::default());

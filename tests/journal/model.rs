@@ -15,8 +15,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use landfall::hub::Refusal;
-use landfall::sequencer::journal::Sync;
+use landfall::Refusal;
+use landfall::SyncPolicy;
 use landfall::{After, Event, EventId, Owner, PublishError, Sequencer};
 
 use super::disk::{Disk, Fault, Operation, after_power_loss};
@@ -56,7 +56,7 @@ const JOBS: usize = 3;
 
 /// A life of some events, beginnings, deletions and ends, with every deed marked in the
 /// disk's log.
-fn live(disk: &Disk, sync: Sync, bytes: u64, deeds: usize, random: &mut Random) -> Vec<Deed> {
+fn live(disk: &Disk, sync: SyncPolicy, bytes: u64, deeds: usize, random: &mut Random) -> Vec<Deed> {
     let jobs = open(disk, sync, bytes);
     let mut done: Vec<Deed> = Vec::new();
     let mut last = 0;
@@ -95,13 +95,13 @@ fn live(disk: &Disk, sync: Sync, bytes: u64, deeds: usize, random: &mut Random) 
         is_over[number] = is_end;
         note(Deed::Acknowledged(number, last, seen, is_end));
     }
-    jobs.order().close();
+    jobs.close();
     done
 }
 
 /// Loses the power after every operation of a life, and holds the invariants against
 /// what a start finds then.
-fn lose_power_everywhere(sync: Sync, bytes: u64, deeds: usize, seed: u64, keeps_all: bool) {
+fn lose_power_everywhere(sync: SyncPolicy, bytes: u64, deeds: usize, seed: u64, keeps_all: bool) {
     let mut random = Random(seed);
     let disk = Disk::with(1, &BTreeMap::new());
     let done = live(&disk, sync, bytes, deeds, &mut random);
@@ -115,11 +115,14 @@ fn lose_power_everywhere(sync: Sync, bytes: u64, deeds: usize, seed: u64, keeps_
         let rings: Vec<_> = (0..JOBS).map(|number| ring(&jobs, number)).collect();
         let snapshots = told(&jobs);
         check(log, &done, sync, &found, &rings, &jobs, keeps_all);
-        let published = jobs.hub().published();
-        jobs.order().close();
+        let published = landfall::internals::hub(&jobs).published();
+        jobs.close();
         drop(jobs);
         let again = open(&disk, sync, bytes);
-        assert!(again.hub().published() >= published, "after {end}");
+        assert!(
+            landfall::internals::hub(&again).published() >= published,
+            "after {end}"
+        );
         let second: Vec<_> = (0..JOBS).map(|number| events(&again, number)).collect();
         assert_eq!(second, found, "the second start after {end}");
         let second: Vec<_> = (0..JOBS).map(|number| ring(&again, number)).collect();
@@ -134,13 +137,13 @@ fn lose_power_everywhere(sync: Sync, bytes: u64, deeds: usize, seed: u64, keeps_
             "{id} came twice, after {end}: {:?}, {found:?}",
             &log[end.saturating_sub(8)..]
         );
-        again.order().close();
+        again.close();
     }
 }
 
 /// What is the same after a restart.
 fn told(jobs: &Sequencer) -> Vec<String> {
-    let snapshots = jobs.hub().snapshots();
+    let snapshots = jobs.snapshots();
     snapshots
         .iter()
         .map(|snapshot| format!("{snapshot:?}"))
@@ -175,13 +178,13 @@ fn is_synced(log: &[Operation], data: &str) -> bool {
 }
 
 /// The highest number that somebody may have seen.
-fn given(log: &[Operation], done: &[Deed], sync: Sync) -> u64 {
+fn given(log: &[Operation], done: &[Deed], sync: SyncPolicy) -> u64 {
     let numbers = marks(log).map(|mark| match &done[mark] {
         Deed::Acknowledged(_, id, ..) | Deed::Deleted(_, id) | Deed::Began(_, id) => *id,
         Deed::Submitted(_, id, data) => {
             let may_be_seen = match sync {
-                Sync::Always => is_synced(log, data),
-                Sync::Interval(_) => write_of(log, data).is_some(),
+                SyncPolicy::Always => is_synced(log, data),
+                SyncPolicy::Interval(_) => write_of(log, data).is_some(),
             };
             if may_be_seen { *id } else { 0 }
         }
@@ -205,7 +208,7 @@ struct Expected {
 fn check(
     log: &[Operation],
     done: &[Deed],
-    sync: Sync,
+    sync: SyncPolicy,
     found: &[Vec<(u64, String)>],
     rings: &[Vec<(u64, String)>],
     jobs: &Sequencer,
@@ -221,7 +224,7 @@ fn check(
             Deed::Acknowledged(number, id, data, is_end) => {
                 let job = &mut expected[*number];
                 job.published.insert(data.clone(), Some(*id));
-                if sync == Sync::Always || *is_end || is_synced(log, data) {
+                if sync == SyncPolicy::Always || *is_end || is_synced(log, data) {
                     job.promised.insert(*id, data.clone());
                 }
             }
@@ -257,7 +260,7 @@ fn check(
         }
         let name = self::job(number);
         if job.is_deleted {
-            let life = jobs.hub().life(&name);
+            let life = landfall::internals::hub(jobs).life(&name);
             assert!(life.is_some_and(|life| life.is_deleted()), "after {end}");
             let refused = jobs.publish(&name, Event::done());
             let deleted = PublishError::Refused(Refusal::Deleted);
@@ -279,14 +282,14 @@ fn check(
 #[test]
 fn a_loss_of_power_at_any_boundary_breaks_no_promise_of_always() {
     for seed in [1, 2, 3] {
-        lose_power_everywhere(Sync::Always, 64 << 10, 60, 0x9e37_79b9 * seed, true);
+        lose_power_everywhere(SyncPolicy::Always, 64 << 10, 60, 0x9e37_79b9 * seed, true);
     }
 }
 
 #[test]
 fn a_loss_of_power_at_any_boundary_breaks_no_promise_of_an_interval() {
     for seed in [4, 5, 6] {
-        let sync = Sync::Interval(Duration::from_millis(1));
+        let sync = SyncPolicy::Interval(Duration::from_millis(1));
         lose_power_everywhere(sync, 64 << 10, 60, 0x9e37_79b9 * seed, true);
     }
 }
@@ -294,10 +297,10 @@ fn a_loss_of_power_at_any_boundary_breaks_no_promise_of_an_interval() {
 #[test]
 fn a_loss_of_power_amid_a_checkpoint_brings_no_job_and_no_number_back() {
     for (seed, sync) in [
-        (7, Sync::Always),
-        (8, Sync::Always),
-        (9, Sync::Interval(Duration::from_millis(1))),
-        (10, Sync::Interval(Duration::from_millis(1))),
+        (7, SyncPolicy::Always),
+        (8, SyncPolicy::Always),
+        (9, SyncPolicy::Interval(Duration::from_millis(1))),
+        (10, SyncPolicy::Interval(Duration::from_millis(1))),
     ] {
         lose_power_everywhere(sync, 12 << 10, 120, 0x9e37_79b9 * seed, false);
     }
@@ -306,7 +309,7 @@ fn a_loss_of_power_amid_a_checkpoint_brings_no_job_and_no_number_back() {
 #[test]
 fn a_journal_that_is_cut_at_any_byte_opens_and_has_all_before_the_cut() {
     let disk = Disk::with(1, &BTreeMap::new());
-    let jobs = open(&disk, Sync::Always, 1 << 20);
+    let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
     for n in 1..=12 {
         for number in 0..2 {
             let event = Event::new("progress", &format!("{{\"n\":{n}}}")).unwrap();
@@ -321,7 +324,7 @@ fn a_journal_that_is_cut_at_any_byte_opens_and_has_all_before_the_cut() {
     for end in 0..=bytes.len() {
         let cut = BTreeMap::from([(name.clone(), bytes[..end].to_vec())]);
         let disk = Disk::with(1, &cut);
-        let jobs = open(&disk, Sync::Always, 1 << 20);
+        let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
         let found = [events(&jobs, 0), events(&jobs, 1)];
         let count = found[0].len() + found[1].len();
         assert!(count >= seen, "at {end}");
@@ -343,7 +346,7 @@ fn a_journal_that_is_cut_at_any_byte_opens_and_has_all_before_the_cut() {
 #[test]
 fn a_damaged_byte_anywhere_costs_what_it_stands_in_and_never_makes_up_an_event() {
     let disk = Disk::with(1, &BTreeMap::new());
-    let jobs = open(&disk, Sync::Always, 1 << 20);
+    let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
     for n in 1..=8 {
         let event = Event::new("progress", &format!("{{\"n\":{n}}}")).unwrap();
         jobs.publish(&job(0), event).unwrap();
@@ -355,7 +358,7 @@ fn a_damaged_byte_anywhere_costs_what_it_stands_in_and_never_makes_up_an_event()
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
         let disk = Disk::with(1, &BTreeMap::from([(name.clone(), damaged)]));
-        let jobs = open(&disk, Sync::Always, 1 << 20);
+        let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
         let found = events(&jobs, 0);
         assert!(found.iter().all(|event| all.contains(event)), "at {at}");
         let id = jobs.publish(&job(0), Event::done()).unwrap();
@@ -365,7 +368,10 @@ fn a_damaged_byte_anywhere_costs_what_it_stands_in_and_never_makes_up_an_event()
 
 #[test]
 fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
-    for sync in [Sync::Always, Sync::Interval(Duration::from_millis(1))] {
+    for sync in [
+        SyncPolicy::Always,
+        SyncPolicy::Interval(Duration::from_millis(1)),
+    ] {
         for fault in [Fault::Full, Fault::Write, Fault::Sync, Fault::ReadOnly] {
             let disk = Disk::with(1, &BTreeMap::new());
             let jobs = open(&disk, sync, 1 << 20);
@@ -382,7 +388,7 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
                 publish(0).err()
             });
             assert_eq!(refused, Some(expected), "{sync:?} {fault:?}");
-            assert_ne!(jobs.order().health(), Health::Good);
+            assert_ne!(landfall::internals::order(&jobs).health(), Health::Good);
             assert_eq!(publish(1), Err(expected));
             let deletion = jobs.delete(&job(0), None);
             assert_eq!(deletion, Err(expected), "{sync:?} {fault:?}");
@@ -394,7 +400,7 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
                 publish(0).ok()
             });
             assert_eq!(next.unwrap().0, before.len() as u64 + 1);
-            assert_eq!(jobs.order().health(), Health::Good);
+            assert_eq!(landfall::internals::order(&jobs).health(), Health::Good);
             let after = events(&jobs, 0);
             assert_eq!(after[..before.len()], before);
             drop(jobs);
@@ -407,17 +413,17 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
 #[test]
 fn a_disk_that_is_full_at_the_start_is_served_from() {
     let disk = Disk::with(1, &BTreeMap::new());
-    let jobs = open(&disk, Sync::Always, 1 << 20);
+    let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
     jobs.publish(&job(0), Event::progress("x", 1.0)).unwrap();
     drop(jobs);
     for fault in [Fault::Full, Fault::ReadOnly] {
         disk.fail(Some(fault));
-        let jobs = open(&disk, Sync::Always, 1 << 20);
+        let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
         assert_eq!(events(&jobs, 0).len(), 1);
         assert!(jobs.publish(&job(0), Event::done()).is_err());
     }
     disk.fail(None);
-    let jobs = open(&disk, Sync::Always, 1 << 20);
+    let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
     let id = jobs.publish(&job(0), Event::progress("x", 1.0)).unwrap();
     assert_eq!(id, EventId(2));
 }
@@ -425,7 +431,7 @@ fn a_disk_that_is_full_at_the_start_is_served_from() {
 #[test]
 fn numbers_lost_with_the_power_are_unknown_and_not_given_again() {
     let disk = Disk::with(1, &BTreeMap::new());
-    let sync = Sync::Interval(Duration::from_secs(3600));
+    let sync = SyncPolicy::Interval(Duration::from_secs(3600));
     let jobs = open(&disk, sync, 1 << 20);
     let publish = |jobs: &Sequencer| jobs.publish(&job(0), Event::progress("x", 1.0)).unwrap();
     (1..=3).for_each(|id| assert_eq!(publish(&jobs), EventId(id)));
@@ -435,5 +441,10 @@ fn numbers_lost_with_the_power_are_unknown_and_not_given_again() {
     assert!(jobs.snapshot(&job(0)).is_none());
     let next = publish(&jobs);
     assert!(next > EventId(3), "{next}");
-    assert!(jobs.hub().lost().iter().any(|lost| lost.contains(&3)));
+    assert!(
+        landfall::internals::hub(&jobs)
+            .lost()
+            .iter()
+            .any(|lost| lost.contains(&3))
+    );
 }

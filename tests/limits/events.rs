@@ -53,7 +53,7 @@ fn of_lines_that_come_too_fast_the_first_too_many_is_named() {
 
 #[test]
 fn who_shows_the_key_is_counted_by_address_and_a_token_by_itself() {
-    use landfall::access::token::{Claims, Key, Keys, Scope};
+    use landfall::{Claims, Key, Keys, Scope};
     let files = tempfile::tempdir().unwrap();
     let write = |name: &str| {
         let path = files.path().join(name);

@@ -1,6 +1,6 @@
 //! A job and a token have their share of streams; HEAD asks without taking one.
 
-use landfall::access::token::{Claims, Key, Keys, Scope};
+use landfall::{Claims, Key, Keys, Scope};
 
 use super::assert_busy;
 use super::sse::EventStream;
@@ -133,7 +133,7 @@ fn a_stream_whose_client_is_gone_before_it_begins_leaves_nothing_behind() {
         socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
     super::support::wait_until("all are gone", || {
-        server.metric("landfall_streams_open") == 0 && server.jobs().hub().snapshots().is_empty()
+        server.metric("landfall_streams_open") == 0 && server.jobs().snapshots().is_empty()
     });
 }
 

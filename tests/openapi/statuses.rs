@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use landfall::access::token::{Claims, Key, Keys};
+use landfall::{Claims, Key, Keys};
 
 use super::http::publish;
 use super::{House, ask};

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use landfall::pipeline::PipelineConfig;
+use landfall::PipelineConfig;
 use tempfile::TempDir;
 
 use crate::support::Plant;

@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use landfall::pipeline::PipelineConfig;
+use landfall::PipelineConfig;
 
 use crate::support::{Plant, Told, until};
 

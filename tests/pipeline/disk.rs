@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use landfall::pipeline::PipelineConfig;
+use landfall::PipelineConfig;
 
 use crate::support::Plant;
 

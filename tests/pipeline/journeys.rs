@@ -4,7 +4,7 @@
 use std::fs;
 
 use landfall::Event;
-use landfall::pipeline::{PipelineConfig, RetryError};
+use landfall::internals::pipeline::{PipelineConfig, RetryError};
 use serde_json::Value;
 
 use crate::support::{Plant, Told, begin, is_alive, land_on, until};

@@ -4,12 +4,12 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use landfall::event::job::{EventId, JobId, LifeId};
-use landfall::hub::{After, Owner, Refusal};
-use landfall::pipeline::RetryError;
-use landfall::sequencer::PublishError;
-use landfall::upload::{Info, Landing};
+use landfall::PublishError;
+use landfall::internals::pipeline::RetryError;
+use landfall::internals::upload::{Info, Landing};
+use landfall::{After, Owner, Refusal};
 use landfall::{Event, Sequencer};
+use landfall::{EventId, JobId, LifeId};
 
 use crate::support::{PATIENCE, Plant, begin, is_alive, land_on, until};
 
@@ -35,9 +35,7 @@ fn spin(time: Duration) {
 /// and a little more.
 fn wait_for_instant(plant: &Plant, job: &JobId, number: usize) {
     let is_over = || {
-        plant
-            .jobs
-            .hub()
+        landfall::internals::hub(&plant.jobs)
             .life(job)
             .is_some_and(|life| life.is_over())
     };
@@ -97,12 +95,24 @@ fn a_delete_at_any_instant_from_the_landing_to_the_end_is_final() {
         std::thread::scope(|scope| {
             scope.spawn(|| plant.pipeline.land(landed, None));
             wait_for_instant(&plant, &job, number);
-            let state = plant.jobs.hub().life(&job).unwrap().is_over();
+            let state = landfall::internals::hub(&plant.jobs)
+                .life(&job)
+                .unwrap()
+                .is_over();
             ended.fetch_add(usize::from(state), Ordering::Relaxed);
             assert_eq!(plant.delete(&job), life);
-            let last = plant.jobs.hub().life(&job).unwrap().last;
+            let last = landfall::internals::hub(&plant.jobs)
+                .life(&job)
+                .unwrap()
+                .last;
             spin(Duration::from_micros(500));
-            assert_eq!(plant.jobs.hub().life(&job).unwrap().last, last);
+            assert_eq!(
+                landfall::internals::hub(&plant.jobs)
+                    .life(&job)
+                    .unwrap()
+                    .last,
+                last
+            );
         });
     });
     println!("{} had ended before", ended.load(Ordering::Relaxed));
@@ -182,7 +192,10 @@ fn a_retry_and_a_delete_at_once_leave_nothing() {
             let retry = scope.spawn(|| plant.retry(&job));
             spin(each * (number % 20) as u32 / 10);
             plant.delete(&job);
-            let deleted_at = plant.jobs.hub().life(&job).unwrap().last;
+            let deleted_at = landfall::internals::hub(&plant.jobs)
+                .life(&job)
+                .unwrap()
+                .last;
             match retry.join().unwrap() {
                 Ok(attempt) => {
                     assert_eq!(attempt, 2);
@@ -193,7 +206,7 @@ fn a_retry_and_a_delete_at_once_leave_nothing() {
                     "{error:?}"
                 ),
             }
-            let life = plant.jobs.hub().life(&job).unwrap();
+            let life = landfall::internals::hub(&plant.jobs).life(&job).unwrap();
             assert_eq!((life.is_deleted(), life.last), (true, deleted_at));
             assert_eq!(plant.retry(&job), Err(RetryError::Deleted));
         });
@@ -309,7 +322,7 @@ fn an_upload_on_disk_whose_life_is_over_goes_at_the_start() {
     let plant = with_other_jobs(plant, SLEEPING);
     plant.recover();
     plant.is_clean(0);
-    assert_eq!(plant.jobs.hub().life(&job), None);
+    assert_eq!(landfall::internals::hub(&plant.jobs).life(&job), None);
 }
 
 /// Another on the same folder, that knows of no job.
@@ -374,7 +387,7 @@ fn a_retry_that_is_cut_off_anywhere_has_begun_or_hasnt() {
         plant.end(&job, "error");
         plant.is_clean(1);
         assert!(plant.pipeline.stop(Instant::now() + PATIENCE));
-        let failed = plant.jobs.hub().life(&job).unwrap();
+        let failed = landfall::internals::hub(&plant.jobs).life(&job).unwrap();
         let folder = upload(&plant);
         let mut info = Info::read(&folder).unwrap();
         info.retried_after = Some(failed.last);

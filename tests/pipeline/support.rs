@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall::event::frame::unchunk;
-use landfall::event::job::{JobId, LifeId};
-use landfall::event::ring::{Batch, RingLimits};
-use landfall::hub::{After, HubConfig, Owner};
-use landfall::pipeline::{Pipeline, PipelineConfig, Record, RetryError};
-use landfall::sequencer::Sequencer;
-use landfall::sequencer::journal::JournalConfig;
-use landfall::upload::disk::Disk;
-use landfall::upload::spool::{Spool, SpoolConfig};
-use landfall::upload::{Info, Landed, Landing, State, UploadId};
+use landfall::JournalConfig;
+use landfall::Sequencer;
+use landfall::internals::event::frame::unchunk;
+use landfall::internals::event::ring::{Batch, RingLimits};
+use landfall::internals::pipeline::{Pipeline, PipelineConfig, Record, RetryError};
+use landfall::internals::upload::disk::Disk;
+use landfall::internals::upload::spool::{Spool, SpoolConfig};
+use landfall::internals::upload::{Info, Landed, Landing, State, UploadId};
+use landfall::{After, HubConfig, Owner};
+use landfall::{JobId, LifeId};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,7 +110,7 @@ impl Plant {
         let folder = self.folder.take();
         let mut plant = match self.has_journal {
             true => {
-                self.jobs.order().close();
+                self.jobs.close();
                 Plant::journaled(&self.data, toml)
             }
             false => Plant::with_jobs(&self.data, toml, config, self.jobs.clone()),
@@ -130,7 +130,7 @@ impl Plant {
 
     /// The life that a job has.
     pub fn life(&self, job: &JobId) -> LifeId {
-        self.jobs.hub().life(job).unwrap().id()
+        landfall::internals::hub(&self.jobs).life(job).unwrap().id()
     }
 
     /// Deletes a job, as DELETE does, and returns the life that was ended.
@@ -171,7 +171,7 @@ impl Plant {
     /// Every event of a job's life that is kept.
     pub fn told(&self, job: &JobId) -> Vec<Told> {
         let mut batch = Batch::default();
-        if let Some(job) = self.jobs.hub().find(job) {
+        if let Some(job) = landfall::internals::hub(&self.jobs).find(job) {
             let core = job.lock();
             let before = core.life().map_or(0, |life| life.previous_end.0);
             core.copy_after(before, usize::MAX, &mut batch);

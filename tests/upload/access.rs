@@ -1,6 +1,6 @@
 //! Who may upload.
 
-use landfall::access::token::{Claims, Key, Keys, Scope};
+use landfall::{Claims, Key, Keys, Scope};
 
 use super::support::{House, PIECE, TUS};
 

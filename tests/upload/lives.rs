@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use landfall::access::token::{Claims, Key, Keys, Scope};
+use landfall::{Claims, Key, Keys, Scope};
 
 use super::support::{Answer, Client, House, PIECE, TUS, wait_until};
 

@@ -128,7 +128,7 @@ fn a_life_that_is_begun_may_have_a_lease_for_its_first_word() {
 fn what_is_no_lease_changes_nothing_and_says_what_one_is() {
     let server = TestServer::start();
     server.progress("a", 1);
-    let before = server.jobs().hub().published();
+    let before = landfall::internals::hub(server.jobs()).published();
     for lease in [
         "30",
         "\"30\"",
@@ -151,7 +151,7 @@ fn what_is_no_lease_changes_nothing_and_says_what_one_is() {
             );
         }
     }
-    assert_eq!(server.jobs().hub().published(), before);
+    assert_eq!(landfall::internals::hub(server.jobs()).published(), before);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn last_id(snapshot: &Value) -> u64 {
 fn a_list_is_of_snapshots_and_takes_a_prefix_a_state_and_a_limit() {
     let server = TestServer::start();
     let client = &mut server.publishing();
-    let at = server.jobs().hub().published().0;
+    let at = landfall::internals::hub(server.jobs()).published().0;
     assert_eq!(
         page(client, ""),
         serde_json::json!({"at": at, "jobs": [], "next": null})
@@ -215,7 +215,10 @@ fn twenty_thousand_jobs_come_in_pages_once_each_while_events_flow() {
                 };
                 std::thread::yield_now();
             }
-            newest.store(server.jobs().hub().published().0, Ordering::Release);
+            newest.store(
+                landfall::internals::hub(server.jobs()).published().0,
+                Ordering::Release,
+            );
             deleted
         });
         let listed = pages(client, "limit=500");

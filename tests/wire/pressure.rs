@@ -286,7 +286,7 @@ fn the_memory_of_all_rings_has_a_limit() {
     for n in 0..100 {
         fill(&format!("ended{n}"), true);
     }
-    let bytes = server.jobs().hub().ring_bytes();
+    let bytes = landfall::internals::hub(server.jobs()).ring_bytes();
     assert!(bytes <= (1 << 20) + 256 * 1024, "{bytes}");
     assert!(server.jobs().snapshot(&job_id("ended99")).is_some());
     assert!(server.jobs().snapshot(&job_id("ended0")).is_none());
@@ -322,7 +322,7 @@ fn streams_that_vanish_leave_no_job_behind() {
         stream.wait_for_retries(1);
     }
     wait_until("every empty job is forgotten", || {
-        server.jobs().hub().snapshots().is_empty()
+        server.jobs().snapshots().is_empty()
     });
     wait_until("no stream is open", || {
         server.metric("landfall_streams_open") == 0

@@ -89,7 +89,13 @@ fn an_encoded_event_is_415() {
         let answer = server.publishing().send(encoded).answer();
         assert_eq!(answer.status, 415, "{coding}");
     }
-    assert_eq!(server.jobs().hub().metrics().events_published.get(), 0);
+    assert_eq!(
+        landfall::internals::hub(server.jobs())
+            .metrics()
+            .events_published
+            .get(),
+        0
+    );
     let plain = request.replacen(
         "\r\nContent-Type:",
         "\r\nContent-Encoding: identity\r\nContent-Type:",

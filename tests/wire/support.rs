@@ -99,7 +99,7 @@ impl TestServer {
     pub fn wait_for_streams(&self, job: &str, count: usize) {
         let job = job_id(job);
         wait_until("the streams have joined", || {
-            self.jobs.hub().streams(&job) == count
+            self.jobs.streams(&job) == count
         });
     }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use landfall::sequencer::journal::{JournalConfig, Sync};
+use landfall::{JournalConfig, SyncPolicy};
 use landfall::{Event, HubConfig, JobId, Sequencer};
 
 /// Events that are published together.
@@ -65,7 +65,7 @@ fn written() -> u64 {
 struct Own;
 
 impl Own {
-    fn open(path: &Path, sync: Sync) -> Sequencer {
+    fn open(path: &Path, sync: SyncPolicy) -> Sequencer {
         let hub = HubConfig {
             memory_bytes: 64 << 20,
             ..HubConfig::default()
@@ -86,8 +86,8 @@ impl Store for Own {
 
     fn write(&self, path: &Path, batches: usize, synced: bool) -> Duration {
         let sync = match synced {
-            true => Sync::Always,
-            false => Sync::Interval(Duration::from_millis(200)),
+            true => SyncPolicy::Always,
+            false => SyncPolicy::Interval(Duration::from_millis(200)),
         };
         let own = Own::open(path, sync);
         let jobs: Vec<JobId> = (0..JOBS)
@@ -103,15 +103,15 @@ impl Store for Own {
             assert_eq!(error, None);
         }
         let took = began.elapsed();
-        own.order().close();
+        own.close();
         took
     }
 
     fn start(&self, path: &Path) -> usize {
-        let own = Own::open(path, Sync::Always);
+        let own = Own::open(path, SyncPolicy::Always);
         // There were events alone, and each has a number.
-        let events = own.hub().published().0 as usize;
-        std::thread::spawn(move || own.order().close());
+        let events = landfall::internals::hub(&own).published().0 as usize;
+        std::thread::spawn(move || own.close());
         events
     }
 }

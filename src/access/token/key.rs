@@ -15,10 +15,14 @@ pub const KEY_MAX_BYTES: usize = 4096;
 
 /// A key for HS256, of at least 32 bytes. Only the state that it leaves in the hash is
 /// kept, and nothing prints it.
+///
+/// See [`Claims`](crate::Claims).
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
 /// The keys that a server knows: the first signs, all verify.
+///
+/// See [`Claims`](crate::Claims).
 #[derive(Clone, Debug)]
 pub struct Keys {
     first: Key,
@@ -30,6 +34,10 @@ pub struct Keys {
 pub struct PublishKey([u8; 32]);
 
 /// Why a file holds no key.
+///
+/// ```
+/// assert!(landfall::Key::from_bytes(b"short").is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
     /// It is shorter than so many bytes.
@@ -37,7 +45,7 @@ pub enum KeyError {
         /// The shortest that is accepted.
         min_bytes: usize,
     },
-    /// It is longer than [`KEY_MAX_BYTES`].
+    /// It is longer than 4 KiB.
     TooLong,
     /// It is a PEM file: a certificate, or a key that is public or for another algorithm.
     Pem,

@@ -9,7 +9,7 @@ use crate::event::job::{JobId, NameError};
 /// every job there is and will be; an empty list none.
 ///
 /// ```
-/// use landfall::access::token::Scope;
+/// use landfall::Scope;
 /// let scope = Scope::parse(["job_8f3a", "batch-7.*"]).unwrap();
 /// assert!(scope.covers(&"batch-7.part-1".parse().unwrap()));
 /// assert!(!scope.covers(&"job_8f3".parse().unwrap()));

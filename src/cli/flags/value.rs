@@ -14,7 +14,7 @@ use crate::cli::settings::{Prefix, Stage};
 use crate::event::job::{JobId, JobState};
 use crate::pipeline::ClamdAddress;
 use crate::progress::Format;
-use crate::sequencer::journal::Sync;
+use crate::sequencer::journal::SyncPolicy;
 use crate::sys::units::{self, UnitError};
 use crate::{client, server};
 
@@ -160,7 +160,7 @@ impl<Q: Quantity + Default> Quantity for Option<Q> {
 
 impl One for String {}
 impl One for PathBuf {}
-impl One for client::Address {}
+impl One for client::HubAddress {}
 impl One for server::listener::Address {}
 impl One for CookieName {}
 impl One for Allowed {}
@@ -193,13 +193,13 @@ impl Word for SocketAddr {
     }
 }
 
-impl Word for Sync {
+impl Word for SyncPolicy {
     fn put(&mut self, text: &str) -> Result<(), String> {
         let interval = |text| Unit::Duration.read(text).filter(|ns| *ns > 0);
         *self = match text.split_once('=') {
-            None if text == "always" => Sync::Always,
+            None if text == "always" => SyncPolicy::Always,
             Some(("interval", text)) => match interval(text) {
-                Some(ns) => Sync::Interval(Duration::from_nanos(ns)),
+                Some(ns) => SyncPolicy::Interval(Duration::from_nanos(ns)),
                 None => return Err(Unit::Duration.rule()),
             },
             _ => return Err("not a way to sync: use always or interval=200ms".to_owned()),

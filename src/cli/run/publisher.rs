@@ -11,7 +11,7 @@ use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
 use crate::cli::output;
 use crate::cli::settings::HubSettings;
-use crate::client::{Backoff, Client, Error};
+use crate::client::{Backoff, Client, ClientError};
 use crate::event::job::JobId;
 
 /// The waits between attempts while the hub is away.
@@ -25,7 +25,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 pub struct Publisher {
     hub: HubSettings,
     mailbox: Arc<Mailbox>,
-    finished: Receiver<Result<(), Error>>,
+    finished: Receiver<Result<(), ClientError>>,
 }
 
 impl Publisher {
@@ -71,7 +71,7 @@ impl Publisher {
         let result = self
             .finished
             .recv_timeout(wait + LATE_MAX)
-            .unwrap_or(Err(Error::TimedOut));
+            .unwrap_or(Err(ClientError::TimedOut));
         warn(&self.hub, event, result);
     }
 }
@@ -105,7 +105,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) -> Result<(), Error> {
+    fn run(mut self) -> Result<(), ClientError> {
         loop {
             let mail = self.mailbox.take();
             let (event, data) = match &mail {
@@ -121,7 +121,7 @@ impl Worker {
                     continue;
                 }
                 (Mail::Ending(_), Ok(())) => return Ok(()),
-                (mail, Err(Error::Refused { status: 410, .. })) if self.is_accepted => {
+                (mail, Err(ClientError::Refused { status: 410, .. })) if self.is_accepted => {
                     self.delete();
                     match mail {
                         Mail::Progress(_) => continue,
@@ -129,7 +129,9 @@ impl Worker {
                     }
                 }
                 // An earlier attempt got through, and only its answer was lost.
-                (Mail::Ending(_), Err(Error::Refused { status: 409, .. })) if self.ending_tried => {
+                (Mail::Ending(_), Err(ClientError::Refused { status: 409, .. }))
+                    if self.ending_tried =>
+                {
                     return Ok(());
                 }
                 (Mail::Progress(update), Err(error)) if error.is_temporary() => {
@@ -171,7 +173,7 @@ impl Worker {
     }
 
     /// Said once for each time that the hub is away.
-    fn lose(&mut self, error: &Error) {
+    fn lose(&mut self, error: &ClientError) {
         if !std::mem::replace(&mut self.away, true) {
             let why = self.hub.failure(error.clone());
             say(&format!("{why}; trying again meanwhile"));
@@ -179,7 +181,7 @@ impl Worker {
     }
 
     /// Said once: what is refused now will be refused ten times a second.
-    fn refuse(&mut self, error: &Error) {
+    fn refuse(&mut self, error: &ClientError) {
         if !std::mem::replace(&mut self.refused, true) {
             let why = self.hub.failure(error.clone());
             say(&format!("progress is refused: {why}"));
@@ -187,7 +189,7 @@ impl Worker {
     }
 }
 
-fn warn(hub: &HubSettings, event: &str, result: Result<(), Error>) {
+fn warn(hub: &HubSettings, event: &str, result: Result<(), ClientError>) {
     if let Err(error) = result {
         let why = hub.failure(error);
         say(&format!("the event `{event}` is not published: {why}"));

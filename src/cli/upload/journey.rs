@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::view::View;
 use crate::cli::error::Failure;
 use crate::cli::settings::HubSettings;
-use crate::client::{Backoff, Client, Error, PieceError, Place};
+use crate::client::{Backoff, Client, ClientError, PieceError, Place};
 
 /// The waits between attempts.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -42,7 +42,7 @@ struct Way {
 /// Why a step wasn't taken.
 enum Obstacle {
     /// It may be later.
-    Temporary(Error),
+    Temporary(ClientError),
     Final(Failure),
 }
 
@@ -66,7 +66,7 @@ impl Journey<'_> {
                 Err(Obstacle::Temporary(error)) => error,
             };
             // A hub that was never there isn't waited for.
-            let is_there = way.is_certain || matches!(error, Error::Refused { .. });
+            let is_there = way.is_certain || matches!(error, ClientError::Refused { .. });
             let failure = self.hub.failure(error);
             if !is_there || way.moved_at.elapsed() > PATIENCE {
                 return Err(Failure::Hub(failure));
@@ -101,19 +101,19 @@ impl Journey<'_> {
                     return Ok((place, from));
                 }
                 // All of it was there, and its job is over meanwhile.
-                Err(Error::Refused { status: 404, .. })
+                Err(ClientError::Refused { status: 404, .. })
                     if way.is_certain && way.sent == self.size =>
                 {
                     return Ok((place, self.size));
                 }
                 // What was remembered is no more, or is of something else.
                 Ok(_)
-                | Err(Error::Refused {
+                | Err(ClientError::Refused {
                     status: 403 | 404 | 410,
                     ..
                 }) if !way.is_certain => {}
                 Ok(_) => {
-                    let what = Error::Malformed("an upload of another size");
+                    let what = ClientError::Malformed("an upload of another size");
                     return Err(self.obstacle(what, way));
                 }
                 Err(error) => return Err(self.obstacle(error, way)),
@@ -143,7 +143,7 @@ impl Journey<'_> {
         match sending {
             Ok(offset) if offset == self.size => Ok(()),
             Ok(_) => {
-                let what = Error::Malformed("a piece that was taken in part");
+                let what = ClientError::Malformed("a piece that was taken in part");
                 Err(self.obstacle(what, way))
             }
             Err(PieceError::File(error)) => Err(system(error)),
@@ -151,15 +151,15 @@ impl Journey<'_> {
         }
     }
 
-    fn obstacle(&self, error: Error, way: &Way) -> Obstacle {
+    fn obstacle(&self, error: ClientError, way: &Way) -> Obstacle {
         let is_temporary = match &error {
             // Uploads aren't served there, or there is no room for this one.
-            Error::Refused {
+            ClientError::Refused {
                 status: 501 | 507, ..
             } => false,
             // A connection that is dead by now still has it; or it is further than it was.
-            Error::Refused { status: 423, .. } => true,
-            Error::Refused { status: 409, .. } => way.is_certain,
+            ClientError::Refused { status: 423, .. } => true,
+            ClientError::Refused { status: 409, .. } => way.is_certain,
             error => error.is_temporary(),
         };
         match is_temporary {

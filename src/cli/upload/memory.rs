@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::client::{Address, Place};
+use crate::client::{HubAddress, Place};
 use crate::event::job::JobId;
 
 /// How long an upload is remembered: no hub keeps an unfinished one as long as this.
@@ -26,7 +26,7 @@ struct Remembered {
 impl Memory {
     /// The memory of a file's upload to a hub: another as soon as the file is changed. What
     /// is too old goes. Blocks for the disk.
-    pub fn of(hub: &Address, file: &Path, metadata: &Metadata, job: Option<&JobId>) -> Memory {
+    pub fn of(hub: &HubAddress, file: &Path, metadata: &Metadata, job: Option<&JobId>) -> Memory {
         let Some(folder) = folder() else {
             return Memory(None);
         };

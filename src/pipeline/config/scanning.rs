@@ -19,6 +19,12 @@ pub struct Scanning {
 }
 
 /// Where clamd listens.
+///
+/// ```
+/// use landfall::ClamdAddress;
+/// let address: ClamdAddress = "unix:/run/clamav/clamd.ctl".parse().unwrap();
+/// assert_eq!(address, ClamdAddress::Unix("/run/clamav/clamd.ctl".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClamdAddress {
     /// `HOST:PORT`.

@@ -5,7 +5,7 @@
 //! hub apply the entries, and answers. So:
 //!
 //! - whatever a subscriber has seen survives the end of the process, and with
-//!   [`Sync::Always`] the loss of power;
+//!   [`SyncPolicy::Always`] the loss of power;
 //! - what can't be written changes nothing: no number is taken, no event is seen;
 //! - a number is never given twice, as its module `restore` says.
 //!
@@ -60,10 +60,25 @@ const RESERVE_SEGMENTS: u64 = 8;
 const BATCH_SEGMENTS: u64 = 4;
 
 /// How accepted entries are kept.
+///
+/// ```
+/// use std::time::Duration;
+/// use landfall::{HubConfig, JournalConfig, Sequencer, SyncPolicy};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("journal");
+/// let config = JournalConfig {
+///     sync: SyncPolicy::Always,
+///     age: Duration::from_secs(24 * 60 * 60),
+///     ..JournalConfig::default()
+/// };
+/// let jobs = Sequencer::with_journal(&path, config, HubConfig::default())?;
+/// jobs.close();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JournalConfig {
     /// When an event is on the medium. Default: within 200 ms.
-    pub sync: Sync,
+    pub sync: SyncPolicy,
     /// What all of it takes on disk, in bytes. Default: 256 MiB. At it the oldest events
     /// go, but each job's newest; when only those are left, the jobs that ended first are
     /// forgotten, and when there are none publishing is refused.
@@ -79,7 +94,7 @@ pub struct JournalConfig {
 impl Default for JournalConfig {
     fn default() -> JournalConfig {
         JournalConfig {
-            sync: Sync::Interval(Duration::from_millis(200)),
+            sync: SyncPolicy::Interval(Duration::from_millis(200)),
             bytes: 256 * 1024 * 1024,
             ended_jobs: 10_000,
             age: Duration::from_secs(7 * 24 * 60 * 60),
@@ -88,8 +103,10 @@ impl Default for JournalConfig {
 }
 
 /// When an entry that is accepted is on the medium.
+///
+/// See [`JournalConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
+pub enum SyncPolicy {
     /// Before it is answered, and before anybody sees it.
     Always,
     /// So long after it at most; a terminal event, a begin and a deletion before they are

@@ -1,7 +1,7 @@
 //! The thread that writes.
 //!
 //! The invariants:
-//! - An entry is in the file, and under [`Sync::Always`] on the medium, before the hub
+//! - An entry is in the file, and under [`SyncPolicy::Always`] on the medium, before the hub
 //!   applies it and before it is answered. What ends a life or begins one is answered when
 //!   it is on the medium.
 //! - Whether an entry is accepted is decided once, by [`crate::hub::Life::after`], before
@@ -27,7 +27,7 @@ use super::record::{Record, SegmentNumber, encode};
 use super::reply::Reply;
 use super::restore::Found;
 use super::segment::Place;
-use super::{Alarm, Health, Shared, Sync};
+use super::{Alarm, Health, Shared, SyncPolicy};
 use crate::event::job::EventId;
 use crate::hub::{Change, Hub};
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
@@ -488,7 +488,7 @@ impl Writer {
     }
 
     fn needs_medium(&self, batch: &Batch) -> bool {
-        batch.reserves.is_some() || self.shared.config.sync == Sync::Always
+        batch.reserves.is_some() || self.shared.config.sync == SyncPolicy::Always
     }
 
     fn until_tick(&self) -> Duration {
@@ -499,7 +499,7 @@ impl Writer {
             return self.next_probe.saturating_duration_since(clock::now());
         }
         match self.shared.config.sync {
-            Sync::Interval(interval) if !self.unsynced.is_empty() && !self.syncer.is_busy => {
+            SyncPolicy::Interval(interval) if !self.unsynced.is_empty() && !self.syncer.is_busy => {
                 interval.saturating_sub(clock::now() - self.unsynced_since)
             }
             _ => IDLE,

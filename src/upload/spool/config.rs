@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 /// What a spool takes.
+///
+/// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
 pub struct SpoolConfig {
     /// The largest upload, in bytes: 413 beyond it. Default: 4 GiB.

@@ -92,11 +92,6 @@ impl Receiver {
         }
     }
 
-    /// Its job.
-    pub fn job(&self) -> &JobId {
-        &self.entry.job
-    }
-
     /// How many bytes more it takes.
     pub fn left(&self) -> u64 {
         self.limit - self.offset - self.filled as u64

@@ -1,6 +1,6 @@
 //! Bodies: the same however they are cut, and by a second, slower reading.
 
-use landfall::http::{BodyError, BodyLength, Decoder};
+use landfall::internals::http::body::{BodyError, BodyLength, Decoder};
 
 use super::each_cut;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use landfall::pipeline::config::{Kind, Plan};
+use landfall::internals::pipeline::config::{Kind, Plan};
 
 /// The input is the file.
 pub fn check(input: &[u8]) {

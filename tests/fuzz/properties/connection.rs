@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use landfall::http::{Decoder, Head, HeadLimits, Method};
+use landfall::internals::http::{Decoder, Head, HeadLimits, Method};
 use landfall::{Address, After, Event, Owner, Server, ServerConfig};
 use tempfile::TempDir;
 
@@ -59,7 +59,13 @@ impl Servers {
         };
         let received = running.converse(listener, &sent[..half], &sent[half..]);
         judge(sent, &received);
-        assert_eq!(running.server.jobs().hub().metrics().panics.get(), 0);
+        assert_eq!(
+            landfall::internals::hub(running.server.jobs())
+                .metrics()
+                .panics
+                .get(),
+            0
+        );
         running.serves_on();
     }
 }
@@ -93,7 +99,7 @@ impl Running {
     /// Makes the jobs what they were at the start: one that runs, and one that has ended.
     fn begin(&self) {
         let jobs = self.server.jobs();
-        for snapshot in jobs.hub().snapshots() {
+        for snapshot in jobs.snapshots() {
             let _ = jobs.delete(&snapshot.job, None);
         }
         let publish = |job: &str, event| {

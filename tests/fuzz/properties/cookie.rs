@@ -1,7 +1,7 @@
 //! Where a request shows who it is: what is taken for a token stands there, alone.
 
-use landfall::access::credential::{CookieName, Credential, CredentialError, Source};
-use landfall::http::{Head, HeadLimits};
+use landfall::internals::access::credential::{CookieName, Credential, CredentialError, Source};
+use landfall::internals::http::{Head, HeadLimits};
 
 const LIMITS: HeadLimits = HeadLimits {
     head_bytes: 1 << 20,

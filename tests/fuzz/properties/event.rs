@@ -1,8 +1,8 @@
 //! Events: whatever is published is one frame, and reads back as what it was.
 
-use landfall::event::frame::{self, Frame};
-use landfall::event::{Publication, Word};
-use landfall::routes::snapshot_json;
+use landfall::internals::event::frame::{self, Frame};
+use landfall::internals::event::{Publication, Word};
+use landfall::internals::routes::snapshot_json;
 use landfall::{EventId, HubConfig, JobId, Lease, Sequencer};
 use serde_json::Value;
 

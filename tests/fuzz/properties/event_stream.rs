@@ -1,7 +1,7 @@
 //! The commands' reader of event streams: the same however they are cut, and as a browser
 //! would read them.
 
-use landfall::client::EventStream;
+use landfall::internals::client::EventStream;
 
 use super::each_cut;
 use super::sse::{Fired, read};

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use landfall::access::cors::Origin;
-use landfall::access::host;
-use landfall::http::{BodyLength, Head, HeadError, HeadLimits};
+use landfall::Origin;
+use landfall::internals::access::host;
+use landfall::internals::http::{BodyLength, Head, HeadError, HeadLimits};
 
 /// Small, so that short inputs reach them.
 const LIMITS: HeadLimits = HeadLimits {

@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landfall::routes::snapshot_json;
-use landfall::sequencer::journal::{File, Files, Journal};
+use landfall::internals::hub::Hub;
+use landfall::internals::routes::snapshot_json;
+use landfall::internals::sequencer::journal::{File, Files, Journal};
 use landfall::{
-    Event, EventId, Hub, HubConfig, JournalConfig, PublishError, Refusal, Sequencer, Snapshot,
+    Event, EventId, HubConfig, JournalConfig, PublishError, Refusal, Sequencer, Snapshot,
 };
 use serde_json::value::RawValue;
 
@@ -38,7 +39,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn restores(files: &Memory, jobs: Sequencer) {
-    let before = jobs.hub().snapshots();
+    let before = jobs.snapshots();
     for snapshot in &before {
         is_fit_for_a_frame(snapshot);
     }
@@ -58,11 +59,11 @@ fn restores(files: &Memory, jobs: Sequencer) {
         Err(PublishError::Refused(Refusal::Ended(_) | Refusal::Deleted)) => {}
         Err(error) => panic!("{error}"),
     }
-    let before = jobs.hub().snapshots();
-    jobs.order().close();
+    let before = jobs.snapshots();
+    jobs.close();
     let jobs = open(files).expect("what it wrote itself");
-    assert_eq!(tell(&jobs.hub().snapshots()), tell(&before));
-    jobs.order().close();
+    assert_eq!(tell(&jobs.snapshots()), tell(&before));
+    jobs.close();
 }
 
 fn open(files: &Memory) -> io::Result<Sequencer> {
@@ -73,7 +74,7 @@ fn open(files: &Memory) -> io::Result<Sequencer> {
         ..JournalConfig::default()
     };
     let journal = Journal::open_in(Arc::new(files.clone()), config, &hub)?;
-    Ok(Sequencer::new(hub, Arc::new(journal)))
+    Ok(landfall::internals::sequencer(hub, Arc::new(journal)))
 }
 
 /// What is the same after a restart.

@@ -2,8 +2,8 @@
 //! can't end the frame that it is in.
 
 use landfall::EventId;
-use landfall::event::frame;
-use landfall::event::resume::{Given, Kept, LastEventId, ResetReason, Start};
+use landfall::internals::event::frame;
+use landfall::internals::event::resume::{Given, Kept, LastEventId, ResetReason, Start};
 use serde_json::Value;
 
 use super::sse::read;

@@ -1,7 +1,9 @@
 //! What a command prints: read the same however it is cut, and always fit to be published.
 
 use landfall::Event;
-use landfall::progress::{ERROR_LINE_MAX_BYTES, Format, Reader, STAGE_MAX_BYTES, Source, Update};
+use landfall::internals::progress::{
+    ERROR_LINE_MAX_BYTES, Format, Reader, STAGE_MAX_BYTES, Source, Update,
+};
 
 use super::each_cut;
 

@@ -1,6 +1,6 @@
 //! Request targets: a path and pairs, decoded once.
 
-use landfall::http::Target;
+use landfall::internals::http::target::Target;
 
 /// The input is a request target.
 pub fn check(input: &[u8]) {

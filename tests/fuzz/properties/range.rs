@@ -1,8 +1,8 @@
 //! Downloads: a range lies within its file, and a name within its header field.
 
-use landfall::http::Target;
-use landfall::http::disposition::attachment;
-use landfall::http::range::Range;
+use landfall::internals::http::disposition::attachment;
+use landfall::internals::http::range::Range;
+use landfall::internals::http::target::Target;
 
 /// The input is `Range`, and a second line as long as the file, or its name.
 pub fn check(input: &[u8]) {

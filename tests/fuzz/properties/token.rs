@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use landfall::access::token::{Claims, Key, Keys, TOKEN_MAX_BYTES, TokenError};
+use landfall::internals::access::token::{Claims, Key, Keys, TOKEN_MAX_BYTES, TokenError};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::Sha256;

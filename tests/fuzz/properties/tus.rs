@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use landfall::http::tus::{Checksum, Metadata, TusError, number};
+use landfall::internals::http::tus::{Checksum, Metadata, TusError, number};
 
 /// The input is the field's value, and a second line the bytes of which it is a checksum.
 pub fn check(input: &[u8]) {

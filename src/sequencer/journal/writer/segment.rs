@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{UNSYNCED_MAX_BYTES, Writer};
 use crate::event::job::EventId;
 use crate::sequencer::PublishError;
-use crate::sequencer::journal::Sync;
+use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{MAGIC, RESERVED, Record, SegmentNumber, encode};
 use crate::sequencer::journal::segment::{Segment, file_name};
@@ -25,7 +25,7 @@ impl Writer {
     /// is on the medium.
     pub(super) fn reservation(&self, newest: EventId) -> Option<EventId> {
         let last = EventId((newest.0 + RESERVED).min(EventId::MAX.0));
-        (self.shared.config.sync != Sync::Always).then_some(last)
+        (self.shared.config.sync != SyncPolicy::Always).then_some(last)
     }
 
     /// The record that says how far numbers may be given.
