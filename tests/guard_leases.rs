@@ -4,8 +4,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landfall::event::Word;
-use landfall::{Event, HubConfig, JobState, Saying, Sequencer, Server, ServerConfig};
+use landfall::internals;
+use landfall::{Event, HubConfig, JobState, Saying, Sequencer, Server, ServerConfig, Word};
 
 const JOBS: usize = 100_000;
 /// How long it is watched at rest.
@@ -63,7 +63,7 @@ fn grant(jobs: &Sequencer, lease: &str) {
 }
 
 fn failed(jobs: &Sequencer) -> usize {
-    let by_state = jobs.hub().jobs_by_state();
+    let by_state = internals::hub(jobs).jobs_by_state();
     let failed = by_state
         .iter()
         .find(|(state, _)| *state == JobState::Failed);
