@@ -370,14 +370,8 @@ impl Core {
     pub(super) fn load(&mut self, life: Life, gone: EventId, job: &Job) {
         self.ring = Ring::beginning_after(gone);
         if life.is_deleted() {
-            self.ring.make_void();
-            let limits = RingLimits {
-                events: 1,
-                bytes: 0,
-            };
-            self.ring
-                .append(&Frame::deleted(&job.id, life.last), limits);
-            self.ring.shrink();
+            self.make_void();
+            self.append_deletion(life.last, job);
         }
         self.life = Some(life);
     }
@@ -394,11 +388,11 @@ impl Core {
         if id <= self.newest() {
             return Effect::default();
         }
-        if is_missing {
-            self.lose_before(id);
-        }
         let is_over = self.is_over();
         self.change_ring(limits, |ring, limits| {
+            if is_missing {
+                *ring = Ring::beginning_after(EventId(id.0 - 1));
+            }
             ring.append(&Frame::new(&job.id, event, id), limits);
             if is_over && event.name().is_terminal() {
                 ring.shrink();
@@ -412,21 +406,19 @@ impl Core {
         self.ring = Ring::beginning_after(EventId(id.0 - 1));
     }
 
-    /// Lets its events go, which nobody is to miss; `deleted` is the entry that they are
-    /// void by, where streams are to see it.
-    pub(super) fn make_void(
-        &mut self,
-        deleted: Option<EventId>,
-        limits: RingLimits,
-        job: &Job,
-    ) -> Effect {
-        self.change_ring(limits, |ring, limits| {
-            ring.make_void();
-            if let Some(id) = deleted {
-                ring.append(&Frame::deleted(&job.id, id), limits);
-            }
-            false
-        })
+    /// Lets its events go, which nobody is to miss.
+    pub(super) fn make_void(&mut self) {
+        self.ring.make_void();
+    }
+
+    /// Appends that it was deleted by the entry `id`.
+    pub(super) fn append_deletion(&mut self, id: EventId, job: &Job) {
+        let limits = RingLimits {
+            events: 1,
+            bytes: 0,
+        };
+        self.ring.append(&Frame::deleted(&job.id, id), limits);
+        self.ring.shrink();
     }
 
     /// Makes it no job's. Returns the bytes that its ring held.

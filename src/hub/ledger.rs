@@ -149,7 +149,7 @@ impl Hub {
         let freed = core.forget();
         drop(core);
         self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
-        self.0.forgotten.fetch_max(life.last.0, Ordering::AcqRel);
+        self.note_forgotten(job, life.last);
         self.count(Some(&life), None);
         self.close_if_unused(job);
     }

@@ -14,6 +14,7 @@ mod config;
 mod due;
 mod entry;
 mod error;
+mod forgotten;
 pub mod job;
 mod ledger;
 mod life;
@@ -35,6 +36,8 @@ use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
 pub use entry::{After, Change, Entry, Only, Owner, Terms};
 pub use error::Refusal;
+use forgotten::Forgotten;
+use job::Core;
 pub use job::{Job, Snapshot};
 use ledger::Ledger;
 pub use life::{Life, LifeState};
@@ -80,6 +83,7 @@ struct Inner {
     lost: Mutex<Vec<Range<u64>>>,
     /// The newest number of any job that was forgotten.
     forgotten: AtomicU64,
+    forgettings: Mutex<Forgotten>,
     ring_bytes: AtomicUsize,
     mailboxes: RwLock<Vec<Arc<Mailbox>>>,
     /// The shards that follow every job there is, as bits.
@@ -118,6 +122,7 @@ impl Hub {
             time_ms: AtomicU64::new(0),
             lost: Mutex::default(),
             forgotten: AtomicU64::new(0),
+            forgettings: Mutex::default(),
             ring_bytes: AtomicUsize::new(0),
             mailboxes: RwLock::default(),
             followers_of_all: AtomicU64::new(0),
@@ -191,7 +196,7 @@ impl Hub {
         drop(names);
         self.count(before.as_ref(), after.as_ref());
         if let (Some(before), None) = (&before, &after) {
-            hub.forgotten.fetch_max(before.last.0, Ordering::AcqRel);
+            self.note_forgotten(&name, before.last);
             self.close_if_unused(&name);
         }
         ledger.note(&name, before.as_ref(), after.as_ref());
@@ -363,6 +368,12 @@ impl Hub {
         snapshot
     }
 
+    /// Its events are gone by now.
+    fn note_forgotten(&self, name: &Job, newest: EventId) {
+        self.0.forgotten.fetch_max(newest.0, Ordering::AcqRel);
+        self.0.forgettings.lock().note(name.id(), newest);
+    }
+
     fn given<T>(&self, look: impl FnOnce(Given<'_>) -> T) -> T {
         let lost = self.0.lost.lock();
         look(Given {
@@ -404,8 +415,7 @@ impl Hub {
         let mut ledger = self.0.ledger.lock();
         let name = self.name_of(job);
         let before = name.lock().life().cloned();
-        name.lock().load(life.clone(), gone, &name);
-        name.set_newest(name.lock().newest());
+        self.change_ring(&name, |core| core.load(life.clone(), gone, &name));
         self.0.lives.note(&name, before.as_ref(), Some(&life));
         self.count(before.as_ref(), Some(&life));
         ledger.note(&name, before.as_ref(), Some(&life));
@@ -438,7 +448,7 @@ impl Hub {
             return change.is_news;
         }
         if is_missing && let Some(job) = self.find(&entry.job) {
-            job.lock().lose_before(id);
+            self.change_ring(&job, |core| core.lose_before(id));
         }
         // Nobody follows anything yet.
         self.apply(id, entry).is_ok()
@@ -460,16 +470,40 @@ impl Hub {
     }
 
     /// Lets a job's events go, which were of a life that is over: nobody is to see them or to
-    /// miss them. Where that life was deleted, by entry `deleted`, streams see so much.
-    pub fn void(&self, job: &JobId, deleted: Option<EventId>) {
-        let Some(name) = self.find(job) else { return };
-        let mut core = name.lock();
-        if core.life().is_some_and(|life| !life.is_deleted()) {
-            let change = core.make_void(deleted, self.0.config.ring, &name);
-            name.set_newest(core.newest());
-            self.0.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
-            self.0.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
+    /// miss them. Where that was deleted, it is the `deletion` that they see.
+    pub fn void(&self, job: &JobId, deletion: Option<EventId>) {
+        if let Some(name) = self.find_undeleted(job) {
+            self.change_ring(&name, |core| {
+                core.make_void();
+                if let Some(id) = deletion {
+                    core.append_deletion(id, &name);
+                }
+            });
         }
+    }
+
+    /// Lets a job's events before this number go, which streams are told of: how their life
+    /// ended isn't known.
+    pub fn lose_before(&self, job: &JobId, id: EventId) {
+        if let Some(name) = self.find_undeleted(job) {
+            self.change_ring(&name, |core| core.lose_before(id));
+        }
+    }
+
+    fn find_undeleted(&self, job: &JobId) -> Option<Arc<Job>> {
+        let is_there = |life: &Life| !life.is_deleted();
+        self.find(job)
+            .filter(|name| name.lock().life().is_some_and(is_there))
+    }
+
+    fn change_ring(&self, name: &Job, change: impl FnOnce(&mut Core)) {
+        let mut core = name.lock();
+        let before = core.ring().allocated_bytes();
+        change(&mut core);
+        let after = core.ring().allocated_bytes();
+        name.set_newest(core.newest());
+        self.0.ring_bytes.fetch_add(after, Ordering::Relaxed);
+        self.0.ring_bytes.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Numbers up to `newest` were given, some of which may be `lost`.

@@ -45,6 +45,9 @@ pub enum What {
         after: EventId,
         /// The last that is wanted.
         upto: EventId,
+        /// What [`Order::kept_from`](super::Order::kept_from) was when it was found that they
+        /// are to be had.
+        kept_from: EventId,
     },
 }
 
@@ -75,6 +78,9 @@ pub struct Replay {
     pub cursors: Vec<Cursor>,
     /// Where the piece ends.
     pub end: Option<Cursor>,
+    /// Whose events are in it, and the first of each that wasn't void: what
+    /// [`Order::is_current`](super::Order::is_current) is asked for.
+    pub sources: Vec<(JobId, EventId)>,
 }
 
 /// A place between two records, known to who made it alone.

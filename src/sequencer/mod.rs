@@ -119,6 +119,20 @@ pub trait Order: Send + Sync {
         None
     }
 
+    /// What was given up to this number can't be read back. It is asked for before
+    /// [`Order::history`] is, and a request for many jobs is answered only where it is still
+    /// that.
+    fn kept_from(&self) -> EventId {
+        EventId(0)
+    }
+
+    /// Whether what was read of these jobs is of no life that has been deleted, replaced or
+    /// forgotten since.
+    fn is_current(&self, sources: &[(JobId, EventId)]) -> bool {
+        let _ = sources;
+        true
+    }
+
     /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
     /// for the answer, so there are no more requests than streams.
     fn read(&self, request: Request) {

@@ -21,7 +21,10 @@ fn quiet() -> Options {
             deleted_for: Duration::from_secs(10),
             ..HubConfig::default()
         },
+        journal: None,
         restarts: 0,
+        faults: 0,
+        crashes: 0,
     }
 }
 

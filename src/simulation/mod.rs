@@ -1,6 +1,7 @@
 //! Made-up worlds, each from a seed, held against what must hold.
 
 mod connection;
+mod disk;
 mod found;
 mod front;
 mod model;
@@ -8,6 +9,7 @@ mod options;
 mod puts;
 mod random;
 mod reader;
+mod restart;
 mod rules;
 mod server;
 mod trace;

@@ -1,8 +1,9 @@
 //! What must hold of the jobs: every entry that was applied, and what it has made of its job.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::rules;
+use crate::event::Event;
 use crate::event::job::{EventId, JobId, JobState};
 use crate::hub::{Change, Entry, Hub, Life, LifeState, Listing, Refusal};
 use crate::sys::clock;
@@ -17,6 +18,14 @@ pub struct Model {
     pub newest: u64,
     /// The time of the newest entry.
     pub time_ms: u64,
+    /// All that was applied and isn't lost.
+    pub entries: Vec<(EventId, Entry)>,
+    /// A running job that has been quiet for longer may be forgotten.
+    pub abandoned_ms: u64,
+    /// What a start has found above this number may not be on the medium.
+    pub settled: Option<u64>,
+    /// Entries that a server must not lose with the power.
+    pub promised: BTreeSet<u64>,
 }
 
 /// A job.
@@ -29,6 +38,8 @@ pub struct JobModel {
     /// What was forgotten. Who hasn't seen it misses it, until the job is deleted: then
     /// there is nothing of it that anybody is to miss.
     forgotten: Vec<u64>,
+    /// What came up to this number may be there or not: a disk has lost what lies between.
+    pub uncertain: u64,
 }
 
 /// A frame that streams are to show.
@@ -52,6 +63,7 @@ impl Model {
             history: vec![(0, None)],
             live: Vec::new(),
             forgotten: Vec::new(),
+            uncertain: 0,
         };
         Model {
             jobs: names.iter().map(job).collect(),
@@ -59,6 +71,10 @@ impl Model {
             told: BTreeMap::new(),
             newest: 0,
             time_ms: 0,
+            entries: Vec::new(),
+            abandoned_ms: 0,
+            settled: None,
+            promised: BTreeSet::new(),
         }
     }
 
@@ -68,29 +84,39 @@ impl Model {
 
     /// Takes an entry that the server has applied. Panics where it mustn't have.
     pub fn apply(&mut self, id: EventId, entry: &Entry, step: u64) {
-        let number = self.number_of(&entry.job);
         assert!(
             id.0 > self.newest,
             "{id} was given, and {} before it",
             self.newest
         );
         assert!(entry.time_ms >= self.time_ms, "{id}: time goes back");
+        if let Err(refusal) = self.take(id, entry, step) {
+            panic!("{id} of {} was accepted: {refusal:?}", entry.job);
+        }
+    }
+
+    /// Takes an entry that was accepted.
+    fn take(&mut self, id: EventId, entry: &Entry, step: u64) -> Result<(), Refusal> {
+        let number = self.number_of(&entry.job);
         self.newest = id.0;
         self.time_ms = entry.time_ms;
+        self.entries.push((id, entry.clone()));
         self.let_deletions_go();
         let before = self.jobs[number].life().cloned();
-        let after = rules::next(before.as_ref(), id, entry)
-            .unwrap_or_else(|refusal| panic!("{id} of {} was accepted: {refusal:?}", entry.job));
+        let after = rules::next(before.as_ref(), id, entry)?;
+        if let Change::Forget { .. } = entry.change {
+            let may_be = before.as_ref().is_some_and(|life| {
+                let abandoned = life.updated_ms + self.abandoned_ms < entry.time_ms;
+                life.is_over() || abandoned
+            });
+            assert!(may_be, "{id}: {} goes on, and is forgotten", entry.job);
+        }
         let is_replaced = matches!(entry.change, Change::Begin { .. })
             && before.is_some_and(|life| life.state == LifeState::Running);
         let life = after.as_ref().map_or(EventId(0), |life| life.began);
         match &entry.change {
             Change::Event { event, .. } => {
-                let data = if event.names_its_job() {
-                    event.data().to_owned()
-                } else {
-                    data_of(&entry.job, event.data())
-                };
+                let data = told_data(event, &entry.job);
                 self.tell(id, number, event.name().as_str(), data, life);
             }
             Change::Renew { .. } => {}
@@ -103,6 +129,78 @@ impl Model {
             Change::Forget { .. } => self.forget(number),
         }
         self.jobs[number].history.push((id.0, after));
+        Ok(())
+    }
+
+    /// A disk has lost these entries. Returns the jobs of which it can't be known what they
+    /// have come to: some of what came later is there.
+    pub fn lose(&mut self, is_lost: impl Fn(u64) -> bool) -> BTreeSet<usize> {
+        if !self.entries.iter().any(|(id, _)| is_lost(id.0)) {
+            return BTreeSet::new();
+        }
+        let was_uncertain = |job: &usize| self.jobs[*job].uncertain > 0;
+        let mut uncertain: BTreeSet<_> = (0..self.jobs.len()).filter(was_uncertain).collect();
+        let names: Vec<_> = self.jobs.iter().map(|job| job.name.clone()).collect();
+        let before = std::mem::replace(self, Model::new(&names));
+        self.abandoned_ms = before.abandoned_ms;
+        self.promised = before.promised;
+        let mut has_lost = BTreeSet::new();
+        for (id, entry) in before.entries {
+            let job = self.number_of(&entry.job);
+            if is_lost(id.0) {
+                has_lost.insert(job);
+                continue;
+            }
+            if has_lost.contains(&job) {
+                uncertain.insert(job);
+            }
+            if uncertain.contains(&job) {
+                self.take_uncertain(id, &entry);
+            } else {
+                let taken = self.take(id, &entry, 0);
+                assert!(taken.is_ok(), "{id} was accepted");
+            }
+        }
+        // Nobody promised what was found and never brought to the medium, nor its numbers.
+        self.newest = self.newest.max(before.settled.unwrap_or(before.newest));
+        uncertain
+    }
+
+    /// Whether an entry is accepted.
+    pub fn accepts(&self, id: EventId, entry: &Entry) -> bool {
+        let job = &self.jobs[self.number_of(&entry.job)];
+        rules::next(job.life(), id, entry).is_ok()
+    }
+
+    /// Takes an entry of a job of which it isn't known what it has come to.
+    pub fn take_uncertain(&mut self, id: EventId, entry: &Entry) {
+        let taken = self.take(id, entry, 0);
+        let number = self.number_of(&entry.job);
+        match &entry.change {
+            Change::Event { event, .. } if taken.is_err() => {
+                let data = told_data(event, &entry.job);
+                self.tell(id, number, event.name().as_str(), data, EventId(0));
+            }
+            Change::Begin { .. } | Change::Delete { .. } => {
+                self.told.entry(id.0).or_insert(Told {
+                    job: number,
+                    event: "deleted".into(),
+                    data: data_of(&entry.job, "{}"),
+                    life: EventId(0),
+                    void_since: None,
+                    is_forgotten: false,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// What a job has come to is what the server says.
+    pub fn adopt(&mut self, job: usize, hub: &Hub) {
+        let life = hub.life(&self.jobs[job].name);
+        let newest = self.newest;
+        self.jobs[job].uncertain = newest;
+        self.jobs[job].history.push((newest, life));
     }
 
     fn tell(&mut self, id: EventId, job: usize, event: &str, data: String, life: EventId) {
@@ -189,6 +287,9 @@ impl Model {
         };
         assert_eq!(snapshot.state, state, "{name}'s snapshot");
         assert_eq!(snapshot.began, life.began, "{name}'s snapshot");
+        if job.uncertain >= life.began.0 {
+            return;
+        }
         let newest = job.live.last().map(|id| (*id, &self.told[id]));
         let newest = newest.filter(|(_, told)| told.life == life.began && told.event != "deleted");
         let expected = newest.map(|(id, _)| EventId(id));
@@ -206,6 +307,9 @@ impl Model {
         let listed: Vec<_> = hub.snapshots().into_iter().map(|it| it.job).collect();
         assert_eq!(listed, expected, "the list of jobs");
         assert_eq!(hub.jobs(), expected.len(), "the number of jobs");
+        let rings = self.jobs.iter().filter_map(|job| hub.find(&job.name));
+        let bytes: usize = rings.map(|it| it.lock().ring().allocated_bytes()).sum();
+        assert_eq!(hub.ring_bytes(), bytes, "the memory of all rings");
         self.check_list(hub);
     }
 }
@@ -256,7 +360,15 @@ impl JobModel {
     }
 }
 
-/// The data on the wire of an event that doesn't name its job.
+/// The data of an event on the wire.
+fn told_data(event: &Event, job: &JobId) -> String {
+    match event.names_its_job() {
+        true => event.data().to_owned(),
+        false => data_of(job, event.data()),
+    }
+}
+
+/// The same of one that doesn't name its job.
 fn data_of(job: &JobId, data: &str) -> String {
     let rest = data.strip_prefix('{').expect("it is an object");
     let comma = if rest == "}" { "" } else { "," };

@@ -6,6 +6,7 @@ use super::random::Random;
 use crate::event::job::JobId;
 use crate::event::ring::RingLimits;
 use crate::hub::HubConfig;
+use crate::sequencer::journal::{JournalConfig, Sync};
 
 /// What a world is like.
 #[derive(Clone, Debug)]
@@ -14,8 +15,13 @@ pub struct Options {
     pub steps: u64,
     pub readers: usize,
     pub hub: HubConfig,
-    /// One in so many steps is a restart.
+    /// None where nothing is kept on disk.
+    pub journal: Option<JournalConfig>,
+    /// One in so many steps is a restart; one in so many has the disk fail, or work again;
+    /// one in so many ends the process amid an operation. Zero is none.
     pub restarts: u64,
+    pub faults: u64,
+    pub crashes: u64,
 }
 
 impl Options {
@@ -32,6 +38,8 @@ impl Options {
         } else {
             20_000
         };
+        let journal = (!random.one_in(4)).then(|| journal(random, count));
+        let rate = |random: &mut Random| random.pick(&[0, 0, 30, 100, 300]);
         Options {
             names,
             steps: random.between(100, 600),
@@ -51,7 +59,38 @@ impl Options {
                     .pick(&[Duration::from_secs(10), Duration::from_secs(24 * 3600)]),
                 ..HubConfig::default()
             },
-            restarts: random.pick(&[100, 1000]),
+            journal,
+            restarts: random.pick(&[0, 50, 200]),
+            faults: rate(random),
+            crashes: rate(random),
         }
+    }
+
+    /// Whether there may be no room for a job, or for an event.
+    pub fn is_tight(&self) -> bool {
+        let is_small = |journal: &JournalConfig| journal.bytes < 1 << 20;
+        self.hub.jobs < 1000 || self.journal.as_ref().is_some_and(is_small)
+    }
+}
+
+fn journal(random: &mut Random, jobs: u64) -> JournalConfig {
+    JournalConfig {
+        sync: random.pick(&[
+            Sync::Always,
+            Sync::Interval(Duration::from_millis(1)),
+            Sync::Interval(Duration::from_millis(200)),
+            Sync::Interval(Duration::from_secs(3600)),
+        ]),
+        // Segments are a thirty-second of it, and 1 KiB at least.
+        bytes: random.pick(&[32 << 10, 64 << 10, 256 << 10, 16 << 20]),
+        ended_jobs: match random.one_in(3) {
+            true => random.below(jobs) as usize,
+            false => 10_000,
+        },
+        age: random.pick(&[
+            Duration::from_secs(10),
+            Duration::from_secs(3600),
+            Duration::from_secs(7 * 24 * 3600),
+        ]),
     }
 }

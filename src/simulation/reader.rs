@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::connection::{Connection, Said};
-use super::front::{Answer, Front};
+use super::front::Answer;
 use super::model::{Model, Told};
 use super::server::Server;
 use crate::sys::clock;
@@ -126,14 +126,16 @@ impl Reader {
     }
 
     /// Asks for its stream. Says what it got.
-    pub fn connect(&mut self, front: &Front, server: &Server, model: &Model, step: u64) -> String {
+    pub fn connect(&mut self, server: &Server, model: &Model, step: u64) -> String {
         let target = self.target(model);
         let buffer_bytes = if self.is_slow { 1 } else { 64 * 1024 };
         let known = self.last.as_deref().map(|last| {
             let number = last.parse().ok();
             number.filter(|&number| server.was_given(number))
         });
-        let answer = front.get(&target, self.last.as_deref(), buffer_bytes);
+        let answer = server
+            .front
+            .get(&target, self.last.as_deref(), buffer_bytes);
         let said = format!("{target} after {:?}", self.last);
         self.account = Account {
             drained_at: step,
@@ -287,7 +289,8 @@ impl Reader {
         let has = self.account.has;
         assert!(id > has, "{id} comes behind {has}");
         assert!(!self.account.is_at_end, "{id} comes behind the end");
-        if let Some(since) = told.void_since {
+        let is_certain = id > model.jobs[told.job].uncertain;
+        if let Some(since) = told.void_since.filter(|_| is_certain) {
             let may_be_old = self.account.drained_at < since || self.account.is_amid;
             assert!(may_be_old, "{id} is of a life that is no more");
         }
@@ -312,7 +315,8 @@ impl Reader {
     fn is_owed(&self, id: u64, told: &Told, model: &Model) -> bool {
         let account = &self.account;
         let upto = |upto: Option<&u64>| upto.is_some_and(|&upto| id <= upto);
-        let is_excused = upto(account.excused.get(&told.job));
+        let is_excused =
+            upto(account.excused.get(&told.job)) || id <= model.jobs[told.job].uncertain;
         let is_told =
             id <= account.told_forgotten || upto(account.told_forgotten_of.get(&told.job));
         let is_forgotten = is_told && model.is_forgotten(told);

@@ -8,6 +8,10 @@ use crate::hub::{After, Change, Entry, Life, LifeState, Only, Owner, Refusal, Te
 /// # Errors
 /// What it is refused with.
 pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Life>, Refusal> {
+    if let Change::Forget { last } = entry.change {
+        let is_it = now.is_some_and(|life| life.last == last);
+        return if is_it { Ok(None) } else { Err(Refusal::Over) };
+    }
     let now = now.filter(|life| match life.state {
         LifeState::Deleted { until_ms } => entry.time_ms < until_ms,
         _ => true,
@@ -123,7 +127,6 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
                 ..life.clone()
             })),
         },
-        (Change::Forget { last }, Some(life)) if life.last == *last => Ok(None),
         (Change::Forget { .. }, _) => Err(Refusal::Over),
     }
 }

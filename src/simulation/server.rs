@@ -1,17 +1,24 @@
 //! One life of the server, without threads.
 
+use std::io;
+use std::sync::Arc;
+
+use super::disk::Disk;
 use super::front::Front;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::LastEventId;
-use crate::hub::HubConfig;
+use crate::hub::{Hub, HubConfig};
 use crate::sequencer::Sequencer;
+use crate::sequencer::journal::JournalConfig;
+use crate::sequencer::journal::by_hand::ByHand as Journal;
 use crate::stream::ShardConfig;
-use crate::stream::by_hand::ByHand;
+use crate::stream::by_hand::ByHand as Shard;
 
 /// A server that runs.
 pub struct Server {
     pub jobs: Sequencer,
-    pub shard: ByHand,
+    pub journal: Option<Arc<Journal>>,
+    pub shard: Shard,
     pub front: Front,
 }
 
@@ -24,16 +31,28 @@ pub struct Gone {
 }
 
 impl Server {
-    pub fn in_memory(hub: HubConfig, shard: ShardConfig) -> Server {
-        Server::of(Sequencer::in_memory(hub), shard)
+    pub fn in_memory(hub: HubConfig) -> Server {
+        Server::of(Sequencer::in_memory(hub), None)
     }
 
-    fn of(jobs: Sequencer, shard: ShardConfig) -> Server {
-        let shard = ByHand::new(&jobs, shard);
+    pub fn with_journal(hub: HubConfig, config: JournalConfig, disk: &Disk) -> io::Result<Server> {
+        let hub = Hub::new(hub, EventId(0));
+        let journal = Arc::new(Journal::open(Arc::new(disk.clone()), config, &hub)?);
+        let jobs = Sequencer::new(hub, journal.clone());
+        Ok(Server::of(jobs, Some(journal)))
+    }
+
+    fn of(jobs: Sequencer, journal: Option<Arc<Journal>>) -> Server {
+        let shard = Shard::new(&jobs, ShardConfig::default());
         let front = Front::new(&jobs, shard.handle());
         // From here on what is applied is told of.
         drop(jobs.hub().drain_tap());
-        Server { jobs, shard, front }
+        Server {
+            jobs,
+            journal,
+            shard,
+            front,
+        }
     }
 
     /// The newest number.

@@ -25,13 +25,14 @@ const EVERY_JOB: &str = "*";
 
 /// A consolidated stream.
 pub struct Consolidated {
-    selection: Selection,
+    pub(super) selection: Selection,
     /// The number after which the stream begins.
     after: EventId,
     /// Resets that are due.
     resets: Vec<Reset>,
-    /// Numbers of forgotten jobs up to which the client has been told.
-    forgotten: EventId,
+    /// How many jobs had been forgotten when the stream was served last. None where it goes on
+    /// for a client that hasn't been served yet.
+    forgettings: Option<u64>,
 }
 
 /// The jobs of a consolidated stream.
@@ -75,21 +76,30 @@ enum Last {
     Text(Arc<str>),
 }
 
+/// What there was before it was looked for what is gone.
+#[derive(Clone, Copy)]
+pub(super) struct Since {
+    /// What was given up to this number can't be read back.
+    pub kept_from: EventId,
+    /// So many jobs had been forgotten.
+    pub forgettings: u64,
+}
+
 /// What a batch has of a stream's events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filled {
-    /// All.
-    Whole,
+    /// All up to this number.
+    Whole(EventId),
     /// The oldest.
     Partly,
-    /// None: some of them are no longer in their rings.
-    Behind,
+    /// None: some of them are no longer in their rings, and are to be read up to this number.
+    Behind(EventId),
 }
 
 /// The consolidated streams of a shard.
 #[derive(Default)]
 pub(super) struct Streams {
-    places: Vec<Option<Consolidated>>,
+    pub places: Vec<Option<Consolidated>>,
     free: Vec<u32>,
     /// Rows that follow whatever job there is.
     all: Vec<u32>,
@@ -150,7 +160,7 @@ impl Consolidated {
         let mut floors = HashMap::new();
         if let Some(after) = resumed {
             stream.after = after;
-            stream.forgotten = after;
+            stream.forgettings = None;
         } else if *start != Start::Next {
             stream.after = hub.base();
             let mut jobs = Vec::new();
@@ -198,7 +208,7 @@ impl Consolidated {
                 _ => published,
             },
             resets: Vec::new(),
-            forgotten: hub.forgotten(),
+            forgettings: Some(hub.forgettings()),
         }
     }
 
@@ -303,6 +313,14 @@ impl Consolidated {
 }
 
 impl Selection {
+    /// Whether a job is one of them.
+    pub(super) fn follows(&self, job: &JobId) -> bool {
+        match self {
+            Selection::Listed(sources) => sources.iter().any(|it| it.job.id() == job),
+            Selection::Matching { prefix, .. } => job.as_str().starts_with(&**prefix),
+        }
+    }
+
     /// The jobs, as those who read events back know them.
     pub(super) fn jobs(&self) -> crate::sequencer::history::Jobs {
         use crate::sequencer::history::Jobs;
@@ -386,13 +404,16 @@ impl Shard {
             return;
         };
         let upto = self.hub.published();
-        let filled = self.fill(&mut stream, after, upto);
-        let is_whole = filled == Filled::Whole;
+        let since = Since {
+            kept_from: self.sequencer.order().kept_from(),
+            forgettings: self.hub.forgettings(),
+        };
+        let filled = self.fill(&mut stream, after, upto, since);
 
-        let before_first = match self.batch.ends.first() {
-            Some(&(first, _)) => first - 1,
-            None if is_whole => upto.0,
-            None => after.0,
+        let before_first = match (self.batch.ends.first(), filled) {
+            (Some(&(first, _)), _) => first - 1,
+            (None, Filled::Whole(upto)) => upto.0,
+            (None, _) => after.0,
         };
         let before_first = before_first.max(after.0);
         self.hub
@@ -405,14 +426,14 @@ impl Shard {
         }
         self.batch.after = before_first;
         let mut has_ended = false;
-        if is_whole {
+        if let Filled::Whole(upto) = filled {
             // All up to the number that was read is in the batch, of these jobs or not.
             let newest = self.batch.newest().max(upto.0);
             has_ended = stream.has_ended_after(EventId(newest));
             self.table[row].after = self.table[row].after.max(before_first);
         }
-        if filled == Filled::Behind {
-            self.read_many(row, &stream.selection, upto);
+        if let Filled::Behind(upto) = filled {
+            self.read_many(row, &stream.selection, upto, since);
             self.streams.places[place as usize] = Some(stream);
             return;
         }
@@ -432,31 +453,40 @@ impl Shard {
             }
         }
         if sent == Sent::All {
-            if !is_whole {
-                self.queue_row(row);
-            } else {
-                // It is caught up with what was published: the jobs that it doesn't list
-                // have nothing for it there.
+            if let Filled::Whole(upto) = filled {
+                // The jobs that it doesn't list have nothing for it there.
                 self.table[row].after = self.table[row].after.max(upto.0);
-                if self.table[row].flags & ENDING != 0 {
-                    self.end_with_retry(row);
-                }
+            }
+            if filled != Filled::Whole(upto) {
+                self.queue_row(row);
+            } else if self.table[row].flags & ENDING != 0 {
+                self.end_with_retry(row);
             }
         }
     }
 
     /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
     /// first, and notes what is missing.
-    fn fill(&mut self, stream: &mut Consolidated, after: EventId, upto: EventId) -> Filled {
+    fn fill(
+        &mut self,
+        stream: &mut Consolidated,
+        after: EventId,
+        mut upto: EventId,
+        since: Since,
+    ) -> Filled {
         self.batch.clear();
         let jobs = stream.jobs_with_news(&self.hub, after);
-        // Read after the jobs: one that is gone from among them has been counted here.
-        let forgotten = self.hub.forgotten();
-        if matches!(stream.selection, Selection::Matching { .. })
-            && forgotten > after.max(stream.forgotten)
-        {
-            stream.reset(None, ResetReason::Expired, Last::Number(after));
-            stream.forgotten = forgotten;
+        // Looked at after the jobs: one that is gone from among them is found here.
+        if let Selection::Matching { .. } = stream.selection {
+            let is_followed = |job: &JobId| stream.selection.follows(job);
+            let has_missed = match stream.forgettings {
+                None => self.hub.forgotten() > after,
+                Some(count) => self.hub.has_forgotten(count, after, is_followed),
+            };
+            if has_missed {
+                stream.reset(None, ResetReason::Expired, Last::Number(after));
+            }
+            stream.forgettings = Some(since.forgettings);
         }
         // The oldest numbers of all jobs; a job is left as soon as it can't have any.
         let mut oldest = BinaryHeap::new();
@@ -484,10 +514,18 @@ impl Shard {
                 oldest.push((number, index));
             }
         }
+        let mut oldest = oldest.into_sorted_vec();
         if is_behind {
-            return Filled::Behind;
+            // What can't be read back, and is in rings, comes from there, in its place.
+            let in_rings = since.kept_from.min(upto);
+            if in_rings <= after {
+                return Filled::Behind(upto);
+            }
+            is_whole |= oldest.last().is_some_and(|&(newest, _)| newest > in_rings);
+            oldest.retain(|&(number, _)| number <= in_rings);
+            upto = in_rings;
         }
-        for (number, index) in oldest.into_sorted_vec() {
+        for (number, index) in oldest {
             let core = jobs[index].0.lock();
             if self.batch.bytes.len() >= BATCH_MAX_BYTES
                 || !core.ring().copy_one(number, &mut self.batch)
@@ -497,7 +535,7 @@ impl Shard {
             }
         }
         if is_whole {
-            Filled::Whole
+            Filled::Whole(upto)
         } else {
             Filled::Partly
         }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::consolidated::Selection;
+use super::consolidated::{Selection, Since};
 use super::delivery::Sent;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
-use crate::event::job::EventId;
+use crate::event::job::{EventId, JobId};
 use crate::event::resume::ResetReason;
 use crate::hub::Job;
 use crate::sequencer::history::{Cursor, Replay, Request, What};
@@ -20,6 +20,8 @@ pub(super) const PIECES: usize = 4;
 pub(super) struct Reading {
     ticket: u64,
     cursor: Option<Cursor>,
+    /// So many jobs had been forgotten before it was found that it is to be had.
+    forgettings: u64,
 }
 
 impl Shard {
@@ -52,18 +54,25 @@ impl Shard {
             after: after.max(kept),
             upto,
         };
-        self.request(row, what);
+        self.request(row, what, 0);
         true
     }
 
     /// Has events up to `upto` read for a consolidated row.
-    pub(super) fn read_many(&mut self, row: u32, selection: &Selection, upto: EventId) {
+    pub(super) fn read_many(
+        &mut self,
+        row: u32,
+        selection: &Selection,
+        upto: EventId,
+        since: Since,
+    ) {
         let what = What::Many {
             jobs: selection.jobs(),
             after: EventId(self.table[row].after),
             upto,
+            kept_from: since.kept_from,
         };
-        self.request(row, what);
+        self.request(row, what, since.forgettings);
     }
 
     /// What a row is behind by has been sent, or nobody needs it.
@@ -88,6 +97,15 @@ impl Shard {
         }
         let (after, slot) = (there.after, there.place);
         let is_consolidated = there.flags & CONSOLIDATED != 0;
+        // What was deleted meanwhile is in it, and nobody is to see that any more; what was
+        // forgotten isn't, which the stream has to say first.
+        let is_current = self.sequencer.order().is_current(&replay.sources);
+        let is_outdated = !is_current || self.has_missed(row, EventId(after));
+        if is_outdated && let Some(reading) = self.reading.get_mut(&row) {
+            reading.cursor = None;
+            self.queue_row(row);
+            return;
+        }
         std::mem::swap(&mut self.batch, &mut replay.batch);
         if self.batch.after > after && !is_consolidated {
             let job = self.jobs[slot as usize].as_ref().map(|f| f.job.clone());
@@ -115,7 +133,22 @@ impl Shard {
         }
     }
 
-    fn request(&mut self, row: u32, what: What) {
+    /// Whether a job of a consolidated row was forgotten since a piece was asked for that
+    /// would have been in it.
+    fn has_missed(&self, row: u32, after: EventId) -> bool {
+        let (there, reading) = (&self.table[row], &self.reading[&row]);
+        if there.flags & CONSOLIDATED == 0 {
+            return false;
+        }
+        let Some(Some(stream)) = self.streams.places.get(there.place as usize) else {
+            return false;
+        };
+        let is_followed = |job: &JobId| stream.selection.follows(job);
+        self.hub
+            .has_forgotten(reading.forgettings, after, is_followed)
+    }
+
+    fn request(&mut self, row: u32, what: What, forgettings: u64) {
         // The head, or a reset, goes before what may take a while.
         self.batch.clear();
         self.batch.after = self.table[row].after;
@@ -132,8 +165,10 @@ impl Shard {
         let reading = self.reading.entry(row).or_insert(Reading {
             ticket,
             cursor: None,
+            forgettings,
         });
         reading.ticket = ticket;
+        reading.forgettings = forgettings;
         self.table[row].flags |= READING;
         self.sequencer.order().read(Request {
             row,

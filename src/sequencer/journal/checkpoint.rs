@@ -10,8 +10,9 @@
 //!             first and the one behind the last
 //!   49 job    flags, began, previous end, newest entry, milliseconds of its beginning and
 //!             of its newest entry, [milliseconds until which a deletion is remembered:
-//!             flags & 8], [milliseconds of its lease: flags & 32], number of its newest event in no kept segment, of that before
-//!             it, job, [its newest event, which is in no kept segment: id, event, data to
+//!             flags & 8], [milliseconds of its lease: flags & 32], number of its newest event
+//!             in no kept segment, of that before it (or of the entry that deleted what was
+//!             before), job, [its newest event, which is in no kept segment: id, event, data to
 //!             the payload's end: flags & 16]
 //!   50 end    how many jobs
 //! ```
@@ -93,7 +94,7 @@ pub struct JobPart<'a> {
     pub life: Life,
     /// The number of its newest event that is in no kept segment; zero where all are.
     pub before: EventId,
-    /// Its newest event that is kept nowhere.
+    /// Its newest event that is kept nowhere, or the entry that deleted what was before.
     pub gone: EventId,
     /// Its newest event, where that is in no kept segment.
     pub event: Option<EventPart<'a>>,
@@ -176,18 +177,25 @@ fn write_new(
     hub.each_life(|job, life, frame| {
         let known = shared.index.lock().get(job.as_str()).cloned();
         let (mut before, mut gone, mut event) = (EventId(0), EventId(0), None);
-        if let Some(known) = &known {
-            if let Some(span) = known.first_span_from(first) {
-                before = span.before;
-                gone = span.before;
-            } else {
-                before = known.newest;
-                gone = known.before_newest;
-                // A deleted job shows nothing but that, which its life says.
-                let frame = frame.as_deref().filter(|_| !life.is_deleted());
-                event = frame.and_then(event_of);
-                event = event.filter(|event| event.id == known.newest);
-            }
+        match &known {
+            Some(known) => match known.first_span_from(first) {
+                Some(span) => {
+                    before = span.before;
+                    gone = span.before.max(known.floor);
+                }
+                // That a job was deleted its life says, or it is gone with the segment.
+                None if known.is_deleted && life.is_deleted() => {}
+                None if known.is_deleted => gone = known.newest,
+                None => {
+                    before = known.newest;
+                    gone = known.before_newest.max(known.floor);
+                    event = frame.as_deref().and_then(event_of);
+                    event = event.filter(|event| event.id == known.newest);
+                }
+            },
+            // There was an end of another life, of which nothing is left.
+            None if !life.is_deleted() => gone = life.previous_end,
+            None => {}
         }
         jobs += 1;
         let part = JobPart {
@@ -477,6 +485,8 @@ impl JobPart<'_> {
             let bytes = self.event.map_or(0, |event| event.data.len());
             let mut index = shared.index.lock();
             index.load(&job, self.before, self.gone, bytes);
+        } else if self.gone.0 > 0 {
+            shared.index.lock().load_floor(&job, self.gone);
         }
         hub.load(&job, self.life.clone(), self.gone);
         let event = self.event.and_then(|event| {

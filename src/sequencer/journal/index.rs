@@ -34,9 +34,11 @@ pub struct Known {
     /// The newest.
     pub newest: EventId,
     /// The newest is none that was published, but the end of a life that was deleted.
-    is_deleted: bool,
+    pub is_deleted: bool,
     /// The one before it; zero where there is none.
     pub before_newest: EventId,
+    /// What was forgotten before the first of them has no higher number than this.
+    pub floor: EventId,
     /// About what the newest takes in a checkpoint.
     newest_bytes: u32,
     /// Where they are, oldest first. Of older ones it is known that there were some.
@@ -85,14 +87,24 @@ impl Jobs {
     /// What there is of a job is void, by the entry that is here.
     pub fn replace(&mut self, job: &JobId, id: EventId, place: Place) {
         self.remove(job.as_str());
-        self.append(job, id, place);
+        self.append(job, id, place, EventId(0));
         if let Some(known) = self.known.get_mut(job) {
             known.is_deleted = true;
         }
     }
 
-    /// Adds a job's newest event.
-    pub fn append(&mut self, job: &JobId, id: EventId, place: Place) {
+    /// Whether each of these jobs has had this first event since its earlier ones were void.
+    pub fn are_current(&self, sources: &[(JobId, EventId)]) -> bool {
+        let is_current = |(job, first): &(JobId, EventId)| {
+            let known = self.known.get(job);
+            known.is_some_and(|known| known.first == *first)
+        };
+        sources.iter().all(is_current)
+    }
+
+    /// Adds a job's newest event. Where it is the first, what the job had before has no higher
+    /// number than `floor`.
+    pub fn append(&mut self, job: &JobId, id: EventId, place: Place, floor: EventId) {
         let known = match self.known.get_mut(job) {
             Some(known) => known,
             None => {
@@ -101,6 +113,7 @@ impl Jobs {
                     newest: EventId(0),
                     is_deleted: false,
                     before_newest: EventId(0),
+                    floor,
                     newest_bytes: 0,
                     spans: Vec::new(),
                 };
@@ -137,12 +150,23 @@ impl Jobs {
             newest,
             is_deleted: false,
             before_newest,
+            floor: EventId(0),
             newest_bytes: in_checkpoint(job, bytes),
             spans: Vec::new(),
         };
         self.newest_bytes += u64::from(known.newest_bytes);
         if let Some(before) = self.known.insert(job.clone(), known) {
             self.newest_bytes -= u64::from(before.newest_bytes);
+        }
+    }
+
+    /// The same of a job that has had no events since what was before was deleted by the entry
+    /// `floor`.
+    pub fn load_floor(&mut self, job: &JobId, floor: EventId) {
+        self.load(job, EventId(0), EventId(0), 0);
+        if let Some(known) = self.known.get_mut(job) {
+            known.first = EventId(floor.0 + 1);
+            known.floor = floor;
         }
     }
 
@@ -183,6 +207,14 @@ impl Jobs {
             let dropped = known.spans.partition_point(|span| span.segment < first);
             known.spans.drain(..dropped);
         }
+        // That a job was deleted can't be read back any more.
+        let is_kept = |known: &Known| !known.is_deleted || !known.spans.is_empty();
+        self.known.retain(|_, known| is_kept(known));
+        self.newest_bytes = self
+            .known
+            .values()
+            .map(|it| u64::from(it.newest_bytes))
+            .sum();
     }
 }
 
@@ -191,6 +223,12 @@ fn in_checkpoint(job: &JobId, bytes: usize) -> u32 {
 }
 
 impl Known {
+    /// The number before the oldest that can be read. None where none can be.
+    pub fn before_oldest(&self) -> Option<EventId> {
+        let oldest = self.spans.first()?;
+        Some(oldest.before.max(self.floor))
+    }
+
     /// The first of the spans that are in this segment or behind it.
     pub fn first_span_from(&self, first: SegmentNumber) -> Option<&Span> {
         self.spans.iter().find(|span| span.segment >= first)
@@ -215,7 +253,8 @@ mod tests {
         let mut jobs = index.lock();
         let job: JobId = "j".parse().unwrap();
         for (id, segment, offset) in [(3, 1, 8), (5, 1, 30), (9, 2, 8), (12, 4, 50)] {
-            jobs.append(&job, EventId(id), place(segment, offset));
+            jobs.append(&job, EventId(id), place(segment, offset), EventId(2));
+            assert_eq!(jobs.get("j").unwrap().before_oldest(), Some(EventId(2)));
         }
         let spans = &jobs.get("j").unwrap().spans;
         let told: Vec<_> = spans
@@ -227,9 +266,10 @@ mod tests {
         let known = jobs.get("j").unwrap();
         assert_eq!(known.spans.len(), 1);
         assert_eq!(known.spans[0].before, EventId(9));
+        assert_eq!(known.before_oldest(), Some(EventId(9)));
         jobs.drop_below(SegmentNumber(5));
         assert_eq!(jobs.newest("j"), EventId(12));
-        jobs.append(&job, EventId(20), place(5, 8));
+        jobs.append(&job, EventId(20), place(5, 8), EventId(0));
         assert_eq!(jobs.get("j").unwrap().spans[0].before, EventId(12));
         jobs.remove("j");
         assert_eq!(jobs.newest("j"), EventId(0));
@@ -240,13 +280,13 @@ mod tests {
         let index = Index::default();
         let mut jobs = index.lock();
         let job: JobId = "j".parse().unwrap();
-        jobs.append(&job, EventId(3), place(1, 8));
+        jobs.append(&job, EventId(3), place(1, 8), EventId(0));
         jobs.replace(&job, EventId(4), place(1, 30));
         let known = jobs.get("j").unwrap();
         assert_eq!((known.first, known.newest), (EventId(4), EventId(4)));
         assert_eq!(known.spans.len(), 1);
         assert_eq!(jobs.newest("j"), EventId(0));
-        jobs.append(&job, EventId(6), place(2, 8));
+        jobs.append(&job, EventId(6), place(2, 8), EventId(0));
         assert_eq!(jobs.newest("j"), EventId(6));
         assert_eq!(jobs.get("j").unwrap().spans[1].before, EventId(4));
     }
@@ -258,9 +298,9 @@ mod tests {
         let [a, b]: [JobId; 2] = ["a", "b"].map(|name| name.parse().unwrap());
         let one = u64::from(in_checkpoint(&a, 10));
         assert_eq!((jobs.newest_bytes(), jobs.oldest_segment()), (0, None));
-        jobs.append(&a, EventId(1), place(1, 8));
-        jobs.append(&a, EventId(2), place(3, 8));
-        jobs.append(&b, EventId(3), place(3, 18));
+        jobs.append(&a, EventId(1), place(1, 8), EventId(0));
+        jobs.append(&a, EventId(2), place(3, 8), EventId(0));
+        jobs.append(&b, EventId(3), place(3, 18), EventId(0));
         assert_eq!(jobs.newest_bytes(), 2 * one);
         assert_eq!(jobs.oldest_segment(), Some(SegmentNumber(1)));
         jobs.remove("a");

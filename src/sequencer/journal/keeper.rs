@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::desk::{Desk, ask};
 use super::record::SegmentNumber;
 use super::segment::{Segment, file_name};
 use super::writer::{Command, forget};
-use super::{Alarm, Shared, ask, checkpoint};
+use super::{Alarm, Shared, checkpoint};
 use crate::hub::Hub;
 use crate::sequencer::{Proposal, now_ms};
 
@@ -41,13 +42,7 @@ pub(super) fn start(
         .name("journal-keep".into())
         .spawn(move || {
             let alarm = Alarm(shared.clone());
-            let mut keeper = Keeper {
-                shared,
-                hub,
-                commands,
-                next_checkpoint,
-                has_forgotten: false,
-            };
+            let mut keeper = Keeper::new(shared, hub, commands, next_checkpoint);
             while calls.recv_timeout(LOOK) != Err(RecvTimeoutError::Disconnected) {
                 keeper.look();
             }
@@ -55,18 +50,29 @@ pub(super) fn start(
         })
 }
 
-struct Keeper {
+/// What the thread does.
+pub(super) struct Keeper<D> {
     shared: Arc<Shared>,
     hub: Hub,
-    commands: Sender<Command>,
+    desk: D,
     next_checkpoint: u32,
     /// Jobs were forgotten since the last checkpoint, so the next will be smaller.
     has_forgotten: bool,
 }
 
-impl Keeper {
+impl<D: Desk> Keeper<D> {
+    pub fn new(shared: Arc<Shared>, hub: Hub, desk: D, next_checkpoint: u32) -> Keeper<D> {
+        Keeper {
+            shared,
+            hub,
+            desk,
+            next_checkpoint,
+            has_forgotten: false,
+        }
+    }
+
     /// Does what there is to do.
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         while !self.shared.is_closing.load(Ordering::Acquire) {
             if self.forget_old() {
                 continue;
@@ -84,7 +90,7 @@ impl Keeper {
                 // Whoever waits for room hears of every step, and when there is no other. A
                 // writer that is gone has nobody who waits.
                 let is_exhausted = !worked && !forgot;
-                let _ = self.commands.send(Command::Room { is_exhausted });
+                self.desk.hand(Command::Room { is_exhausted });
             }
             if !worked && !forgot {
                 return;
@@ -120,7 +126,7 @@ impl Keeper {
         if proposals.is_empty() {
             return false;
         }
-        let forgotten = ask(&self.commands, |reply| Command::Forget(proposals, reply));
+        let forgotten = ask(&self.desk, |reply| Command::Forget(proposals, reply));
         let has_some = matches!(forgotten, Some((ids, None)) if !ids.is_empty());
         self.has_forgotten |= has_some;
         has_some
@@ -146,7 +152,7 @@ impl Keeper {
         let number = self.next_checkpoint;
         let bytes = checkpoint::write(&self.shared, &self.hub, number, first, || {
             let closed = || Err(io::Error::other("the journal is closed"));
-            ask(&self.commands, Command::Flush).unwrap_or_else(closed)
+            ask(&self.desk, Command::Flush).unwrap_or_else(closed)
         })?;
         self.next_checkpoint += 1;
         self.has_forgotten = false;

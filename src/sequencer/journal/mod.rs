@@ -13,8 +13,11 @@
 //! what all jobs have come to is written as a checkpoint, and the oldest segments go. The
 //! modules `record` and `checkpoint` have the formats.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod checkpoint;
 mod codec;
+mod desk;
 mod files;
 mod index;
 mod keeper;
@@ -43,6 +46,7 @@ use super::{Health, Order, Proposal, PublishError};
 use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Hub};
 use crate::sys::metrics::{Counter, gauge, head};
+use desk::ask;
 pub use files::{Directory, File, Files};
 use index::Index;
 pub use lock::Lock;
@@ -174,18 +178,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`], or there is no thread to be had.
     pub fn open_in(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<Journal> {
-        let shared = Arc::new(Shared {
-            config,
-            files,
-            segments: Segments::default(),
-            index: Index::default(),
-            counters: Counters::default(),
-            health: AtomicU8::new(Health::Good as u8),
-            checkpoint_bytes: AtomicU64::new(0),
-            spare_bytes: AtomicU64::new(0),
-            is_closing: AtomicBool::new(false),
-            is_dead: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(config, files));
         let found = restore::restore(&shared, hub)?;
         let (commands, received) = crossbeam_channel::unbounded();
         let (requests, asked) = crossbeam_channel::unbounded();
@@ -259,9 +252,15 @@ impl Order for Journal {
     }
 
     fn history(&self, job: &JobId) -> Option<EventId> {
-        let index = self.shared.index.lock();
-        let oldest = index.get(job.as_str())?.spans.first()?;
-        Some(oldest.before)
+        self.shared.history(job)
+    }
+
+    fn kept_from(&self) -> EventId {
+        self.shared.segments.kept_from()
+    }
+
+    fn is_current(&self, sources: &[(JobId, EventId)]) -> bool {
+        self.shared.index.lock().are_current(sources)
     }
 
     fn read(&self, request: Request) {
@@ -324,6 +323,26 @@ impl Drop for Journal {
 }
 
 impl Shared {
+    fn new(config: JournalConfig, files: Arc<dyn Files>) -> Shared {
+        Shared {
+            config,
+            files,
+            segments: Segments::default(),
+            index: Index::default(),
+            counters: Counters::default(),
+            health: AtomicU8::new(Health::Good as u8),
+            checkpoint_bytes: AtomicU64::new(0),
+            spare_bytes: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+            is_dead: AtomicBool::new(false),
+        }
+    }
+
+    /// The number before the oldest event of a job that can be read.
+    fn history(&self, job: &JobId) -> Option<EventId> {
+        self.index.lock().get(job.as_str())?.before_oldest()
+    }
+
     /// What all of it takes on disk.
     fn bytes(&self) -> u64 {
         self.kept_bytes() + self.spare_bytes.load(Ordering::Acquire)
@@ -393,15 +412,6 @@ impl JournalConfig {
     fn segment_bytes(&self) -> u64 {
         (self.bytes / 32).clamp(1024, 8 * 1024 * 1024)
     }
-}
-
-/// Asks the writer, and waits for its answer. None where it is gone.
-fn ask<T>(commands: &Sender<Command>, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
-    let (reply, answer) = reply::pair();
-    // Whoever asks waits for the answer, so there are no more commands than callers, but for
-    // one of the keeper for each of its steps.
-    commands.send(command(reply)).ok()?;
-    answer.wait()
 }
 
 fn bytes_of(proposals: &[Proposal]) -> usize {

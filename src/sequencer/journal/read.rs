@@ -4,9 +4,11 @@
 //! stream asks for the next piece when it has sent the last, so what is held for it is
 //! one piece while it is behind, and nothing else.
 //!
-//! The invariant: a piece holds no event of a life that was void before the piece was
-//! handed over. The index says which are; it is asked before a piece is read, and again
-//! after.
+//! Two invariants:
+//! - A piece holds no event of a life that was void before the piece was handed over. The
+//!   index says which are; it is asked before a piece is read, and again after. The shard
+//!   asks once more before it sends it.
+//! - A piece of many jobs has all that there was when the shard looked for what is gone.
 
 mod window;
 
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
+use super::segment::Gone;
 use super::{Alarm, Shared};
 use crate::event::Event;
 use crate::event::frame::{DELETED, Frame};
@@ -105,7 +108,7 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::R
 }
 
 impl Shared {
-    fn answer(&self, request: Request) -> Replay {
+    pub(super) fn answer(&self, request: Request) -> Replay {
         let (after, upto) = match request.what {
             What::Job { after, upto, .. } | What::Many { after, upto, .. } => (after, upto),
         };
@@ -116,12 +119,15 @@ impl Shared {
             reached: after.0,
             cursors: Vec::new(),
             end: None,
+            sources: Vec::new(),
         };
         for _ in 0..TRIES {
             replay.begin(after);
             let read = match &request.what {
                 What::Job { job, .. } => self.read_job(&mut replay, job, upto, request.cursor),
-                What::Many { jobs, .. } => self.read_many(&mut replay, jobs, upto, request.cursor),
+                What::Many {
+                    jobs, kept_from, ..
+                } => self.read_many(&mut replay, jobs, upto, *kept_from, request.cursor),
             };
             match read {
                 Ok(Outcome::Whole) => return replay,
@@ -213,6 +219,9 @@ impl Shared {
             if !replay.batch.ends.is_empty() {
                 let index = self.index.lock();
                 let now = index.get(job.as_str()).map(|known| known.first);
+                replay
+                    .sources
+                    .extend(first.map(|first| (job.clone(), first)));
                 replay.reached = replay.batch.newest();
                 return Ok(if now == first {
                     Outcome::Whole
@@ -241,23 +250,21 @@ impl Shared {
         replay: &mut Replay,
         jobs: &Jobs,
         upto: EventId,
+        kept_from: EventId,
         cursor: Option<Cursor>,
     ) -> io::Result<Outcome> {
-        if let Some(cursor) = cursor
-            && let Some((oldest, segment)) = self.segments.next_after(EventId(0))
-            && cursor.file < oldest.0
-            && EventId(replay.batch.after) < segment.base
-        {
-            // The segments that it was reading are gone.
-            replay.batch.after = segment.base.0.min(upto.0);
-        }
         let after = EventId(replay.batch.after);
         let mut known: HashMap<String, Option<Source>> = HashMap::new();
-        let Some((number, segment)) = self.segments.next_after(after) else {
-            replay.reached = upto.0;
-            return Ok(Outcome::Whole);
+        let (number, segment) = match self.segments.next_after(after, kept_from) {
+            Ok(Some(next)) => next,
+            Ok(None) => {
+                replay.reached = upto.0;
+                return Ok(Outcome::Whole);
+            }
+            // Whoever asked has to look again what is to be had.
+            Err(Gone) => return Ok(Outcome::Whole),
         };
-        let (mut reached, mut is_whole) = (after, true);
+        let (mut reached, mut is_whole, mut has_passed) = (after, true, false);
         let stretch = Stretch {
             segment: number,
             begin: 0,
@@ -268,7 +275,7 @@ impl Shared {
                 return Step::Next;
             }
             if record.id > upto {
-                is_whole = false;
+                has_passed = true;
                 return Step::Stop;
             }
             let source = match known.get(record.job) {
@@ -291,18 +298,17 @@ impl Shared {
         if read == Outcome::Again {
             return Ok(read);
         }
-        replay.reached = if is_whole {
+        replay.reached = if has_passed {
+            upto.0
+        } else if is_whole {
             // Its other entries are no events.
             reached.max(segment.newest.min(upto)).0
         } else {
             reached.0
         };
-        let index = self.index.lock();
-        let is_still = |source: &Source| {
-            let now = index.get(source.job.as_str());
-            now.is_some_and(|known| known.first == source.first)
-        };
-        Ok(if known.values().flatten().all(is_still) {
+        let sources = known.into_values().flatten();
+        replay.sources = sources.map(|source| (source.job, source.first)).collect();
+        Ok(if self.index.lock().are_current(&replay.sources) {
             Outcome::Whole
         } else {
             Outcome::Again
@@ -394,6 +400,7 @@ impl Piece for Replay {
         self.reached = after.0;
         self.cursors.clear();
         self.end = None;
+        self.sources.clear();
     }
 
     /// Nothing up to here is to be had.

@@ -66,6 +66,18 @@ impl<T> Answer<T> {
 }
 
 #[cfg(test)]
+impl<T> Answer<T> {
+    /// What [`Answer::wait`] would return, if that wouldn't wait.
+    pub fn take(&self) -> Option<Option<T>> {
+        match std::mem::replace(&mut *self.0.state.lock(), State::Open) {
+            State::Answered(value) => Some(Some(value)),
+            State::Gone => Some(None),
+            State::Open => None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -44,8 +44,22 @@ pub struct Found {
     pub torn: Vec<(SegmentNumber, u64)>,
     /// The last segment, where the writer may go on in it.
     pub resumable: Option<SegmentNumber>,
+    /// The last segment, whose end may not be on the medium.
+    pub unsettled: Option<Unsettled>,
     /// The time of the newest entry.
     pub time_ms: u64,
+}
+
+/// A segment whose end may not be on the medium as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsettled {
+    /// Which one.
+    pub number: SegmentNumber,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// The process that wrote it has ended as it shouldn't, since the host began. Had a sync
+    /// failed before that, the kernel would show what was written, and take it for synced.
+    pub was_killed: bool,
 }
 
 /// A segment's file, as it was found.
@@ -125,7 +139,13 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
         let is_last = index + 1 == kept.len();
         restore_segment(shared, &mut restorer, segment, is_last, &mut found)?;
     }
+    shared.segments.put_in_order();
     let count = restorer.entries;
+    found.unsettled = kept.last().map(|last| Unsettled {
+        number: last.number,
+        bytes: last.bytes,
+        was_killed: restorer.last.was_killed(found.boot),
+    });
     restorer.finish(&mut found, kept.len() as u64);
     found.resumable = resumable(shared, &kept, &found);
     let dropped = old.iter().filter(|segment| segment.number < first);

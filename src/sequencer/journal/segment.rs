@@ -46,6 +46,16 @@ impl Segment {
             newest: base,
         }
     }
+
+    /// Its first entry, where it has any, comes behind this number, or a lower one.
+    pub fn come_before(&mut self, number: EventId) {
+        if number < self.base {
+            self.base = number;
+            if self.newest_ms == 0 {
+                self.newest = number;
+            }
+        }
+    }
 }
 
 impl Segments {
@@ -61,13 +71,47 @@ impl Segments {
         (segments.len(), bytes)
     }
 
-    /// The first of them that isn't wholly at or below this number.
-    pub fn next_after(&self, after: EventId) -> Option<(SegmentNumber, Segment)> {
+    /// Has those without entries, of which it isn't known when they began, end before the next
+    /// ones begin.
+    pub fn put_in_order(&self) {
+        let mut next = None;
+        for segment in self.lock().values_mut().rev() {
+            if let Some(next) = next {
+                segment.come_before(next);
+            }
+            next = Some(segment.base);
+        }
+    }
+
+    /// What came up to this number is in none of them.
+    pub fn kept_from(&self) -> EventId {
+        kept_from(&self.lock())
+    }
+
+    /// The first of them that isn't wholly at or below this number, where nothing above
+    /// `kept_from` is gone.
+    pub fn next_after(
+        &self,
+        after: EventId,
+        kept_from: EventId,
+    ) -> Result<Option<(SegmentNumber, Segment)>, Gone> {
         let segments = self.lock();
+        if self::kept_from(&segments) > kept_from {
+            return Err(Gone);
+        }
         let mut all = segments.iter();
         let next = all.find(|(_, segment)| segment.newest > after);
-        next.map(|(number, segment)| (*number, *segment))
+        Ok(next.map(|(number, segment)| (*number, *segment)))
     }
+}
+
+/// Segments that were there are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+fn kept_from(segments: &BTreeMap<SegmentNumber, Segment>) -> EventId {
+    let first = segments.first_key_value();
+    first.map_or(EventId(0), |(_, segment)| segment.base)
 }
 
 /// A segment's file.

@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::record::{Record, SegmentNumber, encode};
 use super::reply::Reply;
-use super::restore::Found;
+use super::restore::{Found, Unsettled};
 use super::segment::Place;
 use super::{Alarm, Health, Shared, SyncPolicy};
 use crate::event::job::EventId;
@@ -33,9 +33,11 @@ use crate::hub::{Change, Hub};
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
 use crate::sys::clock;
 pub(super) use batch::forget;
-use batch::{Answer, Batch, Need};
+use batch::{Answer, Batch, Need, Numbered};
 use segment::Active;
-use sync::Syncer;
+pub(super) use sync::Syncer;
+#[cfg(test)]
+pub(super) use sync::{Job, Synced};
 
 /// What is written at a time, whichever is reached first.
 const BATCH_BYTES: usize = 1 << 20;
@@ -54,7 +56,7 @@ const PROBE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// What a publisher is answered.
-type Put = (Vec<EventId>, Option<PublishError>);
+pub(super) type Put = (Vec<EventId>, Option<PublishError>);
 
 /// What the writer is asked for.
 pub enum Command {
@@ -81,6 +83,8 @@ pub struct Writer {
     next: u32,
     /// Where the life before has ended, and this one can go on.
     resumable: Option<SegmentNumber>,
+    /// That segment, or another that is the last, until it is on the medium.
+    unsettled: Option<Unsettled>,
     /// Lost numbers that the journal has to be told of.
     gap: Option<Range<u64>>,
     /// No entry is older than this.
@@ -95,7 +99,7 @@ pub struct Writer {
     is_broken: bool,
     next_probe: Instant,
     buffer: Vec<u8>,
-    syncer: Syncer,
+    pub(super) syncer: Syncer,
     /// Calls for the keeper.
     call: Sender<()>,
     /// The keeper can't make room.
@@ -125,17 +129,37 @@ impl Writer {
         commands: Receiver<Command>,
         call: Sender<()>,
     ) -> io::Result<JoinHandle<()>> {
+        let syncer = Syncer::start(shared.clone())?;
+        let writer = Writer::new(shared, hub, found, call, syncer);
+        std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || {
+                let alarm = Alarm(writer.shared.clone());
+                writer.run(&commands);
+                drop(alarm);
+            })
+    }
+
+    /// It, without its thread.
+    pub fn new(
+        shared: Arc<Shared>,
+        hub: Hub,
+        found: Found,
+        call: Sender<()>,
+        syncer: Syncer,
+    ) -> Writer {
         let mut writer = Writer {
             call,
             is_exhausted: false,
             waiting: VecDeque::new(),
             waiting_since: clock::now(),
-            syncer: Syncer::start(shared.clone())?,
+            syncer,
             shared,
             hub,
             boot: found.boot,
             next: found.next,
             resumable: found.resumable,
+            unsettled: found.unsettled,
             gap: found.gap,
             time_ms: found.time_ms,
             active: None,
@@ -152,13 +176,7 @@ impl Writer {
             Ok(()) => writer.cut_off(&found.torn),
             Err(error) => drop(writer.failed(&error)),
         }
-        std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || {
-                let alarm = Alarm(writer.shared.clone());
-                writer.run(&commands);
-                drop(alarm);
-            })
+        writer
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
@@ -193,7 +211,11 @@ impl Writer {
 
     /// Carries out `command` and what else is there, in one batch. The reply where it is
     /// time to end.
-    fn turn(&mut self, command: Command, commands: &Receiver<Command>) -> Option<Reply<()>> {
+    pub(super) fn turn(
+        &mut self,
+        command: Command,
+        commands: &Receiver<Command>,
+    ) -> Option<Reply<()>> {
         // Who has waited for room comes first.
         let mut early = std::mem::take(&mut self.waiting);
         early.push_back(command);
@@ -352,6 +374,10 @@ impl Writer {
                 Err(_) if reply.is_none() => continue,
                 Err(error) => {
                     failure = Some(error);
+                    if !batch.entries.is_empty() {
+                        // It may be for what comes to nothing if that can't be written.
+                        need = need.max(Need::Write);
+                    }
                     break;
                 }
             }
@@ -409,9 +435,49 @@ impl Writer {
             return;
         };
         let segment = self.segment();
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.newest_ms = last.entry.time_ms;
+            segment.newest = last.id;
+        }
+        let is_alone = batch.entries.len() == 1;
+        let is_forget = |entry: &Numbered| matches!(entry.entry.change, Change::Forget { .. });
+        // What is written can be read back before the hub has let go of it. Of what is
+        // forgotten the hub tells before it can't be read any more.
+        for entries in batch
+            .entries
+            .chunk_by(|one, other| !is_forget(one) && !is_forget(other))
+        {
+            match entries {
+                [entry] if is_forget(entry) => {
+                    self.apply_entry(entry, is_alone);
+                    self.shared.index.lock().remove(entry.entry.job.as_str());
+                }
+                entries => {
+                    self.index(entries, start);
+                    entries
+                        .iter()
+                        .for_each(|entry| self.apply_entry(entry, is_alone));
+                }
+            }
+        }
+    }
+
+    fn apply_entry(&self, entry: &Numbered, is_alone: bool) {
+        match self.hub.apply(entry.id, &entry.entry) {
+            Ok(news) => self.hub.tell(news, is_alone),
+            Err(refusal) => {
+                let (job, id) = (&entry.entry.job, entry.id);
+                log::error!("journal: {job} {id} is written and not taken: {refusal}");
+            }
+        }
+    }
+
+    /// Notes where entries are, which begin in the segment with the batch at `start`.
+    fn index(&self, entries: &[Numbered], start: u64) {
+        let segment = self.segment();
         let mut events = 0;
         let mut index = self.shared.index.lock();
-        for entry in &batch.entries {
+        for entry in entries {
             let job = &entry.entry.job;
             let place = Place {
                 segment,
@@ -421,7 +487,7 @@ impl Writer {
             match entry.entry.change {
                 Change::Event { .. } => {
                     events += 1;
-                    index.append(job, entry.id, place);
+                    index.append(job, entry.id, place, entry.floor);
                 }
                 Change::Renew { .. } => {}
                 Change::Begin { .. } if !entry.replaces => {}
@@ -433,20 +499,6 @@ impl Writer {
         }
         drop(index);
         self.shared.counters.events.add(events);
-        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
-            segment.newest_ms = last.entry.time_ms;
-            segment.newest = last.id;
-        }
-        let is_alone = batch.entries.len() == 1;
-        for entry in &batch.entries {
-            match self.hub.apply(entry.id, &entry.entry) {
-                Ok(news) => self.hub.tell(news, is_alone),
-                Err(refusal) => {
-                    let (job, id) = (&entry.entry.job, entry.id);
-                    log::error!("journal: {job} {id} is written and not taken: {refusal}");
-                }
-            }
-        }
     }
 
     fn forget(&mut self, proposals: Vec<Proposal>, reply: Reply<Put>) {
@@ -461,6 +513,7 @@ impl Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.settle()?;
         if self.is_broken {
             self.repair()?;
         }
@@ -491,7 +544,7 @@ impl Writer {
         batch.reserves.is_some() || self.shared.config.sync == SyncPolicy::Always
     }
 
-    fn until_tick(&self) -> Duration {
+    pub(super) fn until_tick(&self) -> Duration {
         if !self.waiting.is_empty() {
             return ROOM_PATIENCE.saturating_sub(self.has_waited());
         }
@@ -506,7 +559,7 @@ impl Writer {
         }
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         if self.has_waited() >= ROOM_PATIENCE {
             self.refuse_waiting();
         }

@@ -124,6 +124,7 @@ impl<'a> Restorer<'a> {
                 } => {
                     self.last.open(boot, reserved);
                     self.reach(newest);
+                    self.begin(segment, newest);
                 }
                 Record::Close => self.last.close(),
                 Record::Gap { first, end } => {
@@ -258,26 +259,28 @@ impl<'a> Restorer<'a> {
 
     /// Notes where an event is. Returns whether some before it are missing.
     fn place(&self, job: &JobId, id: EventId, previous: EventId, place: Place) -> bool {
+        // A life that is newer than this event has ended others since.
+        let life = self.hub.life(job).filter(|life| life.previous_end < id);
+        let floor = life.map_or(EventId(0), |life| life.previous_end);
+        let there = self.hub.find(job).map(|job| job.newest());
+        let floor = floor.max(there.filter(|&there| there < id).unwrap_or_default());
         let mut index = self.shared.index.lock();
         let known = index.newest(job.as_str());
         let is_missing = previous > known;
         if is_missing {
             index.miss(job, previous);
         }
-        // What ended the life that those before it were of is lost.
-        let is_void = previous < known;
-        if is_void {
+        if previous < known {
+            // What ended the life that those before it were of is lost.
             index.remove(job.as_str());
+            self.hub.lose_before(job, id);
         }
-        index.append(job, id, place);
+        index.append(job, id, place, floor);
         drop(index);
-        if is_void {
-            self.hub.void(job, None);
-        }
         is_missing
     }
 
-    /// Events before this entry are void.
+    /// Events before this entry are void, and forgotten.
     fn void(&self, job: &JobId, id: EventId) {
         self.shared.index.lock().remove(job.as_str());
         if self.hub.life(job).is_some_and(|life| life.last >= id) {
@@ -288,9 +291,15 @@ impl<'a> Restorer<'a> {
     /// Events before this entry are void, and streams are shown that.
     fn end_by_deletion(&self, job: &JobId, id: EventId, place: Place) {
         self.shared.index.lock().replace(job, id, place);
-        if self.hub.life(job).is_some_and(|life| life.last >= id) {
-            self.hub.void(job, Some(id));
+        let Some(life) = self.hub.life(job).filter(|life| life.last >= id) else {
+            return;
+        };
+        // A life that knows of no other before it began when that was forgotten.
+        let is_forgotten = life.previous_end < id && !life.is_deleted();
+        if is_forgotten {
+            self.hub.reach_forgotten(id);
         }
+        self.hub.void(job, (!is_forgotten).then_some(id));
     }
 
     fn event(&self, id: EventId, entry: Entry, is_missing: bool) {
@@ -321,10 +330,18 @@ impl<'a> Restorer<'a> {
         }
     }
 
+    /// A segment's first entry comes behind this number. A checkpoint may be of a later time.
+    fn begin(&self, segment: SegmentNumber, newest: EventId) {
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.come_before(newest);
+        }
+    }
+
     fn count(&self, record: &EntryRecord<'_>, segment: SegmentNumber) {
         if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
             segment.newest_ms = segment.newest_ms.max(record.time_ms);
             segment.newest = record.id;
+            segment.base = segment.base.min(EventId(record.id.0 - 1));
         }
     }
 }

@@ -55,6 +55,11 @@ impl Last {
         self.lost_segments += 1;
     }
 
+    /// Whether it didn't end as it should, and the host, which has this boot, has gone on.
+    pub fn was_killed(&self, boot: [u8; 16]) -> bool {
+        !self.is_closed && self.boot == Some(boot)
+    }
+
     /// How many numbers above `newest` may have been given. There are so many `segments`,
     /// where nothing else is known.
     pub fn lost_numbers(&self, boot: [u8; 16], newest: EventId, first_unknown: u64) -> u64 {

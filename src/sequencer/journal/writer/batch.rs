@@ -60,6 +60,9 @@ pub(super) struct Numbered {
     pub entry: Entry,
     /// The job's event before it.
     pub previous: EventId,
+    /// What the job had before that isn't to be read has no higher number, where this is the
+    /// first that is.
+    pub floor: EventId,
     /// Whether it ends a life that was running, and begins another.
     pub replaces: bool,
     /// Where its record is in the buffer.
@@ -71,6 +74,8 @@ pub(super) struct Numbered {
 struct Pending {
     life: Option<Life>,
     newest_event: EventId,
+    /// What is known of it and not to be read has no higher number.
+    floor: EventId,
 }
 
 impl Answer {
@@ -136,9 +141,15 @@ impl Batch {
             change,
         };
         if !self.jobs.contains_key(&entry.job) {
+            let newest_event = index.lock().newest(entry.job.as_str());
             let pending = Pending {
                 life: hub.life(&entry.job),
-                newest_event: index.lock().newest(entry.job.as_str()),
+                newest_event,
+                // Of a job without events that can be read, streams may have had others.
+                floor: match newest_event {
+                    EventId(0) => hub.find(&entry.job).map_or(EventId(0), |it| it.newest()),
+                    _ => EventId(0),
+                },
             };
             self.jobs.insert(entry.job.clone(), pending);
         }
@@ -158,14 +169,18 @@ impl Batch {
             Change::Begin { .. } if !replaces => {}
             Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
                 pending.newest_event = EventId(0);
+                pending.floor = id;
             }
         }
+        let floor = after.as_ref().map_or(EventId(0), |life| life.previous_end);
+        let floor = floor.max(pending.floor);
         pending.life = after;
         self.newest = id;
         self.entries.push(Numbered {
             id,
             entry,
             previous,
+            floor,
             replaces,
             offset: 0,
             bytes: 0,

@@ -9,6 +9,7 @@ use crate::sequencer::PublishError;
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{MAGIC, RESERVED, Record, SegmentNumber, encode};
+use crate::sequencer::journal::restore::{Unsettled, read_whole};
 use crate::sequencer::journal::segment::{Segment, file_name};
 use crate::sys::clock;
 
@@ -47,6 +48,7 @@ impl Writer {
         if self.is_broken {
             self.repair()?;
         }
+        self.settle()?;
         let segment_bytes = self.shared.config.segment_bytes();
         let is_full = |active: &Active| active.bytes >= segment_bytes;
         match self.resumable.take() {
@@ -54,6 +56,34 @@ impl Writer {
             None if self.active.as_ref().is_none_or(is_full) => self.begin_segment(),
             None => Ok(()),
         }
+    }
+
+    /// Brings to the medium what the life before has left, as it was read, and its name: what
+    /// follows must not be there without it.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        let Some(Unsettled {
+            number,
+            bytes,
+            was_killed,
+        }) = self.unsettled
+        else {
+            return Ok(());
+        };
+        let files = &*self.shared.files;
+        let name = file_name(number);
+        let file = match files.open(&name, false) {
+            // Somebody has removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        if was_killed && let Some(content) = read_whole(files, &name, bytes)? {
+            file.write_at(0, &content)?;
+        }
+        file.truncate(bytes)?;
+        file.sync()?;
+        files.sync_names()?;
+        self.unsettled = None;
+        Ok(())
     }
 
     /// Goes on at the end of a segment that the life before has left whole.
@@ -64,8 +94,6 @@ impl Writer {
         };
         let (head, reservation) = self.head(number);
         let file = self.shared.files.open(&file_name(number), false)?;
-        // What follows must not be there without what is.
-        file.sync()?;
         let written = file
             .write_at(segment.bytes, &head)
             .and_then(|()| file.sync());
@@ -151,7 +179,9 @@ impl Writer {
         };
         let start = active.bytes;
         if let Err(error) = active.file.write_at(start, &self.buffer) {
-            self.is_broken = active.file.truncate(start).is_err();
+            // What is cut off may come back with the power, as long as that isn't on the medium.
+            let _ = active.file.truncate(start);
+            self.is_broken = true;
             return Err(error);
         }
         active.bytes += self.buffer.len() as u64;
@@ -191,7 +221,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn close(&mut self) {
+    pub(in crate::sequencer::journal) fn close(&mut self) {
         // Commands behind a close find nobody who answers, and so do their senders.
         if self.ready().is_ok() {
             self.buffer.clear();

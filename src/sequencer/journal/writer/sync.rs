@@ -14,17 +14,24 @@ use crate::sequencer::journal::{Alarm, Shared};
 use crate::sys::clock;
 
 /// A thread that waits for the medium, so that the writer needn't.
-pub(super) struct Syncer {
-    pub jobs: Sender<(SegmentNumber, u64, Arc<dyn File>)>,
-    pub results: Receiver<(SegmentNumber, u64, io::Result<()>)>,
+pub(in crate::sequencer::journal) struct Syncer {
+    pub jobs: Sender<Job>,
+    pub results: Receiver<Synced>,
     pub is_busy: bool,
     pub since: Instant,
+    /// Who waits has the work done first, where there is no thread.
+    #[cfg(test)]
+    pub before_wait: Option<Box<dyn Fn() + Send>>,
 }
+
+/// A segment that is to be brought to the medium, up to a byte.
+pub(in crate::sequencer::journal) type Job = (SegmentNumber, u64, Arc<dyn File>);
+/// What has become of that.
+pub(in crate::sequencer::journal) type Synced = (SegmentNumber, u64, io::Result<()>);
 
 impl Syncer {
     pub fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
-        let (jobs, received) = crossbeam_channel::bounded::<(_, _, Arc<dyn File>)>(1);
-        let (done, results) = crossbeam_channel::bounded(1);
+        let (syncer, received, done) = Syncer::without_thread();
         std::thread::Builder::new()
             .name("journal-sync".into())
             .spawn(move || {
@@ -37,12 +44,33 @@ impl Syncer {
                 }
                 drop(alarm);
             })?;
-        Ok(Syncer {
+        Ok(syncer)
+    }
+
+    /// Waits for what it is at.
+    fn wait(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(before_wait) = &self.before_wait {
+            before_wait();
+        }
+        let ended = || io::Error::other("what waits for the medium has ended");
+        let (_, _, result) = self.results.recv().map_err(|_| ended())?;
+        result
+    }
+
+    /// The thread's ends besides: where its jobs come from, and where it says how they went.
+    pub fn without_thread() -> (Syncer, Receiver<Job>, Sender<Synced>) {
+        let (jobs, received) = crossbeam_channel::bounded(1);
+        let (done, results) = crossbeam_channel::bounded(1);
+        let syncer = Syncer {
             jobs,
             results,
             is_busy: false,
             since: clock::now(),
-        })
+            #[cfg(test)]
+            before_wait: None,
+        };
+        (syncer, received, done)
     }
 }
 
@@ -53,7 +81,14 @@ impl Writer {
             return Ok(());
         };
         self.shared.counters.syncs.add(1);
-        if let Err(error) = active.file.sync() {
+        let synced = active.file.sync();
+        // The kernel tells of a failure once, whoever it is that asks.
+        let other = match self.syncer.is_busy {
+            true => self.syncer.wait(),
+            false => Ok(()),
+        };
+        self.syncer.is_busy = false;
+        if let Err(error) = synced.and(other) {
             self.is_broken = true;
             return Err(error);
         }
@@ -75,7 +110,12 @@ impl Writer {
         }
     }
 
-    pub(super) fn synced(&mut self, segment: SegmentNumber, upto: u64, result: io::Result<()>) {
+    pub(in crate::sequencer::journal) fn synced(
+        &mut self,
+        segment: SegmentNumber,
+        upto: u64,
+        result: io::Result<()>,
+    ) {
         self.syncer.is_busy = false;
         let Some(active) = &self.active else { return };
         match result {

@@ -1,0 +1,393 @@
+//! A journal without threads, for a simulation: whoever has it does their work, a step at a
+//! time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
+
+use super::desk::{Desk, ask};
+use super::keeper::Keeper;
+use super::record::{ChangeRecord, EntryRecord, MAGIC, Record, decode};
+use super::reply::{Answer, pair};
+use super::scan::{Piece, Scan};
+use super::segment::parse_file_name;
+use super::writer::{Command, Job, Put, Synced, Syncer, Writer};
+use super::{Files, JournalConfig, Shared, restore};
+use crate::event::job::{EventId, JobId};
+use crate::event::{Event, Lease};
+use crate::hub::{Change, Entry, Hub, Owner, Terms};
+use crate::sequencer::history::Request;
+use crate::sequencer::{Health, Order, Proposal, PublishError};
+
+/// What the writer's and the syncer's threads would have.
+struct Bench {
+    writer: Writer,
+    commands: Receiver<Command>,
+    jobs: Receiver<Job>,
+    synced: Sender<Synced>,
+}
+
+/// Hands commands over, and has them carried out where somebody waits.
+#[derive(Clone)]
+struct Hand {
+    commands: Sender<Command>,
+    bench: Arc<Mutex<Bench>>,
+}
+
+/// A journal without threads.
+pub struct ByHand {
+    shared: Arc<Shared>,
+    hand: Hand,
+    keeper: Mutex<Keeper<Hand>>,
+    calls: Receiver<()>,
+    asked: Mutex<VecDeque<Request>>,
+}
+
+/// Somebody waits for this.
+pub struct Waiting(Answer<Put>);
+
+/// An entry, as it stands in a segment.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub id: EventId,
+    pub time_ms: u64,
+    pub job: String,
+    pub what: What,
+}
+
+/// What it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Event {
+        name: String,
+        data: String,
+        lease: Option<Lease>,
+    },
+    Begin {
+        owner: Owner,
+        lease: Option<Lease>,
+    },
+    Renew {
+        lease: Lease,
+    },
+    Delete {
+        until_ms: u64,
+    },
+    Forget {
+        last: EventId,
+    },
+}
+
+impl ByHand {
+    /// Opens a journal, as [`Journal::open_in`] does.
+    pub fn open(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<ByHand> {
+        let shared = Arc::new(Shared::new(config, files));
+        let found = restore::restore(&shared, hub)?;
+        let (commands, received) = crossbeam_channel::unbounded();
+        let (call, calls) = crossbeam_channel::bounded(1);
+        let next_checkpoint = found.next_checkpoint;
+        let (mut syncer, jobs, synced) = Syncer::without_thread();
+        let (waiting_jobs, waiting_synced) = (jobs.clone(), synced.clone());
+        syncer.before_wait = Some(Box::new(move || {
+            sync(&waiting_jobs, &waiting_synced);
+        }));
+        let bench = Bench {
+            writer: Writer::new(shared.clone(), hub.clone(), found, call, syncer),
+            commands: received,
+            jobs,
+            synced,
+        };
+        let hand = Hand {
+            commands,
+            bench: Arc::new(Mutex::new(bench)),
+        };
+        Ok(ByHand {
+            keeper: Mutex::new(Keeper::new(
+                shared.clone(),
+                hub.clone(),
+                hand.clone(),
+                next_checkpoint,
+            )),
+            shared,
+            hand,
+            calls,
+            asked: Mutex::default(),
+        })
+    }
+
+    /// Asks for changes, and doesn't wait.
+    pub fn submit(&self, proposals: Vec<Proposal>) -> Waiting {
+        let (reply, answer) = pair();
+        self.hand.hand(Command::Put(proposals, reply));
+        Waiting(answer)
+    }
+
+    /// What the writer does about what there is. False where there is nothing.
+    pub fn write(&self) -> bool {
+        self.hand.bench.lock().write()
+    }
+
+    /// Brings to the medium what is to be brought there; that it is, the writer doesn't know
+    /// yet. False where nothing is.
+    pub fn sync(&self) -> bool {
+        self.hand.bench.lock().sync()
+    }
+
+    /// Tells the writer what has become of that. False where there is nothing to tell.
+    pub fn tell_synced(&self) -> bool {
+        self.hand.bench.lock().tell_synced()
+    }
+
+    /// What the writer does when it is time. False where it isn't.
+    pub fn tick(&self) -> bool {
+        let mut bench = self.hand.bench.lock();
+        let is_due = bench.writer.until_tick().is_zero();
+        if is_due {
+            bench.writer.tick();
+        }
+        is_due
+    }
+
+    /// Whether the keeper is called for.
+    pub fn calls_keeper(&self) -> bool {
+        self.calls.try_recv().is_ok()
+    }
+
+    /// What the keeper does when it looks.
+    pub fn keep(&self) {
+        self.keeper.lock().look();
+    }
+
+    /// Reads one piece for a stream. False where none is asked for, or the shard has to take
+    /// others first.
+    pub fn read_one(&self) -> bool {
+        let mut asked = self.asked.lock();
+        if asked.front().is_none_or(|next| next.reply.is_full()) {
+            return false;
+        }
+        let Some(request) = asked.pop_front() else {
+            return false;
+        };
+        drop(asked);
+        let (reply, mailbox) = (request.reply.clone(), request.mailbox.clone());
+        let replay = self.shared.answer(request);
+        if reply.try_send(replay).is_ok() {
+            mailbox.post_any();
+            mailbox.wake();
+        }
+        true
+    }
+
+    /// Whatever does the writer's work while the keeper is at its own.
+    pub fn helper(&self) -> impl FnMut() + Send + 'static {
+        let bench = self.hand.bench.clone();
+        move || {
+            // The keeper may wait for the writer right now.
+            if let Some(mut bench) = bench.try_lock() {
+                bench.write();
+            }
+        }
+    }
+}
+
+impl Bench {
+    fn write(&mut self) -> bool {
+        let Ok(command) = self.commands.try_recv() else {
+            return false;
+        };
+        if let Some(reply) = self.writer.turn(command, &self.commands) {
+            self.writer.close();
+            reply.answer(());
+        }
+        true
+    }
+
+    fn sync(&mut self) -> bool {
+        sync(&self.jobs, &self.synced)
+    }
+
+    fn tell_synced(&mut self) -> bool {
+        let Ok((segment, upto, result)) = self.writer.syncer.results.try_recv() else {
+            return false;
+        };
+        self.writer.synced(segment, upto, result);
+        true
+    }
+}
+
+fn sync(jobs: &Receiver<Job>, synced: &Sender<Synced>) -> bool {
+    let Ok((segment, upto, file)) = jobs.try_recv() else {
+        return false;
+    };
+    let sent = synced.try_send((segment, upto, file.sync()));
+    sent.expect("the writer asks for one at a time");
+    true
+}
+
+impl Desk for Hand {
+    fn hand(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
+    }
+
+    fn wait<T>(&self, answer: Answer<T>) -> Option<T> {
+        loop {
+            if let Some(answer) = answer.take() {
+                return answer;
+            }
+            let mut bench = self.bench.lock();
+            let works = bench.write() || bench.sync() || bench.tell_synced();
+            assert!(
+                works,
+                "somebody waits for an answer, and nobody works on it"
+            );
+        }
+    }
+}
+
+impl Waiting {
+    /// The answer, where there is one; the inner one is none where nobody will give one.
+    pub fn take(&self) -> Option<Option<Put>> {
+        self.0.take()
+    }
+}
+
+impl Order for ByHand {
+    fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
+        ask(&self.hand, |reply| Command::Put(proposals, reply))
+            .unwrap_or((Vec::new(), Some(PublishError::DiskFailing)))
+    }
+
+    fn history(&self, job: &JobId) -> Option<EventId> {
+        self.shared.history(job)
+    }
+
+    fn kept_from(&self) -> EventId {
+        self.shared.segments.kept_from()
+    }
+
+    fn is_current(&self, sources: &[(JobId, EventId)]) -> bool {
+        self.shared.index.lock().are_current(sources)
+    }
+
+    fn read(&self, request: Request) {
+        self.asked.lock().push_back(request);
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    fn close(&self) {
+        ask(&self.hand, Command::Close);
+    }
+}
+
+/// What stands in a journal's files.
+#[derive(Default)]
+pub struct Contents {
+    /// The entries, in their order.
+    pub entries: Vec<Written>,
+    /// What came up to this number isn't in any segment any more: checkpoints tell of it.
+    pub dropped: EventId,
+}
+
+impl Contents {
+    pub fn of(files: &[(String, Vec<u8>)]) -> Contents {
+        let mut contents = Contents::default();
+        let mut is_first = true;
+        for (name, content) in files {
+            let Some(segment) = parse_file_name(name) else {
+                continue;
+            };
+            for piece in Scan::new(content, segment, MAGIC, decode) {
+                match piece {
+                    Piece::Record {
+                        record: Record::Entry(entry),
+                        ..
+                    } => contents.entries.push(Written::of(&entry)),
+                    Piece::Record {
+                        record: Record::Open { newest, .. },
+                        ..
+                    } if is_first => {
+                        contents.dropped = newest;
+                        is_first = false;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        contents
+    }
+}
+
+impl Written {
+    fn of(entry: &EntryRecord<'_>) -> Written {
+        Written {
+            id: entry.id,
+            time_ms: entry.time_ms,
+            job: entry.job.to_owned(),
+            what: match entry.change {
+                ChangeRecord::Event {
+                    name, data, lease, ..
+                } => What::Event {
+                    name: name.to_owned(),
+                    data: data.to_owned(),
+                    lease,
+                },
+                ChangeRecord::Begin { owner, lease, .. } => What::Begin { owner, lease },
+                ChangeRecord::Renew { lease } => What::Renew { lease },
+                ChangeRecord::Delete { until_ms } => What::Delete { until_ms },
+                ChangeRecord::Forget { last } => What::Forget { last },
+            },
+        }
+    }
+
+    /// The entry, where the server itself has asked for it: it lets go of a job, or a lease
+    /// has run out.
+    pub fn own(&self) -> Option<Entry> {
+        let change = match &self.what {
+            What::Forget { last } => Change::Forget { last: *last },
+            What::Event { name, data, .. } if data.contains("\"stalled\"") => Change::Event {
+                event: Event::new(name, data).ok()?,
+                only: None,
+                terms: Terms::default(),
+            },
+            _ => return None,
+        };
+        Some(Entry {
+            job: self.job.parse().ok()?,
+            time_ms: self.time_ms,
+            change,
+        })
+    }
+
+    /// Whether it is what somebody has asked for with this.
+    pub fn is(&self, change: &Change) -> bool {
+        match (&self.what, change) {
+            (What::Event { name, data, lease }, Change::Event { event, terms, .. }) => {
+                let is_it = event.name().as_str() == name && event.data() == data;
+                is_it && *lease == terms.lease
+            }
+            (
+                What::Begin { owner, lease },
+                Change::Begin {
+                    owner: asked,
+                    terms,
+                    ..
+                },
+            ) => owner == asked && *lease == terms.lease,
+            (What::Renew { lease }, Change::Renew { lease: asked, .. }) => lease == asked,
+            (
+                What::Delete { until_ms },
+                Change::Delete {
+                    until_ms: asked, ..
+                },
+            ) => until_ms == asked,
+            (What::Forget { last }, Change::Forget { last: asked }) => last == asked,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Where commands are handed to the writer.
+
+use crossbeam_channel::Sender;
+
+use super::reply::{Answer, Reply, pair};
+use super::writer::Command;
+
+/// Where commands are handed to the writer.
+pub(super) trait Desk {
+    /// Hands a command over. False where the writer is gone.
+    fn hand(&self, command: Command) -> bool;
+
+    /// Blocks the thread, or suspends the coroutine, until there is an answer. None where
+    /// there will be none.
+    fn wait<T>(&self, answer: Answer<T>) -> Option<T>;
+}
+
+impl Desk for Sender<Command> {
+    fn hand(&self, command: Command) -> bool {
+        self.send(command).is_ok()
+    }
+
+    fn wait<T>(&self, answer: Answer<T>) -> Option<T> {
+        answer.wait()
+    }
+}
+
+/// Asks the writer, and waits for its answer. None where it is gone.
+pub(super) fn ask<T>(desk: &impl Desk, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
+    let (reply, answer) = pair();
+    // Whoever asks waits for the answer, so there are no more commands than callers, but for
+    // one of the keeper for each of its steps.
+    if !desk.hand(command(reply)) {
+        return None;
+    }
+    desk.wait(answer)
+}
