@@ -6,7 +6,7 @@ use super::random::Random;
 use crate::event::job::JobId;
 use crate::event::ring::RingLimits;
 use crate::hub::HubConfig;
-use crate::sequencer::journal::{JournalConfig, Sync};
+use crate::sequencer::journal::{JournalConfig, SyncPolicy};
 
 /// What a world is like.
 #[derive(Clone, Debug)]
@@ -76,10 +76,10 @@ impl Options {
 fn journal(random: &mut Random, jobs: u64) -> JournalConfig {
     JournalConfig {
         sync: random.pick(&[
-            Sync::Always,
-            Sync::Interval(Duration::from_millis(1)),
-            Sync::Interval(Duration::from_millis(200)),
-            Sync::Interval(Duration::from_secs(3600)),
+            SyncPolicy::Always,
+            SyncPolicy::Interval(Duration::from_millis(1)),
+            SyncPolicy::Interval(Duration::from_millis(200)),
+            SyncPolicy::Interval(Duration::from_secs(3600)),
         ]),
         // Segments are a thirty-second of it, and 1 KiB at least.
         bytes: random.pick(&[32 << 10, 64 << 10, 256 << 10, 16 << 20]),

@@ -14,7 +14,7 @@ use super::trace::Trace;
 use crate::event::Event;
 use crate::event::job::{EventId, LifeId};
 use crate::hub::{After, Change, Only, Owner, Terms};
-use crate::sequencer::journal::Sync;
+use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::journal::by_hand::{Contents, Waiting};
 use crate::sequencer::{Health, Proposal, PublishError};
 use crate::sys::clock::simulated::Simulated;
@@ -350,7 +350,7 @@ impl World<'_> {
                 .options
                 .journal
                 .as_ref()
-                .is_some_and(|it| it.sync == Sync::Always)
+                .is_some_and(|it| it.sync == SyncPolicy::Always)
             {
                 self.model.promised.insert(id.0);
             }
