@@ -37,6 +37,8 @@ pub struct Guard<'a> {
     pub stop: Receiver<()>,
     /// What SIGTERM gives it before SIGKILL.
     pub grace: Duration,
+    /// Closed, by its sender's drop, when it is given no more of that.
+    pub kill: Receiver<()>,
     /// Looked at twice a second: whether it has done too much.
     pub is_too_much: Option<&'a dyn Fn() -> bool>,
 }
@@ -61,6 +63,7 @@ impl Guard<'_> {
             deadline: None,
             stop: never(),
             grace: Duration::ZERO,
+            kill: never(),
             is_too_much: None,
         }
     }
@@ -76,6 +79,7 @@ pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> 
     let mut stopped: Option<Stopped> = None;
     let mut open_outputs = 2;
     let mut unread = false;
+    let mut kill = guard.kill.clone();
     let mut look = guard
         .is_too_much
         .map(|is_too_much| (is_too_much, Instant::now() + LOOK));
@@ -109,6 +113,15 @@ pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> 
                 Err(_) => break,
             },
             recv(stop) -> _ => stopped = Some(Stopped::begin(child, End::Stopped, guard)),
+            recv(kill) -> _ => {
+                kill = never();
+                let begun = stopped.take();
+                let begun = begun.unwrap_or_else(|| Stopped::begin(child, End::Stopped, guard));
+                stopped = Some(Stopped {
+                    kill_at: Instant::now(),
+                    ..begun
+                });
+            }
             default(wait) => {
                 if unread && begin.elapsed() >= PAUSE {
                     progress.read(|reader, each| reader.pause(each));

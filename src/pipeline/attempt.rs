@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
@@ -26,6 +27,8 @@ pub struct Attempt {
     pub number: u32,
     /// How it is told to stop.
     pub stop: Stop,
+    /// Closed when it is to stop at once.
+    pub hurry: Receiver<()>,
     jobs: Sequencer,
     /// How many parts there are to the whole: the upload and each stage.
     parts: usize,
@@ -47,11 +50,18 @@ pub enum Ending {
 
 impl Attempt {
     /// An attempt, of which nothing is told yet.
-    pub fn new(landed: Arc<Landed>, number: u32, jobs: &Sequencer, stages: usize) -> Attempt {
+    pub fn new(
+        landed: Arc<Landed>,
+        number: u32,
+        jobs: &Sequencer,
+        stages: usize,
+        hurry: Receiver<()>,
+    ) -> Attempt {
         Attempt {
             landed,
             number,
             stop: Stop::new(),
+            hurry,
             waits_for: Mutex::new(None),
             jobs: jobs.clone(),
             parts: stages + 1,
@@ -174,7 +184,7 @@ mod tests {
             size: 1,
             path: "/nowhere/up_1/data".into(),
         };
-        Attempt::new(Arc::new(landed), 2, jobs, 3)
+        Attempt::new(Arc::new(landed), 2, jobs, 3, crossbeam_channel::never())
     }
 
     fn last(jobs: &Sequencer) -> String {

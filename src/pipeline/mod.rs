@@ -53,7 +53,7 @@ pub use record::Record;
 pub use retry::RetryError;
 use scratch::Scratches;
 use state::State;
-use stop::Why;
+use stop::{Hurry, Why};
 pub use tally::StageCounts;
 use tally::Tally;
 
@@ -103,6 +103,7 @@ struct Inner {
     turn: Mutex<()>,
     bell: Bell,
     closed: AtomicBool,
+    hurry: Hurry,
 }
 
 /// A life that the pipeline has the upload of.
@@ -156,6 +157,7 @@ impl Pipeline {
             turn: Mutex::default(),
             bell: Bell::default(),
             closed: AtomicBool::new(false),
+            hurry: Hurry::new(),
         }));
         command::cage::look();
         herald::start(pipeline.clone())?;
@@ -231,7 +233,13 @@ impl Pipeline {
         inner.bell.ring();
     }
 
-    /// The same, and blocks until everything has stopped, or `deadline` has passed. Returns
+    /// The same, and commands are killed whatever they were given to end. Returns at once.
+    pub fn hurry(&self) {
+        self.halt();
+        self.0.hurry.say();
+    }
+
+    /// The same as [`Pipeline::halt`], and blocks until everything has stopped, or `deadline` has passed. Returns
     /// whether everything has.
     pub fn stop(&self, deadline: Instant) -> bool {
         self.halt();
@@ -369,6 +377,7 @@ impl Inner {
             number,
             &self.jobs,
             self.plan.stages.len(),
+            self.hurry.receiver(),
         ))
     }
 }

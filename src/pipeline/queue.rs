@@ -184,7 +184,13 @@ mod tests {
                 path: "/nowhere/data".into(),
             };
             let state = State::new(1, &landed);
-            let attempt = Arc::new(Attempt::new(Arc::new(landed), 1, &jobs, 1));
+            let attempt = Arc::new(Attempt::new(
+                Arc::new(landed),
+                1,
+                &jobs,
+                1,
+                crossbeam_channel::never(),
+            ));
             queue.push(Box::new(Work::new(attempt, state)), 0);
         }
         queue

@@ -15,6 +15,33 @@ pub enum Why {
     Stopping = 2,
 }
 
+/// A word to all that works that it is to stop at once. Said once, and heard by everyone.
+pub struct Hurry {
+    sender: Mutex<Option<Sender<()>>>,
+    receiver: Receiver<()>,
+}
+
+impl Hurry {
+    /// Nothing is said yet.
+    pub fn new() -> Hurry {
+        let (sender, receiver) = bounded(0);
+        Hurry {
+            sender: Mutex::new(Some(sender)),
+            receiver,
+        }
+    }
+
+    /// Says it. Never blocks.
+    pub fn say(&self) {
+        self.sender.lock().take();
+    }
+
+    /// What is closed once it is said.
+    pub fn receiver(&self) -> Receiver<()> {
+        self.receiver.clone()
+    }
+}
+
 /// Said once, and heard by everyone who asks or waits. Never blocks.
 pub struct Stop {
     why: AtomicU8,

@@ -252,6 +252,7 @@ impl<'a> Task<'a> {
             deadline: Some(self.deadline),
             stop: self.attempt.stop.receiver().clone(),
             grace: self.stage.grace,
+            kill: self.attempt.hurry.clone(),
             is_too_much: Some(&is_too_much),
         };
         let (attempt, index, stage) = (self.attempt, self.index, &self.stage.name);

@@ -13,6 +13,7 @@ use crate::event::Lease;
 use crate::event::job::{JobId, LifeId};
 use crate::hub::Change;
 use crate::sys::clock;
+use crate::sys::vital;
 
 /// What an upload's job has from event to event. Who works for it on this host says that it
 /// is there, by [`Sequencer::keep_alive`]; where that host is gone, the job ends.
@@ -43,9 +44,7 @@ impl Watch {
         jobs.hub().put_all_off();
         jobs.hub().ring_when_due_sooner(bell.clone());
         let (jobs, ends) = (jobs.clone(), is_over.clone());
-        let thread = std::thread::Builder::new()
-            .name("leases".into())
-            .spawn(move || watch(&jobs, &rung, &ends))?;
+        let thread = vital::spawn("leases", move || watch(&jobs, &rung, &ends))?;
         Ok(Watch {
             is_over,
             bell,

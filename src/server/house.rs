@@ -12,6 +12,9 @@ use crate::sys::headcount::Headcount;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 
+/// What commands that are killed have to be gone.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the listeners of one server share.
 pub struct House {
     /// What requests are decided by.
@@ -95,12 +98,14 @@ impl House {
     }
 
     /// Stops what writes below the data directory, for another process to have it. Blocks,
-    /// `patience` at most for commands that take their time to end.
+    /// `patience` at most for commands that take their time to end; then they are killed.
     pub fn put_away(&self, patience: Duration) {
         if let Some(pipeline) = &self.context.pipeline
             && !pipeline.stop(Instant::now() + patience)
         {
-            log::warn!("stages are still at work: they begin anew when the server is back");
+            log::warn!("stages are still at work: they are killed, and begin anew later");
+            pipeline.hurry();
+            pipeline.stop(Instant::now() + KILL_PATIENCE);
         }
         self.context.jobs.order().close();
     }

@@ -28,6 +28,7 @@ use crate::server::lobby::{Lobby, LobbyConfig};
 use crate::server::sockets::Given;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
+use crate::sys::vital;
 
 /// Connections that wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 4096;
@@ -230,9 +231,7 @@ impl Listener {
             poll,
             next_complaint: None,
         };
-        let thread = std::thread::Builder::new()
-            .name("accept".to_owned())
-            .spawn(move || accepting.run(self.fd))?;
+        let thread = vital::spawn("accept", move || accepting.run(self.fd))?;
         Ok(Acceptor {
             file,
             fd: Some(handle),

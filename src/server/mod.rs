@@ -108,6 +108,16 @@ impl Server {
         self.house.context.gate.reload()
     }
 
+    /// What has the commands of stages killed at once, also while the server is being stopped.
+    pub(crate) fn hurry(&self) -> impl Fn() + Send + Sync + 'static {
+        let pipeline = self.house.context.pipeline.clone();
+        move || {
+            if let Some(pipeline) = &pipeline {
+                pipeline.hurry();
+            }
+        }
+    }
+
     /// The public listener's, and the publishing one's.
     pub(crate) fn acceptors(&self) -> &[Acceptor] {
         &self.acceptors

@@ -40,6 +40,7 @@ use crate::sys::clock;
 use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
 use crate::sys::socket::Socket;
+use crate::sys::vital;
 use admission::Admission;
 pub use consolidated::{Consolidated, Listed};
 use delivery::Leftover;
@@ -230,9 +231,7 @@ impl ShardHandle {
         let (shard, handle) = ShardHandle::without_thread(sequencer, config, counted, &poll)?;
         let number = shard.lock().number;
         let name = format!("shard-{number}");
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || run(&shard, poll))?;
+        let thread = vital::spawn(name, move || run(&shard, poll))?;
         Ok((handle, thread))
     }
 

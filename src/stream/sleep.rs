@@ -19,6 +19,7 @@ use super::{Adoption, Shard, WAKER};
 use crate::event::ring::Batch;
 use crate::hub::MailboxOwner;
 use crate::sys::clock;
+use crate::sys::vital;
 
 /// Sends that a publisher's own thread makes for a shard that sleeps. With more, the
 /// publisher would wait longer for its answer than it takes to wake the shard.
@@ -47,15 +48,9 @@ impl MailboxOwner for Sleeper {
         let Some(mut shard) = shard.try_lock() else {
             return false;
         };
-        // A fault here is the shard's, not the publisher's: its thread ends, as it would
-        // have of its own fault.
+        // A fault here is the shard's, not the publisher's.
         let served = catch_unwind(AssertUnwindSafe(|| shard.serve_in_sleep()));
-        served.unwrap_or_else(|_| {
-            shard.hub.metrics().panics.add(1);
-            shard.inbox.lock().stop = true;
-            shard.mailbox.post_any();
-            false
-        })
+        served.unwrap_or_else(|_| vital::end(&format!("shard {}", shard.number)))
     }
 }
 

@@ -10,3 +10,4 @@ pub(crate) mod private;
 pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod units;
+pub(crate) mod vital;

@@ -4,6 +4,8 @@
 #[path = "../support/binary.rs"]
 mod binary;
 mod crafted;
+mod ending;
+mod faulty;
 mod files;
 #[path = "../support/http.rs"]
 mod http;

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,12 @@ use crate::server::{Server, ServerConfig};
 
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
 const WISHES_MAX: usize = 64;
+
+/// What a second signal gives the server to end by itself.
+const HASTE: Duration = Duration::from_secs(1);
+
+/// Has the commands of stages killed.
+type Hurry = Box<dyn Fn() + Send + Sync>;
 
 /// What the process is asked for.
 enum Wish {
@@ -48,13 +55,21 @@ pub fn run(config: ServerConfig) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let (wish, wishes) = crossbeam_channel::bounded(WISHES_MAX);
     let signalled = wish.clone();
+    let hurry: Arc<OnceLock<Hurry>> = Arc::default();
+    let hurried = hurry.clone();
     std::thread::spawn(move || {
+        let mut stops = 0;
         for signal in signals.forever() {
             let _ = signalled.try_send(Wish::Signal(signal));
+            stops += usize::from(matches!(signal, SIGTERM | SIGINT));
+            if stops == 2 {
+                end_at_once(hurried.get());
+            }
         }
     });
     let patience = config.handover;
     let server = Server::start_on(config, sockets)?;
+    let _ = hurry.set(Box::new(server.hurry()));
     announce(&server);
     if let Some(predecessor) = predecessor {
         predecessor.take_over(patience);
@@ -63,6 +78,21 @@ pub fn run(config: ServerConfig) -> io::Result<()> {
     watch(&server);
     serve(server, &wish, &wishes, patience);
     Ok(())
+}
+
+/// Kills what stages run. The server ends by itself then, unless something keeps it.
+fn end_at_once(hurry: Option<&Hurry>) {
+    log::warn!("a second signal: ending at once");
+    if let Some(hurry) = hurry {
+        hurry();
+    }
+    let ending = std::thread::Builder::new().spawn(|| {
+        std::thread::sleep(HASTE);
+        std::process::exit(0);
+    });
+    if ending.is_err() {
+        std::process::exit(0);
+    }
 }
 
 fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patience: Duration) {

@@ -21,6 +21,7 @@ use super::writer::{Command, forget};
 use super::{Alarm, Shared, checkpoint};
 use crate::hub::Hub;
 use crate::sequencer::{Proposal, now_ms};
+use crate::sys::vital;
 
 /// How often it looks, when nothing calls it.
 const LOOK: Duration = Duration::from_secs(5);
@@ -38,16 +39,14 @@ pub(super) fn start(
     next_checkpoint: u32,
     calls: Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("journal-keep".into())
-        .spawn(move || {
-            let alarm = Alarm(shared.clone());
-            let mut keeper = Keeper::new(shared, hub, commands, next_checkpoint);
-            while calls.recv_timeout(LOOK) != Err(RecvTimeoutError::Disconnected) {
-                keeper.look();
-            }
-            drop(alarm);
-        })
+    vital::spawn("journal-keep", move || {
+        let alarm = Alarm(shared.clone());
+        let mut keeper = Keeper::new(shared, hub, commands, next_checkpoint);
+        while calls.recv_timeout(LOOK) != Err(RecvTimeoutError::Disconnected) {
+            keeper.look();
+        }
+        drop(alarm);
+    })
 }
 
 /// What the thread does.

@@ -26,6 +26,7 @@ use crate::event::frame::{DELETED, Frame};
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
 use crate::sequencer::history::{Cursor, Jobs, Replay, Request, What};
+use crate::sys::vital;
 
 /// Threads that read.
 const READERS: usize = 2;
@@ -86,23 +87,21 @@ struct Source {
 pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::Result<()> {
     for _ in 0..READERS {
         let (shared, requests) = (shared.clone(), requests.clone());
-        std::thread::Builder::new()
-            .name("journal-read".into())
-            .spawn(move || {
-                let alarm = Alarm(shared.clone());
-                for request in requests {
-                    shared.counters.reads.add(1);
-                    let (reply, mailbox) = (request.reply.clone(), request.mailbox.clone());
-                    let replay = shared.answer(request);
-                    // A shard takes its pieces before it does anything else; one that is
-                    // gone needs none.
-                    if reply.send(replay).is_ok() {
-                        mailbox.post_any();
-                        mailbox.wake();
-                    }
+        vital::spawn("journal-read", move || {
+            let alarm = Alarm(shared.clone());
+            for request in requests {
+                shared.counters.reads.add(1);
+                let (reply, mailbox) = (request.reply.clone(), request.mailbox.clone());
+                let replay = shared.answer(request);
+                // A shard takes its pieces before it does anything else; one that is
+                // gone needs none.
+                if reply.send(replay).is_ok() {
+                    mailbox.post_any();
+                    mailbox.wake();
                 }
-                drop(alarm);
-            })?;
+            }
+            drop(alarm);
+        })?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ use crate::event::job::EventId;
 use crate::hub::{Change, Hub};
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
 use crate::sys::clock;
+use crate::sys::vital;
 pub(super) use batch::forget;
 use batch::{Answer, Batch, Need, Numbered};
 use segment::Active;
@@ -131,13 +132,11 @@ impl Writer {
     ) -> io::Result<JoinHandle<()>> {
         let syncer = Syncer::start(shared.clone())?;
         let writer = Writer::new(shared, hub, found, call, syncer);
-        std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || {
-                let alarm = Alarm(writer.shared.clone());
-                writer.run(&commands);
-                drop(alarm);
-            })
+        vital::spawn("journal", move || {
+            let alarm = Alarm(writer.shared.clone());
+            writer.run(&commands);
+            drop(alarm);
+        })
     }
 
     /// It, without its thread.

@@ -12,6 +12,7 @@ use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::SegmentNumber;
 use crate::sequencer::journal::{Alarm, Shared};
 use crate::sys::clock;
+use crate::sys::vital;
 
 /// A thread that waits for the medium, so that the writer needn't.
 pub(in crate::sequencer::journal) struct Syncer {
@@ -32,18 +33,16 @@ pub(in crate::sequencer::journal) type Synced = (SegmentNumber, u64, io::Result<
 impl Syncer {
     pub fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
         let (syncer, received, done) = Syncer::without_thread();
-        std::thread::Builder::new()
-            .name("journal-sync".into())
-            .spawn(move || {
-                let alarm = Alarm(shared.clone());
-                for (segment, upto, file) in received {
-                    shared.counters.syncs.add(1);
-                    if done.send((segment, upto, file.sync())).is_err() {
-                        break;
-                    }
+        vital::spawn("journal-sync", move || {
+            let alarm = Alarm(shared.clone());
+            for (segment, upto, file) in received {
+                shared.counters.syncs.add(1);
+                if done.send((segment, upto, file.sync())).is_err() {
+                    break;
                 }
-                drop(alarm);
-            })?;
+            }
+            drop(alarm);
+        })?;
         Ok(syncer)
     }
 
