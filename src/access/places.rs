@@ -52,15 +52,18 @@ struct Taken {
     by: HashMap<Key, usize>,
 }
 
+/// What a client is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
+pub enum Key {
+    /// Its address.
     Network(Network),
+    /// Its token.
     Token(u64),
 }
 
 impl Client {
-    /// What it is counted by.
-    fn keys(self) -> impl Iterator<Item = Key> {
+    /// What it is counted by, each for itself.
+    pub fn keys(self) -> impl Iterator<Item = Key> {
         let network = self.network.map(Key::Network);
         network.into_iter().chain(self.token.map(Key::Token))
     }

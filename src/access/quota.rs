@@ -110,8 +110,21 @@ impl Rates {
     /// At most `a_second` by key, and what `burst` brings at once; no limit where there
     /// is none.
     pub fn new(a_second: Option<u32>, burst: Duration) -> Rates {
+        Rates::every(
+            a_second.map(|rate| Duration::from_secs(1) / rate.max(1)),
+            burst,
+        )
+    }
+
+    /// At most `a_minute` by key, all of which may come at once; no limit where there is none.
+    pub fn a_minute(a_minute: Option<u32>) -> Rates {
+        let minute = Duration::from_secs(60);
+        Rates::every(a_minute.map(|rate| minute / rate.max(1)), minute)
+    }
+
+    fn every(interval: Option<Duration>, burst: Duration) -> Rates {
         Rates {
-            interval: a_second.map(|rate| Duration::from_secs(1) / rate.max(1)),
+            interval,
             burst,
             secret: RandomState::new(),
             began: OnceLock::new(),
@@ -207,6 +220,17 @@ mod tests {
         );
         assert!((0..20).all(|_| rates.take("a", at(5000)).is_ok()));
         assert!(rates.take("a", at(5000)).is_err());
+    }
+
+    #[test]
+    fn a_minutes_worth_may_come_at_once_and_no_more_of_it_than_that() {
+        let rates = Rates::a_minute(Some(6));
+        let begin = Instant::now();
+        assert!((0..6).all(|_| rates.take("a", begin).is_ok()));
+        let wait = rates.take("a", begin).unwrap_err();
+        assert!((9..=10).contains(&wait.as_secs()), "{wait:?}");
+        assert!(rates.take("b", begin).is_ok());
+        assert!(rates.take("a", begin + Duration::from_secs(10)).is_ok());
     }
 
     #[test]

@@ -54,6 +54,13 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
     let (record, file) = open(context, &disk, &job)?;
     let cors = request.caller.cors.is_some();
     let tag = format!("\"{}\"", record.digest.trim_start_matches("sha256:"));
+    if let Some(tags) = head.field("If-Match")
+        && !web::names_exactly(tags, Some(tag.as_bytes()))
+    {
+        let message = "the file isn't the one that If-Match names: its ETag is another";
+        let response = Response::error(Status::PreconditionFailed, message);
+        return Err(dressed(response, tag, cors));
+    }
     if let Some(tags) = head.field("If-None-Match")
         && web::names(tags, tag.as_bytes())
     {

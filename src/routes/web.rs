@@ -98,6 +98,13 @@ pub fn names(tags: &[u8], tag: &[u8]) -> bool {
     tags.any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag)
 }
 
+/// Whether the value of If-Match, `*` or tags with commas between, names what has this tag, or
+/// none (RFC 9110 section 13.1.1: the comparison is strong, so a weak tag names nothing).
+pub fn names_exactly(tags: &[u8], tag: Option<&[u8]>) -> bool {
+    let mut tags = tags.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    tags.any(|one| one == b"*" || Some(one) == tag)
+}
+
 /// FNV-1a with 64 bits: it tells versions apart, and is had at compile time.
 const fn fnv1a(bytes: &[u8]) -> u64 {
     let mut digest = 0xcbf2_9ce4_8422_2325;

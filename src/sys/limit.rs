@@ -19,8 +19,12 @@ pub enum Limit {
     WaitingPerAddress,
     /// Bytes of uploads that lie on the disk or are to come.
     Spool,
+    /// Those of one client.
+    SpoolPerAddress,
     /// Uploads that begin in a minute.
     UploadRate,
+    /// Those of one client.
+    UploadRatePerAddress,
     /// Downloads at once.
     Downloads,
     /// Those of one client.
@@ -29,7 +33,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 10] = [
+    pub const ALL: [Limit; 12] = [
         Limit::Uploads,
         Limit::UploadsPerAddress,
         Limit::Unfinished,
@@ -37,7 +41,9 @@ impl Limit {
         Limit::Waiting,
         Limit::WaitingPerAddress,
         Limit::Spool,
+        Limit::SpoolPerAddress,
         Limit::UploadRate,
+        Limit::UploadRatePerAddress,
         Limit::Downloads,
         Limit::DownloadsPerAddress,
     ];
@@ -52,7 +58,9 @@ impl Limit {
             Limit::Waiting => "max-waiting",
             Limit::WaitingPerAddress => "max-waiting-per-address",
             Limit::Spool => "max-spool",
+            Limit::SpoolPerAddress => "max-spool-per-address",
             Limit::UploadRate => "upload-rate",
+            Limit::UploadRatePerAddress => "upload-rate-per-address",
             Limit::Downloads => "max-downloads",
             Limit::DownloadsPerAddress => "max-downloads-per-address",
         }
@@ -78,6 +86,13 @@ impl fmt::Display for Limit {
                  one of them"
             }
             Limit::Spool => "too much is waiting to be processed: try again later",
+            Limit::SpoolPerAddress => {
+                "too much of this address, or token, is waiting to be processed: try again later"
+            }
+            Limit::UploadRatePerAddress => {
+                "too many uploads of this address, or token, have begun in the last minute: try \
+                 again later"
+            }
             Limit::UploadRate => "too many uploads have begun in the last minute: try again later",
             Limit::Downloads => "too many files are being downloaded: try again later",
             Limit::DownloadsPerAddress => {

@@ -23,6 +23,7 @@ const TUS: &str = "/api/tus";
 const TUS_UPLOAD: &str = "/api/tus/{upload}";
 const RETRY: &str = "/api/jobs/{job}/retry";
 const JSON: &str = "Content-Type: application/json";
+const OTHER_FILE: &str = "If-Match: \"other\"";
 const GZIP: &str = "Content-Encoding: gzip";
 const NDJSON: &str = "Content-Type: application/x-ndjson";
 
@@ -288,6 +289,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (FILE, "GET", "/api/jobs/stored/file", &token, "", 403),
         (FILE, "GET", "/api/jobs/none/file", "", "", 404),
         (FILE, "GET", "/api/jobs/gone/file", "", "", 410),
+        (FILE, "GET", "/api/jobs/stored/file", OTHER_FILE, "", 412),
         (FILE, "HEAD", "/api/jobs/stored/file", "", "", 200),
         (FILE, "OPTIONS", "/api/jobs/stored/file", "", "", 204),
         (FILE, "OPTIONS", "/api/jobs/%20/file", "", "", 400),

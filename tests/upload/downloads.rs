@@ -82,6 +82,25 @@ fn head_gives_the_length_and_no_body_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_file_is_given_on_the_condition_that_it_is_the_one_that_is_meant() {
+    let house = House::start(&[]);
+    assert_eq!(house.post("a", b"hello").status, 201);
+    house.stored("a");
+    let tag = format!("\"{}\"", digest(b"hello"));
+    let get = |fields: &[&str]| house.ask("GET", "/api/jobs/a/file", fields, b"");
+    for tags in [tag.clone(), "*".to_owned(), format!("\"other\", {tag}")] {
+        let answer = get(&[&format!("If-Match: {tags}"), "Range: bytes=0-0"]);
+        assert_eq!(answer.status, 206, "{tags}");
+    }
+    for tags in ["\"other\"".to_owned(), format!("W/{tag}"), String::new()] {
+        let answer = get(&[&format!("If-Match: {tags}"), "Range: bytes=0-0"]);
+        assert_eq!(answer.status, 412, "{tags}");
+        assert!(answer.error().contains("If-Match"));
+        assert_eq!(answer.field("etag"), Some(&*tag));
+    }
+}
+
+#[test]
 fn what_was_uploaded_is_no_page_of_this_origin() {
     let house = House::start(&[]);
     let page = b"<!doctype html><script>alert(1)</script>";

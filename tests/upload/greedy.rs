@@ -163,3 +163,41 @@ fn whoever_downloads_without_reading_leaves_downloads_to_others() {
         house.ask("GET", target, &[], b"").status == 200
     });
 }
+
+#[test]
+fn whoever_fills_its_share_of_the_spool_leaves_room_to_others() {
+    let limits = ["--max-spool", "1000", "--max-spool-per-address", "600"];
+    let house = house(&limits);
+    let mut held = house.send(
+        "POST",
+        "/api/uploads?job=held",
+        &["Content-Length: 500"],
+        b"x",
+    );
+    house.wait_for("held", "it has begun", |_| true);
+    let refused = house.post("more", &[b'x'; 101]);
+    assert_eq!(refused.status, 507);
+    assert!(refused.error().contains("--max-spool-per-address"));
+    assert_eq!(house.refusals("max-spool-per-address"), 1);
+    let mut other = Client::connect_from(OTHER, house.public);
+    let answer = other.ask("POST", "/api/uploads?job=other", &[], &[b'x'; 500]);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    held.send(&[b'x'; 499]);
+    assert_eq!(held.answer().status, 201);
+}
+
+#[test]
+fn whoever_begins_too_often_lets_others_begin() {
+    let house = house(&["--upload-rate", "20", "--upload-rate-per-address", "5"]);
+    let posted: Vec<_> = (0..8)
+        .map(|n| house.post(&format!("job-{n}"), b"").status)
+        .collect();
+    assert_eq!(posted, [201, 201, 201, 201, 201, 429, 429, 429]);
+    let refused = house.post("more", b"");
+    assert!(refused.error().contains("--upload-rate-per-address"));
+    let seconds: u64 = refused.field("retry-after").unwrap().parse().unwrap();
+    assert!((1..=13).contains(&seconds), "{seconds}");
+    let mut other = Client::connect_from(OTHER, house.public);
+    assert_eq!(other.ask("POST", "/api/uploads", &[], b"").status, 201);
+    assert_eq!(house.refusals("upload-rate-per-address"), 4);
+}

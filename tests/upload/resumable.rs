@@ -218,6 +218,21 @@ fn what_breaks_the_protocol_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn an_upload_has_no_tag_that_if_match_could_name() {
+    let house = House::start(&[]);
+    let upload = house.begin(3, &[]);
+    let other = ["If-Match: \"other\""];
+    assert_eq!(house.patch(&upload, 0, &other, b"abc").status, 412);
+    let fields = [TUS, other[0]];
+    assert_eq!(house.ask("DELETE", &upload, &fields, b"").status, 412);
+    assert_eq!(house.offset(&upload), 0);
+    assert_eq!(
+        house.patch(&upload, 0, &["If-Match: *"], b"abc").status,
+        204
+    );
+}
+
+#[test]
 fn what_a_client_can_not_send_it_says_in_a_field() {
     let house = House::start(&[]);
     let upload = house.begin(3, &[&metadata("a")]);
@@ -233,6 +248,38 @@ fn what_a_client_can_not_send_it_says_in_a_field() {
     let fields = [TUS, "X-HTTP-Method-Override: DELETE"];
     assert_eq!(house.ask("POST", &upload, &fields, b"").status, 204);
     assert_eq!(house.ask("HEAD", &upload, &[TUS], b"").status, 404);
+}
+
+#[test]
+fn a_smaller_limit_holds_for_uploads_that_have_begun() {
+    let mut house = House::start(&["--max-upload", "1MiB"]);
+    let sized = house.begin(600_000, &[]);
+    let fields = [TUS, "Upload-Defer-Length: 1"];
+    let begun = house.ask("POST", "/api/tus/", &fields, b"");
+    let unsized_one = begun.field("location").unwrap().to_owned();
+    for upload in [&sized, &unsized_one] {
+        let piece = house.patch(upload, 0, &[], &bytes(1, 500_000));
+        assert_eq!(piece.status, 204);
+    }
+    house.stop();
+    house.set_flags(&["--max-upload", "100KiB"]);
+    house.revive();
+    for upload in [&sized, &unsized_one] {
+        assert_eq!(house.offset(upload), 500_000);
+        for body in [&b"x"[..], &bytes(1, 100_000)] {
+            let refused = house.patch(upload, 500_000, &[], body);
+            assert_eq!(refused.status, 413, "{}", refused.text());
+            assert!(refused.error().contains("--max-upload"));
+        }
+        let at = "Upload-Offset: 500000";
+        let fields = [TUS, PIECE, at, "Transfer-Encoding: chunked"];
+        let mut chunked = house.send("PATCH", upload, &fields, b"1\r\nx\r\n0\r\n\r\n");
+        assert_eq!(chunked.answer().status, 413);
+        assert_eq!(house.offset(upload), 500_000);
+    }
+    // Nor can what is there be said to be all.
+    let whole = house.patch(&unsized_one, 500_000, &["Upload-Length: 500000"], b"");
+    assert_eq!(whole.status, 413, "{}", whole.text());
 }
 
 #[test]

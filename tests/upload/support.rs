@@ -60,6 +60,11 @@ impl House {
         self.binary = serve(&self.data, &self.flags, listen);
     }
 
+    /// Another life will have other flags.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
     /// SIGTERM; returns when it has ended.
     pub fn stop(&mut self) {
         self.binary.stop();

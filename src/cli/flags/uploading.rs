@@ -54,6 +54,11 @@ pub const UPLOADS: Group = Group {
              bytes; 507 beyond it.",
         ),
         size(
+            "max-spool-per-address",
+            |s| &mut s.server.spool.spool_bytes_per_address,
+            "Those from one address, and those of one token, in bytes, or off; 507 beyond it.",
+        ),
+        size(
             "min-free",
             |s| &mut s.server.spool.free_bytes,
             "Bytes that stay free on the disk; 507 for an upload that would take of them.",
@@ -74,6 +79,12 @@ pub const UPLOADS: Group = Group {
             "upload-rate",
             |s| &mut s.server.spool.starts_a_minute,
             "Uploads that begin in a minute, in all; 429 with Retry-After beyond it.",
+        ),
+        count(
+            "upload-rate-per-address",
+            |s| &mut s.server.spool.starts_a_minute_per_address,
+            "Those from one address, and those of one token, or off; 429 with Retry-After beyond \
+             it.",
         ),
         size(
             "upload-bandwidth",

@@ -149,6 +149,7 @@ fn is_other(name: &str) -> bool {
         || [
             "range",
             "if-range",
+            "if-match",
             "if-none-match",
             "x-http-method-override",
         ]

@@ -143,7 +143,9 @@ pub fn created(finished: &Finished) -> Response {
 pub fn refusal(error: &SpoolError) -> Response {
     let status = match error {
         SpoolError::TooLarge { .. } | SpoolError::LongerThanSaid => Status::BodyTooLarge,
-        SpoolError::DiskFull | SpoolError::Full(Limit::Spool) => Status::InsufficientStorage,
+        SpoolError::DiskFull | SpoolError::Full(Limit::Spool | Limit::SpoolPerAddress) => {
+            Status::InsufficientStorage
+        }
         // Clients of tus try again after a 503, and not after a 429.
         SpoolError::Full(_) | SpoolError::Closed => Status::Unavailable,
         SpoolError::TooOften { .. } => Status::TooManyRequests,
@@ -160,7 +162,7 @@ pub fn refusal(error: &SpoolError) -> Response {
     };
     let response = Response::error(status, &error.to_string());
     let seconds = match error {
-        SpoolError::TooOften { retry_after } => retry_after.as_secs() + 1,
+        SpoolError::TooOften { retry_after, .. } => retry_after.as_secs() + 1,
         _ if status == Status::Unavailable => return response.with("Retry-After", RETRY_SECONDS),
         _ => return response,
     };

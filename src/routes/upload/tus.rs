@@ -6,7 +6,7 @@ use super::{Intake, created, exposed, file_name, job, may_follow, of_tus, refusa
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BodyLength, Head, Response, Status};
-use crate::routes::{Answer, Context, Plan, Request};
+use crate::routes::{Answer, Context, Plan, Request, web};
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Order, Spool, SpoolError, Standing};
 
@@ -120,8 +120,9 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         .resume(id, request.caller.client(), offset, size, checksum)
         .map_err(|error| refusal(&error))?;
     if length.is_some_and(|length| length > receiver.left()) {
+        let error = receiver.too_long();
         receiver.break_off("");
-        return Err(refusal(&SpoolError::LongerThanSaid));
+        return Err(refusal(&error));
     }
     let cors = request.caller.cors.is_some();
     let intake = Intake::tus(gone_on, receiver, cors);
@@ -158,6 +159,12 @@ fn find<'a>(
     let id = id.ok_or_else(|| refusal(&SpoolError::NotFound))?;
     let standing = spool.find(id).map_err(|error| refusal(&error))?;
     request.caller.pass.upload(&standing.job)?;
+    // It has no tag, which would change with each byte: Upload-Offset is held to instead.
+    let tags = request.head.field("If-Match");
+    if tags.is_some_and(|tags| !web::names_exactly(tags, None)) {
+        let message = "an upload has no ETag: leave If-Match out, or send If-Match: *";
+        return Err(Response::error(Status::PreconditionFailed, message));
+    }
     Ok((spool, id, standing))
 }
 

@@ -27,6 +27,8 @@ pub struct SpoolConfig {
     /// All bytes in the spool, those to come of uploads that are being received and those
     /// that wait for the pipeline included: 507 beyond it. Default: 16 GiB.
     pub spool_bytes: u64,
+    /// Those of one address, and those of one token: 507 beyond it. Default: 8 GiB.
+    pub spool_bytes_per_address: Option<u64>,
     /// What stays free on the disk: 507 beyond it. Default: 256 MiB.
     pub free_bytes: u64,
     /// A resumable upload that nobody goes on with is removed after so long at most.
@@ -38,6 +40,9 @@ pub struct SpoolConfig {
     /// Uploads that begin, a minute: 429 beyond it. A minute's worth may come at once.
     /// Default: 600.
     pub starts_a_minute: usize,
+    /// Those of one address, and those of one token: 429 beyond it. A minute's worth may come at
+    /// once. Default: 300.
+    pub starts_a_minute_per_address: Option<u32>,
     /// Bytes a second, of all uploads together: they wait beyond it. Default: no limit.
     pub bytes_a_second: Option<u64>,
     /// Threads that read and write files. Default: 4.
@@ -66,10 +71,12 @@ impl Default for SpoolConfig {
             waiting: 1024,
             waiting_per_address: Some(256),
             spool_bytes: 16 << 30,
+            spool_bytes_per_address: Some(8 << 30),
             free_bytes: 256 << 20,
             expiry: Duration::from_secs(24 * 60 * 60),
             empty_expiry: Duration::from_secs(10 * 60),
             starts_a_minute: 600,
+            starts_a_minute_per_address: Some(300),
             bytes_a_second: None,
             disk_threads: 4,
         }

@@ -25,6 +25,8 @@ pub enum SpoolError {
     Closed,
     /// Too many have begun lately.
     TooOften {
+        /// In all, or of this client.
+        limit: Limit,
         /// When one may.
         retry_after: Duration,
     },
@@ -57,8 +59,7 @@ impl SpoolError {
     /// The limit that it is for.
     pub(super) fn limit(&self) -> Option<Limit> {
         match self {
-            SpoolError::Full(limit) => Some(*limit),
-            SpoolError::TooOften { .. } => Some(Limit::UploadRate),
+            SpoolError::Full(limit) | SpoolError::TooOften { limit, .. } => Some(*limit),
             _ => None,
         }
     }
@@ -82,7 +83,7 @@ impl fmt::Display for SpoolError {
             }
             SpoolError::Full(limit) => return limit.fmt(f),
             SpoolError::Closed => "another server is taking over: try again in a moment",
-            SpoolError::TooOften { .. } => return Limit::UploadRate.fmt(f),
+            SpoolError::TooOften { limit, .. } => return limit.fmt(f),
             SpoolError::NotFound => "there is no such upload, or it has expired: begin it anew",
             SpoolError::Landed => {
                 "the upload is whole and being processed: DELETE /api/jobs/{job} cancels that"

@@ -45,10 +45,7 @@ impl Ledger {
     /// # Errors
     /// A limit is reached.
     pub fn enter(&mut self, entry: &Arc<Entry>, limits: &SpoolConfig) -> Result<(), SpoolError> {
-        let reserved = self.reserved_by_others(entry);
-        if reserved.saturating_add(entry.reserved()) > limits.spool_bytes {
-            return Err(SpoolError::Full(Limit::Spool));
-        }
+        self.check_room(entry, entry.reserved(), limits)?;
         self.insert(entry);
         Ok(())
     }
@@ -80,8 +77,7 @@ impl Ledger {
         size: Option<u64>,
         limits: &SpoolConfig,
     ) -> Result<(), SpoolError> {
-        let others = self.reserved_by_others(entry);
-        let mut core = entry.core.lock();
+        let core = entry.core.lock();
         match core.phase {
             Phase::Gone => return Err(SpoolError::NotFound),
             _ if core.offset != offset => {
@@ -98,10 +94,9 @@ impl Ledger {
             _ => {}
         }
         let needed = core.size.or(size).unwrap_or(core.offset);
-        if others.saturating_add(needed) > limits.spool_bytes {
-            return Err(SpoolError::Full(Limit::Spool));
-        }
-        core.reserved = needed;
+        drop(core);
+        self.check_room(entry, needed, limits)?;
+        entry.core.lock().reserved = needed;
         Ok(())
     }
 
@@ -110,9 +105,7 @@ impl Ledger {
     /// # Errors
     /// There is no room.
     pub fn grow(&self, entry: &Entry, end: u64, limits: &SpoolConfig) -> Result<(), SpoolError> {
-        if self.reserved_by_others(entry).saturating_add(end) > limits.spool_bytes {
-            return Err(SpoolError::Full(Limit::Spool));
-        }
+        self.check_room(entry, end, limits)?;
         entry.core.lock().reserved = end;
         Ok(())
     }
@@ -140,9 +133,33 @@ impl Ledger {
         }
     }
 
-    fn reserved_by_others(&self, entry: &Entry) -> u64 {
-        let others = self.entries().filter(|other| other.id != entry.id);
-        others.map(|other| other.reserved()).sum()
+    /// Whether there is room for so many bytes of an upload, in all and among those of its
+    /// client.
+    fn check_room(
+        &self,
+        entry: &Entry,
+        bytes: u64,
+        limits: &SpoolConfig,
+    ) -> Result<(), SpoolError> {
+        let (mut all, mut of_client) = (bytes, bytes);
+        for other in self.entries().filter(|other| other.id != entry.id) {
+            let reserved = other.reserved();
+            all = all.saturating_add(reserved);
+            if other.client.is_counted_with(&entry.client) {
+                of_client = of_client.saturating_add(reserved);
+            }
+        }
+        let is_over_its_share = |most| of_client > most;
+        if limits
+            .spool_bytes_per_address
+            .is_some_and(is_over_its_share)
+        {
+            return Err(SpoolError::Full(Limit::SpoolPerAddress));
+        }
+        if all > limits.spool_bytes {
+            return Err(SpoolError::Full(Limit::Spool));
+        }
+        Ok(())
     }
 
     fn free_life(&mut self, entry: &Entry) {

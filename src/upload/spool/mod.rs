@@ -31,10 +31,12 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use crate::access::places::Client;
+use crate::access::quota::Rates;
 use crate::event::job::{JobId, LifeId};
 use crate::http::tus::Checksum;
 use crate::hub::After;
 use crate::sequencer::Sequencer;
+use crate::sys::limit::Limit;
 use crate::sys::metrics::Metrics;
 use crate::upload::disk::Disk;
 use crate::upload::{Landing, State, UploadId};
@@ -71,6 +73,7 @@ struct Inner {
     /// The directory is another process's now.
     is_closed: AtomicBool,
     starts: Pace,
+    starts_of_each: Rates,
     bytes: Option<Pace>,
 }
 
@@ -129,6 +132,7 @@ impl Spool {
                 config.starts_a_minute as f64 / 60.0,
                 Duration::from_secs(60),
             ),
+            starts_of_each: Rates::a_minute(config.starts_a_minute_per_address),
             bytes: config
                 .bytes_a_second
                 .map(|rate| Pace::new(rate as f64, Duration::ZERO)),
@@ -183,10 +187,7 @@ impl Spool {
         let is_resumable = order.metadata.is_some();
         let unfinished = is_resumable.then(|| inner.seats.unfinished(order.client));
         let unfinished = unfinished.transpose()?;
-        inner
-            .starts
-            .take(1)
-            .map_err(|retry_after| SpoolError::TooOften { retry_after })?;
+        inner.start(order.client)?;
         let (id, after) = (UploadId::random()?, order.after);
         let entry = Entry::new(id, order, unfinished, checksum.is_some());
         let entry = Arc::new(entry);
@@ -277,6 +278,13 @@ impl Spool {
         // Who waits for it has no place meanwhile: that one of the others may need.
         entry.hold()?;
         let reopen = || {
+            let known = entry.core.lock().size;
+            // It began when more were allowed.
+            if known.is_some_and(|size| size > inner.config.upload_bytes && size > offset) {
+                return Err(SpoolError::TooLarge {
+                    max_bytes: inner.config.upload_bytes,
+                });
+            }
             let seat = inner.seat(client)?;
             let ledger = inner.ledger.lock();
             ledger.reserve(&entry, offset, size, &inner.config)?;
@@ -360,6 +368,19 @@ impl Inner {
             true => Err(SpoolError::Closed),
             false => self.seats.take(client),
         }
+    }
+
+    /// One more upload begins.
+    ///
+    /// # Errors
+    /// Too many have lately.
+    fn start(&self, client: Client) -> Result<(), SpoolError> {
+        let too_often = |limit| move |retry_after| SpoolError::TooOften { limit, retry_after };
+        for key in client.keys() {
+            let taken = self.starts_of_each.take(key, Instant::now());
+            taken.map_err(too_often(Limit::UploadRatePerAddress))?;
+        }
+        self.starts.take(1).map_err(too_often(Limit::UploadRate))
     }
 
     /// Counts what was refused at a limit.

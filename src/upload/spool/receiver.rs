@@ -92,9 +92,11 @@ impl Receiver {
         }
     }
 
-    /// How many bytes more it takes.
+    /// How many bytes more it takes. None where it began when more were allowed.
     pub fn left(&self) -> u64 {
-        self.limit - self.offset - self.filled as u64
+        self.limit
+            .saturating_sub(self.offset)
+            .saturating_sub(self.filled as u64)
     }
 
     /// Why it should be broken off, where another request would go on with it, or it was
@@ -204,7 +206,8 @@ impl Receiver {
         error
     }
 
-    fn too_long(&self) -> SpoolError {
+    /// Why it takes no more than that.
+    pub fn too_long(&self) -> SpoolError {
         match self.entry.core.lock().size {
             Some(_) => SpoolError::LongerThanSaid,
             None => SpoolError::TooLarge {
