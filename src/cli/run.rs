@@ -19,7 +19,7 @@ use super::settings::RunSettings;
 use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
 use crate::event::job::JobId;
-use crate::progress::{Reader, Update};
+use crate::progress::{Known, Reader, Update};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
@@ -90,7 +90,12 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let (notice, watchman) = deletion::watch();
     let publisher = Publisher::start(settings.hub, client, job, Arc::clone(&mailbox), notice);
     let stage = stage.map_or_else(|| name.chars().take(32).collect(), |stage| stage.0);
-    let mut progress = Progress::new(Reader::new(format), Some(stage), |it| mailbox.put(it));
+    let texts: Vec<String> = words
+        .iter()
+        .map(|it| it.to_string_lossy().into_owned())
+        .collect();
+    let reader = Reader::knowing(format, Known::of_words(&texts));
+    let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox));
     watchman.start(child.handle().clone());

@@ -55,9 +55,10 @@ fn is_inner(text: &str) -> bool {
     };
     let has_full = text.chars().any(|c| is_full(c) || "-.+*>".contains(c));
     let digits = text.chars().filter(char::is_ascii_digit).count();
-    match is_empty {
-        true => count >= EMPTY_MIN,
-        false => count >= RUN_MIN && has_full && digits <= 1 && text.chars().all(in_bar),
+    if is_empty {
+        count >= EMPTY_MIN
+    } else {
+        count >= RUN_MIN && has_full && digits <= 1 && text.chars().all(in_bar)
     }
 }
 

@@ -33,9 +33,10 @@ pub(super) fn value(text: &str) -> Option<f64> {
     if whole.contains(sign) || is_thousands {
         return grouped(text, sign);
     }
-    let whole = match whole.contains(other) {
-        true => grouped(whole, other)?.to_string(),
-        false => whole.to_owned(),
+    let whole = if whole.contains(other) {
+        grouped(whole, other)?.to_string()
+    } else {
+        whole.to_owned()
     };
     format!("{whole}.{part}").parse().ok()
 }
@@ -61,9 +62,10 @@ pub(super) fn ending_at(text: &str, end: usize) -> Option<Number> {
     let head = &text[..end];
     let digits = head.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let letters = &head[digits.len()..];
-    let digits = match letters.is_empty() {
-        true => digits,
-        false => digits.trim_end_matches(is_blank),
+    let digits = if letters.is_empty() {
+        digits
+    } else {
+        digits.trim_end_matches(is_blank)
     };
     let start = digits.trim_end_matches(is_digit).len();
     let unit = match letters {

@@ -117,9 +117,10 @@ impl<'a> Place<'a> {
         if let Some(standing) = self.counted().or_else(|| self.labelled()) {
             return standing;
         }
-        match self.redrawn && is_sized {
-            true => Standing::Drawn,
-            false => Standing::Prose,
+        if self.redrawn && is_sized {
+            Standing::Drawn
+        } else {
+            Standing::Prose
         }
     }
 
@@ -167,10 +168,12 @@ impl<'a> Place<'a> {
         if !(is_label || speaks && self.head.ends_with('-')) {
             return None;
         }
-        Some(match speaks || goes_on {
-            true => Standing::Named,
-            false if words::speak_of_other(label) => Standing::Prose,
-            false => Standing::Labelled,
+        Some(if speaks || goes_on {
+            Standing::Named
+        } else if words::speak_of_other(label) {
+            Standing::Prose
+        } else {
+            Standing::Labelled
         })
     }
 

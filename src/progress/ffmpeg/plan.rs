@@ -1,0 +1,449 @@
+//! What an ffmpeg is asked for: how long its output will be is told by its arguments and by
+//! how long its inputs are.
+
+use super::filters::{Change, change};
+use super::time::argument;
+
+/// Options without a value.
+const FLAGS: [&str; 37] = [
+    "y",
+    "n",
+    "an",
+    "vn",
+    "sn",
+    "dn",
+    "re",
+    "shortest",
+    "copyts",
+    "start_at_zero",
+    "stats",
+    "nostats",
+    "nostdin",
+    "stdin",
+    "hide_banner",
+    "benchmark",
+    "benchmark_all",
+    "accurate_seek",
+    "noaccurate_seek",
+    "autorotate",
+    "noautorotate",
+    "autoscale",
+    "noautoscale",
+    "copy_unknown",
+    "ignore_unknown",
+    "xerror",
+    "dump",
+    "hex",
+    "debug_ts",
+    "report",
+    "bitexact",
+    "intra",
+    "deinterlace",
+    "psnr",
+    "vstats",
+    "qphist",
+    "fix_sub_duration",
+];
+/// How many inputs and outputs are looked at; no call by hand has more.
+const FILES_MAX: usize = 64;
+
+/// What it is asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::progress) struct Plan {
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    /// What the graph of filters does that is for all outputs.
+    graph: Option<Change>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Input {
+    cut: Cut,
+    /// How often it is read. `None`: for ever.
+    times: Times,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Output {
+    cut: Cut,
+    frames: Option<u64>,
+    is_shortest: bool,
+    /// The inputs that it names; where it names none it may be of all.
+    of: Vec<usize>,
+    picture: Stream,
+    sound: Stream,
+}
+
+/// What is made of the pictures, or of the sound.
+#[derive(Clone, Debug, PartialEq)]
+struct Stream {
+    is_left_out: bool,
+    change: Change,
+}
+
+/// Which part of a file is taken, in microseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Cut {
+    from: Option<u64>,
+    from_end: Option<u64>,
+    length: Option<u64>,
+    to: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Times {
+    Count(u64),
+    Forever,
+}
+
+/// How long something is, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Length {
+    Known(u64),
+    Unknown,
+    Endless,
+}
+
+/// How much of its work an ffmpeg will have to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Whole {
+    /// What it will write, in microseconds.
+    pub us: Option<u64>,
+    /// How many frames that is.
+    pub frames: Option<u64>,
+}
+
+impl Default for Times {
+    fn default() -> Times {
+        Times::Count(1)
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Stream {
+        Stream {
+            is_left_out: false,
+            change: Change::Times(1.0),
+        }
+    }
+}
+
+impl Plan {
+    /// Reads the arguments that follow `ffmpeg`.
+    pub fn of_arguments(arguments: &[String]) -> Plan {
+        let mut plan = Plan::default();
+        let mut options: Vec<(&str, &str)> = Vec::new();
+        let mut words = arguments.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            let name = word.strip_prefix('-').filter(|name| !name.is_empty());
+            match name {
+                Some("i") => {
+                    words.next();
+                    if plan.inputs.len() < FILES_MAX {
+                        plan.inputs.push(Input::of_options(&options));
+                    }
+                    options.clear();
+                }
+                Some(name) if FLAGS.contains(&name) => options.push((name, "")),
+                Some(name) => {
+                    let value = words.next().unwrap_or_default();
+                    match name {
+                        "filter_complex" | "lavfi" => plan.graph = Some(change(value)),
+                        "filter_complex_script" => plan.graph = Some(Change::Unknown),
+                        _ => options.push((name, value)),
+                    }
+                }
+                None => {
+                    if plan.outputs.len() < FILES_MAX {
+                        plan.outputs.push(Output::of_options(&options));
+                    }
+                    options.clear();
+                }
+            }
+        }
+        plan
+    }
+
+    /// How much the output will be, where its inputs last so long.
+    pub(super) fn whole(&self, durations: &[Option<u64>]) -> Whole {
+        let inputs: Vec<Length> = self
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(at, input)| input.length(durations.get(at).copied().flatten()))
+            .collect();
+        // What ffmpeg tells is the time of the longest.
+        let lengths = self.outputs.iter().map(|it| it.length(&inputs, self.graph));
+        let longest = lengths.reduce(Length::max);
+        let frames = match &self.outputs[..] {
+            [output] => output.frames,
+            _ => None,
+        };
+        Whole {
+            us: longest.and_then(Length::known),
+            frames,
+        }
+    }
+}
+
+impl Input {
+    fn of_options(options: &[(&str, &str)]) -> Input {
+        let mut input = Input::default();
+        for (name, value) in options {
+            match *name {
+                "stream_loop" => {
+                    input.times = match value.parse::<i64>() {
+                        Ok(more @ 0..) => Times::Count(more as u64 + 1),
+                        _ => Times::Forever,
+                    };
+                }
+                "loop" if *value != "0" => input.times = Times::Forever,
+                name => input.cut.take(name, value),
+            }
+        }
+        input
+    }
+
+    fn length(&self, duration: Option<u64>) -> Length {
+        let once = duration.map_or(Length::Unknown, Length::Known);
+        let all = match (self.times, once) {
+            (Times::Forever, _) => Length::Endless,
+            (Times::Count(times), Length::Known(us)) => Length::Known(us.saturating_mul(times)),
+            (Times::Count(_), length) => length,
+        };
+        self.cut.of(all)
+    }
+}
+
+impl Output {
+    fn of_options(options: &[(&str, &str)]) -> Output {
+        let mut output = Output::default();
+        let (mut names_all, mut has_graph) = (false, false);
+        for (name, value) in options {
+            let kind = name.split_once(':').map(|(_, kind)| kind);
+            match name.split(':').next().unwrap_or_default() {
+                "vf" => output.picture.change = change(value),
+                "af" => output.sound.change = change(value),
+                "filter" if kind.is_some_and(|it| it.starts_with('v')) => {
+                    output.picture.change = change(value);
+                }
+                "filter" if kind.is_some_and(|it| it.starts_with('a')) => {
+                    output.sound.change = change(value);
+                }
+                "filter" | "filter_script" => output.picture.change = Change::Unknown,
+                "vn" => output.picture.is_left_out = true,
+                "an" => output.sound.is_left_out = true,
+                "shortest" => output.is_shortest = true,
+                "vframes" => output.frames = value.parse().ok(),
+                "frames" if kind.is_none_or(|it| it.starts_with('v')) => {
+                    output.frames = value.parse().ok();
+                }
+                "map" => match value.split(':').next().unwrap_or_default().parse() {
+                    Ok(input) => output.of.push(input),
+                    Err(_) if value.starts_with('-') => {}
+                    Err(_) => (names_all, has_graph) = (true, true),
+                },
+                name => output.cut.take(name, value),
+            }
+        }
+        if names_all || has_graph {
+            output.of.clear();
+        }
+        output
+    }
+
+    fn length(&self, inputs: &[Length], graph: Option<Change>) -> Length {
+        let used = inputs.iter().enumerate();
+        let used = used.filter(|(at, _)| self.of.is_empty() || self.of.contains(at));
+        let used: Vec<Length> = used.map(|(_, length)| *length).collect();
+        let together = match graph {
+            Some(Change::Unknown) => Length::Unknown,
+            Some(Change::Sum) => used
+                .iter()
+                .copied()
+                .reduce(Length::plus)
+                .unwrap_or(Length::Unknown),
+            _ if self.is_shortest => shortest(&used),
+            _ => used
+                .iter()
+                .copied()
+                .reduce(Length::max)
+                .unwrap_or(Length::Unknown),
+        };
+        let graph = match graph {
+            Some(Change::Times(factor)) => together.times(factor),
+            _ => together,
+        };
+        let streams = [&self.picture, &self.sound].into_iter();
+        let kept = streams.filter(|stream| !stream.is_left_out);
+        let kept = kept.map(|stream| match stream.change {
+            Change::Times(factor) => graph.times(factor),
+            Change::Sum | Change::Unknown => Length::Unknown,
+        });
+        let length = kept.reduce(|a, b| match (a, b) {
+            // One of the two may not be there, and then the other is told of.
+            (Length::Unknown, _) | (_, Length::Unknown) => Length::Unknown,
+            _ if self.is_shortest => shortest(&[a, b]),
+            _ => a.max(b),
+        });
+        self.cut.of(length.unwrap_or(graph))
+    }
+}
+
+impl Cut {
+    fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "ss" => self.from = argument(value),
+            "sseof" => self.from_end = argument(value),
+            "t" => self.length = argument(value),
+            "to" => self.to = argument(value),
+            _ => {}
+        }
+    }
+
+    fn of(&self, whole: Length) -> Length {
+        let from = self.from.unwrap_or(0);
+        let rest = match (whole, self.from_end) {
+            (Length::Known(us), Some(end)) => Length::Known(us.min(end)),
+            (Length::Known(us), None) => Length::Known(us.saturating_sub(from)),
+            (other, _) => other,
+        };
+        let to = self.to.map(|to| to.saturating_sub(from));
+        let limit = match (self.length, to) {
+            // ffmpeg, too, lets -t win.
+            (Some(length), _) => Some(length),
+            (None, to) => to,
+        };
+        match (rest, limit) {
+            (Length::Known(us), Some(limit)) => Length::Known(us.min(limit)),
+            (_, Some(limit)) => Length::Known(limit),
+            (rest, None) => rest,
+        }
+    }
+}
+
+impl Length {
+    fn known(self) -> Option<u64> {
+        match self {
+            Length::Known(us) if us > 0 => Some(us),
+            _ => None,
+        }
+    }
+
+    /// The longer of two. One that isn't known is left out: it is a picture laid over the
+    /// other, or a source that ends with it.
+    fn max(self, other: Length) -> Length {
+        match (self, other) {
+            (Length::Endless, _) | (_, Length::Endless) => Length::Endless,
+            (Length::Known(a), Length::Known(b)) => Length::Known(a.max(b)),
+            (known @ Length::Known(_), _) | (_, known) => known,
+        }
+    }
+
+    fn plus(self, other: Length) -> Length {
+        match (self, other) {
+            (Length::Known(a), Length::Known(b)) => Length::Known(a.saturating_add(b)),
+            (Length::Endless, _) | (_, Length::Endless) => Length::Endless,
+            _ => Length::Unknown,
+        }
+    }
+
+    fn times(self, factor: f64) -> Length {
+        match self {
+            Length::Known(us) => Length::Known((us as f64 * factor) as u64),
+            other => other,
+        }
+    }
+}
+
+fn shortest(lengths: &[Length]) -> Length {
+    let known = lengths.iter().filter_map(|length| match length {
+        Length::Known(us) => Some(*us),
+        Length::Unknown | Length::Endless => None,
+    });
+    known.min().map_or(Length::Unknown, Length::Known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn plan(arguments: &str) -> Plan {
+        let words: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        Plan::of_arguments(&words)
+    }
+
+    #[test]
+    fn how_long_the_output_will_be_is_read_from_the_arguments() {
+        for (arguments, inputs, expected) in [
+            ("-i a o.mp4", &[60][..], Some(60)),
+            ("-y -ss 20 -i a -t 20 -s 1280x960 o.mp4", &[60], Some(20)),
+            ("-ss 20 -i a o.mp4", &[60], Some(40)),
+            ("-ss 5 -to 12 -i a o.mp4", &[60], Some(7)),
+            ("-i a -ss 5 -to 12 o.mp4", &[60], Some(7)),
+            ("-t 10 -i a o.mp4", &[60], Some(10)),
+            ("-i a -t 90 o.mp4", &[60], Some(60)),
+            ("-sseof -10 -i a o.mp4", &[60], Some(10)),
+            ("-stream_loop -1 -i a -t 40 o.mp4", &[3], Some(40)),
+            ("-stream_loop 2 -i a o.mp4", &[5], Some(15)),
+            ("-stream_loop -1 -i a o.mp4", &[3], None),
+            (
+                "-loop 1 -i a.png -i b.mp3 -shortest o.mp4",
+                &[0, 30],
+                Some(30),
+            ),
+            ("-loop 1 -i a.png -t 4 o.mp4", &[0], Some(4)),
+            ("-loop 1 -framerate 25 -i a.png o.mp4", &[0], None),
+            (
+                "-f lavfi -i anullsrc -i b -shortest o.mp4",
+                &[0, 9],
+                Some(9),
+            ),
+            ("-i a -i b o.mp4", &[10, 20], Some(20)),
+            ("-i a -i b -map 0:v -map 0:a o.mp4", &[10, 20], Some(10)),
+            (
+                "-i a -i b -filter_complex concat=n=2[o] -map [o] o.mp4",
+                &[10, 20],
+                Some(30),
+            ),
+            (
+                "-i a -i l.png -filter_complex overlay o.mp4",
+                &[10, 0],
+                Some(10),
+            ),
+            ("-i a -vf setpts=2*PTS o.mp4", &[10], Some(20)),
+            ("-i a -an -filter:v setpts=0.5*PTS o.mp4", &[10], Some(5)),
+            ("-i a -vf setpts=0.5*PTS o.mp4", &[10], Some(10)),
+            ("-i a -vf setpts=0.5*PTS -af atempo=2 o.mp4", &[10], Some(5)),
+            ("-i a -vf trim=2:5 o.mp4", &[10], None),
+            ("-i a -vf trim=2:5 -t 3 o.mp4", &[10], Some(3)),
+            ("-i a -t 5 o.mp4 -t 8 p.mp4", &[10], Some(8)),
+            ("-i a -f null -", &[10], Some(10)),
+            ("-i a", &[10], None),
+            ("-i", &[], None),
+            ("-t", &[], None),
+        ] {
+            let inputs: Vec<_> = inputs
+                .iter()
+                .map(|seconds| (*seconds > 0).then_some(seconds * SECOND))
+                .collect();
+            let us = expected.map(|seconds: u64| seconds * SECOND);
+            assert_eq!(plan(arguments).whole(&inputs).us, us, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn frames_that_are_asked_for_are_counted() {
+        for arguments in ["-i a -frames:v 50 o.mp4", "-i a -vframes 50 o.mp4"] {
+            assert_eq!(
+                plan(arguments).whole(&[None]).frames,
+                Some(50),
+                "{arguments}"
+            );
+        }
+        let two = "-i a -frames:v 50 o.mp4 p.mp4";
+        assert_eq!(plan(two).whole(&[None]).frames, None);
+    }
+}

@@ -1,0 +1,81 @@
+//! What is known of a command before it says anything: by its arguments.
+
+use super::ffmpeg::Plan;
+
+/// Programs that run another, whose words follow theirs.
+const RUNNERS: [&str; 17] = [
+    "chrt",
+    "doas",
+    "env",
+    "flock",
+    "ionice",
+    "nice",
+    "nocache",
+    "nohup",
+    "prlimit",
+    "setsid",
+    "stdbuf",
+    "sudo",
+    "systemd-inhibit",
+    "systemd-run",
+    "taskset",
+    "time",
+    "timeout",
+];
+
+/// What is known of a command beforehand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    pub(super) ffmpeg: Option<Plan>,
+}
+
+impl Known {
+    /// What the words of a command tell, the program's name first. One that runs another, as
+    /// `nice` does, is looked through.
+    pub fn of_words(words: &[String]) -> Known {
+        let ffmpeg = of_program(words, "ffmpeg").map(Plan::of_arguments);
+        Known { ffmpeg }
+    }
+}
+
+/// The arguments of a program of this name, where it is what the words run.
+pub(super) fn of_program<'a>(words: &'a [String], name: &str) -> Option<&'a [String]> {
+    let base = |word: &'a String| word.rsplit('/').next().unwrap_or_default();
+    let first = base(words.first()?);
+    let at = if RUNNERS.contains(&first) {
+        words.iter().position(|word| base(word) == name)?
+    } else if first == name {
+        0
+    } else {
+        return None;
+    };
+    Some(&words[at + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments<'a>(words: &'a [String], name: &str) -> Option<Vec<&'a str>> {
+        let arguments = of_program(words, name)?;
+        Some(arguments.iter().map(String::as_str).collect())
+    }
+
+    #[test]
+    fn a_program_is_known_wherever_it_lies_and_whatever_runs_it() {
+        for text in [
+            "ffmpeg -i a",
+            "/usr/bin/ffmpeg -i a",
+            "nice -n 10 ffmpeg -i a",
+            "timeout 1h ./ffmpeg -i a",
+        ] {
+            let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            let expected = Some(vec!["-i", "a"]);
+            assert_eq!(arguments(&words, "ffmpeg"), expected, "{text}");
+        }
+        for text in ["", "echo ffmpeg -i a", "ffmpeg2 -i a", "nice true"] {
+            let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            assert_eq!(arguments(&words, "ffmpeg"), None, "{text}");
+        }
+    }
+}
