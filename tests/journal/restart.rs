@@ -103,6 +103,32 @@ fn a_deletion_is_remembered_for_as_long_as_was_said_when_it_was_made() {
 }
 
 #[test]
+fn segments_that_were_emptied_restart_no_numbers() {
+    for is_killed in [false, true] {
+        let data = data();
+        let server = Process::start(data.path(), &[]);
+        (1..=10).for_each(|id| assert_eq!(server.progress("a", id), id));
+        if is_killed {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        for entry in std::fs::read_dir(data.path().join("journal")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|it| it == "journal") {
+                std::fs::write(path, "").unwrap();
+            }
+        }
+        let server = Process::start(data.path(), &[]);
+        let next = server.progress("b", 1);
+        assert!(next > 10, "{next}");
+        server.kill();
+        let server = Process::start(data.path(), &[]);
+        assert_eq!(server.progress("b", 2), next + 1);
+    }
+}
+
+#[test]
 fn an_id_from_the_future_is_unknown_after_a_restart_too() {
     let data = data();
     let first = Process::start(data.path(), &[]);

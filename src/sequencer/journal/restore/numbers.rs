@@ -64,12 +64,15 @@ impl Last {
     /// where nothing else is known.
     pub fn lost_numbers(&self, boot: [u8; 16], newest: EventId, first_unknown: u64) -> u64 {
         let lost = self.lost_bytes.div_ceil(ENTRY_MIN_BYTES);
+        // Whatever ended the life that wrote them: a segment has a beginning from its first
+        // moment on, so one without is what is left of one that had numbers.
+        let segments = self.lost_segments * SEGMENT_NUMBERS;
         let Some(last_boot) = self.boot else {
-            // Segments that went before one of which nothing is left had numbers.
-            return lost.max(first_unknown * SEGMENT_NUMBERS);
+            // Segments that went before one of which nothing is left had numbers, too.
+            return lost.max(first_unknown * SEGMENT_NUMBERS + segments);
         };
         if self.is_closed || last_boot == boot {
-            return lost;
+            return lost.max(segments);
         }
         let reserved = self.reserved.0.saturating_sub(newest.0);
         let unknown = if self.has_lost_since && self.reserved.0 > 0 {
@@ -77,7 +80,6 @@ impl Last {
         } else {
             0
         };
-        let segments = self.lost_segments * SEGMENT_NUMBERS;
         reserved.max(unknown).max(lost).max(segments)
     }
 }
@@ -127,11 +129,18 @@ mod tests {
         let mut last = opened();
         last.close();
         last.lose_a_segment(0);
-        assert_eq!(lost(&last, BOOT), 0);
+        assert_eq!(lost(&last, BOOT), SEGMENT_NUMBERS);
         assert_eq!(lost(&last, NEXT_BOOT), SEGMENT_NUMBERS);
+        last.open(BOOT, EventId(500));
+        assert_eq!(lost(&last, BOOT), 0);
+    }
+
+    #[test]
+    fn an_empty_segment_alone_had_numbers_as_had_those_before_it() {
         let mut last = Last::default();
-        last.lose_a_segment(0);
         assert_eq!(last.lost_numbers(BOOT, EventId(0), 0), 0);
-        assert_eq!(last.lost_numbers(BOOT, EventId(0), 4), 4 * SEGMENT_NUMBERS);
+        last.lose_a_segment(0);
+        assert_eq!(last.lost_numbers(BOOT, EventId(0), 0), SEGMENT_NUMBERS);
+        assert_eq!(last.lost_numbers(BOOT, EventId(0), 4), 5 * SEGMENT_NUMBERS);
     }
 }

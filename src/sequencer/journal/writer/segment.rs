@@ -121,13 +121,17 @@ impl Writer {
         head.extend_from_slice(&records);
         let files = &self.shared.files;
         let name = file_name(number);
-        let file = files.open(&name, true)?;
+        // It has its name when it has a beginning: one without is what is left of another.
+        let new = format!("{name}.new");
+        let file = files.open(&new, true)?;
         let written = file
             .write_at(0, &head)
             .and_then(|()| file.sync())
+            .and_then(|()| files.rename(&new, &name))
             .and_then(|()| files.sync_names());
         if let Err(error) = written {
             // Half of it would be taken for what is left of events.
+            let _ = files.remove(&new);
             let _ = files.remove(&name);
             return Err(error);
         }
