@@ -67,6 +67,12 @@ impl Client {
         let network = self.network.map(Key::Network);
         network.into_iter().chain(self.token.map(Key::Token))
     }
+
+    /// Whether it has its address or its token in common with another.
+    pub fn is_counted_with(&self, other: &Client) -> bool {
+        let is_same_address = self.network.is_some() && self.network == other.network;
+        is_same_address || self.token.is_some() && self.token == other.token
+    }
 }
 
 impl Places {
