@@ -432,7 +432,7 @@ impl Hub {
             let core = job.lock();
             core.life().filter(|life| life.last >= id).cloned()
         });
-        if let (Some(job), Some(life)) = (there, known) {
+        if let (Some(job), Some(life)) = (&there, known) {
             let Change::Event { event, .. } = &entry.change else {
                 return false;
             };
@@ -440,15 +440,15 @@ impl Hub {
                 return false;
             }
             let mut core = job.lock();
-            let change = core.append_old(id, event, is_missing, self.0.config.ring, &job);
+            let change = core.append_old(id, event, is_missing, self.0.config.ring, job);
             job.set_newest(core.newest());
             drop(core);
             self.0.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
             self.0.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
             return change.is_news;
         }
-        if is_missing && let Some(job) = self.find(&entry.job) {
-            self.change_ring(&job, |core| core.lose_before(id));
+        if is_missing && let Some(job) = &there {
+            self.change_ring(job, |core| core.lose_before(id));
         }
         // Nobody follows anything yet.
         self.apply(id, entry).is_ok()

@@ -260,10 +260,13 @@ impl<'a> Restorer<'a> {
     /// Notes where an event is. Returns whether some before it are missing.
     fn place(&self, job: &JobId, id: EventId, previous: EventId, place: Place) -> bool {
         // A life that is newer than this event has ended others since.
-        let life = self.hub.life(job).filter(|life| life.previous_end < id);
-        let floor = life.map_or(EventId(0), |life| life.previous_end);
-        let there = self.hub.find(job).map(|job| job.newest());
-        let floor = floor.max(there.filter(|&there| there < id).unwrap_or_default());
+        let floor = self.hub.find(job).map_or(EventId(0), |there| {
+            let core = there.lock();
+            let previous_end = core.life().map_or(EventId(0), |life| life.previous_end);
+            let numbers = [previous_end, there.newest()];
+            let below = numbers.into_iter().filter(|&number| number < id);
+            below.max().unwrap_or_default()
+        });
         let mut index = self.shared.index.lock();
         let known = index.newest(job.as_str());
         let is_missing = previous > known;

@@ -1,6 +1,6 @@
 //! Entries that are written together.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map};
 
 use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Entry, Hub, Life};
@@ -78,6 +78,23 @@ struct Pending {
     floor: EventId,
 }
 
+impl Pending {
+    /// What a job has come to before the batch.
+    fn of(hub: &Hub, index: &Index, job: &JobId) -> Pending {
+        let newest_event = index.lock().newest(job.as_str());
+        let there = hub.find(job);
+        Pending {
+            life: there.as_ref().and_then(|it| it.lock().life().cloned()),
+            newest_event,
+            // Of a job without events that can be read, streams may have had others.
+            floor: match newest_event {
+                EventId(0) => there.map_or(EventId(0), |it| it.newest()),
+                _ => EventId(0),
+            },
+        }
+    }
+}
+
 impl Answer {
     pub fn give(self) {
         self.reply.answer((self.ids, self.error));
@@ -140,21 +157,9 @@ impl Batch {
             time_ms: self.time_ms,
             change,
         };
-        if !self.jobs.contains_key(&entry.job) {
-            let newest_event = index.lock().newest(entry.job.as_str());
-            let pending = Pending {
-                life: hub.life(&entry.job),
-                newest_event,
-                // Of a job without events that can be read, streams may have had others.
-                floor: match newest_event {
-                    EventId(0) => hub.find(&entry.job).map_or(EventId(0), |it| it.newest()),
-                    _ => EventId(0),
-                },
-            };
-            self.jobs.insert(entry.job.clone(), pending);
-        }
-        let Some(pending) = self.jobs.get_mut(&entry.job) else {
-            return Err(PublishError::DiskFailing);
+        let pending = match self.jobs.entry(entry.job.clone()) {
+            hash_map::Entry::Occupied(there) => there.into_mut(),
+            hash_map::Entry::Vacant(place) => place.insert(Pending::of(hub, index, &entry.job)),
         };
         let after = Life::after(pending.life.as_ref(), id, &entry)?;
         let was_running = pending.life.as_ref().is_some_and(|life| !life.is_over());
