@@ -1,7 +1,8 @@
 //! What a command may touch, where it works on what strangers sent: its own folder, the
 //! system's programs and libraries, and no network.
 //!
-//! The kernel's Landlock holds it to that, and whatever it starts. A thread is shut in and
+//! The kernel's Landlock holds it to that, and seccomp, and whatever it starts. A thread is
+//! shut in and
 //! then starts the command, which inherits that: nothing has to run between fork and exec,
 //! and nothing of the command's runs outside.
 
@@ -18,6 +19,7 @@ use landlock::{
 };
 
 use super::limits::Limits;
+use super::sockets;
 
 /// What is asked of the kernel; an older one gives what it has of it.
 const NEWEST: ABI = ABI::V10;
@@ -102,18 +104,23 @@ impl Cage {
     /// # Errors
     /// It can't be started, or can't be shut in though the kernel says that it could be.
     pub fn start(&self, command: &mut Command) -> io::Result<Child> {
-        let child = thread::scope(|scope| {
+        // Which takes a while, and the command isn't to run without its limits meanwhile.
+        let limits = self.limits.with_those_of_user();
+        thread::scope(|scope| {
             let starting = thread::Builder::new().spawn_scoped(scope, || {
                 let status = self.shut_in(command).map_err(io::Error::other)?;
                 tell_once(&status);
-                command.spawn()
+                if !self.has_network {
+                    sockets::forbid()?;
+                }
+                let child = command.spawn()?;
+                limits.set(&child);
+                Ok(child)
             })?;
             starting
                 .join()
                 .unwrap_or_else(|_| Err(io::Error::other("a fault in the server: see its log")))
-        })?;
-        self.limits.set(&child);
-        Ok(child)
+        })
     }
 
     /// Shuts the calling thread in, for good.

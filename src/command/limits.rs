@@ -33,12 +33,20 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Sets them, and that nothing is kept of a crash.
+    /// The same, with the processes counted in that this user has now.
+    pub fn with_those_of_user(&self) -> Limits {
+        Limits {
+            processes: self.processes.saturating_add(processes_of_user()),
+            ..*self
+        }
+    }
+
+    /// Sets them, for all of the user's processes together, and that nothing is kept of a
+    /// crash.
     pub fn set(&self, child: &Child) {
-        let processes = self.processes.saturating_add(processes_of_user());
         for (resource, limit) in [
             (Resource::Data, self.memory),
-            (Resource::Nproc, processes),
+            (Resource::Nproc, self.processes),
             (Resource::Fsize, self.file),
             (Resource::Nofile, OPEN_FILES),
             (Resource::Core, 0),
@@ -84,7 +92,7 @@ mod tests {
             processes: 7,
             file: 1 << 20,
         };
-        limits.set(&child);
+        limits.with_those_of_user().set(&child);
         let path = format!("/proc/{}/limits", child.id());
         let text = fs::read_to_string(path).unwrap();
         child.kill().unwrap();

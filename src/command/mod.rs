@@ -5,6 +5,7 @@ pub mod follow;
 pub mod leftover;
 pub mod limits;
 mod output;
+mod sockets;
 
 use std::fs::File;
 use std::io;

@@ -101,6 +101,19 @@ fn a_command_has_no_network_unless_it_is_given_one() {
     assert!(listener.accept().is_err());
     assert!(is_done(&connect, "network = true"));
     assert!(listener.accept().is_ok());
+    // Nor what isn't TCP.
+    for family in [
+        "AF_INET, SOCK_DGRAM",
+        "AF_INET6, SOCK_DGRAM",
+        "AF_UNIX",
+        "AF_NETLINK, SOCK_RAW",
+    ] {
+        let make = format!("/usr/bin/python3 -c 'from socket import *; socket({family})'");
+        assert!(!is_done(&make, ""), "{family}");
+        assert_eq!(end(&make, "network = true", |_| ()), "done", "{family}");
+    }
+    let pair = "/usr/bin/python3 -c 'from socket import *; a, b = socketpair(); a.send(b\"x\"); b.recv(1)'";
+    assert!(is_done(pair, ""));
 }
 
 #[test]

@@ -16,8 +16,9 @@ use crate::trace;
 
 /// How long all files together may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// With the network, so that it isn't for want of that if none is used.
 const STAGES: &str = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'transcoding'\n\
-                      concurrency = 2\n[[stage]]\nname = 'storing'\n";
+                      concurrency = 2\nnetwork = true\n[[stage]]\nname = 'storing'\n";
 
 #[test]
 fn no_file_has_ffmpeg_open_another_or_a_socket() {
