@@ -3,8 +3,9 @@
 use std::collections::hash_map;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
@@ -214,18 +215,23 @@ impl Inner {
             .flatten()
             .filter_map(|e| Some(e.ok()?.path()))
         {
-            let failure = State::read(&path)
-                .ok()
-                .flatten()
-                .and_then(|state| state.failure);
-            if is_old(
-                failure.map_or(0, |failed| failed.at),
-                self.config.keep_quarantined,
-            ) {
+            if is_old(quarantined_at(&path), self.config.keep_quarantined) {
                 durable::remove_folder(&path);
             }
         }
     }
+}
+
+/// When something was put in quarantine, in seconds of the unix clock. Where what is known of it
+/// can't be read, its folder says so: it isn't older than that.
+fn quarantined_at(folder: &Path) -> u64 {
+    let state = State::read(folder).ok().flatten();
+    if let Some(failed) = state.and_then(|state| state.failure) {
+        return failed.at;
+    }
+    let changed = fs::metadata(folder).and_then(|metadata| metadata.modified());
+    let since = changed.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default());
+    since.map_or_else(|_| unix_now(), |since| since.as_secs())
 }
 
 fn is_old(at: u64, keep: Duration) -> bool {

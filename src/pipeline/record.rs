@@ -86,12 +86,13 @@ impl Record {
                 continue;
             };
             match life_of(&path, &job, hub) {
-                Some(life) => {
+                Err(error) => log::error!("{job}: its record can't be read, and stays: {error}"),
+                Ok(Some(life)) => {
                     if let Err(error) = fs::rename(&path, Record::path_of(data, &job, life)) {
                         log::error!("{job}: its record can't be carried over: {error}");
                     }
                 }
-                None => remove(&path),
+                Ok(None) => remove(&path),
             }
         }
     }
@@ -123,13 +124,17 @@ fn whose(name: &str) -> Option<(JobId, LifeId)> {
 }
 
 /// The life that an old record is of: the job's, where `done` told the same digest.
-fn life_of(path: &Path, job: &JobId, hub: &Hub) -> Option<LifeId> {
-    let record: Record = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    let snapshot = hub.snapshot(job)?;
-    let (event, data) = snapshot.last_event?;
-    let data: serde_json::Value = serde_json::from_str(&data).ok()?;
-    let is_it = event == "done" && data["digest"] == *record.digest;
-    is_it.then_some(LifeId(snapshot.began))
+fn life_of(path: &Path, job: &JobId, hub: &Hub) -> io::Result<Option<LifeId>> {
+    let record: Record = serde_json::from_slice(&fs::read(path)?)?;
+    let is_it = |event: &str, data: &str| {
+        let data: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
+        event == "done" && data["digest"] == *record.digest
+    };
+    let snapshot = hub.snapshot(job).filter(|snapshot| {
+        let last = snapshot.last_event.as_ref();
+        last.is_some_and(|(event, data)| is_it(event.as_str(), data))
+    });
+    Ok(snapshot.map(|snapshot| LifeId(snapshot.began)))
 }
 
 fn remove(path: &Path) {

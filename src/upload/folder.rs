@@ -188,6 +188,26 @@ impl Info {
         )?)?)
     }
 
+    /// Reads an upload's info, if it has ever got there. Blocks.
+    ///
+    /// # Errors
+    /// It has, and can't be read.
+    pub(super) fn find(directory: &Path) -> io::Result<Option<Info>> {
+        let never_came = |error: &io::Error| {
+            let is_empty = || {
+                let metadata = std::fs::metadata(directory.join(INFO));
+                metadata.is_ok_and(|metadata| metadata.len() == 0)
+            };
+            // A loss of power leaves the name of what was never kept, and nothing in it.
+            error.kind() == io::ErrorKind::NotFound || is_empty()
+        };
+        match Info::read(directory) {
+            Ok(info) => Ok(Some(info)),
+            Err(error) if never_came(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes it, as a whole or not at all. Blocks; with `is_kept` until it would be there
     /// after a power cut as well.
     ///

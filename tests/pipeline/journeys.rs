@@ -209,6 +209,25 @@ fn a_failed_job_is_let_go_of_after_its_time() {
 }
 
 #[test]
+fn what_can_not_be_read_in_quarantine_stays_as_long_as_what_can() {
+    let plant = Plant::new("");
+    let put = |name: &str, state: &str| {
+        let folder = plant.data.join("quarantine").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("state.json"), state).unwrap();
+        folder
+    };
+    let failure = r#"{"stage":"scanning","message":"","at":1,"isInfected":true}"#;
+    let old = put("old", &format!(r#"{{"failure":{failure}}}"#));
+    let [unread, unknown] = [put("unread", "{"), put("unknown", "{}")];
+    // It is looked for at the start, and once a minute.
+    let plant = plant.restart("");
+    until("what is old is gone", || !old.exists());
+    assert!(unread.exists() && unknown.exists());
+    drop(plant);
+}
+
+#[test]
 fn after_a_restart_a_stage_begins_anew_and_says_so() {
     let toml = format!("[[stage]]\nname = 'scanning'\n{GATE}");
     let plant = Plant::new(&toml);

@@ -430,6 +430,33 @@ fn an_upload_goes_on_after_the_server_was_killed_or_stopped() {
 }
 
 #[test]
+fn what_can_not_be_read_at_the_start_stays_until_it_can() {
+    let mut house = House::start(&[]);
+    let upload = house.begin(10, &[&metadata("a")]);
+    assert_eq!(house.patch(&upload, 0, &[], b"123").status, 204);
+    let other = house.begin(10, &[]);
+    house.kill();
+    let info = |upload: &str| {
+        let id = upload.rsplit('/').next().unwrap();
+        house.data.join("uploads").join(id).join("info.json")
+    };
+    let (path, emptied) = (info(&upload), info(&other));
+    let right = std::fs::read(&path).unwrap();
+    std::fs::write(&path, r#"{"written":"by a newer version"}"#).unwrap();
+    // What a loss of power leaves of what was never acknowledged goes.
+    std::fs::write(emptied, "").unwrap();
+    house.revive();
+    assert_eq!(house.ask("HEAD", &upload, &[TUS], b"").status, 404);
+    assert_eq!(house.spooled().len(), 1);
+    assert_eq!(house.data_of(&upload), 3);
+    house.kill();
+    std::fs::write(path, right).unwrap();
+    house.revive();
+    // Its job was told meanwhile that it is lost, and that holds.
+    assert_eq!(house.ended("a")["state"], "error");
+}
+
+#[test]
 fn what_nobody_goes_on_with_expires_while_it_runs_and_at_start() {
     let mut house = House::start(&["--upload-expiry", "1500ms"]);
     let upload = house.begin(10, &[&metadata("a")]);

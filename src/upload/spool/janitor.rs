@@ -111,7 +111,8 @@ impl Inner {
         for remains in self.store.remains()? {
             let is_known = self.ledger.lock().has(remains.id);
             let age = now.duration_since(remains.touched).unwrap_or_default();
-            if !is_known && age > STRAY_AGE {
+            // What can't be read may be somebody's: that was said at the start.
+            if !is_known && age > STRAY_AGE && remains.info.is_ok() {
                 self.store.remove(remains.id)?;
             }
         }

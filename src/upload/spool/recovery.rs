@@ -18,13 +18,19 @@ impl Spool {
     pub(super) fn recover(&self) -> io::Result<()> {
         let inner = &self.0;
         for mut remains in inner.store.remains()? {
-            match remains.info.take() {
-                Some(info) => self.take_up(info, &remains),
-                None => {
+            match std::mem::replace(&mut remains.info, Ok(None)) {
+                Ok(Some(info)) => self.take_up(info, &remains),
+                Ok(None) => {
                     if let Err(error) = inner.store.remove(remains.id) {
                         log::error!("an upload's remains can't be removed: {error}");
                     }
                 }
+                // It may be a newer version's, or the disk may fail today alone.
+                Err(error) => log::error!(
+                    "what is known of the upload {} can't be read, so it stays where it is, below \
+                     uploads, until somebody removes it: {error}",
+                    remains.id
+                ),
             }
         }
         inner.end_lost(CUT_OFF);

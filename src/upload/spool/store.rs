@@ -20,8 +20,9 @@ pub struct Store {
 pub struct Remains {
     /// Its name.
     pub id: UploadId,
-    /// What is known of it. None where that never got to the disk.
-    pub info: Option<Info>,
+    /// What is known of it. None where that never got to the disk; an error where it is there
+    /// and can't be read.
+    pub info: io::Result<Option<Info>>,
     /// The bytes that are there.
     pub length: u64,
     /// When the last of them came.
@@ -111,7 +112,7 @@ impl Store {
             let Ok(metadata) = data else { continue };
             found.push(Remains {
                 id,
-                info: Info::read(&directory).ok(),
+                info: Info::find(&directory),
                 length: if metadata.is_file() {
                     metadata.len()
                 } else {
