@@ -84,12 +84,22 @@ impl<T: Write + AsFd + IsTerminal> Screen<T> {
         self.show("", lines)
     }
 
-    /// Prints a text above the lines, where it stays.
+    /// Prints a text above the lines, where it stays. It wraps.
     ///
     /// # Errors
     /// The terminal is gone.
     pub fn print(&mut self, text: &str, lines: &[Line]) -> io::Result<()> {
         self.show(&format!("{text}\n"), lines)
+    }
+
+    /// The same with a line, which is cut off.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn print_line(&mut self, line: &Line, lines: &[Line]) -> io::Result<()> {
+        let mut above = String::new();
+        line.write(&mut above, self.size().columns, self.has_colours);
+        self.show(&format!("{above}\n"), lines)
     }
 
     fn show(&mut self, above: &str, lines: &[Line]) -> io::Result<()> {

@@ -48,6 +48,8 @@ pub struct SelectionSettings {
     pub state: Option<JobState>,
     /// They are told as JSON.
     pub json: bool,
+    /// Every one.
+    pub all: bool,
 }
 
 /// How a command is run.

@@ -1,37 +1,43 @@
 //! `landfall watch`: jobs followed in the terminal.
 
+mod follower;
+mod roster;
 mod view;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::call::{Call, Command};
 use super::error::{Failure, Usage};
 use super::output;
-use super::settings::HubSettings;
-use crate::client::{Backoff, Client, ClientError, ServerEvent};
-use crate::event::job::JobId;
+use crate::client::ClientError;
+use follower::{News, Selection};
+use roster::{Roster, Standing};
 use view::View;
 
-/// The waits between attempts to connect, where the hub has not asked for another.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How often bars are drawn at most.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+/// How often they are drawn though nothing happens: time passes.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The command.
 pub const COMMAND: Command = Command {
     name: "watch",
     about: "follows jobs in the terminal",
-    usage: &["[FLAGS] JOB..."],
+    usage: &["[FLAGS] JOB...", "[FLAGS] --prefix PREFIX", "[FLAGS] --all"],
     text: &[
-        "It shows progress bars in a terminal, else a line for each change, until every job has \
-         ended; one that is deleted has ended too. It begins with the oldest event that the hub keeps. After a drop it connects \
-         again, as often as it takes, and resumes where it was.",
+        "In a terminal each job has a bar, how long it has gone on, and how long it will, else a \
+         line for each change. Named jobs are followed from the oldest event that the hub keeps \
+         until every one has ended; one that is deleted has ended too. With --prefix or --all \
+         it is those that run now and those that come, until it is interrupted; what ends stays \
+         above the bars. After a drop it connects again, as often as it takes, and resumes where \
+         it was.",
         "The exit code is 0 where every job ended with done, 1 where one did not, the hub \
-         refuses, or nobody reads what it prints any more, 2 where the call is wrong.",
+         refuses, or nobody reads what it prints any more, 2 where the call is wrong. Where \
+         NO_COLOR is set, there are no colours.",
     ],
     runs_another: false,
     main,
@@ -39,164 +45,143 @@ pub const COMMAND: Command = Command {
 
 fn main(call: Call) -> Result<ExitCode, Failure> {
     let jobs = call.jobs()?;
-    if jobs.is_empty() {
-        return Err(Usage::Wrong("no job: name one or more, as landfall watch JOB").into());
-    }
-    let is_terminal = io::stdout().is_terminal();
-    if !is_terminal {
+    let prefix = call.settings.selection.prefix.as_ref();
+    let selection = match (jobs.is_empty(), prefix, call.settings.selection.all) {
+        (false, None, false) => Selection::Named(jobs),
+        (true, Some(prefix), false) => Selection::Matching(prefix.to_string()),
+        (true, None, true) => Selection::Matching(String::new()),
+        (true, None, false) => {
+            let what = "no job: name one or more, as landfall watch JOB, or give --prefix or --all";
+            return Err(Usage::Wrong(what).into());
+        }
+        _ => {
+            let what = "give either names, or --prefix, or --all";
+            return Err(Usage::Wrong(what).into());
+        }
+    };
+    let hub = call.settings.hub;
+    let client = hub.client()?;
+    let view = View::new();
+    if !view.is_live() {
         output::end_with_reader();
     }
-    let hub = call.settings.hub;
+    let roster = Roster::new(&selection);
+    let news = follower::start(hub.clone(), client, selection.clone());
     let mut watch = Watch {
-        client: hub.client()?,
-        standings: vec![Standing::Running; jobs.len()],
-        view: View::new(&jobs, is_terminal),
-        jobs,
-        hub,
+        is_open: matches!(selection, Selection::Matching(_)),
+        view,
+        roster,
+        drawn_at: None,
+        is_stale: true,
     };
-    let done = watch.follow();
-    done.map_err(|error| Failure::Hub(watch.hub.failure(error)))?;
-    Ok(if watch.are_all(|it| it == Standing::Done) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match watch.hear(&news) {
+        Ok(over) => over.map_err(|error| Failure::Hub(hub.failure(error)))?,
+        // Nobody is reading any more.
+        Err(_) => return Ok(ExitCode::FAILURE),
+    }
+    let are_done = watch.roster.rows().all(|it| it.standing == Standing::Done);
+    Ok(match are_done {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     })
 }
 
 struct Watch {
-    hub: HubSettings,
-    client: Client,
-    jobs: Vec<JobId>,
-    standings: Vec<Standing>,
     view: View,
-}
-
-/// Where a job stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// It goes on, or has yet to begin.
-    Running,
-    Done,
-    /// It ended with an error, or was deleted.
-    Failed,
+    roster: Roster,
+    /// Jobs come and go.
+    is_open: bool,
+    drawn_at: Option<Instant>,
+    /// Whether something is known that isn't drawn.
+    is_stale: bool,
 }
 
 impl Watch {
-    /// Follows the jobs over as many connections as it takes.
-    fn follow(&mut self) -> Result<(), ClientError> {
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut last_event_id = String::new();
-        let mut asked_wait = None;
+    /// Shows what is heard, until there is nothing more to come.
+    ///
+    /// # Errors
+    /// Nobody is reading any more.
+    fn hear(&mut self, news: &Receiver<News>) -> io::Result<Result<(), ClientError>> {
         loop {
-            let mut failure = None;
-            match self.client.events(&self.jobs, &last_event_id) {
-                Ok(None) => return self.settle(),
-                Ok(Some(mut stream)) => {
-                    let ended = loop {
-                        let mut heard = false;
-                        let result = stream.wait(|event| {
-                            heard = true;
-                            self.show(&event);
-                        });
-                        if heard {
-                            backoff.succeeded();
-                        }
-                        if self.are_all(|it| it != Standing::Running) {
-                            return Ok(());
-                        }
-                        match result {
-                            Ok(true) => {}
-                            Ok(false) => break None,
-                            Err(error) => break Some(error),
-                        }
-                    };
-                    failure = ended.or(failure);
-                    if let Some(id) = stream.last_event_id() {
-                        id.clone_into(&mut last_event_id);
+            let over = match news.recv_timeout(self.until_draw()) {
+                Ok(News::Over(over)) => Some(over),
+                Ok(news) => {
+                    self.is_stale = true;
+                    self.take(news)?;
+                    self.are_over().then_some(Ok(()))
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.is_stale = true;
+                    None
+                }
+                Err(RecvTimeoutError::Disconnected) => Some(Ok(())),
+            };
+            if let Some(over) = over {
+                self.view.end(&self.roster)?;
+                return Ok(over);
+            }
+            if self.is_stale && self.until_draw().is_zero() {
+                self.view.draw(&self.roster)?;
+                self.drawn_at = Some(Instant::now());
+                self.is_stale = false;
+            }
+        }
+    }
+
+    /// How long the next draw may wait.
+    fn until_draw(&self) -> Duration {
+        let wait = match self.is_stale {
+            true => DRAW_EVERY,
+            false => TICK,
+        };
+        match self.drawn_at {
+            None => Duration::ZERO,
+            Some(drawn) => wait.saturating_sub(drawn.elapsed()),
+        }
+    }
+
+    fn take(&mut self, news: News) -> io::Result<()> {
+        let Watch { roster, view, .. } = self;
+        match news {
+            News::Began(job, snapshot) => roster.began(job.as_str(), &snapshot),
+            News::Stands(job, snapshot) => {
+                if let Some(row) = roster.stands(job.as_str(), snapshot.as_ref()) {
+                    view.change(row)?;
+                }
+            }
+            News::Running(running) => {
+                for name in roster.keep(&running) {
+                    view.say(&format!("{name} has ended unseen"), roster)?;
+                }
+                for snapshot in &running {
+                    if let Some(row) = roster.stands(&snapshot.job_id, Some(snapshot)) {
+                        view.change(row)?;
                     }
-                    asked_wait = stream.retry().or(asked_wait);
                 }
-                Err(error) if error.is_temporary() => failure = Some(error),
-                Err(error) => return Err(error),
             }
-            // What the hub asks for is the least; it grows while the hub is away.
-            let wait = backoff.failed().max(asked_wait.unwrap_or_default());
-            let why = match failure {
-                Some(error) => self.hub.failure(error).to_string(),
-                None => "the stream ended".to_owned(),
-            };
-            self.view.say(&format!(
-                "{why}; connecting again in {:.1} s",
-                wait.as_secs_f64()
-            ));
-            thread::sleep(wait);
-        }
-    }
-
-    fn are_all(&self, fits: impl Fn(Standing) -> bool) -> bool {
-        self.standings.iter().all(|standing| fits(*standing))
-    }
-
-    fn show(&mut self, event: &ServerEvent) {
-        let data: Map<String, Value> = serde_json::from_str(&event.data).unwrap_or_default();
-        let job = data.get("jobId").and_then(Value::as_str);
-        // A stream for one job is about that job, whatever it says.
-        let index = match (self.jobs.len(), job) {
-            (1, _) => Some(0),
-            (_, Some(job)) => self.jobs.iter().position(|known| known.as_str() == job),
-            (_, None) => None,
-        };
-        match index {
-            Some(index) => self.show_of(index, &event.event, &data),
-            None if event.event == "reset" => self.view.say("some events are no longer kept"),
-            None => {}
-        }
-    }
-
-    fn show_of(&mut self, index: usize, event: &str, data: &Map<String, Value>) {
-        self.standings[index] = match event {
-            "done" => Standing::Done,
-            "error" | "deleted" => Standing::Failed,
-            "reset" => self.standings[index],
-            // Also what follows an end: the name has begun anew.
-            _ => Standing::Running,
-        };
-        self.view.show(index, event, data);
-    }
-
-    /// The hub says that there is nothing more to come. What was missed of it, if the
-    /// end of a job was, its snapshot tells.
-    fn settle(&mut self) -> Result<(), ClientError> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Snapshot {
-            last_event: Option<Last>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Last {
-            event: String,
-            data: Map<String, Value>,
-        }
-        for index in 0..self.jobs.len() {
-            if self.standings[index] != Standing::Running {
-                continue;
-            }
-            let body = match self.client.snapshot(&self.jobs[index]) {
-                // Deleted, and maybe so long ago that nobody remembers.
-                Err(ClientError::Refused {
-                    status: 404 | 410, ..
-                }) => {
-                    self.show_of(index, "deleted", &Map::new());
-                    continue;
+            News::Event(event) => {
+                let Some(row) = roster.hear(&event, Instant::now()) else {
+                    if event.event == "reset" {
+                        view.say("some events are no longer kept", roster)?;
+                    }
+                    return Ok(());
+                };
+                view.change(row)?;
+                if self.is_open && row.has_ended() {
+                    let name = row.name.clone();
+                    if let Some(row) = roster.remove(&name) {
+                        view.leave(&row, roster)?;
+                    }
                 }
-                answer => answer?,
-            };
-            let snapshot: Snapshot = serde_json::from_slice(&body)
-                .map_err(|_| ClientError::Malformed("a snapshot that can't be read"))?;
-            if let Some(last) = snapshot.last_event {
-                self.show_of(index, &last.event, &last.data);
             }
+            News::Said(text) => view.say(&text, roster)?,
+            News::Over(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether all has been seen: then it isn't waited for what the hub says of it.
+    fn are_over(&self) -> bool {
+        !self.is_open && self.roster.rows().all(roster::Row::has_ended)
     }
 }

@@ -161,6 +161,27 @@ impl Client {
                 format!("/api/events?{}", query.join("&"))
             }
         };
+        self.subscribe(&path, last_event_id)
+    }
+
+    /// The same for every job there is and will be whose name begins so.
+    pub fn events_matching(
+        &self,
+        prefix: &str,
+        last_event_id: &str,
+    ) -> Result<Option<Subscription>, ClientError> {
+        let path = match prefix {
+            "" => "/api/events".to_owned(),
+            prefix => format!("/api/events?jobs={prefix}*"),
+        };
+        self.subscribe(&path, last_event_id)
+    }
+
+    fn subscribe(
+        &self,
+        path: &str,
+        last_event_id: &str,
+    ) -> Result<Option<Subscription>, ClientError> {
         let mut headers = "Accept: text/event-stream\r\n".to_owned();
         // What the standard forbids in an id could end the header.
         if !last_event_id.is_empty() && !last_event_id.contains(char::is_control) {
@@ -168,7 +189,7 @@ impl Client {
         }
         let mut connection = Connection::open(&self.address, Instant::now() + CONNECT_TIMEOUT)?;
         let deadline = Instant::now() + ANSWER_TIMEOUT;
-        connection.send(self.request("GET", &path, &headers).as_bytes(), deadline)?;
+        connection.send(self.request("GET", path, &headers).as_bytes(), deadline)?;
         let head = connection.head(deadline)?;
         match head.status {
             200 if head.is_event_stream => Ok(Some(Subscription {

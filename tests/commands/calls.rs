@@ -66,7 +66,7 @@ fn every_command_complains_in_one_way() {
         ),
         (
             &["watch"],
-            "no job: name one or more, as landfall watch JOB",
+            "no job: name one or more, as landfall watch JOB, or give --prefix or --all",
         ),
         (
             &["run"],

@@ -1,5 +1,6 @@
 //! The commands as a person uses them: the real binary, on real sockets and pipes.
 
+mod bars;
 mod calls;
 mod check;
 mod help;

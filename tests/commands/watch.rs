@@ -124,4 +124,52 @@ fn a_wrong_call_is_refused() {
     let hub = Hub::start();
     assert_eq!(hub.output(["watch"]).status.code(), Some(2));
     assert_eq!(hub.output(["watch", "a/b"]).status.code(), Some(2));
+    assert_eq!(hub.output(["watch", "a", "--all"]).status.code(), Some(2));
+    assert_eq!(
+        hub.output(["watch", "--all", "--prefix=a"]).status.code(),
+        Some(2)
+    );
+    // On the public listener, nobody is told which jobs there are.
+    let mut public = hub.command(["watch", "--all"]);
+    let output = public.env("LANDFALL_HUB", &hub.public).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("(status 403)"), "{output:?}");
+}
+
+#[test]
+fn all_jobs_are_told_a_line_per_change_from_now_on() {
+    let hub = Hub::start();
+    hub.output(["publish", "old", "done", "{}"]);
+    hub.output(["publish", "user1.a", "progress", r#"{"percent":1}"#]);
+    hub.output(["publish", "user2.a", "progress", r#"{"percent":2}"#]);
+    let follow = |arguments: &[&str]| {
+        let mut watch = hub.command(["watch"]);
+        let mut watch = watch
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        (BufReader::new(watch.stdout.take().unwrap()).lines(), watch)
+    };
+    let (mut all, mut first) = follow(&["--all"]);
+    let (mut some, mut second) = follow(&["--prefix", "user1."]);
+    let mut line = || all.next().unwrap().unwrap();
+    let mut line_of_some = || some.next().unwrap().unwrap();
+    assert_eq!([line(), line()], ["user1.a 1%", "user2.a 2%"]);
+    assert_eq!(line_of_some(), "user1.a 1%");
+    hub.output(["publish", "user2.b", "done", "{}"]);
+    hub.output(["publish", "user1.b", "progress", r#"{"percent":3}"#]);
+    hub.ask("DELETE", "user1.a");
+    assert_eq!(
+        [line(), line(), line()],
+        ["user2.b done", "user1.b 3%", "user1.a deleted"]
+    );
+    assert_eq!(
+        [line_of_some(), line_of_some()],
+        ["user1.b 3%", "user1.a deleted"]
+    );
+    for watch in [&mut first, &mut second] {
+        watch.kill().unwrap();
+        watch.wait().unwrap();
+    }
 }

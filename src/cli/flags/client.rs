@@ -50,7 +50,8 @@ pub const SELECTION: Group = Group {
             "PREFIX",
             |s| &mut s.selection.prefix,
             "Those whose names begin so, as user42.",
-        ),
+        )
+        .also("watch"),
         word(
             "state",
             "STATE",
@@ -63,6 +64,17 @@ pub const SELECTION: Group = Group {
             "Prints JSON, for scripts.",
         ),
     ],
+};
+
+/// All jobs.
+pub const ALL: Group = Group {
+    title: "The jobs",
+    commands: &["watch"],
+    flags: &[switch(
+        "all",
+        |s| &mut s.selection.all,
+        "Every job there is, and those that come.",
+    )],
 };
 
 /// What a token is good for.

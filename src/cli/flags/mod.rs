@@ -59,6 +59,7 @@ pub const GROUPS: &[Group] = &[
     serving::STOPPING,
     client::RUN,
     client::SELECTION,
+    client::ALL,
     client::TOKEN,
     client::HUB,
 ];

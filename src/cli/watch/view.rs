@@ -1,98 +1,343 @@
-//! How watched jobs look: bars, or lines.
+//! How watched jobs look: a bar each at the end of the terminal, or a line for each change.
 
-use std::io::Write;
+use std::io::{self, Stdout, Write};
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Map, Value};
-
+use super::roster::{Roster, Row, Standing};
+use crate::cli::bar::{bar, clock};
 use crate::cli::output;
-use crate::cli::words::describe;
-use crate::event::job::JobId;
+use crate::cli::screen::{Colour, Line, Screen, Size, cut, width};
+use crate::cli::words::printable;
 
-/// A bar's length: tenths of a percent.
-const BAR_LENGTH: u64 = 1000;
+/// Narrower than this a terminal has no bars, only figures.
+const BARS_FROM: usize = 60;
+/// How wide a bar is.
+const BAR_WIDTHS: (usize, usize) = (10, 32);
+/// The columns of a job's name at most.
+const NAME_MAX: usize = 40;
 
-/// What the terminal shows of the jobs.
-pub struct View {
-    jobs: Vec<Job>,
-    /// Holds the bars together; none where lines are printed.
-    bars: Option<MultiProgress>,
-}
-
-struct Job {
-    name: String,
-    bar: ProgressBar,
-    /// What was shown last, which is not printed twice.
-    shown: String,
+/// What is shown of the jobs.
+pub enum View {
+    /// Bars.
+    Bars(Screen<Stdout>),
+    /// Lines, for programs.
+    Lines,
 }
 
 impl View {
-    /// A view of jobs nothing is known of.
-    pub fn new(jobs: &[JobId], with_bars: bool) -> View {
-        let target = ProgressDrawTarget::stdout();
-        let bars = with_bars.then(|| MultiProgress::with_draw_target(target));
-        let width = jobs.iter().map(|job| job.as_str().len()).max().unwrap_or(0);
-        let jobs = jobs.iter().map(|job| {
-            let bar = match &bars {
-                Some(bars) => bars.add(ProgressBar::new(BAR_LENGTH)),
-                None => ProgressBar::hidden(),
-            };
-            let name = job.as_str().to_owned();
-            bar.set_style(style());
-            bar.set_prefix(format!("{name:width$}"));
-            bar.set_message("waiting");
-            Job {
-                name,
-                bar,
-                shown: String::new(),
-            }
-        });
-        View {
-            jobs: jobs.collect(),
-            bars,
+    /// Bars where there is a terminal for them.
+    pub fn new() -> View {
+        Screen::on(io::stdout()).map_or(View::Lines, View::Bars)
+    }
+
+    /// Whether time is seen to pass in it.
+    pub fn is_live(&self) -> bool {
+        matches!(self, View::Bars(_))
+    }
+
+    /// Something new is known of a job.
+    ///
+    /// # Errors
+    /// Nobody is reading any more.
+    pub fn change(&mut self, row: &Row) -> io::Result<()> {
+        match self {
+            View::Bars(_) => Ok(()),
+            View::Lines => writeln!(io::stdout(), "{} {}", row.name, row.text),
         }
     }
 
-    /// Shows an event of the job at `index`.
-    pub fn show(&mut self, index: usize, event: &str, data: &Map<String, Value>) {
-        let job = &mut self.jobs[index];
-        let text = describe(event, data);
-        if text == job.shown {
-            return;
+    /// Draws where all jobs stand.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn draw(&mut self, roster: &Roster) -> io::Result<()> {
+        match self {
+            View::Bars(screen) => screen.draw(&fitting(roster, screen.size(), Instant::now())),
+            View::Lines => Ok(()),
         }
-        if self.bars.is_none() {
-            // Nobody may be reading any more; the exit code is still worth having.
-            let _ = writeln!(std::io::stdout(), "{} {text}", job.name);
-        }
-        match event {
-            "done" => {
-                job.bar.set_position(BAR_LENGTH);
-                job.bar.finish_with_message("✓ done");
+    }
+
+    /// A job that is seen no more has ended: that stays above the others.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn leave(&mut self, row: &Row, roster: &Roster) -> io::Result<()> {
+        match self {
+            View::Bars(screen) => {
+                let (size, now) = (screen.size(), Instant::now());
+                let ended = line(row, name_width([row].into_iter(), size), size, now);
+                screen.print_line(&ended, &fitting(roster, size, now))
             }
-            "error" | "deleted" => job.bar.abandon_with_message(format!("✗ {text}")),
-            _ => {
-                if job.bar.is_finished() {
-                    job.bar.reset();
-                }
-                if let Some(percent) = data.get("percent").and_then(Value::as_f64) {
-                    job.bar.set_position((percent * 10.0) as u64);
-                }
-                job.bar.set_message(text.clone());
-            }
+            View::Lines => Ok(()),
         }
-        job.shown = text;
+    }
+
+    /// Draws all jobs, however many there are: nothing comes after it.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn end(&mut self, roster: &Roster) -> io::Result<()> {
+        match self {
+            View::Bars(screen) => {
+                let (size, now) = (screen.size(), Instant::now());
+                let name = name_width(roster.rows(), size);
+                let lines = roster.rows().map(|row| line(row, name, size, now));
+                screen.draw(&lines.collect::<Vec<_>>())
+            }
+            View::Lines => Ok(()),
+        }
     }
 
     /// Says something about the connection, on stderr where lines are for programs.
-    pub fn say(&self, text: &str) {
-        match &self.bars {
-            Some(bars) => drop(bars.println(text)),
-            None => output::say(&format!("landfall watch: {text}")),
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn say(&mut self, text: &str, roster: &Roster) -> io::Result<()> {
+        match self {
+            View::Bars(screen) => {
+                let mut said = Line::default();
+                said.push(Colour::Dim, printable(text));
+                screen.print_line(&said, &fitting(roster, screen.size(), Instant::now()))
+            }
+            View::Lines => {
+                output::say(&format!("landfall watch: {text}"));
+                Ok(())
+            }
         }
     }
 }
 
-fn style() -> ProgressStyle {
-    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {msg}");
-    style.expect("a fixed template").progress_chars("=> ")
+/// As many jobs as there are rows for, those that go on first, and how many there are
+/// besides.
+fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<Line> {
+    // The cursor stands in the last.
+    let room = size.rows.saturating_sub(1).max(1);
+    let mut rows: Vec<&Row> = roster.rows().collect();
+    if rows.len() > room {
+        rows.sort_by_key(|row| match row.standing {
+            Standing::Running => 0,
+            Standing::Waiting => 1,
+            Standing::Done | Standing::Failed => 2,
+        });
+    }
+    let rest = match rows.len() > room {
+        true => rows.split_off(room - 1),
+        false => Vec::new(),
+    };
+    let name = name_width(rows.iter().copied(), size);
+    let mut lines: Vec<Line> = rows.iter().map(|row| line(row, name, size, now)).collect();
+    if !rest.is_empty() {
+        let mut line = Line::default();
+        line.push(Colour::Dim, more(&rest));
+        lines.push(line);
+    }
+    lines
+}
+
+/// `and 14 more: 3 running, 11 done`.
+fn more(rest: &[&Row]) -> String {
+    let kinds = [
+        (Standing::Running, "running"),
+        (Standing::Waiting, "waiting"),
+        (Standing::Done, "done"),
+        (Standing::Failed, "failed"),
+    ];
+    let counts = kinds.map(|(standing, name)| {
+        let count = rest.iter().filter(|row| row.standing == standing).count();
+        (count > 0).then(|| format!("{count} {name}"))
+    });
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    format!("and {} more: {}", rest.len(), counts.join(", "))
+}
+
+fn name_width<'a>(rows: impl Iterator<Item = &'a Row>, size: Size) -> usize {
+    let longest = rows.map(|row| width(&row.name)).max().unwrap_or(0);
+    longest.min(NAME_MAX).min((size.columns / 3).max(8))
+}
+
+/// A job: its name, its bar, its percentage, how long it has gone on and will, and its
+/// newest event.
+fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
+    let mut line = Line::default();
+    let shown = match width(&row.name) > name_width {
+        true => format!("{}…", cut(&row.name, name_width.saturating_sub(1))),
+        false => row.name.clone(),
+    };
+    let padding = " ".repeat(name_width.saturating_sub(width(&shown)));
+    line.push(Colour::Plain, shown + &padding);
+    let colour = match row.standing {
+        Standing::Waiting => Colour::Dim,
+        Standing::Running => Colour::Cyan,
+        Standing::Done => Colour::Green,
+        Standing::Failed => Colour::Red,
+    };
+    if size.columns >= BARS_FROM {
+        let columns = (size.columns / 4).clamp(BAR_WIDTHS.0, BAR_WIDTHS.1);
+        let bar = match row.percent {
+            Some(percent) => bar(percent, columns),
+            None => format!("[{}]", " ".repeat(columns - 2)),
+        };
+        line.push(Colour::Plain, " ");
+        line.push(colour, bar);
+    }
+    let percent = row.percent.map(|percent| format!("{}%", percent.floor()));
+    line.push(
+        Colour::Plain,
+        format!(" {:>4}", percent.unwrap_or_default()),
+    );
+    let clock = |span: Option<Duration>| span.map(clock).unwrap_or_default();
+    line.push(Colour::Plain, format!(" {:>7}", clock(row.elapsed(now))));
+    if let Some(left) = row.left(now) {
+        line.push(Colour::Dim, format!(" ETA {}", clock(Some(left))));
+    }
+    line.push(Colour::Plain, " ");
+    match row.standing {
+        Standing::Waiting => line.push(Colour::Dim, "waiting"),
+        Standing::Running => line.push(Colour::Plain, row.brief.clone()),
+        Standing::Done => line.push(Colour::Green, format!("✓ {}", row.text)),
+        Standing::Failed => line.push(Colour::Red, format!("✗ {}", row.text)),
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::watch::follower::Selection;
+    use crate::client::ServerEvent;
+
+    const SIZE: Size = Size {
+        columns: 80,
+        rows: 6,
+    };
+
+    fn text(line: &Line, columns: usize) -> String {
+        let mut out = String::new();
+        line.write(&mut out, columns, false);
+        out
+    }
+
+    fn drawn(roster: &Roster, size: Size, now: Instant) -> Vec<String> {
+        let lines = fitting(roster, size, now);
+        lines.iter().map(|line| text(line, size.columns)).collect()
+    }
+
+    fn named(names: &[&str]) -> Roster {
+        let names = names.iter().map(|name| name.parse().unwrap());
+        Roster::new(&Selection::Named(names.collect()))
+    }
+
+    fn tell(roster: &mut Roster, id: u64, job: &str, event: &str, data: &str, now: Instant) {
+        let rest = data.strip_prefix('{').unwrap();
+        let comma = if rest == "}" { "" } else { "," };
+        let event = ServerEvent {
+            event: event.to_owned(),
+            data: format!("{{\"jobId\":\"{job}\"{comma}{rest}"),
+            id: id.to_string(),
+        };
+        roster.hear(&event, now);
+    }
+
+    #[test]
+    fn a_job_is_a_bar_with_its_figures_and_its_newest_event() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut roster = named(&["a", "long-name"]);
+        assert_eq!(
+            drawn(&roster, SIZE, begin)[0],
+            "a         [                  ]              waiting"
+        );
+        for second in 0..=30 {
+            let data = format!(r#"{{"stage":"encoding","percent":{}}}"#, second * 2);
+            tell(&mut roster, second + 1, "a", "progress", &data, at(second));
+        }
+        assert_eq!(
+            drawn(&roster, SIZE, at(30))[0],
+            "a         [==========>       ]  60%    0:30 ETA 0:20 encoding"
+        );
+        // Time passes also where nothing comes.
+        assert_eq!(
+            drawn(&roster, SIZE, at(35))[0],
+            "a         [==========>       ]  60%    0:35 ETA 0:19 encoding"
+        );
+        // What the worker says of its end goes before.
+        let data = r#"{"stage":"encoding","percent":70,"etaMs":60000}"#;
+        tell(&mut roster, 40, "a", "progress", data, at(40));
+        assert!(drawn(&roster, SIZE, at(41))[0].contains(" 0:41 ETA 0:59 "));
+        tell(&mut roster, 41, "a", "done", "{}", at(50));
+        assert_eq!(
+            drawn(&roster, SIZE, at(99))[0],
+            "a         [==================] 100%    0:50 ✓ done"
+        );
+        tell(
+            &mut roster,
+            42,
+            "long-name",
+            "error",
+            r#"{"message":"no","elapsedMs":5000}"#,
+            at(50),
+        );
+        assert_eq!(
+            drawn(&roster, SIZE, at(99))[1],
+            "long-name [                  ]         0:05 ✗ error: no"
+        );
+        // The whole counts where somebody knows it.
+        let data = r#"{"stage":"storing","percent":5,"overall":67.5}"#;
+        tell(&mut roster, 43, "a", "progress", data, at(60));
+        let row = &drawn(&roster, SIZE, at(61))[0];
+        assert!(row.contains("  67%    0:01 storing 5%"), "{row}");
+    }
+
+    #[test]
+    fn a_line_is_never_wider_than_the_terminal_and_a_narrow_one_has_no_bars() {
+        let now = Instant::now();
+        let mut roster = named(&[&"x".repeat(128), "b"]);
+        let data = format!(r#"{{"stage":"{}","percent":5}}"#, "日本".repeat(30));
+        tell(&mut roster, 1, "b", "progress", &data, now);
+        for columns in [1, 8, 20, 40, 59, 60, 80, 200] {
+            let size = Size { columns, rows: 9 };
+            for line in drawn(&roster, size, now) {
+                assert!(width(&line) <= columns, "{columns}: {line}");
+                assert_eq!(line.contains('['), columns >= 60, "{columns}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_rows_end_those_that_go_on_are_shown_and_the_others_counted() {
+        let now = Instant::now();
+        let names: Vec<String> = (0..12).map(|n| format!("job-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut roster = named(&names);
+        for (id, n) in (0..6).enumerate() {
+            tell(&mut roster, id as u64 + 1, names[n], "done", "{}", now);
+        }
+        for (id, n) in [(20, 7), (21, 11)] {
+            tell(
+                &mut roster,
+                id,
+                names[n],
+                "progress",
+                r#"{"percent":1}"#,
+                now,
+            );
+        }
+        tell(&mut roster, 30, names[6], "error", "{}", now);
+        let lines = drawn(&roster, SIZE, now);
+        assert_eq!(lines.len(), 5);
+        let shown: Vec<&str> = lines
+            .iter()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(shown, ["job-7", "job-11", "job-8", "job-9", "and"]);
+        assert_eq!(lines[4], "and 8 more: 1 waiting, 6 done, 1 failed");
+        let one = Size {
+            columns: 80,
+            rows: 1,
+        };
+        assert_eq!(
+            drawn(&roster, one, now),
+            ["and 12 more: 2 running, 3 waiting, 6 done, 1 failed"]
+        );
+    }
 }
