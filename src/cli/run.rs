@@ -4,6 +4,7 @@ mod deletion;
 mod mailbox;
 mod publisher;
 mod signals;
+mod target;
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -23,6 +24,7 @@ use crate::progress::{Known, Reader, Update};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
+use target::Target;
 
 /// How long the hub may take to hear of a command that can't be started.
 const UNSTARTED_WAIT: Duration = Duration::from_secs(1);
@@ -37,7 +39,8 @@ pub const COMMAND: Command = Command {
          (rsync, curl, wget, 7z and others), and JSON lines, as \
          {\"percent\":43,\"stage\":\"scanning\"}. It publishes progress at most 10 times a \
          second, then done or error. The command never waits for the hub. When the job is \
-         deleted meanwhile, the command gets SIGTERM, and SIGKILL 10 s later.",
+         deleted meanwhile, or begun anew by another, the command gets SIGTERM, and SIGKILL 10 s \
+         later.",
         "The command's output is passed on unchanged and its exit code is kept: 128 + N where \
          signal N killed it, 127 where there is no such command, 126 where it can't be run, 2 \
          where the call is wrong. SIGINT, SIGTERM and SIGHUP are passed on to it.",
@@ -55,6 +58,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let client = settings.hub.client()?;
     let RunSettings {
         job,
+        begin,
         stage,
         format,
         hub_wait,
@@ -67,6 +71,16 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         job
     });
     let mailbox = Arc::new(Mailbox::new());
+    let mut target = Target {
+        hub: settings.hub,
+        client,
+        job,
+        is_to_begin: begin,
+    };
+    // What isn't there is told of at once, and its job after that.
+    if command::exists(program) {
+        target.begin();
+    }
     // Before the command is there, so that no signal is missed in between: they wait.
     let forwarding = Forwarding::new()?;
     let mut command = process::Command::new(program);
@@ -80,7 +94,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
             // Once: there was no progress, so that nobody waits for an end.
             let deadline = Instant::now() + hub_wait.min(UNSTARTED_WAIT);
             let ending = Ending::error(&name, &failure, "");
-            publisher::publish_once(&settings.hub, client, &job, &ending, deadline);
+            target.publish_once(&ending, deadline);
             return Ok(ExitCode::from(match error.kind() {
                 io::ErrorKind::NotFound => 127,
                 _ => 126,
@@ -88,7 +102,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         }
     };
     let (notice, watchman) = deletion::watch();
-    let publisher = Publisher::start(settings.hub, client, job, Arc::clone(&mailbox), notice);
+    let publisher = Publisher::start(target, Arc::clone(&mailbox), notice);
     let stage = stage.map_or_else(|| name.chars().take(32).collect(), |stage| stage.0);
     let texts: Vec<String> = words
         .iter()

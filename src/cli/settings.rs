@@ -57,6 +57,8 @@ pub struct SelectionSettings {
 pub struct RunSettings {
     /// The job's name.
     pub job: Option<JobId>,
+    /// Whether the job begins anew.
+    pub begin: bool,
     /// The stage until the command names one.
     pub stage: Option<Stage>,
     /// How the command's output is understood.
@@ -95,6 +97,7 @@ impl Default for Settings {
             selection: SelectionSettings::default(),
             run: RunSettings {
                 job: None,
+                begin: false,
                 stage: None,
                 format: Format::Auto,
                 hub_wait: Duration::from_secs(10),

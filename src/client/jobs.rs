@@ -1,5 +1,7 @@
 //! What there is to be asked about jobs, besides events.
 
+use std::time::Instant;
+
 use super::{Client, ClientError};
 use crate::event::job::JobId;
 
@@ -8,6 +10,18 @@ impl Client {
     pub fn snapshot(&mut self, job: &JobId) -> Result<Vec<u8>, ClientError> {
         let request = self.request("GET", &format!("/api/jobs/{job}"), "");
         self.exchange(request.as_bytes(), None)
+    }
+
+    /// Begins a job anew: one of that name that is running is ended first. The whole call
+    /// ends by `deadline`, where one is given.
+    pub fn begin_anew(
+        &mut self,
+        job: &JobId,
+        deadline: Option<Instant>,
+    ) -> Result<(), ClientError> {
+        let path = format!("/api/jobs/{job}?replace=true");
+        let request = self.request("PUT", &path, "Content-Length: 0\r\n");
+        self.exchange(request.as_bytes(), deadline).map(drop)
     }
 
     /// A page of the list of jobs, a JSON object. The query is as it stands in the address.

@@ -85,6 +85,8 @@ pub struct Client {
     address: HubAddress,
     token: Option<String>,
     connection: Option<Connection>,
+    /// How many connections were opened.
+    opened: u64,
 }
 
 /// An open event stream.
@@ -113,6 +115,7 @@ impl Client {
             address,
             token: None,
             connection: None,
+            opened: 0,
         }
     }
 
@@ -125,6 +128,12 @@ impl Client {
     /// Where the hub is.
     pub fn address(&self) -> &HubAddress {
         &self.address
+    }
+
+    /// How many connections it has opened for requests: where it is the same as before, so
+    /// is the hub that answers.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// Publishes one event; `data` is a JSON object. The whole call ends by
@@ -254,7 +263,10 @@ impl Client {
         };
         let mut connection = match self.connection.take().filter(Connection::is_idle) {
             Some(connection) => connection,
-            None => Connection::open(&self.address, within(CONNECT_TIMEOUT))?,
+            None => {
+                self.opened += 1;
+                Connection::open(&self.address, within(CONNECT_TIMEOUT))?
+            }
         };
         let deadline = within(ANSWER_TIMEOUT);
         // A hub that refuses early may close before it has read everything; what

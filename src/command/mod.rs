@@ -7,10 +7,13 @@ pub mod limits;
 mod output;
 mod sockets;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -136,6 +139,16 @@ impl Handle {
         }
         *running
     }
+}
+
+/// Whether there is such a program: at this path, or in a directory of `PATH`.
+pub fn exists(program: &OsStr) -> bool {
+    let path = Path::new(program);
+    if path.components().count() != 1 || program.as_bytes().contains(&b'/') {
+        return path.exists();
+    }
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&directories).any(|directory| directory.join(path).is_file())
 }
 
 /// Why a command couldn't be started, in words.

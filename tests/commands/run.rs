@@ -249,6 +249,95 @@ fn a_job_that_was_deleted_before_costs_a_warning_and_not_the_command() {
 }
 
 #[test]
+fn a_job_of_a_fixed_name_begins_anew_each_night() {
+    let hub = Hub::start();
+    for (script, end) in [("echo 10%", "done"), ("exit 3", "error"), ("true", "done")] {
+        let run = ["run", "--begin", "--job", "a", "--", "sh", "-c", script];
+        let output = hub.output(run);
+        assert_eq!(text(&output.stderr), "");
+        assert_eq!(hub.events("a").last().unwrap().0, end);
+    }
+    // Without it, what has ended stays as it is.
+    let output = hub.output(["run", "--job", "a", "--", "sh", "-c", "exit 3"]);
+    assert!(text(&output.stderr).contains("refused"));
+    assert_eq!(hub.events("a").last().unwrap().0, "done");
+}
+
+#[test]
+fn a_job_begins_anew_before_the_command_starts() {
+    let hub = Hub::start();
+    hub.output(["publish", "a", "done"]);
+    let mut command = hub.command(["run", "--begin", "--job", "a", "--", "sh", "-c"]);
+    let mut talk = Talk::start(command.arg("echo up; read x"));
+    talk.hear("up");
+    let snapshot = hub.client().snapshot(&"a".parse().unwrap()).unwrap();
+    assert!(text(&snapshot).contains(r#""state":"running""#));
+    talk.say("");
+    assert_eq!(talk.end().0, Some(0));
+}
+
+#[test]
+fn a_job_begins_anew_as_soon_as_the_hub_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.sock");
+    let script = "echo 10%; read x; echo 20%";
+    let mut talk = Talk::start(
+        landfall(["run", "--begin", "--job", "a", "--stage", "t", "--hub"])
+            .arg(format!("unix:{}", path.display()))
+            .args(["--", "sh", "-c", script]),
+    );
+    talk.hear("10%");
+    let hub = Hub::start_at(&path);
+    hub.wait_for_percent("a", 10);
+    talk.say("");
+    assert_eq!(talk.end().0, Some(0));
+    assert_eq!(hub.events("a").last().unwrap().0, "done");
+}
+
+#[test]
+fn a_command_that_is_not_there_is_told_of_at_once_whatever_the_hub_does() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hub = silent.local_addr().unwrap().to_string();
+    let mut command = landfall(["run", "--begin", "--job", "a", "--hub", &hub]);
+    let mut talk = Talk::start(command.args(["--", "no-such-program"]));
+    let mut said = String::new();
+    BufReader::new(talk.process.stderr.as_mut().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert_eq!(said, "landfall run: no-such-program: command not found\n");
+    assert_eq!(talk.end().0, Some(127));
+}
+
+#[test]
+fn a_silent_command_hears_that_its_job_is_deleted_or_begun_anew_by_another() {
+    let hub = Hub::start();
+    for (job, again) in [("a", false), ("b", true)] {
+        let script = "echo 1%; exec sleep 600";
+        let mut run = hub.command(["run", "--job", job, "--", "sh", "-c", script]);
+        let run = run.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut run = run.spawn().unwrap();
+        // Before this it has looked which life is its own.
+        hub.wait_for_percent(job, 1);
+        if again {
+            let next = ["run", "--begin", "--job", job, "--", "sh", "-c", "echo 50%"];
+            hub.output(next);
+        } else {
+            hub.ask("DELETE", job);
+        }
+        assert_eq!(run.wait().unwrap().code(), Some(128 + 15));
+        let mut said = String::new();
+        let stderr = run.stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        assert!(said.contains("the job was"), "{said}");
+    }
+    // The old one said nothing of the new.
+    let events = hub.events("b");
+    let last: Vec<_> = events.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(last.last(), Some(&"done"));
+    assert_eq!(last.iter().filter(|name| **name == "error").count(), 0);
+}
+
+#[test]
 fn while_the_hub_is_away_the_command_goes_on_and_then_the_newest_is_published() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hub.sock");

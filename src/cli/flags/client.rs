@@ -15,6 +15,12 @@ pub const RUN: Group = Group {
         )
         .default("a new one, which is told")
         .also("upload"),
+        switch(
+            "begin",
+            |s| &mut s.run.begin,
+            "Begins the job anew before the command starts, whatever became of it before: one \
+             that is still running is ended, and its command with it.",
+        ),
         word(
             "stage",
             "NAME",

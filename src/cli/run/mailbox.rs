@@ -105,17 +105,19 @@ impl Mailbox {
         self.changed.notify_all();
     }
 
-    /// Waits for something to publish. The end comes last, and stays.
-    pub fn take(&self) -> Mail {
+    /// Waits for something to publish, until then at most. The end comes last, and stays.
+    pub fn take(&self, until: Instant) -> Option<Mail> {
         let mut state = self.state.lock();
         loop {
             if let Some(update) = state.waiting.pop_front() {
-                return Mail::Progress(update);
+                return Some(Mail::Progress(update));
             }
             if let Some((ending, _)) = &state.ending {
-                return Mail::Ending(ending.clone());
+                return Some(Mail::Ending(ending.clone()));
             }
-            self.changed.wait(&mut state);
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                return None;
+            }
         }
     }
 
@@ -169,9 +171,10 @@ mod tests {
     }
 
     fn progress(mailbox: &Mailbox) -> Update {
-        match mailbox.take() {
-            Mail::Progress(update) => update,
-            Mail::Ending(_) => panic!("the end came first"),
+        match mailbox.take(Instant::now()) {
+            Some(Mail::Progress(update)) => update,
+            Some(Mail::Ending(_)) => panic!("the end came first"),
+            None => panic!("nothing came"),
         }
     }
 
@@ -184,13 +187,18 @@ mod tests {
         }
         assert_eq!(progress(&mailbox), update("a", 2.0));
         assert_eq!(progress(&mailbox), update("b", 9.0));
-        let Mail::Ending(ending) = mailbox.take() else {
+        let Some(Mail::Ending(ending)) = mailbox.take(Instant::now()) else {
             panic!("no end")
         };
         assert_eq!(
             (ending.event, ending.data.get()),
             ("done", r#"{"elapsedMs":5}"#)
         );
+    }
+
+    #[test]
+    fn nothing_is_waited_for_no_longer_than_asked() {
+        assert!(Mailbox::new().take(Instant::now()).is_none());
     }
 
     #[test]

@@ -5,18 +5,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
-use crate::cli::output;
+use super::target::{Target, say, warn};
 use crate::cli::settings::HubSettings;
-use crate::client::{Backoff, Client, ClientError};
-use crate::event::job::JobId;
+use crate::client::{Backoff, ClientError};
 
 /// The waits between attempts while the hub is away.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often it is looked whether the job is still the one that this run publishes to.
+const LOOK: Duration = Duration::from_secs(2);
 /// How much longer than it should the thread may take to give up, when a name is
 /// slow to resolve.
 const LATE_MAX: Duration = Duration::from_secs(1);
@@ -30,18 +32,11 @@ pub struct Publisher {
 
 impl Publisher {
     /// Starts the thread.
-    pub fn start(
-        hub: HubSettings,
-        client: Client,
-        job: JobId,
-        mailbox: Arc<Mailbox>,
-        deletion: Notice,
-    ) -> Publisher {
+    pub fn start(target: Target, mailbox: Arc<Mailbox>, deletion: Notice) -> Publisher {
         let (sender, finished) = bounded(1);
+        let hub = target.hub.clone();
         let worker = Worker {
-            hub: hub.clone(),
-            client,
-            job,
+            target,
             mailbox: Arc::clone(&mailbox),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             away: false,
@@ -50,6 +45,8 @@ impl Publisher {
             deletion,
             is_accepted: false,
             is_deleted: false,
+            life: None,
+            look_at: Instant::now() + LOOK,
         };
         thread::spawn(move || {
             let _ = sender.send(worker.run());
@@ -76,23 +73,8 @@ impl Publisher {
     }
 }
 
-/// Publishes the end of what has not begun, where the hub takes it by the deadline.
-pub fn publish_once(
-    hub: &HubSettings,
-    mut client: Client,
-    job: &JobId,
-    ending: &Ending,
-    deadline: Instant,
-) {
-    let name = ending.event.parse().expect("an event's name");
-    let result = client.publish(job, &name, &ending.data, Some(deadline));
-    warn(hub, ending.event, result);
-}
-
 struct Worker {
-    hub: HubSettings,
-    client: Client,
-    job: JobId,
+    target: Target,
     mailbox: Arc<Mailbox>,
     backoff: Backoff,
     away: bool,
@@ -102,19 +84,45 @@ struct Worker {
     /// Whether the job was there for anything of this run.
     is_accepted: bool,
     is_deleted: bool,
+    /// The life that is published to, as far as it is known.
+    life: Option<Life>,
+    /// When it is looked again whether it is still there.
+    look_at: Instant,
+}
+
+/// A life of the job: when it began, and on which connection that was heard.
+#[derive(PartialEq)]
+struct Life {
+    created_at: String,
+    heard_on: u64,
 }
 
 impl Worker {
     fn run(mut self) -> Result<(), ClientError> {
+        while self.target.is_to_begin && !self.begin()? {}
         loop {
-            let mail = self.mailbox.take();
+            let mail = self.mailbox.take(self.look_at);
+            if self.look_at <= Instant::now() {
+                self.look();
+            }
+            let Some(mail) = mail else {
+                continue;
+            };
+            // Whoever has the name now is told nothing of this.
+            if self.is_deleted {
+                match mail {
+                    Mail::Progress(_) => continue,
+                    Mail::Ending(_) => return Ok(()),
+                }
+            }
             let (event, data) = match &mail {
                 Mail::Progress(update) => ("progress", raw(update.to_json())),
                 Mail::Ending(ending) => (ending.event, ending.data.clone()),
             };
             let name = event.parse().expect("an event's name");
             let deadline = self.mailbox.deadline();
-            let result = self.client.publish(&self.job, &name, &data, deadline);
+            let Target { client, job, .. } = &mut self.target;
+            let result = client.publish(job, &name, &data, deadline);
             let failure = match (mail, result) {
                 (Mail::Progress(_), Ok(())) => {
                     self.back();
@@ -122,7 +130,7 @@ impl Worker {
                 }
                 (Mail::Ending(_), Ok(())) => return Ok(()),
                 (mail, Err(ClientError::Refused { status: 410, .. })) if self.is_accepted => {
-                    self.delete();
+                    self.delete("was deleted");
                     match mail {
                         Mail::Progress(_) => continue,
                         Mail::Ending(_) => return Ok(()),
@@ -148,26 +156,88 @@ impl Worker {
                 }
                 (Mail::Ending(_), Err(error)) => return Err(error),
             };
-            self.lose(&failure);
-            let wait = self.backoff.failed();
-            if self.mailbox.wait(wait) {
-                return Err(failure);
+            self.wait(failure)?;
+        }
+    }
+
+    /// Begins the job anew, now that the command runs already. True: it has begun, or never
+    /// will.
+    fn begin(&mut self) -> Result<bool, ClientError> {
+        let deadline = self.mailbox.deadline();
+        let Target { client, job, .. } = &mut self.target;
+        match client.begin_anew(job, deadline) {
+            Ok(()) => {
+                self.back();
+                Ok(true)
+            }
+            Err(error) if error.is_temporary() => self.wait(error).map(|()| false),
+            Err(error) => {
+                self.refuse(&error);
+                Ok(true)
             }
         }
     }
 
-    /// The job was there, and was deleted since.
-    fn delete(&mut self) {
+    /// Waits before the next attempt. The error is what becomes of the last.
+    fn wait(&mut self, failure: ClientError) -> Result<(), ClientError> {
+        self.lose(&failure);
+        let wait = self.backoff.failed();
+        if self.mailbox.wait(wait) {
+            return Err(failure);
+        }
+        Ok(())
+    }
+
+    /// Looks whether the job is still the one that this run has begun or gone on with: a
+    /// command that says nothing for hours would hear of nothing. What else may be wrong, a
+    /// publish will tell.
+    fn look(&mut self) {
+        self.look_at = Instant::now() + LOOK;
+        if !self.is_accepted || self.is_deleted || self.away {
+            return;
+        }
+        let Target { client, job, .. } = &mut self.target;
+        let answer = client.snapshot(job);
+        let heard_on = client.opened();
+        match answer {
+            Ok(snapshot) => {
+                let Some(created_at) = created_at(&snapshot) else {
+                    return;
+                };
+                let life = Life {
+                    created_at,
+                    heard_on,
+                };
+                // A hub that forgot everything begins a life, too, with what comes next; but
+                // that is heard on another connection.
+                let is_other = |known: &Life| {
+                    known.heard_on == heard_on && known.created_at != life.created_at
+                };
+                if self.life.as_ref().is_some_and(is_other) {
+                    self.delete("was begun anew by another");
+                }
+                self.life = Some(life);
+            }
+            Err(ClientError::Refused { status: 410, .. }) => self.delete("was deleted"),
+            Err(_) => {}
+        }
+    }
+
+    /// The job was there, and is another's now, or nobody's.
+    fn delete(&mut self, what: &str) {
         if !std::mem::replace(&mut self.is_deleted, true) {
-            say("the job was deleted: the command is ended");
+            say(&format!("the job {what}: the command is ended"));
         }
         self.deletion.give();
     }
 
     fn back(&mut self) {
-        self.is_accepted = true;
+        if !std::mem::replace(&mut self.is_accepted, true) {
+            self.look();
+        }
         if std::mem::take(&mut self.away) {
-            say(&format!("the hub is back at {}", self.client.address()));
+            let address = self.target.client.address();
+            say(&format!("the hub is back at {address}"));
         }
         self.backoff.succeeded();
     }
@@ -175,7 +245,7 @@ impl Worker {
     /// Said once for each time that the hub is away.
     fn lose(&mut self, error: &ClientError) {
         if !std::mem::replace(&mut self.away, true) {
-            let why = self.hub.failure(error.clone());
+            let why = self.target.hub.failure(error.clone());
             say(&format!("{why}; trying again meanwhile"));
         }
     }
@@ -183,21 +253,21 @@ impl Worker {
     /// Said once: what is refused now will be refused ten times a second.
     fn refuse(&mut self, error: &ClientError) {
         if !std::mem::replace(&mut self.refused, true) {
-            let why = self.hub.failure(error.clone());
+            let why = self.target.hub.failure(error.clone());
             say(&format!("progress is refused: {why}"));
         }
     }
 }
 
-fn warn(hub: &HubSettings, event: &str, result: Result<(), ClientError>) {
-    if let Err(error) = result {
-        let why = hub.failure(error);
-        say(&format!("the event `{event}` is not published: {why}"));
+/// When the life began that a snapshot is of.
+fn created_at(snapshot: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Snapshot {
+        created_at: String,
     }
-}
-
-fn say(text: &str) {
-    output::say(&format!("landfall run: {text}"));
+    let snapshot: Snapshot = serde_json::from_slice(snapshot).ok()?;
+    Some(snapshot.created_at)
 }
 
 fn raw(json: String) -> Box<RawValue> {
