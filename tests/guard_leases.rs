@@ -56,6 +56,7 @@ fn grant(jobs: &Sequencer, lease: &str) {
         let sayings = (first..first + 1000).map(|number| Saying {
             job: format!("job{number}").parse().unwrap(),
             word: Word::Event(Event::progress("x", 1.0), lease.parse().ok()),
+            key: None,
         });
         let (ids, error) = jobs.say_all(sayings.collect());
         assert_eq!((ids.len(), error), (1000, None));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::publication::given;
-use super::{Lease, LeaseError};
+use super::{Content, Lease, LeaseError};
 
 /// What a life begins with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,11 @@ impl Beginning {
         let lease = wire.lease.map(Lease::from_json).transpose();
         let lease = lease.map_err(|_| BeginningError::Lease)?;
         Ok(Beginning { lease })
+    }
+
+    /// The digest of it, and of what else the life begins with.
+    pub(crate) fn content(&self, what: &[u8]) -> Content {
+        Content::of([b"begin", what, &Lease::bytes(self.lease)])
     }
 }
 

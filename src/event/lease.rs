@@ -50,6 +50,11 @@ impl Lease {
         text.parse()
     }
 
+    /// A lease or none, as it stands in what a digest is made of.
+    pub(super) fn bytes(lease: Option<Lease>) -> [u8; 4] {
+        lease.map_or(0, |lease| lease.ms).to_le_bytes()
+    }
+
     /// How long that is.
     pub fn duration(self) -> Duration {
         Duration::from_millis(self.ms.into())

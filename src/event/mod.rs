@@ -4,6 +4,7 @@
 mod beginning;
 pub mod frame;
 pub mod job;
+mod key;
 mod lease;
 mod publication;
 pub mod resume;
@@ -11,6 +12,7 @@ pub mod ring;
 
 pub use beginning::Beginning;
 pub use job::{EventId, EventName, JobId, JobState, LifeId, NameError};
+pub use key::{Content, IdempotencyKey, IdempotencyKeyError};
 pub use lease::{Lease, LeaseError};
 pub use publication::{Event, EventError, Publication, Word};
 pub use ring::RingLimits;

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId, NameError};
+use crate::event::key::{Content, IdempotencyKey, IdempotencyKeyError};
 use crate::event::lease::{Lease, LeaseError};
 
 /// An event to publish. Its data is one JSON object on one line, so no payload
@@ -57,6 +58,8 @@ pub struct Publication {
     pub job: Option<JobId>,
     /// The `"event"`, `"data"` and `"lease"` members.
     pub word: Word,
+    /// The `"key"` member.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Why a text is no event.
@@ -80,6 +83,8 @@ pub enum EventError {
     Reserved,
     /// `lease` isn't a string that is a lease.
     Lease,
+    /// `key` is no key.
+    Key,
 }
 
 impl Event {
@@ -208,9 +213,23 @@ impl Event {
     }
 }
 
+impl Word {
+    /// The digest of what it says.
+    pub(crate) fn content(&self) -> Content {
+        match self {
+            Word::Event(event, lease) => {
+                let (name, data) = (event.name().as_str(), event.data());
+                let lease = Lease::bytes(*lease);
+                Content::of([b"event", name.as_bytes(), data.as_bytes(), &lease])
+            }
+            Word::Alive(lease) => Content::of([b"alive", &Lease::bytes(Some(*lease))[..]]),
+        }
+    }
+}
+
 impl Publication {
-    /// Reads `{"event":"progress","data":{...}}`, with `"job"` and `"lease"` where they are
-    /// given. Without `data` the data is `{}`. A lease may come without an event.
+    /// Reads `{"event":"progress","data":{...}}`, with `"job"`, `"lease"` and `"key"` where they
+    /// are given. Without `data` the data is `{}`. A lease may come without an event.
     ///
     /// # Errors
     /// As [`Event::new`], and for members that are unknown or missing.
@@ -226,6 +245,8 @@ impl Publication {
             data: Option<&'a RawValue>,
             #[serde(borrow, default, deserialize_with = "given")]
             lease: Option<&'a RawValue>,
+            #[serde(borrow, default, deserialize_with = "given")]
+            key: Option<Text<'a>>,
         }
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -237,11 +258,14 @@ impl Publication {
             .map_err(EventError::Name)?;
         let lease = wire.lease.map(Lease::from_json).transpose();
         let lease = lease.map_err(|_| EventError::Lease)?;
+        let key = wire.key.map(|key| key.0.parse()).transpose();
+        let key = key.map_err(|_| EventError::Key)?;
         let Some(name) = wire.event else {
             return match (lease, wire.data) {
                 (Some(lease), None) => Ok(Publication {
                     job,
                     word: Word::Alive(lease),
+                    key,
                 }),
                 _ => Err(EventError::Shape("missing field `event`".into())),
             };
@@ -256,7 +280,7 @@ impl Publication {
             },
         };
         let word = Word::Event(event, lease);
-        Ok(Publication { job, word })
+        Ok(Publication { job, word, key })
     }
 }
 
@@ -277,6 +301,7 @@ impl fmt::Display for EventError {
                  otherwise",
             ),
             EventError::Lease => LeaseError.fmt(f),
+            EventError::Key => IdempotencyKeyError.fmt(f),
         }
     }
 }
@@ -458,6 +483,50 @@ mod tests {
             r#"{"lease":"1m","event":null}"#,
         ] {
             assert!(matches!(read(text), Err(EventError::Shape(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_comes_with_whatever_is_said() {
+        for text in [
+            r#"{"event":"x","key":"k"}"#,
+            r#"{"lease":"1m","key":"\u006b"}"#,
+        ] {
+            assert_eq!(read(text).unwrap().key, "k".parse().ok(), "{text}");
+        }
+        for key in [
+            "\"\"",
+            "\"a b\"",
+            "\"é\"",
+            &format!("\"{}\"", "k".repeat(256)),
+        ] {
+            let text = format!(r#"{{"event":"x","key":{key}}}"#);
+            assert_eq!(read(&text), Err(EventError::Key), "{key}");
+        }
+        for key in ["null", "1", "{}"] {
+            let text = format!(r#"{{"event":"x","key":{key}}}"#);
+            assert!(matches!(read(&text), Err(EventError::Shape(_))), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_says_the_same_has_the_same_content_and_nothing_else_has() {
+        let content = |text: &str| read(text).unwrap().word.content();
+        let event = content(r#"{"event":"x","data":{"a":1},"lease":"60s"}"#);
+        for same in [
+            r#"{"data": {"a" : 1}, "lease":"1m", "event":"x"}"#,
+            r#"{"event":"x","data":{"a":1},"lease":"1m","key":"k","job":"j"}"#,
+        ] {
+            assert_eq!(content(same), event, "{same}");
+        }
+        for other in [
+            r#"{"event":"x","data":{"a":1}}"#,
+            r#"{"event":"x","data":{"a":1},"lease":"61s"}"#,
+            r#"{"event":"x","data":{"a":2},"lease":"60s"}"#,
+            r#"{"event":"y","data":{"a":1},"lease":"60s"}"#,
+            r#"{"lease":"60s"}"#,
+        ] {
+            assert_ne!(content(other), event, "{other}");
         }
     }
 

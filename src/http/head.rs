@@ -135,7 +135,7 @@ impl<'a> Head<'a> {
         self.method == Method::Head
     }
 
-    /// A field that only few requests have: one of tus, of ranges or of conditions.
+    /// A field that only few requests have: a key, or one of tus, of ranges or of conditions.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         let other = |(other, _): &&(&str, _)| other.eq_ignore_ascii_case(name);
         self.others.iter().find(other).map(|&(_, value)| value)

@@ -30,6 +30,7 @@ pub enum Status {
     UnsupportedMediaType = 415,
     RangeNotSatisfiable = 416,
     ExpectationFailed = 417,
+    Unprocessable = 422,
     Locked = 423,
     TooManyRequests = 429,
     HeadTooLarge = 431,
@@ -60,7 +61,7 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 30] = {
+    pub const ALL: [Status; 31] = {
         use Status::*;
         [
             Ok,
@@ -84,6 +85,7 @@ impl Status {
             UnsupportedMediaType,
             RangeNotSatisfiable,
             ExpectationFailed,
+            Unprocessable,
             Locked,
             TooManyRequests,
             HeadTooLarge,
@@ -125,6 +127,7 @@ impl Status {
             Status::UnsupportedMediaType => "Unsupported Media Type",
             Status::RangeNotSatisfiable => "Range Not Satisfiable",
             Status::ExpectationFailed => "Expectation Failed",
+            Status::Unprocessable => "Unprocessable Content",
             Status::Locked => "Locked",
             Status::TooManyRequests => "Too Many Requests",
             Status::HeadTooLarge => "Request Header Fields Too Large",

@@ -38,6 +38,9 @@ pub struct HubConfig {
     /// The lease of a worker's job whose events and `PUT` say none, 1 s to 24 h. Default:
     /// none, and then such a job may be without a word as long as it likes.
     pub lease: Option<Duration>,
+    /// How long a key is remembered, as long as its job is, and of a job 1,024 of them at
+    /// most. Default: 10 min.
+    pub idempotency_window: Duration,
 }
 
 impl Default for HubConfig {
@@ -54,6 +57,7 @@ impl Default for HubConfig {
             event_bytes: 64 * 1024,
             abandoned_after: Duration::from_secs(24 * 60 * 60),
             lease: None,
+            idempotency_window: Duration::from_secs(10 * 60),
         }
     }
 }

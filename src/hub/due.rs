@@ -196,6 +196,7 @@ mod tests {
                     only: None,
                     terms: Terms {
                         lease: lease.parse().ok(),
+                        once: None,
                     },
                 },
             );
@@ -203,7 +204,14 @@ mod tests {
 
         fn renew(&self, job: &str, lease: &str) {
             let lease = lease.parse().unwrap();
-            self.put(job, Change::Renew { lease, only: None });
+            self.put(
+                job,
+                Change::Renew {
+                    lease,
+                    only: None,
+                    once: None,
+                },
+            );
         }
 
         fn overdue(&self) -> Vec<String> {

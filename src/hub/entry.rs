@@ -1,7 +1,7 @@
 //! What changes anything: entries, in the one order.
 
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::event::{Event, Lease};
+use crate::event::{Content, Event, IdempotencyKey, Lease};
 
 /// A change to one job. Whether it is accepted depends on the entries before it alone, and
 /// on what it says itself.
@@ -43,6 +43,8 @@ pub enum Change {
         lease: Lease,
         /// The life that is meant, where no other is.
         only: Option<LifeId>,
+        /// What it is known by when it is asked for again.
+        once: Option<Once>,
     },
     /// The job is deleted.
     Delete {
@@ -73,6 +75,39 @@ pub enum Only {
 pub struct Terms {
     /// How long the job may be without another word: then it ends. None: as long as it likes.
     pub lease: Option<Lease>,
+    /// What it is known by when it is asked for again.
+    pub once: Option<Once>,
+}
+
+/// What a change is known by when it is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// What its publisher calls it.
+    pub key: IdempotencyKey,
+    /// What it says. Who says something else means another change.
+    pub content: Content,
+    /// Until when that is remembered, in milliseconds of the unix clock.
+    pub until_ms: u64,
+}
+
+impl Change {
+    /// What it is known by when it is asked for again.
+    pub fn once(&self) -> Option<&Once> {
+        match self {
+            Change::Event { terms, .. } | Change::Begin { terms, .. } => terms.once.as_ref(),
+            Change::Renew { once, .. } => once.as_ref(),
+            Change::Delete { .. } | Change::Forget { .. } => None,
+        }
+    }
+
+    /// Has it known by nothing.
+    pub(super) fn forget_key(&mut self) {
+        match self {
+            Change::Event { terms, .. } | Change::Begin { terms, .. } => terms.once = None,
+            Change::Renew { once, .. } => *once = None,
+            Change::Delete { .. } | Change::Forget { .. } => {}
+        }
+    }
 }
 
 /// Who began a life, and speaks for it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::job::JobState;
+use crate::event::job::{EventId, JobState};
 
 /// Why an entry changes nothing: what the entries before it have made of its job.
 ///
@@ -19,6 +19,11 @@ pub enum Refusal {
     Deleted,
     /// The life that it was meant for is over.
     Over,
+    /// It was made already, with this number: whoever asks for it again is answered with
+    /// that.
+    Again(EventId),
+    /// Another change of the job was made with its key.
+    OtherContent,
 }
 
 impl fmt::Display for Refusal {
@@ -40,6 +45,11 @@ impl fmt::Display for Refusal {
                  listener, or choose another name",
             ),
             Refusal::Over => f.write_str("the life of the job that this belongs to is over"),
+            Refusal::Again(id) => write!(f, "this was done already, with the number {id}"),
+            Refusal::OtherContent => f.write_str(
+                "the key was used for something else of this job: choose a new one for each \
+                 change, and the same one only to ask for the same again",
+            ),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::keyed::{Keyed, KeyedChanges};
 use super::mailbox::Mailbox;
-use super::{Change, Entry, Life};
+use super::{Change, Entry, Life, Refusal};
 use crate::event::Event;
 use crate::event::frame::{self, Frame};
 use crate::event::job::{EventId, JobId, JobState, LifeId};
@@ -64,6 +65,7 @@ pub struct Core {
     ring: Ring,
     /// None where it is no job's.
     life: Option<Life>,
+    keys: KeyedChanges,
     /// When it ends by itself.
     pub(super) due: Option<Due>,
     streams: usize,
@@ -98,6 +100,7 @@ impl Job {
             core: Mutex::new(Core {
                 ring: Ring::default(),
                 life: None,
+                keys: KeyedChanges::default(),
                 due: None,
                 streams: 0,
                 followers: Vec::new(),
@@ -168,6 +171,30 @@ impl Core {
     /// The life that it has; one that was deleted as long as that is remembered.
     pub fn life(&self) -> Option<&Life> {
         self.life.as_ref()
+    }
+
+    /// The keys that its changes came with.
+    pub fn keys(&self) -> &KeyedChanges {
+        &self.keys
+    }
+
+    /// What an entry makes of its life, where it may be made.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(super) fn judge(&self, id: EventId, entry: &Entry) -> Result<Option<Life>, Refusal> {
+        if let Some(once) = entry.change.once()
+            && self.remembers_at(entry.time_ms)
+        {
+            self.keys.check(once, entry.time_ms, 0)?;
+        }
+        Life::after(self.life(), id, entry)
+    }
+
+    /// Whether anything is remembered of it at this millisecond.
+    fn remembers_at(&self, now_ms: u64) -> bool {
+        self.life()
+            .is_some_and(|life| !life.is_forgotten_at(now_ms))
     }
 
     /// Whether nothing follows in its life.
@@ -337,7 +364,13 @@ impl Core {
         job: &Job,
     ) -> Effect {
         let was_running = self.life.as_ref().is_some_and(|life| !life.is_over());
+        if !self.remembers_at(entry.time_ms) || after.is_none() {
+            self.keys.clear();
+        }
         self.life = after;
+        if let Some(&once) = entry.change.once() {
+            self.keys.add(Keyed { once, id }, entry.time_ms);
+        }
         self.change_ring(limits, |ring, limits| match &entry.change {
             Change::Event { event, .. } => {
                 ring.append(&Frame::new(&job.id, event, id), limits);
@@ -374,6 +407,11 @@ impl Core {
             self.append_deletion(life.last, job);
         }
         self.life = Some(life);
+    }
+
+    /// Puts the keys back that its changes came with.
+    pub(super) fn set_keys(&mut self, keys: KeyedChanges) {
+        self.keys = keys;
     }
 
     /// Appends an event that its life has counted already.
@@ -425,6 +463,7 @@ impl Core {
     pub(super) fn forget(&mut self) -> usize {
         let freed = self.ring.allocated_bytes();
         self.ring.evict_all();
+        self.keys.clear();
         self.life = None;
         freed
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::due::Dues;
+use super::keyed::{Keyed, KeyedChanges};
 use super::{Hub, Job, Life, LifeState};
 use crate::event::job::{EventId, JobId};
 
@@ -20,6 +21,8 @@ pub(super) struct Ledger {
     untrimmed: BTreeMap<EventId, Arc<Job>>,
     deleted: BTreeMap<EventId, Arc<Job>>,
     pub dues: Dues,
+    /// Jobs whose changes came with keys, by when all of those are forgotten.
+    keyed: BTreeMap<(u64, EventId), Arc<Job>>,
 }
 
 impl Ledger {
@@ -43,6 +46,24 @@ impl Ledger {
                 self.untrimmed.insert(life.last, job.clone());
             }
             _ => {}
+        }
+    }
+
+    /// The keys of a job's changes were remembered up to `before`, and are up to `after`.
+    pub fn note_keys(
+        &mut self,
+        job: &Arc<Job>,
+        before: Option<(u64, EventId)>,
+        after: Option<(u64, EventId)>,
+    ) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.keyed.remove(&before);
+        }
+        if let Some(after) = after {
+            self.keyed.insert(after, job.clone());
         }
     }
 
@@ -99,9 +120,9 @@ impl Hub {
         self.is_short_of_memory() || self.jobs() >= self.0.config.jobs
     }
 
-    /// Whether the rings have as much memory as they may.
+    /// Whether the rings and the keys have as much memory as they may.
     pub fn is_short_of_memory(&self) -> bool {
-        self.ring_bytes() >= self.0.config.memory_bytes
+        self.ring_bytes() + self.keys() * size_of::<Keyed>() >= self.0.config.memory_bytes
     }
 
     /// Lets the events go of the job that ended first and still has them all, but its
@@ -132,20 +153,35 @@ impl Hub {
         })
     }
 
+    /// Lets go of keys that are remembered no more.
+    pub(super) fn let_keys_go(&self, ledger: &mut Ledger, now_ms: u64) {
+        while let Some(first) = ledger.keyed.first_entry()
+            && first.key().0 <= now_ms
+        {
+            let mut core = first.get().lock();
+            self.0.keys.fetch_sub(core.keys().len(), Ordering::Relaxed);
+            core.set_keys(KeyedChanges::default());
+            drop(core);
+            first.remove();
+        }
+    }
+
     /// Lets go of deletions that are remembered no more, and of those over the most.
     pub(super) fn let_deletions_go(&self, ledger: &mut Ledger, now_ms: u64) {
         while ledger.has_deletions_to_go(now_ms)
             && let Some((_, job)) = ledger.deleted.pop_first()
         {
-            self.let_deletion_go(&job);
+            self.let_deletion_go(ledger, &job);
         }
     }
 
-    fn let_deletion_go(&self, job: &Arc<Job>) {
+    fn let_deletion_go(&self, ledger: &mut Ledger, job: &Arc<Job>) {
         let mut core = job.lock();
         let Some(life) = core.life().cloned() else {
             return;
         };
+        ledger.note_keys(job, core.keys().end(), None);
+        self.0.keys.fetch_sub(core.keys().len(), Ordering::Relaxed);
         let freed = core.forget();
         drop(core);
         self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);

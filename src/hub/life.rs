@@ -2,7 +2,8 @@
 //!
 //! The invariant: [`Life::after`] is a function of the life before and the entry. It knows
 //! no clock, no memory, and nobody who is connected. So whoever applies the same entries
-//! in the same order has the same lives.
+//! in the same order has the same lives. What came with a key is held against the keys
+//! before it first, of which the same is true.
 
 use super::entry::{After, Change, Entry, Only, Owner};
 use super::error::Refusal;
@@ -101,7 +102,7 @@ impl Life {
                 let life = Life::begin(before, id, entry, *owner);
                 Ok(Some(Life { lease, ..life }))
             }
-            Change::Renew { lease, only } => {
+            Change::Renew { lease, only, .. } => {
                 let life = match (before, only) {
                     (Some(life), _) => life,
                     (None, None) => return Err(Refusal::NoJob),
@@ -275,13 +276,15 @@ mod tests {
                 only: None,
                 terms: Terms {
                     lease: lease.parse().ok(),
+                    once: None,
                 },
             })
         }
 
         fn renew(&mut self, lease: &str, only: Option<LifeId>) -> Result<EventId, Refusal> {
             let lease = lease.parse().unwrap();
-            self.put(Change::Renew { lease, only })
+            let once = None;
+            self.put(Change::Renew { lease, only, once })
         }
 
         fn begin(&mut self, owner: Owner, after: After) -> Result<EventId, Refusal> {

@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod forgotten;
 pub mod job;
+pub mod keyed;
 mod ledger;
 mod life;
 mod list;
@@ -34,11 +35,12 @@ use crate::event::job::{EventId, JobId, JobState, LifeId};
 use crate::event::resume::{Beginning, Given, LastEventId, Start};
 use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
-pub use entry::{After, Change, Entry, Only, Owner, Terms};
+pub use entry::{After, Change, Entry, Once, Only, Owner, Terms};
 pub use error::Refusal;
 use forgotten::Forgotten;
 use job::Core;
 pub use job::{Job, Snapshot};
+use keyed::KeyedChanges;
 use ledger::Ledger;
 pub use life::{Life, LifeState};
 pub use list::Listing;
@@ -85,6 +87,8 @@ struct Inner {
     forgotten: AtomicU64,
     forgettings: Mutex<Forgotten>,
     ring_bytes: AtomicUsize,
+    /// KeyedChanges that are remembered.
+    keys: AtomicUsize,
     mailboxes: RwLock<Vec<Arc<Mailbox>>>,
     /// The shards that follow every job there is, as bits.
     followers_of_all: AtomicU64,
@@ -124,6 +128,7 @@ impl Hub {
             forgotten: AtomicU64::new(0),
             forgettings: Mutex::default(),
             ring_bytes: AtomicUsize::new(0),
+            keys: AtomicUsize::new(0),
             mailboxes: RwLock::default(),
             followers_of_all: AtomicU64::new(0),
             prefixes: Mutex::default(),
@@ -154,7 +159,10 @@ impl Hub {
         let forgets = matches!(entry.change, Change::Forget { .. });
         if !forgets && ledger.has_deletions_to_go(entry.time_ms) {
             // What is refused changes nothing, also not by its time.
-            Life::after(self.life(&entry.job).as_ref(), id, entry)?;
+            match self.find(&entry.job) {
+                Some(name) => name.lock().judge(id, entry)?,
+                None => Life::after(None, id, entry)?,
+            };
             self.let_deletions_go(&mut ledger, entry.time_ms);
         }
         // While the names are held, nobody takes this one for unused.
@@ -168,7 +176,7 @@ impl Hub {
         };
         let mut core = name.lock();
         let before = core.life().cloned();
-        let after = match Life::after(before.as_ref(), id, entry) {
+        let after = match core.judge(id, entry) {
             Ok(after) => after,
             Err(refusal) => {
                 drop(core);
@@ -177,7 +185,11 @@ impl Hub {
                 return Err(refusal);
             }
         };
+        let (keys, keys_end) = (core.keys().len(), core.keys().end());
         let change = core.apply(id, entry, after.clone(), hub.config.ring, &name);
+        hub.keys.fetch_add(core.keys().len(), Ordering::Relaxed);
+        hub.keys.fetch_sub(keys, Ordering::Relaxed);
+        ledger.note_keys(&name, keys_end, core.keys().end());
         name.set_newest(core.newest());
         hub.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
         hub.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
@@ -201,6 +213,9 @@ impl Hub {
         }
         ledger.note(&name, before.as_ref(), after.as_ref());
         self.note_word(&mut ledger.dues, &name, before.as_ref(), after.as_ref());
+        if entry.change.once().is_some() {
+            self.let_keys_go(&mut ledger, entry.time_ms);
+        }
         if matches!(entry.change, Change::Event { .. }) {
             hub.metrics.events_published.add(1);
         }
@@ -269,6 +284,30 @@ impl Hub {
     /// The memory that all rings hold, in bytes.
     pub fn ring_bytes(&self) -> usize {
         self.0.ring_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many keys are remembered.
+    pub fn keys(&self) -> usize {
+        self.0.keys.load(Ordering::Relaxed)
+    }
+
+    /// Whether a change of a job with a key may be made at this millisecond, where `newer`
+    /// keys will have come to the job.
+    ///
+    /// # Errors
+    /// It was made already, or another with the same key was.
+    pub fn check_key(
+        &self,
+        job: &JobId,
+        once: &Once,
+        now_ms: u64,
+        newer: usize,
+    ) -> Result<(), Refusal> {
+        let Some(job) = self.find(job) else {
+            return Ok(());
+        };
+        let core = job.lock();
+        core.keys().check(once, now_ms, newer)
     }
 
     /// The metrics of this hub and of the server around it.
@@ -422,6 +461,17 @@ impl Hub {
         self.note_word(&mut ledger.dues, &name, before.as_ref(), Some(&life));
     }
 
+    /// Puts the keys of a job's changes back.
+    pub fn load_keys(&self, job: &JobId, keys: KeyedChanges) {
+        let mut ledger = self.0.ledger.lock();
+        let Some(job) = self.find(job) else { return };
+        let mut core = job.lock();
+        self.0.keys.fetch_add(keys.len(), Ordering::Relaxed);
+        self.0.keys.fetch_sub(core.keys().len(), Ordering::Relaxed);
+        ledger.note_keys(&job, core.keys().end(), keys.end());
+        core.set_keys(keys);
+    }
+
     /// Takes an entry that was accepted before. Its job, where it is as new as that
     /// already, is given its event and nothing else. Where an event of the job between
     /// this one and what is here `is_missing`, streams are told so. Returns whether it is
@@ -451,7 +501,15 @@ impl Hub {
             self.change_ring(job, |core| core.lose_before(id));
         }
         // Nobody follows anything yet.
-        self.apply(id, entry).is_ok()
+        match self.apply(id, entry) {
+            Err(Refusal::Again(_) | Refusal::OtherContent) => {
+                // That its key was free by then is lost.
+                let mut entry = entry.clone();
+                entry.change.forget_key();
+                self.apply(id, &entry).is_ok()
+            }
+            applied => applied.is_ok(),
+        }
     }
 
     /// Puts a job's newest event in its ring, where nothing of it is there.
@@ -523,9 +581,9 @@ impl Hub {
         self.0.forgotten.fetch_max(newest.0, Ordering::AcqRel);
     }
 
-    /// Calls `each` with every job, deleted ones included: its name, its life, and its
-    /// newest frame.
-    pub fn each_life(&self, mut each: impl FnMut(&JobId, &Life, Option<Vec<u8>>)) {
+    /// Calls `each` with every job, deleted ones included: its name, its life, the keys of
+    /// its changes, and its newest frame.
+    pub fn each_life(&self, mut each: impl FnMut(&JobId, &Life, &KeyedChanges, Option<Vec<u8>>)) {
         let names: Vec<_> = self.0.names.read().values().cloned().collect();
         for name in names {
             let core = name.lock();
@@ -533,8 +591,9 @@ impl Hub {
                 continue;
             };
             let frame = core.ring().newest_frame();
+            let keys = core.keys().clone();
             drop(core);
-            each(name.id(), &life, frame);
+            each(name.id(), &life, &keys, frame);
         }
     }
 }

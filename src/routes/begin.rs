@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Context, Intake, Plan, Request, publish_status};
-use crate::event::Beginning;
+use super::{Answer, Context, Intake, Plan, Request, key_of, publish_status};
 use crate::event::job::JobId;
+use crate::event::{Beginning, IdempotencyKey};
 use crate::http::{BodyLength, Head, Response, Status};
 use crate::hub::{After, Life};
 
@@ -23,6 +23,7 @@ pub fn put(request: Request<'_>, job: JobId) -> Answer {
         } else {
             After::Ended
         },
+        key: key_of(head)?,
         text: Vec::new(),
     };
     if matches!(head.length, BodyLength::None | BodyLength::Length(0)) {
@@ -40,6 +41,7 @@ struct Body {
     context: Arc<Context>,
     job: JobId,
     after: After,
+    key: Option<IdempotencyKey>,
     text: Vec<u8>,
 }
 
@@ -63,12 +65,13 @@ impl Body {
             context,
             job,
             after,
+            key,
             text,
         } = self;
-        let Beginning { lease } = Beginning::from_json(text)
+        let beginning = Beginning::from_json(text)
             .map_err(|error| Response::error(Status::BadRequest, &error.to_string()))?;
         let before = context.jobs.hub().life(job);
-        let life = context.jobs.begin_with(job, *after, lease);
+        let life = context.jobs.begin_with(job, *after, beginning, *key);
         let life = life.map_err(|error| {
             let response = Response::error(publish_status(&error), &error.to_string());
             super::publish::retriable(response, &error)

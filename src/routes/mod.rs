@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use crate::access::cors::Lines;
 use crate::access::places::Client;
-use crate::event::EventError;
 use crate::event::job::{JobId, LifeId};
+use crate::event::{EventError, IdempotencyKey, IdempotencyKeyError};
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::Refusal;
 use crate::pipeline::Pipeline;
@@ -265,6 +265,20 @@ fn check_coding(head: &Head<'_>) -> Result<(), Response> {
     Err(response.with("Accept-Encoding", "identity"))
 }
 
+/// What a request is known by when it is made again.
+///
+/// # Errors
+/// 400: it is no key.
+fn key_of(head: &Head<'_>) -> Result<Option<IdempotencyKey>, Response> {
+    let Some(value) = head.field("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = std::str::from_utf8(value).unwrap_or_default().parse();
+    key.map(Some).map_err(|error: IdempotencyKeyError| {
+        Response::error(Status::BadRequest, &error.to_string())
+    })
+}
+
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
@@ -282,6 +296,9 @@ fn refusal_status(refusal: Refusal) -> Status {
         Refusal::Running | Refusal::Ended(_) | Refusal::Over => Status::Conflict,
         Refusal::Deleted => Status::Gone,
         Refusal::NoJob => Status::NotFound,
+        Refusal::OtherContent => Status::Unprocessable,
+        // Who asks is answered as the first time, so nobody sees this.
+        Refusal::Again(_) => Status::Conflict,
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::gate::{INVALID, Pass};
 use super::quotas::Publisher;
-use super::{Answer, Caller, Context, Intake, Plan, Request, event_status, publish_status};
+use super::{Answer, Caller, Context, Intake, Plan, Request, event_status, key_of, publish_status};
 use crate::event::job::{EventId, JobId};
-use crate::event::{Publication, Word};
+use crate::event::{IdempotencyKey, Publication, Word};
 use crate::http::{BodyLength, Response, Status};
 use crate::sequencer::{PublishError, Saying};
 
@@ -23,6 +23,8 @@ struct Publications {
     pass: Pass,
     publisher: Option<Publisher>,
     is_ndjson: bool,
+    /// What the whole request is known by.
+    key: Option<IdempotencyKey>,
     part: Vec<u8>,
     body_bytes: usize,
     lines: usize,
@@ -70,6 +72,11 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         };
         return Err(Response::error(Status::UnsupportedMediaType, message));
     }
+    let key = key_of(head)?;
+    if is_ndjson && key.is_some() {
+        let message = "Idempotency-Key is for one event: give each line a \"key\" of its own";
+        return Err(Response::error(Status::BadRequest, message));
+    }
     match head.length {
         BodyLength::None => {
             let message = "the body's length is missing: send Content-Length, or chunks";
@@ -86,6 +93,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         publisher: pass.publisher(peer),
         pass,
         is_ndjson,
+        key,
         part: Vec::new(),
         body_bytes: 0,
         lines: 0,
@@ -181,7 +189,7 @@ impl Publications {
     }
 
     fn publish(&mut self, text: &[u8]) -> Result<(), Refusal> {
-        let Publication { job, word } = Publication::from_json(text)
+        let Publication { job, word, key } = Publication::from_json(text)
             .map_err(|error| self.refusal(event_status(&error), error.to_string()))?;
         let job = match (&self.job, job) {
             (Some(path), Some(line)) if *path != line => {
@@ -194,6 +202,13 @@ impl Publications {
                 let message = "\"job\" is missing: every line names its job here";
                 return Err(self.refusal(Status::BadRequest, message));
             }
+        };
+        let key = match (self.key, key) {
+            (Some(of_all), Some(own)) if of_all != own => {
+                let message = "\"key\" is another than Idempotency-Key: send one of them";
+                return Err(self.refusal(Status::BadRequest, message));
+            }
+            (of_all, own) => own.or(of_all),
         };
         // What the path names was judged before the body was read.
         if self.job.is_none()
@@ -217,7 +232,7 @@ impl Publications {
             return Err(refusal);
         }
         if self.is_ndjson {
-            self.gathered.push(Saying { job, word });
+            self.gathered.push(Saying { job, word, key });
             self.gathered_lines.push(self.lines);
             return Ok(());
         }
@@ -225,7 +240,7 @@ impl Publications {
         self.is_event = matches!(word, Word::Event(..));
         // Counted before: those of a job that ends with this are gone behind it.
         self.streams = self.context.jobs.hub().streams(&job);
-        let published = self.context.jobs.say(Saying { job, word });
+        let published = self.context.jobs.say(Saying { job, word, key });
         let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);
         Ok(())

@@ -119,7 +119,8 @@ impl Sequencer {
         for (job, life) in lives {
             if self.hub.needs_a_word(&job, life, UPLOAD_LEASE) {
                 let only = Some(life);
-                words.push((job, Change::Renew { lease, only }));
+                let once = None;
+                words.push((job, Change::Renew { lease, only, once }));
             }
         }
         self.put_each(words);
@@ -168,7 +169,8 @@ mod tests {
         let event = Event::progress("x", 1.0);
         let word = Word::Event(event, lease.parse().ok());
         let job = job(name);
-        jobs.say(Saying { job, word }).unwrap();
+        let key = None;
+        jobs.say(Saying { job, word, key }).unwrap();
     }
 
     fn is_running(jobs: &Sequencer, name: &str) -> bool {

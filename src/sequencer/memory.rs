@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use super::room::{self, Room};
 use super::{Order, Proposal, PublishError, now_ms};
 use crate::event::job::EventId;
-use crate::hub::{Entry, Hub, News};
+use crate::hub::{Entry, Hub, News, Refusal};
 
 /// Entries are numbered and applied under one lock, and kept in the rings alone.
 pub struct Memory {
@@ -28,7 +28,11 @@ impl Memory {
             .make_room(&proposal)
             .and_then(|()| self.number(proposal));
         drop(turn);
-        let (id, news) = applied?;
+        let (id, news) = match applied {
+            // Its first answer is its answer.
+            Err(PublishError::Refused(Refusal::Again(id))) => return Ok(id),
+            applied => applied?,
+        };
         self.hub.tell(news, is_alone);
         Ok(id)
     }

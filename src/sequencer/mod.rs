@@ -18,10 +18,11 @@ mod room;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::event::{Event, Lease, Word};
-use crate::hub::{After, Change, Hub, HubConfig, Only, Owner, Snapshot, Terms};
+use crate::event::{Beginning, Content, Event, IdempotencyKey, Lease, Word};
+use crate::hub::{After, Change, Hub, HubConfig, Once, Only, Owner, Snapshot, Terms};
 use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 pub use error::PublishError;
@@ -67,6 +68,8 @@ pub struct Saying {
     pub job: JobId,
     /// What.
     pub word: Word,
+    /// By what it is known when it is said again: then it is answered as the first time.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// A change that is to get its place in the order.
@@ -81,8 +84,11 @@ pub struct Proposal {
 impl Saying {
     /// An event, and nothing besides.
     pub fn of(job: JobId, event: Event) -> Saying {
-        let word = Word::Event(event, None);
-        Saying { job, word }
+        Saying {
+            job,
+            word: Word::Event(event, None),
+            key: None,
+        }
     }
 }
 
@@ -245,6 +251,7 @@ impl Sequencer {
             only: Some(Only::Life(life)),
             terms: Terms {
                 lease: Lease::new(UPLOAD_LEASE),
+                once: None,
             },
         };
         self.put_one(job, change)
@@ -298,10 +305,11 @@ impl Sequencer {
             Owner::Worker => self.default_lease(),
             Owner::Upload => Lease::new(UPLOAD_LEASE),
         };
-        self.begin_on(job, owner, after, Terms { lease })
+        self.begin_on(job, owner, after, Terms { lease, once: None })
     }
 
-    /// The same for a worker, whose first word has to follow within the lease.
+    /// The same for a worker, whose first word has to follow within the lease. Asked for
+    /// again with its key, the life is the one that has begun.
     ///
     /// # Errors
     /// As [`Sequencer::begin`].
@@ -309,10 +317,16 @@ impl Sequencer {
         &self,
         job: &JobId,
         after: After,
-        lease: Option<Lease>,
+        beginning: Beginning,
+        key: Option<IdempotencyKey>,
     ) -> Result<LifeId, PublishError> {
-        let lease = lease.or_else(|| self.default_lease());
-        self.begin_on(job, Owner::Worker, after, Terms { lease })
+        let what = format!("{after:?}");
+        let content = beginning.content(what.as_bytes());
+        let terms = Terms {
+            lease: beginning.lease.or_else(|| self.default_lease()),
+            once: key.map(|key| self.once(key, content)),
+        };
+        self.begin_on(job, Owner::Worker, after, terms)
     }
 
     /// Deletes a job, or this life of it: its streams are told and end, and nothing of it
@@ -355,13 +369,26 @@ impl Sequencer {
         &*self.order
     }
 
-    /// A deletion, which is remembered from the time of the order on: that doesn't go back
-    /// where somebody sets the clock back.
+    /// A deletion.
     pub(crate) fn deletion(&self, only: Option<LifeId>) -> Change {
-        let now_ms = now_ms().max(self.hub.time_ms());
-        let remembered = self.hub.config().deleted_for.as_millis();
-        let until_ms = now_ms.saturating_add(remembered.min(u64::MAX.into()) as u64);
+        let until_ms = self.in_ms(self.hub.config().deleted_for);
         Change::Delete { until_ms, only }
+    }
+
+    /// What a change with this key, which says this, is known by.
+    fn once(&self, key: IdempotencyKey, content: Content) -> Once {
+        Once {
+            key,
+            content,
+            until_ms: self.in_ms(self.hub.config().idempotency_window),
+        }
+    }
+
+    /// The millisecond of the unix clock so long from now, as the order has the time: that
+    /// doesn't go back where somebody sets the clock back.
+    fn in_ms(&self, time: Duration) -> u64 {
+        let now_ms = now_ms().max(self.hub.time_ms());
+        now_ms.saturating_add(time.as_millis().min(u64::MAX.into()) as u64)
     }
 
     fn begin_on(
@@ -381,16 +408,21 @@ impl Sequencer {
 
     /// What a worker's word is to change.
     fn proposal(&self, saying: Saying) -> Result<Proposal, PublishError> {
-        let Saying { job, word } = saying;
+        let Saying { job, word, key } = saying;
+        let once = key.map(|key| self.once(key, word.content()));
         let change = match word {
-            Word::Alive(lease) => Change::Renew { lease, only: None },
+            Word::Alive(lease) => Change::Renew {
+                lease,
+                only: None,
+                once,
+            },
             Word::Event(event, lease) => {
                 self.admit(&job, &event)?;
                 let lease = lease.or_else(|| self.default_lease_of(&job));
                 Change::Event {
                     event,
                     only: None,
-                    terms: Terms { lease },
+                    terms: Terms { lease, once },
                 }
             }
         };

@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 #[path = "../support/http.rs"]
 mod http;
+mod keys;
 mod leases;
 mod library;
 mod model;

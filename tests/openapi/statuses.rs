@@ -124,6 +124,8 @@ fn every_status_that_is_described_is_answered_as_described() {
     let big = format!(r#"{{"event":"x","data":{{"a":"{big}"}}}}"#);
     let event = r#"{"event":"progress","data":{"percent":60}}"#;
     let lease = r#"{"lease":"1h"}"#;
+    let key_json = format!("{JSON}\r\nIdempotency-Key: k");
+    let other = r#"{"job":"a","event":"other","key":"k"}"#;
     let no_job = r#"{"job":"none","lease":"1h"}"#;
     let many = r#"{"job":"a","event":"progress"}"#;
     let over = r#"{"job":"over","event":"progress"}"#;
@@ -177,6 +179,8 @@ fn every_status_that_is_described_is_answered_as_described() {
         (EVENTS, "POST", "/api/jobs/a/events", JSON, &big, 413),
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, &big, 413),
         (EVENTS, "POST", "/api/jobs/a/events", "", event, 415),
+        (EVENTS, "POST", "/api/jobs/a/events", &key_json, event, 201),
+        (EVENTS, "POST", "/api/jobs/a/events", &key_json, lease, 422),
         (EVENTS, "POST", "/api/jobs/a/events", JSON, event, 429),
         (EVENTS, "POST", "/api/jobs/a/events", NDJSON, event, 429),
         (EVENTS, "POST", "/api/jobs/b/events", JSON, event, 503),
@@ -211,6 +215,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (MANY, "POST", "/api/events", NDJSON, "", 411),
         (MANY, "POST", "/api/events", NDJSON, &big, 413),
         (MANY, "POST", "/api/events", JSON, many, 415),
+        (MANY, "POST", "/api/events", NDJSON, other, 422),
         (MANY, "POST", "/api/events", NDJSON, many, 429),
         (MANY, "POST", "/api/events", NDJSON, full_many, 503),
         (LIST, "GET", "/api/jobs?limit=1", "", "", 200),
@@ -242,6 +247,7 @@ fn every_status_that_is_described_is_answered_as_described() {
         (JOB, "PUT", "/api/jobs/new", "", "", 409),
         (JOB, "PUT", "/api/jobs/new", JSON, &big, 413),
         (JOB, "PUT", "/api/jobs/new", NDJSON, lease, 415),
+        (JOB, "PUT", "/api/jobs/a", &key_json, "{}", 422),
         (JOB, "PUT", "/api/jobs/new", "", "", 503),
         (JOB, "DELETE", "/api/jobs/over", "", "", 204),
         (JOB, "DELETE", "/api/jobs/%20", "", "", 400),

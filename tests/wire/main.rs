@@ -10,6 +10,7 @@ mod conversations;
 mod deletion;
 mod handover;
 mod herd;
+mod keys;
 mod leases;
 mod lists;
 mod memory;

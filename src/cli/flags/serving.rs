@@ -131,6 +131,12 @@ pub const PUBLISHING: Group = Group {
              PUT say no lease of their own; after it the job ends with error; or off.",
         )
         .bounds(Lease::MIN.as_nanos() as u64, Lease::MAX.as_nanos() as u64),
+        duration(
+            "idempotency-window",
+            |s| &mut s.server.hub.idempotency_window,
+            "How long a key (Idempotency-Key, or \"key\" in a line) is remembered, of a job the \
+             newest 1024, and as long as the job is; after it the same key is a new one.",
+        ),
     ],
 };
 

@@ -72,7 +72,8 @@ impl<'a> Fields<'a> {
             } else if is_other(header.name) {
                 if fields.others.iter().any(|(name, _)| is(name)) {
                     return Err(bad(
-                        "a field of tus, of ranges or of conditions is given twice: give it once",
+                        "a key, or a field of tus, of ranges or of conditions is given twice: give it \
+                         once",
                     ));
                 }
                 fields.others.push((header.name, value));
@@ -147,6 +148,7 @@ fn is_other(name: &str) -> bool {
     begins("upload-")
         || begins("tus-")
         || [
+            "idempotency-key",
             "range",
             "if-range",
             "if-match",

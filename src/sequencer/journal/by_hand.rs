@@ -18,7 +18,7 @@ use super::writer::{Command, Job, Put, Synced, Syncer, Writer};
 use super::{Files, JournalConfig, Shared, restore};
 use crate::event::job::{EventId, JobId};
 use crate::event::{Event, Lease};
-use crate::hub::{Change, Entry, Hub, Owner, Terms};
+use crate::hub::{Change, Entry, Hub, Once, Owner, Terms};
 use crate::sequencer::history::Request;
 use crate::sequencer::{Health, Order, Proposal, PublishError};
 
@@ -64,14 +64,15 @@ pub enum What {
     Event {
         name: String,
         data: String,
-        lease: Option<Lease>,
+        terms: Terms,
     },
     Begin {
         owner: Owner,
-        lease: Option<Lease>,
+        terms: Terms,
     },
     Renew {
         lease: Lease,
+        once: Option<Once>,
     },
     Delete {
         until_ms: u64,
@@ -331,14 +332,14 @@ impl Written {
             job: entry.job.to_owned(),
             what: match entry.change {
                 ChangeRecord::Event {
-                    name, data, lease, ..
+                    name, data, terms, ..
                 } => What::Event {
                     name: name.to_owned(),
                     data: data.to_owned(),
-                    lease,
+                    terms,
                 },
-                ChangeRecord::Begin { owner, lease, .. } => What::Begin { owner, lease },
-                ChangeRecord::Renew { lease } => What::Renew { lease },
+                ChangeRecord::Begin { owner, terms, .. } => What::Begin { owner, terms },
+                ChangeRecord::Renew { lease, once } => What::Renew { lease, once },
                 ChangeRecord::Delete { until_ms } => What::Delete { until_ms },
                 ChangeRecord::Forget { last } => What::Forget { last },
             },
@@ -366,28 +367,25 @@ impl Written {
 
     /// Whether it is what somebody has asked for with this.
     pub fn is(&self, change: &Change) -> bool {
-        match (&self.what, change) {
-            (What::Event { name, data, lease }, Change::Event { event, terms, .. }) => {
-                let is_it = event.name().as_str() == name && event.data() == data;
-                is_it && *lease == terms.lease
-            }
-            (
-                What::Begin { owner, lease },
-                Change::Begin {
-                    owner: asked,
-                    terms,
-                    ..
-                },
-            ) => owner == asked && *lease == terms.lease,
-            (What::Renew { lease }, Change::Renew { lease: asked, .. }) => lease == asked,
-            (
-                What::Delete { until_ms },
-                Change::Delete {
-                    until_ms: asked, ..
-                },
-            ) => until_ms == asked,
-            (What::Forget { last }, Change::Forget { last: asked }) => last == asked,
-            _ => false,
-        }
+        let asked = match change {
+            Change::Event { event, terms, .. } => What::Event {
+                name: event.name().to_string(),
+                data: event.data().to_owned(),
+                terms: *terms,
+            },
+            Change::Begin { owner, terms, .. } => What::Begin {
+                owner: *owner,
+                terms: *terms,
+            },
+            Change::Renew { lease, once, .. } => What::Renew {
+                lease: *lease,
+                once: *once,
+            },
+            Change::Delete { until_ms, .. } => What::Delete {
+                until_ms: *until_ms,
+            },
+            Change::Forget { last } => What::Forget { last: *last },
+        };
+        self.what == asked
     }
 }

@@ -10,10 +10,12 @@
 //!             first and the one behind the last
 //!   49 job    flags, began, previous end, newest entry, milliseconds of its beginning and
 //!             of its newest entry, [milliseconds until which a deletion is remembered:
-//!             flags & 8], [milliseconds of its lease: flags & 32], number of its newest event
-//!             in no kept segment, of that before it (or of the entry that deleted what was
-//!             before), job, [its newest event, which is in no kept segment: id, event, data to
-//!             the payload's end: flags & 16]
+//!             flags & 8], [milliseconds of its lease: flags & 32], [how many keys are
+//!             remembered, and of each the number of its change, its digest and that of what was
+//!             said, 16 bytes each, and until when it is remembered, in milliseconds: flags &
+//!             64], number of its newest event in no kept segment, of that before it (or of the
+//!             entry that deleted what was before), job, [its newest event, which is in no kept
+//!             segment: id, event, data to the payload's end: flags & 16]
 //!   50 end    how many jobs
 //! ```
 //!
@@ -34,10 +36,11 @@ use std::ops::Range;
 use super::Shared;
 use super::codec::{self, Found, Payload, Unread, put_name, put_number};
 use super::files::File;
-use super::record::{SegmentNumber, parse_lease};
+use super::record::{SegmentNumber, parse_lease, parse_once, put_once};
 use super::segment::parse_number;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
+use crate::hub::keyed::{Keyed, KeyedChanges};
 use crate::hub::{Hub, Life, LifeState, Owner};
 
 /// What a checkpoint begins with.
@@ -45,6 +48,8 @@ pub const MAGIC: &[u8; 8] = b"LANDFC2\n";
 /// Ranges of lost numbers that are remembered. Older ones are below what anybody can still
 /// name.
 pub const LOST_MAX: usize = 1024;
+/// About what a key takes that is remembered.
+pub const KEYED_BYTES: u64 = 48;
 /// What is written at a time.
 const PART_BYTES: usize = 256 * 1024;
 
@@ -58,6 +63,7 @@ const FAILED: u8 = 4;
 const DELETED: u8 = 8;
 const EVENT: u8 = 16;
 const LEASED: u8 = 32;
+const KEYED: u8 = 64;
 
 /// A record.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,6 +98,8 @@ pub struct JobPart<'a> {
     pub job: &'a str,
     /// Its life.
     pub life: Life,
+    /// The keys of its changes.
+    pub keys: KeyedChanges,
     /// The number of its newest event that is in no kept segment; zero where all are.
     pub before: EventId,
     /// Its newest event that is kept nowhere, or the entry that deleted what was before.
@@ -174,7 +182,7 @@ fn write_new(
     };
     output.put(number, &Part::Head(head));
     let mut jobs = 0;
-    hub.each_life(|job, life, frame| {
+    hub.each_life(|job, life, keys, frame| {
         let known = shared.index.lock().get(job.as_str()).cloned();
         let (mut before, mut gone, mut event) = (EventId(0), EventId(0), None);
         match &known {
@@ -201,6 +209,7 @@ fn write_new(
         let part = JobPart {
             job: job.as_str(),
             life: life.clone(),
+            keys: keys.clone(),
             before,
             gone,
             event,
@@ -331,6 +340,9 @@ impl<'a> JobPart<'a> {
         if lease.is_some() {
             flags |= LEASED;
         }
+        if !self.keys.is_empty() {
+            flags |= KEYED;
+        }
         out.extend_from_slice(&[JOB, flags]);
         for number in [began.0, previous_end.0, last.0, created_ms, updated_ms] {
             put_number(out, number);
@@ -340,6 +352,13 @@ impl<'a> JobPart<'a> {
         }
         if let Some(lease) = lease {
             put_number(out, lease.duration().as_millis() as u64);
+        }
+        if !self.keys.is_empty() {
+            put_number(out, self.keys.len() as u64);
+        }
+        for keyed in self.keys.iter() {
+            put_number(out, keyed.id.0);
+            put_once(out, &keyed.once, 0);
         }
         put_number(out, self.before.0);
         put_number(out, self.gone.0);
@@ -352,7 +371,7 @@ impl<'a> JobPart<'a> {
     }
 
     fn parse(payload: &mut Payload<'a>) -> Result<JobPart<'a>, Unread> {
-        let flags = payload.flags(UPLOAD | DONE | FAILED | DELETED | EVENT | LEASED)?;
+        let flags = payload.flags(UPLOAD | DONE | FAILED | DELETED | EVENT | LEASED | KEYED)?;
         let (began, previous_end, last) = (payload.id()?, payload.id()?, payload.id()?);
         // Both are counted back from: the number before the first is never negative.
         if began.0 == 0 || last < began {
@@ -372,6 +391,14 @@ impl<'a> JobPart<'a> {
             0 => None,
             _ => Some(parse_lease(payload)?),
         };
+        let mut keys = Vec::new();
+        if flags & KEYED != 0 {
+            for _ in 0..payload.number()? {
+                let id = payload.id()?;
+                let once = parse_once(payload, 0)?;
+                keys.push(Keyed { once, id });
+            }
+        }
         let owner = if flags & UPLOAD == 0 {
             Owner::Worker
         } else {
@@ -400,6 +427,7 @@ impl<'a> JobPart<'a> {
                 updated_ms,
                 lease,
             },
+            keys: keys.into_iter().collect(),
             before,
             gone,
             event,
@@ -489,6 +517,7 @@ impl JobPart<'_> {
             shared.index.lock().load_floor(&job, self.gone);
         }
         hub.load(&job, self.life.clone(), self.gone);
+        hub.load_keys(&job, self.keys.clone());
         let event = self.event.and_then(|event| {
             let restored = crate::event::Event::restored(event.name, event.data, true, &job);
             restored.map(|restored| (event.id, restored))
@@ -503,6 +532,8 @@ impl JobPart<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Content, IdempotencyKey};
+    use crate::hub::Once;
 
     const NUMBER: u32 = 5;
 
@@ -516,7 +547,7 @@ mod tests {
         }
     }
 
-    fn job(state: LifeState, event: Option<EventPart<'static>>) -> JobPart<'static> {
+    fn job(state: LifeState, event: Option<EventPart<'static>>, keys: u64) -> JobPart<'static> {
         JobPart {
             job: "job_8f3a",
             life: Life {
@@ -529,9 +560,21 @@ mod tests {
                 updated_ms: 1_800_000_000_000,
                 lease: matches!(state, LifeState::Running).then(|| "30s".parse().unwrap()),
             },
+            keys: (0..keys).map(keyed).collect(),
             before: EventId(60),
             gone: EventId(59),
             event,
+        }
+    }
+
+    fn keyed(number: u64) -> Keyed {
+        Keyed {
+            once: Once {
+                key: IdempotencyKey([number as u8; 16]),
+                content: Content([9; 16]),
+                until_ms: 1_800_000_000_000 + number,
+            },
+            id: EventId(32 + number),
         }
     }
 
@@ -542,10 +585,10 @@ mod tests {
             data: r#"{"jobId":"job_8f3a"}"#,
         };
         vec![
-            job(LifeState::Running, Some(event)),
-            job(LifeState::Done, None),
-            job(LifeState::Failed, None),
-            job(LifeState::Deleted { until_ms: 7 }, None),
+            job(LifeState::Running, Some(event), 2),
+            job(LifeState::Done, None, 0),
+            job(LifeState::Failed, None, 1),
+            job(LifeState::Deleted { until_ms: 7 }, None, 0),
         ]
     }
 

@@ -198,10 +198,8 @@ impl<D: Desk> Keeper<D> {
     /// How many of the first segments have nothing that may still be read; none where they
     /// take less than the checkpoint to be written for it.
     fn count_dead(&self, segments: &[(SegmentNumber, Segment)]) -> usize {
-        let (living, next_checkpoint) = {
-            let index = self.shared.index.lock();
-            (index.oldest_segment(), index.newest_bytes())
-        };
+        let living = self.shared.index.lock().oldest_segment();
+        let next_checkpoint = self.shared.next_checkpoint_bytes();
         let is_dead = |(number, _): &&(SegmentNumber, Segment)| living.is_none_or(|l| *number < l);
         let dead: Vec<_> = segments.iter().take_while(is_dead).collect();
         let bytes: u64 = dead.iter().map(|(_, segment)| segment.bytes).sum();

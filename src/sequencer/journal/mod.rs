@@ -34,7 +34,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -150,6 +150,8 @@ struct Shared {
     checkpoint_bytes: AtomicU64,
     /// What the next one has on disk already.
     spare_bytes: AtomicU64,
+    /// Keys that are remembered.
+    keys: AtomicUsize,
     is_closing: AtomicBool,
     /// One of the threads has ended as it never should.
     is_dead: AtomicBool,
@@ -180,6 +182,7 @@ impl Journal {
     pub fn open_in(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<Journal> {
         let shared = Arc::new(Shared::new(config, files));
         let found = restore::restore(&shared, hub)?;
+        shared.keys.store(hub.keys(), Ordering::Release);
         let (commands, received) = crossbeam_channel::unbounded();
         let (requests, asked) = crossbeam_channel::unbounded();
         let (call, calls) = crossbeam_channel::bounded(1);
@@ -333,6 +336,7 @@ impl Shared {
             health: AtomicU8::new(Health::Good as u8),
             checkpoint_bytes: AtomicU64::new(0),
             spare_bytes: AtomicU64::new(0),
+            keys: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
             is_dead: AtomicBool::new(false),
         }
@@ -362,10 +366,16 @@ impl Shared {
         self.checkpoint_bytes.store(bytes, Ordering::Release);
     }
 
+    /// About what a checkpoint would take in which no job's newest event is left out.
+    fn next_checkpoint_bytes(&self) -> u64 {
+        let keys = self.keys.load(Ordering::Acquire) as u64;
+        self.index.lock().newest_bytes() + keys * checkpoint::KEYED_BYTES
+    }
+
     /// What is kept free for the segment that is written, and for the next checkpoint.
     fn reserve_bytes(&self) -> u64 {
         let segment = self.config.segment_bytes();
-        let next_checkpoint = self.index.lock().newest_bytes();
+        let next_checkpoint = self.next_checkpoint_bytes();
         let least = (RESERVE_SEGMENTS * segment).min(self.config.bytes / 4);
         least
             .max(next_checkpoint + 4 * segment)
@@ -377,7 +387,7 @@ impl Shared {
     fn is_over_limit(&self) -> bool {
         let segment = self.config.segment_bytes();
         let batch = (BATCH_SEGMENTS * segment).min(self.config.bytes / 8);
-        let next_checkpoint = self.index.lock().newest_bytes();
+        let next_checkpoint = self.next_checkpoint_bytes();
         self.bytes() + batch > self.config.bytes
             || self.kept_bytes() + next_checkpoint + segment > self.config.bytes
     }

@@ -22,10 +22,10 @@
 //! | --- | --- | --- |
 //! | 1 | the data has a `jobId` of its own | a life was running, and ended with this |
 //! | 2 | a lease, in milliseconds, behind the time | the same |
-//! | 4 | kept for a key and the digest of a body, behind the lease | the same |
+//! | 4 | a key, behind the lease: its digest and that of what was said, 16 bytes each, and how many milliseconds it is remembered | the same |
 //!
-//! An open's flag 1: the segment holds what the first format's had, and counts only beside a
-//! checkpoint. The other kinds have no flags yet. A lease that ran out is an event like any
+//! A renew's flag 4 is the same. An open's flag 1: the segment holds what the first format's
+//! had, and counts only beside a checkpoint. The other kinds have no flags yet. A lease that ran out is an event like any
 //! other. Kept is the kind 25 (a cancellation is asked for). Kinds below 16 are those of the
 //! first format, and none here. A record with another flag, or another kind, was written
 //! by a newer version.
@@ -33,9 +33,9 @@
 use std::time::Duration;
 
 use super::codec::{self, Found, HEADER_BYTES, Payload, Unread, put_name, put_number};
-use crate::event::Lease;
 use crate::event::job::EventId;
-use crate::hub::Owner;
+use crate::event::{Content, IdempotencyKey, Lease};
+use crate::hub::{Once, Owner, Terms};
 
 /// What a segment begins with.
 pub const MAGIC: &[u8; 8] = b"LANDFJ2\n";
@@ -48,6 +48,7 @@ pub const ENTRY_MIN_BYTES: u64 = HEADER_BYTES as u64 + 7;
 const NAMES_ITS_JOB: u8 = 1;
 const REPLACES: u8 = 1;
 const LEASED: u8 = 2;
+const KEYED: u8 = 4;
 const CARRIED_OVER: u8 = 1;
 
 const EVENT: u8 = 16;
@@ -119,8 +120,8 @@ pub enum ChangeRecord<'a> {
         data: &'a str,
         /// Whether the data has a `jobId` of its own.
         names_its_job: bool,
-        /// The job's lease from then on.
-        lease: Option<Lease>,
+        /// What it said besides.
+        terms: Terms,
     },
     /// A life began.
     Begin {
@@ -128,13 +129,15 @@ pub enum ChangeRecord<'a> {
         owner: Owner,
         /// Whether one was running, and ended with it.
         replaces: bool,
-        /// Its lease.
-        lease: Option<Lease>,
+        /// What it said besides.
+        terms: Terms,
     },
     /// The job's lease was renewed.
     Renew {
         /// Its lease from then on.
         lease: Lease,
+        /// What it was known by.
+        once: Option<Once>,
     },
     /// The job was deleted.
     Delete {
@@ -211,13 +214,11 @@ impl<'a> EntryRecord<'a> {
             ChangeRecord::Delete { .. } => (DELETE, 0),
             ChangeRecord::Forget { .. } => (FORGET, 0),
         };
-        let lease = self.lease();
-        let leased = if lease.is_some() && kind != RENEW {
-            LEASED
-        } else {
-            0
-        };
-        out.extend_from_slice(&[kind, flags | leased]);
+        let terms = self.terms();
+        let leased = terms.lease.is_some() && kind != RENEW;
+        let leased = if leased { LEASED } else { 0 };
+        let keyed = if terms.once.is_some() { KEYED } else { 0 };
+        out.extend_from_slice(&[kind, flags | leased | keyed]);
         put_number(out, self.id.0);
         if let ChangeRecord::Event { previous, .. } = self.change {
             let step = if previous.0 == 0 {
@@ -228,8 +229,11 @@ impl<'a> EntryRecord<'a> {
             put_number(out, step);
         }
         put_number(out, self.time_ms);
-        if let Some(lease) = lease {
+        if let Some(lease) = terms.lease {
             put_number(out, lease.duration().as_millis() as u64);
+        }
+        if let Some(once) = terms.once {
+            put_once(out, &once, self.time_ms);
         }
         match &self.change {
             ChangeRecord::Event { name, data, .. } => {
@@ -249,18 +253,22 @@ impl<'a> EntryRecord<'a> {
         put_name(out, self.job);
     }
 
-    fn lease(&self) -> Option<Lease> {
+    fn terms(&self) -> Terms {
         match self.change {
-            ChangeRecord::Event { lease, .. } | ChangeRecord::Begin { lease, .. } => lease,
-            ChangeRecord::Renew { lease } => Some(lease),
-            ChangeRecord::Delete { .. } | ChangeRecord::Forget { .. } => None,
+            ChangeRecord::Event { terms, .. } | ChangeRecord::Begin { terms, .. } => terms,
+            ChangeRecord::Renew { lease, once } => Terms {
+                lease: Some(lease),
+                once,
+            },
+            ChangeRecord::Delete { .. } | ChangeRecord::Forget { .. } => Terms::default(),
         }
     }
 
     fn parse(kind: u8, payload: &mut Payload<'a>) -> Result<EntryRecord<'a>, Unread> {
         let flags = payload.flags(match kind {
-            EVENT => NAMES_ITS_JOB | LEASED,
-            BEGIN => REPLACES | LEASED,
+            EVENT => NAMES_ITS_JOB | LEASED | KEYED,
+            BEGIN => REPLACES | LEASED | KEYED,
+            RENEW => KEYED,
             _ => 0,
         })?;
         let id = payload.id()?;
@@ -277,10 +285,13 @@ impl<'a> EntryRecord<'a> {
             }
         }
         let time_ms = payload.number()?;
-        let lease = match flags & LEASED {
-            0 => None,
-            _ => Some(parse_lease(payload)?),
-        };
+        let mut terms = Terms::default();
+        if flags & LEASED != 0 || kind == RENEW {
+            terms.lease = Some(parse_lease(payload)?);
+        }
+        if flags & KEYED != 0 && matches!(kind, EVENT | BEGIN | RENEW) {
+            terms.once = Some(parse_once(payload, time_ms)?);
+        }
         let change = match kind {
             EVENT => {
                 let job = payload.name()?;
@@ -289,7 +300,7 @@ impl<'a> EntryRecord<'a> {
                     name: payload.event_name()?,
                     data: payload.rest()?,
                     names_its_job: flags & NAMES_ITS_JOB != 0,
-                    lease,
+                    terms,
                 };
                 return Ok(EntryRecord {
                     id,
@@ -305,10 +316,11 @@ impl<'a> EntryRecord<'a> {
                     _ => return Err(Unread::Newer),
                 },
                 replaces: flags & REPLACES != 0,
-                lease,
+                terms,
             },
             RENEW => ChangeRecord::Renew {
-                lease: parse_lease(payload)?,
+                lease: terms.lease.ok_or(Unread::Malformed)?,
+                once: terms.once,
             },
             DELETE => ChangeRecord::Delete {
                 until_ms: payload.number()?,
@@ -325,6 +337,22 @@ impl<'a> EntryRecord<'a> {
             change,
         })
     }
+}
+
+/// Appends what a change is known by, which was made at this millisecond.
+pub(super) fn put_once(out: &mut Vec<u8>, once: &Once, time_ms: u64) {
+    out.extend_from_slice(&once.key.0);
+    out.extend_from_slice(&once.content.0);
+    put_number(out, once.until_ms.saturating_sub(time_ms));
+}
+
+/// What a change is known by, which was made at this millisecond.
+pub(super) fn parse_once(payload: &mut Payload<'_>, time_ms: u64) -> Result<Once, Unread> {
+    Ok(Once {
+        key: IdempotencyKey(payload.bytes()?),
+        content: Content(payload.bytes()?),
+        until_ms: time_ms.saturating_add(payload.number()?),
+    })
 }
 
 /// A lease, in milliseconds.
@@ -354,40 +382,60 @@ mod tests {
             name,
             data: r#"{"stage":"scanning","percent":30}"#,
             names_its_job,
-            lease: None,
+            terms: Terms::default(),
         })
     }
 
-    fn leased(lease: &str) -> Record<'static> {
+    fn on(terms: Terms) -> Record<'static> {
         let Record::Entry(mut entry) = event(1, "progress", true) else {
             unreachable!("it is one")
         };
-        if let ChangeRecord::Event { lease: of_it, .. } = &mut entry.change {
-            *of_it = lease.parse().ok();
+        if let ChangeRecord::Event { terms: of_it, .. } = &mut entry.change {
+            *of_it = terms;
         }
         Record::Entry(entry)
     }
 
+    fn terms(lease: &str, once: Option<Once>) -> Terms {
+        let lease = lease.parse().ok();
+        Terms { lease, once }
+    }
+
+    fn once() -> Option<Once> {
+        Some(Once {
+            key: IdempotencyKey([7; 16]),
+            content: Content([9; 16]),
+            until_ms: 1_800_000_600_000,
+        })
+    }
+
     fn records() -> Vec<Record<'static>> {
-        let begin = |owner, replaces, lease: &str| {
+        let begin = |owner, replaces, terms| {
             entry(ChangeRecord::Begin {
                 owner,
                 replaces,
-                lease: lease.parse().ok(),
+                terms,
+            })
+        };
+        let renew = |once| {
+            entry(ChangeRecord::Renew {
+                lease: "30s".parse().unwrap(),
+                once,
             })
         };
         vec![
             event(69_999, "progress", false),
             event(1, "a-name", true),
             event(0, "done", false),
-            leased("1s"),
-            leased("24h"),
-            begin(Owner::Worker, false, ""),
-            begin(Owner::Worker, false, "30s"),
-            begin(Owner::Upload, true, "1500ms"),
-            entry(ChangeRecord::Renew {
-                lease: "30s".parse().unwrap(),
-            }),
+            on(terms("1s", None)),
+            on(terms("24h", once())),
+            on(terms("", once())),
+            begin(Owner::Worker, false, Terms::default()),
+            begin(Owner::Worker, false, terms("30s", None)),
+            begin(Owner::Worker, true, terms("", once())),
+            begin(Owner::Upload, true, terms("1500ms", once())),
+            renew(None),
+            renew(once()),
             entry(ChangeRecord::Delete {
                 until_ms: 1_800_003_600_000,
             }),
@@ -465,7 +513,7 @@ mod tests {
             let bytes = bytes_of(&record);
             let mut payload = bytes[HEADER_BYTES..].to_vec();
             if ![CLOSE, GAP].contains(&payload[0]) {
-                payload[1] |= 4;
+                payload[1] |= 8;
                 assert_eq!(found(&payload), Found::Newer, "{record:?}");
             }
         }
@@ -507,6 +555,7 @@ mod tests {
     fn a_lease_that_nobody_can_have_asked_for_is_no_record() {
         let bytes = bytes_of(&entry(ChangeRecord::Renew {
             lease: "24h".parse().unwrap(),
+            once: None,
         }));
         let mut payload = bytes[HEADER_BYTES..].to_vec();
         let ms = Lease::MAX.as_millis() as u64;
@@ -540,15 +589,16 @@ mod tests {
                 name: "done",
                 data: "{}",
                 names_its_job: false,
-                lease: None,
+                terms: Terms::default(),
             },
             ChangeRecord::Begin {
                 owner: Owner::Worker,
                 replaces: false,
-                lease: None,
+                terms: Terms::default(),
             },
             ChangeRecord::Renew {
                 lease: "1s".parse().unwrap(),
+                once: None,
             },
             ChangeRecord::Delete { until_ms: 0 },
             ChangeRecord::Forget { last: EventId(1) },

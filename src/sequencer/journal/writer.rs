@@ -29,7 +29,7 @@ use super::restore::{Found, Unsettled};
 use super::segment::Place;
 use super::{Alarm, Health, Shared, SyncPolicy};
 use crate::event::job::EventId;
-use crate::hub::{Change, Hub};
+use crate::hub::{Change, Hub, Refusal};
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
 use crate::sys::clock;
 use crate::sys::vital;
@@ -365,10 +365,13 @@ impl Writer {
         ids.reserve_exact(proposals.len());
         for proposal in proposals {
             let from = batch.entries.len();
+            let needed = Need::of(&proposal.change);
             let taken = batch.take(&self.hub, &self.shared.index, proposal);
             self.encode_from(batch, from);
             match taken {
-                Ok(id) => ids.push(id),
+                // What is asked for again is answered as it was, which may not be on the
+                // medium yet.
+                Ok(id) | Err(PublishError::Refused(Refusal::Again(id))) => ids.push(id),
                 // Nobody waits to hear of a job that isn't forgotten.
                 Err(_) if reply.is_none() => continue,
                 Err(error) => {
@@ -380,12 +383,7 @@ impl Writer {
                     break;
                 }
             }
-            need = need.max(
-                batch
-                    .entries
-                    .last()
-                    .map_or(Need::Nothing, |last| last.need()),
-            );
+            need = need.max(needed);
         }
         let error = failure;
         if let Some(reply) = reply {
@@ -419,7 +417,9 @@ impl Writer {
         let end = self.active.as_ref().map_or(0, |active| active.bytes);
         for (answer, need) in batch.answers {
             match need {
-                Need::Medium if !needs_medium => self.awaiting.push((end, answer)),
+                Need::Medium if !needs_medium && !self.unsynced.is_empty() => {
+                    self.awaiting.push((end, answer))
+                }
                 _ => answer.give(),
             }
         }
@@ -459,6 +459,8 @@ impl Writer {
                 }
             }
         }
+        let keys = self.hub.keys();
+        self.shared.keys.store(keys, Ordering::Release);
     }
 
     fn apply_entry(&self, entry: &Numbered, is_alone: bool) {

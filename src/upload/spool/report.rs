@@ -103,7 +103,7 @@ impl Inner {
     /// Ends the jobs of uploads of which nothing is left. Blocks.
     pub(super) fn end_lost(&self, message: &str) {
         let mut lost = Vec::new();
-        self.jobs.hub().each_life(|job, life, _| {
+        self.jobs.hub().each_life(|job, life, _, _| {
             let is_upload = life.owner == Owner::Upload && life.state == LifeState::Running;
             if is_upload && self.ledger.lock().of(life.id()).is_none() {
                 lost.push((job.clone(), life.id()));

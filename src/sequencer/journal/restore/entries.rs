@@ -156,14 +156,14 @@ impl<'a> Restorer<'a> {
                 name,
                 data,
                 names_its_job,
-                lease,
+                terms,
             } => {
                 if let Some(event) = Event::restored(name, data, *names_its_job, &job) {
                     let is_missing = self.place(&job, id, *previous, place);
                     let change = Change::Event {
                         event,
                         only: None,
-                        terms: Terms { lease: *lease },
+                        terms: *terms,
                     };
                     self.event(id, self.of(job, record, change), is_missing);
                 }
@@ -173,7 +173,7 @@ impl<'a> Restorer<'a> {
             ChangeRecord::Begin {
                 owner,
                 replaces,
-                lease,
+                terms,
             } => {
                 if *replaces {
                     self.end_by_deletion(&job, id, place);
@@ -182,12 +182,13 @@ impl<'a> Restorer<'a> {
                     owner: *owner,
                     // It was accepted, so whatever was before it is over.
                     after: After::Running,
-                    terms: Terms { lease: *lease },
+                    terms: *terms,
                 }
             }
-            ChangeRecord::Renew { lease } => Change::Renew {
+            ChangeRecord::Renew { lease, once } => Change::Renew {
                 lease: *lease,
                 only: None,
+                once: *once,
             },
             ChangeRecord::Delete { until_ms } => {
                 self.end_by_deletion(&job, id, place);

@@ -27,7 +27,7 @@ use std::ops::Range;
 
 use super::{Found, Last, Restorer, named, read_whole};
 use crate::event::job::{EventId, EventName, JobId, JobState};
-use crate::hub::{Life, LifeState, Owner};
+use crate::hub::{Life, LifeState, Owner, Terms};
 use crate::sequencer::journal::Shared;
 use crate::sequencer::journal::checkpoint;
 use crate::sequencer::journal::codec::{self, Found as Decoded, Payload, Unread};
@@ -236,7 +236,7 @@ fn write_segments(
                     name: event.name,
                     data: event.data,
                     names_its_job: event.names_its_job,
-                    lease: None,
+                    terms: Terms::default(),
                 },
             };
             let place = output.put(&entry, restorer)?;

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque, hash_map};
 
 use crate::event::job::{EventId, JobId};
-use crate::hub::{Change, Entry, Hub, Life};
+use crate::hub::keyed::{KEYS_MAX, Keyed};
+use crate::hub::{Change, Entry, Hub, Life, Refusal};
 use crate::sequencer::journal::codec::PAYLOAD_MAX_BYTES;
 use crate::sequencer::journal::index::Index;
 use crate::sequencer::journal::record::{ChangeRecord, EntryRecord};
@@ -12,8 +13,8 @@ use crate::sequencer::room;
 use crate::sequencer::{Proposal, PublishError, now_ms};
 
 /// What an entry's record needs besides an event's data is less than this; in a checkpoint
-/// it is more than in a segment.
-const REST_BYTES: usize = 1024;
+/// it is more than in a segment, by all the keys that a job may have.
+const REST_BYTES: usize = 64 * KEYS_MAX;
 
 /// An answer to a publisher that is due.
 pub(super) struct Answer {
@@ -76,6 +77,10 @@ struct Pending {
     newest_event: EventId,
     /// What is known of it and not to be read has no higher number.
     floor: EventId,
+    /// The keys that come to those which the hub has.
+    keys: Vec<Keyed>,
+    /// Nothing is remembered of those.
+    are_keys_void: bool,
 }
 
 impl Pending {
@@ -91,7 +96,34 @@ impl Pending {
                 EventId(0) => there.map_or(EventId(0), |it| it.newest()),
                 _ => EventId(0),
             },
+            keys: Vec::new(),
+            are_keys_void: false,
         }
+    }
+
+    /// Whether a change may be made, going by its key.
+    fn check_key(&mut self, hub: &Hub, entry: &Entry) -> Result<(), Refusal> {
+        let now_ms = entry.time_ms;
+        let is_remembered = |life: &Life| !life.is_forgotten_at(now_ms);
+        if !self.life.as_ref().is_some_and(is_remembered) {
+            self.forget_keys();
+        }
+        let Some(once) = entry.change.once() else {
+            return Ok(());
+        };
+        let newest = self.keys.iter().rev().take(KEYS_MAX);
+        for keyed in newest {
+            keyed.check(once, now_ms)?;
+        }
+        if self.are_keys_void {
+            return Ok(());
+        }
+        hub.check_key(&entry.job, once, now_ms, self.keys.len())
+    }
+
+    fn forget_keys(&mut self) {
+        self.keys.clear();
+        self.are_keys_void = true;
     }
 }
 
@@ -161,7 +193,14 @@ impl Batch {
             hash_map::Entry::Occupied(there) => there.into_mut(),
             hash_map::Entry::Vacant(place) => place.insert(Pending::of(hub, index, &entry.job)),
         };
+        pending.check_key(hub, &entry)?;
         let after = Life::after(pending.life.as_ref(), id, &entry)?;
+        if after.is_none() {
+            pending.forget_keys();
+        }
+        if let Some(&once) = entry.change.once() {
+            pending.keys.push(Keyed { once, id });
+        }
         let was_running = pending.life.as_ref().is_some_and(|life| !life.is_over());
         let is_job = |life: Option<&Life>| life.is_some_and(|life| !life.is_deleted());
         self.added_jobs += isize::from(is_job(after.as_ref()));
@@ -251,14 +290,17 @@ impl Numbered {
                     name: event.name().as_str(),
                     data: event.data(),
                     names_its_job: event.names_its_job(),
-                    lease: terms.lease,
+                    terms: *terms,
                 },
                 Change::Begin { owner, terms, .. } => ChangeRecord::Begin {
                     owner: *owner,
                     replaces: self.replaces,
-                    lease: terms.lease,
+                    terms: *terms,
                 },
-                Change::Renew { lease, .. } => ChangeRecord::Renew { lease: *lease },
+                Change::Renew { lease, once, .. } => ChangeRecord::Renew {
+                    lease: *lease,
+                    once: *once,
+                },
                 Change::Delete { until_ms, .. } => ChangeRecord::Delete {
                     until_ms: *until_ms,
                 },
@@ -266,10 +308,12 @@ impl Numbered {
             },
         }
     }
+}
 
-    /// What its answer waits for.
-    pub fn need(&self) -> Need {
-        match &self.entry.change {
+impl Need {
+    /// What the answer waits for, of who has asked for a change.
+    pub fn of(change: &Change) -> Need {
+        match change {
             Change::Event { event, .. } if !event.name().is_terminal() => Need::Write,
             Change::Renew { .. } | Change::Forget { .. } => Need::Write,
             Change::Event { .. } | Change::Begin { .. } | Change::Delete { .. } => Need::Medium,
