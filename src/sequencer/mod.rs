@@ -60,7 +60,7 @@ pub struct Sequencer {
 /// let job = "job_8f3a".parse().unwrap();
 /// // Where nothing more is heard for 30 s, the job ends with `error`.
 /// let word = Word::Event(Event::progress("scanning", 30.0), Some("30s".parse().unwrap()));
-/// jobs.say(Saying { job, word }).unwrap();
+/// jobs.say(Saying { job, word, key: None }).unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {

@@ -379,7 +379,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     while ((await seen("minted")) < 3) await server.progress("a", ++percent / 100);
     await seen("all", percent);
     assert.equal(await metric("stream_closes_total{reason=\"token_expired\"}"), 0);
-    assert.equal(await metric("status=\"401\""), 0);
+    assert.equal(await metric("code=\"401\""), 0);
     assert.ok(!(await seen("states")).includes("a reconnecting"));
   });
 
@@ -442,7 +442,7 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     const jobs = Array.from({ length: 40 }, (_, index) => `${index}-`.padEnd(64, "x"));
     await page.evaluate((jobs) => landfall.trackMany(jobs, handlers, { token: mint }), jobs);
     await server.untilStreams(2);
-    assert.ok((await server.metric(/status="414"/)) > 0);
+    assert.ok((await server.metric(/code="414"/)) > 0);
     await Promise.all(jobs.map((job) => server.publish(job, "done")));
     const all = await untilSaid(page, 40);
     assert.deepEqual(all.toSorted(), jobs.map((job) => `${job} done`).toSorted());

@@ -191,7 +191,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     const all = await untilSaid(page, 120);
     assert.deepEqual(all.toSorted(), jobs.map((job) => `${job} done`).toSorted());
     await server.untilStreams(0);
-    assert.equal(await server.metric(/status="414"/), 0);
+    assert.equal(await server.metric(/code="414"/), 0);
   });
 
   test("whatever tabs do, and connections, each event comes once and in order", async (t) => {
