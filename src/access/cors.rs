@@ -50,12 +50,12 @@ pub enum Allowed {
 /// The pages that may read answers.
 #[derive(Clone, Debug, Default)]
 pub struct Cors {
-    exact: Vec<(Origin, Lines)>,
+    exact: Vec<(Origin, CorsLines)>,
     any: bool,
 }
 
 /// Header lines, each with its line end.
-pub type Lines = Arc<str>;
+pub type CorsLines = Arc<str>;
 
 impl Origin {
     /// The origin as text.
@@ -149,7 +149,7 @@ impl Cors {
 
     /// What an answer to a request from `origin` says. None where no origin is
     /// configured. Costs no allocation where an origin is named.
-    pub fn lines(&self, origin: Option<&[u8]>) -> Option<Lines> {
+    pub fn lines(&self, origin: Option<&[u8]>) -> Option<CorsLines> {
         if !self.any && self.exact.is_empty() {
             return None;
         }
@@ -185,7 +185,7 @@ impl Cors {
         ])
     }
 
-    fn lines_of(&self, origin: &[u8]) -> Option<&Lines> {
+    fn lines_of(&self, origin: &[u8]) -> Option<&CorsLines> {
         // Browsers write origins as they are kept here: byte by byte is right.
         self.exact
             .iter()

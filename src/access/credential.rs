@@ -12,14 +12,14 @@ use crate::http::Head;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential<'a> {
     /// Where it was.
-    pub source: Source,
+    pub source: CredentialSource,
     /// What stands there.
     pub text: Cow<'a, str>,
 }
 
 /// Where a credential was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum CredentialSource {
     /// `Authorization: Bearer`.
     Bearer,
     /// The cookie. A browser sends it whether the page means to or not.
@@ -61,14 +61,14 @@ impl<'a> Credential<'a> {
         cookie: &CookieName,
     ) -> Result<Option<Credential<'a>>, CredentialError> {
         if let Some(text) = head.authorization.and_then(bearer) {
-            return credential(Source::Bearer, Cow::Borrowed(ascii(text)?));
+            return credential(CredentialSource::Bearer, Cow::Borrowed(ascii(text)?));
         }
         let in_cookie = match head.cookie {
             Some(cookies) => find_cookie(cookies, cookie)?,
             None => None,
         };
         if let Some(text) = in_cookie {
-            return credential(Source::Cookie, Cow::Borrowed(ascii(text)?));
+            return credential(CredentialSource::Cookie, Cow::Borrowed(ascii(text)?));
         }
         let mut found = None;
         for pair in head.target.query() {
@@ -81,7 +81,7 @@ impl<'a> Credential<'a> {
             None => Ok(None),
             Some(text) => {
                 ascii(text.as_bytes())?;
-                credential(Source::Query, text)
+                credential(CredentialSource::Query, text)
             }
         }
     }
@@ -135,7 +135,7 @@ impl fmt::Display for CredentialError {
 impl std::error::Error for CredentialError {}
 
 fn credential(
-    source: Source,
+    source: CredentialSource,
     text: Cow<'_, str>,
 ) -> Result<Option<Credential<'_>>, CredentialError> {
     Ok(Some(Credential { source, text }))
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::http::HeadLimits;
 
-    type Found = Result<Option<(Source, String)>, CredentialError>;
+    type Found = Result<Option<(CredentialSource, String)>, CredentialError>;
 
     fn find(query: &str, fields: &[u8]) -> Found {
         let start = format!("GET /x{query} HTTP/1.1\r\nHost: a\r\n");
@@ -208,7 +208,7 @@ mod tests {
             .map(|found| found.map(|found| (found.source, found.text.into_owned())))
     }
 
-    fn some(source: Source, text: &str) -> Found {
+    fn some(source: CredentialSource, text: &str) -> Found {
         Ok(Some((source, text.to_owned())))
     }
 
@@ -219,12 +219,15 @@ mod tests {
             "Cookie: landfall_token=c\r\n",
         );
         let all = format!("{bearer}{cookie}");
-        assert_eq!(find("?token=q", all.as_bytes()), some(Source::Bearer, "b"));
+        assert_eq!(
+            find("?token=q", all.as_bytes()),
+            some(CredentialSource::Bearer, "b")
+        );
         assert_eq!(
             find("?token=q", cookie.as_bytes()),
-            some(Source::Cookie, "c")
+            some(CredentialSource::Cookie, "c")
         );
-        assert_eq!(find("?token=q", b""), some(Source::Query, "q"));
+        assert_eq!(find("?token=q", b""), some(CredentialSource::Query, "q"));
         assert_eq!(find("", b""), Ok(None));
     }
 
@@ -232,10 +235,10 @@ mod tests {
     fn the_scheme_s_case_does_not_count_and_other_schemes_are_a_proxy_s() {
         let of = |value: &str| find("?token=q", format!("Authorization: {value}\r\n").as_bytes());
         for value in ["bearer b", "BEARER b", "Bearer   b"] {
-            assert_eq!(of(value), some(Source::Bearer, "b"), "{value}");
+            assert_eq!(of(value), some(CredentialSource::Bearer, "b"), "{value}");
         }
         for value in ["Basic b", "Bearer", "Bearer ", "Bearerb", ""] {
-            assert_eq!(of(value), some(Source::Query, "q"), "{value}");
+            assert_eq!(of(value), some(CredentialSource::Query, "q"), "{value}");
         }
         assert_eq!(of("Bearer b c"), Err(CredentialError::BadCharacter));
     }
@@ -254,7 +257,7 @@ mod tests {
             "xlandfall_token=d; landfall_token=c; landfall_tokenx=d",
             "a=\"x\"; landfall_token=c",
         ] {
-            assert_eq!(of(value), some(Source::Cookie, "c"), "{value}");
+            assert_eq!(of(value), some(CredentialSource::Cookie, "c"), "{value}");
         }
         for value in [
             "",
@@ -266,8 +269,14 @@ mod tests {
             assert_eq!(of(value), Ok(None), "{value}");
         }
         // Half a quotation is part of the value, and then no token.
-        assert_eq!(of("landfall_token=\"c"), some(Source::Cookie, "\"c"));
-        assert_eq!(of("landfall_token=a=b"), some(Source::Cookie, "a=b"));
+        assert_eq!(
+            of("landfall_token=\"c"),
+            some(CredentialSource::Cookie, "\"c")
+        );
+        assert_eq!(
+            of("landfall_token=a=b"),
+            some(CredentialSource::Cookie, "a=b")
+        );
     }
 
     #[test]
@@ -277,7 +286,7 @@ mod tests {
         assert_eq!(of("landfall_token=a; landfall_token=b"), two);
         assert_eq!(of("landfall_token=a; x=y; landfall_token=\"b\""), two);
         let same = of("landfall_token=a; landfall_token=\"a\"");
-        assert_eq!(same, some(Source::Cookie, "a"));
+        assert_eq!(same, some(CredentialSource::Cookie, "a"));
     }
 
     #[test]
@@ -285,11 +294,11 @@ mod tests {
         let pairs = "a=b&".repeat(10_000);
         assert_eq!(
             find(&format!("?{pairs}token=q"), b""),
-            some(Source::Query, "q")
+            some(CredentialSource::Query, "q")
         );
         assert_eq!(
             find(&format!("?token=q&{pairs}"), b""),
-            some(Source::Query, "q")
+            some(CredentialSource::Query, "q")
         );
         let twice = format!("?token=q&{pairs}&token=q");
         assert_eq!(find(&twice, b""), Err(CredentialError::TwoParameters));
@@ -297,7 +306,10 @@ mod tests {
 
     #[test]
     fn what_no_token_holds_is_refused_wherever_it_stands() {
-        assert_eq!(find("?%74oken=%71", b""), some(Source::Query, "q"));
+        assert_eq!(
+            find("?%74oken=%71", b""),
+            some(CredentialSource::Query, "q")
+        );
         assert_eq!(find("?token=", b""), Ok(None));
         assert_eq!(find("?Token=q", b""), Ok(None));
         for (query, error) in [
@@ -327,7 +339,7 @@ mod tests {
     #[test]
     fn nothing_prints_a_credential() {
         let credential = Credential {
-            source: Source::Query,
+            source: CredentialSource::Query,
             text: "secret".into(),
         };
         assert_eq!(format!("{credential:?}"), "Credential(Query)");

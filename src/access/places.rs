@@ -15,7 +15,7 @@ use super::network::Network;
 
 /// Who has something, as far as that can be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Client {
+pub struct Occupant {
     /// Its address. None where many clients are behind it.
     pub network: Option<Network>,
     /// The fingerprint of its token. None where it has none.
@@ -34,7 +34,7 @@ pub struct Places {
 #[derive(Debug)]
 pub struct Place {
     of: Arc<Places>,
-    client: Client,
+    client: Occupant,
 }
 
 /// Why there is none to be had.
@@ -61,7 +61,7 @@ pub enum Key {
     Token(u64),
 }
 
-impl Client {
+impl Occupant {
     /// What it is counted by, each for itself.
     pub fn keys(self) -> impl Iterator<Item = Key> {
         let network = self.network.map(Key::Network);
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// Whether it has its address or its token in common with another.
-    pub fn is_counted_with(&self, other: &Client) -> bool {
+    pub fn is_counted_with(&self, other: &Occupant) -> bool {
         let is_same_address = self.network.is_some() && self.network == other.network;
         is_same_address || self.token.is_some() && self.token == other.token
     }
@@ -90,7 +90,7 @@ impl Places {
     ///
     /// # Errors
     /// There is none for it.
-    pub fn take(self: &Arc<Self>, client: Client) -> Result<Place, Full> {
+    pub fn take(self: &Arc<Self>, client: Occupant) -> Result<Place, Full> {
         let mut taken = self.taken.lock();
         let has_its_share = |key| taken.by.get(&key).is_some_and(|&has| has >= self.each);
         if client.keys().any(has_its_share) {
@@ -103,7 +103,7 @@ impl Places {
     }
 
     /// One that somebody has already, whatever the number is.
-    pub fn keep(self: &Arc<Self>, client: Client) -> Place {
+    pub fn keep(self: &Arc<Self>, client: Occupant) -> Place {
         self.count(&mut self.taken.lock(), client)
     }
 
@@ -112,7 +112,7 @@ impl Places {
         self.taken.lock().all
     }
 
-    fn count(self: &Arc<Self>, taken: &mut Taken, client: Client) -> Place {
+    fn count(self: &Arc<Self>, taken: &mut Taken, client: Occupant) -> Place {
         taken.all += 1;
         client
             .keys()
@@ -143,8 +143,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn client(address: Option<[u8; 4]>, token: Option<u64>) -> Client {
-        Client {
+    fn client(address: Option<[u8; 4]>, token: Option<u64>) -> Occupant {
+        Occupant {
             network: address.map(|address| Network::of(address.into())),
             token,
         }
@@ -161,7 +161,7 @@ mod tests {
         let _second = places.take(a).unwrap();
         assert_eq!(places.take(a).unwrap_err(), Full::Share);
         let _third = places.take(b).unwrap();
-        let _fourth = places.take(Client::default()).unwrap();
+        let _fourth = places.take(Occupant::default()).unwrap();
         assert_eq!(places.take(b).unwrap_err(), Full::All);
         drop(first);
         assert_eq!(places.taken(), 3);
@@ -182,7 +182,7 @@ mod tests {
             .collect();
         assert_eq!(one_address[2].as_ref().unwrap_err(), &Full::Share);
         // Nobody is told from whom nothing is known.
-        assert!((0..50).all(|_| places.take(Client::default()).is_ok()));
+        assert!((0..50).all(|_| places.take(Occupant::default()).is_ok()));
     }
 
     #[test]

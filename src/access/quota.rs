@@ -16,7 +16,7 @@ const SHARE_PLACES: usize = 1 << 16;
 const RATE_PLACES: usize = 1 << 14;
 
 /// A place of a table of counts.
-pub type Place = NonZeroU16;
+pub type Slot = NonZeroU16;
 
 /// How many there are of something, by key.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Shares {
 #[derive(Debug)]
 pub struct Share {
     of: Arc<Shares>,
-    place: Option<Place>,
+    place: Option<Slot>,
 }
 
 /// How fast something happens, by key. A key that was quiet may catch up on as much as
@@ -60,7 +60,7 @@ impl Shares {
         let Some(max) = self.max else {
             return Some(self.uncounted());
         };
-        let place = Place::new(self.secret.hash_one(key) as u16).unwrap_or(Place::MIN);
+        let place = Slot::new(self.secret.hash_one(key) as u16).unwrap_or(Slot::MIN);
         let more = |count: u16| (count < max).then(|| count + 1);
         let count = &self.counts()[usize::from(place.get())];
         let taken = count.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
@@ -79,7 +79,7 @@ impl Shares {
     }
 
     /// One less of what [`Share::into_place`] left behind.
-    pub fn give_back(&self, place: Place) {
+    pub fn give_back(&self, place: Slot) {
         let less = |count: u16| Some(count.saturating_sub(1));
         let count = &self.counts()[usize::from(place.get())];
         let _ = count.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
@@ -93,7 +93,7 @@ impl Shares {
 
 impl Share {
     /// Leaves it counted: whoever takes the place gives it back.
-    pub fn into_place(mut self) -> Option<Place> {
+    pub fn into_place(mut self) -> Option<Slot> {
         self.place.take()
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::response::{self, Body, Head};
+use super::response::{self, AnswerHead, Body};
 use super::{ANSWER_MAX_BYTES, ClientError, HubAddress};
 
 const READ_BYTES: usize = 16 * 1024;
@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// Reads the head of the final answer, past any `100 Continue`.
-    pub(super) fn head(&mut self, deadline: Instant) -> Result<Head, ClientError> {
+    pub(super) fn head(&mut self, deadline: Instant) -> Result<AnswerHead, ClientError> {
         loop {
             match response::head(&self.input)? {
                 Some((head, length)) => {
@@ -86,7 +86,11 @@ impl Connection {
     }
 
     /// Reads the whole body of an answer.
-    pub(super) fn body(&mut self, head: &Head, deadline: Instant) -> Result<Vec<u8>, ClientError> {
+    pub(super) fn body(
+        &mut self,
+        head: &AnswerHead,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, ClientError> {
         let mut body = Body::new(head);
         let mut decoded = Vec::new();
         while !self.read_body(&mut body, &mut decoded, deadline)? {

@@ -16,7 +16,7 @@ mod upload;
 pub use address::{AddressError, HubAddress};
 pub use backoff::Backoff;
 pub use event_stream::{EventStream, ServerEvent};
-pub use upload::{PieceError, Place};
+pub use upload::{PieceError, UploadPlace};
 
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId};
 use connection::Connection;
-use response::Head;
+use response::AnswerHead;
 
 /// How long a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -256,7 +256,7 @@ impl Client {
         &mut self,
         request: &[u8],
         deadline: Option<Instant>,
-    ) -> Result<(Head, Vec<u8>), ClientError> {
+    ) -> Result<(AnswerHead, Vec<u8>), ClientError> {
         let within = |limit| {
             let end = Instant::now() + limit;
             deadline.map_or(end, |deadline| deadline.min(end))
@@ -360,7 +360,7 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 /// The hub's `{"error":...}`, or what else it wrote, fit to be shown in a terminal.
-fn refusal(head: &Head, body: &[u8]) -> ClientError {
+fn refusal(head: &AnswerHead, body: &[u8]) -> ClientError {
     #[derive(serde::Deserialize)]
     struct Told {
         error: String,

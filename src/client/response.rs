@@ -11,7 +11,7 @@ const CHUNK_LINE_MAX_BYTES: usize = 256;
 
 /// What matters of an answer's head.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Head {
+pub(super) struct AnswerHead {
     pub(super) status: u16,
     pub(super) keep_alive: bool,
     pub(super) is_event_stream: bool,
@@ -44,7 +44,7 @@ pub(super) enum Body {
 }
 
 /// The head at the start of `input` and how long it is, once it is there whole.
-pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, ClientError> {
+pub(super) fn head(input: &[u8]) -> Result<Option<(AnswerHead, usize)>, ClientError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut headers);
     let length = match parsed.parse(input) {
@@ -87,7 +87,7 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, ClientError> {
     }
     keep_alive &= framing != Framing::UntilClose;
     Ok(Some((
-        Head {
+        AnswerHead {
             status,
             keep_alive,
             is_event_stream,
@@ -98,7 +98,7 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, ClientError> {
     )))
 }
 
-impl Head {
+impl AnswerHead {
     /// The value of a field, which is named in small letters.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known == name);
@@ -113,14 +113,14 @@ impl Head {
     }
 
     /// As it answers HEAD: without a body, whatever it says of one.
-    pub(super) fn without_body(mut self) -> Head {
+    pub(super) fn without_body(mut self) -> AnswerHead {
         self.framing = Framing::Length(0);
         self
     }
 }
 
 impl Body {
-    pub(super) fn new(head: &Head) -> Body {
+    pub(super) fn new(head: &AnswerHead) -> Body {
         match head.framing {
             Framing::Length(0) => Body::Finished,
             Framing::Length(length) => Body::Length(length),

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::connection::Connection;
-use super::response::Head;
+use super::response::AnswerHead;
 use super::{CONNECT_TIMEOUT, Client, ClientError, HubAddress, refusal};
 
 /// What is read of a file and sent at once, in bytes.
@@ -20,7 +20,7 @@ const VERSION: &str = "Tus-Resumable: 1.0.0\r\n";
 
 /// An upload that has begun.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct UploadPlace {
     /// Where its pieces go: a path at the hub, or an address of its own.
     pub location: String,
     /// Its job's name.
@@ -42,7 +42,7 @@ impl Client {
         &mut self,
         size: u64,
         metadata: &[(&str, &str)],
-    ) -> Result<Place, ClientError> {
+    ) -> Result<UploadPlace, ClientError> {
         let encoded = metadata
             .iter()
             .map(|(key, value)| format!("{key} {}", STANDARD.encode(value)));
@@ -53,7 +53,7 @@ impl Client {
         let request = self.request("POST", "/api/tus/", &fields);
         let (head, _) = self.ask(request.as_bytes(), None)?;
         let field = |name| head.field(name).unwrap_or_default().to_owned();
-        let place = Place {
+        let place = UploadPlace {
             location: field("location"),
             job: field("landfall-job"),
         };
@@ -64,7 +64,10 @@ impl Client {
     }
 
     /// How many bytes of an upload the hub has, and how many it is to have.
-    pub(crate) fn find_upload(&mut self, place: &Place) -> Result<(u64, Option<u64>), ClientError> {
+    pub(crate) fn find_upload(
+        &mut self,
+        place: &UploadPlace,
+    ) -> Result<(u64, Option<u64>), ClientError> {
         let (mut other, path) = self.at(&place.location)?;
         let client = other.as_mut().unwrap_or(self);
         let request = client.request("HEAD", &path, VERSION);
@@ -76,7 +79,7 @@ impl Client {
     /// with how many of them are on their way. Returns how many bytes the hub has then.
     pub(crate) fn send_piece(
         &mut self,
-        place: &Place,
+        place: &UploadPlace,
         from: u64,
         length: u64,
         data: &mut dyn Read,
@@ -138,7 +141,7 @@ impl Client {
 }
 
 /// What the hub answers to a piece.
-fn answer(connection: &mut Connection) -> Result<Head, ClientError> {
+fn answer(connection: &mut Connection) -> Result<AnswerHead, ClientError> {
     let deadline = Instant::now() + LANDING_TIMEOUT;
     let head = connection.head(deadline)?;
     if head.status == 204 {
@@ -148,7 +151,7 @@ fn answer(connection: &mut Connection) -> Result<Head, ClientError> {
     Err(refusal(&head, &body))
 }
 
-fn offset(head: &Head) -> Result<u64, ClientError> {
+fn offset(head: &AnswerHead) -> Result<u64, ClientError> {
     let offset = head.number("upload-offset");
     offset.ok_or(ClientError::Malformed("an upload without an offset"))
 }

@@ -71,7 +71,7 @@ pub struct Given<'a> {
 
 /// Where a stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beginning {
+pub struct Resumption {
     /// The stream's first event is the one after this number.
     pub after: EventId,
     /// What the stream has to say before that.
@@ -131,9 +131,9 @@ impl Given<'_> {
 
 impl Kept<'_> {
     /// Where a stream begins that was asked to begin with `start`.
-    pub fn begin(&self, start: &Start) -> Beginning {
-        let plain = |after| Beginning { after, reset: None };
-        let reset = |reason| Beginning {
+    pub fn begin(&self, start: &Start) -> Resumption {
+        let plain = |after| Resumption { after, reset: None };
+        let reset = |reason| Resumption {
             after: self.before_oldest,
             reset: Some(reason),
         };

@@ -10,11 +10,11 @@ pub struct Mailbox {
     /// Something happened on some job.
     any: AtomicBool,
     asleep: AtomicBool,
-    owner: Box<dyn Owner>,
+    owner: Box<dyn MailboxOwner>,
 }
 
 /// Whose letter box it is. Neither call may block.
-pub trait Owner: Send + Sync {
+pub trait MailboxOwner: Send + Sync {
     /// Ends its sleep.
     fn wake(&self);
 
@@ -25,7 +25,7 @@ pub trait Owner: Send + Sync {
     }
 }
 
-impl<F: Fn() + Send + Sync> Owner for F {
+impl<F: Fn() + Send + Sync> MailboxOwner for F {
     fn wake(&self) {
         self();
     }
@@ -33,7 +33,7 @@ impl<F: Fn() + Send + Sync> Owner for F {
 
 impl Mailbox {
     /// A letter box.
-    pub fn new(owner: impl Owner + 'static) -> Mailbox {
+    pub fn new(owner: impl MailboxOwner + 'static) -> Mailbox {
         Mailbox {
             dirty: Mutex::default(),
             any: AtomicBool::new(false),

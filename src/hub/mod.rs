@@ -32,7 +32,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, JobState, LifeId};
-use crate::event::resume::{Beginning, Given, LastEventId, Start};
+use crate::event::resume::{Given, LastEventId, Resumption, Start};
 use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
 pub use entry::{After, Change, Entry, Once, Only, Owner, Terms};
@@ -45,7 +45,7 @@ use ledger::Ledger;
 pub use life::{Life, LifeState};
 pub use list::Listing;
 use list::Lives;
-pub use mailbox::{Mailbox, Owner as MailboxOwner};
+pub use mailbox::{Mailbox, MailboxOwner};
 use prefixes::Prefixes;
 
 /// A shard's number is a bit of a mask.
@@ -342,7 +342,7 @@ impl Hub {
 
     /// Where a stream of one job begins. `history` says which number the oldest event has
     /// before it that is kept elsewhere than in the ring.
-    pub fn begin(&self, job: &Job, start: &Start, history: Option<EventId>) -> Beginning {
+    pub fn begin(&self, job: &Job, start: &Start, history: Option<EventId>) -> Resumption {
         self.given(|given| {
             let core = job.lock();
             core.kept(given, self.forgotten(), history).begin(start)

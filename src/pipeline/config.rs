@@ -24,7 +24,7 @@ use super::environment;
 
 /// The stages that every file goes through.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct StagePlan {
     /// In this order; one at least.
     pub stages: Vec<Stage>,
 }
@@ -83,25 +83,25 @@ const NAME_MAX_BYTES: usize = 64;
 const CONCURRENCY_MAX: i64 = 64;
 const STAGES_MAX: usize = 32;
 
-impl Default for Plan {
+impl Default for StagePlan {
     /// Scanning, transcoding and storing, with what is there.
-    fn default() -> Plan {
+    fn default() -> StagePlan {
         let stage = |name: &str| Stage::built_in(name).expect("a built-in stage");
-        Plan {
+        StagePlan {
             stages: ["scanning", "transcoding", "storing"].map(stage).to_vec(),
         }
     }
 }
 
-impl Plan {
+impl StagePlan {
     /// Reads a file. Blocks for the disk.
     ///
     /// # Errors
     /// It can't be read, or says something that can't be.
-    pub fn read(path: &Path) -> Result<Plan, String> {
+    pub fn read(path: &Path) -> Result<StagePlan, String> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        Plan::parse(&text).map_err(|error| match error.line {
+        StagePlan::parse(&text).map_err(|error| match error.line {
             Some(line) => format!("{name}:{line}: {}", error.message),
             None => format!("{name}: {}", error.message),
         })
@@ -111,7 +111,7 @@ impl Plan {
     ///
     /// # Errors
     /// It isn't TOML, or says something that can't be: the line, and what would be right.
-    pub fn parse(text: &str) -> Result<Plan, ConfigError> {
+    pub fn parse(text: &str) -> Result<StagePlan, ConfigError> {
         let wrong = |wrong: Wrong| ConfigError {
             line: wrong.at.map(|at| text[..at].matches('\n').count() + 1),
             message: wrong.message,
@@ -151,7 +151,7 @@ impl Plan {
                 ),
             });
         }
-        Ok(Plan { stages })
+        Ok(StagePlan { stages })
     }
 }
 
@@ -283,15 +283,15 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        Plan::parse(text).unwrap_err().to_string()
+        StagePlan::parse(text).unwrap_err().to_string()
     }
 
     #[test]
     fn a_stage_that_says_nothing_has_the_defaults() {
         let text = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'transcoding'\n\
                     [[stage]]\nname = 'storing'\n";
-        let plan = Plan::parse(text).unwrap();
-        assert_eq!(format!("{plan:?}"), format!("{:?}", Plan::default()));
+        let plan = StagePlan::parse(text).unwrap();
+        assert_eq!(format!("{plan:?}"), format!("{:?}", StagePlan::default()));
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
             max_processes = 32
             output_dir = "/mnt/scratch"
         "#;
-        let plan = Plan::parse(text).unwrap();
+        let plan = StagePlan::parse(text).unwrap();
         let [scan, transcode, thumbnail] = &plan.stages[..] else {
             panic!("{plan:?}");
         };
@@ -452,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_built_in_name_with_a_command_is_a_command() {
-        let plan = Plan::parse("[[stage]]\nname = 'storing'\nrun = ['cp', '{input}', '/x']\n");
+        let plan = StagePlan::parse("[[stage]]\nname = 'storing'\nrun = ['cp', '{input}', '/x']\n");
         let stage = &plan.unwrap().stages[0];
         assert!(matches!(stage.kind, Kind::Command(_)));
         assert_eq!((stage.concurrency, stage.retries), (1, 0));

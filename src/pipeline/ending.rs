@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 
 use super::attempt::{Attempt, Ending};
 use super::queue::Work;
-use super::state::{Failed, State, unix_now};
+use super::state::{Failed, FileState, unix_now};
 use super::stop::Why;
 use super::task::Failure;
-use super::{Entry, Inner, Record, durable, worker};
+use super::{Entry, Inner, StoredRecord, durable, worker};
 use crate::event::job::LifeId;
 use crate::upload::{Landed, UploadId};
 
@@ -41,7 +41,7 @@ impl Inner {
         true
     }
 
-    pub(super) fn conclude(&self, attempt: &Attempt, state: &mut State) -> Result<(), String> {
+    pub(super) fn conclude(&self, attempt: &Attempt, state: &mut FileState) -> Result<(), String> {
         let Landed { job, life, .. } = &*attempt.landed;
         let result = worker::result(state, &attempt.landed).map_err(|e| durable::in_words(&e))?;
         let done = result.done(attempt.number, &state.facts);
@@ -133,7 +133,7 @@ impl Inner {
     pub(super) fn let_go(&self, attempt: &Attempt) {
         self.strike_off(attempt);
         self.discard(attempt.landed.upload);
-        Record::remove(&self.data, &attempt.landed.job, attempt.landed.life);
+        StoredRecord::remove(&self.data, &attempt.landed.job, attempt.landed.life);
     }
 
     /// Strikes an attempt off. False where it wasn't here any more.
@@ -208,7 +208,7 @@ impl Inner {
         for attempt in old {
             self.discard(attempt.landed.upload);
         }
-        Record::sweep(&self.data, self.jobs.hub());
+        StoredRecord::sweep(&self.data, self.jobs.hub());
         let quarantine = fs::read_dir(self.data.join("quarantine"));
         for path in quarantine
             .into_iter()
@@ -225,7 +225,7 @@ impl Inner {
 /// When something was put in quarantine, in seconds of the unix clock. Where what is known of it
 /// can't be read, its folder says so: it isn't older than that.
 fn quarantined_at(folder: &Path) -> u64 {
-    let state = State::read(folder).ok().flatten();
+    let state = FileState::read(folder).ok().flatten();
     if let Some(failed) = state.and_then(|state| state.failure) {
         return failed.at;
     }

@@ -46,13 +46,13 @@ use crate::sequencer::{PublishError, Sequencer};
 use crate::upload::{Landed, Landing, UploadId};
 use attempt::{Attempt, Ending};
 pub use config::ClamdAddress;
-use config::{Kind, Plan};
+use config::{Kind, StagePlan};
 use herald::Bell;
 use queue::{Queue, Work};
-pub use record::Record;
+pub use record::StoredRecord;
 pub use retry::RetryError;
 use scratch::Scratches;
-use state::State;
+use state::FileState;
 use stop::{Hurry, Why};
 pub use tally::StageCounts;
 use tally::Tally;
@@ -90,7 +90,7 @@ impl Default for PipelineConfig {
 pub struct Pipeline(Arc<Inner>);
 
 struct Inner {
-    plan: Plan,
+    plan: StagePlan,
     config: PipelineConfig,
     jobs: Sequencer,
     data: PathBuf,
@@ -125,9 +125,9 @@ impl Pipeline {
     /// The file says something that can't be, or the directories can't be made.
     pub fn start(config: PipelineConfig, jobs: Sequencer, data: &Path) -> io::Result<Pipeline> {
         let mut plan = match &config.file {
-            Some(file) => Plan::read(file)
+            Some(file) => StagePlan::read(file)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
-            None => Plan::default(),
+            None => StagePlan::default(),
         };
         for stage in &mut plan.stages {
             if let Kind::Scan(options) = &mut stage.kind {
@@ -144,7 +144,7 @@ impl Pipeline {
             scratch.clear(|upload| uploads.join(upload.to_string()).is_dir())?;
         }
         durable::remove_folder(&data.join("files/tmp"));
-        Record::carry_over(&data, jobs.hub());
+        StoredRecord::carry_over(&data, jobs.hub());
         let pipeline = Pipeline(Arc::new(Inner {
             queues: plan.stages.iter().map(|_| Queue::default()).collect(),
             tallies: plan.stages.iter().map(|_| Tally::default()).collect(),
@@ -171,7 +171,7 @@ impl Pipeline {
         let inner = &self.0;
         let entry = inner.lives.lock().remove(&life);
         let Some(Entry::Active { attempt, .. } | Entry::Kept(attempt, _)) = entry else {
-            return Record::remove(&inner.data, job, life);
+            return StoredRecord::remove(&inner.data, job, life);
         };
         attempt.stop.say(Why::Cancelled);
         inner.let_go(&attempt);
@@ -289,15 +289,15 @@ impl Landing for Pipeline {
             ..landed
         });
         let (job, life) = (landed.job.clone(), landed.life);
-        let known = State::read(&folder).unwrap_or_else(|error| {
+        let known = FileState::read(&folder).unwrap_or_else(|error| {
             log::error!("{job}: how far it was can't be read, so it begins anew: {error}");
             None
         });
         let mut state = match known {
             Some(state) if state.life.is_none_or(|of| of == life) => state,
             // Tried again: it is the next attempt, of which nothing was kept yet.
-            Some(state) => State::new(state.attempt.saturating_add(1), &landed),
-            None => State::new(1, &landed),
+            Some(state) => FileState::new(state.attempt.saturating_add(1), &landed),
+            None => FileState::new(1, &landed),
         };
         state.life = Some(life);
         let attempt = inner.attempt(landed.clone(), state.attempt);
@@ -343,7 +343,7 @@ impl Landing for Pipeline {
         let is_here = state.current == landed.path || inner.scratches.hold(&state.current);
         if !is_of_plan || !is_here || !state.current.is_file() {
             let running = state.running.take();
-            state = State::new(attempt.number, &landed);
+            state = FileState::new(attempt.number, &landed);
             state.running = running;
         }
         let upload = landed.upload.to_string();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::attempt::Attempt;
-use super::state::State;
+use super::state::FileState;
 
 /// The time between two positions that a job is told.
 const TOLD_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ pub struct Work {
     /// Whose it is.
     pub attempt: Arc<Attempt>,
     /// How far it is.
-    pub state: State,
+    pub state: FileState,
     /// Since when it waits.
     pub since: Instant,
     /// The position that was told last; 0 where none was.
@@ -48,7 +48,7 @@ struct Line {
 
 impl Work {
     /// Work that waits from now on.
-    pub fn new(attempt: Arc<Attempt>, state: State) -> Work {
+    pub fn new(attempt: Arc<Attempt>, state: FileState) -> Work {
         Work {
             attempt,
             state,
@@ -183,7 +183,7 @@ mod tests {
                 size: 1,
                 path: "/nowhere/data".into(),
             };
-            let state = State::new(1, &landed);
+            let state = FileState::new(1, &landed);
             let attempt = Arc::new(Attempt::new(
                 Arc::new(landed),
                 1,

@@ -20,7 +20,7 @@ const FOLDER: &str = "files/jobs";
 /// A stored result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct StoredRecord {
     /// The upload that it was made of.
     pub upload: String,
     /// Where it is below the data directory, as `files/<aa>/<sha256>`; none where it isn't
@@ -39,14 +39,14 @@ pub struct Record {
     pub content_type: String,
 }
 
-impl Record {
+impl StoredRecord {
     /// The record of the result of a job's life; none where that has none. Blocks for the
     /// disk.
     ///
     /// # Errors
     /// The file can't be read, or holds something else.
-    pub fn read(data: &Path, job: &JobId, life: LifeId) -> io::Result<Option<Record>> {
-        match fs::read(Record::path_of(data, job, life)) {
+    pub fn read(data: &Path, job: &JobId, life: LifeId) -> io::Result<Option<StoredRecord>> {
+        match fs::read(StoredRecord::path_of(data, job, life)) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -55,14 +55,14 @@ impl Record {
 
     /// Keeps it, in the place of the one before.
     pub(super) fn write(&self, data: &Path, job: &JobId, life: LifeId) -> io::Result<()> {
-        let path = Record::path_of(data, job, life);
+        let path = StoredRecord::path_of(data, job, life);
         durable::create_folder(path.parent().unwrap_or(data))?;
         durable::write(&path, &serde_json::to_vec(self)?)
     }
 
     /// Lets go of it, if it is there. What it told of stays where it is.
     pub(super) fn remove(data: &Path, job: &JobId, life: LifeId) {
-        remove(&Record::path_of(data, job, life));
+        remove(&StoredRecord::path_of(data, job, life));
     }
 
     /// Lets go of the records of lives that aren't their jobs' any more.
@@ -88,7 +88,7 @@ impl Record {
             match life_of(&path, &job, hub) {
                 Err(error) => log::error!("{job}: its record can't be read, and stays: {error}"),
                 Ok(Some(life)) => {
-                    if let Err(error) = fs::rename(&path, Record::path_of(data, &job, life)) {
+                    if let Err(error) = fs::rename(&path, StoredRecord::path_of(data, &job, life)) {
                         log::error!("{job}: its record can't be carried over: {error}");
                     }
                 }
@@ -125,7 +125,7 @@ fn whose(name: &str) -> Option<(JobId, LifeId)> {
 
 /// The life that an old record is of: the job's, where `done` told the same digest.
 fn life_of(path: &Path, job: &JobId, hub: &Hub) -> io::Result<Option<LifeId>> {
-    let record: Record = serde_json::from_slice(&fs::read(path)?)?;
+    let record: StoredRecord = serde_json::from_slice(&fs::read(path)?)?;
     let is_it = |event: &str, data: &str| {
         let data: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
         event == "done" && data["digest"] == *record.digest

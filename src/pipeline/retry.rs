@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::attempt::Attempt;
 use super::queue::Work;
-use super::state::State;
+use super::state::FileState;
 use super::{Entry, Pipeline};
 use crate::event::job::{JobId, LifeId};
 use crate::hub::{After, Life, Owner, Refusal};
@@ -98,7 +98,7 @@ impl Pipeline {
         &self,
         old: &Attempt,
         before: &Life,
-    ) -> Result<(Arc<Attempt>, State), RetryError> {
+    ) -> Result<(Arc<Attempt>, FileState), RetryError> {
         let inner = &self.0;
         let (job, folder) = (&old.landed.job, old.landed.folder());
         let disk = |error: io::Error| {
@@ -128,7 +128,7 @@ impl Pipeline {
             life,
             ..Landed::clone(&old.landed)
         });
-        let state = State::new(old.number.saturating_add(1), &landed);
+        let state = FileState::new(old.number.saturating_add(1), &landed);
         let kept = state.save(folder).and_then(|()| info.write(folder, true));
         if let Err(error) = kept {
             log::error!("{job}: its new attempt can't be kept yet: {error}");

@@ -15,7 +15,7 @@ use crate::upload::Landed;
 /// How far a job has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct State {
+pub struct FileState {
     /// Counts from 1.
     pub attempt: u32,
     /// The life of the job that the attempt is. None where a version wrote this that knew
@@ -86,9 +86,9 @@ pub struct Failed {
     pub retryable: bool,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
+impl Default for FileState {
+    fn default() -> FileState {
+        FileState {
             attempt: 1,
             life: None,
             completed: Vec::new(),
@@ -101,10 +101,10 @@ impl Default for State {
     }
 }
 
-impl State {
+impl FileState {
     /// The first or another attempt, at its beginning.
-    pub fn new(attempt: u32, landed: &Landed) -> State {
-        State {
+    pub fn new(attempt: u32, landed: &Landed) -> FileState {
+        FileState {
             attempt,
             life: Some(landed.life),
             current: landed.path.clone(),
@@ -112,7 +112,7 @@ impl State {
                 name: landed.name.clone(),
                 ..Facts::default()
             },
-            ..State::default()
+            ..FileState::default()
         }
     }
 
@@ -120,7 +120,7 @@ impl State {
     ///
     /// # Errors
     /// The file can't be read, or holds something else.
-    pub fn read(folder: &Path) -> io::Result<Option<State>> {
+    pub fn read(folder: &Path) -> io::Result<Option<FileState>> {
         match fs::read(folder.join("state.json")) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

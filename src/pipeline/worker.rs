@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::Pipeline;
 use super::queue::Work;
-use super::record::Record;
+use super::record::StoredRecord;
 use super::stage;
-use super::state::{Facts, State};
+use super::state::{Facts, FileState};
 use super::stop::Why;
 use super::task::{Failure, hex};
 use crate::upload::Landed;
@@ -117,7 +117,7 @@ pub struct Made {
 ///
 /// # Errors
 /// It can't be read.
-pub fn result(state: &State, landed: &Landed) -> io::Result<Made> {
+pub fn result(state: &FileState, landed: &Landed) -> io::Result<Made> {
     if let Some(stored) = state.facts.stored.clone() {
         return Ok(Made {
             path: stored.path,
@@ -170,9 +170,9 @@ impl Made {
     }
 
     /// What a download goes by; none where nothing was stored.
-    pub fn record(&self, upload: String, facts: &Facts) -> Option<Record> {
+    pub fn record(&self, upload: String, facts: &Facts) -> Option<StoredRecord> {
         let kind = facts.content_type.clone();
-        self.is_stored.then(|| Record {
+        self.is_stored.then(|| StoredRecord {
             upload,
             path: self.path.clone(),
             location: self.location.clone(),

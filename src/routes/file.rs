@@ -16,7 +16,7 @@ use crate::access::places::{Full, Place, Places};
 use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
 use crate::http::{Head, Range, Response, Status};
-use crate::pipeline::Record;
+use crate::pipeline::StoredRecord;
 use crate::sys::limit::Limit;
 use crate::upload::disk::Disk;
 
@@ -112,7 +112,7 @@ fn place(request: &Request<'_>) -> Result<Place, Response> {
 }
 
 /// The file of a job's life, and what is known of it. Suspends its coroutine for the disk.
-fn open(context: &Context, disk: &Disk, job: &JobId) -> Result<(Record, File), Response> {
+fn open(context: &Context, disk: &Disk, job: &JobId) -> Result<(StoredRecord, File), Response> {
     let hub = context.jobs.hub();
     let life = hub.life(job).filter(|life| !life.is_deleted());
     let life = life.ok_or_else(|| missing(hub, job))?.id();
@@ -160,9 +160,9 @@ fn dressed(response: Response, tag: String, cors: bool) -> Response {
 }
 
 /// What is known of a job's file, and the file. Blocks.
-fn find(data: &Path, job: &JobId, life: LifeId) -> io::Result<(Record, File)> {
+fn find(data: &Path, job: &JobId, life: LifeId) -> io::Result<(StoredRecord, File)> {
     let none = || io::Error::from(io::ErrorKind::NotFound);
-    let record = Record::read(data, job, life)?.ok_or_else(none)?;
+    let record = StoredRecord::read(data, job, life)?.ok_or_else(none)?;
     let path = record.path.as_ref().ok_or_else(none)?;
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if !path.components().all(is_plain) {

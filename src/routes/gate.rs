@@ -19,8 +19,8 @@ use parking_lot::RwLock;
 
 use super::quotas::Publisher;
 use super::{Access, Peer};
-use crate::access::cors::{Allowed, Cors, Lines, Origin};
-use crate::access::credential::{CookieName, Credential, CredentialError, Source};
+use crate::access::cors::{Allowed, Cors, CorsLines, Origin};
+use crate::access::credential::{CookieName, Credential, CredentialError, CredentialSource};
 use crate::access::host::{self, HostName};
 use crate::access::keyfile;
 use crate::access::token::{Claims, Keys, PublishKey};
@@ -93,7 +93,7 @@ enum Grant {
     /// Everything, since it showed the publishing key.
     Key,
     /// What its token says, and which that is.
-    Token(Box<Claims>, Source, u64),
+    Token(Box<Claims>, CredentialSource, u64),
 }
 
 impl Gate {
@@ -155,7 +155,7 @@ impl Gate {
     }
 
     /// The header lines for web pages of other origins.
-    pub fn cors_lines(&self, head: &Head<'_>, access: Access) -> Option<Lines> {
+    pub fn cors_lines(&self, head: &Head<'_>, access: Access) -> Option<CorsLines> {
         self.cors(access).lines(head.origin)
     }
 
@@ -219,7 +219,7 @@ impl Gate {
     /// What a credential is good for. None where nobody here could tell.
     fn judge(&self, credential: &Credential<'_>, access: Access) -> Result<Option<Pass>, Response> {
         let shown = credential.text.as_bytes();
-        if credential.source == Source::Bearer
+        if credential.source == CredentialSource::Bearer
             && let Some(key) = &self.publish_key
             && key.read().is(shown)
         {
@@ -227,7 +227,7 @@ impl Gate {
         }
         let Some(keys) = &self.keys else {
             return match access {
-                Access::Publish if credential.source == Source::Bearer => {
+                Access::Publish if credential.source == CredentialSource::Bearer => {
                     Err(unauthorized("this isn't the publishing key", true))
                 }
                 _ => Ok(None),
@@ -237,7 +237,7 @@ impl Gate {
         let claims = Claims::verify(&credential.text, &keys.read(), now)
             .map_err(|error| unauthorized(&error.to_string(), true))?;
         let max = self.config.query_token_max_ttl;
-        if credential.source == Source::Query && claims.lifetime(now) > max.as_secs() {
+        if credential.source == CredentialSource::Query && claims.lifetime(now) > max.as_secs() {
             let message = format!(
                 "a token in a query may live {} at most, since addresses end up in logs: make \
                  one that ends sooner, or send it as a cookie",
@@ -259,13 +259,13 @@ impl Gate {
         }
         let source = match &pass.0 {
             Grant::Token(_, source, _) => Some(*source),
-            Grant::Key => Some(Source::Bearer),
+            Grant::Key => Some(CredentialSource::Bearer),
             Grant::Named | Grant::Reached => None,
         };
         let Some(origin) = head.origin else {
             // A browser says where a request that changes something comes from.
             return match source {
-                Some(Source::Cookie) => Err(forbidden(
+                Some(CredentialSource::Cookie) => Err(forbidden(
                     "a request that is let in by a cookie has to have Origin: send the token \
                      as Authorization: Bearer instead",
                 )),
@@ -278,7 +278,10 @@ impl Gate {
             Some(host::is_same(head.host?, origin.authority()))
         };
         // A page has to know a token to send it in either of these.
-        let is_shown = matches!(source, Some(Source::Bearer | Source::Query));
+        let is_shown = matches!(
+            source,
+            Some(CredentialSource::Bearer | CredentialSource::Query)
+        );
         if cors.names(origin) || cors.allows_any() && is_shown || is_own() == Some(true) {
             return Ok(());
         }

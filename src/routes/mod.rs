@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::access::cors::Lines;
-use crate::access::places::Client;
+use crate::access::cors::CorsLines;
+use crate::access::places::Occupant;
 use crate::event::job::{JobId, LifeId};
 use crate::event::{EventError, IdempotencyKey, IdempotencyKeyError};
 use crate::http::{Head, Method, Response, Status};
@@ -40,7 +40,7 @@ pub use gate::{AuthConfig, Gate, Pass};
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
 use table::{Found, Handler, Right, Route, Subject};
-pub use upload::Intake as UploadIntake;
+pub use upload::UploadIntake;
 
 /// Which listener a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,13 +124,13 @@ struct Caller<'a> {
     peer: &'a Peer,
     pass: Pass,
     /// The header lines for a page of another origin.
-    cors: Option<Lines>,
+    cors: Option<CorsLines>,
 }
 
 impl Caller<'_> {
     /// Whom what it has is counted for.
-    fn client(&self) -> Client {
-        Client {
+    fn client(&self) -> Occupant {
+        Occupant {
             network: self.peer.network(),
             token: self.pass.fingerprint(),
         }

@@ -8,7 +8,7 @@ use super::{Answer, Caller, Context, Plan, Request};
 use crate::access::quota::Share;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
-use crate::event::resume::{Beginning, LastEventId, Start};
+use crate::event::resume::{LastEventId, Resumption, Start};
 use crate::http::{Head, Method, Response, Status};
 use crate::hub::Job;
 use crate::stream::opening::Opening;
@@ -184,7 +184,7 @@ fn join_all(context: &Context, ids: BTreeMap<JobId, Option<LastEventId>>) -> Opt
     Some(jobs)
 }
 
-fn begin(context: &Context, job: &Job, start: &Start) -> Beginning {
+fn begin(context: &Context, job: &Job, start: &Start) -> Resumption {
     let hub = context.jobs.hub();
     let history = match job.lock().ring().gone() {
         EventId(0) => None,

@@ -10,7 +10,7 @@ use crate::event::ring::Batch;
 use crate::hub::Mailbox;
 
 /// What a stream asks for.
-pub struct Request {
+pub struct ReplayRequest {
     /// The stream, as its shard knows it.
     pub row: u32,
     /// Tells this request from others of the row.

@@ -26,7 +26,7 @@ use crate::hub::{After, Change, Hub, HubConfig, Once, Only, Owner, Snapshot, Ter
 use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 pub use error::PublishError;
-use history::Request;
+use history::ReplayRequest;
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
 use leases::UPLOAD_LEASE;
@@ -141,7 +141,7 @@ pub trait Order: Send + Sync {
 
     /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
     /// for the answer, so there are no more requests than streams.
-    fn read(&self, request: Request) {
+    fn read(&self, request: ReplayRequest) {
         drop(request);
     }
 

@@ -9,7 +9,7 @@ use rustix::fs::{Access as Allowed, access};
 use super::config::ServerConfig;
 use super::listener::Address;
 use super::start;
-use crate::pipeline::config::Plan;
+use crate::pipeline::config::StagePlan;
 
 /// What is wrong with a configuration, and what would be right, a line each; what another
 /// process has just now is none of it. Blocks.
@@ -28,7 +28,7 @@ pub fn check(config: &ServerConfig) -> Vec<String> {
         ));
     }
     if let Some(file) = &config.pipeline.file
-        && let Err(error) = Plan::read(file)
+        && let Err(error) = StagePlan::read(file)
     {
         wrong.push(error);
     }

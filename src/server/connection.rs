@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use may::io::CoIo;
 
-use crate::access::cors::Lines;
+use crate::access::cors::CorsLines;
 use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
 use crate::routes::{Access, Intake, Label, Peer, Plan};
 use crate::server::house::House;
@@ -161,7 +161,7 @@ struct Decision {
     route: Label,
     plan: Plan,
     /// The header lines for a page of another origin.
-    cors: Option<Lines>,
+    cors: Option<CorsLines>,
     decoder: Decoder,
     head_only: bool,
     keep_alive: bool,

@@ -26,7 +26,7 @@ use rustix::net::{
 };
 
 use crate::server::Server;
-use crate::server::sockets::{Given, Sockets};
+use crate::server::sockets::{GivenSocket, Sockets};
 
 /// Says whose place is to be taken: the process id of the one that started this one.
 pub(crate) const VARIABLE: &str = "LANDFALL_HANDOVER";
@@ -199,7 +199,7 @@ impl Predecessor {
         };
         let given = |fd, name| {
             let is_own = own.contains(&name);
-            Some(Given { fd, is_own })
+            Some(GivenSocket { fd, is_own })
         };
         let mut claim = channel.try_clone()?;
         let sockets = Sockets {

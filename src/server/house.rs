@@ -97,11 +97,12 @@ impl House {
         self.is_succeeded.store(true, Ordering::Release);
     }
 
-    /// Stops what writes below the data directory, for another process to have it. Blocks,
-    /// `patience` at most for commands that take their time to end; then they are killed.
-    pub fn put_away(&self, patience: Duration) {
+    /// Stops what writes below the data directory, for another process to have it. Blocks, to
+    /// `deadline` for commands that take their time to end; then they are killed, whatever they
+    /// were given for it.
+    pub fn put_away(&self, deadline: Instant) {
         if let Some(pipeline) = &self.context.pipeline
-            && !pipeline.stop(Instant::now() + patience)
+            && !pipeline.stop(deadline)
         {
             log::warn!("stages are still at work: they are killed, and begin anew later");
             pipeline.hurry();

@@ -25,7 +25,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use crate::server::house::House;
 use crate::server::lobby::{Lobby, LobbyConfig};
-use crate::server::sockets::Given;
+use crate::server::sockets::GivenSocket;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 use crate::sys::vital;
@@ -174,7 +174,7 @@ impl Listener {
     ///
     /// # Errors
     /// It is no TCP or unix socket that listens.
-    pub fn given(given: Given, options: SocketOptions) -> io::Result<Listener> {
+    pub fn given(given: GivenSocket, options: SocketOptions) -> io::Result<Listener> {
         let socket = socket2::Socket::from(given.fd);
         if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
             let message = "the socket that was given doesn't listen for streams";

@@ -152,6 +152,7 @@ impl Server {
     /// The same; what is left is cut off as soon as `is_enough`, which is asked again and
     /// again.
     pub fn stop_unless(mut self, is_enough: impl FnMut() -> bool) -> bool {
+        let deadline = Instant::now() + self.drain;
         self.close();
         let streams = self.house.context.streams.clone();
         let has_drained = self.wait(is_enough, |server| {
@@ -169,7 +170,7 @@ impl Server {
         for thread in self.threads {
             let _ = thread.join();
         }
-        self.house.put_away(self.drain);
+        self.house.put_away(deadline);
         has_drained
     }
 
@@ -177,12 +178,13 @@ impl Server {
     /// directory, for another process to take. The streams begin to end. Blocks as
     /// [`Server::stop_unless`] does.
     pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
+        let deadline = Instant::now() + self.drain;
         self.close();
         self.wait(is_enough, Server::has_answered);
         if let Some(spool) = &self.house.context.spool {
             spool.close();
         }
-        self.house.put_away(self.drain);
+        self.house.put_away(deadline);
         self.lock = None;
     }
 

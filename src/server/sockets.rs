@@ -21,9 +21,9 @@ const NAMES: [&str; 2] = ["public", "publish"];
 #[derive(Default)]
 pub struct Sockets {
     /// The public listener's.
-    pub(crate) public: Option<Given>,
+    pub(crate) public: Option<GivenSocket>,
     /// The publishing listener's.
-    pub(crate) publish: Option<Given>,
+    pub(crate) publish: Option<GivenSocket>,
     /// Where the server whose place is taken is monitored: this port is shared with it.
     pub(crate) ops: Option<SocketAddr>,
     /// Asks that server to let go of the data directory. Never blocks.
@@ -32,7 +32,7 @@ pub struct Sockets {
 
 /// A socket that listens already.
 #[derive(Debug)]
-pub struct Given {
+pub struct GivenSocket {
     /// The socket.
     pub fd: OwnedFd,
     /// Whether the file of a unix socket goes with this server.
@@ -58,7 +58,7 @@ impl Sockets {
                 "public" => &mut sockets.public,
                 _ => &mut sockets.publish,
             };
-            *place = Some(Given { fd, is_own: false });
+            *place = Some(GivenSocket { fd, is_own: false });
         }
         Ok(sockets)
     }

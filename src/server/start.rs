@@ -13,7 +13,7 @@ use super::config::ServerConfig;
 use super::house::House;
 use super::listener::{Address, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
-use super::sockets::{Given, Sockets};
+use super::sockets::{GivenSocket, Sockets};
 use super::{Server, monitor};
 use crate::access::places::Places;
 use crate::hub::HubConfig;
@@ -124,14 +124,14 @@ struct Listeners {
 impl Listeners {
     fn open(
         config: &ServerConfig,
-        public: Option<Given>,
-        publish: Option<Given>,
+        public: Option<GivenSocket>,
+        publish: Option<GivenSocket>,
     ) -> io::Result<Listeners> {
         let options = SocketOptions {
             send_buffer_bytes: config.send_buffer_bytes,
             silence: config.shard.stall,
         };
-        let open = |given: Option<Given>, what, address| match given {
+        let open = |given: Option<GivenSocket>, what, address| match given {
             Some(given) => Listener::given(given, options),
             None => Listener::bind(address, options).map_err(named(what, address)),
         };

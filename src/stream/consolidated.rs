@@ -38,7 +38,7 @@ pub struct Consolidated {
 /// The jobs of a consolidated stream.
 pub enum Selection {
     /// These names, each of which has counted the stream in.
-    Listed(Vec<Source>),
+    Listed(Vec<Member>),
     /// Every job there is and will be whose name begins with the prefix, and where some of
     /// them begin.
     Matching {
@@ -53,7 +53,7 @@ pub enum Selection {
 pub type Listed = (Arc<Job>, Option<LastEventId>);
 
 /// A name of a consolidated stream.
-pub struct Source {
+pub struct Member {
     job: Arc<Job>,
     /// Its events up to this number are not missed: the stream began after them, or
     /// has said that they are gone.
@@ -139,7 +139,7 @@ impl Consolidated {
             if resumed.is_none() {
                 stream.after = stream.after.min(floor);
             }
-            sources.push(Source {
+            sources.push(Member {
                 job,
                 floor,
                 has_ended: false,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use crate::access::cors::Lines;
+use crate::access::cors::CorsLines;
 use crate::access::quota::Share;
 use crate::event::frame;
 use crate::sys::headcount::Presence;
@@ -23,7 +23,7 @@ const CHUNKED: &[u8] = b"Transfer-Encoding: chunked\r\n";
 #[derive(Debug, Default)]
 pub struct Opening {
     /// The header lines for a page of another origin.
-    pub cors: Option<Lines>,
+    pub cors: Option<CorsLines>,
     /// What the client is asked to wait before it reconnects, in milliseconds.
     pub retry_ms: u32,
     /// Whether the client doesn't know chunks: it speaks HTTP/1.0.
@@ -42,7 +42,7 @@ pub struct Opening {
 
 impl Opening {
     /// The opening with a `retry:` of `retry`, 49 days at most.
-    pub fn new(cors: Option<Lines>, retry: Duration) -> Opening {
+    pub fn new(cors: Option<CorsLines>, retry: Duration) -> Opening {
         Opening {
             cors,
             retry_ms: u32::try_from(retry.as_millis()).unwrap_or(u32::MAX),

@@ -11,7 +11,7 @@ use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::ResetReason;
 use crate::hub::Job;
-use crate::sequencer::history::{Cursor, Replay, Request, What};
+use crate::sequencer::history::{Cursor, Replay, ReplayRequest, What};
 
 /// Pieces that wait for a shard. At it the readers wait.
 pub(super) const PIECES: usize = 4;
@@ -170,7 +170,7 @@ impl Shard {
         reading.ticket = ticket;
         reading.forgettings = forgettings;
         self.table[row].flags |= READING;
-        self.sequencer.order().read(Request {
+        self.sequencer.order().read(ReplayRequest {
             row,
             ticket,
             what,

@@ -1,6 +1,6 @@
 //! The subscribers of a shard, as rows of 32 bytes, and the lists that they form.
 
-use crate::access::quota::Place;
+use crate::access::quota::Slot;
 use crate::sys::socket::Socket;
 
 /// No row.
@@ -57,13 +57,13 @@ const CHUNK_ROWS: usize = 128;
 
 /// A row's place among the connections of its address, and among the streams of its
 /// token.
-pub type Places = [Option<Place>; 2];
+pub type RowSlots = [Option<Slot>; 2];
 
 /// All rows of a shard.
 pub struct Table {
     chunks: Vec<Vec<Row>>,
     /// Where rows are counted, chunk by chunk, for those with such rows.
-    places: Vec<Option<Box<[Places; CHUNK_ROWS]>>>,
+    places: Vec<Option<Box<[RowSlots; CHUNK_ROWS]>>>,
     end: u32,
     free: u32,
     used: usize,
@@ -138,7 +138,7 @@ impl Table {
     }
 
     /// Remembers where a row is counted: 4 bytes, and none where no row of its chunk is.
-    pub fn set_places(&mut self, row: u32, places: Places) {
+    pub fn set_places(&mut self, row: u32, places: RowSlots) {
         let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);
         if places == [None; 2] {
             return;
@@ -150,7 +150,7 @@ impl Table {
     }
 
     /// Where a row is counted; nowhere from now on.
-    pub fn take_places(&mut self, row: u32) -> Places {
+    pub fn take_places(&mut self, row: u32) -> RowSlots {
         let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);
         match self.places.get_mut(chunk) {
             Some(Some(places)) => std::mem::take(&mut places[at]),

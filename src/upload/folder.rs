@@ -55,7 +55,7 @@ pub struct Info {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// How far it has come.
-    pub state: State,
+    pub state: UploadState,
     /// The second of the unix clock at which it began.
     pub created: u64,
     /// Where it may go on after it was cut off: what tus needs to know of it.
@@ -76,7 +76,7 @@ pub struct Resumable {
 /// How far an upload has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum UploadState {
     /// Bytes are missing.
     Receiving,
     /// All bytes are on disk, and it is acknowledged or about to be.
@@ -252,7 +252,7 @@ impl Info {
     /// The upload as the pipeline gets it. None where it hasn't landed.
     pub fn landed(&self, upload: UploadId, directory: &Path) -> Option<Landed> {
         match (self.state, self.size, self.life) {
-            (State::Landed, Some(size), Some(life)) => Some(Landed {
+            (UploadState::Landed, Some(size), Some(life)) => Some(Landed {
                 job: self.job.clone(),
                 life,
                 upload,
@@ -304,7 +304,7 @@ mod tests {
             name: "../clip \"1\"\n.mp4".to_owned(),
             declared_type: Some("video/mp4".to_owned()),
             size: Some(12),
-            state: State::Receiving,
+            state: UploadState::Receiving,
             created: 1_764_000_000,
             resumable: None,
         }
@@ -338,7 +338,7 @@ mod tests {
         let mut info = info();
         info.write(directory.path(), true).unwrap();
         assert_eq!(Info::read(directory.path()).unwrap(), info);
-        info.state = State::Landed;
+        info.state = UploadState::Landed;
         info.resumable = Some(Resumable {
             metadata: "filename YQ==".to_owned(),
             unverified_from: Some(7),
@@ -354,7 +354,7 @@ mod tests {
         let mut info = info();
         let id = UploadId::random().unwrap();
         assert_eq!(info.landed(id, Path::new("/u")), None);
-        info.state = State::Landed;
+        info.state = UploadState::Landed;
         let landed = info.landed(id, Path::new("/u")).unwrap();
         assert_eq!((landed.path, landed.size), (PathBuf::from("/u/data"), 12));
     }

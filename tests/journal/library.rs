@@ -6,7 +6,7 @@ use landfall::internals::event::frame;
 use landfall::internals::event::ring::{Batch, RingLimits};
 use landfall::internals::hub::{Hub, Mailbox};
 pub use landfall::internals::sequencer::Health;
-use landfall::internals::sequencer::history::{Request, What};
+use landfall::internals::sequencer::history::{ReplayRequest, What};
 use landfall::internals::sequencer::journal::{Journal, JournalConfig, SyncPolicy};
 use landfall::{EventId, HubConfig, JobId, Sequencer};
 
@@ -56,7 +56,7 @@ pub fn events(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
     let upto = job.newest();
     let (mut after, mut cursor, mut found) = (EventId(0), None, Vec::new());
     while after < upto {
-        landfall::internals::order(jobs).read(Request {
+        landfall::internals::order(jobs).read(ReplayRequest {
             row: 0,
             ticket: 0,
             what: What::Job {

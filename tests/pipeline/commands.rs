@@ -315,7 +315,7 @@ fn the_readmes_landfall_toml_is_one() {
         .split("```")
         .next()
         .unwrap();
-    let plan = landfall::internals::pipeline::config::Plan::parse(example).unwrap();
+    let plan = landfall::internals::pipeline::config::StagePlan::parse(example).unwrap();
     let names: Vec<_> = plan
         .stages
         .iter()

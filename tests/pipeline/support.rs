@@ -9,10 +9,10 @@ use landfall::JournalConfig;
 use landfall::Sequencer;
 use landfall::internals::event::frame::unchunk;
 use landfall::internals::event::ring::{Batch, RingLimits};
-use landfall::internals::pipeline::{Pipeline, PipelineConfig, Record, RetryError};
+use landfall::internals::pipeline::{Pipeline, PipelineConfig, RetryError, StoredRecord};
 use landfall::internals::upload::disk::Disk;
 use landfall::internals::upload::spool::{Spool, SpoolConfig};
-use landfall::internals::upload::{Info, Landed, Landing, State, UploadId};
+use landfall::internals::upload::{Info, Landed, Landing, UploadId, UploadState};
 use landfall::{After, HubConfig, Owner};
 use landfall::{JobId, LifeId};
 use serde_json::Value;
@@ -150,8 +150,8 @@ impl Plant {
     }
 
     /// What is on record of a job's life.
-    pub fn record(&self, job: &JobId, life: LifeId) -> Option<Record> {
-        Record::read(&self.data, job, life).unwrap()
+    pub fn record(&self, job: &JobId, life: LifeId) -> Option<StoredRecord> {
+        StoredRecord::read(&self.data, job, life).unwrap()
     }
 
     /// Lets a file land.
@@ -302,7 +302,7 @@ pub fn land_on(
         name: name.to_owned(),
         declared_type: kind.map(str::to_owned),
         size: Some(bytes.len() as u64),
-        state: State::Landed,
+        state: UploadState::Landed,
         created: 1,
         resumable: None,
     };

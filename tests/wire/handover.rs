@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -385,4 +386,50 @@ fn a_new_server_that_fails_when_it_has_the_data_directory_has_the_old_program_be
     old.signal(Signal::TERM);
     assert_eq!(manager.told(), "STOPPING=1\n");
     assert_eq!(old.wait(), Some(0));
+}
+
+#[test]
+fn a_command_that_has_longer_to_end_than_the_drain_is_no_other_servers_beside_it() {
+    let manager = Manager::new();
+    let installed = Installed::new();
+    let notes = tempfile::tempdir().unwrap();
+    let pids = notes.path().join("pids");
+    let (config, place) = (notes.path().join("landfall.toml"), notes.path().display());
+    let script = format!("trap '' TERM; echo $$ >>{place}/pids; while :; do sleep 0.1; done");
+    let stage = format!(
+        "[[stage]]\nname = 'stubborn'\nrun = ['sh', '-c', \"{script}\"]\ngrace = '60s'\n\
+         write = ['{place}']\n"
+    );
+    std::fs::write(&config, stage).unwrap();
+    let config = format!("--config={}", config.display());
+    let old = installed.serve(&manager, &["--drain=1s", &config]);
+    let mut upload = old.client("public");
+    upload.send("POST /api/uploads?job=a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(upload.answer().status, 201);
+    let begun = || -> Vec<i32> {
+        let pids = std::fs::read_to_string(&pids).unwrap_or_default();
+        pids.lines().map(|pid| pid.parse().unwrap()).collect()
+    };
+    wait_until("the stage has begun", || begun().len() == 1);
+    let first = Pid::from_raw(begun()[0]).unwrap();
+    let begin = Instant::now();
+    old.signal(Signal::USR2);
+    let new = successor(&manager);
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    wait_until("the stage has begun anew", || begun().len() == 2);
+    assert!(has_ended(first), "two of them were at one upload");
+    assert_eq!(old.wait(), Some(0));
+    let begin = Instant::now();
+    new.signal(Signal::TERM);
+    new.wait();
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(has_ended(Pid::from_raw(begun()[1]).unwrap()));
 }

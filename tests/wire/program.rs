@@ -138,6 +138,28 @@ fn sigterm_and_sigint_end_streams_with_a_retry_and_it_exits_0() {
 }
 
 #[test]
+fn a_ring_that_may_have_more_than_there_is_keeps_what_comes_and_replays_it() {
+    let program = Program::serve(&[
+        "--ring-bytes=4GiB",
+        "--ring-events=10000000",
+        "--memory=64GiB",
+        "--max-event=1MiB",
+        "--max-body=4MiB",
+    ]);
+    let data = "x".repeat(1_000_000);
+    let body = format!("{{\"event\":\"progress\",\"data\":{{\"t\":\"{data}\"}}}}");
+    for _ in 0..20 {
+        assert_eq!(program.client("publish").publish("a", &body).status, 201);
+    }
+    let mut stream = EventStream::open(program.client("public"), "/api/jobs/a/events", "");
+    for _ in 0..20 {
+        let frame = stream.event();
+        assert_eq!(frame.event, "progress");
+        assert!(frame.data.len() > data.len());
+    }
+}
+
+#[test]
 fn sigusr1_ends_nothing() {
     let program = Program::serve(&["--drain", "5s"]);
     program.signal(rustix::process::Signal::USR1);

@@ -63,8 +63,8 @@ pub const MEMORY: Group = Group {
         size(
             "ring-bytes",
             |s| &mut s.server.hub.ring.bytes,
-            "Bytes kept for replay, per job, if that is reached first; the newest two events \
-             are always kept.",
+            "Bytes kept for replay, per job, if that is reached first, and 1GiB if it is more; the \
+             newest two events are always kept.",
         ),
         size(
             "memory",

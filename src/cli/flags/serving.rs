@@ -105,8 +105,10 @@ pub const PUBLISHING: Group = Group {
         size(
             "max-event",
             |s| &mut s.server.hub.event_bytes,
-            "An event's data, in bytes; 413 beyond it.",
-        ),
+            "An event's data, in bytes, 1GiB at most; 413 beyond it.",
+        )
+        // Two of them fit in any ring.
+        .bounds(1, 1 << 30),
         size(
             "max-body",
             |s| &mut s.server.body_bytes,

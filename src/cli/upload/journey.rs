@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::view::View;
 use crate::cli::error::Failure;
 use crate::cli::settings::HubSettings;
-use crate::client::{Backoff, Client, ClientError, PieceError, Place};
+use crate::client::{Backoff, Client, ClientError, PieceError, UploadPlace};
 
 /// The waits between attempts.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ pub struct Journey<'a> {
 
 /// How far it is.
 struct Way {
-    place: Option<Place>,
+    place: Option<UploadPlace>,
     /// Whether that is known to be this file's.
     is_certain: bool,
     /// The bytes that were sent.
@@ -93,7 +93,7 @@ impl Journey<'_> {
     }
 
     /// Where the upload is, and how many bytes are there; it begins where there is none.
-    fn find(&mut self, way: &mut Way) -> Result<(Place, u64), Obstacle> {
+    fn find(&mut self, way: &mut Way) -> Result<(UploadPlace, u64), Obstacle> {
         if let Some(place) = way.place.clone() {
             match self.client.find_upload(&place) {
                 Ok((from, size)) if size == Some(self.size) => {
@@ -128,7 +128,7 @@ impl Journey<'_> {
         Ok((place, 0))
     }
 
-    fn send(&mut self, way: &mut Way, place: &Place, from: u64) -> Result<(), Obstacle> {
+    fn send(&mut self, way: &mut Way, place: &UploadPlace, from: u64) -> Result<(), Obstacle> {
         let system = |error: std::io::Error| Obstacle::Final(error.into());
         self.file.seek(SeekFrom::Start(from)).map_err(system)?;
         let mut sent = |bytes: u64| {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::client::{HubAddress, Place};
+use crate::client::{HubAddress, UploadPlace};
 use crate::event::job::JobId;
 
 /// How long an upload is remembered: no hub keeps an unfinished one as long as this.
@@ -46,14 +46,14 @@ impl Memory {
     }
 
     /// Where the upload goes on.
-    pub fn recall(&self) -> Option<Place> {
+    pub fn recall(&self) -> Option<UploadPlace> {
         let text = fs::read(self.0.as_ref()?).ok()?;
         let Remembered { location, job } = serde_json::from_slice(&text).ok()?;
-        Some(Place { location, job })
+        Some(UploadPlace { location, job })
     }
 
     /// Remembers it. Where that can't be, a later call begins anew.
-    pub fn keep(&self, place: &Place) {
+    pub fn keep(&self, place: &UploadPlace) {
         let Some(path) = &self.0 else { return };
         let remembered = Remembered {
             location: place.location.clone(),

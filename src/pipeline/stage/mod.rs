@@ -20,7 +20,7 @@ use super::config::{Kind, Stage};
 use super::durable;
 use super::scratch::{Scratch, Scratches};
 use super::shown;
-use super::state::State;
+use super::state::FileState;
 use super::task::{Failure, Outcome, Task, backoff};
 use crate::progress::Update;
 
@@ -33,7 +33,7 @@ pub fn run(
     stages: &[Stage],
     index: usize,
     attempt: &Attempt,
-    state: &mut State,
+    state: &mut FileState,
     data: &Path,
     scratches: &Scratches,
 ) -> Result<(), Failure> {
@@ -125,7 +125,7 @@ fn once(
     stage: &Stage,
     index: usize,
     attempt: &Attempt,
-    state: &mut State,
+    state: &mut FileState,
     data: &Path,
     place: &Place<'_>,
 ) -> Result<Outcome, Failure> {

@@ -1,16 +1,16 @@
 //! A form with a file.
 
 use super::{Asked, file_name, job, may_follow, refusal};
-use crate::access::places::Client;
+use crate::access::places::Occupant;
 use crate::http::multipart::{Found, Multipart};
 use crate::http::{Response, Status};
 use crate::routes::Pass;
-use crate::upload::spool::{Order, Receiver, Spool, SpoolError};
+use crate::upload::spool::{NewUpload, Receiver, Spool, SpoolError};
 
 /// A form that is being taken apart.
 pub struct Form {
     spool: Spool,
-    client: Client,
+    client: Occupant,
     pass: Pass,
     parser: Multipart,
     /// What has come and can't be understood yet.
@@ -32,7 +32,7 @@ impl Form {
     /// the form says nothing else.
     pub fn new(
         spool: Spool,
-        client: Client,
+        client: Occupant,
         pass: Pass,
         parser: Multipart,
         asked: Asked,
@@ -129,7 +129,7 @@ impl Form {
             return Err(bad("no file was chosen in the form"));
         }
         let job = job(self.job.as_deref(), &self.pass).map_err(Stop::Answer)?;
-        let order = Order {
+        let order = NewUpload {
             client: self.client,
             after: may_follow(&job, &self.pass),
             job,

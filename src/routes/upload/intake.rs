@@ -6,7 +6,7 @@ use crate::http::{Response, Status};
 use crate::upload::spool::{Finished, Receiver, SpoolError};
 
 /// The body of an upload, on its way to the disk.
-pub struct Intake {
+pub struct UploadIntake {
     kind: Kind,
     receiver: Option<Receiver>,
     cors: bool,
@@ -21,10 +21,10 @@ enum Kind {
     Tus(fn(&Finished) -> Response),
 }
 
-impl Intake {
+impl UploadIntake {
     /// The body is the file.
-    pub fn raw(receiver: Receiver, cors: bool) -> Intake {
-        Intake {
+    pub fn raw(receiver: Receiver, cors: bool) -> UploadIntake {
+        UploadIntake {
             kind: Kind::Raw,
             receiver: Some(receiver),
             cors,
@@ -32,8 +32,8 @@ impl Intake {
     }
 
     /// The file is in a form.
-    pub fn form(form: Form, cors: bool) -> Intake {
-        Intake {
+    pub fn form(form: Form, cors: bool) -> UploadIntake {
+        UploadIntake {
             kind: Kind::Form(Box::new(form)),
             receiver: None,
             cors,
@@ -41,8 +41,8 @@ impl Intake {
     }
 
     /// A piece of an upload by tus.
-    pub fn tus(answer: fn(&Finished) -> Response, receiver: Receiver, cors: bool) -> Intake {
-        Intake {
+    pub fn tus(answer: fn(&Finished) -> Response, receiver: Receiver, cors: bool) -> UploadIntake {
+        UploadIntake {
             kind: Kind::Tus(answer),
             receiver: Some(receiver),
             cors,

@@ -13,7 +13,7 @@ use crate::hub::After;
 use crate::sys::limit::Limit;
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Spool, SpoolError};
-pub use intake::Intake;
+pub use intake::UploadIntake;
 
 /// The longest name of a file, in bytes: no path of a server has it, and 255 characters of any
 /// script fit.

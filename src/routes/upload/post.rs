@@ -1,11 +1,11 @@
 //! `POST /api/uploads`.
 
 use super::form::Form;
-use super::{Asked, Intake, file_name, job, may_follow, refusal, spool};
+use super::{Asked, UploadIntake, file_name, job, may_follow, refusal, spool};
 use crate::http::multipart::{self, Multipart};
 use crate::http::{BodyLength, Response, Status};
 use crate::routes::{Answer, Plan, Request};
-use crate::upload::spool::{Order, SpoolError};
+use crate::upload::spool::{NewUpload, SpoolError};
 
 /// What a form is longer than its file, at most, for its fields and boundaries.
 const FORM_OVERHEAD_BYTES: u64 = 64 * 1024;
@@ -45,12 +45,12 @@ pub fn post(request: Request<'_>) -> Answer {
             .map_err(|error| Response::error(Status::BadRequest, &error.to_string()))?;
         let client = caller.client();
         let form = Form::new(spool.clone(), client, caller.pass, parser, asked, length);
-        return Ok(Plan::Upload(Box::new(Intake::form(form, cors))));
+        return Ok(Plan::Upload(Box::new(UploadIntake::form(form, cors))));
     }
     // What curl says of any body that it is given.
     let is_told = !kind.is_empty() && kind != b"application/x-www-form-urlencoded";
     let job = job(asked.job.as_deref(), &caller.pass)?;
-    let order = Order {
+    let order = NewUpload {
         client: caller.client(),
         after: may_follow(&job, &caller.pass),
         job,
@@ -61,5 +61,5 @@ pub fn post(request: Request<'_>) -> Answer {
         metadata: None,
     };
     let receiver = spool.begin(order, None).map_err(|error| refusal(&error))?;
-    Ok(Plan::Upload(Box::new(Intake::raw(receiver, cors))))
+    Ok(Plan::Upload(Box::new(UploadIntake::raw(receiver, cors))))
 }

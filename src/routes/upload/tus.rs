@@ -2,13 +2,13 @@
 
 use std::time::SystemTime;
 
-use super::{Intake, created, exposed, file_name, job, may_follow, of_tus, refusal, spool};
+use super::{UploadIntake, created, exposed, file_name, job, may_follow, of_tus, refusal, spool};
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BodyLength, Head, Response, Status};
 use crate::routes::{Answer, Context, Plan, Request, web};
 use crate::upload::UploadId;
-use crate::upload::spool::{Finished, Order, Spool, SpoolError, Standing};
+use crate::upload::spool::{Finished, NewUpload, Spool, SpoolError, Standing};
 
 /// The type that a piece of an upload has.
 const PIECE_TYPE: &[u8] = b"application/offset+octet-stream";
@@ -56,7 +56,7 @@ pub fn post(request: Request<'_>) -> Answer {
         return Err(refusal(&SpoolError::LongerThanSaid));
     }
     let job = job(metadata.get("job").as_deref(), &caller.pass)?;
-    let order = Order {
+    let order = NewUpload {
         client: caller.client(),
         after: may_follow(&job, &caller.pass),
         job,
@@ -70,7 +70,7 @@ pub fn post(request: Request<'_>) -> Answer {
     let receiver = spool
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
-    let intake = Intake::tus(begun, receiver, cors);
+    let intake = UploadIntake::tus(begun, receiver, cors);
     Ok(if has_body {
         Plan::Upload(Box::new(intake))
     } else {
@@ -125,7 +125,7 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         return Err(refusal(&error));
     }
     let cors = request.caller.cors.is_some();
-    let intake = Intake::tus(gone_on, receiver, cors);
+    let intake = UploadIntake::tus(gone_on, receiver, cors);
     Ok(Plan::Upload(Box::new(intake)))
 }
 

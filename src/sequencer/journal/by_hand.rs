@@ -19,7 +19,7 @@ use super::{Files, JournalConfig, Shared, restore};
 use crate::event::job::{EventId, JobId};
 use crate::event::{Event, Lease};
 use crate::hub::{Change, Entry, Hub, Once, Owner, Terms};
-use crate::sequencer::history::Request;
+use crate::sequencer::history::ReplayRequest;
 use crate::sequencer::{Health, Order, Proposal, PublishError};
 
 /// What the writer's and the syncer's threads would have.
@@ -43,7 +43,7 @@ pub struct ByHand {
     hand: Hand,
     keeper: Mutex<Keeper<Hand>>,
     calls: Receiver<()>,
-    asked: Mutex<VecDeque<Request>>,
+    asked: Mutex<VecDeque<ReplayRequest>>,
 }
 
 /// Somebody waits for this.
@@ -273,7 +273,7 @@ impl Order for ByHand {
         self.shared.index.lock().are_current(sources)
     }
 
-    fn read(&self, request: Request) {
+    fn read(&self, request: ReplayRequest) {
         self.asked.lock().push_back(request);
     }
 

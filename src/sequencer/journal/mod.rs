@@ -41,7 +41,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-use super::history::Request;
+use super::history::ReplayRequest;
 use super::{Health, Order, Proposal, PublishError};
 use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Hub};
@@ -133,7 +133,7 @@ struct Counters {
 /// A journal that is open. It ends with this, or when it is closed.
 pub struct Journal {
     commands: Sender<Command>,
-    requests: Sender<Request>,
+    requests: Sender<ReplayRequest>,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -266,7 +266,7 @@ impl Order for Journal {
         self.shared.index.lock().are_current(sources)
     }
 
-    fn read(&self, request: Request) {
+    fn read(&self, request: ReplayRequest) {
         // The readers end with this.
         let _ = self.requests.send(request);
     }

@@ -25,7 +25,7 @@ use crate::event::Event;
 use crate::event::frame::{DELETED, Frame};
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
-use crate::sequencer::history::{Cursor, Jobs, Replay, Request, What};
+use crate::sequencer::history::{Cursor, Jobs, Replay, ReplayRequest, What};
 use crate::sys::vital;
 
 /// Threads that read.
@@ -84,7 +84,7 @@ struct Source {
 }
 
 /// Starts the threads. They end with the other end of `requests`.
-pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::Result<()> {
+pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<ReplayRequest>) -> io::Result<()> {
     for _ in 0..READERS {
         let (shared, requests) = (shared.clone(), requests.clone());
         vital::spawn("journal-read", move || {
@@ -107,7 +107,7 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<Request>) -> io::R
 }
 
 impl Shared {
-    pub(super) fn answer(&self, request: Request) -> Replay {
+    pub(super) fn answer(&self, request: ReplayRequest) -> Replay {
         let (after, upto) = match request.what {
             What::Job { after, upto, .. } | What::Many { after, upto, .. } => (after, upto),
         };

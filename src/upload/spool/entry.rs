@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{HOLD_POLL, HOLD_WAIT, Order, STAGE, SpoolError};
-use crate::access::places::{Client, Place};
+use super::{HOLD_POLL, HOLD_WAIT, NewUpload, STAGE, SpoolError};
+use crate::access::places::{Occupant, Place};
 use crate::event::job::{JobId, LifeId};
 use crate::progress;
-use crate::upload::{Info, Resumable, State, UploadId};
+use crate::upload::{Info, Resumable, UploadId, UploadState};
 
 /// Whoever holds an upload and heard nothing for so long gives it to who wants to go on.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// An upload.
-pub struct Entry {
+pub struct UploadEntry {
     pub id: UploadId,
     pub job: JobId,
     pub name: String,
@@ -27,7 +27,7 @@ pub struct Entry {
     /// Its `Upload-Metadata`; none where it can't go on after it was cut off.
     pub metadata: Option<String>,
     /// Whom it is counted for.
-    pub client: Client,
+    pub client: Occupant,
     estimate: Option<u64>,
     pub core: Mutex<Core>,
 }
@@ -74,9 +74,14 @@ pub enum Phase {
     Gone,
 }
 
-impl Entry {
+impl UploadEntry {
     /// An upload that begins, held by whoever begins it.
-    pub fn new(id: UploadId, order: Order, unfinished: Option<Place>, is_checked: bool) -> Entry {
+    pub fn new(
+        id: UploadId,
+        order: NewUpload,
+        unfinished: Option<Place>,
+        is_checked: bool,
+    ) -> UploadEntry {
         let now = SystemTime::now();
         let core = Core {
             life: None,
@@ -94,7 +99,7 @@ impl Entry {
             is_info_due: false,
             reported: Instant::now(),
         };
-        Entry {
+        UploadEntry {
             id,
             job: order.job,
             name: order.name,
@@ -114,17 +119,17 @@ impl Entry {
         unfinished: Option<Place>,
         length: u64,
         touched: SystemTime,
-    ) -> Entry {
+    ) -> UploadEntry {
         let unverified_from = info.resumable.as_ref().and_then(|r| r.unverified_from);
         let offset = unverified_from.map_or(length, |from| from.min(length));
-        Entry {
+        UploadEntry {
             id,
             job: info.job.clone(),
             name: info.name.clone(),
             declared_type: info.declared_type.clone(),
             created: info.created,
             metadata: info.resumable.as_ref().map(|r| r.metadata.clone()),
-            client: Client::default(),
+            client: Occupant::default(),
             estimate: None,
             core: Mutex::new(Core {
                 life: info.life,
@@ -133,8 +138,8 @@ impl Entry {
                 written: offset,
                 reserved: offset,
                 phase: match info.state {
-                    State::Receiving => Phase::Receiving,
-                    State::Landed => Phase::Landed,
+                    UploadState::Receiving => Phase::Receiving,
+                    UploadState::Landed => Phase::Landed,
                 },
                 is_held: false,
                 is_wanted: false,
@@ -214,7 +219,7 @@ impl Entry {
     }
 
     /// What its `info.json` says.
-    pub fn info(&self, state: State, core: &Core) -> Info {
+    pub fn info(&self, state: UploadState, core: &Core) -> Info {
         Info {
             job: self.job.clone(),
             life: core.life,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::entry::{Entry, Phase};
+use super::entry::{Phase, UploadEntry};
 use super::{SpoolConfig, SpoolError};
 use crate::event::job::LifeId;
 use crate::sys::limit::Limit;
@@ -13,13 +13,13 @@ use crate::upload::UploadId;
 /// The uploads of a spool. A life has one at most.
 #[derive(Default)]
 pub struct Ledger {
-    uploads: HashMap<UploadId, Arc<Entry>>,
+    uploads: HashMap<UploadId, Arc<UploadEntry>>,
     lives: HashMap<LifeId, UploadId>,
 }
 
 impl Ledger {
     /// All of them.
-    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<UploadEntry>> {
         self.uploads.values()
     }
 
@@ -29,14 +29,14 @@ impl Ledger {
     }
 
     /// One that may go on after it was cut off.
-    pub fn resumable(&self, id: UploadId) -> Option<Arc<Entry>> {
+    pub fn resumable(&self, id: UploadId) -> Option<Arc<UploadEntry>> {
         let entry = self.uploads.get(&id)?;
         let is_there = entry.metadata.is_some() && entry.phase() != Phase::Gone;
         is_there.then(|| entry.clone())
     }
 
     /// The one of a life.
-    pub fn of(&self, life: LifeId) -> Option<Arc<Entry>> {
+    pub fn of(&self, life: LifeId) -> Option<Arc<UploadEntry>> {
         self.uploads.get(self.lives.get(&life)?).cloned()
     }
 
@@ -44,7 +44,11 @@ impl Ledger {
     ///
     /// # Errors
     /// A limit is reached.
-    pub fn enter(&mut self, entry: &Arc<Entry>, limits: &SpoolConfig) -> Result<(), SpoolError> {
+    pub fn enter(
+        &mut self,
+        entry: &Arc<UploadEntry>,
+        limits: &SpoolConfig,
+    ) -> Result<(), SpoolError> {
         self.check_room(entry, entry.reserved(), limits)?;
         self.insert(entry);
         Ok(())
@@ -52,7 +56,7 @@ impl Ledger {
 
     /// Puts an upload that an earlier process left among the others, whatever the limits are
     /// now.
-    pub fn insert(&mut self, entry: &Arc<Entry>) {
+    pub fn insert(&mut self, entry: &Arc<UploadEntry>) {
         if let Some(life) = entry.life() {
             self.lives.insert(life, entry.id);
         }
@@ -60,7 +64,7 @@ impl Ledger {
     }
 
     /// An upload is of this life from now on.
-    pub fn set_life(&mut self, entry: &Entry, life: LifeId) {
+    pub fn set_life(&mut self, entry: &UploadEntry, life: LifeId) {
         self.free_life(entry);
         entry.core.lock().life = Some(life);
         self.lives.insert(life, entry.id);
@@ -72,7 +76,7 @@ impl Ledger {
     /// It isn't there, or it is otherwise than is said, or there is no room.
     pub fn reserve(
         &self,
-        entry: &Entry,
+        entry: &UploadEntry,
         offset: u64,
         size: Option<u64>,
         limits: &SpoolConfig,
@@ -104,7 +108,12 @@ impl Ledger {
     ///
     /// # Errors
     /// There is no room.
-    pub fn grow(&self, entry: &Entry, end: u64, limits: &SpoolConfig) -> Result<(), SpoolError> {
+    pub fn grow(
+        &self,
+        entry: &UploadEntry,
+        end: u64,
+        limits: &SpoolConfig,
+    ) -> Result<(), SpoolError> {
         self.check_room(entry, end, limits)?;
         entry.core.lock().reserved = end;
         Ok(())
@@ -116,13 +125,13 @@ impl Ledger {
     }
 
     /// Strikes an upload off: it is gone.
-    pub fn remove(&mut self, entry: &Entry) {
+    pub fn remove(&mut self, entry: &UploadEntry) {
         self.uploads.remove(&entry.id);
         self.free_life(entry);
     }
 
     /// Strikes off an upload of which the pipeline has everything.
-    pub fn remove_landed(&mut self, entry: &Entry) {
+    pub fn remove_landed(&mut self, entry: &UploadEntry) {
         self.free_life(entry);
         // A client that lost the last answer may still ask how far it has come.
         let mut core = entry.core.lock();
@@ -137,7 +146,7 @@ impl Ledger {
     /// client.
     fn check_room(
         &self,
-        entry: &Entry,
+        entry: &UploadEntry,
         bytes: u64,
         limits: &SpoolConfig,
     ) -> Result<(), SpoolError> {
@@ -162,7 +171,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn free_life(&mut self, entry: &Entry) {
+    fn free_life(&mut self, entry: &UploadEntry) {
         if let Some(life) = entry.life() {
             self.lives.remove(&life);
         }

@@ -9,12 +9,12 @@
 //!   afterwards; who makes something for it looks afterwards whether the life goes on, and
 //!   removes it if not. So whichever comes first, nothing is left.
 
+mod allowance;
 mod config;
 mod entry;
 mod error;
 mod janitor;
 mod ledger;
-mod pace;
 mod receiver;
 mod recovery;
 mod report;
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use crate::access::places::Client;
+use crate::access::places::Occupant;
 use crate::access::quota::Rates;
 use crate::event::job::{JobId, LifeId};
 use crate::http::tus::Checksum;
@@ -39,12 +39,12 @@ use crate::sequencer::Sequencer;
 use crate::sys::limit::Limit;
 use crate::sys::metrics::Metrics;
 use crate::upload::disk::Disk;
-use crate::upload::{Landing, State, UploadId};
+use crate::upload::{Landing, UploadId, UploadState};
+use allowance::Allowance;
 pub use config::SpoolConfig;
-use entry::{Entry, Phase};
+use entry::{Phase, UploadEntry};
 pub use error::SpoolError;
 use ledger::Ledger;
-use pace::Pace;
 pub use receiver::{Finished, Receiver};
 use report::{Failure, Reason};
 use seat::{Seat, Seats};
@@ -72,16 +72,16 @@ struct Inner {
     seats: Seats,
     /// The directory is another process's now.
     is_closed: AtomicBool,
-    starts: Pace,
+    starts: Allowance,
     starts_of_each: Rates,
-    bytes: Option<Pace>,
+    bytes: Option<Allowance>,
 }
 
 /// An upload that is about to begin.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct NewUpload {
     /// Whom it is counted for.
-    pub client: Client,
+    pub client: Occupant,
     /// The job that it begins.
     pub job: JobId,
     /// What the life may come after that it begins.
@@ -128,14 +128,14 @@ impl Spool {
     ) -> io::Result<Spool> {
         let spool = Spool(Arc::new(Inner {
             store: Store::open(data)?,
-            starts: Pace::new(
+            starts: Allowance::new(
                 config.starts_a_minute as f64 / 60.0,
                 Duration::from_secs(60),
             ),
             starts_of_each: Rates::a_minute(config.starts_a_minute_per_address),
             bytes: config
                 .bytes_a_second
-                .map(|rate| Pace::new(rate as f64, Duration::ZERO)),
+                .map(|rate| Allowance::new(rate as f64, Duration::ZERO)),
             seats: Seats::new(&config),
             config,
             jobs,
@@ -167,14 +167,18 @@ impl Spool {
     /// A limit is reached, or the job has a life that no upload may follow, and nothing has
     /// begun. Or the disk fails, or the job was deleted meanwhile, and what has begun has
     /// ended.
-    pub fn begin(&self, order: Order, checksum: Option<Checksum>) -> Result<Receiver, SpoolError> {
+    pub fn begin(
+        &self,
+        order: NewUpload,
+        checksum: Option<Checksum>,
+    ) -> Result<Receiver, SpoolError> {
         let begun = self.begin_within_limits(order, checksum);
         begun.inspect_err(|error| self.0.count(error))
     }
 
     fn begin_within_limits(
         &self,
-        order: Order,
+        order: NewUpload,
         checksum: Option<Checksum>,
     ) -> Result<Receiver, SpoolError> {
         let inner = &self.0;
@@ -189,7 +193,7 @@ impl Spool {
         let unfinished = unfinished.transpose()?;
         inner.start(order.client)?;
         let (id, after) = (UploadId::random()?, order.after);
-        let entry = Entry::new(id, order, unfinished, checksum.is_some());
+        let entry = UploadEntry::new(id, order, unfinished, checksum.is_some());
         let entry = Arc::new(entry);
         inner.ledger.lock().enter(&entry, &inner.config)?;
         let (this, it) = (self.clone(), entry.clone());
@@ -251,7 +255,7 @@ impl Spool {
     pub fn resume(
         &self,
         id: UploadId,
-        client: Client,
+        client: Occupant,
         offset: u64,
         size: Option<u64>,
         checksum: Option<Checksum>,
@@ -263,7 +267,7 @@ impl Spool {
     fn resume_within_limits(
         &self,
         id: UploadId,
-        client: Client,
+        client: Occupant,
         offset: u64,
         size: Option<u64>,
         checksum: Option<Checksum>,
@@ -363,7 +367,7 @@ impl Inner {
     ///
     /// # Errors
     /// They are all taken, or the spool is closed.
-    fn seat(&self, client: Client) -> Result<Seat, SpoolError> {
+    fn seat(&self, client: Occupant) -> Result<Seat, SpoolError> {
         match self.is_closed.load(Ordering::Acquire) {
             true => Err(SpoolError::Closed),
             false => self.seats.take(client),
@@ -374,7 +378,7 @@ impl Inner {
     ///
     /// # Errors
     /// Too many have lately.
-    fn start(&self, client: Client) -> Result<(), SpoolError> {
+    fn start(&self, client: Occupant) -> Result<(), SpoolError> {
         let too_often = |limit| move |retry_after| SpoolError::TooOften { limit, retry_after };
         for key in client.keys() {
             let taken = self.starts_of_each.take(key, Instant::now());
@@ -391,12 +395,12 @@ impl Inner {
     }
 
     /// Strikes an upload off: it is gone.
-    fn leave(&self, entry: &Entry) {
+    fn leave(&self, entry: &UploadEntry) {
         entry.end();
         self.ledger.lock().remove(entry);
     }
 
-    fn resumable(&self, id: UploadId) -> Result<Arc<Entry>, SpoolError> {
+    fn resumable(&self, id: UploadId) -> Result<Arc<UploadEntry>, SpoolError> {
         let entry = self.ledger.lock().resumable(id);
         let entry = entry.ok_or(SpoolError::NotFound)?;
         if self.is_over(&entry) {
@@ -411,7 +415,7 @@ impl Inner {
     }
 
     /// Begins the life of an upload's job, and makes its files. Blocks.
-    fn create(&self, entry: &Entry, after: After) -> Result<File, SpoolError> {
+    fn create(&self, entry: &UploadEntry, after: After) -> Result<File, SpoolError> {
         self.check_space(entry.reserved())?;
         let life = self.begin_life(&entry.job, after);
         let life = life.map_err(SpoolError::Publish)?;
@@ -424,8 +428,8 @@ impl Inner {
         created
     }
 
-    fn create_files(&self, entry: &Entry) -> Result<File, SpoolError> {
-        let info = entry.info(State::Receiving, &entry.core.lock());
+    fn create_files(&self, entry: &UploadEntry) -> Result<File, SpoolError> {
+        let info = entry.info(UploadState::Receiving, &entry.core.lock());
         let is_kept = entry.metadata.is_some();
         let file = self.store.create(entry.id, &info, is_kept)?;
         // Where the job was deleted meanwhile, this is refused. Where it is from now on,
@@ -435,7 +439,7 @@ impl Inner {
     }
 
     /// Why an upload fails: its files may be gone since its life is over.
-    fn cause(&self, entry: &Entry, error: SpoolError) -> SpoolError {
+    fn cause(&self, entry: &UploadEntry, error: SpoolError) -> SpoolError {
         match error {
             SpoolError::Io(_) if self.is_over(entry) => SpoolError::Cancelled,
             SpoolError::Io(io::ErrorKind::NotFound) => {
@@ -451,7 +455,7 @@ impl Inner {
     }
 
     /// Removes an upload whose life is over, if it is being received. Blocks.
-    fn cancel(&self, entry: &Entry) {
+    fn cancel(&self, entry: &UploadEntry) {
         if entry.end() == Phase::Receiving {
             self.discard(entry, None);
         }
@@ -460,7 +464,7 @@ impl Inner {
     /// Opens an upload's file to go on. Blocks.
     fn reopen(
         &self,
-        entry: &Entry,
+        entry: &UploadEntry,
         size: Option<u64>,
         is_checked: bool,
     ) -> Result<File, SpoolError> {
@@ -470,7 +474,7 @@ impl Inner {
 
     fn reopen_file(
         &self,
-        entry: &Entry,
+        entry: &UploadEntry,
         size: Option<u64>,
         is_checked: bool,
     ) -> Result<File, SpoolError> {
@@ -488,7 +492,7 @@ impl Inner {
             core.written = offset;
             core.is_info_due |= before != (core.size, core.unverified_from);
             core.is_info_due
-                .then(|| entry.info(State::Receiving, &core))
+                .then(|| entry.info(UploadState::Receiving, &core))
         };
         if let Some(info) = info {
             info.write(&self.store.directory(entry.id), true)?;
@@ -511,7 +515,7 @@ impl Inner {
 
     /// Removes an upload's files and ends its job with an error, if the life goes on that it
     /// is of, and there is something to say. Blocks.
-    fn discard(&self, entry: &Entry, reason: Option<&Reason>) {
+    fn discard(&self, entry: &UploadEntry, reason: Option<&Reason>) {
         self.leave(entry);
         self.metrics().uploads_failed.add(1);
         if self.is_closed.load(Ordering::Acquire) {

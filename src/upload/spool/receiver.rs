@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::entry::{Entry, Phase};
+use super::entry::{Phase, UploadEntry};
 use super::report::Reason;
 use super::seat::Seat;
 use super::store;
@@ -15,7 +15,7 @@ use crate::access::places::Place;
 use crate::event::job::JobId;
 use crate::http::tus::Checksum;
 use crate::upload::disk::Pending;
-use crate::upload::{State, UploadId};
+use crate::upload::{UploadId, UploadState};
 
 /// What is written at a time. One buffer is filled while another is written.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -28,7 +28,7 @@ const SPACE_STEP: u64 = 16 << 20;
 /// An upload that is being received. Dropped without an end it is as if it had never been.
 pub struct Receiver {
     spool: Spool,
-    entry: Arc<Entry>,
+    entry: Arc<UploadEntry>,
     /// What it holds until it has ended.
     seat: Option<Seat>,
     file: Arc<File>,
@@ -67,7 +67,7 @@ pub struct Finished {
 impl Receiver {
     pub(super) fn new(
         spool: Spool,
-        entry: Arc<Entry>,
+        entry: Arc<UploadEntry>,
         seat: Seat,
         file: File,
         offset: u64,
@@ -344,7 +344,13 @@ impl Drop for Receiver {
 
 impl Inner {
     /// Writes bytes that came, and tells the job. Blocks.
-    fn write(&self, entry: &Entry, file: &File, bytes: &[u8], at: u64) -> Result<(), SpoolError> {
+    fn write(
+        &self,
+        entry: &UploadEntry,
+        file: &File,
+        bytes: &[u8],
+        at: u64,
+    ) -> Result<(), SpoolError> {
         let end = at + bytes.len() as u64;
         if bytes.is_empty() {
             return Ok(());
@@ -374,7 +380,7 @@ impl Inner {
 
     /// Drops what has been written of a piece whose checksum didn't match, or can't be
     /// compared. Blocks.
-    fn take_back(&self, entry: &Entry, file: &File) {
+    fn take_back(&self, entry: &UploadEntry, file: &File) {
         let mut core = entry.core.lock();
         core.written = core.offset;
         // Where this fails it is done as soon as somebody goes on: see `Store::reopen`.
@@ -391,7 +397,7 @@ impl Inner {
     /// Blocks.
     fn keep(
         &self,
-        entry: &Entry,
+        entry: &UploadEntry,
         file: &File,
         is_whole: bool,
         place: Option<Place>,
@@ -413,15 +419,15 @@ impl Inner {
                 // It can't be cancelled any more, but by the pipeline.
                 core.phase = Phase::Landing;
                 core.is_info_due = true;
-                Some(entry.info(State::Landed, &core))
+                Some(entry.info(UploadState::Landed, &core))
             } else {
                 let is_due = core.is_info_due;
-                is_due.then(|| entry.info(State::Receiving, &core))
+                is_due.then(|| entry.info(UploadState::Receiving, &core))
             }
         };
         match info {
             None => Ok(file.sync_data()?),
-            Some(info) if info.state == State::Receiving => {
+            Some(info) if info.state == UploadState::Receiving => {
                 file.sync_data()?;
                 info.write(&self.store.directory(entry.id), true)?;
                 entry.core.lock().is_info_due = false;
@@ -439,7 +445,7 @@ impl Inner {
 
     fn land(
         &self,
-        entry: &Entry,
+        entry: &UploadEntry,
         file: &File,
         info: &crate::upload::Info,
         place: Option<Place>,

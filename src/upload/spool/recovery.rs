@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::entry::Entry;
+use super::entry::UploadEntry;
 use super::store::Remains;
 use super::{Inner, Spool, janitor};
-use crate::upload::{Info, State};
+use crate::upload::{Info, UploadState};
 
 /// What a job is told whose upload didn't survive the process.
 const CUT_OFF: &str = "the upload was cut off: upload the file again";
@@ -43,14 +43,14 @@ impl Spool {
         let Some(info) = inner.settle_life(info, remains) else {
             return inner.landing.discard(id);
         };
-        let is_unfinished = info.state == State::Receiving && info.resumable.is_some();
+        let is_unfinished = info.state == UploadState::Receiving && info.resumable.is_some();
         let unfinished = is_unfinished.then(|| inner.seats.left_unfinished());
-        let entry = Entry::recovered(id, &info, unfinished, remains.length, touched);
+        let entry = UploadEntry::recovered(id, &info, unfinished, remains.length, touched);
         let entry = Arc::new(entry);
         let age = SystemTime::now().duration_since(touched);
         let expiry = inner.config.expiry_of(entry.core.lock().offset);
         match info.state {
-            State::Landed => {
+            UploadState::Landed => {
                 inner.ledger.lock().insert(&entry);
                 let landed = info.landed(id, &inner.store.directory(id));
                 if let Some(landed) = landed {
@@ -58,15 +58,15 @@ impl Spool {
                     inner.landing.land(landed, Some(place));
                 }
             }
-            State::Receiving if info.resumable.is_none() => {
+            UploadState::Receiving if info.resumable.is_none() => {
                 inner.discard(&entry, Some(&CUT_OFF.into()));
             }
-            State::Receiving if age.unwrap_or_default() < expiry => {
+            UploadState::Receiving if age.unwrap_or_default() < expiry => {
                 inner.ledger.lock().insert(&entry);
                 // It has, or it goes on to say that it hasn't.
                 let _ = self.find(id);
             }
-            State::Receiving => {
+            UploadState::Receiving => {
                 inner.discard(&entry, Some(&(&*janitor::expired(expiry)).into()));
             }
         }

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::entry::{Entry, Phase};
+use super::entry::{Phase, UploadEntry};
 use super::{Inner, STAGE, SpoolError};
 use crate::event::Event;
 use crate::event::job::{JobId, LifeId};
@@ -60,7 +60,7 @@ impl Inner {
 
     /// Whether the life that an upload is of is over for it: its job was deleted, begun anew
     /// or forgotten, or, where bytes are missing, has ended.
-    pub(super) fn is_over(&self, entry: &Entry) -> bool {
+    pub(super) fn is_over(&self, entry: &UploadEntry) -> bool {
         let now = self.jobs.hub().life(&entry.job);
         let is_same = |life: &Life| Some(life.id()) == entry.life() && !life.is_deleted();
         match now.filter(is_same) {
@@ -70,7 +70,7 @@ impl Inner {
     }
 
     /// Tells an upload's job how far it has come, if it is time to. Blocks.
-    pub(super) fn report(&self, entry: &Entry, is_due: bool) -> Result<(), SpoolError> {
+    pub(super) fn report(&self, entry: &UploadEntry, is_due: bool) -> Result<(), SpoolError> {
         let Some(data) = entry.report(is_due, self.landing.stages()) else {
             return Ok(());
         };

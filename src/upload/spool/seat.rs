@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{SpoolConfig, SpoolError};
-use crate::access::places::{Client, Full, Place, Places};
+use crate::access::places::{Full, Occupant, Place, Places};
 use crate::sys::limit::Limit;
 
 /// The places of a spool.
@@ -34,7 +34,7 @@ impl Seats {
     ///
     /// # Errors
     /// There is none for this client.
-    pub fn take(&self, client: Client) -> Result<Seat, SpoolError> {
+    pub fn take(&self, client: Occupant) -> Result<Seat, SpoolError> {
         let receiving = self.receiving.take(client);
         let waiting = self.waiting.take(client);
         Ok(Seat {
@@ -47,7 +47,7 @@ impl Seats {
     ///
     /// # Errors
     /// There is none for this client.
-    pub fn unfinished(&self, client: Client) -> Result<Place, SpoolError> {
+    pub fn unfinished(&self, client: Occupant) -> Result<Place, SpoolError> {
         let unfinished = self.unfinished.take(client);
         unfinished.map_err(full(Limit::Unfinished, Limit::UnfinishedPerAddress))
     }
@@ -55,12 +55,12 @@ impl Seats {
     /// The same for one that an earlier process left, whatever the limits are now. Whose it is
     /// isn't known any more.
     pub fn left_unfinished(&self) -> Place {
-        self.unfinished.keep(Client::default())
+        self.unfinished.keep(Occupant::default())
     }
 
     /// A place among those that wait, for one that an earlier process left, likewise.
     pub fn left_waiting(&self) -> Place {
-        self.waiting.keep(Client::default())
+        self.waiting.keep(Occupant::default())
     }
 
     /// How many uploads are being received.

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use landfall::internals::pipeline::config::{Kind, Plan};
+use landfall::internals::pipeline::config::{Kind, StagePlan};
 
 /// The input is the file.
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    match Plan::parse(text) {
+    match StagePlan::parse(text) {
         Ok(plan) => {
             assert!((1..=32).contains(&plan.stages.len()));
             let names: HashSet<&str> = plan.stages.iter().map(|stage| &*stage.name).collect();

@@ -1,6 +1,8 @@
 //! Where a request shows who it is: what is taken for a token stands there, alone.
 
-use landfall::internals::access::credential::{CookieName, Credential, CredentialError, Source};
+use landfall::internals::access::credential::{
+    CookieName, Credential, CredentialError, CredentialSource,
+};
 use landfall::internals::http::{Head, HeadLimits};
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -21,9 +23,9 @@ pub fn check(input: &[u8]) {
         Ok(Some((source, text))) => {
             assert!(!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()));
             match source {
-                Source::Bearer => assert!(authorization.len() > "bearer ".len()),
-                Source::Cookie => assert_eq!(reference, [text.as_bytes()]),
-                Source::Query => assert!(reference.is_empty()),
+                CredentialSource::Bearer => assert!(authorization.len() > "bearer ".len()),
+                CredentialSource::Cookie => assert_eq!(reference, [text.as_bytes()]),
+                CredentialSource::Query => assert!(reference.is_empty()),
             }
         }
         Ok(None) => assert!(reference.is_empty()),
@@ -37,7 +39,7 @@ pub fn check(input: &[u8]) {
     assert_eq!(find(&others, query, authorization), Some(found));
 }
 
-type Found = Result<Option<(Source, String)>, CredentialError>;
+type Found = Result<Option<(CredentialSource, String)>, CredentialError>;
 
 /// None where it is no request.
 fn find(cookies: &[u8], query: &[u8], authorization: &[u8]) -> Option<Found> {

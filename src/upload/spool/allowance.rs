@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 /// So many a second, and what a quiet time has left over at once (a leaky bucket).
-pub struct Pace {
+pub struct Allowance {
     a_second: f64,
     burst: Duration,
     /// When all that was taken is paid off.
     paid_at: Mutex<Instant>,
 }
 
-impl Pace {
+impl Allowance {
     /// `a_second`, and as many at once as come in `burst`.
-    pub fn new(a_second: f64, burst: Duration) -> Pace {
-        Pace {
+    pub fn new(a_second: f64, burst: Duration) -> Allowance {
+        Allowance {
             a_second,
             burst,
             paid_at: Mutex::new(Instant::now()),
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_through_and_then_it_is_too_soon() {
-        let pace = Pace::new(0.01, Duration::from_secs(300));
+        let pace = Allowance::new(0.01, Duration::from_secs(300));
         for _ in 0..4 {
             assert_eq!(pace.take(1), Ok(()));
         }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_is_owed_takes_its_time() {
-        let pace = Pace::new(1000.0, Duration::ZERO);
+        let pace = Allowance::new(1000.0, Duration::ZERO);
         assert!(pace.owe(60_000) > Duration::from_secs(59));
         assert!(pace.owe(60_000) > Duration::from_secs(119));
     }
