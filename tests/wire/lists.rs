@@ -225,7 +225,8 @@ fn twenty_thousand_jobs_come_in_pages_once_each_while_events_flow() {
         is_over.store(true, Ordering::Release);
         (listed, publisher.join().unwrap())
     });
-    assert!(listed.len() >= 40, "{}", listed.len());
+    // A quarter of them may have been deleted meanwhile.
+    assert!(listed.len() >= 20, "{}", listed.len());
     let mut there = BTreeMap::new();
     for snapshot in listed.iter().flat_map(jobs) {
         let twice = there.insert(name_of(snapshot), snapshot.clone());
