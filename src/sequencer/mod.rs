@@ -313,7 +313,7 @@ impl Sequencer {
     ///
     /// # Errors
     /// As [`Sequencer::begin`].
-    pub fn begin_with(
+    pub(crate) fn begin_with(
         &self,
         job: &JobId,
         after: After,
