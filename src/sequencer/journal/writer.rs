@@ -514,11 +514,17 @@ impl Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.settle()?;
-        if self.is_broken {
-            self.repair()?;
-        }
-        self.sync()
+        let flushed = self.settle().and_then(|()| {
+            if self.is_broken {
+                self.repair()
+            } else {
+                self.sync()
+            }
+        });
+        // From here on it is tried again.
+        flushed.inspect_err(|error| {
+            self.failed(error);
+        })
     }
 
     /// Tries whether it can write again.

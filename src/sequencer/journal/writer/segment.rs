@@ -218,11 +218,9 @@ impl Writer {
             let synced = active.bytes - self.unsynced.len() as u64;
             active.file.write_at(synced, &self.unsynced)?;
             active.file.truncate(active.bytes)?;
-            active.file.sync()?;
         }
-        self.unsynced.clear();
         self.is_broken = false;
-        Ok(())
+        self.sync()
     }
 
     pub(in crate::sequencer::journal) fn close(&mut self) {
