@@ -2,3 +2,6 @@
 
 #[doc = include_str!("design.md")]
 pub mod design {}
+
+#[doc = include_str!("simulation.md")]
+pub mod simulation {}

@@ -1,20 +1,27 @@
-//! What the simulation has found, each told again in a few steps.
+//! What the simulation has found, each told again in a few steps. What is held against it is
+//! what every world is held against.
 
 use std::time::Duration;
 
+use super::disk::Fault;
 use super::options::Options;
 use super::random::Random;
 use super::reader::Follows;
 use super::trace::Trace;
-use super::world::World;
+use super::world::{End, World};
 use crate::event::Event;
 use crate::event::job::{EventId, LifeId};
+use crate::event::ring::RingLimits;
 use crate::hub::{After, Change, HubConfig, Only, Owner, Terms};
+use crate::sequencer::PublishError;
+use crate::sequencer::journal::{JournalConfig, SyncPolicy};
 
-/// Options of a world with one job.
+/// Options of a world with two jobs, in memory.
 fn quiet() -> Options {
     Options {
-        names: vec!["a.0".parse().expect("it is a name")],
+        names: ["a.0", "b.1"]
+            .map(|name| name.parse().expect("it is a name"))
+            .into(),
         steps: 0,
         readers: 0,
         hub: HubConfig {
@@ -28,21 +35,58 @@ fn quiet() -> Options {
     }
 }
 
+/// The same with a journal of small segments, and rings of one event.
+fn journaled(sync: SyncPolicy) -> Options {
+    let mut options = quiet();
+    options.hub.ring = RingLimits {
+        events: 1,
+        bytes: 1000,
+    };
+    options.journal = Some(JournalConfig {
+        sync,
+        bytes: 32 << 10,
+        age: Duration::from_secs(60),
+        ..JournalConfig::default()
+    });
+    options
+}
+
+const SELDOM: SyncPolicy = SyncPolicy::Interval(Duration::from_secs(3600));
+
 fn event(name: &str) -> Change {
-    let event = Event::new(name, "{}").expect("it is an event");
+    event_of(name, 0)
+}
+
+/// An event of so many bytes.
+fn event_of(name: &str, bytes: usize) -> Change {
+    let data = format!("{{\"p\":\"{}\"}}", "x".repeat(bytes));
     Change::Event {
-        event,
+        event: Event::new(name, &data).expect("it is an event"),
         only: None,
         terms: Terms::default(),
     }
 }
 
-fn begin() -> Change {
+fn begin(after: After) -> Change {
     Change::Begin {
         owner: Owner::Worker,
-        after: After::Ended,
+        after,
         terms: Terms::default(),
     }
+}
+
+/// Has the first segments go, with a checkpoint in their place.
+fn drop_segments(world: &mut World<'_>) {
+    world.put_one(1, event_of("log", 1500)).expect("it runs");
+    world.put_one(1, event("log")).expect("it runs");
+    world.pass(Duration::from_secs(100));
+    let before = world.disk.seen().len();
+    world.keep();
+    let has_checkpoint = |(name, _): &(String, Vec<u8>)| name.ends_with(".checkpoint");
+    assert!(
+        world.disk.seen().iter().any(has_checkpoint),
+        "of {before} files"
+    );
 }
 
 #[test]
@@ -68,7 +112,7 @@ fn a_list_of_jobs_hears_of_a_forgotten_life_also_where_two_came_since() {
     world.delete_one(0).expect("it is there");
     world.pass(Duration::from_secs(20));
     for _ in 0..2 {
-        world.put_one(0, begin()).expect("it has ended");
+        world.put_one(0, begin(After::Ended)).expect("it has ended");
         world.put_one(0, event("done")).expect("it runs");
     }
     world.resume(reader);
@@ -92,4 +136,218 @@ fn what_is_refused_lets_no_deletion_go() {
     world
         .put_one(0, event("progress"))
         .expect_err("it was deleted");
+}
+
+#[test]
+fn nothing_is_refused_for_what_could_not_be_written() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    world.disk.fail(Some(Fault::Write));
+    world.ask(0, begin(After::Ended));
+    // Were it not for the disk, this one would be running.
+    world.ask(0, begin(After::Ended));
+    world.answer_all();
+}
+
+#[test]
+fn the_memory_of_rings_is_counted_also_where_jobs_come_from_a_checkpoint() {
+    let trace = Trace::new(false);
+    let mut options = journaled(SyncPolicy::Always);
+    options.hub.deleted_for = Duration::from_secs(3600);
+    let mut world = World::with(options, Random::new(1), &trace);
+    world.put_one(0, event("progress")).expect("it begins");
+    world.delete_one(0).expect("it is there");
+    drop_segments(&mut world);
+    world.restart(End::Closed);
+    world.pass(Duration::from_secs(4000));
+    world.put_one(1, event("done")).expect("it runs");
+    world.come_to_rest();
+}
+
+#[test]
+fn a_list_has_from_the_rings_what_the_journal_has_no_more() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    world.put_one(1, event("progress")).expect("it begins");
+    let reader = world.follow(Follows::Listed(vec![(0, None), (1, None)]));
+    world.come_to_rest();
+    world.drop_reader(reader);
+    world.put_one(0, event("progress")).expect("it begins");
+    drop_segments(&mut world);
+    world.put_one(1, event("log")).expect("it runs");
+    world.put_one(1, event("log")).expect("it runs");
+    world.resume(reader);
+    world.come_to_rest();
+    // And after a start, whose checkpoint is newer than what the segments begin with.
+    world.restart(End::Killed);
+    let reader = world.follow(Follows::Matching(String::new()));
+    world.come_to_rest();
+    world.drop_reader(reader);
+}
+
+#[test]
+fn what_was_read_for_a_stream_is_not_shown_when_its_job_is_deleted_meanwhile() {
+    for follows in [Follows::One(0), Follows::Listed(vec![(0, None), (1, None)])] {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+        for _ in 0..5 {
+            world.put_one(0, event("progress")).expect("it runs");
+        }
+        world.follow(follows);
+        world.turn();
+        assert!(world.read_piece(), "it is behind its ring");
+        world.delete_one(0).expect("it is there");
+        world.come_to_rest();
+    }
+}
+
+#[test]
+fn a_list_that_is_read_for_hears_of_a_job_that_is_forgotten_meanwhile() {
+    for (is_forgotten_first, names) in [(0, 0), (1, 0), (0, 1)] {
+        let trace = Trace::new(false);
+        let mut options = journaled(SyncPolicy::Always);
+        options.journal.as_mut().expect("it has one").ended_jobs = 0;
+        let mut world = World::with(options, Random::new(1), &trace);
+        for _ in 0..3 {
+            world.put_one(1, event("progress")).expect("it runs");
+            world.put_one(0, event("progress")).expect("it runs");
+        }
+        let ended = [names, 1 - names];
+        for job in ended {
+            world.put_one(job, event("done")).expect("it runs");
+        }
+        world.follow(Follows::Matching(String::new()));
+        world.follow(Follows::Listed(vec![(0, None), (1, None)]));
+        world.turn();
+        if is_forgotten_first == 1 {
+            world.keep();
+        }
+        world.read_piece();
+        world.keep();
+        world.read_piece();
+        world.come_to_rest();
+    }
+}
+
+#[test]
+fn a_list_that_is_read_for_hears_of_segments_that_go_meanwhile() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    for _ in 0..3 {
+        world.put_one(0, event("progress")).expect("it runs");
+        world.put_one(1, event("progress")).expect("it runs");
+    }
+    world.follow(Follows::Listed(vec![(0, None), (1, None)]));
+    world.follow(Follows::Matching(String::new()));
+    world.turn();
+    drop_segments(&mut world);
+    world.come_to_rest();
+}
+
+#[test]
+fn what_is_kept_before_a_forgotten_life_is_missed_by_who_reads_on_in_the_next() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    world.put_one(0, event("progress")).expect("it begins");
+    world.follow(Follows::Listed(vec![(0, None), (1, None)]));
+    world.come_to_rest();
+    // The stream stays, and isn't served meanwhile.
+    world.ask(0, event("progress"));
+    world.ask(0, event("done"));
+    world.answer_all();
+    world.pass(Duration::from_secs(100));
+    world.keep();
+    (0..3).for_each(|_| world.ask(0, event("progress")));
+    world.answer_all();
+    world.come_to_rest();
+}
+
+#[test]
+fn a_crash_amid_the_beginning_of_a_segment_costs_nothing_when_the_power_goes_later() {
+    for operations in 0..10 {
+        for seed in 1..5 {
+            let trace = Trace::new(false);
+            let options = journaled(SELDOM);
+            let mut world = World::with(options, Random::new(seed), &trace);
+            world.put_one(0, event_of("log", 2000)).expect("it begins");
+            world.disk.end_in(Some(operations));
+            world.ask(0, event("log"));
+            world.step_all();
+            world.end_with(End::Killed);
+            let done = world.put_one(0, event("done"));
+            assert!(!matches!(done, Err(PublishError::DiskFailing)));
+            world.end_with(End::Unpowered);
+        }
+    }
+}
+
+#[test]
+fn what_could_not_be_written_does_not_come_back_with_the_power() {
+    for seed in 1..400 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.put_one(0, event("done")).expect("it begins");
+        world.disk.fail(Some(Fault::Full));
+        world.ask(1, event("log"));
+        let refused = world.put_one(1, event_of("log", 100));
+        assert_eq!(refused, Err(PublishError::DiskFull));
+        world.disk.fail(None);
+        world.put_one(1, event("progress")).expect("there is room");
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
+fn a_failed_sync_counts_also_where_another_succeeds_after_it() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.ask(0, event("done"));
+        world.write();
+        world.disk.fail(Some(Fault::Sync));
+        world.sync();
+        world.disk.fail(None);
+        // The writer hasn't heard of it, and begins another segment.
+        world.ask(1, event_of("log", 2000));
+        world.write();
+        world.ask(1, event("log"));
+        world.write();
+        world.settle();
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
+fn a_checkpoint_waits_until_what_it_tells_of_is_on_the_medium() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.put_one(0, event_of("log", 2000)).expect("it begins");
+        world.put_one(0, event("log")).expect("it runs");
+        world.pass(Duration::from_secs(100));
+        world.put_one(0, event("log")).expect("it runs");
+        world.disk.fail(Some(Fault::Sync));
+        world.end_with(End::Killed);
+        world.disk.fail(None);
+        world.keep();
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_synced_leaves_no_writer_that_never_rests() {
+    let trace = Trace::new(false);
+    let mut world = World::with(
+        journaled(SyncPolicy::Interval(Duration::from_millis(1))),
+        Random::new(1),
+        &trace,
+    );
+    world.put_one(0, event_of("log", 2000)).expect("it begins");
+    world.put_one(0, event("log")).expect("it runs");
+    world.pass(Duration::from_secs(100));
+    world.ask(0, event("log"));
+    world.write();
+    world.disk.fail(Some(Fault::Sync));
+    world.keep();
+    world.come_to_rest();
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::rules;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, JobState};
-use crate::hub::{Change, Entry, Hub, Life, LifeState, Listing, Refusal};
+use crate::hub::{Change, Entry, Hub, Life, LifeState, Listing, Only, Refusal};
+use crate::sequencer::journal::by_hand::ToldOf;
 use crate::sys::clock;
 
 /// All that was ever applied.
@@ -101,9 +102,20 @@ impl Model {
         self.newest = id.0;
         self.time_ms = entry.time_ms;
         self.entries.push((id, entry.clone()));
-        self.let_deletions_go();
+        // A deletion is let go of by an entry of its own, or by the next of another kind.
+        if !matches!(entry.change, Change::Forget { .. }) {
+            self.let_deletions_go();
+        }
         let before = self.jobs[number].life().cloned();
         let after = rules::next(before.as_ref(), id, entry)?;
+        if let Change::Event {
+            only: Some(Only::Entry(_)),
+            ..
+        } = entry.change
+        {
+            let has_lease = before.as_ref().is_some_and(|life| life.lease.is_some());
+            assert!(has_lease, "{id}: {} has ended by itself", entry.job);
+        }
         if let Change::Forget { .. } = entry.change {
             let may_be = before.as_ref().is_some_and(|life| {
                 let abandoned = life.updated_ms + self.abandoned_ms < entry.time_ms;
@@ -133,8 +145,8 @@ impl Model {
     }
 
     /// A disk has lost these entries. Returns the jobs of which it can't be known what they
-    /// have come to: some of what came later is there.
-    pub fn lose(&mut self, is_lost: impl Fn(u64) -> bool) -> BTreeSet<usize> {
+    /// have come to: some of what came later is there, or a checkpoint has been `told` of it.
+    pub fn lose(&mut self, is_lost: impl Fn(u64) -> bool, told: &ToldOf) -> BTreeSet<usize> {
         if !self.entries.iter().any(|(id, _)| is_lost(id.0)) {
             return BTreeSet::new();
         }
@@ -149,6 +161,9 @@ impl Model {
             let job = self.number_of(&entry.job);
             if is_lost(id.0) {
                 has_lost.insert(job);
+                if told.has(entry.job.as_str(), id) {
+                    uncertain.insert(job);
+                }
                 continue;
             }
             if has_lost.contains(&job) {

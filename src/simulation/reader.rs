@@ -193,8 +193,6 @@ impl Reader {
                 }
             }
         }
-        // What is forgotten isn't any job's.
-        self.account.told_forgotten = server.published();
         if owes_unknown {
             self.owe_unknown();
         }

@@ -53,7 +53,7 @@ impl Left {
             None => Some(model.settled.unwrap_or(newest)),
             Some(_) => None,
         };
-        let mut uncertain = model.lose(|id| !is_seen(id));
+        let mut uncertain = model.lose(|id| !is_seen(id), &self.seen.told);
         for (id, written) in seen.range(newest + 1..) {
             let id = EventId(*id);
             let found = puts.find(written);

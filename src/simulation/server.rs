@@ -45,6 +45,7 @@ impl Server {
     fn of(jobs: Sequencer, journal: Option<Arc<Journal>>) -> Server {
         let shard = Shard::new(&jobs, ShardConfig::default());
         let front = Front::new(&jobs, shard.handle());
+        jobs.hub().put_all_off();
         // From here on what is applied is told of.
         drop(jobs.hub().drain_tap());
         Server {

@@ -1,13 +1,14 @@
 //! A journal without threads, for a simulation: whoever has it does their work, a step at a
 //! time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
+use super::checkpoint::{self, Opened};
 use super::desk::{Desk, ask};
 use super::keeper::Keeper;
 use super::record::{ChangeRecord, EntryRecord, MAGIC, Record, decode};
@@ -257,8 +258,17 @@ impl Waiting {
 
 impl Order for ByHand {
     fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
-        ask(&self.hand, |reply| Command::Put(proposals, reply))
-            .unwrap_or((Vec::new(), Some(PublishError::DiskFailing)))
+        let waiting = self.submit(proposals);
+        loop {
+            if let Some(answer) = waiting.take() {
+                return answer.unwrap_or((Vec::new(), Some(PublishError::DiskFailing)));
+            }
+            if self.write() || self.sync() || self.tell_synced() || self.tick() {
+                continue;
+            }
+            assert!(self.calls_keeper(), "somebody waits, and nobody works");
+            self.keep();
+        }
     }
 
     fn history(&self, job: &JobId) -> Option<EventId> {
@@ -286,6 +296,22 @@ impl Order for ByHand {
     }
 }
 
+/// What checkpoints tell of, whether or not a segment has it.
+#[derive(Default)]
+pub struct ToldOf {
+    /// All up to this number, ...
+    upto: EventId,
+    /// ... and of a job, maybe, more.
+    jobs: BTreeMap<String, EventId>,
+}
+
+impl ToldOf {
+    /// Whether they tell of an entry of this job.
+    pub fn has(&self, job: &str, id: EventId) -> bool {
+        id <= self.upto || self.jobs.get(job).is_some_and(|&last| id <= last)
+    }
+}
+
 /// What stands in a journal's files.
 #[derive(Default)]
 pub struct Contents {
@@ -293,6 +319,8 @@ pub struct Contents {
     pub entries: Vec<Written>,
     /// What came up to this number isn't in any segment any more: checkpoints tell of it.
     pub dropped: EventId,
+    /// What checkpoints tell of.
+    pub told: ToldOf,
 }
 
 impl Contents {
@@ -300,6 +328,13 @@ impl Contents {
         let mut contents = Contents::default();
         let mut is_first = true;
         for (name, content) in files {
+            if let Some(number) = checkpoint::parse_file_name(name)
+                && let Opened::Whole(whole) = checkpoint::open(content, number)
+            {
+                contents.told.upto = contents.told.upto.max(whole.head.newest);
+                let jobs = whole.jobs().map(|it| (it.job.to_owned(), it.life.last));
+                contents.told.jobs.extend(jobs);
+            }
             let Some(segment) = parse_file_name(name) else {
                 continue;
             };

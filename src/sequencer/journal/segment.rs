@@ -130,3 +130,41 @@ pub fn parse_number(name: &str, suffix: &str) -> Option<u32> {
     let number = digits.parse().ok()?;
     (format!("{number:010}") == digits && number < u32::MAX).then_some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_without_entries_ends_before_the_next_one_begins() {
+        let segments = Segments::default();
+        // A checkpoint is newer than what the first segments hold.
+        for number in 1..=4 {
+            let segment = Segment::after(EventId(90), 100);
+            segments.lock().insert(SegmentNumber(number), segment);
+        }
+        {
+            let mut all = segments.lock();
+            let third = all.get_mut(&SegmentNumber(3)).unwrap();
+            third.come_before(EventId(40));
+            third.newest_ms = 1;
+            third.newest = EventId(60);
+            // Where it goes on for another life, it has entries already.
+            third.come_before(EventId(60));
+        }
+        segments.put_in_order();
+        let told: Vec<_> = segments
+            .lock()
+            .values()
+            .map(|s| (s.base.0, s.newest.0))
+            .collect();
+        assert_eq!(told, [(40, 40), (40, 40), (40, 60), (90, 90)]);
+        assert_eq!(segments.kept_from(), EventId(40));
+        let next = segments.next_after(EventId(0), EventId(40)).unwrap();
+        assert_eq!(next.unwrap().0, SegmentNumber(1));
+        assert_eq!(
+            segments.next_after(EventId(0), EventId(39)).err(),
+            Some(Gone)
+        );
+    }
+}
