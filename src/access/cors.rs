@@ -13,8 +13,8 @@ const NO_ORIGIN: Malformed = Malformed(
 );
 
 /// Request headers that a page of another origin may send.
-const ALLOWED_HEADERS: &str = "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, If-Range, \
-     Last-Event-ID, Range, Tus-Resumable, Upload-Checksum, Upload-Defer-Length, Upload-Length, Upload-Metadata, \
+const ALLOWED_HEADERS: &str = "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Match, If-None-Match, \
+     If-Range, Last-Event-ID, Range, Tus-Resumable, Upload-Checksum, Upload-Defer-Length, Upload-Length, Upload-Metadata, \
      Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With";
 /// How long a browser may keep the answer to a preflight, in seconds. Browsers cap it
 /// themselves, at two hours or above.
