@@ -76,11 +76,23 @@ fn whoever_waits_to_go_on_with_an_upload_takes_no_place_of_others() {
         }
         held
     });
-    let waiting: Vec<_> = (0..8)
+    let waiting: Vec<_> = (0..2)
         .map(|_| house.send("PATCH", &upload, &fields, b"x"))
         .collect();
-    // Nothing shows from outside that they wait.
-    std::thread::sleep(Duration::from_millis(500));
+    // A third is told at once, as soon as those two wait.
+    let end = Instant::now() + Duration::from_secs(2);
+    wait_until("two wait for it", || {
+        let begin = Instant::now();
+        let mut third = house.send("PATCH", &upload, &fields, b"x");
+        third
+            .0
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        let mut start = [0; 12];
+        let is_told = third.0.read_exact(&mut start).is_ok();
+        assert!(is_told || begin < end, "more than two wait");
+        is_told && &start == b"HTTP/1.1 423"
+    });
     let begin = Instant::now();
     let mut other = Client::connect_from(OTHER, house.public);
     let answer = other.ask("POST", "/api/uploads?job=other", &[], b"hello");

@@ -14,6 +14,8 @@ use crate::upload::{Info, Resumable, UploadId, UploadState};
 
 /// Whoever holds an upload and heard nothing for so long gives it to who wants to go on.
 const SILENCE: Duration = Duration::from_secs(2);
+/// Requests that wait for one upload: one more is a client that has tried again and again.
+const WAITING_MAX: usize = 2;
 /// A job is told of its upload's progress this often at most.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -48,6 +50,8 @@ pub struct Core {
     pub is_held: bool,
     /// Another would like to.
     pub is_wanted: bool,
+    /// How many wait for that.
+    waiting: usize,
     /// When something was last heard of it, for one that would go on, and for its expiry.
     pub heard: Instant,
     pub touched: SystemTime,
@@ -92,6 +96,7 @@ impl UploadEntry {
             phase: Phase::Receiving,
             is_held: true,
             is_wanted: false,
+            waiting: 0,
             heard: Instant::now(),
             touched: now,
             unfinished,
@@ -143,6 +148,7 @@ impl UploadEntry {
                 },
                 is_held: false,
                 is_wanted: false,
+                waiting: 0,
                 heard: Instant::now(),
                 touched,
                 unfinished,
@@ -178,22 +184,30 @@ impl UploadEntry {
     /// Takes hold of an upload, from who heard nothing for a while if need be.
     pub fn hold(&self) -> Result<(), SpoolError> {
         let deadline = Instant::now() + HOLD_WAIT;
-        loop {
+        let mut is_waiting = false;
+        let held = loop {
             {
                 let mut core = self.core.lock();
                 if !core.is_held {
                     core.is_held = true;
                     core.is_wanted = false;
                     core.heard = Instant::now();
-                    return Ok(());
+                    break Ok(());
                 }
+                if !is_waiting && core.waiting == WAITING_MAX {
+                    break Err(SpoolError::Locked);
+                }
+                core.waiting += usize::from(!is_waiting);
+                is_waiting = true;
                 core.is_wanted |= core.heard.elapsed() > SILENCE;
             }
             if Instant::now() > deadline {
-                return Err(SpoolError::Locked);
+                break Err(SpoolError::Locked);
             }
             crate::sys::coroutine::pause(HOLD_POLL);
-        }
+        };
+        self.core.lock().waiting -= usize::from(is_waiting);
+        held
     }
 
     /// Lets go of it: what was set aside for bytes that didn't come isn't any more.

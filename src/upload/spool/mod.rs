@@ -54,7 +54,7 @@ use store::Store;
 const STAGE: &str = "uploading";
 /// How long one who wants to go on waits for who holds the upload, and how often it looks.
 const HOLD_WAIT: Duration = Duration::from_secs(5);
-const HOLD_POLL: Duration = Duration::from_millis(20);
+const HOLD_POLL: Duration = Duration::from_millis(50);
 
 /// The uploads of a server. A clone is another handle to the same.
 #[derive(Clone)]
