@@ -3,7 +3,8 @@
 //! A token says until when it is good (`exp`, required, in seconds of the unix clock),
 //! maybe from when on (`nbf`), and what for: `jobs` lists the jobs that may be followed,
 //! `publish` those that may be published to, `upload` those that an upload may begin, each
-//! as a [`Scope`]. `sub` is free. Clocks are taken at their word: there is no leeway.
+//! as a [`Scope`]. `sub` is free. A token that begins within a minute is good already, since the
+//! clock of whoever made it may be ahead; one that has ended is over at once.
 //!
 //! Nothing of a token's content is looked at before its signature has been, but `alg` and
 //! `crit`. No error repeats any of it.
@@ -25,6 +26,9 @@ pub use scope::Scope;
 pub const TOKEN_MAX_BYTES: usize = 4096;
 /// The last second that a time may name: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
+
+/// How much later a token may begin than it comes, in seconds.
+const NBF_LEEWAY_SECONDS: u64 = 60;
 
 /// What a token says.
 ///
@@ -145,7 +149,7 @@ impl Claims {
         if claims.exp <= now {
             return Err(TokenError::Expired);
         }
-        if claims.nbf.is_some_and(|nbf| nbf > now) {
+        if claims.nbf.is_some_and(|nbf| nbf > now + NBF_LEEWAY_SECONDS) {
             return Err(TokenError::NotYetValid);
         }
         Ok(claims)

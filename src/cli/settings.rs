@@ -167,7 +167,8 @@ fn read_key(path: &PathBuf) -> Result<String, Usage> {
         why,
     };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let text = text.trim();
+    // Some editors begin a text with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}').trim();
     // Anything else would break the header field that it is shown in.
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let why = "not a key and not a token: use a file with one of them, in one line";

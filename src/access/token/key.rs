@@ -10,6 +10,8 @@ use subtle::ConstantTimeEq;
 pub const TOKEN_KEY_MIN_BYTES: usize = 32;
 /// The shortest key that workers may show, in bytes.
 pub const PUBLISH_KEY_MIN_BYTES: usize = 16;
+/// What some editors begin a text in UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The largest file that can be a key, in bytes.
 pub const KEY_MAX_BYTES: usize = 4096;
 
@@ -56,8 +58,8 @@ pub enum KeyError {
 }
 
 impl Key {
-    /// Takes what a key file holds: a line of text, whose end doesn't count, or any
-    /// other bytes as they are.
+    /// Takes what a key file holds: a line of text, whose end doesn't count and neither does a
+    /// byte order mark before it, or any other bytes as they are.
     ///
     /// # Errors
     /// It is too short, too long, or something else than a secret for HS256.
@@ -121,7 +123,7 @@ impl Keys {
 
 impl PublishKey {
     /// Takes what a key file holds: one line of printable characters, as it stands in
-    /// `Authorization: Bearer`. The line's end doesn't count.
+    /// `Authorization: Bearer`. The line's end doesn't count, nor does a byte order mark.
     ///
     /// # Errors
     /// It is shorter than 16 bytes, too long, or can't stand there.
@@ -149,7 +151,9 @@ fn read(content: &[u8], min_bytes: usize) -> Result<&[u8], KeyError> {
         .all(|&byte| byte >= b' ' || b"\t\r\n".contains(&byte));
     let is_text = is_text && std::str::from_utf8(content).is_ok();
     let key = if is_text {
-        content.trim_ascii()
+        // Some editors begin every text with it.
+        let text = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
+        text.trim_ascii()
     } else {
         content
     };
@@ -220,6 +224,25 @@ mod tests {
         for end in ["", "\n", "\r\n", "\n\n"] {
             assert_eq!(signature(&[TEXT, end.as_bytes()].concat()), plain);
         }
+    }
+
+    #[test]
+    fn a_text_is_the_same_key_whatever_editor_wrote_it() {
+        let plain = signature(TEXT);
+        for (before, behind) in [
+            (&b"\xef\xbb\xbf"[..], &b"\r\n"[..]),
+            (b"\xef\xbb\xbf", b""),
+            (b"", b"\r\n"),
+            (b"", b" \n\n"),
+        ] {
+            assert_eq!(signature(&[before, TEXT, behind].concat()), plain);
+        }
+        let publish = PublishKey::from_file(b"\xef\xbb\xbf0123456789abcdef\r\n").unwrap();
+        assert!(publish.is(b"0123456789abcdef"));
+        // Bytes are no text, however they begin.
+        let bytes = [b"\xef\xbb\xbf", &[0xff; 32][..]].concat();
+        let own = Key::from_bytes(&bytes).unwrap().sign(b"x");
+        assert_eq!(signature(&bytes), Ok(own));
     }
 
     #[test]
