@@ -41,8 +41,8 @@ pub struct CookieName(String);
 /// Why a credential can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialError {
-    /// The bearer credential, the cookie or the parameter isn't ASCII without spaces.
-    BadCharacter,
+    /// What stands there isn't ASCII without spaces.
+    BadCharacter(CredentialSource),
     /// The cookie is there twice, and not the same: one may be planted.
     TwoCookies,
     /// The parameter is there twice.
@@ -61,14 +61,20 @@ impl<'a> Credential<'a> {
         cookie: &CookieName,
     ) -> Result<Option<Credential<'a>>, CredentialError> {
         if let Some(text) = head.authorization.and_then(bearer) {
-            return credential(CredentialSource::Bearer, Cow::Borrowed(ascii(text)?));
+            return credential(
+                CredentialSource::Bearer,
+                Cow::Borrowed(ascii(text, CredentialSource::Bearer)?),
+            );
         }
         let in_cookie = match head.cookie {
             Some(cookies) => find_cookie(cookies, cookie)?,
             None => None,
         };
         if let Some(text) = in_cookie {
-            return credential(CredentialSource::Cookie, Cow::Borrowed(ascii(text)?));
+            return credential(
+                CredentialSource::Cookie,
+                Cow::Borrowed(ascii(text, CredentialSource::Cookie)?),
+            );
         }
         let mut found = None;
         for pair in head.target.query() {
@@ -80,7 +86,7 @@ impl<'a> Credential<'a> {
         match found.filter(|text| !text.is_empty()) {
             None => Ok(None),
             Some(text) => {
-                ascii(text.as_bytes())?;
+                ascii(text.as_bytes(), CredentialSource::Query)?;
                 credential(CredentialSource::Query, text)
             }
         }
@@ -102,6 +108,12 @@ impl FromStr for CookieName {
     }
 }
 
+impl fmt::Display for CookieName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Default for CookieName {
     fn default() -> CookieName {
         CookieName("landfall_token".to_owned())
@@ -117,7 +129,7 @@ impl fmt::Debug for Credential<'_> {
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            CredentialError::BadCharacter => {
+            CredentialError::BadCharacter(_) => {
                 "the token holds characters that no token has: send it as it was given"
             }
             CredentialError::TwoCookies => {
@@ -129,6 +141,16 @@ impl fmt::Display for CredentialError {
                 "the query's percent-encoding is broken: % and two digits, of UTF-8"
             }
         })
+    }
+}
+
+impl CredentialError {
+    /// Where it is, where the words don't say.
+    pub fn source(&self) -> Option<CredentialSource> {
+        match self {
+            CredentialError::BadCharacter(source) => Some(*source),
+            _ => None,
+        }
     }
 }
 
@@ -181,12 +203,10 @@ fn find_cookie<'a>(
     Ok(found)
 }
 
-fn ascii(text: &[u8]) -> Result<&str, CredentialError> {
-    if text.iter().all(u8::is_ascii_graphic) {
-        std::str::from_utf8(text).map_err(|_| CredentialError::BadCharacter)
-    } else {
-        Err(CredentialError::BadCharacter)
-    }
+fn ascii(text: &[u8], source: CredentialSource) -> Result<&str, CredentialError> {
+    let text = std::str::from_utf8(text).ok();
+    text.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+        .ok_or(CredentialError::BadCharacter(source))
 }
 
 #[cfg(test)]
@@ -240,7 +260,10 @@ mod tests {
         for value in ["Basic b", "Bearer", "Bearer ", "Bearerb", ""] {
             assert_eq!(of(value), some(CredentialSource::Query, "q"), "{value}");
         }
-        assert_eq!(of("Bearer b c"), Err(CredentialError::BadCharacter));
+        assert_eq!(
+            of("Bearer b c"),
+            Err(CredentialError::BadCharacter(CredentialSource::Bearer))
+        );
     }
 
     #[test]
@@ -313,26 +336,51 @@ mod tests {
         assert_eq!(find("?token=", b""), Ok(None));
         assert_eq!(find("?Token=q", b""), Ok(None));
         for (query, error) in [
-            ("?token=%00", CredentialError::BadCharacter),
-            ("?token=a%20b", CredentialError::BadCharacter),
-            ("?token=a+b", CredentialError::BadCharacter),
-            ("?token=%0d%0a", CredentialError::BadCharacter),
-            ("?token=%c3%a9", CredentialError::BadCharacter),
+            (
+                "?token=%00",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
+            (
+                "?token=a%20b",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
+            (
+                "?token=a+b",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
+            (
+                "?token=%0d%0a",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
+            (
+                "?token=%c3%a9",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
             // An overlong slash.
-            ("?token=%c0%af", CredentialError::BadCharacter),
-            ("?token=%e0%80%af", CredentialError::BadCharacter),
+            (
+                "?token=%c0%af",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
+            (
+                "?token=%e0%80%af",
+                CredentialError::BadCharacter(CredentialSource::Query),
+            ),
             ("?token=%", CredentialError::BadQuery),
             ("?token=%zz", CredentialError::BadQuery),
         ] {
             assert_eq!(find(query, b""), Err(error), "{query}");
         }
-        for fields in [
-            &b"Cookie: landfall_token=\xc3\xa9\r\n"[..],
-            b"Cookie: landfall_token=a b\r\n",
-            b"Authorization: Bearer \xff\r\n",
-            b"Authorization: Bearer a\tb\r\n",
+        for (fields, source) in [
+            (
+                &b"Cookie: landfall_token=\xc3\xa9\r\n"[..],
+                CredentialSource::Cookie,
+            ),
+            (b"Cookie: landfall_token=a b\r\n", CredentialSource::Cookie),
+            (b"Authorization: Bearer \xff\r\n", CredentialSource::Bearer),
+            (b"Authorization: Bearer a\tb\r\n", CredentialSource::Bearer),
         ] {
-            assert_eq!(find("", fields), Err(CredentialError::BadCharacter));
+            let error = CredentialError::BadCharacter(source);
+            assert_eq!(find("", fields), Err(error));
         }
     }
 

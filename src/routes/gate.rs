@@ -195,7 +195,7 @@ impl Gate {
     fn identify(&self, head: &Head<'_>, access: Access) -> Result<Pass, Response> {
         if self.has_keys() {
             let found = Credential::find(head, &self.config.token_cookie);
-            if let Some(credential) = found.map_err(|error| unreadable(&error))?
+            if let Some(credential) = found.map_err(|error| self.unreadable(&error))?
                 && let Some(pass) = self.judge(&credential, access)?
             {
                 return Ok(pass);
@@ -228,14 +228,14 @@ impl Gate {
         let Some(keys) = &self.keys else {
             return match access {
                 Access::Publish if credential.source == CredentialSource::Bearer => {
-                    Err(unauthorized("this isn't the publishing key", true))
+                    Err(self.invalid(credential.source, "this isn't the publishing key"))
                 }
                 _ => Ok(None),
             };
         };
         let now = now();
         let claims = Claims::verify(&credential.text, &keys.read(), now)
-            .map_err(|error| unauthorized(&error.to_string(), true))?;
+            .map_err(|error| self.invalid(credential.source, &error.to_string()))?;
         let max = self.config.query_token_max_ttl;
         if credential.source == CredentialSource::Query && claims.lifetime(now) > max.as_secs() {
             let message = format!(
@@ -243,13 +243,35 @@ impl Gate {
                  one that ends sooner, or send it as a cookie",
                 humantime::format_duration(max)
             );
-            return Err(unauthorized(&message, true));
+            return Err(self.invalid(credential.source, &message));
         }
         Ok(Some(Pass(Grant::Token(
             Box::new(claims),
             credential.source,
             self.secret.hash_one(&credential.text),
         ))))
+    }
+
+    /// 401 for a credential that is no good: whoever sends one may not know of it, as where a
+    /// browser has kept a cookie.
+    fn invalid(&self, source: CredentialSource, message: &str) -> Response {
+        let message = match source {
+            CredentialSource::Bearer => format!("in Authorization: {message}"),
+            CredentialSource::Cookie => {
+                format!("in the cookie {}: {message}", self.config.token_cookie)
+            }
+            CredentialSource::Query => format!("in ?token=: {message}"),
+        };
+        unauthorized(&message, true)
+    }
+
+    fn unreadable(&self, error: &CredentialError) -> Response {
+        let message = error.to_string();
+        match (error, error.source()) {
+            (CredentialError::BadQuery, _) => Response::error(Status::BadRequest, &message),
+            (_, Some(source)) => self.invalid(source, &message),
+            (_, None) => unauthorized(&message, true),
+        }
     }
 
     /// No foreign page changes anything through its visitor's browser.
@@ -444,13 +466,6 @@ fn unauthorized(message: &str, was_shown: bool) -> Response {
         "Bearer realm=\"landfall\""
     };
     Response::error(Status::Unauthorized, message).with("WWW-Authenticate", challenge)
-}
-
-fn unreadable(error: &CredentialError) -> Response {
-    match error {
-        CredentialError::BadQuery => Response::error(Status::BadRequest, &error.to_string()),
-        _ => unauthorized(&error.to_string(), true),
-    }
 }
 
 fn now() -> u64 {

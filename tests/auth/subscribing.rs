@@ -121,11 +121,39 @@ fn a_token_that_is_forged_expired_or_unsigned_is_401_and_says_why() {
         assert!(challenge.contains("invalid_token"));
         let body = answer.body();
         assert!(body.contains(part), "{part}: {body}");
+        assert!(body.contains("in Authorization: "), "{body}");
         assert!(!body.contains(&token));
     }
     // A minute is what clocks may differ by.
     let early = sign(&claims(now() + 600, Some(now() + 30)));
     assert_eq!(get(public(&server), STREAM, &bearer(&early)).status, 200);
+}
+
+#[test]
+fn a_401_says_where_the_token_was() {
+    let files = KeyFiles::new();
+    let server = start_with_tokens(&files);
+    for bad in ["not-a-jwt", "%C3%A9"] {
+        let plain = bad.replace("%C3%A9", "\u{e9}");
+        for (target, fields, place) in [
+            (STREAM.to_owned(), bearer(&plain), "in Authorization: "),
+            (
+                STREAM.to_owned(),
+                format!("Cookie: landfall_token={plain}\r\n"),
+                "in the cookie landfall_token: ",
+            ),
+            (
+                format!("{STREAM}?token={bad}"),
+                String::new(),
+                "in ?token=: ",
+            ),
+        ] {
+            let mut answer = get(public(&server), &target, &fields);
+            assert_eq!(answer.status, 401, "{target} {fields}");
+            let body = answer.body();
+            assert!(body.contains(place), "{place}: {body}");
+        }
+    }
 }
 
 #[test]
