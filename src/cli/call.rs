@@ -1,15 +1,17 @@
 //! How a command is called: its arguments and its variables, read by the table of flags.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::error::{Failure, Place, Usage};
+use super::file::{self, ConfigFile};
 use super::flags::{self, Flag};
-use super::nearest::nearest;
 use super::settings::Settings;
 use crate::command::leftover;
 use crate::event::job::{JobId, NameError};
 use crate::server::handover;
+use crate::sys::nearest::nearest;
 
 /// Variables that are no flags: what the server tells the commands of stages, and the
 /// server that takes its place.
@@ -40,10 +42,12 @@ pub struct Command {
 /// A call of a command.
 #[derive(Debug)]
 pub struct Call {
-    /// What the flags and their twins say.
+    /// What the flags, their twins and the file say.
     pub settings: Settings,
     /// What is no flag.
     pub words: Vec<OsString>,
+    /// What is wrong with flags, with their twins, and with the file.
+    pub wrong: Vec<Usage>,
 }
 
 /// What the caller wants.
@@ -63,11 +67,11 @@ struct Line {
     words: Vec<OsString>,
 }
 
-/// Reads the arguments that follow a command's name, and the environment. A flag wins over
-/// its variable.
+/// Reads the arguments that follow a command's name, the environment, and the configuration
+/// file where the command has one. A flag wins over its variable, and that over the file.
 ///
 /// # Errors
-/// What is wrong with the call.
+/// The command isn't called as it is used. What is wrong with values stands in the call.
 pub fn read(
     command: &Command,
     arguments: impl IntoIterator<Item = OsString>,
@@ -77,27 +81,40 @@ pub fn read(
         Ok(line) => line,
         Err(wish) => return Ok(wish),
     };
-    let mut names = variables.iter().filter_map(|(name, _)| name.to_str());
-    names.try_for_each(check_variable)?;
+    let names = variables.iter().filter_map(|(name, _)| name.to_str());
+    let mut wrong: Vec<Usage> = names.filter_map(check_variable).collect();
     let mut settings = Settings::default();
-    for (_, flag) in flags::of(command.name) {
-        let given = line.given.iter().filter(|(it, _)| it.name == flag.name);
-        let given: Vec<&str> = given.map(|(_, value)| value.as_str()).collect();
-        if !given.is_empty() {
-            flag.set(&mut settings, &given, Place::Flag(flag.name))?;
-            continue;
-        }
-        let name = flag.variable();
-        if let Some((_, value)) = variables.iter().find(|(it, _)| *it == *name) {
-            let place = Place::Variable(name);
-            match value.to_str() {
-                Some(value) => flag.set(&mut settings, &[value], place)?,
-                None => return Err(Usage::NotText(place)),
-            }
+    let mut file = ConfigFile::default();
+    if let Some(flag) = file::flag_of(command.name) {
+        let named = line.value(flag, variables).ok().flatten();
+        let named = named.and_then(|(values, _)| Some(PathBuf::from(values.last()?)));
+        let there = named.or_else(|| {
+            let path = PathBuf::from(file::DEFAULT);
+            path.exists().then_some(path)
+        });
+        if let Some(path) = there {
+            let (read, all_wrong) = ConfigFile::read(&path);
+            let pipeline = &mut settings.server.pipeline;
+            pipeline.beside.clone_from(&read.keys);
+            (file, pipeline.file) = (read, Some(path));
+            wrong.extend(all_wrong);
         }
     }
-    let words = line.words;
-    Ok(Wish::Work(Box::new(Call { settings, words })))
+    for (_, flag) in flags::of(command.name) {
+        let set = match line.value(flag, variables) {
+            Ok(given) => match given.or_else(|| file.get(flag)) {
+                Some((values, place)) => flag.set(&mut settings, &values, place),
+                None => Ok(()),
+            },
+            Err(usage) => Err(usage),
+        };
+        wrong.extend(set.err());
+    }
+    Ok(Wish::Work(Box::new(Call {
+        settings,
+        words: line.words,
+        wrong,
+    })))
 }
 
 impl Call {
@@ -137,6 +154,28 @@ impl Call {
 }
 
 impl Line {
+    /// What was given for a flag, or for its variable, and where.
+    fn value<'a>(
+        &'a self,
+        flag: &Flag,
+        variables: &'a [(OsString, OsString)],
+    ) -> Result<Option<(Vec<&'a str>, Place)>, Usage> {
+        let given = self.given.iter().filter(|(it, _)| it.name == flag.name);
+        let given: Vec<&str> = given.map(|(_, value)| value.as_str()).collect();
+        if !given.is_empty() {
+            return Ok(Some((given, Place::Flag(flag.name))));
+        }
+        let variable = flag.variable();
+        let Some((_, value)) = variables.iter().find(|(it, _)| *it == *variable) else {
+            return Ok(None);
+        };
+        let place = Place::Variable(variable);
+        match value.to_str() {
+            Some(value) => Ok(Some((vec![value], place))),
+            None => Err(Usage::NotText(place)),
+        }
+    }
+
     /// The line; or else a wish that needs nothing more.
     fn read(
         command: &Command,
@@ -206,24 +245,22 @@ fn flag(
 
 /// A variable that is nearly a flag's is a mistake, which would have a server serve
 /// without what it was told. One that isn't may be anybody's: it is only told of.
-fn check_variable(name: &str) -> Result<(), Usage> {
-    let Some(rest) = name.strip_prefix("LANDFALL_") else {
-        return Ok(());
-    };
+fn check_variable(name: &str) -> Option<Usage> {
+    let rest = name.strip_prefix("LANDFALL_")?;
     let groups = flags::GROUPS.iter().flat_map(|group| group.flags);
     let known: Vec<String> = groups.map(Flag::variable).collect();
     if OTHER_VARIABLES.contains(&name) || known.iter().any(|known| known == name) {
-        return Ok(());
+        return None;
     }
     let known = known.iter().map(|known| &known["LANDFALL_".len()..]);
     match nearest(rest, known) {
-        Some(nearest) => Err(Usage::NoVariable {
+        Some(nearest) => Some(Usage::NoVariable {
             name: name.to_owned(),
             nearest: format!("LANDFALL_{nearest}"),
         }),
         None => {
             log::warn!("no flag has the variable {name}: it is passed over");
-            Ok(())
+            None
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::Failure;
+use super::error::{Failure, Usage};
 use super::{output, serve};
 use crate::server::check;
 
@@ -22,8 +22,13 @@ pub const COMMAND: Command = Command {
 };
 
 fn main(call: Call) -> Result<ExitCode, Failure> {
-    let config = serve::config(call)?;
-    let wrong = check::check(&config);
+    let mut wrong: Vec<String> = call.wrong.iter().map(Usage::to_string).collect();
+    for line in check::check(&serve::config(call)?) {
+        // A file that can't be read is found so twice.
+        if !wrong.contains(&line) {
+            wrong.push(line);
+        }
+    }
     for line in &wrong {
         output::say(&format!("landfall check: {line}"));
     }

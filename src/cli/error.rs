@@ -77,6 +77,9 @@ pub enum Usage {
     NoValue(Place),
     /// The value isn't UTF-8.
     NotText(Place),
+    /// Something in the configuration file, in words of its own: where, what is wrong, and
+    /// what would be right.
+    File(String),
     /// In words of its own: what is wrong, and what would be right.
     Wrong(&'static str),
     /// A word more than the command takes.
@@ -90,6 +93,8 @@ pub enum Place {
     Flag(&'static str),
     /// In an environment variable.
     Variable(String),
+    /// In the configuration file: its path, its line and its key.
+    File(String),
     /// It is the word that the usage calls so.
     Word(&'static str),
 }
@@ -145,10 +150,10 @@ impl fmt::Display for Usage {
                 )
             }
             Usage::Value { place, value, why } => {
-                let sign = if matches!(place, Place::Variable(_)) {
-                    '='
-                } else {
-                    ' '
+                let sign = match place {
+                    Place::Variable(_) => "=",
+                    Place::File(_) => " = ",
+                    Place::Flag(_) | Place::Word(_) => " ",
                 };
                 let shown: String = value.chars().take(VALUE_MAX_CHARS).collect();
                 let rest = if shown.len() < value.len() { "..." } else { "" };
@@ -159,6 +164,7 @@ impl fmt::Display for Usage {
             }
             Usage::NoValue(place) => write!(f, "{place} has no value: give it one"),
             Usage::NotText(place) => write!(f, "{place}: the value isn't UTF-8: use text"),
+            Usage::File(what) => f.write_str(what),
             Usage::Wrong(what) => f.write_str(what),
             Usage::Extra(word) => write!(f, "{word} is one word too many: leave it out"),
         }
@@ -169,7 +175,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Flag(name) => write!(f, "--{name}"),
-            Place::Variable(name) => f.write_str(name),
+            Place::Variable(name) | Place::File(name) => f.write_str(name),
             Place::Word(name) => f.write_str(name),
         }
     }

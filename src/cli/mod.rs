@@ -5,11 +5,11 @@ mod call;
 mod check;
 mod delete;
 mod error;
+mod file;
 mod flags;
 mod help;
 mod lines;
 mod list;
-mod nearest;
 mod output;
 mod publish;
 mod retry;
@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::sys::nearest::nearest;
 use call::{Command, Wish};
 use error::{Failure, Usage};
 
@@ -77,19 +78,27 @@ fn find(name: &str) -> Result<&'static Command, Usage> {
     let names = COMMANDS.iter().map(|command| command.name);
     found.copied().ok_or_else(|| Usage::NoCommand {
         name: name.to_owned(),
-        nearest: nearest::nearest(name, names.chain(["help", "version"])),
+        nearest: nearest(name, names.chain(["help", "version"])),
     })
 }
 
 fn call(command: &'static Command, arguments: VecDeque<OsString>) -> Result<ExitCode, Failed> {
     let variables: Vec<_> = std::env::vars_os().collect();
     let done = match call::read(command, arguments, &variables) {
-        Ok(Wish::Work(call)) => (command.main)(*call),
+        Ok(Wish::Work(call)) => match call.wrong.first() {
+            // That tells all of it.
+            Some(usage) if !is_check(command) => Err(usage.clone().into()),
+            _ => (command.main)(*call),
+        },
         Ok(Wish::Help) => output::print(&help::of(command, output::width())),
         Ok(Wish::Version) => tell_version(),
         Err(usage) => Err(usage.into()),
     };
     done.map_err(|failure| (Some(command), failure))
+}
+
+fn is_check(command: &Command) -> bool {
+    command.name == check::COMMAND.name
 }
 
 fn tell_help(asked: Option<&str>) -> Result<ExitCode, Failure> {
@@ -114,9 +123,10 @@ fn complain(command: Option<&Command>, failure: &Failure) -> ExitCode {
                 "landfall{name}: {usage}; see landfall{name} --help"
             ));
             // A wrong configuration is what it is to find.
-            match command {
-                Some(command) if command.name == check::COMMAND.name => ExitCode::FAILURE,
-                _ => ExitCode::from(2),
+            if command.is_some_and(is_check) {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::from(2)
             }
         }
         failure => {

@@ -50,7 +50,9 @@ pub const COMMAND: Command = Command {
 };
 
 fn main(call: Call) -> Result<ExitCode, Failure> {
-    let Call { settings, words } = call;
+    let Call {
+        settings, words, ..
+    } = call;
     let [program, arguments @ ..] = &words[..] else {
         let what = "no command to run: give it behind --, as landfall run -- CMD";
         return Err(Usage::Wrong(what).into());

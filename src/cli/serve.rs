@@ -2,15 +2,11 @@
 
 mod life;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
 use super::error::{Failure, Usage};
 use crate::server::ServerConfig;
-
-/// What names the stages when nothing else is said.
-const CONFIG: &str = "landfall.toml";
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -42,9 +38,6 @@ pub fn config(call: Call) -> Result<ServerConfig, Usage> {
     let mut config = call.settings.server;
     if call.settings.memory_only {
         config.data = None;
-    }
-    if config.pipeline.file.is_none() && Path::new(CONFIG).exists() {
-        config.pipeline.file = Some(PathBuf::from(CONFIG));
     }
     Ok(config)
 }

@@ -97,7 +97,10 @@ mod tests {
         let arguments = arguments.iter().map(OsString::from);
         let wish = call::read(&COMMAND, arguments, &variables);
         let call = match wish.map_err(|usage| usage.to_string())? {
-            Wish::Work(call) => *call,
+            Wish::Work(call) => match call.wrong.first() {
+                Some(usage) => return Err(usage.to_string()),
+                None => *call,
+            },
             other => panic!("{other:?}"),
         };
         let keys = &call.settings.server.auth.token_keys;

@@ -94,30 +94,34 @@ impl Default for StagePlan {
 }
 
 impl StagePlan {
-    /// Reads a file. Blocks for the disk.
+    /// Reads a file. What is `beside` the stages is passed over: others read it. Blocks for
+    /// the disk.
     ///
     /// # Errors
     /// It can't be read, or says something that can't be.
-    pub fn read(path: &Path) -> Result<StagePlan, String> {
+    pub fn read(path: &Path, beside: &[String]) -> Result<StagePlan, String> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        StagePlan::parse(&text).map_err(|error| match error.line {
+        StagePlan::parse(&text, beside).map_err(|error| match error.line {
             Some(line) => format!("{name}:{line}: {}", error.message),
             None => format!("{name}: {}", error.message),
         })
     }
 
-    /// Reads the text of a file.
+    /// Reads the text of a file. One that names no stages has the default ones.
     ///
     /// # Errors
     /// It isn't TOML, or says something that can't be: the line, and what would be right.
-    pub fn parse(text: &str) -> Result<StagePlan, ConfigError> {
+    pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, ConfigError> {
         let wrong = |wrong: Wrong| ConfigError {
             line: wrong.at.map(|at| text[..at].matches('\n').count() + 1),
             message: wrong.message,
         };
         let mut document = Table::parse(text).map_err(wrong)?;
-        document.only(&["stage"]).map_err(wrong)?;
+        document.only(&["stage"], beside).map_err(wrong)?;
+        if !document.has("stage") {
+            return Ok(StagePlan::default());
+        }
         let mut stages = Vec::new();
         let mut names = HashSet::new();
         for mut table in document.tables("stage").map_err(wrong)? {
@@ -283,15 +287,28 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        StagePlan::parse(text).unwrap_err().to_string()
+        StagePlan::parse(text, &[]).unwrap_err().to_string()
     }
 
     #[test]
     fn a_stage_that_says_nothing_has_the_defaults() {
         let text = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'transcoding'\n\
                     [[stage]]\nname = 'storing'\n";
-        let plan = StagePlan::parse(text).unwrap();
+        let plan = StagePlan::parse(text, &[]).unwrap();
         assert_eq!(format!("{plan:?}"), format!("{:?}", StagePlan::default()));
+    }
+
+    #[test]
+    fn a_file_without_stages_has_the_default_ones_and_what_others_read_is_passed_over() {
+        let default = format!("{:?}", StagePlan::default());
+        let parsed = |text, beside: &[String]| {
+            let plan = StagePlan::parse(text, beside);
+            plan.map(|plan| format!("{plan:?}"))
+        };
+        assert_eq!(parsed("", &[]), Ok(default.clone()));
+        let text = "retry = '5s'\n";
+        assert_eq!(parsed(text, &["retry".to_owned()]), Ok(default));
+        assert!(refused(text).starts_with("line 1: "));
     }
 
     #[test]
@@ -326,7 +343,7 @@ mod tests {
             max_processes = 32
             output_dir = "/mnt/scratch"
         "#;
-        let plan = StagePlan::parse(text).unwrap();
+        let plan = StagePlan::parse(text, &[]).unwrap();
         let [scan, transcode, thumbnail] = &plan.stages[..] else {
             panic!("{plan:?}");
         };
@@ -364,6 +381,11 @@ mod tests {
     fn what_is_wrong_is_said_with_its_line_and_what_would_be_right() {
         for (text, line, part) in [
             ("[[stage]]\nname = 'scanning'\n\nfoo = 1\n", 4, "clamd"),
+            (
+                "[[stage]]\nname = 'scanning'\ntimeot = '5s'\n",
+                3,
+                "there is no timeot here: the nearest is timeout",
+            ),
             (
                 "[[stage]]\nname = 'x'\nrun = ['a']\nclamd = 'b'\n",
                 4,
@@ -447,12 +469,15 @@ mod tests {
                 "{text}\n{message}"
             );
         }
-        assert!(refused("").contains("1 to 32"));
+        assert!(refused("stage = []").contains("1 to 32"));
     }
 
     #[test]
     fn a_built_in_name_with_a_command_is_a_command() {
-        let plan = StagePlan::parse("[[stage]]\nname = 'storing'\nrun = ['cp', '{input}', '/x']\n");
+        let plan = StagePlan::parse(
+            "[[stage]]\nname = 'storing'\nrun = ['cp', '{input}', '/x']\n",
+            &[],
+        );
         let stage = &plan.unwrap().stages[0];
         assert!(matches!(stage.kind, Kind::Command(_)));
         assert_eq!((stage.concurrency, stage.retries), (1, 0));

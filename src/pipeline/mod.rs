@@ -65,6 +65,8 @@ pub struct PipelineConfig {
     /// The file that names the stages, `landfall.toml`. Default: none, and then it is
     /// scanning, transcoding and storing.
     pub file: Option<PathBuf>,
+    /// The keys at the top of that file that others read. Default: none.
+    pub beside: Vec<String>,
     /// Where clamd listens, for scanning that says nothing of it. Default: none.
     pub clamd: Option<ClamdAddress>,
     /// How long a failed job's upload is kept for a retry. Default: 24 h.
@@ -78,6 +80,7 @@ impl Default for PipelineConfig {
         let hour = Duration::from_secs(60 * 60);
         PipelineConfig {
             file: None,
+            beside: Vec::new(),
             clamd: None,
             keep_failed: 24 * hour,
             keep_quarantined: 30 * 24 * hour,
@@ -125,7 +128,7 @@ impl Pipeline {
     /// The file says something that can't be, or the directories can't be made.
     pub fn start(config: PipelineConfig, jobs: Sequencer, data: &Path) -> io::Result<Pipeline> {
         let mut plan = match &config.file {
-            Some(file) => StagePlan::read(file)
+            Some(file) => StagePlan::read(file, &config.beside)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
             None => StagePlan::default(),
         };

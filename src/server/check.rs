@@ -28,7 +28,7 @@ pub fn check(config: &ServerConfig) -> Vec<String> {
         ));
     }
     if let Some(file) = &config.pipeline.file
-        && let Err(error) = StagePlan::read(file)
+        && let Err(error) = StagePlan::read(file, &config.pipeline.beside)
     {
         wrong.push(error);
     }

@@ -1,11 +1,12 @@
 //! The ground: clocks, sockets, coroutines, random bits, counters, units,
-//! directories.
+//! names, directories.
 
 pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub(crate) mod headcount;
 pub(crate) mod limit;
 pub mod metrics;
+pub(crate) mod nearest;
 pub(crate) mod private;
 pub(crate) mod random;
 pub(crate) mod socket;

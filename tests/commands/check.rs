@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::hub::{landfall, text};
+use super::hub::{Hub, landfall, text};
 
 #[test]
 fn a_configuration_that_is_right_is_said_to_be_and_nothing_is_made() {
@@ -44,7 +44,7 @@ fn what_is_wrong_is_said_a_line_each() {
     let output = check.current_dir(folder.path()).output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
     let lines: Vec<&str> = text(&output.stderr).lines().collect();
-    let parts = ["key file none: ", "data directory a.toml: ", "a.toml:1: "];
+    let parts = ["a.toml:1: ", "key file none: ", "data directory a.toml: "];
     assert_eq!(lines.len(), parts.len(), "{lines:#?}");
     for (line, part) in lines.iter().zip(parts) {
         assert!(
@@ -72,4 +72,76 @@ fn what_is_wrong_is_said_a_line_each() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?} {variable}");
         assert!(text(&output.stderr).contains(part), "{output:?}");
     }
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("b.toml"),
+        "ring-event = 1\nring-bytes = 0\nlisten = '127.0.0.1:9'\npublish = '127.0.0.1:9'\n\
+         [[stage]]\nname = 'storing'\ntimeot = '5s'\n",
+    )
+    .unwrap();
+    let mut check = landfall(["check", "--config=b.toml"]);
+    check.env("LANDFALL_RETRY", "5").current_dir(folder.path());
+    let output = check.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<&str> = text(&output.stderr).lines().collect();
+    let parts = [
+        "b.toml:1: there is no ring-event: the nearest is ring-events",
+        "LANDFALL_RETRY=5: not a duration",
+        "b.toml:2: ring-bytes = 0: not a size",
+        "publishing listener http://127.0.0.1:9: the public listener has the same",
+        "b.toml:7: there is no timeot here: the nearest is timeout",
+    ];
+    assert_eq!(lines.len(), parts.len(), "{lines:#?}");
+    for part in parts {
+        let begin = format!("landfall check: {part}");
+        assert!(
+            lines.iter().any(|line| line.starts_with(&begin)),
+            "{part}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.toml");
+    let config = "memory-only = true\nlisten = '127.0.0.1:0'\npublish = '127.0.0.1:0'\n\
+                  ops = '127.0.0.1:0'\nmax-event = 1000\nretry = '7s'\nhost = ['a', 'b']\n";
+    fs::write(&path, config).unwrap();
+    let takes = |flag: &str, variable: &str| {
+        let mut serve = landfall(["serve"]);
+        serve
+            .env("LANDFALL_CONFIG", &path)
+            .current_dir(folder.path());
+        if !flag.is_empty() {
+            serve.arg(format!("--max-event={flag}"));
+        }
+        if !variable.is_empty() {
+            serve.env("LANDFALL_MAX_EVENT", variable);
+        }
+        let hub = Hub::started_by(serve);
+        let publish = |bytes: usize| {
+            let data = format!("{{\"a\":\"{}\"}}", "x".repeat(bytes));
+            let output = hub.output(["publish", "a", "progress", &data]);
+            output.status.success()
+        };
+        [500, 1500, 2500].map(publish)
+    };
+    assert_eq!(takes("", ""), [true, false, false]);
+    assert_eq!(takes("", "2000"), [true, true, false]);
+    assert_eq!(takes("3000", "2000"), [true, true, true]);
+    // A server says what is wrong with its file, and doesn't start.
+    fs::write(&path, "memory-only = true\nretyr = '5s'\n").unwrap();
+    let mut serve = landfall(["serve", "--config=own.toml"]);
+    let output = serve.current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("landfall serve: own.toml:2: there is no retyr: the nearest is retry;"),
+        "{said}"
+    );
 }

@@ -60,9 +60,13 @@ impl Hub {
                 "--retry",
                 "100ms",
             ])
-            .args(flags)
-            .stdout(Stdio::piped());
-        let mut process = command.spawn().unwrap();
+            .args(flags);
+        Hub::started_by(command)
+    }
+
+    /// One by a whole command.
+    pub fn started_by(mut command: Command) -> Hub {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let mut hub = Hub {
             process,

@@ -310,12 +310,12 @@ fn the_readmes_landfall_toml_is_one() {
     let readme = include_str!("../../README.md");
     let example = readme
         .split("```toml\n")
-        .nth(1)
+        .find(|block| block.contains("[[stage]]\nname = \"scanning\""))
         .unwrap()
         .split("```")
         .next()
         .unwrap();
-    let plan = landfall::internals::pipeline::config::StagePlan::parse(example).unwrap();
+    let plan = landfall::internals::pipeline::config::StagePlan::parse(example, &[]).unwrap();
     let names: Vec<_> = plan
         .stages
         .iter()

@@ -129,6 +129,11 @@ impl Flag {
         matches!(self.kind, Kind::Switch(_))
     }
 
+    /// Whether it takes several values.
+    pub fn is_list(&self) -> bool {
+        matches!(self.kind, Kind::List(..))
+    }
+
     /// What the help calls its value. One that ends with `...` may be repeated.
     pub fn value(&self) -> String {
         match self.kind {

@@ -126,8 +126,9 @@ pub const PROCESSING: Group = Group {
             "config",
             "FILE",
             |s| &mut s.server.pipeline.file,
-            "Names the stages that uploads go through; without one it is scanning, transcoding \
-             and storing.",
+            "The configuration file: any other of these flags under its own name, and the stages \
+             that uploads go through, which are scanning, transcoding and storing where it names \
+             none.",
         )
         .default("landfall.toml, if there"),
         word(

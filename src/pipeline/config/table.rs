@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use toml_span::value::{Value, ValueInner};
 
+use crate::sys::nearest::nearest;
 use crate::sys::units::{self, UnitError};
 
 /// A table.
@@ -39,14 +40,20 @@ impl<'a> Table<'a> {
         self.at
     }
 
-    /// Says that there are no keys but these.
-    pub fn only(&mut self, known: &[&'static str]) -> Result<(), Wrong> {
+    /// Says that there are no keys but these, and those that others read.
+    pub fn only(&mut self, known: &[&'static str], others: &[String]) -> Result<(), Wrong> {
         self.known.extend(known);
-        let stray = self.members.keys().find(|key| !known.contains(&&*key.name));
+        let is_known = |key: &str| known.contains(&key) || others.iter().any(|other| other == key);
+        let stray = self.members.keys().find(|key| !is_known(&key.name));
         match stray {
             None => Ok(()),
             Some(key) => Err(self.unknown(&key.name, key.span.start)),
         }
+    }
+
+    /// Whether there is such a key.
+    pub fn has(&self, key: &str) -> bool {
+        self.members.keys().any(|it| it.name == key)
     }
 
     /// The tables of `[[key]]`.
@@ -162,8 +169,11 @@ impl<'a> Table<'a> {
     }
 
     fn unknown(&self, key: &str, at: usize) -> Wrong {
-        let known = self.known.join(", ");
-        Spot(at).wrong(format!("there is no {key} here: there are {known}"))
+        let what = match nearest(key, self.known.iter().copied()) {
+            Some(nearest) => format!("the nearest is {nearest}"),
+            None => format!("there are {}", self.known.join(", ")),
+        };
+        Spot(at).wrong(format!("there is no {key} here: {what}"))
     }
 }
 

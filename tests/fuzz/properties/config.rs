@@ -9,7 +9,7 @@ pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    match StagePlan::parse(text) {
+    match StagePlan::parse(text, &[]) {
         Ok(plan) => {
             assert!((1..=32).contains(&plan.stages.len()));
             let names: HashSet<&str> = plan.stages.iter().map(|stage| &*stage.name).collect();
