@@ -43,7 +43,7 @@ pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
 pub use client::{AddressError, Client, ClientError, HubAddress, ServerEvent, Subscription};
 pub use event::{Event, EventError, EventId, EventName, JobId, JobState, Lease, LifeId, NameError};
 pub use event::{IdempotencyKey, IdempotencyKeyError, LeaseError, RingLimits, Word};
-pub use http::HeadLimits;
+pub use http::{BasePath, BasePathError, HeadLimits};
 pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
 pub use pipeline::{ClamdAddress, PipelineConfig};
 pub use routes::{AuthConfig, QuotaConfig};

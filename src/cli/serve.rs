@@ -36,6 +36,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 pub fn config(call: Call) -> Result<ServerConfig, Usage> {
     call.texts(0)?;
     let mut config = call.settings.server;
+    config.base_path = call.settings.hub.base_path;
     if call.settings.memory_only {
         config.data = None;
     }

@@ -10,6 +10,7 @@ use super::error::{Failure, HubFailure, Place, Usage};
 use super::output;
 use crate::client::{self, Client};
 use crate::event::job::{JobId, JobState, NameError};
+use crate::http::BasePath;
 use crate::progress::{Format, STAGE_MAX_BYTES};
 use crate::server::ServerConfig;
 
@@ -37,6 +38,8 @@ pub struct HubSettings {
     pub address: client::HubAddress,
     /// A file with what it is shown.
     pub key: Option<PathBuf>,
+    /// The path below which it serves everything.
+    pub base_path: BasePath,
 }
 
 /// Which jobs are meant.
@@ -93,6 +96,7 @@ impl Default for Settings {
             hub: HubSettings {
                 address: client::HubAddress::Tcp("127.0.0.1:8081".to_owned()),
                 key: None,
+                base_path: BasePath::default(),
             },
             selection: SelectionSettings::default(),
             run: RunSettings {
@@ -121,7 +125,9 @@ impl HubSettings {
     /// The file can't be read, or holds neither.
     pub fn client(&self) -> Result<Client, Usage> {
         let shown = self.key.as_ref().map(read_key).transpose()?;
-        Ok(Client::new(self.address.clone()).with_token(shown))
+        Ok(Client::new(self.address.clone())
+            .with_token(shown)
+            .with_base(self.base_path.clone()))
     }
 
     /// Does something with each of these jobs. What can't be done is said, and the others are

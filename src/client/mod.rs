@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId};
+use crate::http::BasePath;
 use connection::Connection;
 use response::AnswerHead;
 
@@ -84,6 +85,7 @@ pub enum ClientError {
 pub struct Client {
     address: HubAddress,
     token: Option<String>,
+    base: BasePath,
     connection: Option<Connection>,
     /// How many connections were opened.
     opened: u64,
@@ -114,6 +116,7 @@ impl Client {
         Client {
             address,
             token: None,
+            base: BasePath::default(),
             connection: None,
             opened: 0,
         }
@@ -122,6 +125,12 @@ impl Client {
     /// The same client, showing a bearer token with every request.
     pub fn with_token(mut self, token: Option<String>) -> Client {
         self.token = token;
+        self
+    }
+
+    /// The same client of a hub that serves everything below a path.
+    pub fn with_base(mut self, base: BasePath) -> Client {
+        self.base = base;
         self
     }
 
@@ -232,6 +241,11 @@ impl Client {
     }
 
     fn request(&self, method: &str, path: &str, headers: &str) -> String {
+        self.request_at(method, &format!("{}{path}", self.base.as_str()), headers)
+    }
+
+    /// A request for a path that the hub has told.
+    fn request_at(&self, method: &str, path: &str, headers: &str) -> String {
         let host = self.address.host();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}");
         if let Some(token) = &self.token {

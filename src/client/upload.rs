@@ -70,7 +70,7 @@ impl Client {
     ) -> Result<(u64, Option<u64>), ClientError> {
         let (mut other, path) = self.at(&place.location)?;
         let client = other.as_mut().unwrap_or(self);
-        let request = client.request("HEAD", &path, VERSION);
+        let request = client.request_at("HEAD", &path, VERSION);
         let (head, _) = client.ask(request.as_bytes(), None)?;
         Ok((offset(&head)?, head.number("upload-length")))
     }
@@ -91,7 +91,7 @@ impl Client {
             "{VERSION}Content-Type: application/offset+octet-stream\r\nUpload-Offset: {from}\r\n\
              Content-Length: {length}\r\nConnection: close\r\n"
         );
-        let request = client.request("PATCH", &path, &fields);
+        let request = client.request_at("PATCH", &path, &fields);
         let connected = Connection::open(client.address(), Instant::now() + CONNECT_TIMEOUT);
         let mut connection = connected.map_err(PieceError::Hub)?;
         let by = Instant::now() + STALL_TIMEOUT;

@@ -1,6 +1,7 @@
 //! HTTP/1.1 without a socket (RFC 9110, RFC 9112): heads and bodies are decoded from
 //! whatever bytes are there, and "not enough yet" is no error.
 
+pub mod base;
 pub mod body;
 pub mod disposition;
 pub mod head;
@@ -12,6 +13,7 @@ pub mod response;
 pub mod target;
 pub mod tus;
 
+pub use base::{BasePath, BasePathError};
 pub use body::{BodyLength, Decoder};
 pub use head::{Head, HeadError, HeadLimits};
 pub use method::Method;

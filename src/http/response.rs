@@ -15,6 +15,7 @@ pub enum Status {
     NoContent = 204,
     PartialContent = 206,
     NotModified = 304,
+    PermanentRedirect = 308,
     BadRequest = 400,
     Unauthorized = 401,
     Forbidden = 403,
@@ -61,7 +62,7 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 31] = {
+    pub const ALL: [Status; 32] = {
         use Status::*;
         [
             Ok,
@@ -70,6 +71,7 @@ impl Status {
             NoContent,
             PartialContent,
             NotModified,
+            PermanentRedirect,
             BadRequest,
             Unauthorized,
             Forbidden,
@@ -112,6 +114,7 @@ impl Status {
             Status::NoContent => "No Content",
             Status::PartialContent => "Partial Content",
             Status::NotModified => "Not Modified",
+            Status::PermanentRedirect => "Permanent Redirect",
             Status::BadRequest => "Bad Request",
             Status::Unauthorized => "Unauthorized",
             Status::Forbidden => "Forbidden",

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::base::BasePath;
+
 /// The path and query of a request target, still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
@@ -72,6 +74,16 @@ impl<'a> Target<'a> {
             .unwrap_or(self.path)
             .split('/')
             .map(|s| decode(s, false))
+    }
+
+    /// The same target as what is below a path sees it. None where it isn't below it; `*` is
+    /// below everything.
+    pub fn below(&self, base: &BasePath) -> Option<Target<'a>> {
+        let path = match self.path {
+            "*" => "*",
+            path => base.rest(path)?,
+        };
+        Some(Target { path, ..*self })
     }
 
     /// The pairs of the query.
@@ -172,6 +184,22 @@ mod tests {
         for bad in ["/%", "/%4", "/%zz", "/%ff", "/%c0%af", "/%-1"] {
             assert_eq!(segments(bad), [None], "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_below_a_path_is_seen_without_it_and_every_path_is_below_none() {
+        let base = "/a".parse().unwrap();
+        let below = |text| {
+            let target = Target::parse(text).unwrap();
+            target.below(&base).map(|below| (below.path, below.query))
+        };
+        assert_eq!(below("/a/b?c=d"), Some(("/b", "c=d")));
+        assert_eq!(below("http://h/a/"), Some(("/", "")));
+        assert_eq!(below("*"), Some(("*", "")));
+        assert_eq!(below("/ab"), None);
+        assert_eq!(below("/b/a/"), None);
+        let target = Target::parse("/b").unwrap();
+        assert_eq!(target.below(&BasePath::default()), Some(target));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::access::cors::CorsLines;
 use crate::access::places::Occupant;
 use crate::event::job::{JobId, LifeId};
 use crate::event::{EventError, IdempotencyKey, IdempotencyKeyError};
-use crate::http::{Head, Method, Response, Status};
+use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::hub::Refusal;
 use crate::pipeline::Pipeline;
 use crate::sequencer::{PublishError, Sequencer};
@@ -57,6 +57,8 @@ pub struct Context {
     pub jobs: Sequencer,
     /// Who may do what.
     pub gate: Gate,
+    /// The path below which everything is served.
+    pub base: BasePath,
     /// Where uploads arrive. None where nothing is kept on disk.
     pub spool: Option<Spool>,
     /// What becomes of them. None where there is no spool.
@@ -173,7 +175,7 @@ impl Context {
     }
 
     fn decide(self: &Arc<Self>, head: &Head<'_>, access: Access, peer: &Peer) -> (Label, Answer) {
-        let found = match Found::of(head) {
+        let found = match Found::of(head, &self.base) {
             Ok(found) => found,
             Err(response) => return (Label::NONE, Err(response)),
         };
@@ -248,8 +250,8 @@ impl Context {
 }
 
 /// Whether a request is one for a stream, as nearly all are.
-pub fn is_for_stream(head: &Head<'_>, access: Access) -> bool {
-    let found = Found::of(head).ok();
+pub fn is_for_stream(head: &Head<'_>, access: Access, base: &BasePath) -> bool {
+    let found = Found::of(head, base).ok();
     let route = found.and_then(|found| found.route(head.method, access).ok());
     head.method == Method::Get && route.is_some_and(|(_, route)| route.is_stream())
 }

@@ -7,7 +7,7 @@ use super::upload::{post, tus};
 use super::{Access, Answer, Request};
 use super::{begin, delete, file, list, openapi, publish, retry, snapshot, stream, web};
 use crate::event::job::{JobId, NameError};
-use crate::http::{Head, Method, Response, Status};
+use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::upload::UploadId;
 
 /// A method of a path, and what is done about it. HEAD of what has no line of its own is
@@ -132,8 +132,10 @@ impl<'a> Found<'a> {
     ///
     /// # Errors
     /// The answer where there is none, or where the job's name is none.
-    pub fn of(head: &Head<'a>) -> Result<Found<'a>, Response> {
-        if head.target.path() == "*" {
+    pub fn of(head: &Head<'a>, base: &BasePath) -> Result<Found<'a>, Response> {
+        let below = head.target.below(base);
+        let target = below.ok_or_else(|| outside(head, base))?;
+        if target.path() == "*" {
             return Ok(Found {
                 path: None,
                 named: Subject::Last(Cow::default()),
@@ -141,7 +143,7 @@ impl<'a> Found<'a> {
         }
         let mut segments: [Cow<'_, str>; SEGMENTS_MAX] = Default::default();
         let mut count = 0;
-        for segment in head.target.segments() {
+        for segment in target.segments() {
             let segment = segment.ok_or_else(bad_escape)?;
             *segments.get_mut(count).ok_or_else(web::not_found)? = segment;
             count += 1;
@@ -262,6 +264,18 @@ fn fits(path: &str, segments: &[Cow<'_, str>]) -> bool {
 
 fn bad_name(error: NameError) -> Response {
     Response::error(Status::BadRequest, &error.to_string())
+}
+
+/// The answer to what isn't below the path that everything is below.
+fn outside(head: &Head<'_>, base: &BasePath) -> Response {
+    if base.is(head.target.path()) {
+        let response = Response::empty(Status::PermanentRedirect);
+        // What the page loads is named as it is seen from there.
+        return response.with("Location", format!("{base}/"));
+    }
+    let message =
+        format!("nothing is served at this path: everything is below {base}/ (--base-path)");
+    Response::error(Status::NotFound, &message)
 }
 
 fn bad_escape() -> Response {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection::ConnectionConfig;
 use super::listener::Address;
+use crate::http::BasePath;
 use crate::hub::HubConfig;
 use crate::pipeline::PipelineConfig;
 use crate::routes::{AuthConfig, QuotaConfig};
@@ -39,6 +40,9 @@ pub struct ServerConfig {
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
     pub ops: SocketAddr,
+    /// The path below which both of the first are served, for a proxy that passes requests on
+    /// as they are. Default: /.
+    pub base_path: BasePath,
     /// The directory where what is kept on disk is kept. Default: none, and then nothing
     /// is, and uploads are refused.
     pub data: Option<PathBuf>,
@@ -106,6 +110,7 @@ impl Default for ServerConfig {
             listen: Address::Tcp(local(8080)),
             publish: Address::Tcp(local(8081)),
             ops: local(8082),
+            base_path: BasePath::default(),
             data: None,
             journal: JournalConfig::default(),
             auth: AuthConfig::default(),

@@ -241,7 +241,13 @@ impl Lobby {
             };
             let is_whole = match parse(bytes, self.config.connection.head) {
                 Ok(None) => false,
-                Ok(Some(head)) if routes::is_for_stream(&head, self.config.access) => {
+                Ok(Some(head))
+                    if routes::is_for_stream(
+                        &head,
+                        self.config.access,
+                        &self.house.context.base,
+                    ) =>
+                {
                     match self.answer_stream(&head, guest) {
                         Some(there) => guest = there,
                         None => return None,

@@ -67,6 +67,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let context = Context {
         jobs,
         gate,
+        base: config.base_path,
         spool,
         pipeline,
         downloads: Downloads {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::access::places::Places;
-use crate::http::{Head, HeadLimits, Status};
+use crate::http::{BasePath, Head, HeadLimits, Status};
 use crate::routes::{
     Access, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
 };
@@ -43,6 +43,7 @@ impl Front {
         let context = Context {
             jobs: jobs.clone(),
             gate: Gate::new(auth, true, true).expect("there are no keys to read"),
+            base: BasePath::default(),
             spool: None,
             pipeline: None,
             downloads: Downloads {

@@ -98,7 +98,7 @@ async function askAfter() {
   // A path of dots alone leads elsewhere.
   if (!job || /^\.+$/.test(job.id)) return;
   const { updated } = job;
-  const answer = await fetch(`/api/jobs/${job.id}`, { cache: "no-store" }).catch(() => null);
+  const answer = await fetch(`api/jobs/${job.id}`, { cache: "no-store" }).catch(() => null);
   if ([404, 410].includes(answer?.status) && jobs.get(job.id) === job && job.updated === updated) {
     remove(job);
     later();

@@ -17,7 +17,7 @@ export function followAll({ onEvent, onState }) {
   let wait = WAIT_FIRST_MS;
   const asking = new AbortController();
 
-  const url = () => `/api/events?replay=latest${last && `&lastEventId=${last}`}`;
+  const url = () => `api/events?replay=latest${last && `&lastEventId=${last}`}`;
 
   const open = () => {
     source = new EventSource(url());

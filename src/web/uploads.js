@@ -1,6 +1,6 @@
 // The first view: files that are sent from here, and jobs that the address names.
 
-import { trackProcessing, uploadAndTrack } from "/landfall.js";
+import { trackProcessing, uploadAndTrack } from "./landfall.js";
 import { bytes, clock, Rate, title } from "./format.js";
 import { Job } from "./job.js";
 import { $, address, connection, put, say } from "./shell.js";
@@ -8,7 +8,7 @@ import { $, address, connection, put, say } from "./shell.js";
 /** Uploads at once: a browser has few connections per host, and the host is small. */
 const SENDING_MAX = 2;
 /** Where a job is now is told by its newest event. A page may stay open for days. */
-const OPTIONS = { replay: "latest", retries: Infinity };
+const OPTIONS = { baseUrl: ".", replay: "latest", retries: Infinity };
 const LABELS = { uploading: "Upload", scanning: "Scan", transcoding: "Transcode", storing: "Store" };
 
 const rows = new Map();
@@ -103,7 +103,7 @@ class Row {
     this.failure = this.refusal = null;
     draw();
     try {
-      const answer = await fetch(`/api/jobs/${this.job.id}`);
+      const answer = await fetch(`api/jobs/${this.job.id}`);
       const said = await answer.json();
       if (isRefusal(answer)) {
         this.refusal = [answer.status, said.error];
@@ -157,7 +157,7 @@ class Row {
   /** The job has failed, or it can't be sent or followed: the snapshot tells which. */
   async lose(message) {
     try {
-      const answer = await fetch(`/api/jobs/${this.job.id}`);
+      const answer = await fetch(`api/jobs/${this.job.id}`);
       const said = await answer.json();
       if (isRefusal(answer)) this.refusal = [answer.status, said.error];
       else if (said.state === "error") return this.hear("error", said.lastEvent.data);

@@ -193,3 +193,42 @@ fn a_wrong_call_and_a_hub_that_is_away_are_told_in_the_same_way_by_all() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
+
+#[test]
+fn commands_find_a_hub_that_serves_below_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("stages.toml");
+    let stage = "base-path = '/tools/'\n[[stage]]\nname = 'storing'\nto = 'files'\n";
+    std::fs::write(&config, stage).unwrap();
+    let config = format!("--config={}", config.display());
+    let hub = Hub::keeping(&folder.path().join("data"), &[&config]);
+    let file = folder.path().join("clip.mp4");
+    std::fs::write(&file, "x".repeat(100_000)).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = hub.command([arguments[0]]);
+        command.args(&arguments[1..]).stdin(Stdio::null());
+        command
+            .env("LANDFALL_BASE_PATH", "/tools")
+            .env("XDG_STATE_HOME", folder.path().join("state"));
+        command.output().unwrap()
+    };
+    assert!(run(&["publish", "a", "progress"]).status.success());
+    let uploaded = run(&["upload", "--job=b", file.to_str().unwrap()]);
+    assert_eq!(listed(&uploaded), "b\n");
+    assert!(listed(&run(&["watch", "b"])).ends_with("b done\n"));
+    let listed_now = run(&["list"]);
+    assert_eq!(listed(&listed_now).lines().count(), 3);
+    assert!(run(&["delete", "a", "b"]).status.success());
+    // Without it, the hub says where it serves.
+    let output = hub.output(["list"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("everything is below /tools/ (--base-path)"),
+        "{said}"
+    );
+    assert_eq!(
+        run(&["list", "--base-path", "tools"]).status.code(),
+        Some(2)
+    );
+}

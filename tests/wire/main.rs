@@ -4,6 +4,7 @@ mod activation;
 mod admission;
 mod age;
 mod bad_requests;
+mod base_path;
 mod broken;
 mod consolidated;
 mod conversations;

@@ -120,6 +120,22 @@ pub const TOKEN: Group = Group {
     ],
 };
 
+/// Where a hub serves, as it is told itself, and as whoever talks to it is.
+pub const BASE: Group = Group {
+    title: "The path",
+    commands: &[
+        "serve", "check", "run", "watch", "publish", "list", "delete", "retry", "upload",
+    ],
+    flags: &[word(
+        "base-path",
+        "PATH",
+        |s| &mut s.hub.base_path,
+        "Everything is below this path, on the public listener and on the publishing one, for a \
+         proxy that passes requests on as they are; 404 for what isn't.",
+    )
+    .default("/")],
+};
+
 /// The hub that a command talks to.
 pub const HUB: Group = Group {
     title: "The hub",

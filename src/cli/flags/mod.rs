@@ -48,6 +48,7 @@ enum Kind {
 /// Every flag there is.
 pub const GROUPS: &[Group] = &[
     serving::LISTENERS,
+    client::BASE,
     serving::ACCESS,
     keeping::DISK,
     keeping::MEMORY,

@@ -12,6 +12,7 @@ use crate::access::host::HostName;
 use crate::access::network::Block;
 use crate::cli::settings::{Prefix, Stage};
 use crate::event::job::{JobId, JobState};
+use crate::http::BasePath;
 use crate::pipeline::ClamdAddress;
 use crate::progress::Format;
 use crate::sequencer::journal::SyncPolicy;
@@ -170,6 +171,7 @@ impl One for ClamdAddress {}
 impl One for JobId {}
 impl One for Stage {}
 impl One for Prefix {}
+impl One for BasePath {}
 
 impl<T: One> Word for T {
     fn put(&mut self, text: &str) -> Result<(), String> {

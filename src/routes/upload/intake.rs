@@ -2,7 +2,7 @@
 
 use super::form::{Form, Stop};
 use super::{created, exposed, of_tus, refusal};
-use crate::http::{Response, Status};
+use crate::http::{BasePath, Response, Status};
 use crate::upload::spool::{Finished, Receiver, SpoolError};
 
 /// The body of an upload, on its way to the disk.
@@ -10,6 +10,7 @@ pub struct UploadIntake {
     kind: Kind,
     receiver: Option<Receiver>,
     cors: bool,
+    base: BasePath,
 }
 
 enum Kind {
@@ -18,34 +19,42 @@ enum Kind {
     /// The file is in a form.
     Form(Box<Form>),
     /// The body is a piece of an upload by tus, which is answered so.
-    Tus(fn(&Finished) -> Response),
+    Tus(fn(&Finished, &BasePath) -> Response),
 }
 
 impl UploadIntake {
     /// The body is the file.
-    pub fn raw(receiver: Receiver, cors: bool) -> UploadIntake {
+    pub fn raw(receiver: Receiver, cors: bool, base: BasePath) -> UploadIntake {
         UploadIntake {
             kind: Kind::Raw,
             receiver: Some(receiver),
             cors,
+            base,
         }
     }
 
     /// The file is in a form.
-    pub fn form(form: Form, cors: bool) -> UploadIntake {
+    pub fn form(form: Form, cors: bool, base: BasePath) -> UploadIntake {
         UploadIntake {
             kind: Kind::Form(Box::new(form)),
             receiver: None,
             cors,
+            base,
         }
     }
 
     /// A piece of an upload by tus.
-    pub fn tus(answer: fn(&Finished) -> Response, receiver: Receiver, cors: bool) -> UploadIntake {
+    pub fn tus(
+        answer: fn(&Finished, &BasePath) -> Response,
+        receiver: Receiver,
+        cors: bool,
+        base: BasePath,
+    ) -> UploadIntake {
         UploadIntake {
             kind: Kind::Tus(answer),
             receiver: Some(receiver),
             cors,
+            base,
         }
     }
 
@@ -116,9 +125,11 @@ impl UploadIntake {
             return Response::error(Status::InternalError, message);
         };
         let response = match (receiver.finish(), &self.kind) {
-            (Ok(finished), Kind::Tus(answer)) => answer(&finished),
+            (Ok(finished), Kind::Tus(answer)) => answer(&finished, &self.base),
             (Ok(finished), _) => {
-                created(&finished).with("Location", format!("/api/jobs/{}", finished.job))
+                let base = self.base.as_str();
+                let location = format!("{base}/api/jobs/{}", finished.job);
+                created(&finished, &self.base).with("Location", location)
             }
             (Err(error), _) => refusal(&error),
         };

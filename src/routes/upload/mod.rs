@@ -8,7 +8,7 @@ pub mod tus;
 use super::{Context, Pass, publish_status};
 use crate::event::job::JobId;
 use crate::http::tus::VERSION;
-use crate::http::{Response, Status};
+use crate::http::{BasePath, Response, Status};
 use crate::hub::After;
 use crate::sys::limit::Limit;
 use crate::upload::UploadId;
@@ -130,11 +130,11 @@ fn is_fit(c: char) -> bool {
 }
 
 /// 201, which says where to follow the job.
-pub fn created(finished: &Finished) -> Response {
-    let job = &finished.job;
+pub fn created(finished: &Finished, base: &BasePath) -> Response {
+    let (job, base) = (&finished.job, base.as_str());
     // Names need no escapes.
     let json = format!(
-        r#"{{"jobId":"{job}","events":"/api/jobs/{job}/events","snapshot":"/api/jobs/{job}"}}"#
+        r#"{{"jobId":"{job}","events":"{base}/api/jobs/{job}/events","snapshot":"{base}/api/jobs/{job}"}}"#
     );
     Response::json(Status::Created, json)
 }

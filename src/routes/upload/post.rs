@@ -45,7 +45,11 @@ pub fn post(request: Request<'_>) -> Answer {
             .map_err(|error| Response::error(Status::BadRequest, &error.to_string()))?;
         let client = caller.client();
         let form = Form::new(spool.clone(), client, caller.pass, parser, asked, length);
-        return Ok(Plan::Upload(Box::new(UploadIntake::form(form, cors))));
+        return Ok(Plan::Upload(Box::new(UploadIntake::form(
+            form,
+            cors,
+            context.base.clone(),
+        ))));
     }
     // What curl says of any body that it is given.
     let is_told = !kind.is_empty() && kind != b"application/x-www-form-urlencoded";
@@ -61,5 +65,9 @@ pub fn post(request: Request<'_>) -> Answer {
         metadata: None,
     };
     let receiver = spool.begin(order, None).map_err(|error| refusal(&error))?;
-    Ok(Plan::Upload(Box::new(UploadIntake::raw(receiver, cors))))
+    Ok(Plan::Upload(Box::new(UploadIntake::raw(
+        receiver,
+        cors,
+        context.base.clone(),
+    ))))
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::{UploadIntake, created, exposed, file_name, job, may_follow, of_tus, refusal, spool};
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
-use crate::http::{BodyLength, Head, Response, Status};
+use crate::http::{BasePath, BodyLength, Head, Response, Status};
 use crate::routes::{Answer, Context, Plan, Request, web};
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, NewUpload, Spool, SpoolError, Standing};
@@ -70,7 +70,7 @@ pub fn post(request: Request<'_>) -> Answer {
     let receiver = spool
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
-    let intake = UploadIntake::tus(begun, receiver, cors);
+    let intake = UploadIntake::tus(begun, receiver, cors, context.base.clone());
     Ok(if has_body {
         Plan::Upload(Box::new(intake))
     } else {
@@ -125,7 +125,7 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         return Err(refusal(&error));
     }
     let cors = request.caller.cors.is_some();
-    let intake = UploadIntake::tus(gone_on, receiver, cors);
+    let intake = UploadIntake::tus(gone_on, receiver, cors, request.context.base.clone());
     Ok(Plan::Upload(Box::new(intake)))
 }
 
@@ -173,13 +173,14 @@ fn answered(response: Response, request: &Request<'_>) -> Plan {
 }
 
 /// The answer to the piece that began an upload.
-fn begun(finished: &Finished) -> Response {
+fn begun(finished: &Finished, base: &BasePath) -> Response {
     let respond = progress(&finished.job, finished.offset, finished.expires);
-    respond(created(finished)).with("Location", format!("/api/tus/{}", finished.id))
+    let location = format!("{}/api/tus/{}", base.as_str(), finished.id);
+    respond(created(finished, base)).with("Location", location)
 }
 
 /// The answer to one that went on with it.
-fn gone_on(finished: &Finished) -> Response {
+fn gone_on(finished: &Finished, _: &BasePath) -> Response {
     let respond = progress(&finished.job, finished.offset, finished.expires);
     respond(Response::empty(Status::NoContent))
 }
