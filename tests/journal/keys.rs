@@ -1,9 +1,9 @@
 //! What was done once stays done, also after a restart.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::http::{Answer, ask_until, post};
-use super::retention::wait_until;
+use super::retention::{publish_until_checkpoint, wait_until};
 use super::support::Process;
 
 fn ask(server: &Process, method: &str, target: &str, key: &str, body: &str) -> Answer {
@@ -89,20 +89,7 @@ fn a_key_survives_the_loss_of_the_segments_that_it_stood_in() {
     let flags = ["--journal-bytes", "4MiB"];
     let server = Process::start(data.path(), &flags);
     let first = changes(&server);
-    let checkpoint = || {
-        let files = std::fs::read_dir(data.path().join("journal")).unwrap();
-        let mut names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-        names.any(|name| name.ends_with(".checkpoint"))
-    };
-    let padding = "x".repeat(1000);
-    let line = format!("{{\"job\":\"other\",\"event\":\"p\",\"data\":{{\"p\":\"{padding}\"}}}}\n");
-    let many = line.repeat(500);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !checkpoint() {
-        assert!(Instant::now() < deadline, "there is no checkpoint");
-        let answer = post(server.publish, "/api/events", "application/x-ndjson", &many);
-        assert_eq!(answer.status, 201, "{answer:?}");
-    }
+    publish_until_checkpoint(data.path(), &server, "");
     assert_eq!(changes(&server), first);
     server.kill();
     let server = Process::start(data.path(), &flags);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::http::{Answer, ask_until, post};
-use super::retention::wait_until;
+use super::retention::{publish_until_checkpoint, wait_until};
 use super::support::Process;
 
 fn say(server: &Process, job: &str, body: &str) -> Answer {
@@ -82,23 +82,9 @@ fn a_lease_survives_the_loss_of_the_segments_that_it_stood_in() {
     let flags = ["--journal-bytes", "4MiB"];
     let first = Process::start(data.path(), &flags);
     grant(&first, "2s");
-    let checkpoint = || {
-        let files = std::fs::read_dir(data.path().join("journal")).unwrap();
-        let mut names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-        names.any(|name| name.ends_with(".checkpoint"))
-    };
-    let padding = "x".repeat(1000);
-    let line = format!("{{\"job\":\"other\",\"event\":\"p\",\"data\":{{\"p\":\"{padding}\"}}}}\n");
-    let many = line.repeat(500);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !checkpoint() {
-        assert!(Instant::now() < deadline, "there is no checkpoint");
-        let renewals = "{\"job\":\"event\",\"lease\":\"2s\"}\n{\"job\":\"begun\",\"lease\":\"2s\"}\n\
-            {\"job\":\"renewed\",\"lease\":\"2s\"}\n";
-        let lines = format!("{renewals}{many}");
-        let answer = post(first.publish, "/api/events", "application/x-ndjson", &lines);
-        assert_eq!(answer.status, 201, "{answer:?}");
-    }
+    let renewals = "{\"job\":\"event\",\"lease\":\"2s\"}\n{\"job\":\"begun\",\"lease\":\"2s\"}\n\
+        {\"job\":\"renewed\",\"lease\":\"2s\"}\n";
+    publish_until_checkpoint(data.path(), &first, renewals);
     first.kill();
     let second = Process::start(data.path(), &flags);
     let states = GRANTED.map(|job| state(&second, job));

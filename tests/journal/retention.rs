@@ -25,6 +25,25 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Publishes `lines`, and half a megabyte of another job with it, until there is a checkpoint,
+/// which stands for segments that have gone.
+pub fn publish_until_checkpoint(data: &Path, server: &Process, lines: &str) {
+    let padding = "x".repeat(1000);
+    let line = format!("{{\"job\":\"other\",\"event\":\"p\",\"data\":{{\"p\":\"{padding}\"}}}}\n");
+    let lines = format!("{lines}{}", line.repeat(500));
+    wait_until("there is a checkpoint", || {
+        let answer = post(
+            server.publish,
+            "/api/events",
+            "application/x-ndjson",
+            &lines,
+        );
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let mut files = std::fs::read_dir(data.join("journal")).unwrap();
+        files.any(|file| file.unwrap().path().extension() == Some("checkpoint".as_ref()))
+    });
+}
+
 /// Publishes `events` of about a kilobyte.
 fn fill(server: &Process, job: &str, events: u64) {
     let padding = "x".repeat(1000);

@@ -78,6 +78,14 @@ fn hammer(rounds: usize, typical: impl Fn(), round: impl Fn(usize, Duration) + S
     });
 }
 
+/// What an upload goes through that nobody disturbs, so that it is known how long that takes.
+fn post_and_delete(house: &House, number: usize) {
+    let job = format!("typical{number}");
+    house.post(&job, b"hello");
+    house.stored(&job);
+    assert_eq!(delete(house, &job), 204);
+}
+
 fn pause(time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
@@ -90,12 +98,7 @@ fn a_delete_at_any_instant_of_a_posted_upload_is_final() {
     let house = House::start(MANY);
     let deleted = AtomicUsize::new(0);
     let number = AtomicUsize::new(0);
-    let typical = || {
-        let job = format!("typical{}", number.fetch_add(1, Ordering::Relaxed));
-        house.post(&job, b"hello");
-        house.stored(&job);
-        assert_eq!(delete(&house, &job), 204);
-    };
+    let typical = || post_and_delete(&house, number.fetch_add(1, Ordering::Relaxed));
     hammer(300, typical, |number, wait| {
         let job = format!("j{number}");
         let (snapshot, file) = (format!("/api/jobs/{job}"), format!("/api/jobs/{job}/file"));
@@ -183,12 +186,7 @@ fn a_job_that_is_begun_anew_at_any_instant_gets_nothing_of_the_upload() {
     let house = House::start(MANY);
     let replaced = AtomicUsize::new(0);
     let number = AtomicUsize::new(0);
-    let typical = || {
-        let job = format!("typical{}", number.fetch_add(1, Ordering::Relaxed));
-        house.post(&job, b"hello");
-        house.stored(&job);
-        assert_eq!(delete(&house, &job), 204);
-    };
+    let typical = || post_and_delete(&house, number.fetch_add(1, Ordering::Relaxed));
     hammer(200, typical, |number, wait| {
         let job = format!("j{number}");
         std::thread::scope(|scope| {
