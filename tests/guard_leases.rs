@@ -57,6 +57,7 @@ fn grant(jobs: &Sequencer, lease: &str) {
             job: format!("job{number}").parse().unwrap(),
             word: Word::Event(Event::progress("x", 1.0), lease.parse().ok()),
             key: None,
+            life: None,
         });
         let (ids, error) = jobs.say_all(sayings.collect());
         assert_eq!((ids.len(), error), (1000, None));

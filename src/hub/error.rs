@@ -44,7 +44,10 @@ impl fmt::Display for Refusal {
                 "the job was deleted: begin it anew with PUT /api/jobs/{job} on the publishing \
                  listener, or choose another name",
             ),
-            Refusal::Over => f.write_str("the life of the job that this belongs to is over"),
+            Refusal::Over => f.write_str(
+                "the life of the job that this belongs to is over: say it again if the new life \
+                 is meant",
+            ),
             Refusal::Again(id) => write!(f, "this was done already, with the number {id}"),
             Refusal::OtherContent => f.write_str(
                 "the key was used for something else of this job: choose a new one for each \

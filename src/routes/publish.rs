@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::gate::{INVALID, Pass};
 use super::quotas::Publisher;
 use super::{Answer, Caller, Context, Intake, Plan, Request, event_status, key_of, publish_status};
-use crate::event::job::{EventId, JobId};
+use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{IdempotencyKey, Publication, Word};
 use crate::http::{BodyLength, Response, Status};
 use crate::sequencer::{PublishError, Saying};
@@ -20,6 +20,9 @@ const EVENT_OVERHEAD_BYTES: usize = 4096;
 struct Publications {
     context: Arc<Context>,
     job: Option<JobId>,
+    /// The life that the job which the path names had when the request came, or has begun with
+    /// it: the rest of a body isn't of the next one.
+    life: Option<LifeId>,
     pass: Pass,
     publisher: Option<Publisher>,
     is_ndjson: bool,
@@ -87,8 +90,10 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         }
         _ => {}
     }
+    let life = job.as_ref().and_then(|job| context.jobs.hub().life(job));
     Ok(Plan::Intake(Box::new(Publications {
         context: context.clone(),
+        life: life.map(|life| life.id()),
         job,
         publisher: pass.publisher(peer),
         pass,
@@ -231,8 +236,14 @@ impl Publications {
             refusal.field = Some(("Retry-After", seconds.to_string().into()));
             return Err(refusal);
         }
+        let life = self.life;
         if self.is_ndjson {
-            self.gathered.push(Saying { job, word, key });
+            self.gathered.push(Saying {
+                job,
+                word,
+                key,
+                life,
+            });
             self.gathered_lines.push(self.lines);
             return Ok(());
         }
@@ -240,7 +251,12 @@ impl Publications {
         self.is_event = matches!(word, Word::Event(..));
         // Counted before: those of a job that ends with this are gone behind it.
         self.streams = self.context.jobs.hub().streams(&job);
-        let published = self.context.jobs.say(Saying { job, word, key });
+        let published = self.context.jobs.say(Saying {
+            job,
+            word,
+            key,
+            life,
+        });
         let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);
         Ok(())
@@ -256,11 +272,22 @@ impl Publications {
             let line = self.gathered_lines.get(ids.len()).copied();
             self.gathered_lines.clear();
             self.ids.extend(ids);
+            self.find_life();
             refused = error.map(|error| self.unpublished(&error, line.unwrap_or(self.lines)));
         }
         match refused.map_or(read, Err) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(self.response(refusal)),
+        }
+    }
+
+    /// Keeps the life that the first line has begun, or was said in, for those that follow.
+    fn find_life(&mut self) {
+        if let (None, Some(job), Some(&first)) = (self.life, &self.job, self.ids.first()) {
+            let life = self.context.jobs.hub().life(job).map(|life| life.id());
+            // A later one has begun meanwhile: that isn't meant.
+            let is_meant = |life: &LifeId| life.0 <= first;
+            self.life = Some(life.filter(is_meant).unwrap_or(LifeId(first)));
         }
     }
 

@@ -170,7 +170,13 @@ mod tests {
         let word = Word::Event(event, lease.parse().ok());
         let job = job(name);
         let key = None;
-        jobs.say(Saying { job, word, key }).unwrap();
+        jobs.say(Saying {
+            job,
+            word,
+            key,
+            life: None,
+        })
+        .unwrap();
     }
 
     fn is_running(jobs: &Sequencer, name: &str) -> bool {

@@ -60,7 +60,7 @@ pub struct Sequencer {
 /// let job = "job_8f3a".parse().unwrap();
 /// // Where nothing more is heard for 30 s, the job ends with `error`.
 /// let word = Word::Event(Event::progress("scanning", 30.0), Some("30s".parse().unwrap()));
-/// jobs.say(Saying { job, word, key: None }).unwrap();
+/// jobs.say(Saying { job, word, key: None, life: None }).unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {
@@ -70,6 +70,8 @@ pub struct Saying {
     pub word: Word,
     /// By what it is known when it is said again: then it is answered as the first time.
     pub key: Option<IdempotencyKey>,
+    /// The life that it is of, where it is to be of no other: once that is over, it is refused.
+    pub life: Option<LifeId>,
 }
 
 /// A change that is to get its place in the order.
@@ -88,6 +90,7 @@ impl Saying {
             job,
             word: Word::Event(event, None),
             key: None,
+            life: None,
         }
     }
 }
@@ -408,12 +411,17 @@ impl Sequencer {
 
     /// What a worker's word is to change.
     fn proposal(&self, saying: Saying) -> Result<Proposal, PublishError> {
-        let Saying { job, word, key } = saying;
+        let Saying {
+            job,
+            word,
+            key,
+            life,
+        } = saying;
         let once = key.map(|key| self.once(key, word.content()));
         let change = match word {
             Word::Alive(lease) => Change::Renew {
                 lease,
-                only: None,
+                only: life,
                 once,
             },
             Word::Event(event, lease) => {
@@ -421,7 +429,7 @@ impl Sequencer {
                 let lease = lease.or_else(|| self.default_lease_of(&job));
                 Change::Event {
                     event,
-                    only: None,
+                    only: life.map(Only::Life),
                     terms: Terms { lease, once },
                 }
             }

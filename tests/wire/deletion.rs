@@ -7,7 +7,7 @@ use landfall::{After, Event, Owner};
 
 use super::consolidated::{all, many, take};
 use super::sse::EventStream;
-use super::support::{TestServer, job_id};
+use super::support::{Answer, TestServer, job_id, wait_until};
 
 const DELETE_A: &str = "DELETE /api/jobs/a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -389,4 +389,69 @@ fn a_stream_waits_again_when_the_deletion_is_remembered_no_more_though_nothing_e
         };
         assert_eq!((&*event.event, event.id), ("progress", next));
     }
+}
+
+/// Sends the beginning of a body for `a`, then has `meanwhile` happen, then sends the rest.
+fn interrupted(
+    server: &TestServer,
+    kind: &str,
+    body: [&str; 2],
+    meanwhile: impl FnOnce(),
+) -> Answer {
+    let length = body[0].len() + body[1].len();
+    let mut worker = server.publishing();
+    worker.send(format!(
+        "POST /api/jobs/a/events HTTP/1.1\r\nHost: h\r\nContent-Type: {kind}\r\n\
+         Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+    ));
+    assert_eq!(worker.answer().status, 100);
+    worker.send(body[0]);
+    meanwhile();
+    worker.send(body[1]);
+    worker.answer()
+}
+
+#[test]
+fn the_rest_of_a_body_is_not_of_the_next_life() {
+    for is_there_before in [true, false] {
+        let server = TestServer::start();
+        if is_there_before {
+            server.progress("a", 0);
+        }
+        let lines = [
+            "{\"event\":\"x\",\"data\":{\"n\":1}}\n",
+            "{\"event\":\"done\"}\n",
+        ];
+        let last = || server.public().get("/api/jobs/a").json()["lastEvent"]["data"]["n"].clone();
+        let answer = interrupted(&server, "application/x-ndjson", lines, || {
+            wait_until("the first line is published", || last() == 1);
+            server.delete("a");
+            server.begin("a");
+        });
+        assert_eq!(answer.status, 409, "{answer:?}");
+        let json = answer.json();
+        assert_eq!(
+            (&json["line"], json["ids"].as_array().unwrap().len()),
+            (&2.into(), 1)
+        );
+        let snapshot = server.public().get("/api/jobs/a").json();
+        assert_eq!(snapshot["state"], "running", "{snapshot}");
+        assert!(snapshot["lastEvent"].is_null(), "{snapshot}");
+    }
+}
+
+#[test]
+fn an_event_whose_body_was_on_its_way_is_not_of_the_next_life() {
+    let server = TestServer::start();
+    server.progress("a", 0);
+    let body = ["{\"event\":", "\"done\"}"];
+    let answer = interrupted(&server, "application/json", body, || {
+        server.delete("a");
+        server.begin("a");
+    });
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(
+        server.public().get("/api/jobs/a").json()["state"],
+        "running"
+    );
 }
