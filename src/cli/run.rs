@@ -63,6 +63,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         begin,
         stage,
         format,
+        pattern,
         hub_wait,
     } = settings.run;
     let name = Path::new(program).file_name().unwrap_or(program);
@@ -110,7 +111,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         .iter()
         .map(|it| it.to_string_lossy().into_owned())
         .collect();
-    let reader = Reader::knowing(format, Known::of_words(&texts));
+    let reader = Reader::knowing(format, Known::of_words(&texts)).with_pattern(pattern);
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox));

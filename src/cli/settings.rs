@@ -11,7 +11,7 @@ use super::output;
 use crate::client::{self, Client};
 use crate::event::job::{JobId, JobState, NameError};
 use crate::http::BasePath;
-use crate::progress::{Format, STAGE_MAX_BYTES};
+use crate::progress::{Format, Pattern, STAGE_MAX_BYTES};
 use crate::server::ServerConfig;
 
 /// What the flags of all commands set.
@@ -66,6 +66,8 @@ pub struct RunSettings {
     pub stage: Option<Stage>,
     /// How the command's output is understood.
     pub format: Format,
+    /// What is read of it instead.
+    pub pattern: Option<Pattern>,
     /// How long the end is tried to be published.
     pub hub_wait: Duration,
 }
@@ -104,6 +106,7 @@ impl Default for Settings {
                 begin: false,
                 stage: None,
                 format: Format::Auto,
+                pattern: None,
                 hub_wait: Duration::from_secs(10),
             },
             token: TokenSettings {

@@ -12,6 +12,7 @@ mod known;
 mod lines;
 mod measure;
 mod number;
+mod pattern;
 mod place;
 mod shapes;
 mod throttle;
@@ -20,6 +21,7 @@ mod update;
 mod words;
 
 pub use known::Known;
+pub use pattern::Pattern;
 pub use throttle::Throttle;
 pub use update::{Source, Update, overall};
 
@@ -60,6 +62,8 @@ pub enum Format {
 /// ```
 pub struct Reader {
     format: Format,
+    /// What is to be read, and nothing else.
+    pattern: Option<Pattern>,
     stdout: Lines,
     stderr: Lines,
     ffmpeg: Ffmpeg,
@@ -76,6 +80,7 @@ impl Reader {
     pub fn new(format: Format) -> Reader {
         Reader {
             format,
+            pattern: None,
             stdout: Lines::new(),
             stderr: Lines::new(),
             ffmpeg: Ffmpeg::new(),
@@ -93,6 +98,13 @@ impl Reader {
             ffmpeg: known.ffmpeg.map_or_else(Ffmpeg::new, Ffmpeg::of_plan),
             ..Reader::new(format)
         }
+    }
+
+    /// The same reader, which reads what this pattern matches, where there is one, and nothing
+    /// else.
+    pub fn with_pattern(mut self, pattern: Option<Pattern>) -> Reader {
+        self.pattern = pattern;
+        self
     }
 
     /// A reader for an ffmpeg that is asked for `-progress` and says nothing of its input,
@@ -172,6 +184,9 @@ impl Reader {
         }
         if self.format == Format::Ignore {
             return None;
+        }
+        if let Some(pattern) = &self.pattern {
+            return pattern.read(trimmed);
         }
         if line.is_whole() && ended {
             if trimmed.starts_with('{') {

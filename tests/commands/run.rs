@@ -190,6 +190,40 @@ fn what_the_command_writes_passes_through_byte_for_byte() {
 }
 
 #[test]
+fn a_pattern_reads_what_nothing_else_would_and_nothing_but_that() {
+    let hub = Hub::start();
+    let pattern = r"^(?<stage>\w+) (?<done>\d+) von (?<total>\d+)";
+    let script = "echo 99%; echo Bild 1 von 4; sleep 0.3; echo 'Bild 2 von 4 (7%)'; sleep 0.3; \
+        echo Ton 3 von 4; sleep 0.3";
+    let run = [
+        "run",
+        "--job",
+        "a",
+        "--stage",
+        "t",
+        "--pattern",
+        pattern,
+        "sh",
+        "-c",
+        script,
+    ];
+    assert_eq!(hub.output(run).status.code(), Some(0));
+    let mut events = hub.events("a");
+    events.pop();
+    let expected = [
+        ("t", 0),
+        ("Bild", 25),
+        ("Bild", 50),
+        ("Ton", 75),
+        ("Ton", 100),
+    ];
+    assert_eq!(
+        events,
+        expected.map(|(stage, percent)| progress("a", stage, percent))
+    );
+}
+
+#[test]
 fn signals_are_passed_on_and_the_end_is_still_published() {
     let hub = Hub::start();
     for (job, signal, name) in [("a", Signal::TERM, "TERM"), ("b", Signal::INT, "INT")] {

@@ -36,6 +36,13 @@ pub const RUN: Group = Group {
              as well, as of pv -n.",
         )
         .default("auto"),
+        word(
+            "pattern",
+            "REGEX",
+            |s| &mut s.run.pattern,
+            "What is read instead: a regular expression with the groups (?<percent>...), or \
+             (?<done>...) and (?<total>...), and (?<stage>...). Lines it doesn't match move nothing.",
+        ),
         duration(
             "hub-wait",
             |s| &mut s.run.hub_wait,

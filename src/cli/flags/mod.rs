@@ -322,6 +322,8 @@ mod tests {
             ("ops", "localhost:80", "IP:PORT"),
             ("insecure", "maybe", "true or false"),
             ("sync", "never", "always"),
+            ("pattern", "(", "not a pattern"),
+            ("pattern", "a", "(?<percent>...)"),
             ("cors-origin", "https://a/", "without a path"),
             ("host", "http://a", "without a scheme"),
             ("token-cookie", "a b", "cookie"),

@@ -14,7 +14,7 @@ use crate::cli::settings::{Prefix, Stage};
 use crate::event::job::{JobId, JobState};
 use crate::http::BasePath;
 use crate::pipeline::ClamdAddress;
-use crate::progress::Format;
+use crate::progress::{Format, Pattern};
 use crate::sequencer::journal::SyncPolicy;
 use crate::sys::units::{self, UnitError};
 use crate::{client, server};
@@ -170,6 +170,7 @@ impl One for Block {}
 impl One for ClamdAddress {}
 impl One for JobId {}
 impl One for Stage {}
+impl One for Pattern {}
 impl One for Prefix {}
 impl One for BasePath {}
 
