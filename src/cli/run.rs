@@ -64,6 +64,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         stage,
         format,
         pattern,
+        pty,
         hub_wait,
     } = settings.run;
     let name = Path::new(program).file_name().unwrap_or(program);
@@ -89,7 +90,12 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let mut command = process::Command::new(program);
     command.args(arguments);
     let started = Instant::now();
-    let child = match Child::start(command, Keeping::Company) {
+    let keeping = if pty {
+        Keeping::CompanyOnTerminal
+    } else {
+        Keeping::Company
+    };
+    let child = match Child::start(command, keeping) {
         Ok(child) => child,
         Err(error) => {
             let failure = command::start_failure(&error);

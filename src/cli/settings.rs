@@ -68,6 +68,8 @@ pub struct RunSettings {
     pub format: Format,
     /// What is read of it instead.
     pub pattern: Option<Pattern>,
+    /// Whether the command gets a terminal.
+    pub pty: bool,
     /// How long the end is tried to be published.
     pub hub_wait: Duration,
 }
@@ -107,6 +109,7 @@ impl Default for Settings {
                 stage: None,
                 format: Format::Auto,
                 pattern: None,
+                pty: false,
                 hub_wait: Duration::from_secs(10),
             },
             token: TokenSettings {

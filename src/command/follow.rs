@@ -77,7 +77,7 @@ impl Guard<'_> {
 pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> io::Result<End> {
     let mut exited: Option<(ExitStatus, Instant)> = None;
     let mut stopped: Option<Stopped> = None;
-    let mut open_outputs = 2;
+    let mut open_outputs = child.outputs;
     let mut unread = false;
     let mut kill = guard.kill.clone();
     let mut look = guard

@@ -6,6 +6,7 @@ pub mod leftover;
 pub mod limits;
 mod output;
 mod sockets;
+mod terminal;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -29,6 +30,7 @@ pub use rustix::process::Signal;
 use crate::progress::Source;
 use cage::Cage;
 use leftover::Mark;
+use terminal::Terminal;
 
 /// How many chunks of output wait to be read for progress; beyond it the command
 /// waits, for this process and never for the hub.
@@ -38,7 +40,7 @@ const MESSAGES_MAX: usize = 64;
 pub enum Message {
     /// It printed something, which has been passed on where it is to be.
     Output(Source, Vec<u8>),
-    /// One of its two outputs is closed.
+    /// One of its outputs is closed.
     Closed,
     /// It has ended.
     Exited(io::Result<ExitStatus>),
@@ -49,6 +51,8 @@ pub enum Keeping {
     /// With this process's stdin, its output passed on, in the same process group: what
     /// a terminal's Ctrl-C reaches, and what outlives the command lives on.
     Company,
+    /// The same, with a terminal for both outputs, which are one then: this process's stdout.
+    CompanyOnTerminal,
     /// Without stdin, its output only read, in a process group of its own, and in a cage.
     /// Whatever of it is left when it ends is killed: its group, and what left that and bears
     /// the mark.
@@ -60,6 +64,8 @@ pub struct Child {
     /// What it does, as it does it.
     pub messages: Receiver<Message>,
     handle: Handle,
+    /// How many outputs it has.
+    outputs: usize,
     passing_on: Arc<AtomicUsize>,
 }
 
@@ -78,17 +84,34 @@ impl Child {
     /// It can't be started: see [`start_failure`].
     pub fn start(mut command: Command, keeping: Keeping) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut terminal = None;
         let (mut child, mark) = match keeping {
             Keeping::Company => (command.spawn()?, None),
+            Keeping::CompanyOnTerminal => {
+                let Terminal { here, there } = Terminal::open()?;
+                terminal::name_for(&mut command);
+                command.stdout(there.try_clone()?).stderr(there);
+                terminal = Some(here);
+                (command.spawn()?, None)
+            }
             Keeping::Custody(mark, cage) => {
                 mark.put_on(&mut command);
                 command.stdin(Stdio::null()).process_group(0);
                 (cage.start(&mut command)?, Some(mark))
             }
         };
+        // Its own end of a terminal is the command's alone, so that it closes with it.
+        drop(command);
         let (sender, messages) = bounded(MESSAGES_MAX);
         let passing_on = Arc::new(AtomicUsize::new(0));
         let own = |fd: io::Result<_>| fd.ok().filter(|_| mark.is_none()).map(File::from);
+        let outputs = if terminal.is_some() { 1 } else { 2 };
+        if let Some(terminal) = terminal {
+            let to = own(io::stdout().as_fd().try_clone_to_owned());
+            let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
+            // What a command shows on a terminal is what it says.
+            output::read(Source::Stderr, terminal, to, sender, passing_on);
+        }
         if let Some(stdout) = child.stdout.take() {
             let to = own(io::stdout().as_fd().try_clone_to_owned());
             let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
@@ -109,6 +132,7 @@ impl Child {
         Ok(Child {
             messages,
             handle,
+            outputs,
             passing_on,
         })
     }

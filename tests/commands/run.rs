@@ -224,6 +224,39 @@ fn a_pattern_reads_what_nothing_else_would_and_nothing_but_that() {
 }
 
 #[test]
+fn a_program_that_looks_for_a_terminal_finds_one_where_that_is_asked_for() {
+    let hub = Hub::start();
+    let script = "[ -t 1 ] && [ -t 2 ] || exit 9; stty size <&1; printf 'a\\n10%%\\r'; sleep 0.3; \
+        printf '50%%\\r' >&2; sleep 0.3; echo the end >&2; exit 3";
+    let run = [
+        "run", "--job", "a", "--pty", "--stage", "t", "--", "sh", "-c", script,
+    ];
+    let output = hub.output(run);
+    assert_eq!(output.status.code(), Some(3));
+    // Both are one, and no byte is changed.
+    assert_eq!(text(&output.stdout), "24 100\na\n10%\r50%\rthe end\n");
+    assert_eq!(text(&output.stderr), "");
+    let mut events = hub.events("a");
+    let message = json!({"jobId": "a", "message": "sh: exit status 3: the end"});
+    assert_eq!(events.pop(), Some(("error".to_owned(), message)));
+    assert_eq!(
+        events,
+        [0, 10, 50].map(|percent| progress("a", "t", percent))
+    );
+    let mut command = hub.command(["run", "--pty", "--", "sh", "-c", "[ $TERM = xterm ]"]);
+    assert!(command.env("TERM", "dumb").status().unwrap().success());
+    let run = ["run", "--job", "b", "--", "sh", "-c", "[ -t 1 ]"];
+    assert_eq!(hub.output(run).status.code(), Some(1));
+}
+
+#[test]
+fn a_command_that_is_not_there_needs_no_terminal() {
+    let hub = Hub::start();
+    let run = ["run", "--job", "a", "--pty", "--", "no-such-program"];
+    assert_eq!(hub.output(run).status.code(), Some(127));
+}
+
+#[test]
 fn signals_are_passed_on_and_the_end_is_still_published() {
     let hub = Hub::start();
     for (job, signal, name) in [("a", Signal::TERM, "TERM"), ("b", Signal::INT, "INT")] {

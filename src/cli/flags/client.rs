@@ -43,6 +43,12 @@ pub const RUN: Group = Group {
             "What is read instead: a regular expression with the groups (?<percent>...), or \
              (?<done>...) and (?<total>...), and (?<stage>...). Lines it doesn't match move nothing.",
         ),
+        switch(
+            "pty",
+            |s| &mut s.run.pty,
+            "Gives the command a terminal, for programs that show how far they are only there; \
+             its stdout and stderr become one.",
+        ),
         duration(
             "hub-wait",
             |s| &mut s.run.hub_wait,
