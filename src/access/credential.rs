@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
+
 use super::malformed::Malformed;
 use crate::http::Head;
 
@@ -105,6 +107,17 @@ impl FromStr for CookieName {
                 "not a cookie's name: use 1 to 64 of A-Z a-z 0-9 . _ -",
             ))
         }
+    }
+}
+
+impl Credential<'_> {
+    /// A number for it, the same in every process, that tells nothing of it.
+    pub fn fingerprint(&self) -> u64 {
+        let digest: [u8; 32] = Sha256::digest(self.text.as_bytes()).into();
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |number, &byte| number << 8 | u64::from(byte))
     }
 }
 

@@ -10,15 +10,18 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 
 /// Who has something, as far as that can be told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occupant {
     /// Its address. None where many clients are behind it.
+    #[serde(rename = "address", default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// The fingerprint of its token. None where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<u64>,
 }
 
@@ -66,6 +69,11 @@ impl Occupant {
     pub fn keys(self) -> impl Iterator<Item = Key> {
         let network = self.network.map(Key::Network);
         network.into_iter().chain(self.token.map(Key::Token))
+    }
+
+    /// Whether nothing is known of it.
+    pub fn is_nobody(&self) -> bool {
+        *self == Occupant::default()
     }
 
     /// Whether it has its address or its token in common with another.

@@ -10,7 +10,6 @@
 //! page can reach what its visitor can. So what changes something must not come from a
 //! foreign page (`Origin`), and an open listener must be called by its own name (`Host`).
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -76,8 +75,6 @@ pub struct Gate {
     publish_is_unix: bool,
     cors: Cors,
     publish_cors: Cors,
-    /// What tokens' fingerprints are made with.
-    secret: RandomState,
 }
 
 /// What a request may do.
@@ -120,7 +117,6 @@ impl Gate {
             // What pages of any origin may read must not be what only workers may.
             publish_cors: cors.without_any(),
             cors,
-            secret: RandomState::new(),
             config,
         })
     }
@@ -248,7 +244,7 @@ impl Gate {
         Ok(Some(Pass(Grant::Token(
             Box::new(claims),
             credential.source,
-            self.secret.hash_one(&credential.text),
+            credential.fingerprint(),
         ))))
     }
 

@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::places::Place;
+use crate::access::places::{Occupant, Place};
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::{Hub, Owner};
 use crate::sequencer::PublishError;
@@ -58,6 +58,9 @@ pub struct Info {
     pub state: UploadState,
     /// The second of the unix clock at which it began.
     pub created: u64,
+    /// Whom it is counted for, also after a restart.
+    #[serde(default, skip_serializing_if = "Occupant::is_nobody")]
+    pub client: Occupant,
     /// Where it may go on after it was cut off: what tus needs to know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumable: Option<Resumable>,
@@ -295,6 +298,7 @@ mod text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::network::Network;
 
     fn info() -> Info {
         Info {
@@ -306,6 +310,10 @@ mod tests {
             size: Some(12),
             state: UploadState::Receiving,
             created: 1_764_000_000,
+            client: Occupant {
+                network: Some(Network::of([192, 0, 2, 7].into())),
+                token: Some(u64::MAX),
+            },
             resumable: None,
         }
     }

@@ -303,6 +303,7 @@ pub fn land_on(
         declared_type: kind.map(str::to_owned),
         size: Some(bytes.len() as u64),
         state: UploadState::Landed,
+        client: Default::default(),
         created: 1,
         resumable: None,
     };

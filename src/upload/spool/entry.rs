@@ -134,7 +134,7 @@ impl UploadEntry {
             declared_type: info.declared_type.clone(),
             created: info.created,
             metadata: info.resumable.as_ref().map(|r| r.metadata.clone()),
-            client: Occupant::default(),
+            client: info.client,
             estimate: None,
             core: Mutex::new(Core {
                 life: info.life,
@@ -243,6 +243,7 @@ impl UploadEntry {
             size: core.size,
             state,
             created: self.created,
+            client: self.client,
             resumable: self.metadata.as_ref().map(|metadata| Resumable {
                 metadata: metadata.clone(),
                 unverified_from: core.unverified_from,

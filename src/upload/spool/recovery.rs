@@ -44,7 +44,7 @@ impl Spool {
             return inner.landing.discard(id);
         };
         let is_unfinished = info.state == UploadState::Receiving && info.resumable.is_some();
-        let unfinished = is_unfinished.then(|| inner.seats.left_unfinished());
+        let unfinished = is_unfinished.then(|| inner.seats.left_unfinished(info.client));
         let entry = UploadEntry::recovered(id, &info, unfinished, remains.length, touched);
         let entry = Arc::new(entry);
         let age = SystemTime::now().duration_since(touched);
@@ -54,7 +54,7 @@ impl Spool {
                 inner.ledger.lock().insert(&entry);
                 let landed = info.landed(id, &inner.store.directory(id));
                 if let Some(landed) = landed {
-                    let place = inner.seats.left_waiting();
+                    let place = inner.seats.left_waiting(entry.client);
                     inner.landing.land(landed, Some(place));
                 }
             }

@@ -52,15 +52,14 @@ impl Seats {
         unfinished.map_err(full(Limit::Unfinished, Limit::UnfinishedPerAddress))
     }
 
-    /// The same for one that an earlier process left, whatever the limits are now. Whose it is
-    /// isn't known any more.
-    pub fn left_unfinished(&self) -> Place {
-        self.unfinished.keep(Occupant::default())
+    /// The same for one that an earlier process left, whatever the limits are now.
+    pub fn left_unfinished(&self, client: Occupant) -> Place {
+        self.unfinished.keep(client)
     }
 
     /// A place among those that wait, for one that an earlier process left, likewise.
-    pub fn left_waiting(&self) -> Place {
-        self.waiting.keep(Occupant::default())
+    pub fn left_waiting(&self, client: Occupant) -> Place {
+        self.waiting.keep(client)
     }
 
     /// How many uploads are being received.
