@@ -3,11 +3,15 @@
 //! A stream follows a name through all of its lives, so it is the name that has the ring
 //! and the followers. A name that is neither a job's nor followed is let go.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Hub, Job};
+use crate::access::places::Occupant;
+use crate::access::quota::Share;
 use crate::event::job::JobId;
+use crate::sys::limit::Limit;
 
 impl Hub {
     /// The job of that name, or the name that streams wait for.
@@ -15,26 +19,26 @@ impl Hub {
         self.0.names.read().get(id).cloned()
     }
 
-    /// Counts a stream in at a name, where it has fewer than `most`, and a name that is no
-    /// job's only where fewer of those are waited for than may be. The other half is
-    /// [`Hub::leave`].
-    pub fn join(&self, id: &JobId, most: usize) -> Option<Arc<Job>> {
+    /// Counts a client's stream in at a name, where it has fewer than `most`, and a name that
+    /// is no job's only where fewer of those are waited for than may be, in all and by one
+    /// client. The other half is [`Hub::leave`].
+    ///
+    /// # Errors
+    /// There is no room: at which limit.
+    pub fn join(&self, id: &JobId, most: usize, client: Occupant) -> Result<Arc<Job>, Limit> {
         let names = self.0.names.read();
         let name = match names.get(id) {
             Some(name) => name.clone(),
             None => {
                 drop(names);
-                if self.awaited() >= self.0.config.awaited {
-                    return None;
-                }
-                self.name_of(id);
-                return self.join(id, most);
+                self.await_name(id, client)?;
+                return self.join(id, most, client);
             }
         };
         // The names are held still: nobody takes this one away before it is followed.
         let has_joined = name.lock().join(most);
         drop(names);
-        has_joined.then_some(name)
+        has_joined.then_some(name).ok_or(Limit::StreamsPerJob)
     }
 
     /// Counts a stream out at a name.
@@ -47,6 +51,35 @@ impl Hub {
     /// How many names are waited for that are no jobs'.
     pub fn awaited(&self) -> usize {
         self.0.awaited.load(Ordering::Acquire)
+    }
+
+    /// Sees to it that the name is there, which is counted for the client where it wasn't.
+    fn await_name(&self, id: &JobId, client: Occupant) -> Result<(), Limit> {
+        if self.awaited() >= self.0.config.awaited {
+            return Err(Limit::Awaited);
+        }
+        let mut shares = [None, None];
+        for (share, key) in shares.iter_mut().zip(client.keys()) {
+            let taken = self.0.waiters.take(key);
+            *share = Some(taken.ok_or(Limit::AwaitedPerAddress)?);
+        }
+        let mut names = self.0.names.write();
+        if let Entry::Vacant(place) = names.entry(id.clone()) {
+            let name = Arc::new(Job::new(id.clone()));
+            name.lock().waiter = shares.map(|share| share.and_then(Share::into_place));
+            place.insert(name);
+            self.0.awaited.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for the name any more: it is a job's, or gone.
+    pub(super) fn end_wait(&self, name: &Job) {
+        self.0.awaited.fetch_sub(1, Ordering::AcqRel);
+        let waiter = std::mem::take(&mut name.lock().waiter);
+        for slot in waiter.into_iter().flatten() {
+            self.0.waiters.give_back(slot);
+        }
     }
 
     /// The name, which is there from now on.
@@ -71,7 +104,7 @@ impl Hub {
         let is_it = names.get(name.id()).is_some_and(|it| Arc::ptr_eq(it, name));
         if is_it && name.lock().is_unused() {
             names.remove(name.id());
-            self.0.awaited.fetch_sub(1, Ordering::AcqRel);
+            self.end_wait(name);
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct HubConfig {
     /// The most names that streams wait for and that are no jobs'. Default: 100,000; each
     /// costs some 300 bytes. At it a stream that names another is asked to come back later.
     pub awaited: usize,
+    /// Those that one address, and one token, was the first to wait for; none is no limit.
+    /// Default: 10,000. At it the same happens.
+    pub awaited_per_address: Option<u16>,
     /// How long a deletion is remembered: until then the job is said to be gone. Default:
     /// 1 hour.
     pub deleted_for: Duration,
@@ -53,6 +56,7 @@ impl Default for HubConfig {
             memory_bytes: 64 * 1024 * 1024,
             jobs: 20_000,
             awaited: 100_000,
+            awaited_per_address: Some(10_000),
             deleted_for: Duration::from_secs(60 * 60),
             event_bytes: 64 * 1024,
             abandoned_after: Duration::from_secs(24 * 60 * 60),

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::keyed::{Keyed, KeyedChanges};
 use super::mailbox::Mailbox;
 use super::{Change, Entry, Life, Refusal};
+use crate::access::quota::Slot;
 use crate::event::Event;
 use crate::event::frame::{self, Frame};
 use crate::event::job::{EventId, JobId, JobState, LifeId};
@@ -60,6 +61,10 @@ pub struct Snapshot {
 /// When a job ends by itself, and the life that does.
 pub(super) type Due = (Instant, LifeId);
 
+/// Whom a name that is no job's is counted for: the address and the token of whoever was the
+/// first to wait for it.
+type Waiter = [Option<Slot>; 2];
+
 /// A name's changing part.
 pub struct Core {
     ring: Ring,
@@ -69,6 +74,8 @@ pub struct Core {
     /// When it ends by itself.
     pub(super) due: Option<Due>,
     streams: usize,
+    /// Whom it is counted for as long as it is no job's.
+    pub(super) waiter: Waiter,
     followers: Vec<Follower>,
 }
 
@@ -103,6 +110,7 @@ impl Job {
                 keys: KeyedChanges::default(),
                 due: None,
                 streams: 0,
+                waiter: Waiter::default(),
                 followers: Vec::new(),
             }),
         }

@@ -186,7 +186,7 @@ impl Hub {
         drop(core);
         self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
         self.note_forgotten(job, life.last);
-        self.count(Some(&life), None);
+        self.count(job, Some(&life), None);
         self.close_if_unused(job);
     }
 }

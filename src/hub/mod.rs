@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::quota::Shares;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, JobState, LifeId};
 use crate::event::resume::{Given, LastEventId, Resumption, Start};
@@ -72,6 +73,8 @@ struct Inner {
     jobs: AtomicUsize,
     /// Names that are only waited for.
     awaited: AtomicUsize,
+    /// Those of each client.
+    waiters: Arc<Shares>,
     lives: Lives,
     /// Held while an entry is applied.
     ledger: Mutex<Ledger>,
@@ -113,12 +116,14 @@ pub struct News {
 impl Hub {
     /// A hub without jobs, whose first number is above `base`.
     pub fn new(config: HubConfig, base: EventId) -> Hub {
+        let waiters = Shares::new(config.awaited_per_address);
         Hub(Arc::new(Inner {
             config,
             metrics: Arc::default(),
             names: RwLock::default(),
             jobs: AtomicUsize::new(0),
             awaited: AtomicUsize::new(0),
+            waiters,
             lives: Lives::default(),
             ledger: Mutex::default(),
             base: AtomicU64::new(base.0),
@@ -206,7 +211,7 @@ impl Hub {
         }
         drop(core);
         drop(names);
-        self.count(before.as_ref(), after.as_ref());
+        self.count(&name, before.as_ref(), after.as_ref());
         if let (Some(before), None) = (&before, &after) {
             self.note_forgotten(&name, before.last);
             self.close_if_unused(&name);
@@ -422,7 +427,7 @@ impl Hub {
         })
     }
 
-    fn count(&self, before: Option<&Life>, after: Option<&Life>) {
+    fn count(&self, name: &Job, before: Option<&Life>, after: Option<&Life>) {
         let is_job = |life: Option<&Life>| life.is_some_and(|life| !life.is_deleted());
         match (is_job(before), is_job(after)) {
             (false, true) => self.0.jobs.fetch_add(1, Ordering::AcqRel),
@@ -430,10 +435,12 @@ impl Hub {
             _ => 0,
         };
         match (before.is_some(), after.is_some()) {
-            (false, true) => self.0.awaited.fetch_sub(1, Ordering::AcqRel),
-            (true, false) => self.0.awaited.fetch_add(1, Ordering::AcqRel),
-            _ => 0,
-        };
+            (false, true) => self.end_wait(name),
+            (true, false) => {
+                self.0.awaited.fetch_add(1, Ordering::AcqRel);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -456,7 +463,7 @@ impl Hub {
         let before = name.lock().life().cloned();
         self.change_ring(&name, |core| core.load(life.clone(), gone, &name));
         self.0.lives.note(&name, before.as_ref(), Some(&life));
-        self.count(before.as_ref(), Some(&life));
+        self.count(&name, before.as_ref(), Some(&life));
         ledger.note(&name, before.as_ref(), Some(&life));
         self.note_word(&mut ledger.dues, &name, before.as_ref(), Some(&life));
     }

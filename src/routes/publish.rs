@@ -11,6 +11,7 @@ use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{IdempotencyKey, Publication, Word};
 use crate::http::{BodyLength, Response, Status};
 use crate::sequencer::{PublishError, Saying};
+use crate::sys::limit::Limit;
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
 const EVENT_OVERHEAD_BYTES: usize = 4096;
@@ -230,8 +231,9 @@ impl Publications {
         if let Some(publisher) = self.publisher
             && let Err(wait) = self.context.quotas.event(publisher)
         {
-            let message = "too many events: publish fewer a second, or raise --max-event-rate";
-            let mut refusal = self.refusal(Status::TooManyRequests, message);
+            let limit = Limit::EventRate;
+            self.context.jobs.hub().metrics().refused(limit);
+            let mut refusal = self.refusal(Status::TooManyRequests, limit.to_string());
             let seconds = wait.as_secs() + 1;
             refusal.field = Some(("Retry-After", seconds.to_string().into()));
             return Err(refusal);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::access::network::{Block, Network};
 use crate::access::quota::{Rates, Share, Shares};
+use crate::sys::limit::Limit;
 
 /// How many streams may begin at once after a quiet while, in seconds of their rate: a
 /// household whose browsers all come back isn't an attack.
@@ -108,20 +109,23 @@ impl Quotas {
         }
     }
 
-    /// A stream that `peer` asks for, with the token of that fingerprint. None where it
-    /// has had its share.
-    pub fn stream(&self, peer: &Peer, token: Option<u64>) -> Option<Share> {
+    /// A stream that `peer` asks for, with the token of that fingerprint.
+    ///
+    /// # Errors
+    /// It has had its share: at which limit.
+    pub fn stream(&self, peer: &Peer, token: Option<u64>) -> Result<Share, Limit> {
         if peer.is_over() {
-            return None;
+            return Err(Limit::ConnectionsPerAddress);
         }
         let token = match token {
-            Some(token) => self.tokens.take(token)?,
+            Some(token) => self.tokens.take(token).ok_or(Limit::StreamsPerToken)?,
             None => self.tokens.uncounted(),
         };
         if let Some(network) = peer.network {
-            self.streams.take(network, Instant::now()).ok()?;
+            let taken = self.streams.take(network, Instant::now());
+            taken.map_err(|_| Limit::StreamRate)?;
         }
-        Some(token)
+        Ok(token)
     }
 
     /// The most streams that a job may have.

@@ -14,6 +14,7 @@ use crate::hub::Job;
 use crate::stream::opening::Opening;
 use crate::stream::{Consolidated, Listed, Stream};
 use crate::sys::headcount::Presence;
+use crate::sys::limit::Limit;
 use crate::sys::random::Random;
 
 /// A stream of one job.
@@ -30,11 +31,12 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
         let is_over = there.is_some_and(|job| has_seen_the_end(context, &job, &start));
         return Ok(head_of(is_over, head, context, caller));
     }
-    let Some((open, token)) = admit(context, caller) else {
-        return Ok(busy(head, context, caller));
-    };
-    let Some(job) = hub.join(&id, context.quotas.streams_per_job()) else {
-        return Ok(busy(head, context, caller));
+    let (open, token, job) = match admit(context, caller).and_then(|(open, token)| {
+        let job = hub.join(&id, context.quotas.streams_per_job(), caller.client())?;
+        Ok((open, token, job))
+    }) {
+        Ok(admitted) => admitted,
+        Err(refused) => return Ok(busy(refused, head, context, caller)),
     };
     if has_seen_the_end(context, &job, &start) {
         hub.leave(&job);
@@ -57,6 +59,20 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
     Ok(Plan::Stream(first, Stream::Job { job, after }))
 }
 
+/// Why a stream isn't let in.
+enum Refused {
+    /// The server stops.
+    Draining,
+    /// There is no room for it.
+    Full(Limit),
+}
+
+impl From<Limit> for Refused {
+    fn from(limit: Limit) -> Refused {
+        Refused::Full(limit)
+    }
+}
+
 /// What a consolidated stream is asked to follow.
 enum Asked {
     /// These jobs, some after numbers of their own.
@@ -76,20 +92,22 @@ pub fn many(request: Request<'_>) -> Answer {
     let asked = asked(head, caller)?;
     let hub = context.jobs.hub();
     if head.method == Method::Head {
-        let is_over = is_over(context, asked, &start);
+        let is_over = is_over(context, caller, asked, &start);
         return Ok(head_of(is_over, head, context, caller));
     }
-    let Some((open, token)) = admit(context, caller) else {
-        return Ok(busy(head, context, caller));
-    };
-    let mut stream = match asked {
-        Asked::Matching(prefix) => Consolidated::matching(&context.jobs, &prefix, &start),
-        Asked::Listed(ids) => match join_all(context, ids) {
-            Some(jobs) => Consolidated::listed(&context.jobs, jobs, &start),
-            None => {
-                return Ok(busy(head, context, caller));
+    let admitted = admit(context, caller).and_then(|(open, token)| {
+        let stream = match asked {
+            Asked::Matching(prefix) => Consolidated::matching(&context.jobs, &prefix, &start),
+            Asked::Listed(ids) => {
+                let jobs = join_all(context, caller, ids)?;
+                Consolidated::listed(&context.jobs, jobs, &start)
             }
-        },
+        };
+        Ok((open, token, stream))
+    });
+    let (open, token, mut stream) = match admitted {
+        Ok(admitted) => admitted,
+        Err(refused) => return Ok(busy(refused, head, context, caller)),
     };
     if stream.is_over() {
         stream.leave(hub);
@@ -152,7 +170,7 @@ fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<Asked, Response> {
 }
 
 /// Whether a client that asks so gets 204. A question begins nothing.
-fn is_over(context: &Context, asked: Asked, start: &Start) -> bool {
+fn is_over(context: &Context, caller: &Caller<'_>, asked: Asked, start: &Start) -> bool {
     let Asked::Listed(ids) = asked else {
         return false;
     };
@@ -160,7 +178,7 @@ fn is_over(context: &Context, asked: Asked, start: &Start) -> bool {
     if ids.keys().any(|id| hub.find(id).is_none()) {
         return false;
     }
-    let Some(jobs) = join_all(context, ids) else {
+    let Ok(jobs) = join_all(context, caller, ids) else {
         return false;
     };
     let mut stream = Consolidated::listed(&context.jobs, jobs, start);
@@ -169,19 +187,25 @@ fn is_over(context: &Context, asked: Asked, start: &Start) -> bool {
     is_over
 }
 
-/// Counts a stream in at each name. None where there is no room.
-fn join_all(context: &Context, ids: BTreeMap<JobId, Option<LastEventId>>) -> Option<Vec<Listed>> {
+/// Counts a stream in at each name.
+fn join_all(
+    context: &Context,
+    caller: &Caller<'_>,
+    ids: BTreeMap<JobId, Option<LastEventId>>,
+) -> Result<Vec<Listed>, Refused> {
     let hub = context.jobs.hub();
     let most = context.quotas.streams_per_job();
     let mut jobs = Vec::with_capacity(ids.len());
     for (id, own) in ids {
-        let Some(job) = hub.join(&id, most) else {
-            jobs.iter().for_each(|(job, _)| hub.leave(job));
-            return None;
-        };
-        jobs.push((job, own));
+        match hub.join(&id, most, caller.client()) {
+            Ok(job) => jobs.push((job, own)),
+            Err(limit) => {
+                jobs.iter().for_each(|(job, _)| hub.leave(job));
+                return Err(limit.into());
+            }
+        }
     }
-    Some(jobs)
+    Ok(jobs)
 }
 
 fn begin(context: &Context, job: &Job, start: &Start) -> Resumption {
@@ -215,12 +239,15 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
 }
 
 /// Counts a stream in, if there is room for one, in all and among those of its token.
-fn admit(context: &Context, caller: &Caller<'_>) -> Option<(Presence, Share)> {
-    let token = context
-        .quotas
-        .stream(caller.peer, caller.pass.fingerprint())?;
-    let open = context.streams.one_below(context.streams_max)?;
-    (!context.is_draining()).then_some((open, token))
+fn admit(context: &Context, caller: &Caller<'_>) -> Result<(Presence, Share), Refused> {
+    let fingerprint = caller.pass.fingerprint();
+    let token = context.quotas.stream(caller.peer, fingerprint)?;
+    let open = context.streams.one_below(context.streams_max);
+    let open = open.ok_or(Limit::Streams)?;
+    match context.is_draining() {
+        true => Err(Refused::Draining),
+        false => Ok((open, token)),
+    }
 }
 
 /// Whether a client that begins so gets 204.
@@ -241,7 +268,10 @@ fn head_of(is_over: bool, head: &Head<'_>, context: &Context, caller: &Caller<'_
 
 /// EventSource gives up for good at any status but 200, so a stream that has no room is
 /// asked to come back later.
-fn busy(head: &Head<'_>, context: &Context, caller: &Caller<'_>) -> Plan {
+fn busy(refused: Refused, head: &Head<'_>, context: &Context, caller: &Caller<'_>) -> Plan {
+    if let Refused::Full(limit) = refused {
+        context.jobs.hub().metrics().refused(limit);
+    }
     // A server that stops has a successor soon, or has one already.
     let wait = if context.is_draining() {
         context.retry

@@ -18,6 +18,7 @@ use crate::server::connection::{self, ConnectionConfig};
 use crate::server::house::House;
 use crate::sys::coroutine::Starter;
 use crate::sys::headcount::{Headcount, Presence};
+use crate::sys::limit::Limit;
 use crate::sys::socket::Socket;
 
 /// A read's buffer. A longer request is read in more than one.
@@ -306,21 +307,17 @@ impl Lobby {
             ..
         } = guest;
         let refusal = if peer.is_over() {
-            Some((
-                Status::TooManyRequests,
-                "your address has too many connections here: close some, or try again later",
-            ))
+            Some((Limit::ConnectionsPerAddress, Status::TooManyRequests))
         } else if self.is_full() {
-            Some((
-                Status::Unavailable,
-                "there are too many connections: try again later",
-            ))
+            Some((Limit::Connections, Status::Unavailable))
         } else {
             None
         };
-        if let Some((status, message)) = refusal {
+        if let Some((limit, status)) = refusal {
+            self.house.context.jobs.hub().metrics().refused(limit);
             let seconds = self.house.context.busy_retry.as_secs().max(1).to_string();
-            let response = Response::error(status, message).with("Retry-After", seconds);
+            let response = Response::error(status, &limit.to_string());
+            let response = response.with("Retry-After", seconds);
             self.house.answered(Label::NONE, status);
             connection::turn_away(&socket, &response);
             return;

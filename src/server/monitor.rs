@@ -150,6 +150,11 @@ impl Monitor {
                 self.house.census.unanswered.get(),
             ),
             (
+                "names_awaited",
+                "Names of no job that streams wait for.",
+                hub.awaited(),
+            ),
+            (
                 "uploads_open",
                 "Uploads that are being received.",
                 self.house

@@ -172,6 +172,7 @@ mod tests {
 
     use super::super::{Counted, ShardConfig, ShardHandle, Stream};
     use super::*;
+    use crate::access::places::Occupant;
     use crate::access::quota::Shares;
     use crate::event::Event;
     use crate::event::job::{EventId, JobId};
@@ -215,7 +216,11 @@ mod tests {
             ours.set_nonblocking(true).unwrap();
             theirs.set_nonblocking(true).unwrap();
             let name = name.parse().unwrap();
-            let job = self.sequencer.hub().join(&name, usize::MAX).unwrap();
+            let job = self
+                .sequencer
+                .hub()
+                .join(&name, usize::MAX, Occupant::default())
+                .unwrap();
             let after = EventId(0);
             self.handle.adopt(Adoption {
                 socket: Socket::new(OwnedFd::from(theirs)),

@@ -5,6 +5,24 @@ use std::fmt;
 /// A limit at which something is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
+    /// Connections that aren't streams.
+    Connections,
+    /// Connections and streams of one client.
+    ConnectionsPerAddress,
+    /// Streams.
+    Streams,
+    /// Those of one job.
+    StreamsPerJob,
+    /// Those of one token.
+    StreamsPerToken,
+    /// Streams that begin in a second, of one client.
+    StreamRate,
+    /// Names that streams wait for.
+    Awaited,
+    /// Those of one client.
+    AwaitedPerAddress,
+    /// Events in a second, of one publisher.
+    EventRate,
     /// Uploads that are being received.
     Uploads,
     /// Those of one client.
@@ -33,7 +51,16 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 12] = [
+    pub const ALL: [Limit; 21] = [
+        Limit::Connections,
+        Limit::ConnectionsPerAddress,
+        Limit::Streams,
+        Limit::StreamsPerJob,
+        Limit::StreamsPerToken,
+        Limit::StreamRate,
+        Limit::Awaited,
+        Limit::AwaitedPerAddress,
+        Limit::EventRate,
         Limit::Uploads,
         Limit::UploadsPerAddress,
         Limit::Unfinished,
@@ -51,6 +78,15 @@ impl Limit {
     /// The flag that sets it, without dashes.
     pub fn flag(self) -> &'static str {
         match self {
+            Limit::Connections => "max-connections",
+            Limit::ConnectionsPerAddress => "max-connections-per-address",
+            Limit::Streams => "max-streams",
+            Limit::StreamsPerJob => "max-streams-per-job",
+            Limit::StreamsPerToken => "max-streams-per-token",
+            Limit::StreamRate => "max-stream-rate",
+            Limit::Awaited => "max-awaited",
+            Limit::AwaitedPerAddress => "max-awaited-per-address",
+            Limit::EventRate => "max-event-rate",
             Limit::Uploads => "max-uploads",
             Limit::UploadsPerAddress => "max-uploads-per-address",
             Limit::Unfinished => "max-unfinished",
@@ -71,6 +107,21 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
+            Limit::Connections => "there are too many connections: try again later",
+            Limit::ConnectionsPerAddress => {
+                "this address has too many connections: close some, or try again later"
+            }
+            Limit::Streams => "there are too many streams: try again later",
+            Limit::StreamsPerJob => "the job has too many streams: try again later",
+            Limit::StreamsPerToken => "the token has too many streams: close some",
+            Limit::StreamRate => {
+                "too many streams of this address have begun lately: try again later"
+            }
+            Limit::Awaited => "too many names are waited for: try again later",
+            Limit::AwaitedPerAddress => {
+                "this address, or token, waits for too many names: wait for fewer"
+            }
+            Limit::EventRate => "too many events: publish fewer a second",
             Limit::Uploads => "too many uploads are being received: try again later",
             Limit::UploadsPerAddress => {
                 "this address, or token, has too many uploads on their way: wait for one of them"

@@ -2,9 +2,9 @@
 
 use landfall::{Claims, Key, Keys, Scope};
 
-use super::assert_busy;
 use super::sse::EventStream;
 use super::support::{TestServer, get};
+use super::{assert_busy, from};
 
 const EVENTS: &str = "/api/jobs/a/events";
 
@@ -135,6 +135,70 @@ fn a_stream_whose_client_is_gone_before_it_begins_leaves_nothing_behind() {
     super::support::wait_until("all are gone", || {
         server.metric("landfall_streams_open") == 0 && server.jobs().snapshots().is_empty()
     });
+}
+
+#[test]
+fn whoever_waits_for_names_without_end_leaves_some_to_others() {
+    let server = TestServer::with(|config| {
+        config.hub.awaited = 10;
+        config.hub.awaited_per_address = Some(3);
+        config.quotas.trusted_proxies = Vec::new();
+    });
+    let refused = || server.metric("landfall_refusals_total{limit=\"max-awaited-per-address\"}");
+    let greedy = || from(2, server.public_address());
+    let other = || from(3, server.public_address());
+    let events = |job: &str| format!("/api/jobs/{job}/events");
+    let mut names = EventStream::open(greedy(), "/api/events?job=a&job=b&job=c", "");
+    names.wait_for_retries(1);
+    for job in ["d", "e"] {
+        assert_busy(greedy(), &events(job), "");
+    }
+    assert_busy(greedy(), "/api/events?job=a&job=f", "");
+    assert_eq!(refused(), 3);
+    // Another is served, also at a name that is waited for already, which costs it nothing.
+    for job in ["a", "x", "y", "z"] {
+        EventStream::open(other(), &events(job), "").wait_for_retries(1);
+    }
+    let mut others = EventStream::open(other(), "/api/events?job=x&job=y&job=z", "");
+    others.wait_for_retries(1);
+    assert_busy(other(), &events("v"), "");
+    let x = server.progress("x", 1);
+    assert_eq!(others.event().id, x);
+    // What is a job's by now is counted no more, nor what nobody waits for any more.
+    server.progress("a", 1);
+    let mut d = EventStream::open(greedy(), &events("d"), "");
+    d.wait_for_retries(1);
+    assert_busy(greedy(), &events("e"), "");
+    drop(names);
+    super::support::wait_until("they are let go", || {
+        server.metric("landfall_names_awaited") == 3
+    });
+    EventStream::open(greedy(), "/api/events?job=e&job=f", "").wait_for_retries(1);
+}
+
+#[test]
+fn a_token_has_its_share_of_names_from_wherever_it_comes() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "k".repeat(40)).unwrap();
+    let server = TestServer::with(|config| {
+        config.auth.token_keys = vec![key.path().into()];
+        config.hub.awaited_per_address = Some(2);
+    });
+    let keys = Keys::new(vec![Key::from_bytes("k".repeat(40).as_bytes()).unwrap()]).unwrap();
+    let token = |sub: &str| {
+        let claims = Claims {
+            exp: 4_102_444_800,
+            sub: Some(sub.to_owned()),
+            jobs: Scope::parse(["*"]).unwrap(),
+            ..Claims::default()
+        };
+        format!("Authorization: Bearer {}\r\n", claims.sign(&keys))
+    };
+    let mut held = EventStream::open(server.public(), "/api/events?job=a&job=b", &token("ann"));
+    held.wait_for_retries(1);
+    assert_busy(server.public(), "/api/jobs/c/events", &token("ann"));
+    let mut bobs = EventStream::open(server.public(), "/api/jobs/c/events", &token("bob"));
+    bobs.wait_for_retries(1);
 }
 
 #[test]

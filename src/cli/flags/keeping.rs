@@ -84,6 +84,12 @@ pub const MEMORY: Group = Group {
             "Names that streams wait for and that are no jobs', some 300 bytes each; a stream \
              that names one more gets 200, the busy retry and a close.",
         ),
+        count(
+            "max-awaited-per-address",
+            |s| &mut s.server.hub.awaited_per_address,
+            "Those that one address, and one token, was the first to wait for, or off; the same \
+             beyond it.",
+        ),
         duration(
             "deleted-for",
             |s| &mut s.server.hub.deleted_for,
