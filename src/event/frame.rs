@@ -23,59 +23,48 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The name of the event with which a deleted life ends.
 pub const DELETED: &str = "deleted";
 
-/// A frame that is about to be written.
-pub struct Frame<'a> {
-    name: &'a str,
-    job: &'a JobId,
-    data: &'a str,
-    names_its_job: bool,
+/// What a chunk's own lines take at most, besides its payload.
+const LINES_BYTES: usize = 2 * size_of::<usize>() + 4;
+
+/// An event as it is sent.
+pub struct Frame {
     id: EventId,
-    payload_bytes: usize,
+    is_terminal: bool,
+    bytes: Vec<u8>,
 }
 
-/// What frames are written to.
-pub trait Sink {
-    /// Appends `text`.
-    fn put(&mut self, text: &str);
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, text: &str) {
-        self.extend_from_slice(text.as_bytes());
-    }
-}
-
-impl<'a> Frame<'a> {
+impl Frame {
     /// The frame of `job`'s event numbered `id`.
-    pub fn new(job: &'a JobId, event: &'a Event, id: EventId) -> Frame<'a> {
+    pub fn new(job: &JobId, event: &Event, id: EventId) -> Frame {
         let names_its_job = event.names_its_job();
         Frame::of(event.name().as_str(), job, event.data(), names_its_job, id)
     }
 
     /// The frame which says that `job` was deleted, by the entry numbered `id`.
-    pub fn deleted(job: &'a JobId, id: EventId) -> Frame<'a> {
+    pub fn deleted(job: &JobId, id: EventId) -> Frame {
         Frame::of(DELETED, job, "{}", false, id)
     }
 
-    fn of(
-        name: &'a str,
-        job: &'a JobId,
-        data: &'a str,
-        names_its_job: bool,
-        id: EventId,
-    ) -> Frame<'a> {
-        let mut frame = Frame {
-            name,
-            job,
-            data,
-            names_its_job,
-            id,
-            payload_bytes: 0,
+    fn of(name: &str, job: &JobId, data: &str, names_its_job: bool, id: EventId) -> Frame {
+        // What follows the opening brace: "}" of an empty object, or its members.
+        let rest = &data[1..];
+        let (open, job, close) = match rest {
+            _ if names_its_job => ("{", "", ""),
+            "}" => ("{\"jobId\":\"", job.as_str(), "\""),
+            _ => ("{\"jobId\":\"", job.as_str(), "\","),
         };
-        let mut count = Count(0);
-        frame.write_payload(&mut count);
-        frame.payload_bytes = count.0;
-        frame
+        let mut digits = itoa::Buffer::new();
+        let number = digits.format(id.0);
+        let mut bytes = Vec::new();
+        let payload = [
+            "event: ", name, "\ndata: ", open, job, close, rest, "\nid: ", number, "\n\n",
+        ];
+        write_chunk(&mut bytes, &payload);
+        Frame {
+            id,
+            is_terminal: ["done", "error", DELETED].contains(&name),
+            bytes,
+        }
     }
 
     /// Its event's number.
@@ -85,44 +74,12 @@ impl<'a> Frame<'a> {
 
     /// Whether a stream of its job ends with it.
     pub fn is_terminal(&self) -> bool {
-        ["done", "error", DELETED].contains(&self.name)
+        self.is_terminal
     }
 
-    /// How many bytes it has.
-    pub fn bytes(&self) -> usize {
-        let digits = (usize::BITS - self.payload_bytes.leading_zeros()).div_ceil(4) as usize;
-        digits + 2 + self.payload_bytes + 2
-    }
-
-    /// Writes it.
-    pub fn write(&self, out: &mut impl Sink) {
-        put_hex(out, self.payload_bytes);
-        out.put("\r\n");
-        self.write_payload(out);
-        out.put("\r\n");
-    }
-
-    fn write_payload(&self, out: &mut impl Sink) {
-        let mut put = |text: &str| out.put(text);
-        put("event: ");
-        put(self.name);
-        put("\ndata: ");
-        if self.names_its_job {
-            put(self.data);
-        } else {
-            put("{\"jobId\":\"");
-            put(self.job.as_str());
-            put("\"");
-            // What follows the opening brace: "}" of an empty object, or its members.
-            let rest = &self.data[1..];
-            if rest != "}" {
-                put(",");
-            }
-            put(rest);
-        }
-        put("\nid: ");
-        put(itoa::Buffer::new().format(self.id.0));
-        put("\n\n");
+    /// Its bytes, with its chunk's own lines.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -143,7 +100,7 @@ pub fn write_reset(
          \"lastEventId\":{last_event_id}}}\nid: {}\n\n",
         id.0
     );
-    write_chunk(out, &payload);
+    write_chunk(out, &[&payload]);
 }
 
 /// A `retry:` line. There is no blank line behind it, so it belongs to the next frame.
@@ -152,7 +109,7 @@ pub fn write_retry(out: &mut Vec<u8>, wait: Duration) {
     payload.push_str("retry: ");
     payload.push_str(itoa::Buffer::new().format(wait.as_millis()));
     payload.push('\n');
-    write_chunk(out, &payload);
+    write_chunk(out, &[&payload]);
 }
 
 /// Takes chunks' own lines out of `bytes`, which are whole chunks, and appends what is
@@ -184,34 +141,22 @@ fn split_chunk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (length > 0).then_some((payload, rest))
 }
 
-fn write_chunk(out: &mut Vec<u8>, payload: &str) {
-    put_hex(out, payload.len());
-    out.put("\r\n");
-    out.put(payload);
-    out.put("\r\n");
-}
-
-fn put_hex(out: &mut impl Sink, value: usize) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 16];
-    let mut begin = text.len();
-    let mut rest = value;
-    loop {
-        begin -= 1;
-        text[begin] = DIGITS[rest & 15];
-        rest >>= 4;
-        if rest == 0 {
-            break;
-        }
+fn write_chunk(out: &mut Vec<u8>, payload: &[&str]) {
+    let length = payload.iter().map(|part| part.len()).sum();
+    out.reserve(length + LINES_BYTES);
+    put_hex(out, length);
+    out.extend_from_slice(b"\r\n");
+    for part in payload {
+        out.extend_from_slice(part.as_bytes());
     }
-    out.put(std::str::from_utf8(&text[begin..]).unwrap_or_default());
+    out.extend_from_slice(b"\r\n");
 }
 
-struct Count(usize);
-
-impl Sink for Count {
-    fn put(&mut self, text: &str) {
-        self.0 += text.len();
+fn put_hex(out: &mut Vec<u8>, value: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (usize::BITS - value.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        out.push(DIGITS[value >> (4 * digit) & 15]);
     }
 }
 
@@ -222,10 +167,7 @@ mod tests {
     fn frame(job: &str, event: &Event, id: u64) -> String {
         let job = job.parse().unwrap();
         let frame = Frame::new(&job, event, EventId(id));
-        let mut out = Vec::new();
-        frame.write(&mut out);
-        assert_eq!(out.len(), frame.bytes());
-        String::from_utf8(out).unwrap()
+        String::from_utf8(frame.bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -243,7 +185,12 @@ mod tests {
     #[test]
     fn a_frame_is_as_long_as_it_says_whatever_its_length() {
         for length in [0, 1, 150, 200, 256, 4000, 5000, 65_000, 70_000] {
-            frame("j", &Event::error(&"x".repeat(length)), 7);
+            let text = frame("j", &Event::error(&"x".repeat(length)), 7);
+            let mut payload = Vec::new();
+            unchunk(text.as_bytes(), &mut payload);
+            let line = format!("{:x}\r\n", payload.len());
+            assert!(text.starts_with(&line), "{length}");
+            assert_eq!(text.len(), line.len() + payload.len() + 2);
         }
     }
 

@@ -71,9 +71,9 @@ impl Ring {
     }
 
     /// Appends a frame, after making room for it. Its number is above all earlier ones.
-    pub fn append(&mut self, frame: &Frame<'_>, limits: RingLimits) {
+    pub fn append(&mut self, frame: &Frame, limits: RingLimits) {
         let limit_bytes = limits.bytes.min(RING_MAX_BYTES);
-        let bytes = frame.bytes();
+        let bytes = frame.bytes().len();
         // Room is made first, so that the ring's memory never passes its limit.
         while !self.entries.is_empty()
             && (self.entries.len() >= limits.events
@@ -81,7 +81,7 @@ impl Ring {
         {
             self.evict();
         }
-        frame.write(&mut Appender(&mut self.bytes));
+        self.bytes.extend(frame.bytes());
         self.entries.push_back(Entry {
             id: frame.id().0,
             end: self.begin.wrapping_add(self.bytes.len() as u32),
@@ -284,15 +284,6 @@ impl Batch {
     }
 }
 
-/// Appends to a `VecDeque<u8>` a slice at a time.
-struct Appender<'a>(&'a mut VecDeque<u8>);
-
-impl frame::Sink for Appender<'_> {
-    fn put(&mut self, text: &str) {
-        self.0.extend(text.as_bytes());
-    }
-}
-
 fn extend_from_range(out: &mut Vec<u8>, bytes: &VecDeque<u8>, range: std::ops::Range<usize>) {
     let (front, back) = bytes.as_slices();
     let split = front.len();
@@ -329,9 +320,9 @@ mod tests {
     }
 
     fn frame(id: u64, text: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        Frame::new(&job(), &event(text), EventId(id)).write(&mut out);
-        out
+        Frame::new(&job(), &event(text), EventId(id))
+            .bytes()
+            .to_vec()
     }
 
     /// Numbers that look random and are the same in every run.

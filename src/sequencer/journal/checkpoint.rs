@@ -632,9 +632,8 @@ mod tests {
     fn a_frame_gives_its_event_back() {
         let job: JobId = "j".parse().unwrap();
         let event = crate::event::Event::new("stage", r#"{"id":"\nid: 4"}"#).unwrap();
-        let mut bytes = Vec::new();
-        frame::Frame::new(&job, &event, EventId(77)).write(&mut bytes);
-        let found = event_of(&bytes).unwrap();
+        let frame = frame::Frame::new(&job, &event, EventId(77));
+        let found = event_of(frame.bytes()).unwrap();
         assert_eq!((found.id, found.name), (EventId(77), "stage"));
         assert_eq!(found.data, r#"{"jobId":"j","id":"\nid: 4"}"#);
     }

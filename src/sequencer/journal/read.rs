@@ -415,7 +415,7 @@ impl Piece for Replay {
             return Step::Next;
         };
         let frame = Frame::new(job, &event, record.id);
-        frame.write(&mut self.batch.bytes);
+        self.batch.bytes.extend_from_slice(frame.bytes());
         self.batch.ends.push((record.id.0, self.batch.bytes.len()));
         self.cursors.extend(self.end);
         if self.batch.bytes.len() < PIECE_BYTES {
