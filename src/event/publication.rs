@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId, NameError};
@@ -157,7 +157,7 @@ impl Event {
         names_its_job: bool,
         job: &JobId,
     ) -> Option<Event> {
-        let is_line = data.bytes().all(|byte| byte >= b' ');
+        let is_line = memchr::memchr2(b'\r', b'\n', data.as_bytes()).is_none();
         if !is_line || !data.starts_with('{') || !data.ends_with('}') {
             return None;
         }
@@ -201,13 +201,13 @@ impl Event {
         if !text.starts_with('{') {
             return Err(EventError::NotAnObject);
         }
-        let members: Members = serde_json::from_str(text).map_err(shape)?;
+        let members = Members::read(text)?;
         if !members.percent_fits {
             return Err(EventError::Percent);
         }
         Ok(Event {
             name,
-            data: compact(text),
+            data: members.data,
             job_id: members.job_id,
         })
     }
@@ -250,7 +250,9 @@ impl Publication {
         }
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-        let wire: Wire = serde_json::from_slice(text).map_err(shape)?;
+        let text = std::str::from_utf8(text);
+        let text = text.map_err(|error| EventError::Shape(error.to_string()))?;
+        let wire: Wire = serde_json::from_str(text).map_err(shape)?;
         let job = wire
             .job
             .map(|job| job.0.parse())
@@ -327,39 +329,84 @@ pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(value).map(Some)
 }
 
-/// What has to be known of the members of `data`.
+/// What has to be known of the members of an event's data.
 struct Members {
     job_id: NamedJob,
     percent_fits: bool,
+    /// All of them, without the white space between the tokens: CR and LF may stand nowhere
+    /// else in valid JSON, and in a frame they would end a line.
+    data: String,
 }
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
-        struct EachMember;
-        impl<'de> Visitor<'de> for EachMember {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Members {
-                    job_id: NamedJob::None,
-                    percent_fits: true,
-                };
-                while let Some(key) = map.next_key::<Key>()? {
-                    let value: &RawValue = map.next_value()?;
-                    match key {
-                        Key::JobId => members.job_id = members.job_id.and(value.get()),
-                        Key::Percent => members.percent_fits &= fits_percent(value.get()),
-                        Key::Other => {}
+impl Members {
+    /// Reads an object that is known to be valid JSON.
+    fn read(text: &str) -> Result<Members, EventError> {
+        let mut members = Members {
+            job_id: NamedJob::None,
+            percent_fits: true,
+            data: String::with_capacity(text.len()),
+        };
+        let bytes = text.as_bytes();
+        let (mut at, mut copied, mut depth) = (0, 0, 0);
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    let end = end_of_string(bytes, at);
+                    if depth == 1
+                        && let Some(value) = text[end..].trim_start().strip_prefix(':')
+                    {
+                        members.take(&text[at..end], value)?;
                     }
+                    at = end;
+                    continue;
                 }
-                Ok(members)
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                b' ' | b'\t' | b'\r' | b'\n' => {
+                    members.data.push_str(&text[copied..at]);
+                    copied = at + 1;
+                }
+                _ => {}
             }
+            at += 1;
         }
-        deserializer.deserialize_map(EachMember)
+        members.data.push_str(&text[copied..]);
+        Ok(members)
+    }
+
+    /// Takes a member's name, in its quotes, and what stands behind its colon.
+    fn take(&mut self, name: &str, behind: &str) -> Result<(), EventError> {
+        let name = if name.contains('\\') {
+            serde_json::from_str(name).map_err(shape)?
+        } else {
+            Cow::from(&name[1..name.len() - 1])
+        };
+        let value = || {
+            let mut values = serde_json::Deserializer::from_str(behind);
+            <&RawValue>::deserialize(&mut values).map_err(shape)
+        };
+        match &*name {
+            "jobId" => {
+                let before = std::mem::replace(&mut self.job_id, NamedJob::None);
+                self.job_id = before.and(value()?.get());
+            }
+            "percent" => self.percent_fits &= fits_percent(value()?.get()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Where the string ends, behind its quote, that begins in valid JSON with the quote `at`.
+fn end_of_string(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    loop {
+        match bytes.get(at) {
+            Some(b'\\') => at += 2,
+            Some(b'"') => return at + 1,
+            Some(_) => at += 1,
+            None => return bytes.len(),
+        }
     }
 }
 
@@ -375,63 +422,8 @@ impl NamedJob {
     }
 }
 
-enum Key {
-    JobId,
-    Percent,
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
-        struct Name;
-        impl Visitor<'_> for Name {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member's name")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-                Ok(match name {
-                    "jobId" => Key::JobId,
-                    "percent" => Key::Percent,
-                    _ => Key::Other,
-                })
-            }
-        }
-        deserializer.deserialize_str(Name)
-    }
-}
-
 fn fits_percent(json: &str) -> bool {
     serde_json::from_str::<f64>(json).is_ok_and(|percent| (0.0..=100.0).contains(&percent))
-}
-
-/// Takes the white space between the tokens out: CR and LF may stand nowhere else in
-/// valid JSON, and in a frame they would end a line.
-fn compact(json: &str) -> String {
-    if !json.bytes().any(|byte| byte <= b' ') {
-        return json.to_owned();
-    }
-    let mut out = String::with_capacity(json.len());
-    let mut in_string = false;
-    let mut escaped = false;
-    for c in json.chars() {
-        if in_string {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => in_string = false,
-                _ => {}
-            }
-        } else if matches!(c, ' ' | '\t' | '\r' | '\n') {
-            continue;
-        } else if c == '"' {
-            in_string = true;
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `POST /api/jobs/{job}/events` and `POST /api/events`.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use super::gate::{INVALID, Pass};
@@ -163,7 +162,7 @@ impl Publications {
             return Err(self.refusal(Status::BodyTooLarge, message));
         }
         while self.is_ndjson
-            && let Some(end) = piece.iter().position(|&byte| byte == b'\n')
+            && let Some(end) = memchr::memchr(b'\n', piece)
         {
             let (line, rest) = piece.split_at(end);
             piece = &rest[1..];
@@ -339,8 +338,8 @@ impl Publications {
     fn write_ids(&self, json: &mut String) {
         json.push_str("\"ids\":[");
         for (index, id) in self.ids.iter().enumerate() {
-            let comma = if index > 0 { "," } else { "" };
-            let _ = write!(json, "{comma}{id}");
+            json.push_str(if index > 0 { "," } else { "" });
+            json.push_str(itoa::Buffer::new().format(id.0));
         }
         json.push(']');
     }

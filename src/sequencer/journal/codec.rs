@@ -140,14 +140,14 @@ impl<'a> Payload<'a> {
     /// A number.
     pub fn number(&mut self) -> Result<u64, Unread> {
         let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
+        for (index, &byte) in self.0.iter().take(10).enumerate() {
             let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                return Err(Unread::Malformed);
+            if index == 9 && part > 1 {
+                break;
             }
-            value |= part << shift;
+            value |= part << (7 * index);
             if byte & 0x80 == 0 {
+                self.0 = &self.0[index + 1..];
                 return Ok(value);
             }
         }
@@ -191,6 +191,8 @@ impl<'a> Payload<'a> {
 }
 
 fn checksum(file: u32, length: [u8; 4], payload: &[u8]) -> u32 {
-    let seed = crc32c::crc32c(&file.to_le_bytes());
-    crc32c::crc32c_append(crc32c::crc32c_append(seed, &length), payload)
+    let mut head = [0; 8];
+    head[..4].copy_from_slice(&file.to_le_bytes());
+    head[4..].copy_from_slice(&length);
+    crc32c::crc32c_append(crc32c::crc32c(&head), payload)
 }
