@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,19 @@ pub const EVENT_NAME_MAX_BYTES: usize = 64;
 /// assert!("job_8f3a".parse::<JobId>().is_ok());
 /// assert!("a/b".parse::<JobId>().is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(Arc<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId {
+    text: Arc<str>,
+    /// The text's hash: an event's name is looked up in several tables.
+    hash: u64,
+}
+
+/// What a table of jobs hashes their names with: they bring their hashes along.
+pub(crate) type JobIdHasher = BuildHasherDefault<Brought>;
+
+/// A hash that a key has brought along.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Brought(u64);
 
 /// An event's name: 1 to 64 of `A-Z a-z 0-9 . _ -`. `done` and `error` are
 /// terminal: no event follows them on a job.
@@ -141,7 +153,10 @@ impl FromStr for JobId {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let allowed = "A-Z a-z 0-9 . _ ~ -";
         check(text, "job", JOB_ID_MAX_BYTES, allowed, b"._~-")?;
-        Ok(JobId(text.into()))
+        Ok(JobId {
+            text: text.into(),
+            hash: SECRET.hash_one(text),
+        })
     }
 }
 
@@ -149,21 +164,53 @@ impl FromStr for EventName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
+        // The three that nearly every event has cost no allocation.
+        match text {
+            "progress" => return Ok(EventName::PROGRESS),
+            "done" => return Ok(EventName::DONE),
+            "error" => return Ok(EventName::ERROR),
+            _ => {}
+        }
         let allowed = "A-Z a-z 0-9 . _ -";
         check(text, "event", EVENT_NAME_MAX_BYTES, allowed, b"._-")?;
-        // The three that nearly every event has cost no allocation.
-        let known = [EventName::PROGRESS, EventName::DONE, EventName::ERROR];
-        Ok(known
-            .into_iter()
-            .find(|name| name.as_str() == text)
-            .unwrap_or_else(|| EventName(Cow::Owned(text.to_owned()))))
+        Ok(EventName(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// Names are anybody's to choose, so their hashes have a secret.
+#[cfg(not(test))]
+static SECRET: LazyLock<std::hash::RandomState> = LazyLock::new(Default::default);
+/// A simulation goes through them in the same order every time.
+#[cfg(test)]
+static SECRET: LazyLock<BuildHasherDefault<std::hash::DefaultHasher>> =
+    LazyLock::new(Default::default);
+
+impl Hash for JobId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hasher for Brought {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 impl JobId {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -216,21 +263,15 @@ impl JobState {
     }
 }
 
-impl std::borrow::Borrow<str> for JobId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

@@ -32,7 +32,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::access::quota::Shares;
 use crate::event::Event;
-use crate::event::job::{EventId, JobId, JobState, LifeId};
+use crate::event::job::{EventId, JobId, JobIdHasher, JobState, LifeId};
 use crate::event::resume::{Given, LastEventId, Resumption, Start};
 use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
@@ -52,13 +52,6 @@ use prefixes::Prefixes;
 /// A shard's number is a bit of a mask.
 pub const SHARDS_MAX: usize = 64;
 
-/// Names are anybody's to choose, so their hashes have a secret.
-#[cfg(not(test))]
-type Hasher = std::hash::RandomState;
-/// A simulation goes through them in the same order every time.
-#[cfg(test)]
-type Hasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
-
 /// The jobs, their newest events, and who follows them. Cloning it is cheap and gives
 /// another handle to the same hub.
 #[derive(Clone)]
@@ -68,7 +61,7 @@ struct Inner {
     config: HubConfig,
     metrics: Arc<Metrics>,
     /// Every name that is a job's, or that a stream waits for.
-    names: RwLock<HashMap<JobId, Arc<Job>, Hasher>>,
+    names: RwLock<HashMap<JobId, Arc<Job>, JobIdHasher>>,
     /// Names that are jobs'; a deleted one is none.
     jobs: AtomicUsize,
     /// Names that are only waited for.

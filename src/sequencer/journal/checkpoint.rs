@@ -183,7 +183,7 @@ fn write_new(
     output.put(number, &Part::Head(head));
     let mut jobs = 0;
     hub.each_life(|job, life, keys, frame| {
-        let known = shared.index.lock().get(job.as_str()).cloned();
+        let known = shared.index.lock().get(job).cloned();
         let (mut before, mut gone, mut event) = (EventId(0), EventId(0), None);
         match &known {
             Some(known) => match known.first_span_from(first) {

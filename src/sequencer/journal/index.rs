@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::record::SegmentNumber;
 use super::segment::Place;
-use crate::event::job::{EventId, JobId};
+use crate::event::job::{EventId, JobId, JobIdHasher};
 
 /// A job's events in one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Index(Mutex<Jobs>);
 /// What the index's lock guards.
 #[derive(Default)]
 pub struct Jobs {
-    known: HashMap<JobId, Known>,
+    known: HashMap<JobId, Known, JobIdHasher>,
     /// What the newest events of all take together.
     newest_bytes: u64,
 }
@@ -69,24 +69,19 @@ impl Index {
 
 impl Jobs {
     /// What is known of a job.
-    pub fn get(&self, job: &str) -> Option<&Known> {
+    pub fn get(&self, job: &JobId) -> Option<&Known> {
         self.known.get(job)
     }
 
-    /// The job's name, where it has events already: another handle costs nothing.
-    pub fn name(&self, job: &str) -> Option<JobId> {
-        self.known.get_key_value(job).map(|(name, _)| name.clone())
-    }
-
     /// The number of the job's newest event; zero where it has none that isn't void.
-    pub fn newest(&self, job: &str) -> EventId {
+    pub fn newest(&self, job: &JobId) -> EventId {
         let known = self.known.get(job).filter(|known| !known.is_deleted);
         known.map_or(EventId(0), |known| known.newest)
     }
 
     /// What there is of a job is void, by the entry that is here.
     pub fn replace(&mut self, job: &JobId, id: EventId, place: Place) {
-        self.remove(job.as_str());
+        self.remove(job);
         self.append(job, id, place, EventId(0));
         if let Some(known) = self.known.get_mut(job) {
             known.is_deleted = true;
@@ -183,7 +178,7 @@ impl Jobs {
     }
 
     /// What there is of a job is void.
-    pub fn remove(&mut self, job: &str) {
+    pub fn remove(&mut self, job: &JobId) {
         if let Some(known) = self.known.remove(job) {
             self.newest_bytes -= u64::from(known.newest_bytes);
         }
@@ -254,25 +249,25 @@ mod tests {
         let job: JobId = "j".parse().unwrap();
         for (id, segment, offset) in [(3, 1, 8), (5, 1, 30), (9, 2, 8), (12, 4, 50)] {
             jobs.append(&job, EventId(id), place(segment, offset), EventId(2));
-            assert_eq!(jobs.get("j").unwrap().before_oldest(), Some(EventId(2)));
+            assert_eq!(jobs.get(&job).unwrap().before_oldest(), Some(EventId(2)));
         }
-        let spans = &jobs.get("j").unwrap().spans;
+        let spans = &jobs.get(&job).unwrap().spans;
         let told: Vec<_> = spans
             .iter()
             .map(|s| (s.offset, s.end, s.before.0))
             .collect();
         assert_eq!(told, [(8, 40, 0), (8, 18, 5), (50, 60, 9)]);
         jobs.drop_below(SegmentNumber(3));
-        let known = jobs.get("j").unwrap();
+        let known = jobs.get(&job).unwrap();
         assert_eq!(known.spans.len(), 1);
         assert_eq!(known.spans[0].before, EventId(9));
         assert_eq!(known.before_oldest(), Some(EventId(9)));
         jobs.drop_below(SegmentNumber(5));
-        assert_eq!(jobs.newest("j"), EventId(12));
+        assert_eq!(jobs.newest(&job), EventId(12));
         jobs.append(&job, EventId(20), place(5, 8), EventId(0));
-        assert_eq!(jobs.get("j").unwrap().spans[0].before, EventId(12));
-        jobs.remove("j");
-        assert_eq!(jobs.newest("j"), EventId(0));
+        assert_eq!(jobs.get(&job).unwrap().spans[0].before, EventId(12));
+        jobs.remove(&job);
+        assert_eq!(jobs.newest(&job), EventId(0));
     }
 
     #[test]
@@ -282,13 +277,13 @@ mod tests {
         let job: JobId = "j".parse().unwrap();
         jobs.append(&job, EventId(3), place(1, 8), EventId(0));
         jobs.replace(&job, EventId(4), place(1, 30));
-        let known = jobs.get("j").unwrap();
+        let known = jobs.get(&job).unwrap();
         assert_eq!((known.first, known.newest), (EventId(4), EventId(4)));
         assert_eq!(known.spans.len(), 1);
-        assert_eq!(jobs.newest("j"), EventId(0));
+        assert_eq!(jobs.newest(&job), EventId(0));
         jobs.append(&job, EventId(6), place(2, 8), EventId(0));
-        assert_eq!(jobs.newest("j"), EventId(6));
-        assert_eq!(jobs.get("j").unwrap().spans[1].before, EventId(4));
+        assert_eq!(jobs.newest(&job), EventId(6));
+        assert_eq!(jobs.get(&job).unwrap().spans[1].before, EventId(4));
     }
 
     #[test]
@@ -303,12 +298,12 @@ mod tests {
         jobs.append(&b, EventId(3), place(3, 18), EventId(0));
         assert_eq!(jobs.newest_bytes(), 2 * one);
         assert_eq!(jobs.oldest_segment(), Some(SegmentNumber(1)));
-        jobs.remove("a");
+        jobs.remove(&a);
         assert_eq!(jobs.newest_bytes(), one);
         assert_eq!(jobs.oldest_segment(), Some(SegmentNumber(3)));
         jobs.load(&b, EventId(3), EventId(0), 10);
         assert_eq!((jobs.newest_bytes(), jobs.oldest_segment()), (one, None));
-        jobs.remove("b");
+        jobs.remove(&b);
         assert_eq!(jobs.newest_bytes(), 0);
     }
 }

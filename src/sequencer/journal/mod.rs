@@ -344,7 +344,7 @@ impl Shared {
 
     /// The number before the oldest event of a job that can be read.
     fn history(&self, job: &JobId) -> Option<EventId> {
-        self.index.lock().get(job.as_str())?.before_oldest()
+        self.index.lock().get(job)?.before_oldest()
     }
 
     /// What all of it takes on disk.

@@ -158,7 +158,7 @@ impl Shared {
         loop {
             let (span, next) = {
                 let index = self.index.lock();
-                let known = index.get(job.as_str());
+                let known = index.get(job);
                 let now = known.map(|known| known.first);
                 if first.is_some_and(|first| now != Some(first)) {
                     return Ok(Outcome::Again);
@@ -217,7 +217,7 @@ impl Shared {
             }
             if !replay.batch.ends.is_empty() {
                 let index = self.index.lock();
-                let now = index.get(job.as_str()).map(|known| known.first);
+                let now = index.get(job).map(|known| known.first);
                 replay
                     .sources
                     .extend(first.map(|first| (job.clone(), first)));
@@ -316,21 +316,21 @@ impl Shared {
 
     /// The job of that name, where it is one of these and has events.
     fn source(&self, jobs: &Jobs, name: &str) -> Option<Source> {
-        let floor = match jobs {
+        let (job, floor) = match jobs {
             Jobs::Listed(listed) => {
                 let mut listed = listed.iter();
-                listed.find(|(job, _)| job.as_str() == name)?.1
+                listed.find(|(job, _)| job.as_str() == name)?.clone()
             }
             Jobs::Matching { prefix, floors } => {
                 if !name.starts_with(&**prefix) {
                     return None;
                 }
-                floors.get(name).copied().unwrap_or(EventId(0))
+                let job: JobId = name.parse().ok()?;
+                let floor = floors.get(&job).copied().unwrap_or(EventId(0));
+                (job, floor)
             }
         };
-        let index = self.index.lock();
-        let first = index.get(name)?.first;
-        let job = index.name(name)?;
+        let first = self.index.lock().get(&job)?.first;
         Some(Source { job, floor, first })
     }
 

@@ -449,7 +449,7 @@ impl Writer {
             match entries {
                 [entry] if is_forget(entry) => {
                     self.apply_entry(entry, is_alone);
-                    self.shared.index.lock().remove(entry.entry.job.as_str());
+                    self.shared.index.lock().remove(&entry.entry.job);
                 }
                 entries => {
                     self.index(entries, start);
@@ -495,7 +495,7 @@ impl Writer {
                 Change::Begin { .. } | Change::Delete { .. } => {
                     index.replace(job, entry.id, place);
                 }
-                Change::Forget { .. } => index.remove(job.as_str()),
+                Change::Forget { .. } => index.remove(job),
             }
         }
         drop(index);

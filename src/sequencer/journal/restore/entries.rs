@@ -143,7 +143,7 @@ impl<'a> Restorer<'a> {
             log::error!("journal: entry {id} is not above the one before it, and is skipped");
             return;
         }
-        let Some(job) = self.job(record.job) else {
+        let Ok(job) = record.job.parse::<JobId>() else {
             return;
         };
         self.entries += 1;
@@ -244,12 +244,6 @@ impl<'a> Restorer<'a> {
         self.hub.reach(EventId(last), None);
     }
 
-    /// A job's name, where it is one.
-    fn job(&self, name: &str) -> Option<JobId> {
-        let known = self.shared.index.lock().name(name);
-        known.or_else(|| name.parse().ok())
-    }
-
     fn of(&self, job: JobId, record: &EntryRecord<'_>, change: Change) -> Entry {
         Entry {
             job,
@@ -269,14 +263,14 @@ impl<'a> Restorer<'a> {
             below.max().unwrap_or_default()
         });
         let mut index = self.shared.index.lock();
-        let known = index.newest(job.as_str());
+        let known = index.newest(job);
         let is_missing = previous > known;
         if is_missing {
             index.miss(job, previous);
         }
         if previous < known {
             // What ended the life that those before it were of is lost.
-            index.remove(job.as_str());
+            index.remove(job);
             self.hub.lose_before(job, id);
         }
         index.append(job, id, place, floor);
@@ -286,7 +280,7 @@ impl<'a> Restorer<'a> {
 
     /// Events before this entry are void, and forgotten.
     fn void(&self, job: &JobId, id: EventId) {
-        self.shared.index.lock().remove(job.as_str());
+        self.shared.index.lock().remove(job);
         if self.hub.life(job).is_some_and(|life| life.last >= id) {
             self.hub.void(job, None);
         }

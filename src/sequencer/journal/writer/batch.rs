@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque, hash_map};
 
-use crate::event::job::{EventId, JobId};
+use crate::event::job::{EventId, JobId, JobIdHasher};
 use crate::hub::keyed::{KEYS_MAX, Keyed};
 use crate::hub::{Change, Entry, Hub, Life, Refusal};
 use crate::sequencer::journal::codec::PAYLOAD_MAX_BYTES;
@@ -46,7 +46,7 @@ pub(super) struct Batch {
     /// The last number that may be given once it is on the medium.
     pub reserves: Option<EventId>,
     /// What the jobs that it touches will have come to when it is written.
-    jobs: HashMap<JobId, Pending>,
+    jobs: HashMap<JobId, Pending, JobIdHasher>,
     /// How many jobs more there will be.
     added_jobs: isize,
     /// Jobs that can be forgotten for others, those that ended first in front.
@@ -86,7 +86,7 @@ struct Pending {
 impl Pending {
     /// What a job has come to before the batch.
     fn of(hub: &Hub, index: &Index, job: &JobId) -> Pending {
-        let newest_event = index.lock().newest(job.as_str());
+        let newest_event = index.lock().newest(job);
         let there = hub.find(job);
         Pending {
             life: there.as_ref().and_then(|it| it.lock().life().cloned()),
