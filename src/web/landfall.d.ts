@@ -17,14 +17,22 @@ export interface ProgressPayload {
     bytes?: number;
     size?: number;
     name?: string;
-    /** The stage wasn't needed, or is tried again for the so-manieth time, and why. */
+    /** The stage wasn't needed, and why. */
     skipped?: boolean;
-    retry?: number;
     reason?: string;
+    /** Which new try of the stage this is, for the `reason`. */
+    retry?: number;
     /** The stage begins anew, since the server was restarted. */
     restarted?: boolean;
     /** What the stage's command calls what it is at. */
     step?: string;
+    /**
+     * How long the stage is going to take, in milliseconds: as its command says, or else by the
+     * smoothed pace of its percents. Absent before that means something.
+     */
+    etaMs?: number;
+    /** How fast the stage's command says it is: 2 or "2x" of what plays, or "3 MiB/s". */
+    speed?: number | string;
     /** Which try of the whole job this is: from 1 on. */
     attempt?: number;
     [detail: string]: unknown;
@@ -41,6 +49,14 @@ export interface DonePayload {
     stored?: boolean;
     /** In milliseconds: `queuedMs`, `scanningMs` and so on. */
     durations?: Record<string, number>;
+    /** "none found", or "not scanned". */
+    malware?: string;
+    /** How long audio or video plays. */
+    mediaSeconds?: number;
+    /** What the client said, where the bytes say otherwise. */
+    declaredType?: string;
+    /** 100: the whole. */
+    overall?: number;
     attempt?: number;
     [detail: string]: unknown;
 }
@@ -52,9 +68,14 @@ export interface ErrorPayload {
     stage?: string;
     /** Whether another try may succeed. */
     retryable?: boolean;
-    /** What kind of failure it is, where there is a word for it, as `stalled`. */
-    reason?: string;
+    /** What kind of failure it is, where there is a word for it. */
+    reason?: "stalled" | "cancelled" | (string & {});
     attempt?: number;
+    [detail: string]: unknown;
+}
+/** What an event of another name says: `jobId`, and what was published. */
+export interface EventPayload {
+    jobId: string;
     [detail: string]: unknown;
 }
 /** What a `reset` event says: events are missing, and the job's snapshot tells where it stands. */
@@ -64,8 +85,11 @@ export interface ResetPayload {
     reason: "expired" | "unknown";
     lastEventId: string;
 }
-/** A reconnecting stream catches up by itself. Uploads begin with `uploading`. */
-export type TrackState = "uploading" | "connecting" | "open" | "reconnecting" | "closed";
+/**
+ * A reconnecting stream catches up by itself. Where none can be had, `polling` asks every few
+ * seconds where the job is, and shows that alone. Uploads begin with `uploading`.
+ */
+export type TrackState = "uploading" | "connecting" | "open" | "reconnecting" | "polling" | "closed";
 /** What is called as a job goes on: in the end one of `onDone`, `onFailure` and `onDeleted`. */
 export interface ProgressHandlers {
     onProgress: (p: ProgressPayload) => void;
@@ -81,8 +105,13 @@ export interface ProgressHandlers {
      * it that is a failure: `onFailure` gets "the job was deleted".
      */
     onDeleted?: (jobId: string) => void;
+    /** Called for events of other names, with the id: the place in the server's one order. */
+    onEvent?: (name: string, data: EventPayload, id: number) => void;
     onReset?: (reset: ResetPayload) => void;
-    onState?: (state: TrackState, jobId: string) => void;
+    /** With `reconnecting` and `polling` it is told why. */
+    onStateChange?: (state: TrackState, jobId: string, why?: string) => void;
+    /** The same by an older name: it is called where there is no `onStateChange`. */
+    onState?: (state: TrackState, jobId: string, why?: string) => void;
 }
 /** How jobs are followed. */
 export interface TrackOptions {
@@ -109,13 +138,37 @@ export interface TrackOptions {
      * wait is a random part of it. Default: 1000.
      */
     backoff?: number;
+    /**
+     * The server's `--heartbeat`, in milliseconds: a stream that is silent for two of them is
+     * taken for dead and opened anew. Default: 15,000.
+     */
+    heartbeat?: number;
 }
 /** How a file is uploaded and followed. */
 export interface UploadOptions extends TrackOptions {
     /** The job's name. Default: a random one. */
     jobId?: string;
-    /** What sends the file. Default: `POST /api/uploads`. */
+    /** Ends both like what `uploadAndTrack` returns: nothing is called any more. */
+    signal?: AbortSignal;
+    /**
+     * Whether an upload of the same file that broke off goes on where it was, also after a
+     * reload. With `jobId` only one of that job does. Default: true.
+     */
+    resume?: boolean;
+    /** What sends the file. Default: tus, at `/api/tus/`. */
     uploader?: Uploader;
+}
+/**
+ * What `uploadAndTrack` returns. Called, it ends both, and nothing is called any more: what was
+ * sent of the file stays with the server for a time, and can be gone on with.
+ */
+export interface TrackedUpload {
+    (): void;
+    /**
+     * Has the server break the job off: `onFailure` gets the `reason` `cancelled`. Rejected where
+     * the server refuses that.
+     */
+    cancel(): Promise<void>;
 }
 /** Sends a file, and gives the name of its job. */
 export type Uploader = (file: File, upload: {
@@ -137,7 +190,9 @@ export declare function trackProcessing(jobId: string, handlers: ProgressHandler
 /** Follows several jobs through one connection. */
 export declare function trackMany(jobIds: Iterable<string>, handlers: ProgressHandlers, options?: TrackOptions): TrackedJobs;
 /**
- * Uploads a file, then follows its job to the end. The bytes that were sent come as the
- * stage `uploading`, with `loaded` and `total`. Returns what stops either.
+ * Uploads a file, then follows its job to the end. The bytes that were sent come as the stage
+ * `uploading`, with `loaded` and `total`.
  */
-export declare function uploadAndTrack(file: File, handlers: ProgressHandlers, options?: UploadOptions): () => void;
+export declare function uploadAndTrack(file: File, handlers: ProgressHandlers, options?: UploadOptions): TrackedUpload;
+/** The job of an upload of this file that broke off, and that `uploadAndTrack` would go on with. */
+export declare function unfinishedUpload(file: File, options?: UploadOptions): string | undefined;

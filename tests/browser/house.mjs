@@ -110,6 +110,7 @@ export class Server {
       body: JSON.stringify({ event, data }),
     });
     if (answer.status !== 201) throw new Error(await answer.text());
+    return (await answer.json()).id;
   }
 
   /** Asks for something without a body about a job. It must succeed. */
@@ -161,12 +162,18 @@ export class Gate {
     return gate;
   }
 
-  /** What EventSource asked: `url`, `headers`, `at` in milliseconds. */
+  /** What was asked of streams: `url`, `headers`, `at` in milliseconds. */
   asked = [];
   /** Gives the status and the type that a stream is refused with, or nothing. */
   refusal = () => undefined;
+  /** The same for all else that is asked of the API. */
+  refusalOfRest = () => undefined;
   /** Gives the length of the body after which a stream is cut, from what came of it. */
   cutAt = () => Infinity;
+  /** After how many bytes of its body a PATCH is cut, the first, the second and so on. */
+  cutsOfUploads = [];
+  /** Whether what a stream says, the so-manieth that was asked, is held back. */
+  holdsBack = () => false;
   #streams = new Set();
 
   /** Cuts all streams now. */
@@ -178,18 +185,17 @@ export class Gate {
   pass(server, asked, answer) {
     const isStream = /events\?/.test(asked.url);
     if (isStream) {
-      // The client asks by fetch why it was refused, and is told the same.
-      if (asked.headers.accept === "text/event-stream") {
-        this.asked.push({ url: asked.url, headers: asked.headers, at: performance.now() });
-      }
-      const refusal = this.refusal(this.asked.length);
-      if (refusal) {
-        answer.writeHead(refusal.status, { "Content-Type": refusal.type ?? "text/html" });
-        answer.end("<h1>no</h1>");
-        return;
-      }
+      this.asked.push({ url: asked.url, headers: asked.headers, at: performance.now() });
       this.#streams.add(asked.socket);
       answer.on("close", () => this.#streams.delete(asked.socket));
+    }
+    const count = this.asked.length;
+    const isApi = asked.url.startsWith("/api/");
+    const refusal = isStream ? this.refusal(count) : isApi && this.refusalOfRest();
+    if (refusal) {
+      answer.writeHead(refusal.status, { "Content-Type": refusal.type ?? "text/html" });
+      answer.end(refusal.body ?? "<h1>no</h1>");
+      return;
     }
     const { method, headers } = asked;
     const onward = request(server.origin + asked.url, { method, headers }, (got) => {
@@ -197,6 +203,7 @@ export class Gate {
       answer.flushHeaders();
       let text = "";
       got.on("data", (piece) => {
+        if (isStream && this.holdsBack(count)) return;
         const sent = text.length;
         text += piece;
         const end = isStream ? this.cutAt(text) : Infinity;
@@ -208,7 +215,16 @@ export class Gate {
     });
     onward.on("error", () => asked.socket.destroy());
     answer.on("close", () => onward.destroy());
-    asked.pipe(onward);
+    const cut = asked.method === "PATCH" ? this.cutsOfUploads.shift() : undefined;
+    let bytes = 0;
+    asked.on("data", (piece) => {
+      bytes += piece.length;
+      // What came before the cut arrives, as with a real one.
+      if (bytes >= cut) onward.write(piece.subarray(0, piece.length - (bytes - cut)), () => asked.socket.destroy());
+      if (bytes >= cut) asked.pause();
+    });
+    if (cut === undefined) asked.pipe(onward);
+    else asked.on("data", (piece) => bytes < cut && onward.write(piece));
   }
 }
 
@@ -225,20 +241,30 @@ export async function tab(context, origin, client = "/landfall.js") {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   await page.goto(`${origin}/landfall.d.ts`);
+  await load(page, client);
+  return page;
+}
+
+/** Has a page load the client. */
+export async function load(page, client = "/landfall.js") {
   await page.evaluate(async (client) => {
     globalThis.landfall = await import(client);
     globalThis.said = [];
     globalThis.states = [];
+    globalThis.whys = [];
     globalThis.handlers = {
       onProgress: ({ jobId, stage, percent }) => said.push(`${jobId} ${stage} ${percent}`),
       onDone: (jobId) => said.push(`${jobId} done`),
       onFailure: (message, jobId) => said.push(`${jobId} failed: ${message}`),
       onDeleted: (jobId) => said.push(`${jobId} deleted`),
       onReset: ({ jobId, reason }) => said.push(`${jobId} reset ${reason}`),
-      onState: (state, jobId) => states.push(`${jobId} ${state}`),
+      onEvent: (name, { jobId }, id) => said.push(`${jobId} ${name} ${id}`),
+      onStateChange: (state, jobId, why) => {
+        states.push(`${jobId} ${state}`);
+        if (why) whys.push(why);
+      },
     };
   }, client);
-  return page;
 }
 
 /** What a tab's handlers were told so far. */

@@ -200,6 +200,8 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     const random = randomFrom(seed);
     const server = await Server.start(...KEEP_ALL);
     const gate = await Gate.before(server);
+    // A poll would pass over what is between.
+    gate.refusalOfRest = () => ({ status: 502 });
     const context = await profile();
     const jobs = ["a", "b", "c", "d"];
     const counts = { a: 0, b: 0, c: 0, d: 0 };

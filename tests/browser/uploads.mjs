@@ -1,7 +1,7 @@
 // Files from a browser: their bytes first, then what the server makes of them.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PLAIN_HOST, Server, profile, scratch, tab, until, untilSaid } from "./house.mjs";
+import { Gate, PLAIN_HOST, Server, load, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
 
 /** A server that keeps files. */
 function start(...flags) {
@@ -12,7 +12,7 @@ function start(...flags) {
 function upload(page, bytes, options = {}) {
   return page.evaluate(
     ([bytes, options]) => {
-      const file = new File([new Uint8Array(bytes)], "a ü&b.bin", { type: "video/mp4" });
+      globalThis.file = new File([new Uint8Array(bytes)], "a ü&b.bin", { type: "video/mp4" });
       globalThis.stop = landfall.uploadAndTrack(file, handlers, options);
     },
     [bytes, options],
@@ -79,22 +79,172 @@ describe("an upload", { concurrency: 2, timeout: 300_000 }, () => {
     const server = await start("--upload-bandwidth", "1MiB");
     const page = await tab(await profile(), server.origin);
     await upload(page, 20_000_000, { jobId: "a" });
-    await untilSaid(page, 1);
-    await page.evaluate(() => {
+    await untilSaid(page, 2);
+    const stopped = await page.evaluate(async () => {
       stop();
-      said.splice(0);
-      states.splice(0);
+      return [said.splice(0), states.splice(0)] && landfall.unfinishedUpload(file);
     });
-    await until("the server noticed", async () => {
-      const answer = await fetch(`${server.origin}/api/jobs/a`);
-      return answer.ok && (await answer.json()).state === "error";
+    assert.equal(stopped, "a");
+    // Stopped before it began, nothing is sent at all, nor with a signal that has been given.
+    await page.evaluate(() => {
+      landfall.uploadAndTrack(new File(["x"], "b"), handlers, { jobId: "b" })();
+      const signal = AbortSignal.abort();
+      landfall.uploadAndTrack(new File(["x"], "b"), handlers, { jobId: "b", signal });
     });
-    assert.deepEqual(await page.evaluate(() => [said, states]), [[], []]);
-    // Stopped before it began, nothing is sent at all.
-    await page.evaluate(() => landfall.uploadAndTrack(new File(["x"], "b"), handlers, { jobId: "b" })());
+    await page.evaluate(() => {
+      const abort = new AbortController();
+      const handlers = { onProgress: () => abort.abort(), onStateChange: (s) => states.push(s) };
+      const big = new File([new Uint8Array(9_000_000)], "d");
+      landfall.uploadAndTrack(big, handlers, { jobId: "d", signal: abort.signal });
+    });
     await upload(page, 10, { jobId: "c" });
     await until("the other is done", () => page.evaluate(() => said.at(-1) === "c done"));
     assert.equal((await fetch(`${server.origin}/api/jobs/b`)).status, 404);
+    assert.ok((await said(page)).every((one) => one.startsWith("c ")));
+    assert.deepEqual(await page.evaluate(() => states.filter((state) => !/^c /.test(state))), ["uploading"]);
+  });
+
+  test("that is cancelled while it is sent is gone from the server, and says so once", async () => {
+    const server = await start("--upload-bandwidth", "1MiB");
+    const page = await tab(await profile(), server.origin);
+    await upload(page, 20_000_000, { jobId: "a" });
+    await untilSaid(page, 2);
+    const end = await page.evaluate(async () => {
+      const ends = [];
+      handlers.onFailure = (...all) => ends.push(all);
+      await stop.cancel();
+      await stop.cancel();
+      return [ends, landfall.unfinishedUpload(file) ?? null];
+    });
+    const data = { jobId: "a", message: "the upload was cancelled", reason: "cancelled" };
+    assert.deepEqual(end, [[["the upload was cancelled", "a", data]], null]);
+    await until("the server knows", async () => {
+      const { state } = await (await fetch(`${server.origin}/api/jobs/a`)).json();
+      return state === "error";
+    });
+    assert.deepEqual(await page.evaluate(() => states), ["a uploading", "a closed"]);
+  });
+
+  test("goes on after drops at whatever byte, and the bytes are the file's", async () => {
+    const server = await start("--downloads");
+    const gate = await Gate.before(server);
+    // In the first read, on a boundary of the server's, one byte before the end, and at none.
+    gate.cutsOfUploads = [1, 65_536, 1_000_000, 0, 700_001];
+    const page = await tab(await profile(), gate.origin);
+    const digest = await page.evaluate(async () => {
+      const bytes = new Uint8Array(3_000_000).map((_, index) => (index * 31 + (index >> 9)) & 255);
+      globalThis.percents = [];
+      const options = { jobId: "a", backoff: 10 };
+      const onProgress = (data) => percents.push(data);
+      landfall.uploadAndTrack(new File([bytes], "a.bin"), { ...handlers, onProgress }, options);
+      const digest = await crypto.subtle.digest("SHA-256", bytes);
+      return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    });
+    await until("it is done", async () => (await said(page)).includes("a done"));
+    const { lastEvent } = await (await fetch(`${server.origin}/api/jobs/a`)).json();
+    assert.equal(lastEvent.data.digest, `sha256:${digest}`);
+    assert.equal(gate.cutsOfUploads.length, 0);
+    const states = await page.evaluate(() => states);
+    const first = ["uploading", "reconnecting", "uploading", "reconnecting", "uploading"];
+    assert.deepEqual(states.slice(0, 5), first.map((state) => `a ${state}`));
+    assert.ok((await page.evaluate(() => whys)).includes("the upload broke off"));
+    // The whole is told from the first byte, and never goes back in the stages behind it.
+    const all = await page.evaluate(() => percents);
+    assert.ok(all.every(({ overall }) => typeof overall === "number"));
+    assert.deepEqual([all[0].stage, all[0].overall, all[0].bytes, all[0].size], ["uploading", 0, 0, 3_000_000]);
+    const sent = all.findLastIndex(({ stage }) => stage === "uploading");
+    const { percent, overall } = all[sent];
+    assert.equal(percent, 100);
+    const behind = all.slice(sent).map(({ overall }) => overall);
+    assert.deepEqual(behind, behind.toSorted((a, b) => a - b));
+    assert.ok(overall > 10 && overall < 50, `${overall}`);
+  });
+
+  test("goes on after a reload, and after a restart of the server, in the job it had", async () => {
+    const server = await start("--upload-bandwidth", "2MiB");
+    const context = await profile();
+    const page = await tab(context, server.origin);
+    const send = (options) =>
+      page.evaluate((options) => {
+        globalThis.file = new File([new Uint8Array(6_000_000)], "a.bin", { lastModified: 1 });
+        globalThis.loads = [];
+        globalThis.jobs = new Set();
+        const onProgress = ({ jobId, stage, loaded }) => {
+          jobs.add(jobId);
+          if (stage === "uploading") loads.push(loaded);
+        };
+        globalThis.stop = landfall.uploadAndTrack(file, { ...handlers, onProgress }, options);
+      }, options);
+    await send({});
+    await until("some of it is there", async () => {
+      const job = await page.evaluate(() => [...jobs][0]);
+      const answer = job && (await (await fetch(`${server.origin}/api/jobs/${job}`)).json());
+      return answer?.lastEvent?.data.bytes > 1_000_000;
+    });
+    const job = await page.evaluate(() => [...jobs][0]);
+    await page.reload();
+    await server.kill();
+    await server.restart();
+    await load(page);
+    assert.equal(await page.evaluate(() => {
+      const file = new File([new Uint8Array(6_000_000)], "a.bin", { lastModified: 1 });
+      return landfall.unfinishedUpload(file);
+    }), job);
+    await send({});
+    await until("it is done", async () => (await said(page)).includes(`${job} done`));
+    const { loads, jobs } = await page.evaluate(() => ({ loads, jobs: [...jobs] }));
+    assert.ok(loads[0] > 100_000, `${loads[0]}`);
+    assert.deepEqual(jobs, [job]);
+    // It is over: the same file again is another upload, and so is what may not go on.
+    await send({});
+    await until("it is done", async () => (await said(page)).filter((one) => one.endsWith("done")).length === 2);
+    assert.notDeepEqual(await page.evaluate(() => [...jobs]), [job]);
+  });
+
+  test("of the same file in two tabs at once is two uploads", async () => {
+    const server = await start("--upload-bandwidth", "3MiB");
+    const context = await profile();
+    const tabs = [await tab(context, server.origin), await tab(context, server.origin)];
+    for (const page of tabs) {
+      await page.evaluate(() => {
+        const file = new File([new Uint8Array(4_000_000)], "a.bin", { lastModified: 1 });
+        landfall.uploadAndTrack(file, handlers);
+      });
+      await untilSaid(page, 2);
+    }
+    const jobs = [];
+    for (const page of tabs) {
+      const all = await until("it is done", async () => {
+        const all = await said(page);
+        return all.at(-1).endsWith("done") && all;
+      });
+      assert.equal(new Set(all.map((one) => one.split(" ")[0])).size, 1);
+      jobs.push(all[0].split(" ")[0]);
+    }
+    assert.notEqual(jobs[0], jobs[1]);
+  });
+
+  test("whose job is taken, or whose server is a page of somebody's, fails in words", async () => {
+    const server = await start();
+    const gate = await Gate.before(server);
+    const page = await tab(await profile(), gate.origin);
+    await server.progress("a", 1);
+    await upload(page, 10, { jobId: "a" });
+    assert.match((await untilSaid(page, 1))[0], /^a failed: .*(running|taken|exists)/);
+    gate.refusalOfRest = () => ({ status: 200 });
+    await upload(page, 10, { jobId: "b", retries: 1, backoff: 10 });
+    assert.deepEqual((await untilSaid(page, 2)).slice(1), ["b failed: HTTP 200"]);
+  });
+
+  test("of nothing is an upload as well", async () => {
+    const server = await start();
+    const page = await tab(await profile(), server.origin);
+    await upload(page, 0, { jobId: "a" });
+    const all = await until("it is over", async () => {
+      const all = await said(page);
+      return /done|failed/.test(all.at(-1)) && all;
+    });
+    assert.equal(all[0], "a uploading 100");
   });
 
   test("may be sent by something else, and fail there", async () => {

@@ -131,10 +131,10 @@ fn is_fit(c: char) -> bool {
 
 /// 201, which says where to follow the job.
 pub fn created(finished: &Finished, base: &BasePath) -> Response {
-    let (job, base) = (&finished.job, base.as_str());
+    let (job, base, stages) = (&finished.job, base.as_str(), finished.stages);
     // Names need no escapes.
     let json = format!(
-        r#"{{"jobId":"{job}","events":"{base}/api/jobs/{job}/events","snapshot":"{base}/api/jobs/{job}"}}"#
+        r#"{{"jobId":"{job}","events":"{base}/api/jobs/{job}/events","snapshot":"{base}/api/jobs/{job}","stages":{stages}}}"#
     );
     Response::json(Status::Created, json)
 }

@@ -155,6 +155,11 @@ impl Spool {
         &self.0.config
     }
 
+    /// How many stages an upload goes through that has landed.
+    pub fn stages(&self) -> usize {
+        self.0.landing.stages()
+    }
+
     /// The threads that read and write its files.
     pub fn disk(&self) -> &Disk {
         &self.0.disk

@@ -62,6 +62,8 @@ pub struct Finished {
     pub offset: u64,
     /// When it is removed if nobody goes on with it. None when it has landed.
     pub expires: Option<SystemTime>,
+    /// How many stages come after it.
+    pub stages: usize,
 }
 
 impl Receiver {
@@ -314,6 +316,7 @@ impl Receiver {
             job: self.entry.job.clone(),
             offset: core.offset,
             expires: (core.phase == Phase::Receiving).then_some(expires),
+            stages: self.spool.stages(),
         })
     }
 
