@@ -11,9 +11,19 @@ const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(100
 
 /** Answers uploads in the server's place, so that a test says what becomes of them. */
 async function acceptUploads(page) {
-  await page.route("**/api/uploads?*", (route) => {
-    const jobId = new URL(route.request().url()).searchParams.get("job");
-    return route.fulfill({ status: 201, json: { jobId } });
+  const sizes = new Map();
+  await page.route("**/api/tus/**", (route) => {
+    const request = route.request();
+    const { pathname } = new URL(request.url());
+    if (request.method() === "PATCH") {
+      return route.fulfill({ status: 204, headers: { "Upload-Offset": sizes.get(pathname) } });
+    }
+    const fields = request.headers();
+    const job = /(?:^|,)job ([^,]+)/.exec(fields["upload-metadata"]);
+    const jobId = Buffer.from(job[1], "base64").toString();
+    const Location = pathname + jobId;
+    sizes.set(Location, fields["upload-length"]);
+    return route.fulfill({ status: 201, headers: { Location }, json: { jobId, stages: 3 } });
   });
 }
 
@@ -139,7 +149,7 @@ test("a job that is deleted says so, also after a reload, and a file is sent aga
 test("a file that isn't taken says why", async () => {
   const server = await Server.start("--memory-only");
   const page = await visit(server.page);
-  await page.route("**/api/uploads?*", (route) =>
+  await page.route("**/api/tus/", (route) =>
     route.fulfill({ status: 413, json: { error: "it is too large: send 1 GiB at most" } }),
   );
   await page.setInputFiles("#files", clip);
@@ -169,7 +179,7 @@ test("two files are sent at a time, and the others wait for their turn", async (
   const server = await Server.start("--memory-only");
   const page = await visit(server.page);
   const held = [];
-  await page.route("**/api/uploads?*", (route) => held.push(route));
+  await page.route("**/api/tus/", (route) => held.push(route));
   const files = ["a", "b", "c"].map((name) => ({ ...clip, name }));
   await page.setInputFiles("#files", files);
   await says(row(page, "c"), "Waiting to be sent");

@@ -184,6 +184,7 @@ export class Transfer {
       throw refusal(status, request.responseText, after);
     }
     this.#offset = offsetOf(request.getResponseHeader("Upload-Offset"));
+    if (this.#offset <= offset) throw new Refusal(0, "the server takes no bytes");
   }
 
   async #ask(
