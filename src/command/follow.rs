@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use super::{Child, Message, Signal};
-use crate::progress::{Reader, Source, Throttle, Update};
+use crate::progress::{Outlook, Reader, Source, Throttle, Update};
 
 /// How long the command must be silent before its open line is read.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -23,10 +23,17 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Progress<'a> {
     reader: Reader,
     throttle: Throttle,
-    tell: Box<dyn FnMut(Update) + 'a>,
+    teller: Teller<'a>,
     percent_read: bool,
     kept: Vec<u8>,
     keep_bytes: usize,
+}
+
+/// Tells what is to be told, and how long the rest will take, where that can be known.
+struct Teller<'a> {
+    tell: Box<dyn FnMut(Update) + 'a>,
+    stage: Option<String>,
+    outlook: Outlook,
 }
 
 /// What ends a command before its time.
@@ -198,7 +205,11 @@ impl<'a> Progress<'a> {
         Progress {
             reader,
             throttle: Throttle::new(stage),
-            tell: Box::new(tell),
+            teller: Teller {
+                tell: Box::new(tell),
+                stage: None,
+                outlook: Outlook::default(),
+            },
             percent_read: false,
             kept: Vec::new(),
             keep_bytes: 0,
@@ -218,14 +229,14 @@ impl<'a> Progress<'a> {
     /// Tells an update that the command didn't make.
     pub fn tell(&mut self, update: Update) {
         if let Some(update) = self.throttle.offer(update, Instant::now()) {
-            (self.tell)(update);
+            self.teller.tell(update);
         }
     }
 
     /// Tells what waited, due or not.
     pub fn tell_last(&mut self) {
         if let Some(last) = self.throttle.take_last(Instant::now()) {
-            (self.tell)(last);
+            self.teller.tell(last);
         }
     }
 
@@ -246,12 +257,10 @@ impl<'a> Progress<'a> {
 
     fn read(&mut self, read: impl FnOnce(&mut Reader, &mut dyn FnMut(Update))) {
         let now = Instant::now();
-        let (throttle, tell, percent_read) =
-            (&mut self.throttle, &mut self.tell, &mut self.percent_read);
         read(&mut self.reader, &mut |update| {
-            *percent_read |= update.percent.is_some();
-            if let Some(update) = throttle.offer(update, now) {
-                tell(update);
+            self.percent_read |= update.percent.is_some();
+            if let Some(update) = self.throttle.offer(update, now) {
+                self.teller.tell(update);
             }
         });
     }
@@ -265,7 +274,28 @@ impl<'a> Progress<'a> {
 
     fn tell_due(&mut self) {
         if let Some(due) = self.throttle.take_due(Instant::now()) {
-            (self.tell)(due);
+            self.teller.tell(due);
         }
+    }
+}
+
+impl Teller<'_> {
+    fn tell(&mut self, mut update: Update) {
+        if self.stage != update.stage {
+            self.stage.clone_from(&update.stage);
+            self.outlook = Outlook::default();
+        }
+        let now = Instant::now();
+        if let Some(percent) = update.percent {
+            self.outlook.add(now, percent);
+            let left = self.outlook.left(now, 100.0).filter(|_| percent < 100.0);
+            if let Some(left) = left
+                && !update.extra.contains_key("etaMs")
+            {
+                let left_ms = left.as_millis() as u64;
+                update.extra.insert("etaMs".into(), left_ms.into());
+            }
+        }
+        (self.tell)(update);
     }
 }

@@ -12,6 +12,7 @@ mod known;
 mod lines;
 mod measure;
 mod number;
+mod outlook;
 mod pattern;
 mod place;
 mod shapes;
@@ -21,6 +22,7 @@ mod update;
 mod words;
 
 pub use known::Known;
+pub use outlook::Outlook;
 pub use pattern::Pattern;
 pub use throttle::Throttle;
 pub use update::{Source, Update, overall};

@@ -224,6 +224,21 @@ fn a_pattern_reads_what_nothing_else_would_and_nothing_but_that() {
 }
 
 #[test]
+fn how_long_the_rest_will_take_is_told_once_the_pace_is_known() {
+    let hub = Hub::start();
+    let script = "for p in 10 20 30 40 50 60 70; do sleep 0.4; echo $p%; done; exit 3";
+    hub.output(["run", "--job", "a", "--", "sh", "-c", script]);
+    let events = hub.events("a");
+    let left = |percent: u64| {
+        let event = events.iter().find(|(_, data)| data["percent"] == percent);
+        event.unwrap().1["etaMs"].as_u64()
+    };
+    assert_eq!(left(10), None, "too soon");
+    let left = left(70).unwrap();
+    assert!((800..4000).contains(&left), "{left}");
+}
+
+#[test]
 fn a_program_that_looks_for_a_terminal_finds_one_where_that_is_asked_for() {
     let hub = Hub::start();
     let script = "[ -t 1 ] && [ -t 2 ] || exit 9; stty size <&1; printf 'a\\n10%%\\r'; sleep 0.3; \

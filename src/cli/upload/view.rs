@@ -3,10 +3,11 @@
 use std::io::Stderr;
 use std::time::{Duration, Instant};
 
-use crate::cli::bar::{Pace, bar, bytes, clock};
+use crate::cli::bar::{bar, bytes, clock};
 use crate::cli::output;
 use crate::cli::screen::{Colour, Line, Screen, cut};
 use crate::cli::words::printable;
+use crate::progress::Outlook;
 
 /// How often it is drawn at most.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -19,7 +20,7 @@ pub struct View {
     name: String,
     size: u64,
     at: u64,
-    pace: Pace,
+    outlook: Outlook,
     began: Instant,
     drawn_at: Option<Instant>,
 }
@@ -32,7 +33,7 @@ impl View {
             name: printable(name),
             size,
             at: 0,
-            pace: Pace::default(),
+            outlook: Outlook::default(),
             began: Instant::now(),
             drawn_at: None,
         }
@@ -40,7 +41,7 @@ impl View {
 
     /// It goes on there.
     pub fn begin(&mut self, at: u64) {
-        self.pace = Pace::default();
+        self.outlook = Outlook::default();
         self.sent(at);
     }
 
@@ -48,7 +49,7 @@ impl View {
     pub fn sent(&mut self, at: u64) {
         let now = Instant::now();
         self.at = at;
-        self.pace.add(now, at as f64);
+        self.outlook.add(now, at as f64);
         let is_due = self
             .drawn_at
             .is_none_or(|drawn| now.duration_since(drawn) >= DRAW_EVERY);
@@ -110,10 +111,10 @@ impl View {
             Some(true) => line.push(Colour::Green, " ✓"),
             Some(false) => line.push(Colour::Red, " ✗"),
             None => {
-                if let Some(rate) = self.pace.per_second(now) {
+                if let Some(rate) = self.outlook.per_second(now) {
                     line.push(Colour::Dim, format!(" {}/s", bytes(rate as u64)));
                 }
-                if let Some(left) = self.pace.left(now, self.size as f64) {
+                if let Some(left) = self.outlook.left(now, self.size as f64) {
                     line.push(Colour::Dim, format!(" ETA {}", clock(left)));
                 }
             }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Map, Value};
 
 use super::follower::{Selection, Snapshot};
-use crate::cli::bar::Pace;
 use crate::cli::words::{describe, printable};
 use crate::client::ServerEvent;
+use crate::progress::Outlook;
 
 /// The most jobs that are known at once; beyond it none is added.
 const JOBS_MAX: usize = 100_000;
@@ -43,7 +43,7 @@ pub struct Row {
     took: Option<Duration>,
     /// When it ends, as it says.
     end: Option<Instant>,
-    pace: Pace,
+    outlook: Outlook,
     /// The number of its newest event.
     last_id: u64,
     /// The number of its end, and how long it took, where that is known before.
@@ -171,7 +171,7 @@ impl Row {
             began: None,
             took: None,
             end: None,
-            pace: Pace::default(),
+            outlook: Outlook::default(),
             last_id: 0,
             known_end: None,
         }
@@ -194,7 +194,7 @@ impl Row {
             return None;
         }
         let said = self.end.map(|end| end.saturating_duration_since(now));
-        said.or_else(|| self.pace.left(now, 100.0))
+        said.or_else(|| self.outlook.left(now, 100.0))
     }
 
     /// Takes an event of its stream. Returns whether it says something new.
@@ -245,14 +245,14 @@ impl Row {
                 let is_whole = number("overall");
                 if stage.is_some_and(|stage| stage != self.stage) && is_whole.is_none() {
                     self.percent = None;
-                    self.pace = Pace::default();
+                    self.outlook = Outlook::default();
                 }
                 if let Some(stage) = stage {
                     self.stage = printable(stage);
                 }
                 if let Some(percent) = is_whole.or(number("percent")) {
                     self.percent = Some(percent);
-                    self.pace.add(now, percent);
+                    self.outlook.add(now, percent);
                 }
                 let left = number("etaMs").and_then(milliseconds);
                 self.end = left.and_then(|left| now.checked_add(left));
