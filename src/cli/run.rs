@@ -1,5 +1,6 @@
 //! `landfall run`: a command whose output becomes progress.
 
+mod amount;
 mod deletion;
 mod mailbox;
 mod publisher;
@@ -20,7 +21,7 @@ use super::settings::RunSettings;
 use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
 use crate::event::job::JobId;
-use crate::progress::{Known, Reader, Update};
+use crate::progress::{Reader, Update};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
@@ -117,7 +118,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         .iter()
         .map(|it| it.to_string_lossy().into_owned())
         .collect();
-    let reader = Reader::knowing(format, Known::of_words(&texts)).with_pattern(pattern);
+    let reader = Reader::knowing(format, amount::known(&texts)).with_pattern(pattern);
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox));

@@ -2,12 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use super::tools::Tools;
 use super::{STAGE_MAX_BYTES, Update};
 
 /// Reads `{"percent":..,"stage":..}`. Other fields go along as they are. A line
-/// with neither a percentage nor a stage that can be used is not about progress.
-pub(super) fn read(line: &str) -> Option<Update> {
+/// with neither a percentage nor a stage that can be used is not about progress,
+/// unless it is one of a program that says it in its own way.
+pub(super) fn read(line: &str, tools: &mut Tools) -> Option<Update> {
     let mut extra: Map<String, Value> = serde_json::from_str(line).ok()?;
+    if let Some(update) = tools.read_json(&extra) {
+        return update;
+    }
     let percent = extra.remove("percent").and_then(|value| value.as_f64());
     let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
     let stage = match extra.remove("stage") {
@@ -27,6 +32,10 @@ pub(super) fn read(line: &str) -> Option<Update> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(line: &str) -> Option<Update> {
+        super::read(line, &mut Tools::default())
+    }
 
     #[test]
     fn percent_and_stage_are_taken_and_the_rest_goes_along() {

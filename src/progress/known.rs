@@ -1,6 +1,7 @@
 //! What is known of a command before it says anything: by its arguments.
 
 use super::ffmpeg::Plan;
+use super::tools::copied::Amount;
 
 /// Programs that run another, whose words follow theirs.
 const RUNNERS: [&str; 17] = [
@@ -27,19 +28,26 @@ const RUNNERS: [&str; 17] = [
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     pub(super) ffmpeg: Option<Plan>,
+    /// It is an rsync that tells how far each file is, and there are several.
+    pub rsync_tells_files: bool,
+    /// What it has to copy, where it is a dd or a tar.
+    pub amount: Option<Amount>,
 }
 
 impl Known {
     /// What the words of a command tell, the program's name first. One that runs another, as
     /// `nice` does, is looked through.
     pub fn of_words(words: &[String]) -> Known {
-        let ffmpeg = of_program(words, "ffmpeg").map(Plan::of_arguments);
-        Known { ffmpeg }
+        let ffmpeg = arguments(words, "ffmpeg").map(Plan::of_arguments);
+        Known {
+            ffmpeg,
+            ..Known::default()
+        }
     }
 }
 
 /// The arguments of a program of this name, where it is what the words run.
-pub(super) fn of_program<'a>(words: &'a [String], name: &str) -> Option<&'a [String]> {
+pub fn arguments<'a>(words: &'a [String], name: &str) -> Option<&'a [String]> {
     let base = |word: &'a String| word.rsplit('/').next().unwrap_or_default();
     let first = base(words.first()?);
     let at = if RUNNERS.contains(&first) {
@@ -56,8 +64,8 @@ pub(super) fn of_program<'a>(words: &'a [String], name: &str) -> Option<&'a [Str
 mod tests {
     use super::*;
 
-    fn arguments<'a>(words: &'a [String], name: &str) -> Option<Vec<&'a str>> {
-        let arguments = of_program(words, name)?;
+    fn found<'a>(words: &'a [String], name: &str) -> Option<Vec<&'a str>> {
+        let arguments = arguments(words, name)?;
         Some(arguments.iter().map(String::as_str).collect())
     }
 
@@ -71,11 +79,11 @@ mod tests {
         ] {
             let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
             let expected = Some(vec!["-i", "a"]);
-            assert_eq!(arguments(&words, "ffmpeg"), expected, "{text}");
+            assert_eq!(found(&words, "ffmpeg"), expected, "{text}");
         }
         for text in ["", "echo ffmpeg -i a", "ffmpeg2 -i a", "nice true"] {
             let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-            assert_eq!(arguments(&words, "ffmpeg"), None, "{text}");
+            assert_eq!(found(&words, "ffmpeg"), None, "{text}");
         }
     }
 }

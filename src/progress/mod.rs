@@ -21,18 +21,19 @@ mod tools;
 mod update;
 mod words;
 
-pub use known::Known;
+pub use known::{Known, arguments};
 pub use outlook::Outlook;
 pub use pattern::Pattern;
 pub use throttle::Throttle;
+pub use tools::copied::Amount;
 pub use update::{Source, Update, overall};
 
-use ffmpeg::{Ffmpeg, Reading};
+use ffmpeg::Ffmpeg;
 use lines::{Line, Lines};
 use measure::Row;
 use shapes::Shapes;
-use tools::curl;
-use tools::rclone::Rclone;
+use tools::Tools;
+use update::Reading;
 
 /// The longest stage name that is taken from a command, in bytes: it is a label.
 /// A longer one is ignored.
@@ -69,8 +70,7 @@ pub struct Reader {
     stdout: Lines,
     stderr: Lines,
     ffmpeg: Ffmpeg,
-    curl_meter_seen: bool,
-    rclone: Rclone,
+    tools: Tools,
     shapes: Shapes,
     /// Stdout has had a NUL: it is what the command makes, not what it says.
     stdout_is_data: bool,
@@ -86,8 +86,7 @@ impl Reader {
             stdout: Lines::new(),
             stderr: Lines::new(),
             ffmpeg: Ffmpeg::new(),
-            curl_meter_seen: false,
-            rclone: Rclone::default(),
+            tools: Tools::default(),
             shapes: Shapes::default(),
             stdout_is_data: false,
             last_error_line: String::new(),
@@ -98,6 +97,7 @@ impl Reader {
     pub fn knowing(format: Format, known: Known) -> Reader {
         Reader {
             ffmpeg: known.ffmpeg.map_or_else(Ffmpeg::new, Ffmpeg::of_plan),
+            tools: Tools::knowing(known.rsync_tells_files, known.amount),
             ..Reader::new(format)
         }
     }
@@ -192,7 +192,7 @@ impl Reader {
         }
         if line.is_whole() && ended {
             if trimmed.starts_with('{') {
-                return json::read(trimmed);
+                return json::read(trimmed, &mut self.tools);
             }
             if self.format == Format::Number
                 && let Some(percent) = number::percentage(trimmed)
@@ -204,17 +204,8 @@ impl Reader {
                 Reading::Mine(update) => return update,
             }
         }
-        if curl::is_header(trimmed) {
-            self.curl_meter_seen = true;
-            return None;
-        }
-        if self.curl_meter_seen
-            && let Some(percent) = curl::percent(trimmed)
-        {
-            return Some(Update::percent(percent));
-        }
-        if let Some(percent) = self.rclone.read(trimmed) {
-            return percent.map(Update::percent);
+        if let Reading::Mine(update) = self.tools.read(trimmed) {
+            return update;
         }
         let row = Row {
             text: &text,

@@ -23,6 +23,13 @@ pub struct Update {
     pub extra: Map<String, Value>,
 }
 
+/// Whether a line was some program's, and what it told.
+#[derive(Debug, PartialEq)]
+pub(super) enum Reading {
+    NotMine,
+    Mine(Option<Update>),
+}
+
 /// How far a whole is, in percent with one decimal, that is `within` of its part `part`;
 /// the first of its `parts` is 0, and each is as much as the others.
 ///
@@ -47,6 +54,16 @@ impl Update {
             percent: Some(percent),
             ..Update::default()
         }
+    }
+
+    /// One that tells a part of 1, in percent with one decimal, rounded down so that 100 is not
+    /// told before the end; `None` where it is no part.
+    pub(super) fn part(part: f64) -> Option<Update> {
+        // What is 0.29 in decimals is a little less in a float.
+        let percent = ((part + 1e-9) * 1000.0).floor() / 10.0;
+        (0.0..=100.0)
+            .contains(&percent)
+            .then(|| Update::percent(percent))
     }
 
     /// The update as the data of a `progress` event, in JSON: `stage`, `percent`,

@@ -239,6 +239,48 @@ fn how_long_the_rest_will_take_is_told_once_the_pace_is_known() {
 }
 
 #[test]
+fn what_a_program_has_to_do_is_known_by_its_arguments_and_the_files_they_name() {
+    let hub = Hub::start();
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("in");
+    std::fs::write(&input, vec![7; 400 * 10_240]).unwrap();
+    let (input, archive) = (input.display(), directory.path().join("o.tar"));
+    let archive = archive.display();
+    for (job, command) in [
+        (
+            "a",
+            format!("dd if={input} of=/dev/null bs=1k count=3 status=progress"),
+        ),
+        (
+            "b",
+            format!(
+                "tar -cf {archive} --checkpoint=100 --checkpoint-action=echo \
+                 --checkpoint-action=exec=sleep$IFS.2 {input}"
+            ),
+        ),
+    ] {
+        let words = command.split_ascii_whitespace();
+        let output = hub
+            .command(["run", "--stage", "t", "--job", job, "--"])
+            .args(words)
+            .output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let events = hub.events(job).into_iter();
+        let percents: Vec<f64> = events
+            .filter_map(|(_, data)| data["percent"].as_f64())
+            .collect();
+        // Where it ends at once, the first may give way to the last; tar adds a block to each file.
+        let expected: &[f64] = if job == "a" {
+            &[100.0]
+        } else {
+            &[24.9, 49.9, 74.9, 99.9, 100.0]
+        };
+        assert!(percents.ends_with(expected), "{job}: {percents:?}");
+    }
+}
+
+#[test]
 fn a_program_that_looks_for_a_terminal_finds_one_where_that_is_asked_for() {
     let hub = Hub::start();
     let script = "[ -t 1 ] && [ -t 2 ] || exit 9; stty size <&1; printf 'a\\n10%%\\r'; sleep 0.3; \

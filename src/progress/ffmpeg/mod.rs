@@ -6,7 +6,7 @@ mod time;
 
 pub(super) use plan::Plan;
 
-use super::update::{Source, Update};
+use super::update::{Reading, Source, Update};
 use plan::Whole;
 
 /// How many inputs' durations are kept.
@@ -30,13 +30,6 @@ pub(super) struct Ffmpeg {
     went_beyond: bool,
     /// What the block being read says was written so far.
     block: Option<State>,
-}
-
-/// Whether a line was ffmpeg's, and what it told.
-#[derive(Debug, PartialEq)]
-pub(super) enum Reading {
-    NotMine,
-    Mine(Option<Update>),
 }
 
 /// How far it is.
