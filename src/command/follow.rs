@@ -82,92 +82,133 @@ impl Guard<'_> {
 /// # Errors
 /// The command's end can't be seen, which the system never does to a child.
 pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> io::Result<End> {
-    let mut exited: Option<(ExitStatus, Instant)> = None;
-    let mut stopped: Option<Stopped> = None;
-    let mut open_outputs = child.outputs;
-    let mut unread = false;
-    let mut kill = guard.kill.clone();
-    let mut look = guard
-        .is_too_much
-        .map(|is_too_much| (is_too_much, Instant::now() + LOOK));
-    while open_outputs > 0 || exited.is_none() {
-        let begin = Instant::now();
-        let next = match (&exited, &stopped) {
-            (Some(_), _) => Some(begin + OUTPUT_GRACE),
-            (None, Some(stopped)) => Some(stopped.kill_at),
-            (None, None) => guard.deadline,
-        };
-        let pause = unread.then(|| begin + PAUSE);
-        let look_at = look
-            .map(|(_, at)| at)
-            .filter(|_| exited.is_none() && stopped.is_none());
-        let dues = [next, pause, look_at, progress.throttle.due()];
-        let due = dues.into_iter().flatten().min();
-        let wait = due.map_or(IDLE, |due| due.saturating_duration_since(begin));
-        let stop = match (&exited, &stopped) {
-            (None, None) => guard.stop.clone(),
-            _ => never(),
-        };
-        select! {
-            recv(child.messages) -> message => match message {
-                Ok(Message::Output(source, bytes)) => {
-                    progress.keep_of(source, &bytes);
-                    progress.read(|reader, each| reader.feed(source, &bytes, each));
-                    unread = true;
-                }
-                Ok(Message::Closed) => open_outputs -= 1,
-                Ok(Message::Exited(status)) => exited = Some((status?, Instant::now())),
-                Err(_) => break,
-            },
-            recv(stop) -> _ => stopped = Some(Stopped::begin(child, End::Stopped, guard)),
-            recv(kill) -> _ => {
-                kill = never();
-                let begun = stopped.take();
-                let begun = begun.unwrap_or_else(|| Stopped::begin(child, End::Stopped, guard));
-                stopped = Some(Stopped {
-                    kill_at: Instant::now(),
-                    ..begun
-                });
-            }
-            default(wait) => {
-                if unread && begin.elapsed() >= PAUSE {
-                    progress.read(|reader, each| reader.pause(each));
-                    unread = false;
-                }
-                let is_silent = begin.elapsed() >= OUTPUT_GRACE;
-                if exited.is_some() && is_silent && !child.is_passing_on() {
-                    break;
-                }
-            }
-        }
-        let now = Instant::now();
-        match (&exited, &mut stopped) {
-            // What left its custody unseen may flood for ever.
-            (Some((_, at)), _) if child.handle.is_group && now >= *at + OUTPUT_GRACE => break,
-            (Some(_), _) => {}
-            (None, Some(stopped)) if stopped.kill_at <= now => stopped.kill(child),
-            (None, None) if guard.deadline.is_some_and(|deadline| deadline <= now) => {
-                stopped = Some(Stopped::begin(child, End::TimedOut, guard));
-            }
-            (None, None) => {
-                if let Some((is_too_much, at)) = &mut look
-                    && *at <= now
-                {
-                    *at = now + LOOK;
-                    if is_too_much() {
-                        stopped = Some(Stopped::begin(child, End::TooMuch, guard));
-                    }
-                }
-            }
-            (None, _) => {}
+    let mut following = Following {
+        child,
+        guard,
+        exited: None,
+        stopped: None,
+        open_outputs: child.outputs,
+        is_unread: false,
+        kill: guard.kill.clone(),
+        look_at: guard.is_too_much.map(|_| Instant::now() + LOOK),
+    };
+    while following.goes_on() {
+        if following.wait(progress)? || following.act(Instant::now()) {
+            break;
         }
         progress.tell_due();
     }
     progress.read(|reader, each| reader.finish(each));
-    match (stopped, exited) {
+    match (following.stopped, following.exited) {
         (Some(stopped), _) => Ok(stopped.end),
         (None, Some((status, _))) => Ok(End::Exited(status)),
         (None, None) => Err(io::Error::other("the command's end was not seen")),
+    }
+}
+
+/// A command that is being followed.
+struct Following<'a> {
+    child: &'a Child,
+    guard: &'a Guard<'a>,
+    exited: Option<(ExitStatus, Instant)>,
+    stopped: Option<Stopped>,
+    open_outputs: usize,
+    /// There is output that may be the beginning of a line.
+    is_unread: bool,
+    kill: Receiver<()>,
+    look_at: Option<Instant>,
+}
+
+impl Following<'_> {
+    fn goes_on(&self) -> bool {
+        self.open_outputs > 0 || self.exited.is_none()
+    }
+
+    fn runs(&self) -> bool {
+        self.exited.is_none() && self.stopped.is_none()
+    }
+
+    /// When there is something to do, whatever comes of the command.
+    fn due(&self, begin: Instant) -> Option<Instant> {
+        let next = match (&self.exited, &self.stopped) {
+            (Some(_), _) => Some(begin + OUTPUT_GRACE),
+            (None, Some(stopped)) => Some(stopped.kill_at),
+            (None, None) => self.guard.deadline,
+        };
+        let pause = self.is_unread.then(|| begin + PAUSE);
+        let look_at = self.look_at.filter(|_| self.runs());
+        [next, pause, look_at].into_iter().flatten().min()
+    }
+
+    /// Waits for what comes next. Says whether nothing more is to be waited for.
+    fn wait(&mut self, progress: &mut Progress<'_>) -> io::Result<bool> {
+        let begin = Instant::now();
+        let dues = [self.due(begin), progress.throttle.due()];
+        let due = dues.into_iter().flatten().min();
+        let wait = due.map_or(IDLE, |due| due.saturating_duration_since(begin));
+        let stop = if self.runs() {
+            self.guard.stop.clone()
+        } else {
+            never()
+        };
+        select! {
+            recv(self.child.messages) -> message => match message {
+                Ok(Message::Output(source, bytes)) => {
+                    progress.keep_of(source, &bytes);
+                    progress.read(|reader, each| reader.feed(source, &bytes, each));
+                    self.is_unread = true;
+                }
+                Ok(Message::Closed) => self.open_outputs -= 1,
+                Ok(Message::Exited(status)) => self.exited = Some((status?, Instant::now())),
+                Err(_) => return Ok(true),
+            },
+            recv(stop) -> _ => self.stop(End::Stopped),
+            recv(self.kill) -> _ => {
+                self.kill = never();
+                if self.stopped.is_none() {
+                    self.stop(End::Stopped);
+                }
+                if let Some(stopped) = &mut self.stopped {
+                    stopped.kill_at = Instant::now();
+                }
+            }
+            default(wait) => {
+                if self.is_unread && begin.elapsed() >= PAUSE {
+                    progress.read(|reader, each| reader.pause(each));
+                    self.is_unread = false;
+                }
+                let is_silent = begin.elapsed() >= OUTPUT_GRACE;
+                return Ok(self.exited.is_some() && is_silent && !self.child.is_passing_on());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Does what is due. Says whether nothing more is to be waited for.
+    fn act(&mut self, now: Instant) -> bool {
+        if let Some((_, at)) = &self.exited {
+            // What left its custody unseen may flood for ever.
+            return self.child.handle.is_group && now >= *at + OUTPUT_GRACE;
+        }
+        if let Some(stopped) = &mut self.stopped {
+            if stopped.kill_at <= now {
+                stopped.kill(self.child);
+            }
+        } else if self.guard.deadline.is_some_and(|deadline| deadline <= now) {
+            self.stop(End::TimedOut);
+        } else if let Some(is_too_much) = self.guard.is_too_much
+            && self.look_at.is_some_and(|at| at <= now)
+        {
+            self.look_at = Some(now + LOOK);
+            if is_too_much() {
+                self.stop(End::TooMuch);
+            }
+        }
+        false
+    }
+
+    fn stop(&mut self, end: End) {
+        self.stopped = Some(Stopped::begin(self.child, end, self.guard));
     }
 }
 

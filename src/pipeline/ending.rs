@@ -107,13 +107,31 @@ impl Inner {
         }
     }
 
-    /// Tells an end that an earlier process may have told.
-    pub(super) fn tell_again(
-        &self,
-        attempt: &Attempt,
-        event: &str,
-        data: &Map<String, Value>,
-    ) -> Ending {
+    /// Tells the end that an attempt has had in an earlier process, which may have told it. False
+    /// where it has had none.
+    pub(super) fn ends_as_before(&self, attempt: &Arc<Attempt>, state: &FileState) -> bool {
+        if let Some(failed) = &state.failure {
+            match self.tell_again(attempt, "error", &failed.data(attempt.number)) {
+                Ending::Told if failed.is_infected => self.quarantine(attempt),
+                Ending::Refused => self.let_go(attempt),
+                Ending::Told | Ending::Untold => {
+                    self.let_go_if_old(attempt.landed.life, failed.at);
+                }
+            }
+            return true;
+        }
+        let Some(Value::Object(done)) = &state.done else {
+            return false;
+        };
+        match self.tell_again(attempt, "done", done) {
+            Ending::Told => self.settle(attempt),
+            Ending::Refused => self.let_go(attempt),
+            Ending::Untold => {}
+        }
+        true
+    }
+
+    fn tell_again(&self, attempt: &Attempt, event: &str, data: &Map<String, Value>) -> Ending {
         let Landed { job, life, .. } = &*attempt.landed;
         match self.jobs.hub().life(job) {
             Some(now) if now.id() == *life && now.job_state().is_some() && now.is_over() => {

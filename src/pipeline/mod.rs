@@ -37,14 +37,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde_json::Value;
 
 use crate::access::places::Place;
 use crate::command::{self, leftover::Mark};
 use crate::event::job::{JobId, LifeId};
 use crate::sequencer::{PublishError, Sequencer};
 use crate::upload::{Landed, Landing, UploadId};
-use attempt::{Attempt, Ending};
+use attempt::Attempt;
 pub use config::ClamdAddress;
 use config::{Kind, StagePlan};
 use herald::Bell;
@@ -292,17 +291,7 @@ impl Landing for Pipeline {
             ..landed
         });
         let (job, life) = (landed.job.clone(), landed.life);
-        let known = FileState::read(&folder).unwrap_or_else(|error| {
-            log::error!("{job}: how far it was can't be read, so it begins anew: {error}");
-            None
-        });
-        let mut state = match known {
-            Some(state) if state.life.is_none_or(|of| of == life) => state,
-            // Tried again: it is the next attempt, of which nothing was kept yet.
-            Some(state) => FileState::new(state.attempt.saturating_add(1), &landed),
-            None => FileState::new(1, &landed),
-        };
-        state.life = Some(life);
+        let mut state = FileState::of(&landed);
         let attempt = inner.attempt(landed.clone(), state.attempt);
         let failed = state.failure.clone();
         let entry = match failed.as_ref().filter(|failed| !failed.is_infected) {
@@ -320,31 +309,11 @@ impl Landing for Pipeline {
             }
         };
         self.cancel_unless_current(&job, life);
-        if let Some(failed) = failed {
-            let data = failed.data(attempt.number);
-            match inner.tell_again(&attempt, "error", &data) {
-                Ending::Told if failed.is_infected => inner.quarantine(&attempt),
-                Ending::Refused => inner.let_go(&attempt),
-                Ending::Told | Ending::Untold => inner.let_go_if_old(life, failed.at),
-            }
+        if inner.ends_as_before(&attempt, &state) {
             return;
         }
-        if let Some(Value::Object(done)) = &state.done {
-            match inner.tell_again(&attempt, "done", done) {
-                Ending::Told => inner.settle(&attempt),
-                Ending::Refused => inner.let_go(&attempt),
-                Ending::Untold => {}
-            }
-            return;
-        }
-        let stages = &inner.plan.stages;
-        let is_of_plan = state.completed.len() < stages.len()
-            && stages
-                .iter()
-                .zip(&state.completed)
-                .all(|(s, name)| s.name == *name);
         let is_here = state.current == landed.path || inner.scratches.hold(&state.current);
-        if !is_of_plan || !is_here || !state.current.is_file() {
+        if !inner.is_of_plan(&state) || !is_here || !state.current.is_file() {
             let running = state.running.take();
             state = FileState::new(attempt.number, &landed);
             state.running = running;
@@ -374,6 +343,12 @@ impl Landing for Pipeline {
 }
 
 impl Inner {
+    fn is_of_plan(&self, state: &FileState) -> bool {
+        let stages = &self.plan.stages;
+        let mut both = stages.iter().zip(&state.completed);
+        state.completed.len() < stages.len() && both.all(|(stage, name)| stage.name == *name)
+    }
+
     fn attempt(&self, landed: Arc<Landed>, number: u32) -> Arc<Attempt> {
         Arc::new(Attempt::new(
             landed,

@@ -116,6 +116,25 @@ impl FileState {
         }
     }
 
+    /// How far a landed upload is: as it was kept, or at the beginning of an attempt.
+    pub fn of(landed: &Landed) -> FileState {
+        let job = &landed.job;
+        let known = FileState::read(landed.folder()).unwrap_or_else(|error| {
+            log::error!("{job}: how far it was can't be read, so it begins anew: {error}");
+            None
+        });
+        let state = match known {
+            Some(state) if state.life.is_none_or(|of| of == landed.life) => state,
+            // Tried again: it is the next attempt, of which nothing was kept yet.
+            Some(state) => FileState::new(state.attempt.saturating_add(1), landed),
+            None => FileState::new(1, landed),
+        };
+        FileState {
+            life: Some(landed.life),
+            ..state
+        }
+    }
+
     /// What is kept in the upload's folder; none where nothing is. Blocks for the disk.
     ///
     /// # Errors

@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::config::ServerConfig;
+use super::connection::ConnectionConfig;
 use super::house::House;
-use super::listener::{Address, Listener, SocketOptions};
+use super::listener::{Acceptor, Address, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
 use super::sockets::{GivenSocket, Sockets};
 use super::{Server, monitor};
@@ -86,28 +87,16 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let house = Arc::new(House::new(Arc::new(context), shards));
     let ops = monitor::start(config.ops, sockets.ops, house.clone())
         .map_err(named("monitoring listener", &config.ops))?;
-    let public_address = listeners.public.address().clone();
-    let publish_address = listeners.publish.address().clone();
-    let connection = Arc::new(config.connection);
-    let lobby = |access, conversations| LobbyConfig {
-        access,
-        connection: connection.clone(),
-        connections: config.connections,
-        conversations,
-    };
-    let of_public = lobby(Access::Public, config.connections.div_ceil(4) * 3);
-    let of_publish = lobby(Access::Publish, config.connections);
+    let public = listeners.public.address().clone();
+    let publish = listeners.publish.address().clone();
     // Workers can be heard from here on.
     let leases = Some(Watch::start(&house.context.jobs)?);
     Ok(Server {
         leases,
-        acceptors: vec![
-            listeners.public.accept(house.clone(), of_public)?,
-            listeners.publish.accept(house.clone(), of_publish)?,
-        ],
+        acceptors: listeners.accept(&house, config.connection, config.connections)?,
         house,
-        public: public_address,
-        publish: publish_address,
+        public,
+        publish,
         ops,
         threads,
         drain: config.drain,
@@ -140,6 +129,28 @@ impl Listeners {
             public: open(public, "public listener", &config.listen)?,
             publish: open(publish, "publishing listener", &config.publish)?,
         })
+    }
+
+    /// Accepts connections at both. Browsers get three quarters of the places at most.
+    fn accept(
+        self,
+        house: &Arc<House>,
+        connection: ConnectionConfig,
+        connections: usize,
+    ) -> io::Result<Vec<Acceptor>> {
+        let connection = Arc::new(connection);
+        let lobby = |access, conversations| LobbyConfig {
+            access,
+            connection: connection.clone(),
+            connections,
+            conversations,
+        };
+        let of_public = lobby(Access::Public, connections.div_ceil(4) * 3);
+        let of_publish = lobby(Access::Publish, connections);
+        Ok(vec![
+            self.public.accept(house.clone(), of_public)?,
+            self.publish.accept(house.clone(), of_publish)?,
+        ])
     }
 }
 

@@ -465,6 +465,24 @@ impl Shard {
         }
     }
 
+    /// Says where jobs of a stream that lists none by name have been forgotten.
+    fn tell_forgotten(&self, stream: &mut Consolidated, after: EventId, since: Since) {
+        if !matches!(stream.selection, Selection::Matching { .. }) {
+            return;
+        }
+        let has_missed = match stream.forgettings {
+            None => self.hub.forgotten() > after,
+            Some(count) => {
+                let is_followed = |job: &JobId| stream.selection.follows(job);
+                self.hub.has_forgotten(count, after, is_followed)
+            }
+        };
+        if has_missed {
+            stream.reset(None, ResetReason::Expired, Last::Number(after));
+        }
+        stream.forgettings = Some(since.forgettings);
+    }
+
     /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
     /// first, and notes what is missing.
     fn fill(
@@ -477,17 +495,7 @@ impl Shard {
         self.batch.clear();
         let jobs = stream.jobs_with_news(&self.hub, after);
         // Looked at after the jobs: one that is gone from among them is found here.
-        if let Selection::Matching { .. } = stream.selection {
-            let is_followed = |job: &JobId| stream.selection.follows(job);
-            let has_missed = match stream.forgettings {
-                None => self.hub.forgotten() > after,
-                Some(count) => self.hub.has_forgotten(count, after, is_followed),
-            };
-            if has_missed {
-                stream.reset(None, ResetReason::Expired, Last::Number(after));
-            }
-            stream.forgettings = Some(since.forgettings);
-        }
+        self.tell_forgotten(stream, after, since);
         // The oldest numbers of all jobs; a job is left as soon as it can't have any.
         let mut oldest = BinaryHeap::new();
         let mut is_whole = true;

@@ -57,24 +57,7 @@ pub fn run(
         name: format!("{index}-{}", stage.name),
     };
     let before = state.current.clone();
-    let mut tries = 0;
-    let outcome = loop {
-        match once(stage, index, attempt, state, data, &place) {
-            Err(Failure::Passing(message)) if tries < stage.retries => {
-                tries += 1;
-                log::warn!("{}: {}: {message}", attempt.landed.job, stage.name);
-                let mut again = Update::percent(0.0);
-                again.extra.insert("retry".into(), tries.into());
-                again.extra.insert("reason".into(), message.into());
-                attempt.progress(index, &stage.name, again);
-                let _ = attempt.stop.receiver().recv_timeout(backoff(tries - 1));
-                if attempt.stop.said().is_some() {
-                    return Err(Failure::Stopped);
-                }
-            }
-            result => break result?,
-        }
-    };
+    let outcome = until_it_passes(stage, index, attempt, state, data, &place)?;
     let mut last = Update::percent(100.0);
     match outcome {
         Outcome::Same => place.remove(),
@@ -102,6 +85,35 @@ pub fn run(
     }
     attempt.progress(index, &stage.name, last);
     Ok(())
+}
+
+/// Tries as often as the stage may. Blocks between the tries, too.
+fn until_it_passes(
+    stage: &Stage,
+    index: usize,
+    attempt: &Attempt,
+    state: &mut FileState,
+    data: &Path,
+    place: &Place<'_>,
+) -> Result<Outcome, Failure> {
+    let mut tries = 0;
+    loop {
+        match once(stage, index, attempt, state, data, place) {
+            Err(Failure::Passing(message)) if tries < stage.retries => {
+                tries += 1;
+                log::warn!("{}: {}: {message}", attempt.landed.job, stage.name);
+                let mut again = Update::percent(0.0);
+                again.extra.insert("retry".into(), tries.into());
+                again.extra.insert("reason".into(), message.into());
+                attempt.progress(index, &stage.name, again);
+                let _ = attempt.stop.receiver().recv_timeout(backoff(tries - 1));
+                if attempt.stop.said().is_some() {
+                    return Err(Failure::Stopped);
+                }
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Where a stage works on an upload.

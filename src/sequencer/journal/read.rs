@@ -64,6 +64,15 @@ struct Stretch {
     end: Option<u32>,
 }
 
+/// Where events of a job are.
+struct PlaceInJob {
+    stretch: Stretch,
+    /// They come after this one.
+    after: EventId,
+    /// The number that its next stretch comes after.
+    next: Option<EventId>,
+}
+
 /// An event that was read.
 struct EventRecord<'a> {
     id: EventId,
@@ -145,6 +154,46 @@ impl Shared {
         replay
     }
 
+    /// Where a job's events after `last` begin, or the oldest where those are gone. `first` is
+    /// the oldest number that the job had at the first look, and has to stay so.
+    ///
+    /// # Errors
+    /// It is to be read again, or there is nothing to read.
+    fn place_of(
+        &self,
+        job: &JobId,
+        first: &mut Option<EventId>,
+        last: EventId,
+        upto: EventId,
+    ) -> Result<PlaceInJob, Outcome> {
+        let index = self.index.lock();
+        let known = index.get(job);
+        let now = known.map(|known| known.first);
+        if first.is_some_and(|first| now != Some(first)) {
+            return Err(Outcome::Again);
+        }
+        *first = now;
+        let spans = known.map_or(&[][..], |known| &known.spans);
+        // The last segment that begins with what the stream has, or before it.
+        let (number, after) = match spans.partition_point(|span| span.before <= last) {
+            0 => {
+                let oldest = spans.first().filter(|oldest| oldest.before < upto);
+                (0, oldest.ok_or(Outcome::Whole)?.before)
+            }
+            behind => (behind - 1, last),
+        };
+        let span = spans[number];
+        Ok(PlaceInJob {
+            after,
+            stretch: Stretch {
+                segment: span.segment,
+                begin: span.offset,
+                end: Some(span.end),
+            },
+            next: spans.get(number + 1).map(|span| span.before),
+        })
+    }
+
     /// Reads the next events of a job, all from one segment.
     fn read_job(
         &self,
@@ -156,38 +205,19 @@ impl Shared {
         let mut last = EventId(replay.batch.after);
         let mut first = None;
         loop {
-            let (span, next) = {
-                let index = self.index.lock();
-                let known = index.get(job);
-                let now = known.map(|known| known.first);
-                if first.is_some_and(|first| now != Some(first)) {
-                    return Ok(Outcome::Again);
-                }
-                first = now;
-                let spans = known.map_or(&[][..], |known| &known.spans);
-                // The last segment that begins with what the stream has, or before it.
-                let mut place = spans.partition_point(|span| span.before <= last);
-                if place == 0
-                    && let Some(oldest) = spans.first().filter(|oldest| oldest.before < upto)
-                {
-                    last = oldest.before;
-                    place = 1;
-                }
-                let Some(at) = place.checked_sub(1) else {
+            let place = match self.place_of(job, &mut first, last, upto) {
+                Ok(place) => place,
+                Err(Outcome::Again) => return Ok(Outcome::Again),
+                Err(Outcome::Whole) => {
                     // What was to be had there is gone meanwhile.
                     replay.miss(upto);
                     return Ok(Outcome::Whole);
-                };
-                (spans[at], spans.get(place).map(|span| span.before))
+                }
             };
+            last = place.after;
             replay.batch.after = last.0;
             let (mut newest, mut has_passed) = (last, false);
-            let stretch = Stretch {
-                segment: span.segment,
-                begin: span.offset,
-                end: Some(span.end),
-            };
-            let read = self.read_stretch(replay, stretch, cursor, |replay, record| {
+            let read = self.read_stretch(replay, place.stretch, cursor, |replay, record| {
                 if record.job != job.as_str() || record.id <= newest {
                     return Step::Next;
                 }
@@ -216,13 +246,13 @@ impl Shared {
                 return Ok(read);
             }
             if !replay.batch.ends.is_empty() {
-                let index = self.index.lock();
-                let now = index.get(job).map(|known| known.first);
                 replay
                     .sources
                     .extend(first.map(|first| (job.clone(), first)));
                 replay.reached = replay.batch.newest();
-                return Ok(if now == first {
+                let now = self.index.lock().get(job).map(|known| known.first);
+                let is_whole = now == first;
+                return Ok(if is_whole {
                     Outcome::Whole
                 } else {
                     Outcome::Again
@@ -232,7 +262,7 @@ impl Shared {
                 replay.reached = upto.0;
                 return Ok(Outcome::Whole);
             }
-            match next {
+            match place.next {
                 Some(next) if next < upto => last = next.max(last),
                 _ => {
                     // It is damaged there.
