@@ -44,6 +44,9 @@ pub struct HubConfig {
     /// How long a key is remembered, as long as its job is, and of a job 1,024 of them at
     /// most. Default: 10 min.
     pub idempotency_window: Duration,
+    /// How long a worker may take to end a job that is cancelled, from when it is. Default:
+    /// 30 s. After it the job ends by itself.
+    pub cancel_grace: Duration,
 }
 
 impl Default for HubConfig {
@@ -62,6 +65,7 @@ impl Default for HubConfig {
             abandoned_after: Duration::from_secs(24 * 60 * 60),
             lease: None,
             idempotency_window: Duration::from_secs(10 * 60),
+            cancel_grace: Duration::from_secs(30),
         }
     }
 }

@@ -122,28 +122,47 @@ impl Hub {
         before: Option<&Life>,
         after: Option<&Life>,
     ) {
-        let has_lease = |life: Option<&Life>| life.is_some_and(|life| life.lease.is_some());
-        if has_lease(before) || has_lease(after) {
+        let grace = |life: Option<&Life>| life.and_then(|life| life.cancelled.map(|it| it.by));
+        let is_over = after.is_none_or(Life::is_over);
+        if grace(after).is_some() && grace(before) == grace(after) && !is_over {
+            // Whatever it says: it was asked to end.
+            return;
+        }
+        let ends = |life: Option<&Life>| life.is_some_and(Life::ends_by_itself);
+        if ends(before) || ends(after) {
             set_due(dues, job, after);
         }
     }
 }
 
 fn set_due(dues: &mut Dues, job: &Arc<Job>, life: Option<&Life>) {
-    let due = life.and_then(|life| {
-        let lease = life.lease?;
-        Some((clock::now() + lease.duration(), life.id()))
+    let due = life.filter(|life| life.ends_by_itself()).and_then(|life| {
+        let time = match (life.cancelled, life.lease) {
+            (Some(cancelled), _) => Duration::from_millis(cancelled.grace_ms),
+            (None, lease) => lease?.duration(),
+        };
+        // What is never reached is as good as none.
+        Some((clock::now().checked_add(time)?, life.id()))
     });
     dues.set(job, due);
 }
 
 /// What ends a life that is overdue.
 fn end_of(life: &Life) -> Option<Change> {
+    let (event, only) = match (life.cancelled, life.lease) {
+        (Some(cancelled), _) => (cancelled_event(), Only::Cancelled(cancelled.by)),
+        (None, lease) => (stalled(lease?), Only::Entry(life.last)),
+    };
     Some(Change::Event {
-        event: stalled(life.lease?),
-        only: Some(Only::Entry(life.last)),
+        event,
+        only: Some(only),
         terms: Terms::default(),
     })
+}
+
+/// The end of a job that is cancelled, unless its worker says another.
+pub fn cancelled_event() -> Event {
+    Event::failure(r#"{"message":"the job was cancelled","reason":"cancelled","retryable":false}"#)
 }
 
 /// The end of a job whose worker has said nothing for so long.
@@ -294,6 +313,61 @@ mod tests {
         assert!(jobs.overdue().is_empty());
         jobs.pass(1);
         assert_eq!(jobs.overdue().len(), 2);
+    }
+
+    #[test]
+    fn a_cancelled_job_ends_after_its_grace_whatever_is_said_meanwhile() {
+        let jobs = Hubs::new();
+        let cancel = |job: &str, seconds: u64| {
+            let grace_ms = seconds * 1000;
+            jobs.put(
+                job,
+                Change::Cancel {
+                    grace_ms,
+                    only: None,
+                },
+            );
+        };
+        jobs.event("a", "progress", "5s");
+        jobs.event("b", "progress", "");
+        jobs.event("c", "progress", "5s");
+        cancel("a", 30);
+        cancel("b", 30);
+        cancel("c", 30);
+        jobs.event("c", "done", "");
+        for _ in 0..29 {
+            jobs.pass(1);
+            jobs.event("a", "progress", "5s");
+            jobs.renew("b", "1h");
+            assert!(jobs.overdue().is_empty());
+        }
+        jobs.pass(1);
+        assert_eq!(jobs.overdue(), ["a", "b"]);
+        jobs.end_overdue();
+        for job in ["a", "b"] {
+            let job = jobs.hub.snapshot(&job.parse().unwrap()).unwrap();
+            let (name, data) = job.last_event.unwrap();
+            assert_eq!(name, "error");
+            assert!(data.contains(r#""reason":"cancelled""#), "{data}");
+        }
+        assert_eq!(jobs.hub.next_due(), None);
+    }
+
+    #[test]
+    fn a_grace_without_an_end_is_none() {
+        let jobs = Hubs::new();
+        jobs.event("a", "progress", "");
+        let grace_ms = u64::MAX;
+        jobs.put(
+            "a",
+            Change::Cancel {
+                grace_ms,
+                only: None,
+            },
+        );
+        jobs.pass(3600);
+        assert!(jobs.overdue().is_empty());
+        jobs.event("a", "done", "");
     }
 
     #[test]

@@ -46,6 +46,13 @@ pub enum Change {
         /// What it is known by when it is asked for again.
         once: Option<Once>,
     },
+    /// The worker is asked to end the job.
+    Cancel {
+        /// How long it may take, in milliseconds: then the job ends by itself.
+        grace_ms: u64,
+        /// The life that is meant, where no other is.
+        only: Option<LifeId>,
+    },
     /// The job is deleted.
     Delete {
         /// Until when that is remembered, in milliseconds of the unix clock.
@@ -68,6 +75,8 @@ pub enum Only {
     /// What the job has come to by this entry, its newest: it is refused once there is
     /// another.
     Entry(EventId),
+    /// A life whose worker was asked by this entry to end it.
+    Cancelled(EventId),
 }
 
 /// What an event, or a beginning, says besides.
@@ -96,7 +105,7 @@ impl Change {
         match self {
             Change::Event { terms, .. } | Change::Begin { terms, .. } => terms.once.as_ref(),
             Change::Renew { once, .. } => once.as_ref(),
-            Change::Delete { .. } | Change::Forget { .. } => None,
+            Change::Cancel { .. } | Change::Delete { .. } | Change::Forget { .. } => None,
         }
     }
 
@@ -105,7 +114,7 @@ impl Change {
         match self {
             Change::Event { terms, .. } | Change::Begin { terms, .. } => terms.once = None,
             Change::Renew { once, .. } => *once = None,
-            Change::Delete { .. } | Change::Forget { .. } => {}
+            Change::Cancel { .. } | Change::Delete { .. } | Change::Forget { .. } => {}
         }
     }
 }

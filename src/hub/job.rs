@@ -393,7 +393,7 @@ impl Core {
                 ring.append(&Frame::deleted(&job.id, id), limits);
                 true
             }
-            Change::Begin { .. } | Change::Renew { .. } => false,
+            Change::Begin { .. } | Change::Renew { .. } | Change::Cancel { .. } => false,
             Change::Delete { .. } => {
                 ring.make_void();
                 ring.append(&Frame::deleted(&job.id, id), limits);

@@ -136,14 +136,14 @@ impl Hub {
         true
     }
 
-    /// A running job without an event since `before_ms`, without a stream and without a
-    /// lease, which would end it: its worker is gone.
+    /// A running job without an event since `before_ms`, without a stream, and without what
+    /// would end it by itself: its worker is gone.
     pub fn find_abandoned(&self, before_ms: u64) -> Option<Ended> {
         let names = self.0.names.read();
         names.values().find_map(|job| {
             let core = job.lock();
             let life = core.life().filter(|life| !life.is_over())?;
-            let is_silent = life.updated_ms < before_ms && life.lease.is_none();
+            let is_silent = life.updated_ms < before_ms && !life.ends_by_itself();
             let is_abandoned = is_silent && core.streams() == 0;
             is_abandoned.then(|| Ended {
                 job: job.id().clone(),

@@ -29,6 +29,17 @@ pub struct Life {
     pub updated_ms: u64,
     /// How long it may be without another word, where it mustn't be for ever.
     pub lease: Option<Lease>,
+    /// That its worker was asked to end it.
+    pub cancelled: Option<Cancellation>,
+}
+
+/// That a worker was asked to end a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancellation {
+    /// The number of the entry that asks.
+    pub by: EventId,
+    /// How long the worker may take, in milliseconds.
+    pub grace_ms: u64,
 }
 
 /// What a life has come to.
@@ -103,18 +114,24 @@ impl Life {
                 Ok(Some(Life { lease, ..life }))
             }
             Change::Renew { lease, only, .. } => {
-                let life = match (before, only) {
-                    (Some(life), _) => life,
-                    (None, None) => return Err(Refusal::NoJob),
-                    (None, Some(_)) => return Err(Refusal::Over),
-                };
-                if only.is_some_and(|only| only != life.id()) {
-                    return Err(Refusal::Over);
-                }
-                life.check_running()?;
+                let life = Life::running(before, *only)?;
                 Ok(Some(Life {
                     last: id,
                     lease: Some(*lease),
+                    ..life.clone()
+                }))
+            }
+            Change::Cancel { grace_ms, only } => {
+                let life = Life::running(before, *only)?;
+                if let Some(cancelled) = life.cancelled {
+                    return Err(Refusal::Again(cancelled.by));
+                }
+                Ok(Some(Life {
+                    last: id,
+                    cancelled: Some(Cancellation {
+                        by: id,
+                        grace_ms: *grace_ms,
+                    }),
                     ..life.clone()
                 }))
             }
@@ -160,6 +177,11 @@ impl Life {
         self.state != LifeState::Running
     }
 
+    /// Whether it ends if nothing more is said.
+    pub fn ends_by_itself(&self) -> bool {
+        !self.is_over() && (self.lease.is_some() || self.cancelled.is_some())
+    }
+
     /// Its state as the API has it; none where it was deleted.
     pub fn job_state(&self) -> Option<JobState> {
         match self.state {
@@ -184,13 +206,27 @@ impl Life {
             created_ms: entry.time_ms,
             updated_ms: entry.time_ms,
             lease: None,
+            cancelled: None,
         }
+    }
+
+    /// The life before, where it is running, and is the one that is meant.
+    fn running(before: Option<&Life>, only: Option<LifeId>) -> Result<&Life, Refusal> {
+        let life = match (before, only) {
+            (Some(life), Some(only)) if only != life.id() => return Err(Refusal::Over),
+            (Some(life), _) => life,
+            (None, Some(_)) => return Err(Refusal::Over),
+            (None, None) => return Err(Refusal::NoJob),
+        };
+        life.check_running()?;
+        Ok(life)
     }
 
     fn is_meant_by(&self, only: Only) -> bool {
         match only {
             Only::Life(life) => life == self.id(),
             Only::Entry(entry) => entry == self.last,
+            Only::Cancelled(by) => self.cancelled.is_some_and(|it| it.by == by),
         }
     }
 
@@ -285,6 +321,11 @@ mod tests {
             let lease = lease.parse().unwrap();
             let once = None;
             self.put(Change::Renew { lease, only, once })
+        }
+
+        fn cancel(&mut self, only: Option<LifeId>) -> Result<EventId, Refusal> {
+            let grace_ms = 5000;
+            self.put(Change::Cancel { grace_ms, only })
         }
 
         fn begin(&mut self, owner: Owner, after: After) -> Result<EventId, Refusal> {
@@ -455,6 +496,34 @@ mod tests {
         assert!(job.event_of(Only::Entry(second), "error").is_ok());
         let again = job.event_of(Only::Entry(second), "error");
         assert_eq!(again, Err(Refusal::Over));
+    }
+
+    #[test]
+    fn a_life_is_cancelled_once_and_goes_on_until_it_is_ended() {
+        let mut job = Lives::default();
+        assert_eq!(job.cancel(None), Err(Refusal::NoJob));
+        job.leased("progress", "5s").unwrap();
+        let life = job.id();
+        let by = job.cancel(Some(life)).unwrap();
+        assert_eq!(job.cancel(None), Err(Refusal::Again(by)));
+        let cancelled = job.life.as_ref().unwrap().cancelled.unwrap();
+        assert_eq!((cancelled.by, cancelled.grace_ms), (by, 5000));
+        assert!(job.event("progress").is_ok());
+        assert!(job.renew("5s", None).is_ok());
+        // It ends by itself whatever was said meanwhile.
+        assert!(job.event_of(Only::Cancelled(by), "error").is_ok());
+        assert!(job.life.as_ref().unwrap().cancelled.is_some());
+        let failed = Refusal::Ended(JobState::Failed);
+        assert_eq!(job.cancel(None), Err(failed));
+        let again = job.event_of(Only::Cancelled(by), "error");
+        assert_eq!(again, Err(failed));
+        job.begin(Owner::Worker, After::Ended).unwrap();
+        assert_eq!(job.life.as_ref().unwrap().cancelled, None);
+        assert_eq!(job.cancel(Some(life)), Err(Refusal::Over));
+        let of_old = job.event_of(Only::Cancelled(by), "error");
+        assert_eq!(of_old, Err(Refusal::Over));
+        job.delete().unwrap();
+        assert_eq!(job.cancel(None), Err(Refusal::Deleted));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 mod awaited;
 mod config;
-mod due;
+pub mod due;
 mod entry;
 mod error;
 mod forgotten;
@@ -43,7 +43,7 @@ use job::Core;
 pub use job::{Job, Snapshot};
 use keyed::KeyedChanges;
 use ledger::Ledger;
-pub use life::{Life, LifeState};
+pub use life::{Cancellation, Life, LifeState};
 pub use list::Listing;
 use list::Lives;
 pub use mailbox::{Mailbox, MailboxOwner};
@@ -83,8 +83,10 @@ struct Inner {
     forgotten: AtomicU64,
     forgettings: Mutex<Forgotten>,
     ring_bytes: AtomicUsize,
-    /// KeyedChanges that are remembered.
+    /// Keys that are remembered.
     keys: AtomicUsize,
+    /// Lives whose workers were asked to end them, also those that have ended.
+    cancelled: AtomicUsize,
     mailboxes: RwLock<Vec<Arc<Mailbox>>>,
     /// The shards that follow every job there is, as bits.
     followers_of_all: AtomicU64,
@@ -127,6 +129,7 @@ impl Hub {
             forgettings: Mutex::default(),
             ring_bytes: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
+            cancelled: AtomicUsize::new(0),
             mailboxes: RwLock::default(),
             followers_of_all: AtomicU64::new(0),
             prefixes: Mutex::default(),
@@ -399,6 +402,15 @@ impl Hub {
         by_name + self.0.prefixes.lock().streams_of(job.as_str())
     }
 
+    /// Whether the worker of a job was asked to end it.
+    pub fn is_cancelled(&self, job: &JobId) -> bool {
+        // Most of the time that is nobody's, and no name is looked up.
+        self.0.cancelled.load(Ordering::Acquire) > 0
+            && self
+                .find(job)
+                .is_some_and(|job| job.lock().life().is_some_and(|it| it.cancelled.is_some()))
+    }
+
     /// The snapshot with the streams that follow its job by a prefix.
     fn with_prefixes(&self, mut snapshot: Snapshot) -> Snapshot {
         snapshot.streams += self.0.prefixes.lock().streams_of(snapshot.job.as_str());
@@ -425,6 +437,12 @@ impl Hub {
         match (is_job(before), is_job(after)) {
             (false, true) => self.0.jobs.fetch_add(1, Ordering::AcqRel),
             (true, false) => self.0.jobs.fetch_sub(1, Ordering::AcqRel),
+            _ => 0,
+        };
+        let is_cancelled = |life: Option<&Life>| life.is_some_and(|it| it.cancelled.is_some());
+        match (is_cancelled(before), is_cancelled(after)) {
+            (false, true) => self.0.cancelled.fetch_add(1, Ordering::AcqRel),
+            (true, false) => self.0.cancelled.fetch_sub(1, Ordering::AcqRel),
             _ => 0,
         };
         match (before.is_some(), after.is_some()) {

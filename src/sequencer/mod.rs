@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{Beginning, Content, Event, IdempotencyKey, Lease, Word};
-use crate::hub::{After, Change, Hub, HubConfig, Once, Only, Owner, Snapshot, Terms};
+use crate::hub::due::cancelled_event;
+use crate::hub::{After, Change, Hub, HubConfig, Once, Only, Owner, Refusal, Snapshot, Terms};
 use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 pub use error::PublishError;
@@ -341,6 +342,36 @@ impl Sequencer {
         self.put_one(job, self.deletion(only))
     }
 
+    /// Has a job end with `error`: an upload's at once, a worker's when its worker says so,
+    /// and by itself after the grace. Returns its life, and who began that. Blocks as
+    /// [`Sequencer::publish`] does.
+    ///
+    /// # Errors
+    /// There is none, or it was deleted or has ended, or see [`PublishError`].
+    pub fn cancel(&self, job: &JobId) -> Result<(LifeId, Owner), PublishError> {
+        loop {
+            let life = self.hub.life(job).ok_or(Refusal::NoJob)?;
+            let (id, owner) = (life.id(), life.owner);
+            let change = match owner {
+                Owner::Upload => Change::Event {
+                    event: cancelled_event(),
+                    only: Some(Only::Life(id)),
+                    terms: Terms::default(),
+                },
+                Owner::Worker => Change::Cancel {
+                    grace_ms: in_ms(self.hub.config().cancel_grace),
+                    only: Some(id),
+                },
+            };
+            match self.put_one(job, change) {
+                Ok(_) => return Ok((id, owner)),
+                // Another life has begun since it was looked up.
+                Err(PublishError::Refused(Refusal::Over)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// What a job has come to. None where there is none, or it was deleted.
     pub fn snapshot(&self, job: &JobId) -> Option<Snapshot> {
         self.hub.snapshot(job)
@@ -374,7 +405,7 @@ impl Sequencer {
 
     /// A deletion.
     pub(crate) fn deletion(&self, only: Option<LifeId>) -> Change {
-        let until_ms = self.in_ms(self.hub.config().deleted_for);
+        let until_ms = self.ms_after(self.hub.config().deleted_for);
         Change::Delete { until_ms, only }
     }
 
@@ -383,15 +414,15 @@ impl Sequencer {
         Once {
             key,
             content,
-            until_ms: self.in_ms(self.hub.config().idempotency_window),
+            until_ms: self.ms_after(self.hub.config().idempotency_window),
         }
     }
 
     /// The millisecond of the unix clock so long from now, as the order has the time: that
     /// doesn't go back where somebody sets the clock back.
-    fn in_ms(&self, time: Duration) -> u64 {
+    fn ms_after(&self, time: Duration) -> u64 {
         let now_ms = now_ms().max(self.hub.time_ms());
-        now_ms.saturating_add(time.as_millis().min(u64::MAX.into()) as u64)
+        now_ms.saturating_add(in_ms(time))
     }
 
     fn begin_on(
@@ -467,4 +498,8 @@ impl Sequencer {
         }
         Ok(())
     }
+}
+
+fn in_ms(time: Duration) -> u64 {
+    time.as_millis().min(u64::MAX.into()) as u64
 }

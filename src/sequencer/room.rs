@@ -50,6 +50,12 @@ pub fn adds_to(life: Option<&Life>, proposal: &Proposal) -> bool {
         (Change::Event { .. } | Change::Begin { .. }, None) => true,
         (Change::Event { .. }, Some(life)) => life.is_forgotten_at(now_ms()),
         (Change::Begin { .. }, Some(life)) => life.is_deleted(),
-        (Change::Renew { .. } | Change::Delete { .. } | Change::Forget { .. }, _) => false,
+        (
+            Change::Renew { .. }
+            | Change::Cancel { .. }
+            | Change::Delete { .. }
+            | Change::Forget { .. },
+            _,
+        ) => false,
     }
 }

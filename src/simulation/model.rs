@@ -131,7 +131,7 @@ impl Model {
                 let data = told_data(event, &entry.job);
                 self.tell(id, number, event.name().as_str(), data, life);
             }
-            Change::Renew { .. } => {}
+            Change::Renew { .. } | Change::Cancel { .. } => {}
             Change::Begin { .. } if !is_replaced => {}
             Change::Begin { .. } | Change::Delete { .. } => {
                 self.make_void(number, step);

@@ -77,7 +77,9 @@ impl Puts {
         // The server itself forgets jobs, and ends those whose leases have run out.
         let is_own = match &entry.change {
             Change::Forget { .. } => true,
-            Change::Event { only, .. } => matches!(only, Some(Only::Entry(_))),
+            Change::Event { only, .. } => {
+                matches!(only, Some(Only::Entry(_) | Only::Cancelled(_)))
+            }
             _ => false,
         };
         if is_own {
@@ -190,7 +192,7 @@ impl Put {
         let all = self.proposals.iter().zip(ids);
         let terminal = all.filter(|(proposal, _)| match &proposal.change {
             Change::Event { event, .. } => event.name().is_terminal(),
-            Change::Begin { .. } | Change::Delete { .. } => true,
+            Change::Begin { .. } | Change::Cancel { .. } | Change::Delete { .. } => true,
             Change::Renew { .. } | Change::Forget { .. } => false,
         });
         terminal.map(|(_, id)| id.0).collect()

@@ -1,7 +1,9 @@
 //! Which changes a job takes: the contract's table of lives, written down a second time.
 
 use crate::event::job::{EventId, JobState, LifeId};
-use crate::hub::{After, Change, Entry, Life, LifeState, Only, Owner, Refusal, Terms};
+use crate::hub::{
+    After, Cancellation, Change, Entry, Life, LifeState, Only, Owner, Refusal, Terms,
+};
 
 /// What an entry makes of a job.
 ///
@@ -25,11 +27,13 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
         created_ms: entry.time_ms,
         updated_ms: entry.time_ms,
         lease: terms.lease,
+        cancelled: None,
     };
     let is_for = |only: &Option<Only>, life: &Life| match only {
         None => true,
         Some(Only::Life(it)) => *it == LifeId(life.began),
         Some(Only::Entry(it)) => *it == life.last,
+        Some(Only::Cancelled(it)) => life.cancelled.is_some_and(|by| by.by == *it),
     };
     let refusal_of = |life: &Life| match life.state {
         LifeState::Running => Refusal::Running,
@@ -92,18 +96,31 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
             let end = if is_running { id } else { life.last };
             Ok(Some(begun(*owner, end, terms)))
         }
-        (Change::Renew { only, .. }, None) => Err(match only {
+        (Change::Renew { only, .. } | Change::Cancel { only, .. }, None) => Err(match only {
             Some(_) => Refusal::Over,
             None => Refusal::NoJob,
         }),
-        (Change::Renew { only, .. }, Some(life))
+        (Change::Renew { only, .. } | Change::Cancel { only, .. }, Some(life))
             if only.is_some_and(|it| it != LifeId(life.began)) =>
         {
             Err(Refusal::Over)
         }
-        (Change::Renew { .. }, Some(life)) if life.state != LifeState::Running => {
+        (Change::Renew { .. } | Change::Cancel { .. }, Some(life))
+            if life.state != LifeState::Running =>
+        {
             Err(refusal_of(life))
         }
+        (Change::Cancel { grace_ms, .. }, Some(life)) => match life.cancelled {
+            Some(cancelled) => Err(Refusal::Again(cancelled.by)),
+            None => Ok(Some(Life {
+                last: id,
+                cancelled: Some(Cancellation {
+                    by: id,
+                    grace_ms: *grace_ms,
+                }),
+                ..life.clone()
+            })),
+        },
         (Change::Renew { lease, .. }, Some(life)) => Ok(Some(Life {
             last: id,
             lease: Some(*lease),

@@ -75,6 +75,9 @@ pub enum What {
         lease: Lease,
         once: Option<Once>,
     },
+    Cancel {
+        grace_ms: u64,
+    },
     Delete {
         until_ms: u64,
     },
@@ -359,6 +362,11 @@ impl Contents {
     }
 }
 
+/// Whether the server itself says it: a lease has run out, or a grace.
+fn is_own(data: &str) -> bool {
+    data.contains(r#""reason":"stalled""#) || data.contains(r#""reason":"cancelled""#)
+}
+
 impl Written {
     fn of(entry: &EntryRecord<'_>) -> Written {
         Written {
@@ -375,6 +383,7 @@ impl Written {
                 },
                 ChangeRecord::Begin { owner, terms, .. } => What::Begin { owner, terms },
                 ChangeRecord::Renew { lease, once } => What::Renew { lease, once },
+                ChangeRecord::Cancel { grace_ms } => What::Cancel { grace_ms },
                 ChangeRecord::Delete { until_ms } => What::Delete { until_ms },
                 ChangeRecord::Forget { last } => What::Forget { last },
             },
@@ -386,7 +395,7 @@ impl Written {
     pub fn own(&self) -> Option<Entry> {
         let change = match &self.what {
             What::Forget { last } => Change::Forget { last: *last },
-            What::Event { name, data, .. } if data.contains("\"stalled\"") => Change::Event {
+            What::Event { name, data, .. } if is_own(data) => Change::Event {
                 event: Event::new(name, data).ok()?,
                 only: None,
                 terms: Terms::default(),
@@ -415,6 +424,9 @@ impl Written {
             Change::Renew { lease, once, .. } => What::Renew {
                 lease: *lease,
                 once: *once,
+            },
+            Change::Cancel { grace_ms, .. } => What::Cancel {
+                grace_ms: *grace_ms,
             },
             Change::Delete { until_ms, .. } => What::Delete {
                 until_ms: *until_ms,

@@ -13,14 +13,15 @@
 //!             flags & 8], [milliseconds of its lease: flags & 32], [how many keys are
 //!             remembered, and of each the number of its change, its digest and that of what was
 //!             said, 16 bytes each, and until when it is remembered, in milliseconds: flags &
-//!             64], number of its newest event in no kept segment, of that before it (or of the
+//!             64], [number of the entry that asked for its end, how many milliseconds the worker
+//!             may take: flags & 128], number of its newest event in no kept segment, of that before it (or of the
 //!             entry that deleted what was before), job, [its newest event, which is in no kept
 //!             segment: id, event, data to the payload's end: flags & 16]
 //!   50 end    how many jobs
 //! ```
 //!
 //! A job's flags: 1 an upload began it, 2 it ended with `done`, 4 with `error`. Other
-//! flags, other kinds and other versions in the first line are a newer version's.
+//! kinds and other versions in the first line are a newer version's.
 //!
 //! The invariants:
 //! - It takes effect by its new name, in one step, and what it tells of is on the medium
@@ -41,7 +42,7 @@ use super::segment::parse_number;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::hub::keyed::{Keyed, KeyedChanges};
-use crate::hub::{Hub, Life, LifeState, Owner};
+use crate::hub::{Cancellation, Hub, Life, LifeState, Owner};
 
 /// What a checkpoint begins with.
 pub const MAGIC: &[u8; 8] = b"LANDFC2\n";
@@ -64,6 +65,7 @@ const DELETED: u8 = 8;
 const EVENT: u8 = 16;
 const LEASED: u8 = 32;
 const KEYED: u8 = 64;
+const CANCELLED: u8 = 128;
 
 /// A record.
 #[derive(Debug, PartialEq, Eq)]
@@ -324,6 +326,7 @@ impl<'a> JobPart<'a> {
             created_ms,
             updated_ms,
             lease,
+            cancelled,
         } = self.life;
         let mut flags = match state {
             LifeState::Running => 0,
@@ -343,6 +346,9 @@ impl<'a> JobPart<'a> {
         if !self.keys.is_empty() {
             flags |= KEYED;
         }
+        if cancelled.is_some() {
+            flags |= CANCELLED;
+        }
         out.extend_from_slice(&[JOB, flags]);
         for number in [began.0, previous_end.0, last.0, created_ms, updated_ms] {
             put_number(out, number);
@@ -360,6 +366,10 @@ impl<'a> JobPart<'a> {
             put_number(out, keyed.id.0);
             put_once(out, &keyed.once, 0);
         }
+        if let Some(Cancellation { by, grace_ms }) = cancelled {
+            put_number(out, by.0);
+            put_number(out, grace_ms);
+        }
         put_number(out, self.before.0);
         put_number(out, self.gone.0);
         put_name(out, self.job);
@@ -371,7 +381,7 @@ impl<'a> JobPart<'a> {
     }
 
     fn parse(payload: &mut Payload<'a>) -> Result<JobPart<'a>, Unread> {
-        let flags = payload.flags(UPLOAD | DONE | FAILED | DELETED | EVENT | LEASED | KEYED)?;
+        let flags = payload.byte()?;
         let (began, previous_end, last) = (payload.id()?, payload.id()?, payload.id()?);
         // Both are counted back from: the number before the first is never negative.
         if began.0 == 0 || last < began {
@@ -399,6 +409,13 @@ impl<'a> JobPart<'a> {
                 keys.push(Keyed { once, id });
             }
         }
+        let cancelled = match flags & CANCELLED {
+            0 => None,
+            _ => Some(Cancellation {
+                by: payload.id()?,
+                grace_ms: payload.number()?,
+            }),
+        };
         let owner = if flags & UPLOAD == 0 {
             Owner::Worker
         } else {
@@ -426,6 +443,7 @@ impl<'a> JobPart<'a> {
                 created_ms,
                 updated_ms,
                 lease,
+                cancelled,
             },
             keys: keys.into_iter().collect(),
             before,
@@ -559,6 +577,10 @@ mod tests {
                 created_ms: 1_700_000_000_000,
                 updated_ms: 1_800_000_000_000,
                 lease: matches!(state, LifeState::Running).then(|| "30s".parse().unwrap()),
+                cancelled: (keys == 1).then_some(Cancellation {
+                    by: EventId(40),
+                    grace_ms: 30_000,
+                }),
             },
             keys: (0..keys).map(keyed).collect(),
             before: EventId(60),

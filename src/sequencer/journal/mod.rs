@@ -433,6 +433,7 @@ fn data_bytes(proposal: &Proposal) -> usize {
         Change::Event { event, .. } => event.data().len(),
         Change::Begin { .. }
         | Change::Renew { .. }
+        | Change::Cancel { .. }
         | Change::Delete { .. }
         | Change::Forget { .. } => 0,
     }

@@ -471,6 +471,7 @@ impl<'a> EventRecord<'a> {
             }
             ChangeRecord::Begin { .. }
             | ChangeRecord::Renew { .. }
+            | ChangeRecord::Cancel { .. }
             | ChangeRecord::Forget { .. } => return None,
         };
         Some(EventRecord {

@@ -16,6 +16,7 @@
 //!   22 gap     the first number that may have been given and is lost, the one behind the
 //!              last
 //!   23 renew   flags, id, milliseconds, milliseconds of the lease, job
+//!   25 cancel  flags, id, milliseconds, how many of them the worker may take, job
 //! ```
 //!
 //! | flag | event | begin |
@@ -26,7 +27,7 @@
 //!
 //! A renew's flag 4 is the same. An open's flag 1: the segment holds what the first format's
 //! had, and counts only beside a checkpoint. The other kinds have no flags yet. A lease that ran out is an event like any
-//! other. Kept is the kind 25 (a cancellation is asked for). Kinds below 16 are those of the
+//! other, and the kind 24 isn't used. Kinds below 16 are those of the
 //! first format, and none here. A record with another flag, or another kind, was written
 //! by a newer version.
 
@@ -59,6 +60,7 @@ const OPEN: u8 = 20;
 const CLOSE: u8 = 21;
 const GAP: u8 = 22;
 const RENEW: u8 = 23;
+const CANCEL: u8 = 25;
 
 /// A segment's number; its checksums begin with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +141,11 @@ pub enum ChangeRecord<'a> {
         /// What it was known by.
         once: Option<Once>,
     },
+    /// The job's worker was asked to end it.
+    Cancel {
+        /// How many milliseconds it may take.
+        grace_ms: u64,
+    },
     /// The job was deleted.
     Delete {
         /// Until when that is remembered.
@@ -182,7 +189,9 @@ pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Found<Record<'_>> {
 
 fn parse<'a>(payload: &mut Payload<'a>) -> Result<Record<'a>, Unread> {
     match payload.byte()? {
-        kind @ (EVENT..=FORGET | RENEW) => EntryRecord::parse(kind, payload).map(Record::Entry),
+        kind @ (EVENT..=FORGET | RENEW | CANCEL) => {
+            EntryRecord::parse(kind, payload).map(Record::Entry)
+        }
         OPEN => {
             let is_carried_over = payload.flags(CARRIED_OVER)? != 0;
             Ok(Record::Open {
@@ -211,6 +220,7 @@ impl<'a> EntryRecord<'a> {
             ChangeRecord::Event { names_its_job, .. } => (EVENT, u8::from(*names_its_job)),
             ChangeRecord::Begin { replaces, .. } => (BEGIN, u8::from(*replaces)),
             ChangeRecord::Renew { .. } => (RENEW, 0),
+            ChangeRecord::Cancel { .. } => (CANCEL, 0),
             ChangeRecord::Delete { .. } => (DELETE, 0),
             ChangeRecord::Forget { .. } => (FORGET, 0),
         };
@@ -247,6 +257,7 @@ impl<'a> EntryRecord<'a> {
                 Owner::Upload => 1,
             }),
             ChangeRecord::Renew { .. } => {}
+            ChangeRecord::Cancel { grace_ms } => put_number(out, *grace_ms),
             ChangeRecord::Delete { until_ms } => put_number(out, *until_ms),
             ChangeRecord::Forget { last } => put_number(out, last.0),
         }
@@ -260,7 +271,9 @@ impl<'a> EntryRecord<'a> {
                 lease: Some(lease),
                 once,
             },
-            ChangeRecord::Delete { .. } | ChangeRecord::Forget { .. } => Terms::default(),
+            ChangeRecord::Cancel { .. }
+            | ChangeRecord::Delete { .. }
+            | ChangeRecord::Forget { .. } => Terms::default(),
         }
     }
 
@@ -321,6 +334,9 @@ impl<'a> EntryRecord<'a> {
             RENEW => ChangeRecord::Renew {
                 lease: terms.lease.ok_or(Unread::Malformed)?,
                 once: terms.once,
+            },
+            CANCEL => ChangeRecord::Cancel {
+                grace_ms: payload.number()?,
             },
             DELETE => ChangeRecord::Delete {
                 until_ms: payload.number()?,
@@ -436,6 +452,7 @@ mod tests {
             begin(Owner::Upload, true, terms("1500ms", once())),
             renew(None),
             renew(once()),
+            entry(ChangeRecord::Cancel { grace_ms: 30_000 }),
             entry(ChangeRecord::Delete {
                 until_ms: 1_800_003_600_000,
             }),
@@ -503,7 +520,7 @@ mod tests {
                 Found::Nothing => Found::Nothing,
             }
         };
-        for kind in 24..=255 {
+        for kind in (24..=255).filter(|kind| *kind != CANCEL) {
             assert_eq!(found(&[kind, 1, 2, 3]), Found::Newer, "{kind}");
         }
         for kind in 0..16 {
@@ -600,6 +617,7 @@ mod tests {
                 lease: "1s".parse().unwrap(),
                 once: None,
             },
+            ChangeRecord::Cancel { grace_ms: 0 },
             ChangeRecord::Delete { until_ms: 0 },
             ChangeRecord::Forget { last: EventId(1) },
         ];

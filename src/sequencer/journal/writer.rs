@@ -490,7 +490,7 @@ impl Writer {
                     events += 1;
                     index.append(job, entry.id, place, entry.floor);
                 }
-                Change::Renew { .. } => {}
+                Change::Renew { .. } | Change::Cancel { .. } => {}
                 Change::Begin { .. } if !entry.replaces => {}
                 Change::Begin { .. } | Change::Delete { .. } => {
                     index.replace(job, entry.id, place);

@@ -190,6 +190,10 @@ impl<'a> Restorer<'a> {
                 only: None,
                 once: *once,
             },
+            ChangeRecord::Cancel { grace_ms } => Change::Cancel {
+                grace_ms: *grace_ms,
+                only: None,
+            },
             ChangeRecord::Delete { until_ms } => {
                 self.end_by_deletion(&job, id, place);
                 Change::Delete {

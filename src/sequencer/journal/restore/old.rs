@@ -389,6 +389,7 @@ impl Job {
             created_ms: self.created_ms,
             updated_ms: self.updated_ms,
             lease: None,
+            cancelled: None,
         }
     }
 }

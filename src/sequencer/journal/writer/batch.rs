@@ -209,7 +209,7 @@ impl Batch {
         let replaces = was_running && matches!(entry.change, Change::Begin { .. });
         match entry.change {
             Change::Event { .. } => pending.newest_event = id,
-            Change::Renew { .. } => {}
+            Change::Renew { .. } | Change::Cancel { .. } => {}
             Change::Begin { .. } if !replaces => {}
             Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
                 pending.newest_event = EventId(0);
@@ -301,6 +301,9 @@ impl Numbered {
                     lease: *lease,
                     once: *once,
                 },
+                Change::Cancel { grace_ms, .. } => ChangeRecord::Cancel {
+                    grace_ms: *grace_ms,
+                },
                 Change::Delete { until_ms, .. } => ChangeRecord::Delete {
                     until_ms: *until_ms,
                 },
@@ -316,7 +319,10 @@ impl Need {
         match change {
             Change::Event { event, .. } if !event.name().is_terminal() => Need::Write,
             Change::Renew { .. } | Change::Forget { .. } => Need::Write,
-            Change::Event { .. } | Change::Begin { .. } | Change::Delete { .. } => Need::Medium,
+            Change::Event { .. }
+            | Change::Begin { .. }
+            | Change::Cancel { .. }
+            | Change::Delete { .. } => Need::Medium,
         }
     }
 }
