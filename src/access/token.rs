@@ -2,9 +2,10 @@
 //!
 //! A token says until when it is good (`exp`, required, in seconds of the unix clock),
 //! maybe from when on (`nbf`), and what for: `jobs` lists the jobs that may be followed,
-//! `publish` those that may be published to, `upload` those that an upload may begin, each
-//! as a [`Scope`]. `sub` is free. A token that begins within a minute is good already, since the
-//! clock of whoever made it may be ahead; one that has ended is over at once.
+//! `publish` those that may be published to, `upload` those that an upload may begin, `cancel`
+//! those that may be cancelled, each as a [`Scope`]. `sub` is free. A token that begins within a
+//! minute is good already, since the clock of whoever made it may be ahead; one that has ended is
+//! over at once.
 //!
 //! Nothing of a token's content is looked at before its signature has been, but `alg` and
 //! `crit`. No error repeats any of it.
@@ -61,6 +62,8 @@ pub struct Claims {
     pub publish: Scope,
     /// The jobs that may be begun with an upload.
     pub upload: Scope,
+    /// The jobs that may be cancelled.
+    pub cancel: Scope,
 }
 
 /// Why a token is refused. The words are for whoever made it, and tell no one anything
@@ -113,6 +116,7 @@ struct RawClaims {
     jobs: Option<Value>,
     publish: Option<Value>,
     upload: Option<Value>,
+    cancel: Option<Value>,
 }
 
 impl Claims {
@@ -131,6 +135,7 @@ impl Claims {
         put("jobs", list(&self.jobs));
         put("publish", list(&self.publish));
         put("upload", list(&self.upload));
+        put("cancel", list(&self.cancel));
         let mut token = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
@@ -179,6 +184,7 @@ impl Claims {
             jobs: scope("jobs", raw.jobs)?,
             publish: scope("publish", raw.publish)?,
             upload: scope("upload", raw.upload)?,
+            cancel: scope("cancel", raw.cancel)?,
         })
     }
 }
@@ -264,7 +270,7 @@ impl fmt::Display for TokenError {
                 "the token's signature isn't right: sign it with a key that this server was \
                  given, byte by byte the same",
             ),
-            TokenError::Claim(name @ ("jobs" | "publish" | "upload")) => write!(
+            TokenError::Claim(name @ ("jobs" | "publish" | "upload" | "cancel")) => write!(
                 f,
                 "the token's claim {name} is malformed: it is a list of job names, or \
                  beginnings of them that end in *"

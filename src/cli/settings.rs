@@ -83,6 +83,8 @@ pub struct TokenSettings {
     pub publish: Vec<String>,
     /// Jobs that an upload may begin.
     pub upload: Vec<String>,
+    /// Jobs that may be cancelled.
+    pub cancel: Vec<String>,
     /// How long.
     pub ttl: Duration,
     /// Whose it is.
@@ -116,6 +118,7 @@ impl Default for Settings {
                 jobs: Vec::new(),
                 publish: Vec::new(),
                 upload: Vec::new(),
+                cancel: Vec::new(),
                 ttl: Duration::from_secs(5 * 60),
                 sub: None,
             },

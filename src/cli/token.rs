@@ -47,9 +47,13 @@ fn mint(order: &TokenSettings, keys: &[PathBuf], now: u64) -> Result<String, Usa
     let jobs = scope("jobs", &order.jobs)?;
     let publish = scope("publish", &order.publish)?;
     let upload = scope("upload", &order.upload)?;
-    if jobs.is_empty() && publish.is_empty() && upload.is_empty() {
+    let cancel = scope("cancel", &order.cancel)?;
+    if [&jobs, &publish, &upload, &cancel]
+        .iter()
+        .all(|it| it.is_empty())
+    {
         return Err(Usage::Wrong(
-            "the token would be good for nothing: give it --jobs, --publish or --upload",
+            "the token would be good for nothing: give it --jobs, --publish, --upload or --cancel",
         ));
     }
     let first = &keys[..keys.len().min(1)];
@@ -72,6 +76,7 @@ fn mint(order: &TokenSettings, keys: &[PathBuf], now: u64) -> Result<String, Usa
         jobs,
         publish,
         upload,
+        cancel,
     };
     let token = claims.sign(&keys);
     if token.len() <= TOKEN_MAX_BYTES {
@@ -120,6 +125,8 @@ mod tests {
             "*",
             "--upload",
             "a,d*",
+            "--cancel",
+            "e*",
             "--ttl",
             "1h",
         ];
@@ -130,6 +137,7 @@ mod tests {
         assert_eq!(claims.jobs, scope(&["a", "b*", "c"]));
         assert_eq!(claims.publish, scope(&["*"]));
         assert_eq!(claims.upload, scope(&["a", "d*"]));
+        assert_eq!(claims.cancel, scope(&["e*"]));
         assert_eq!(claims.lifetime(1_000_000), 3600);
         assert_eq!(claims.sub.as_deref(), Some("me"));
     }

@@ -389,6 +389,32 @@ impl Pass {
         }
     }
 
+    /// Whether a job may be cancelled.
+    ///
+    /// # Errors
+    /// 403, which says what would do.
+    pub fn cancel(&self, job: &JobId, access: Access) -> Result<(), Response> {
+        let is_covered = match &self.0 {
+            Grant::Token(claims, ..) => {
+                let publishes = access == Access::Publish && claims.publish.covers(job);
+                claims.cancel.covers(job) || publishes
+            }
+            Grant::Reached | Grant::Key => true,
+            Grant::Named => false,
+        };
+        if is_covered {
+            return Ok(());
+        }
+        Err(forbidden(&match &self.0 {
+            Grant::Token(..) => format!(
+                "the token doesn't let cancel the job {job}: its claim cancel has to name it"
+            ),
+            _ => "a job is cancelled on the publishing listener, or here with a token whose claim \
+                  cancel names it"
+                .to_owned(),
+        }))
+    }
+
     /// Whether it may publish to a job, on whichever listener.
     pub fn publishes(&self, job: &JobId) -> bool {
         match &self.0 {

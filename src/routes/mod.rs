@@ -2,6 +2,7 @@
 
 mod answers;
 mod begin;
+mod cancel;
 mod delete;
 mod file;
 mod gate;
@@ -227,6 +228,7 @@ impl Context {
             match route.right {
                 Right::Follow => caller.pass.follow(job)?,
                 Right::Publish => caller.pass.publish(job).map_err(|why| forbidden(&why))?,
+                Right::Cancel => caller.pass.cancel(job, access)?,
                 Right::Nothing | Right::Named => {}
             }
         }

@@ -1,6 +1,7 @@
 //! `POST /api/jobs/{job}/events` and `POST /api/events`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::gate::{INVALID, Pass};
@@ -34,6 +35,8 @@ struct Publications {
     ids: Vec<EventId>,
     /// What was said was an event, and not only that the worker is there.
     is_event: bool,
+    /// Jobs that it spoke for and whose worker is asked to end them.
+    cancelled: BTreeSet<JobId>,
     /// How many streams get the event that it is.
     streams: usize,
     /// What the NDJSON said last, and its lines. It is published together.
@@ -105,6 +108,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         ids: Vec::new(),
         streams: 0,
         is_event: true,
+        cancelled: BTreeSet::new(),
         gathered: Vec::new(),
         gathered_lines: Vec::new(),
     })))
@@ -137,12 +141,15 @@ impl Intake for Publications {
             Ok(()) if self.is_ndjson => {
                 let mut json = String::from("{");
                 self.write_ids(&mut json);
+                self.write_cancelled(&mut json);
                 json.push('}');
                 Response::json(Status::Created, json)
             }
             Ok(()) => {
                 let id = self.ids.first().map_or(0, |id| id.0);
-                let json = format!("{{\"id\":{id},\"streams\":{}}}", self.streams);
+                let mut json = format!("{{\"id\":{id},\"streams\":{}", self.streams);
+                self.write_cancelled(&mut json);
+                json.push('}');
                 let status = if self.is_event {
                     Status::Created
                 } else {
@@ -253,11 +260,12 @@ impl Publications {
         // Counted before: those of a job that ends with this are gone behind it.
         self.streams = self.context.jobs.hub().streams(&job);
         let published = self.context.jobs.say(Saying {
-            job,
+            job: job.clone(),
             word,
             key,
             life,
         });
+        self.look_for_cancellation(job);
         let id = published.map_err(|error| self.unpublished(&error, self.lines))?;
         self.ids.push(id);
         Ok(())
@@ -269,7 +277,15 @@ impl Publications {
         let mut refused = None;
         if !self.gathered.is_empty() {
             let gathered = std::mem::take(&mut self.gathered);
+            let jobs: Vec<JobId> = match &self.job {
+                Some(job) => vec![job.clone()],
+                None => gathered.iter().map(|saying| saying.job.clone()).collect(),
+            };
             let (ids, error) = self.context.jobs.say_all(gathered);
+            // Of what was published, or refused. Of what is behind that nothing was said.
+            for job in jobs.into_iter().take(ids.len() + 1) {
+                self.look_for_cancellation(job);
+            }
             let line = self.gathered_lines.get(ids.len()).copied();
             self.gathered_lines.clear();
             self.ids.extend(ids);
@@ -289,6 +305,13 @@ impl Publications {
             // A later one has begun meanwhile: that isn't meant.
             let is_meant = |life: &LifeId| life.0 <= first;
             self.life = Some(life.filter(is_meant).unwrap_or(LifeId(first)));
+        }
+    }
+
+    /// Notes that a job's worker is asked to end it.
+    fn look_for_cancellation(&mut self, job: JobId) {
+        if self.context.jobs.hub().is_cancelled(&job) {
+            self.cancelled.insert(job);
         }
     }
 
@@ -324,10 +347,15 @@ impl Publications {
             let message = serde_json::Value::from(format!("line {line}: {message}"));
             let mut json = format!("{{\"error\":{message},\"line\":{line},");
             self.write_ids(&mut json);
+            self.write_cancelled(&mut json);
             json.push('}');
             Response::json(status, json)
-        } else {
+        } else if self.cancelled.is_empty() {
             Response::error(status, &message)
+        } else {
+            let message = serde_json::Value::from(message);
+            let json = format!("{{\"error\":{message},\"cancelled\":true}}");
+            Response::json(status, json)
         };
         match field {
             Some((name, value)) => response.with(name, value),
@@ -340,6 +368,25 @@ impl Publications {
         for (index, id) in self.ids.iter().enumerate() {
             json.push_str(if index > 0 { "," } else { "" });
             json.push_str(itoa::Buffer::new().format(id.0));
+        }
+        json.push(']');
+    }
+
+    /// That the path's job is cancelled, or which of those that the lines name.
+    fn write_cancelled(&self, json: &mut String) {
+        if self.cancelled.is_empty() {
+            return;
+        }
+        if self.job.is_some() {
+            json.push_str(",\"cancelled\":true");
+            return;
+        }
+        json.push_str(",\"cancelled\":[");
+        for (index, job) in self.cancelled.iter().enumerate() {
+            json.push_str(if index > 0 { ",\"" } else { "\"" });
+            // A job's name needs no escapes.
+            json.push_str(job.as_str());
+            json.push('"');
         }
         json.push(']');
     }

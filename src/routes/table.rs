@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::upload::{post, tus};
 use super::{Access, Answer, Request};
-use super::{begin, delete, file, list, openapi, publish, retry, snapshot, stream, web};
+use super::{begin, cancel, delete, file, list, openapi, publish, retry, snapshot, stream, web};
 use crate::event::job::{JobId, NameError};
 use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::upload::UploadId;
@@ -34,6 +34,8 @@ pub enum Right {
     Follow,
     /// To publish to it.
     Publish,
+    /// To cancel it.
+    Cancel,
     /// What the handler finds it needs, by the jobs that the query, the body or the upload
     /// names.
     Named,
@@ -65,7 +67,7 @@ use Right::{Follow, Named, Nothing};
 
 /// What is asked for most stands first, and a path's methods stand together.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 21] = [
+pub static ROUTES: [Route; 22] = [
     route(Post,         "/api/jobs/{job}/events", Publish, Right::Publish, Job(publish::one)),
     route(Get,          "/api/jobs/{job}/events", Public,  Follow,         Stream(stream::one)),
     route(Get,          "/api/events",            Public,  Named,          Streams(stream::many)),
@@ -74,6 +76,7 @@ pub static ROUTES: [Route; 21] = [
     route(Get,          "/api/jobs/{job}",        Public,  Follow,         Job(snapshot::get)),
     route(Put,          "/api/jobs/{job}",        Publish, Right::Publish, Job(begin::put)),
     route(Delete,       "/api/jobs/{job}",        Publish, Right::Publish, Job(delete::delete)),
+    route(Post,         "/api/jobs/{job}/cancel", Public,  Right::Cancel,  Job(cancel::post)),
     route(Post,         "/api/jobs/{job}/retry",  Publish, Right::Publish, Job(retry::post)),
     route(Get,          "/api/jobs/{job}/file",   Public,  Follow,         Job(file::get)),
     route(Post,         "/api/uploads",           Public,  Named,          Jobs(post::post)),
@@ -337,7 +340,7 @@ mod tests {
     #[test]
     fn a_right_to_a_job_is_asked_of_paths_that_name_one() {
         for route in &ROUTES {
-            let is_of_job = matches!(route.right, Right::Follow | Right::Publish);
+            let is_of_job = matches!(route.right, Right::Follow | Right::Publish | Right::Cancel);
             let names_one = matches!(route.handler, Handler::Job(_) | Handler::Stream(_));
             assert_eq!(is_of_job, names_one, "{}", route.path);
             assert_eq!(is_of_job, route.path.contains("{job}"), "{}", route.path);

@@ -2,6 +2,7 @@
 //! answer it has to get.
 
 mod browser;
+mod cancelling;
 #[path = "../support/http.rs"]
 mod http;
 mod oddities;

@@ -21,6 +21,7 @@ const UPLOADS: &str = "/api/uploads";
 const FILE: &str = "/api/jobs/{job}/file";
 const TUS: &str = "/api/tus";
 const TUS_UPLOAD: &str = "/api/tus/{upload}";
+const CANCEL: &str = "/api/jobs/{job}/cancel";
 const RETRY: &str = "/api/jobs/{job}/retry";
 const JSON: &str = "Content-Type: application/json";
 const OTHER_FILE: &str = "If-Match: \"other\"";
@@ -126,6 +127,7 @@ fn every_status_that_is_described_is_answered_as_described() {
     let lease = r#"{"lease":"1h"}"#;
     let key_json = format!("{JSON}\r\nIdempotency-Key: k");
     let other = r#"{"job":"a","event":"other","key":"k"}"#;
+    let done = r#"{"event":"done"}"#;
     let no_job = r#"{"job":"none","lease":"1h"}"#;
     let many = r#"{"job":"a","event":"progress"}"#;
     let over = r#"{"job":"over","event":"progress"}"#;
@@ -255,6 +257,19 @@ fn every_status_that_is_described_is_answered_as_described() {
         (JOB, "DELETE", "/api/jobs/a", &token, "", 403),
         (JOB, "DELETE", "/api/jobs/none", "", "", 404),
         (JOB, "DELETE", "/api/jobs/over", "", "", 410),
+        (CANCEL, "POST", "/api/jobs/new/cancel", "", "", 202),
+        (CANCEL, "POST", "/api/jobs/%20/cancel", "", "", 400),
+        (CANCEL, "POST", "/api/jobs/a/cancel", "", "", 401),
+        (CANCEL, "POST", "/api/jobs/a/cancel", &token, "", 403),
+        (CANCEL, "POST", "/api/jobs/none/cancel", "", "", 404),
+        (CANCEL, "POST", "/api/jobs/failed/cancel", "", "", 409),
+        (CANCEL, "POST", "/api/jobs/gone/cancel", "", "", 410),
+        (CANCEL, "OPTIONS", "/api/jobs/a/cancel", "", "", 204),
+        (CANCEL, "OPTIONS", "/api/jobs/%20/cancel", "", "", 400),
+        (EVENTS, "POST", "/api/jobs/new/events", JSON, event, 201),
+        (EVENTS, "POST", "/api/jobs/new/events", NDJSON, done, 201),
+        (EVENTS, "POST", "/api/jobs/new/events", JSON, event, 409),
+        (EVENTS, "POST", "/api/jobs/new/events", NDJSON, event, 409),
         (RETRY, "POST", "/api/jobs/failed/retry", "", "", 202),
         (RETRY, "POST", "/api/jobs/%20/retry", "", "", 400),
         (RETRY, "POST", "/api/jobs/failed/retry", "", "", 401),

@@ -6,6 +6,7 @@ mod age;
 mod bad_requests;
 mod base_path;
 mod broken;
+mod cancelling;
 mod consolidated;
 mod conversations;
 mod deletion;

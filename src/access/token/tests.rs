@@ -69,6 +69,7 @@ fn what_is_signed_is_what_is_read() {
         jobs: Scope::parse(["job_8f3a", "batch.*"]).unwrap(),
         publish: Scope::parse(["*"]).unwrap(),
         upload: Scope::parse(["a"]).unwrap(),
+        cancel: Scope::parse(["c.*"]).unwrap(),
     };
     assert_eq!(verify(&claims.sign(&keys(&[1]))), Ok(claims.clone()));
     assert_eq!(claims.lifetime(NOW), 310);

@@ -122,6 +122,12 @@ pub const TOKEN: Group = Group {
             |s| &mut s.token.upload,
             "Jobs that an upload may begin, in the same form.",
         ),
+        list(
+            "cancel",
+            "JOB",
+            |s| &mut s.token.cancel,
+            "Jobs that may be cancelled, also on the public listener, in the same form.",
+        ),
         duration(
             "ttl",
             |s| &mut s.token.ttl,

@@ -139,6 +139,12 @@ pub const PUBLISHING: Group = Group {
             "How long a key (Idempotency-Key, or \"key\" in a line) is remembered, of a job the \
              newest 1024, and as long as the job is; after it the same key is a new one.",
         ),
+        duration(
+            "cancel-grace",
+            |s| &mut s.server.hub.cancel_grace,
+            "How long the worker of a job that is cancelled may take to end it; after it the job \
+             ends by itself.",
+        ),
     ],
 };
 
