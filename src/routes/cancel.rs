@@ -3,14 +3,18 @@
 use super::{Answer, Plan, Request, publish, publish_status, snapshot};
 use crate::event::JobId;
 use crate::http::{Response, Status};
-use crate::hub::Refusal;
+use crate::hub::{Owner, Refusal};
 use crate::sequencer::PublishError;
 
-/// Has a job end: a worker is told with its next answer. Suspends its coroutine for the disk.
+/// Has a job end: an upload is broken off at once, a worker is told with its next answer.
+/// Suspends its coroutine for the disk.
 pub fn post(request: Request<'_>, job: JobId) -> Answer {
     let context = request.context;
     match context.jobs.cancel(&job) {
-        Ok(_) => {
+        Ok((life, owner)) => {
+            if owner == Owner::Upload {
+                context.break_off(&job, life);
+            }
             // A job's name needs no escapes.
             let json = format!(r#"{{"jobId":"{job}"}}"#);
             Ok(Plan::Answer(Response::json(Status::Accepted, json)))

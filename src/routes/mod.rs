@@ -163,9 +163,20 @@ impl Context {
         let (Some(life), Some(spool)) = (life, &self.spool) else {
             return;
         };
-        if self.jobs.hub().is_current(job, life) {
-            return;
+        if !self.jobs.hub().is_current(job, life) {
+            self.remove_upload(spool, job, life);
         }
+    }
+
+    /// Has everything go that is there for an upload's life, which has ended. Suspends its
+    /// coroutine for the disk.
+    fn break_off(&self, job: &JobId, life: LifeId) {
+        if let Some(spool) = &self.spool {
+            self.remove_upload(spool, job, life);
+        }
+    }
+
+    fn remove_upload(&self, spool: &Spool, job: &JobId, life: LifeId) {
         let (job, pipeline, uploads) = (job.clone(), self.pipeline.clone(), spool.clone());
         spool.disk().run(move || {
             uploads.cancel(life);

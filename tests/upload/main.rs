@@ -3,6 +3,7 @@
 mod access;
 #[path = "../support/binary.rs"]
 mod binary;
+mod cancelling;
 mod clients;
 mod crash;
 mod disk_full;
