@@ -77,6 +77,21 @@ fn an_upload_is_taken_apart_the_same_however_it_is_cut() {
 }
 
 #[test]
+fn no_file_is_read_by_what_opens_others() {
+    each("media", properties::media::check);
+}
+
+#[test]
+fn a_file_has_a_name_that_is_given_back_as_it_was_taken() {
+    each("name", properties::name::check);
+}
+
+#[test]
+fn nobody_is_shown_where_things_lie() {
+    each("shown", properties::shown::check);
+}
+
+#[test]
 fn a_plan_can_be_run_or_its_line_is_named() {
     each("config", properties::config::check);
 }

@@ -2,8 +2,8 @@
 
 pub mod clamd;
 pub mod command;
-mod complaint;
-mod demuxer;
+pub mod complaint;
+pub mod demuxer;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod scan;
