@@ -96,19 +96,22 @@ pub fn may_follow(job: &JobId, pass: &Pass) -> After {
     }
 }
 
-/// What a file is called: the last part of what may be a path with its client. What would end a
+/// What a file is called: the last part of what may be a path with its client, without the
+/// spaces around it. What would end a
 /// line, or turn others around it, is an underscore.
 ///
 /// # Errors
 /// It is too long.
 pub fn file_name(asked: Option<&str>) -> Result<String, Response> {
     let last = asked.unwrap_or_default().rsplit(['/', '\\']).next();
-    let name = match last.unwrap_or_default() {
+    let name: String = last
+        .unwrap_or_default()
+        .chars()
+        .map(|c| if is_fit(c) { c } else { '_' })
+        .collect();
+    let name = match name.trim() {
         "" | "." | ".." => NAMELESS.to_owned(),
-        name => name
-            .chars()
-            .map(|c| if is_fit(c) { c } else { '_' })
-            .collect(),
+        name => name.to_owned(),
     };
     match name.len() <= NAME_MAX_BYTES {
         true => Ok(name),
@@ -197,6 +200,8 @@ mod tests {
             ("a/..", "upload"),
             ("a/", "upload"),
             ("", "upload"),
+            (" \u{a0} ", "upload"),
+            (" a b ", "a b"),
             ("-rf \"\n\0\u{7f}\u{9b}é", "-rf \"____é"),
             ("a\u{202e}gpj.exe", "a_gpj.exe"),
             ("\u{200f}\u{2066}\u{61c}\u{2028}", "____"),
