@@ -93,6 +93,8 @@ pub enum MultipartError {
     PartHead,
     /// A file is named by `filename*` alone, and that can't be read: it isn't UTF-8.
     ExtendedName,
+    /// A part isn't sent as it is.
+    Encoded,
     /// A field that is no file is too long, or there are too many.
     Value,
 }
@@ -304,6 +306,10 @@ impl fmt::Display for MultipartError {
                 "the form's filename* is malformed or in another charset: it is UTF-8'' and the \
                  name in percent-encoded UTF-8"
             }
+            MultipartError::Encoded => {
+                "a part of the form with Content-Encoding, or with a Content-Transfer-Encoding \
+                 such as base64, isn't taken here: send it as it is"
+            }
             MultipartError::Value => {
                 "the form has more than 16 fields besides the file, or one longer than 1 KiB"
             }
@@ -443,6 +449,27 @@ mod tests {
         assert_eq!(named(r#"x; name="a""#), Ok(value("a", "")));
         for bad in ["", "filename=b", r#"name="a"#] {
             assert_eq!(named(bad), Err(MultipartError::PartHead), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_encoded_is_refused() {
+        let parsed = |field: &str| {
+            let form = format!(
+                "------xYz\r\nContent-Disposition: form-data; name=a\r\n{field}\r\n\r\nx\r\n------xYz--"
+            );
+            parse(&[form.as_bytes()]).map(drop)
+        };
+        for plain in ["binary", "8bit", "7BIT", "identity"] {
+            assert_eq!(parsed(&format!("Content-Transfer-Encoding: {plain}")), Ok(()));
+        }
+        assert_eq!(parsed("content-encoding: identity"), Ok(()));
+        for field in [
+            "Content-Encoding: gzip",
+            "Content-Transfer-Encoding: base64",
+            "content-transfer-encoding: quoted-printable",
+        ] {
+            assert_eq!(parsed(field), Err(MultipartError::Encoded), "{field}");
         }
     }
 

@@ -195,6 +195,25 @@ fn a_body_that_says_it_is_encoded_is_415_and_one_that_says_it_is_not_is_taken() 
 }
 
 #[test]
+fn a_part_of_a_form_that_says_it_is_encoded_is_415() {
+    let house = House::start(&[]);
+    let send = |field: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n{field}\r\n\r\n\
+             aGVsbG8=\r\n--b--\r\n"
+        );
+        let kind = "Content-Type: multipart/form-data; boundary=b";
+        house.ask("POST", "/api/uploads", &[kind], body.as_bytes())
+    };
+    for field in ["Content-Encoding: gzip", "Content-Transfer-Encoding: base64"] {
+        let answer = send(field);
+        assert_eq!(answer.status, 415, "{field}: {}", answer.text());
+    }
+    assert_eq!(send("Content-Transfer-Encoding: binary").status, 201);
+    house.wait_for_empty_spool();
+}
+
+#[test]
 fn who_expects_it_is_told_to_go_on_when_the_upload_has_a_place() {
     let house = House::start(&[]);
     let fields = ["Content-Length: 5", "Expect: 100-continue"];

@@ -6,6 +6,9 @@ use crate::http::target;
 /// The most header fields of a part.
 const PART_FIELDS_MAX: usize = 16;
 
+/// Encodings that are none.
+const PLAIN: [&[u8]; 4] = [b"binary", b"8bit", b"7bit", b"identity"];
+
 /// What a part is, by its head.
 pub enum PartHead {
     /// A field that is no file.
@@ -37,6 +40,14 @@ impl PartHead {
             .eq_ignore_ascii_case(b"form-data")
         {
             return Err(MultipartError::PartHead);
+        }
+        let is_plain = |value: &[u8]| {
+            PLAIN.iter().any(|plain| value.trim_ascii().eq_ignore_ascii_case(plain))
+        };
+        for name in ["content-encoding", "content-transfer-encoding"] {
+            if !field(name).is_none_or(is_plain) {
+                return Err(MultipartError::Encoded);
+            }
         }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let name = parameter(disposition, "name").ok_or(MultipartError::PartHead)?;

@@ -2,7 +2,7 @@
 
 use super::{Asked, file_name, job, may_follow, refusal};
 use crate::access::places::Occupant;
-use crate::http::multipart::{Found, Multipart};
+use crate::http::multipart::{Found, Multipart, MultipartError};
 use crate::http::{Response, Status};
 use crate::routes::Pass;
 use crate::upload::spool::{NewUpload, Receiver, Spool, SpoolError};
@@ -71,7 +71,7 @@ impl Form {
         let mut at = 0;
         loop {
             let parsed = self.parser.parse(&input[at..]);
-            let (used, found) = parsed.map_err(|error| bad(&error.to_string()))?;
+            let (used, found) = parsed.map_err(refused)?;
             at += used;
             match found {
                 None => break,
@@ -142,6 +142,14 @@ impl Form {
         let begun = self.spool.begin(order, None);
         begun.map_err(|error| Stop::Answer(refusal(&error)))
     }
+}
+
+fn refused(error: MultipartError) -> Stop {
+    let status = match error {
+        MultipartError::Encoded => Status::UnsupportedMediaType,
+        _ => Status::BadRequest,
+    };
+    Stop::Answer(Response::error(status, &error.to_string()))
 }
 
 fn bad(message: &str) -> Stop {
