@@ -27,6 +27,9 @@ const NAME: &str = "scratch";
 /// How often a name is tried that somebody else has.
 const TRIES: usize = 8;
 
+/// What the names begin with of what was moved up to be removed.
+const MOVED: &str = "gone-";
+
 /// All of them.
 pub struct Scratches {
     work: Scratch,
@@ -131,11 +134,17 @@ impl Scratch {
         self.complain(removed);
     }
 
-    /// Removes what isn't of an upload that `is_there`. Blocks.
+    /// Removes what is of no upload that `is_there`. What this server never made stays: the
+    /// folder may be a link to one that holds more. Blocks.
     pub fn clear(&self, is_there: impl Fn(UploadId) -> bool) -> io::Result<()> {
         for name in all_names(&self.folder)? {
-            let upload = name.to_str().and_then(|name| name.parse().ok());
-            if !upload.is_some_and(&is_there) {
+            let name_text = name.to_str().unwrap_or_default();
+            let upload = name_text.strip_suffix(".gone").unwrap_or(name_text).parse();
+            let is_left = match upload {
+                Ok(upload) => name_text.ends_with(".gone") || !is_there(upload),
+                Err(_) => name_text.starts_with(MOVED),
+            };
+            if is_left {
                 self.complain(self.remove_in(&self.folder, &name));
             }
         }
@@ -351,17 +360,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_no_upload_that_is_there_goes() {
+    fn what_is_of_no_upload_that_is_there_goes_and_what_is_of_none_stays() {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::hold(root.path()).unwrap();
         let gone = "f".repeat(32);
         for upload in [UPLOAD, &gone] {
             scratch.make(upload, "0-a").unwrap();
         }
-        fs::write(root.path().join("stray"), "").unwrap();
+        for name in ["stray", "gone-7", &format!("{UPLOAD}.gone")] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
         scratch
             .clear(|upload| upload.to_string() == UPLOAD)
             .unwrap();
-        assert_eq!(names_of(root.path()), [UPLOAD]);
+        let mut left = names_of(root.path());
+        left.sort();
+        assert_eq!(left, [UPLOAD, "stray"]);
     }
 }

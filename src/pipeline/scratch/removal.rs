@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{AtFlags, Dir, Mode};
 use rustix::io::Errno;
 
-use super::{Scratch, open};
+use super::{MOVED, Scratch, open};
 
 /// How many names are read of a folder at a time.
 const NAMES_MAX: usize = 1024;
@@ -67,7 +67,7 @@ impl Scratch {
     fn move_up(&self, folder: impl AsFd, name: &OsStr) -> io::Result<OsString> {
         loop {
             let number = self.gone.fetch_add(1, Ordering::Relaxed);
-            let gone = OsString::from(format!("gone-{number}"));
+            let gone = OsString::from(format!("{MOVED}{number}"));
             match rustix::fs::renameat(&folder, name, &self.folder, &gone) {
                 Ok(()) => return Ok(gone),
                 Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
