@@ -99,6 +99,27 @@ fn what_another_user_has_is_named_as_such() {
 }
 
 #[test]
+fn what_another_put_into_the_data_directory_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, precious) = (folder.path().join("data"), folder.path().join("precious"));
+    fs::create_dir_all(precious.join("0123456789abcdef0123456789abcdef")).unwrap();
+    fs::create_dir(&data).unwrap();
+    symlink(&precious, data.join("work")).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o1777)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(data.join("work"), Some(65534), None).unwrap();
+        let text = refused(Command::new(env!("CARGO_BIN_EXE_landfall")), &data);
+        assert!(text.contains("work belongs to user 65534"), "{text}");
+        assert_eq!(fs::read_dir(&precious).unwrap().count(), 1);
+    }
+    fs::remove_file(data.join("work")).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut server = Binary::serve_keeping(data.to_str().unwrap(), &[]);
+    assert_eq!(data.metadata().unwrap().mode() & 0o022, 0);
+    assert!(server.stop().success());
+}
+
+#[test]
 fn a_link_in_the_place_of_a_segment_is_refused_and_what_it_names_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (data, precious) = (folder.path().join("data"), folder.path().join("precious"));

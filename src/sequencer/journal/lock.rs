@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 use crate::sys::private;
 
@@ -28,10 +29,16 @@ impl Lock {
         let path = directory.join("lock");
         let named = |error: io::Error| {
             let place = directory.display();
-            let why = private::in_words(&path, &error).unwrap_or_else(|| error.to_string());
+            let why = match error.raw_os_error() {
+                Some(code) if code == Errno::LOOP.raw_os_error() => {
+                    "lock in it is a symbolic link: remove it".to_owned()
+                }
+                _ => private::in_words(&path, &error).unwrap_or_else(|| error.to_string()),
+            };
             io::Error::new(error.kind(), format!("data directory {place}: {why}"))
         };
         private::create_directory(directory).map_err(named)?;
+        private::secure(directory).map_err(named)?;
         let mut file = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -96,7 +103,8 @@ mod tests {
         let other = directory.path().join("other");
         fs::write(&other, "precious").unwrap();
         std::os::unix::fs::symlink(&other, directory.path().join("lock")).unwrap();
-        assert!(Lock::take(directory.path(), Duration::ZERO).is_err());
+        let error = Lock::take(directory.path(), Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
 }
