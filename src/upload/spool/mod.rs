@@ -526,8 +526,13 @@ impl Inner {
         if self.is_closed.load(Ordering::Acquire) {
             return;
         }
-        if let Err(error) = self.store.remove(entry.id) {
-            log::error!("an upload's remains can't be removed yet: {error}");
+        match self.store.remove(entry.id) {
+            // A last piece is being written: the janitor comes by again.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                log::debug!("an upload's remains can't be removed yet: {error}");
+            }
+            Err(error) => log::error!("an upload's remains can't be removed yet: {error}"),
+            Ok(()) => {}
         }
         if let (Some(reason), Some(life)) = (reason, entry.life()) {
             self.tell_failure(&entry.job, life, reason);

@@ -10,6 +10,9 @@ use crate::sys::private;
 use crate::sys::private::sync_directory;
 use crate::upload::{DATA, Info, UploadId};
 
+/// How often a removal is tried.
+const REMOVALS: usize = 3;
+
 /// Where uploads lie.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -86,10 +89,18 @@ impl Store {
 
     /// Removes an upload, if it is there.
     pub fn remove(&self, id: UploadId) -> io::Result<()> {
-        match std::fs::remove_dir_all(self.directory(id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+        let directory = self.directory(id);
+        let mut removed = Ok(());
+        for _ in 0..REMOVALS {
+            removed = std::fs::remove_dir_all(&directory);
+            match removed.as_ref().map_err(io::Error::kind) {
+                // Something was put there meanwhile.
+                Err(io::ErrorKind::DirectoryNotEmpty) => {}
+                Err(io::ErrorKind::NotFound) => return Ok(()),
+                _ => break,
+            }
         }
+        removed
     }
 
     /// Whether an upload is still there.
