@@ -461,7 +461,10 @@ mod tests {
             parse(&[form.as_bytes()]).map(drop)
         };
         for plain in ["binary", "8bit", "7BIT", "identity"] {
-            assert_eq!(parsed(&format!("Content-Transfer-Encoding: {plain}")), Ok(()));
+            assert_eq!(
+                parsed(&format!("Content-Transfer-Encoding: {plain}")),
+                Ok(())
+            );
         }
         assert_eq!(parsed("content-encoding: identity"), Ok(()));
         for field in [

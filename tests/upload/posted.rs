@@ -205,7 +205,10 @@ fn a_part_of_a_form_that_says_it_is_encoded_is_415() {
         let kind = "Content-Type: multipart/form-data; boundary=b";
         house.ask("POST", "/api/uploads", &[kind], body.as_bytes())
     };
-    for field in ["Content-Encoding: gzip", "Content-Transfer-Encoding: base64"] {
+    for field in [
+        "Content-Encoding: gzip",
+        "Content-Transfer-Encoding: base64",
+    ] {
         let answer = send(field);
         assert_eq!(answer.status, 415, "{field}: {}", answer.text());
     }

@@ -42,7 +42,9 @@ impl PartHead {
             return Err(MultipartError::PartHead);
         }
         let is_plain = |value: &[u8]| {
-            PLAIN.iter().any(|plain| value.trim_ascii().eq_ignore_ascii_case(plain))
+            PLAIN
+                .iter()
+                .any(|plain| value.trim_ascii().eq_ignore_ascii_case(plain))
         };
         for name in ["content-encoding", "content-transfer-encoding"] {
             if !field(name).is_none_or(is_plain) {

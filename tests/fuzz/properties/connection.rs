@@ -19,10 +19,11 @@ const TOKEN_KEY: &str = "0123456789abcdef0123456789abcdef";
 /// What the second half of a request waits for the first to have been read.
 const BETWEEN_HALVES: Duration = Duration::from_millis(1);
 
-/// An open server, and one that wants tokens.
+/// An open server, one that wants tokens, and one that takes uploads.
 pub struct Servers {
     open: Running,
     keyed: Running,
+    taking: Running,
 }
 
 struct Running {
@@ -33,8 +34,9 @@ struct Running {
 impl Servers {
     pub fn start() -> Servers {
         Servers {
-            open: Running::start(false),
-            keyed: Running::start(true),
+            open: Running::start(false, false),
+            keyed: Running::start(true, false),
+            taking: Running::start(false, true),
         }
     }
 
@@ -44,9 +46,10 @@ impl Servers {
         let Some((&first, sent)) = input.split_first() else {
             return;
         };
-        let running = match first & 1 {
-            0 => &self.open,
-            _ => &self.keyed,
+        let running = match (first & 8, first & 1) {
+            (0, 0) => &self.open,
+            (0, _) => &self.keyed,
+            _ => &self.taking,
         };
         let listener = match first & 2 {
             0 => "public",
@@ -71,7 +74,7 @@ impl Servers {
 }
 
 impl Running {
-    fn start(wants_tokens: bool) -> Running {
+    fn start(wants_tokens: bool, takes_uploads: bool) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let mut config = ServerConfig {
@@ -91,6 +94,14 @@ impl Running {
             let mode = std::fs::Permissions::from_mode(0o600);
             std::fs::set_permissions(path("key"), mode).unwrap();
             config.auth.token_keys = vec![path("key")];
+        }
+        if takes_uploads {
+            config.data = Some(path("data"));
+            config.downloads = true;
+            config.spool.upload_bytes = 2048;
+            config.spool.starts_a_minute = usize::MAX;
+            std::fs::write(path("plan"), "[[stage]]\nname = 'storing'\n").unwrap();
+            config.pipeline.file = Some(path("plan"));
         }
         let server = Server::start(config).unwrap();
         Running { server, directory }

@@ -1,9 +1,9 @@
 //! Events: whatever is published is one frame, and reads back as what it was.
 
 use landfall::internals::event::frame::{self, Frame};
-use landfall::internals::event::{Publication, Word};
+use landfall::internals::event::{Beginning, Publication, Word};
 use landfall::internals::routes::snapshot_json;
-use landfall::{EventId, HubConfig, JobId, Lease, Sequencer};
+use landfall::{EventId, HubConfig, IdempotencyKey, JobId, Lease, Sequencer};
 use serde_json::Value;
 
 use super::sse::{Fired, read};
@@ -11,6 +11,7 @@ use super::sse::{Fired, read};
 /// The input is what a worker publishes, and what a stream's reader gets.
 pub fn check(input: &[u8]) {
     super::event_stream::check(input);
+    begins_or_says_why(input);
     let Ok(Publication { job, word, key: _ }) = Publication::from_json(input) else {
         return;
     };
@@ -71,6 +72,20 @@ pub fn check(input: &[u8]) {
     let (job, word) = (published, Word::Event(event, lease));
     let key = None;
     assert_eq!(again, Publication { job, word, key });
+}
+
+/// What a life begins with, and what a change is called.
+fn begins_or_says_why(input: &[u8]) {
+    match Beginning::from_json(input) {
+        Ok(Beginning { lease }) => {
+            assert!(lease.is_none_or(|lease| (Lease::MIN..=Lease::MAX).contains(&lease.duration())))
+        }
+        Err(error) => assert!(!error.to_string().contains(['\r', '\n'])),
+    }
+    let text = String::from_utf8_lossy(input);
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = text.parse::<IdempotencyKey>();
+    assert_eq!(key.is_ok(), is_visible && (1..=255).contains(&text.len()));
 }
 
 /// The data is what was published, and `jobId` where that was absent.
