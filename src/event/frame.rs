@@ -23,14 +23,11 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The name of the event with which a deleted life ends.
 pub const DELETED: &str = "deleted";
 
-/// What a chunk's own lines take at most, besides its payload.
-const LINES_BYTES: usize = 2 * size_of::<usize>() + 4;
-
 /// An event as it is sent.
 pub struct Frame {
     id: EventId,
     is_terminal: bool,
-    bytes: Vec<u8>,
+    text: String,
 }
 
 impl Frame {
@@ -49,21 +46,31 @@ impl Frame {
         // What follows the opening brace: "}" of an empty object, or its members.
         let rest = &data[1..];
         let (open, job, close) = match rest {
-            _ if names_its_job => ("{", "", ""),
-            "}" => ("{\"jobId\":\"", job.as_str(), "\""),
-            _ => ("{\"jobId\":\"", job.as_str(), "\","),
+            _ if names_its_job => ("\ndata: {", "", ""),
+            "}" => ("\ndata: {\"jobId\":\"", job.as_str(), "\""),
+            _ => ("\ndata: {\"jobId\":\"", job.as_str(), "\","),
         };
         let mut digits = itoa::Buffer::new();
         let number = digits.format(id.0);
-        let mut bytes = Vec::new();
-        let payload = [
-            "event: ", name, "\ndata: ", open, job, close, rest, "\nid: ", number, "\n\n",
+        let mut lines = [
+            "",
+            "\r\nevent: ",
+            name,
+            open,
+            job,
+            close,
+            rest,
+            "\nid: ",
+            number,
+            "\n\n\r\n",
         ];
-        write_chunk(&mut bytes, &payload);
+        let length = lines.iter().map(|part| part.len()).sum::<usize>() - 2 * "\r\n".len();
+        let mut digits = Digits::default();
+        lines[0] = hex(length, &mut digits);
         Frame {
             id,
             is_terminal: ["done", "error", DELETED].contains(&name),
-            bytes,
+            text: lines.concat(),
         }
     }
 
@@ -79,7 +86,7 @@ impl Frame {
 
     /// Its bytes, with its chunk's own lines.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.text.as_bytes()
     }
 }
 
@@ -100,7 +107,7 @@ pub fn write_reset(
          \"lastEventId\":{last_event_id}}}\nid: {}\n\n",
         id.0
     );
-    write_chunk(out, &[&payload]);
+    write_chunk(out, &payload);
 }
 
 /// A `retry:` line. There is no blank line behind it, so it belongs to the next frame.
@@ -109,7 +116,7 @@ pub fn write_retry(out: &mut Vec<u8>, wait: Duration) {
     payload.push_str("retry: ");
     payload.push_str(itoa::Buffer::new().format(wait.as_millis()));
     payload.push('\n');
-    write_chunk(out, &[&payload]);
+    write_chunk(out, &payload);
 }
 
 /// Takes chunks' own lines out of `bytes`, which are whole chunks, and appends what is
@@ -141,23 +148,27 @@ fn split_chunk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (length > 0).then_some((payload, rest))
 }
 
-fn write_chunk(out: &mut Vec<u8>, payload: &[&str]) {
-    let length = payload.iter().map(|part| part.len()).sum();
-    out.reserve(length + LINES_BYTES);
-    put_hex(out, length);
-    out.extend_from_slice(b"\r\n");
-    for part in payload {
-        out.extend_from_slice(part.as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
+fn write_chunk(out: &mut Vec<u8>, payload: &str) {
+    let mut digits = Digits::default();
+    let chunk = [hex(payload.len(), &mut digits), "\r\n", payload, "\r\n"];
+    out.extend_from_slice(chunk.concat().as_bytes());
 }
 
-fn put_hex(out: &mut Vec<u8>, value: usize) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = (usize::BITS - value.leading_zeros()).div_ceil(4).max(1);
-    for digit in (0..digits).rev() {
-        out.push(DIGITS[value >> (4 * digit) & 15]);
+/// Room for a number's digits.
+type Digits = [u8; 2 * size_of::<usize>()];
+
+fn hex(value: usize, digits: &mut Digits) -> &str {
+    let mut begin = digits.len();
+    let mut rest = value;
+    loop {
+        begin -= 1;
+        digits[begin] = b"0123456789abcdef"[rest & 15];
+        rest >>= 4;
+        if rest == 0 {
+            break;
+        }
     }
+    std::str::from_utf8(&digits[begin..]).unwrap_or_default()
 }
 
 #[cfg(test)]

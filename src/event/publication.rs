@@ -348,27 +348,28 @@ impl Members {
         };
         let bytes = text.as_bytes();
         let (mut at, mut copied, mut depth) = (0, 0, 0);
-        while let Some(byte) = bytes.get(at) {
+        while let Some(&byte) = bytes.get(at) {
+            let begin = at;
+            at += 1;
             match byte {
+                // Most of what stands between strings: numbers, colons and commas.
+                b'#'..=b'Z' => {}
                 b'"' => {
-                    let end = end_of_string(bytes, at);
+                    at = end_of_string(bytes, at);
                     if depth == 1
-                        && let Some(value) = text[end..].trim_start().strip_prefix(':')
+                        && let Some(value) = behind_colon(&bytes[at..])
                     {
-                        members.take(&text[at..end], value)?;
+                        members.take(&text[begin..at], &text[at + value..])?;
                     }
-                    at = end;
-                    continue;
                 }
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => depth -= 1,
                 b' ' | b'\t' | b'\r' | b'\n' => {
-                    members.data.push_str(&text[copied..at]);
-                    copied = at + 1;
+                    members.data.push_str(&text[copied..begin]);
+                    copied = at;
                 }
                 _ => {}
             }
-            at += 1;
         }
         members.data.push_str(&text[copied..]);
         Ok(members)
@@ -397,17 +398,23 @@ impl Members {
     }
 }
 
-/// Where the string ends, behind its quote, that begins in valid JSON with the quote `at`.
-fn end_of_string(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    loop {
-        match bytes.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b'"') => return at + 1,
-            Some(_) => at += 1,
-            None => return bytes.len(),
+/// Where the string ends, behind its quote, whose text begins `at` there in valid JSON.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    let next = |at| memchr::memchr2(b'"', b'\\', bytes.get(at..)?);
+    while let Some(length) = next(at) {
+        if bytes[at + length] == b'"' {
+            return at + length + 1;
         }
+        // What is behind a backslash ends nothing.
+        at += length + 2;
     }
+    bytes.len()
+}
+
+/// Where in `bytes` a value begins, where they begin with a colon.
+fn behind_colon(bytes: &[u8]) -> Option<usize> {
+    let colon = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    (bytes[colon] == b':').then_some(colon + 1)
 }
 
 impl NamedJob {

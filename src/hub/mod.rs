@@ -188,12 +188,10 @@ impl Hub {
         };
         let (keys, keys_end) = (core.keys().len(), core.keys().end());
         let change = core.apply(id, entry, after.clone(), hub.config.ring, &name);
-        hub.keys.fetch_add(core.keys().len(), Ordering::Relaxed);
-        hub.keys.fetch_sub(keys, Ordering::Relaxed);
+        grow(&hub.keys, core.keys().len(), keys);
         ledger.note_keys(&name, keys_end, core.keys().end());
         name.set_newest(core.newest());
-        hub.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
-        hub.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
+        grow(&hub.ring_bytes, change.added, change.freed);
         hub.time_ms.fetch_max(entry.time_ms, Ordering::AcqRel);
         hub.lives.note(&name, before.as_ref(), after.as_ref());
         hub.published.store(id.0, Ordering::Release);
@@ -484,8 +482,7 @@ impl Hub {
         let mut ledger = self.0.ledger.lock();
         let Some(job) = self.find(job) else { return };
         let mut core = job.lock();
-        self.0.keys.fetch_add(keys.len(), Ordering::Relaxed);
-        self.0.keys.fetch_sub(core.keys().len(), Ordering::Relaxed);
+        grow(&self.0.keys, keys.len(), core.keys().len());
         ledger.note_keys(&job, core.keys().end(), keys.end());
         core.set_keys(keys);
     }
@@ -511,8 +508,7 @@ impl Hub {
             let change = core.append_old(id, event, is_missing, self.0.config.ring, job);
             job.set_newest(core.newest());
             drop(core);
-            self.0.ring_bytes.fetch_add(change.added, Ordering::Relaxed);
-            self.0.ring_bytes.fetch_sub(change.freed, Ordering::Relaxed);
+            grow(&self.0.ring_bytes, change.added, change.freed);
             return change.is_news;
         }
         if is_missing && let Some(job) = &there {
@@ -578,8 +574,7 @@ impl Hub {
         change(&mut core);
         let after = core.ring().allocated_bytes();
         name.set_newest(core.newest());
-        self.0.ring_bytes.fetch_add(after, Ordering::Relaxed);
-        self.0.ring_bytes.fetch_sub(before, Ordering::Relaxed);
+        grow(&self.0.ring_bytes, after, before);
     }
 
     /// Numbers up to `newest` were given, some of which may be `lost`.
@@ -613,6 +608,14 @@ impl Hub {
             drop(core);
             each(name.id(), &life, &keys, frame);
         }
+    }
+}
+
+/// Counts some in and others out.
+fn grow(count: &AtomicUsize, added: usize, freed: usize) {
+    if added != freed {
+        count.fetch_add(added, Ordering::Relaxed);
+        count.fetch_sub(freed, Ordering::Relaxed);
     }
 }
 

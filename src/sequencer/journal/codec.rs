@@ -139,17 +139,24 @@ impl<'a> Payload<'a> {
 
     /// A number.
     pub fn number(&mut self) -> Result<u64, Unread> {
-        let mut value = 0_u64;
-        for (index, &byte) in self.0.iter().take(10).enumerate() {
+        let (mut value, mut shift, mut rest) = (0, 0, self.0);
+        while let [byte, behind @ ..] = rest
+            && shift < u64::BITS
+        {
             let part = u64::from(byte & 0x7f);
-            if index == 9 && part > 1 {
-                break;
-            }
-            value |= part << (7 * index);
+            value |= part << shift;
             if byte & 0x80 == 0 {
-                self.0 = &self.0[index + 1..];
-                return Ok(value);
+                self.0 = behind;
+                // Of the last byte one bit is left.
+                let fits = value >> shift == part;
+                return if fits {
+                    Ok(value)
+                } else {
+                    Err(Unread::Malformed)
+                };
             }
+            shift += 7;
+            rest = behind;
         }
         Err(Unread::Malformed)
     }

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Found, Last, newer};
 use crate::event::Event;
 use crate::event::job::{EventId, JobId};
-use crate::hub::{After, Change, Entry, Hub, Life, Owner, Terms};
+use crate::hub::{After, Change, Entry, Hub, Job, Life, Owner, Terms};
 use crate::sequencer::journal::Shared;
 use crate::sequencer::journal::checkpoint::{Head, LOST_MAX};
 use crate::sequencer::journal::record::{
@@ -146,6 +147,9 @@ impl<'a> Restorer<'a> {
         let Ok(job) = record.job.parse::<JobId>() else {
             return;
         };
+        let there = self.hub.find(&job);
+        // The same name as the tables have is found without a look at its text.
+        let job = there.as_ref().map_or(job, |there| there.id().clone());
         self.entries += 1;
         self.newest_entry = id;
         self.reach(id);
@@ -159,7 +163,7 @@ impl<'a> Restorer<'a> {
                 terms,
             } => {
                 if let Some(event) = Event::restored(name, data, *names_its_job, &job) {
-                    let is_missing = self.place(&job, id, *previous, place);
+                    let is_missing = self.place(&job, there, id, *previous, place);
                     let change = Change::Event {
                         event,
                         only: None,
@@ -257,9 +261,16 @@ impl<'a> Restorer<'a> {
     }
 
     /// Notes where an event is. Returns whether some before it are missing.
-    fn place(&self, job: &JobId, id: EventId, previous: EventId, place: Place) -> bool {
+    fn place(
+        &self,
+        job: &JobId,
+        there: Option<Arc<Job>>,
+        id: EventId,
+        previous: EventId,
+        place: Place,
+    ) -> bool {
         // A life that is newer than this event has ended others since.
-        let floor = self.hub.find(job).map_or(EventId(0), |there| {
+        let floor = there.map_or(EventId(0), |there| {
             let core = there.lock();
             let previous_end = core.life().map_or(EventId(0), |life| life.previous_end);
             let numbers = [previous_end, there.newest()];
