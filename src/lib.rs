@@ -37,6 +37,7 @@ mod simulation;
 mod stream;
 mod sys;
 mod upload;
+mod webhook;
 
 pub use access::{Allowed, Block, CookieName, HostName, Malformed, Origin};
 pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};

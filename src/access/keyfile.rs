@@ -1,11 +1,12 @@
 //! Keys are kept in files, so that no command line and no environment shows them.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::access::token::{KEY_MAX_BYTES, Key, KeyError, Keys, PublishKey};
+use crate::access::token::{KEY_MAX_BYTES, Key, Keys, PublishKey};
 
 /// What others than the owner and group may do with a file, and the group besides
 /// reading it.
@@ -28,7 +29,14 @@ pub fn publish_key(path: &Path) -> io::Result<PublishKey> {
     read(path, PublishKey::from_file)
 }
 
-fn read<T>(path: &Path, parse: fn(&[u8]) -> Result<T, KeyError>) -> io::Result<T> {
+/// Reads a secret, of which `parse` knows what it is. Blocks.
+///
+/// # Errors
+/// The file can't be read, or holds something else.
+pub fn read<T, E: Into<Box<dyn Error + Send + Sync>>>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> io::Result<T> {
     let named = |error: io::Error| {
         io::Error::new(
             error.kind(),

@@ -17,7 +17,7 @@ const OWNER: &str = "serve";
 /// The flag that names it, which stands in none.
 const FLAG: &str = "config";
 /// What stands there and is no flag.
-const SECTIONS: [&str; 1] = ["stage"];
+const SECTIONS: [&str; 2] = ["stage", "webhook"];
 
 /// What a file says of flags.
 #[derive(Default)]
@@ -113,8 +113,8 @@ fn flag(key: &str) -> Result<&'static Flag, String> {
         .ok_or_else(|| match nearest(key, flag_names().chain(SECTIONS)) {
             Some(nearest) => format!("there is no {key}: the nearest is {nearest}"),
             None => format!(
-                "there is no {key}: there are the flags of serve, without their dashes, and \
-                 [[stage]]"
+                "there is no {key}: there are the flags of serve, without their dashes, \
+                 [[stage]] and [[webhook]]"
             ),
         })
 }
@@ -198,7 +198,7 @@ mod tests {
         let expected = [
             "a.toml:1: there is no ring-event: the nearest is ring-events",
             "a.toml:2: there is no frobnicate: there are the flags of serve, without their \
-             dashes, and [[stage]]",
+             dashes, [[stage]] and [[webhook]]",
             "a.toml:3: there is no stages: the nearest is stage",
             "a.toml:4: there is no ring_bytes: the nearest is ring-bytes",
             "a.toml:5: retry takes one value, and not a list",

@@ -12,14 +12,14 @@ use super::{ANSWER_MAX_BYTES, ClientError, HubAddress};
 const READ_BYTES: usize = 16 * 1024;
 
 /// A socket, and what was read from it and not yet used.
-pub(super) struct Connection {
+pub struct Connection {
     socket: Socket,
     input: Vec<u8>,
 }
 
 impl Connection {
     /// Connects, to whichever of a name's addresses answers first in order.
-    pub(super) fn open(address: &HubAddress, deadline: Instant) -> Result<Connection, ClientError> {
+    pub fn open(address: &HubAddress, deadline: Instant) -> Result<Connection, ClientError> {
         let candidates: Vec<SockAddr> = match address {
             HubAddress::Tcp(authority) => {
                 authority.to_socket_addrs()?.map(SockAddr::from).collect()
@@ -53,7 +53,7 @@ impl Connection {
         self.input.is_empty() && self.socket.set_nonblocking(false).is_ok() && quiet
     }
 
-    pub(super) fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), ClientError> {
+    pub fn send(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), ClientError> {
         while !bytes.is_empty() {
             self.socket.set_write_timeout(Some(remaining(deadline)?))?;
             match self.socket.write(bytes) {
@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// Reads the head of the final answer, past any `100 Continue`.
-    pub(super) fn head(&mut self, deadline: Instant) -> Result<AnswerHead, ClientError> {
+    pub fn head(&mut self, deadline: Instant) -> Result<AnswerHead, ClientError> {
         loop {
             match response::head(&self.input)? {
                 Some((head, length)) => {
@@ -86,11 +86,7 @@ impl Connection {
     }
 
     /// Reads the whole body of an answer.
-    pub(super) fn body(
-        &mut self,
-        head: &AnswerHead,
-        deadline: Instant,
-    ) -> Result<Vec<u8>, ClientError> {
+    pub fn body(&mut self, head: &AnswerHead, deadline: Instant) -> Result<Vec<u8>, ClientError> {
         let mut body = Body::new(head);
         let mut decoded = Vec::new();
         while !self.read_body(&mut body, &mut decoded, deadline)? {

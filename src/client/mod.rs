@@ -15,6 +15,7 @@ mod upload;
 
 pub use address::{AddressError, HubAddress};
 pub use backoff::Backoff;
+pub(crate) use connection::Connection;
 pub use event_stream::{EventStream, ServerEvent};
 pub use upload::{PieceError, UploadPlace};
 
@@ -26,7 +27,6 @@ use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId};
 use crate::http::BasePath;
-use connection::Connection;
 use response::AnswerHead;
 
 /// How long a connection may take to open.

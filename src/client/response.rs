@@ -11,8 +11,8 @@ const CHUNK_LINE_MAX_BYTES: usize = 256;
 
 /// What matters of an answer's head.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct AnswerHead {
-    pub(super) status: u16,
+pub struct AnswerHead {
+    pub status: u16,
     pub(super) keep_alive: bool,
     pub(super) is_event_stream: bool,
     framing: Framing,
@@ -100,13 +100,13 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(AnswerHead, usize)>, ClientEr
 
 impl AnswerHead {
     /// The value of a field, which is named in small letters.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// The same, where it is a number.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    pub fn number(&self, name: &str) -> Option<u64> {
         let value = self.field(name)?;
         let digits = value.bytes().all(|b| b.is_ascii_digit());
         value.parse().ok().filter(|_| digits)

@@ -4,7 +4,7 @@ mod cage;
 mod running;
 mod scanning;
 mod storing;
-mod table;
+pub(crate) mod table;
 mod transcoding;
 
 use std::collections::HashSet;
@@ -118,7 +118,9 @@ impl StagePlan {
             message: wrong.message,
         };
         let mut document = Table::parse(text).map_err(wrong)?;
-        document.only(&["stage"], beside).map_err(wrong)?;
+        document
+            .only(&["stage", "webhook"], beside)
+            .map_err(wrong)?;
         if !document.has("stage") {
             return Ok(StagePlan::default());
         }

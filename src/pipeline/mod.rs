@@ -12,7 +12,7 @@
 
 mod attempt;
 pub mod config;
-mod durable;
+pub(crate) mod durable;
 mod ending;
 mod environment;
 mod herald;

@@ -10,6 +10,7 @@ use super::config::ServerConfig;
 use super::listener::Address;
 use super::start;
 use crate::pipeline::config::StagePlan;
+use crate::webhook::HookPlan;
 
 /// What is wrong with a configuration, and what would be right, a line each; what another
 /// process has just now is none of it. Blocks.
@@ -31,6 +32,14 @@ pub fn check(config: &ServerConfig) -> Vec<String> {
         && let Err(error) = StagePlan::read(file, &config.pipeline.beside)
     {
         wrong.push(error);
+    }
+    if let Some(file) = &config.pipeline.file {
+        match HookPlan::read(file) {
+            Ok(plan) => wrong.extend(plan.check()),
+            // A file that can't be read, or is no TOML, is found so twice.
+            Err(error) if !wrong.contains(&error) => wrong.push(error),
+            Err(_) => {}
+        }
     }
     wrong
 }

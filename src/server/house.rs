@@ -11,6 +11,7 @@ use crate::stream::{Adoption, ShardHandle, Stream};
 use crate::sys::headcount::Headcount;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
+use crate::webhook::Webhooks;
 
 /// What commands that are killed have to be gone.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
@@ -23,6 +24,8 @@ pub struct House {
     pub census: Census,
     /// Where streams are parked.
     shards: Vec<ShardHandle>,
+    /// Who is told of events.
+    webhooks: Option<Webhooks>,
     /// The next shard to be given a stream.
     next_shard: AtomicUsize,
     /// How requests were answered.
@@ -45,9 +48,14 @@ pub struct Census {
 
 impl House {
     /// Nobody is there yet.
-    pub fn new(context: Arc<Context>, shards: Vec<ShardHandle>) -> House {
+    pub fn new(
+        context: Arc<Context>,
+        shards: Vec<ShardHandle>,
+        webhooks: Option<Webhooks>,
+    ) -> House {
         House {
             context,
+            webhooks,
             census: Census::default(),
             shards,
             next_shard: AtomicUsize::new(0),
@@ -87,6 +95,11 @@ impl House {
         &self.shards
     }
 
+    /// The webhooks.
+    pub fn webhooks(&self) -> Option<&Webhooks> {
+        self.webhooks.as_ref()
+    }
+
     /// Whether it stops, and nobody has taken its place.
     pub fn is_stopping(&self) -> bool {
         self.context.is_draining() && !self.is_succeeded.load(Ordering::Acquire)
@@ -107,6 +120,9 @@ impl House {
             log::warn!("stages are still at work: they are killed, and begin anew later");
             pipeline.hurry();
             pipeline.stop(Instant::now() + KILL_PATIENCE);
+        }
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.stop();
         }
         self.context.jobs.order().close();
     }

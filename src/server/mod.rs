@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use crate::sequencer::journal::Lock;
 use crate::sequencer::{Sequencer, Watch};
 use crate::stream::ShardHandle;
+use crate::webhook::Webhooks;
 pub use config::ServerConfig;
 pub use connection::ConnectionConfig;
 use house::House;
@@ -105,7 +106,13 @@ impl Server {
     /// # Errors
     /// A file can't be read or holds no key. All keys stay what they were then.
     pub fn reload_keys(&self) -> io::Result<()> {
-        self.house.context.gate.reload()
+        let webhooks = self.house.webhooks();
+        let secrets = webhooks.map(Webhooks::reread).transpose()?;
+        self.house.context.gate.reload()?;
+        if let (Some(webhooks), Some(secrets)) = (webhooks, secrets) {
+            webhooks.change(secrets);
+        }
+        Ok(())
     }
 
     /// What has the commands of stages killed at once, also while the server is being stopped.

@@ -185,6 +185,9 @@ impl Monitor {
         if let Some(pipeline) = &self.house.context.pipeline {
             write_stages(&mut out, &pipeline.counts());
         }
+        if let Some(webhooks) = self.house.webhooks() {
+            webhooks.write_metrics(&mut out);
+        }
         head(&mut out, "jobs", "Jobs, by state.", "gauge");
         for (state, count) in hub.jobs_by_state() {
             let _ = writeln!(out, "landfall_jobs{{state=\"{}\"}} {count}", state.as_str());

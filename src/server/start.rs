@@ -17,7 +17,7 @@ use super::lobby::LobbyConfig;
 use super::sockets::{GivenSocket, Sockets};
 use super::{Server, monitor};
 use crate::access::places::Places;
-use crate::hub::HubConfig;
+use crate::hub::{HubConfig, SHARDS_MAX};
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, Quotas};
 use crate::sequencer::journal::{JournalConfig, Lock};
@@ -27,6 +27,7 @@ use crate::sys::coroutine;
 use crate::sys::headcount::Headcount;
 use crate::upload::disk::Disk;
 use crate::upload::spool::{Spool, SpoolConfig};
+use crate::webhook::HookPlan;
 
 /// How long the data directory may still be another's at the start: a command that was just
 /// being started when the server before this one was killed holds it for an instant.
@@ -39,6 +40,10 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     coroutine::configure();
     raise_file_limit();
+    let hooks = match &config.pipeline.file {
+        Some(file) => HookPlan::read(file).map_err(io::Error::other)?,
+        None => HookPlan::default(),
+    };
     let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;
     let gate = gate(config.auth, listeners.publish.address())?;
     warn_of_open_jobs(config.ops);
@@ -57,6 +62,9 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         tokens: quotas.tokens().clone(),
         streams: streams.clone(),
     };
+    let webhooks = hooks
+        .start(&jobs, config.data.as_deref())
+        .map_err(named("webhooks", &"can't be started"))?;
     let (shards, threads) = shards(&jobs, config.shards, &config.shard, &counted)?;
     let (pipeline, spool) = match &config.data {
         Some(data) => {
@@ -84,7 +92,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         busy_retry: config.busy_retry,
         draining: AtomicBool::new(false),
     };
-    let house = Arc::new(House::new(Arc::new(context), shards));
+    let house = Arc::new(House::new(Arc::new(context), shards, webhooks));
     let ops = monitor::start(config.ops, sockets.ops, house.clone())
         .map_err(named("monitoring listener", &config.ops))?;
     let public = listeners.public.address().clone();
@@ -180,7 +188,8 @@ fn shards(
     counted: &Counted,
 ) -> io::Result<Shards> {
     let mut shards = Shards::default();
-    for _ in 0..count.max(1) {
+    // One place of the hub's is the webhooks'.
+    for _ in 0..count.clamp(1, SHARDS_MAX - 1) {
         let (shard, thread) = ShardHandle::start(jobs, config.clone(), counted.clone())?;
         shards.0.push(shard);
         shards.1.push(thread);

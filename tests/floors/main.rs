@@ -13,7 +13,9 @@ const FLOORS: [&[&str]; 6] = [
     &["event", "http", "progress", "access", "sys"],
     &["hub"],
     &["sequencer"],
-    &["stream", "upload", "pipeline", "command", "client"],
+    &[
+        "stream", "upload", "pipeline", "command", "client", "webhook",
+    ],
     &["routes", "web"],
     &["server", "cli", "simulation", "docs", "internals"],
 ];

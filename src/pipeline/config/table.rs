@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use toml_span::value::{Value, ValueInner};
 
 use crate::sys::nearest::nearest;
@@ -94,6 +95,45 @@ impl<'a> Table<'a> {
         Ok(Some((texts.collect::<Result<_, _>>()?, at)))
     }
 
+    /// Strings by their names, in a table of their own.
+    pub fn texts(&mut self, key: &'static str) -> Result<Vec<(String, String, Spot)>, Wrong> {
+        let Some(mut value) = self.take(key) else {
+            return Ok(Vec::new());
+        };
+        let at = Spot(value.span.start);
+        let ValueInner::Table(members) = value.take() else {
+            return Err(at.wrong(format!("{key} is a table, as {{ Name = \"value\" }}")));
+        };
+        let mut members: Vec<_> = members.into_iter().collect();
+        members.sort_by_key(|(name, _)| name.span.start);
+        let texts = members.into_iter().map(|(name, value)| {
+            let (value, at) = text(&format!("{key}: {}", name.name), value)?;
+            Ok((name.name.into_owned(), value, at))
+        });
+        texts.collect()
+    }
+
+    /// JSON: as a table, or as a string that holds it.
+    pub fn json(&mut self, key: &'static str) -> Result<Option<(Json, Spot)>, Wrong> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let at = Spot(value.span.start);
+        let json = match json(value) {
+            Json::String(text) => serde_json::from_str(&text)
+                .map_err(|error| at.wrong(format!("{key} is no JSON: {error}")))?,
+            json => json,
+        };
+        Ok(Some((json, at)))
+    }
+
+    /// Where a key's value is; the table itself where there is none.
+    pub fn spot(&self, key: &str) -> Spot {
+        let mut members = self.members.iter();
+        let found = members.find(|(name, _)| name.name == key);
+        found.map_or(self.at, |(_, value)| Spot(value.span.start))
+    }
+
     /// A whole number in these bounds.
     pub fn integer(&mut self, key: &'static str, min: i64, max: i64) -> Result<Option<i64>, Wrong> {
         let Some(value) = self.take(key) else {
@@ -183,6 +223,21 @@ impl Spot {
         Wrong {
             at: Some(self.0),
             message: message.into(),
+        }
+    }
+}
+
+fn json(mut value: Value<'_>) -> Json {
+    match value.take() {
+        ValueInner::String(text) => text.into_owned().into(),
+        ValueInner::Integer(number) => number.into(),
+        ValueInner::Float(number) => number.into(),
+        ValueInner::Boolean(is_true) => is_true.into(),
+        ValueInner::Array(list) => list.into_iter().map(json).collect(),
+        ValueInner::Table(members) => {
+            let members = members.into_iter();
+            let members = members.map(|(name, value)| (name.name.into_owned(), json(value)));
+            Json::Object(members.collect())
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Where a webhook stands, kept in a file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::backlog::{Backlog, Undelivered};
+use crate::event::job::EventId;
+use crate::pipeline::durable;
+use crate::sys::clock::now_ms;
+use crate::sys::random;
+
+const VERSION: u32 = 1;
+
+/// A webhook's file.
+pub struct HookFile(PathBuf);
+
+/// Where a webhook stands.
+pub struct HookStanding {
+    /// What the ids of its requests begin with: no other webhook's do.
+    pub mark: String,
+    /// Everything up to this number is delivered, given up, or in the backlog.
+    pub position: EventId,
+    /// What isn't delivered.
+    pub backlog: Backlog,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    version: u32,
+    mark: String,
+    position: u64,
+    waiting: Vec<WrittenEvent>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenEvent {
+    id: u64,
+    job: String,
+    tries: u32,
+    time_ms: u64,
+    since_ms: u64,
+    next_ms: u64,
+    unheard: bool,
+}
+
+impl HookFile {
+    /// The file of the webhook that is called so. Blocks for the disk.
+    ///
+    /// # Errors
+    /// Its folder can't be made.
+    pub fn of(data: &Path, name: &str) -> io::Result<HookFile> {
+        let folder = data.join("webhooks");
+        durable::create_folder(&folder)?;
+        Ok(HookFile(folder.join(format!("{name}.json"))))
+    }
+
+    /// What it says. None where it isn't there. Blocks for the disk.
+    ///
+    /// # Errors
+    /// It can't be read, or says something else.
+    pub fn read(&self) -> io::Result<Option<HookStanding>> {
+        let named = |error: String| {
+            let path = self.0.display();
+            let right = "remove it to begin with the next event";
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{path}: {error}: {right}"),
+            )
+        };
+        let bytes = match std::fs::read(&self.0) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(named(error.to_string())),
+        };
+        let written: Written =
+            serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))?;
+        if written.version != VERSION {
+            return Err(named(format!("it is of version {}", written.version)));
+        }
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let mut backlog = Backlog::default();
+        for it in written.waiting {
+            let job = it
+                .job
+                .parse()
+                .map_err(|_| named("no name of a job".into()))?;
+            let event = Undelivered {
+                job,
+                tries: it.tries,
+                time_ms: it.time_ms,
+                since_ms: it.since_ms,
+                due: now + Duration::from_millis(it.next_ms.saturating_sub(now_ms)),
+                is_busy: false,
+                is_unheard: it.unheard,
+                is_void: false,
+                place: None,
+            };
+            backlog.add(EventId(it.id), event);
+        }
+        Ok(Some(HookStanding {
+            mark: written.mark,
+            position: EventId(written.position),
+            backlog,
+        }))
+    }
+
+    /// Writes it, whole or not at all. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn write(&self, standing: &HookStanding) -> io::Result<()> {
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let waiting = standing.backlog.iter().map(|(id, event)| {
+            let wait = event.due.saturating_duration_since(now);
+            WrittenEvent {
+                id: id.0,
+                job: event.job.to_string(),
+                tries: event.tries,
+                time_ms: event.time_ms,
+                since_ms: event.since_ms,
+                next_ms: now_ms + wait.as_millis() as u64,
+                unheard: event.is_unheard,
+            }
+        });
+        let written = Written {
+            version: VERSION,
+            mark: standing.mark.clone(),
+            position: standing.position.0,
+            waiting: waiting.collect(),
+        };
+        durable::write(&self.0, &serde_json::to_vec(&written)?)
+    }
+}
+
+impl HookStanding {
+    /// One that begins after this number.
+    ///
+    /// # Errors
+    /// The system has no random bits.
+    pub fn beginning_after(position: EventId) -> io::Result<HookStanding> {
+        let bits = u128::from_be_bytes(random::secret()?);
+        Ok(HookStanding {
+            mark: format!("{bits:032x}"),
+            position,
+            backlog: Backlog::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_reads_back_and_one_that_says_something_else_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HookFile::of(folder.path(), "[::1]:9000").unwrap();
+        assert!(file.read().unwrap().is_none());
+        let mut standing = HookStanding::beginning_after(EventId(9)).unwrap();
+        let event = Undelivered {
+            job: "a".parse().unwrap(),
+            tries: 3,
+            time_ms: 5,
+            since_ms: 6,
+            due: Instant::now() + Duration::from_secs(60),
+            is_busy: true,
+            is_unheard: true,
+            is_void: false,
+            place: None,
+        };
+        standing.backlog.add(EventId(7), event);
+        file.write(&standing).unwrap();
+        let back = file.read().unwrap().unwrap();
+        assert_eq!((back.mark, back.position), (standing.mark, EventId(9)));
+        let (id, event) = back.backlog.iter().next().unwrap();
+        assert_eq!(
+            (id, event.tries, event.time_ms, event.since_ms),
+            (EventId(7), 3, 5, 6)
+        );
+        assert!(!event.is_busy && event.is_unheard);
+        let wait = event.due.saturating_duration_since(Instant::now());
+        assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(61));
+
+        for text in [
+            "",
+            "{}",
+            r#"{"version":2,"mark":"","position":1,"waiting":[]}"#,
+        ] {
+            std::fs::write(&file.0, text).unwrap();
+            let error = file.read().err().unwrap().to_string();
+            assert!(
+                error.contains("9000.json") && error.contains("remove it"),
+                "{error}"
+            );
+        }
+    }
+}

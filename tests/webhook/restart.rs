@@ -1,0 +1,184 @@
+//! Where a webhook stands survives the server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use landfall::JournalConfig;
+
+use crate::binary::Binary;
+use crate::http::publish;
+use crate::receiver::{Received, Receiver, Reply};
+use crate::support::{Hooked, count, toml_file, wait_until};
+
+fn hook(receiver: &Receiver, more: &str) -> String {
+    let url = receiver.url("/");
+    format!("[[webhook]]\nname = 'h'\nurl = '{url}'\nevents = ['*']\n{more}\n")
+}
+
+/// The webhook-ids that each event was told by.
+fn ids(received: &[Received]) -> BTreeMap<u64, BTreeSet<String>> {
+    let mut ids: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for it in received {
+        let id = it.field("webhook-id").unwrap().to_owned();
+        ids.entry(it.id()).or_default().insert(id);
+    }
+    ids
+}
+
+#[test]
+fn a_server_that_begins_again_goes_on_where_it_was_with_the_same_ids() {
+    let receiver = Receiver::answering(|received| {
+        let is_last = received.json()["type"] == "job.done";
+        Reply::Status(if is_last { 500 } else { 200 })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let toml = hook(&receiver, "retry_first = '100ms'\nretry_most = '100ms'");
+    let server = Hooked::on(folder.path(), &toml);
+    let taken = server.publish("a", "progress", "{}");
+    let refused = server.done("a");
+    server.wait_for_count("h", "delivered", 1);
+    receiver.wait_for(3);
+    server.stop();
+    let before = receiver.received().len();
+    let server = Hooked::on(folder.path(), &toml);
+    let new = server.publish("b", "progress", "{}");
+    receiver.wait_for(before + 4);
+    server.wait_for_count("h", "delivered", 1);
+    let all = receiver.received();
+    let again: Vec<u64> = all[before..].iter().map(Received::id).collect();
+    assert!(!again.contains(&taken), "{again:?}: it was taken");
+    assert!(
+        again.contains(&refused) && again.contains(&new),
+        "{again:?}"
+    );
+    let ids = ids(&all);
+    assert!(ids.values().all(|of_event| of_event.len() == 1), "{ids:?}");
+    assert_eq!(ids.len(), 3, "and each has its own");
+}
+
+#[test]
+fn a_server_that_is_killed_tells_everything_at_least_once_by_the_same_ids() {
+    let receiver = Receiver::answering(|_| Reply::Late(Duration::from_millis(5), 200));
+    let folder = tempfile::tempdir().unwrap();
+    let config = toml_file(folder.path(), &hook(&receiver, ""));
+    let data = folder.path().join("data");
+    let start = || {
+        let flags = ["--config", config.to_str().unwrap(), "--ring-events", "8"];
+        Binary::serve_keeping(data.to_str().unwrap(), &flags)
+    };
+    let mut published = Vec::new();
+    for round in 0..4 {
+        let mut server = start();
+        for n in 0..50 {
+            let job = format!("job{}", n % 5);
+            let data = format!("{{\"round\":{round},\"n\":{n}}}");
+            published.push(publish(server.publish, &job, "progress", &data));
+        }
+        receiver.wait_for(published.len() - 30);
+        server.kill();
+    }
+    let server = start();
+    wait_until("all are told", || {
+        let told: BTreeSet<u64> = receiver.received().iter().map(Received::id).collect();
+        published.iter().all(|id| told.contains(id))
+    });
+    assert_eq!(count(server.ops, "h", "lost"), 0);
+    let received = receiver.received();
+    let ids = ids(&received);
+    assert!(ids.values().all(|of_event| of_event.len() == 1), "{ids:?}");
+    // What is told first is in order, job by job.
+    let mut newest: BTreeMap<String, u64> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for it in received.iter().filter(|it| seen.insert(it.id())) {
+        let before = newest.insert(it.job(), it.id()).unwrap_or(0);
+        assert!(before < it.id(), "{before} before {}", it.id());
+    }
+}
+
+#[test]
+fn with_memory_only_a_webhook_begins_with_the_next_event() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = toml_file(folder.path(), &hook(&receiver, ""));
+    let flags = ["--config", config.to_str().unwrap()];
+    for n in 1..=2 {
+        let mut server = Binary::serve(&flags);
+        let id = publish(server.publish, "a", "done", "{}");
+        assert_eq!(receiver.wait_for(n)[n - 1].id(), id);
+        assert!(server.stop().success());
+    }
+    let ids = ids(&receiver.received());
+    assert_eq!(ids.len(), 2);
+}
+
+#[test]
+fn what_is_no_longer_kept_is_counted_and_the_rest_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[[webhook]]\nname = 'h'\nurl = 'http://{address}/'\nevents = ['*']\nwaiting = 10\n\
+         retry_first = '50ms'\nretry_most = '100ms'\n"
+    );
+    let server = Hooked::with(folder.path(), &toml, |config| {
+        config.hub.ring.events = 2;
+        config.journal = JournalConfig {
+            bytes: 512 * 1024,
+            ..JournalConfig::default()
+        };
+    });
+    let fill = "x".repeat(2000);
+    let all: Vec<u64> = (0..1000)
+        .map(|n| {
+            server.publish(
+                "a",
+                "progress",
+                &format!("{{\"n\":{n},\"fill\":\"{fill}\"}}"),
+            )
+        })
+        .collect();
+    let receiver = Receiver::on(std::net::TcpListener::bind(address).unwrap(), |_| {
+        Reply::Status(200)
+    });
+    let last = all[all.len() - 1];
+    wait_until("the newest is told", || {
+        receiver.received().iter().any(|it| it.id() == last)
+    });
+    assert!(server.count("h", "lost") > 0);
+    let told: Vec<u64> = receiver.received().iter().map(Received::id).collect();
+    assert!(told.is_sorted(), "{told:?}");
+    assert!(told.len() > 20 && told.len() < 900, "{}", told.len());
+}
+
+#[test]
+fn a_file_that_is_no_webhooks_keeps_the_server_from_starting_with_what_to_do() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let toml = hook(&receiver, "");
+    Hooked::on(folder.path(), &toml).stop();
+    let file = folder.path().join("data/webhooks/h.json");
+    assert!(file.exists());
+    std::fs::write(&file, "nonsense").unwrap();
+    let error = try_start(folder.path(), &toml);
+    assert!(
+        error.contains("h.json") && error.contains("remove it"),
+        "{error}"
+    );
+}
+
+fn try_start(folder: &Path, toml: &str) -> String {
+    let mut config = landfall::ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        publish: "127.0.0.1:0".parse().unwrap(),
+        ops: "127.0.0.1:0".parse().unwrap(),
+        data: Some(folder.join("data")),
+        ..landfall::ServerConfig::default()
+    };
+    config.pipeline.file = Some(toml_file(folder, toml));
+    match landfall::Server::start(config) {
+        Ok(_) => panic!("it starts"),
+        Err(error) => error.to_string(),
+    }
+}
