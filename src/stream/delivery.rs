@@ -2,26 +2,17 @@
 //! left over where a socket takes less than it is given.
 
 use std::io;
-use std::time::Instant;
 
-use super::Shard;
 use super::table::{
     BLOCKED, CLOSING, CONSOLIDATED, ENDED, ENDING, HAS_LEFTOVER, NONE, PLAIN, QUEUED, READING,
 };
+use super::{Shard, ShardConfig};
 use crate::event::frame;
 use crate::event::job::EventId;
 use crate::sys::metrics::Close;
 
 /// The most bytes read out of a ring at a time: what one send may carry.
 pub(super) const BATCH_MAX_BYTES: usize = 128 * 1024;
-
-/// What a row has yet to be sent before anything else.
-pub(super) struct Leftover {
-    pub bytes: Vec<u8>,
-    pub sent: usize,
-    /// When the socket last took something.
-    pub since: Instant,
-}
 
 /// How sending to a row went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,15 +186,26 @@ impl Shard {
 
     pub(super) fn add_leftover_bytes(&mut self, row: u32, bytes: &[u8]) {
         self.table[row].flags |= HAS_LEFTOVER;
-        self.leftover_bytes += bytes.len();
-        let since = self.now;
-        let leftover = self.leftovers.entry(row);
-        let leftover = leftover.or_insert(Leftover {
-            bytes: Vec::new(),
-            sent: 0,
-            since,
-        });
-        leftover.bytes.extend_from_slice(bytes);
+        let address = self.table.address(row);
+        self.leftovers.add(row, address, bytes, self.now);
+    }
+
+    /// Whether a row may have so many bytes more; it is closed where it may not.
+    fn may_leave(&mut self, row: u32, more: usize) -> bool {
+        let address = self.table.address(row);
+        let ShardConfig {
+            leftover_bytes,
+            leftover_bytes_per_address,
+            ..
+        } = self.config;
+        let limit = self
+            .leftovers
+            .limit(address, more, leftover_bytes, leftover_bytes_per_address);
+        if let Some(limit) = limit {
+            self.hub.metrics().refused(limit);
+            self.close(row, Close::Stalled);
+        }
+        limit.is_none()
     }
 
     /// Sends what a row has left over, and the batch from `offset` on. The row is closed
@@ -237,8 +239,8 @@ impl Shard {
         };
         self.sends += 1;
         let (taken, left_bytes) = if there.flags & HAS_LEFTOVER != 0 {
-            let leftover = &self.leftovers[&row];
-            let left = &leftover.bytes[leftover.sent..];
+            let leftover = self.leftovers.get(row);
+            let left = leftover.map_or(&[][..], |it| &it.bytes[it.sent..]);
             match (left.is_empty(), news.is_empty()) {
                 (true, true) => (Ok(0), 0),
                 (true, false) => (socket.send(news), 0),
@@ -263,14 +265,13 @@ impl Shard {
             there.age = 0;
         }
         if taken < left_bytes {
-            if let Some(leftover) = self.leftovers.get_mut(&row) {
+            if let Some(leftover) = self.leftovers.get_mut(row) {
                 leftover.sent += taken;
                 if taken > 0 {
                     leftover.since = self.now;
                 }
             }
-            if self.leftover_bytes > self.config.leftover_bytes {
-                self.close(row, Close::Stalled);
+            if !self.may_leave(row, 0) {
                 return Sent::Closed;
             }
             self.block(row);
@@ -327,20 +328,10 @@ impl Shard {
                 there.flags |= CLOSING | ENDED;
             }
         }
-        if self.leftover_bytes + bytes.len() > self.config.leftover_bytes {
-            self.close(row, Close::Stalled);
+        if !self.may_leave(row, bytes.len()) {
             return Sent::Closed;
         }
-        self.leftover_bytes += bytes.len();
-        self.table[row].flags |= HAS_LEFTOVER;
-        self.leftovers.insert(
-            row,
-            Leftover {
-                bytes,
-                sent: 0,
-                since: self.now,
-            },
-        );
+        self.add_leftover_bytes(row, &bytes);
         self.block(row);
         Sent::Blocked
     }
@@ -350,8 +341,6 @@ impl Shard {
     }
 
     pub(super) fn forget_leftover(&mut self, row: u32) {
-        if let Some(leftover) = self.leftovers.remove(&row) {
-            self.leftover_bytes -= leftover.bytes.len();
-        }
+        self.leftovers.remove(row);
     }
 }

@@ -36,7 +36,7 @@ impl Shard {
             let stall = self.config.stall;
             if self
                 .leftovers
-                .get(&row)
+                .get(row)
                 .is_some_and(|left| self.now - left.since >= stall)
             {
                 self.close(row, Close::Stalled);

@@ -13,6 +13,7 @@ mod deadline;
 mod delivery;
 mod drain;
 mod idle;
+mod leftover;
 pub mod opening;
 mod replay;
 mod rows;
@@ -43,8 +44,8 @@ use crate::sys::socket::Socket;
 use crate::sys::vital;
 use admission::Admission;
 pub use consolidated::{Consolidated, Listed};
-use delivery::Leftover;
 use drain::Drain;
+use leftover::Leftovers;
 use replay::Reading;
 use sleep::{Sleeper, run};
 use table::{NONE, Table};
@@ -67,6 +68,9 @@ pub struct ShardConfig {
     /// shard's together, in bytes. Default: 4 MiB. Beyond it such a reader is closed;
     /// it resumes with the frame that it has in part.
     pub leftover_bytes: usize,
+    /// Those of the readers at one address; none is no limit. Default: 1 MiB. Beyond it the
+    /// same happens.
+    pub leftover_bytes_per_address: Option<usize>,
     /// What a client is asked to wait before it reconnects, before jitter. Default: 5 s.
     pub retry: Duration,
     /// The longest that a stream lasts. Each is given its own time, from half of this to
@@ -85,6 +89,7 @@ impl Default for ShardConfig {
             heartbeat: Duration::from_secs(15),
             stall: Duration::from_secs(30),
             leftover_bytes: 4 * 1024 * 1024,
+            leftover_bytes_per_address: Some(1024 * 1024),
             retry: Duration::from_secs(5),
             max_stream_age: None,
             replay_bytes_per_second: 64 * 1024 * 1024,
@@ -192,8 +197,7 @@ struct Shard {
     behind: VecDeque<u32>,
     /// Rows that wait for their replay.
     admission: Admission,
-    leftovers: HashMap<u32, Leftover>,
-    leftover_bytes: usize,
+    leftovers: Leftovers,
     /// Rows that are behind their rings.
     reading: HashMap<u32, Reading>,
     next_ticket: u64,
@@ -315,8 +319,7 @@ impl Shard {
             arrivals: VecDeque::new(),
             dirty: VecDeque::new(),
             behind: VecDeque::new(),
-            leftovers: HashMap::new(),
-            leftover_bytes: 0,
+            leftovers: Leftovers::default(),
             reading: HashMap::new(),
             next_ticket: 0,
             pieces: crossbeam_channel::bounded(replay::PIECES),

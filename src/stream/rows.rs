@@ -6,7 +6,6 @@ use std::sync::Arc;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
-use super::delivery::Leftover;
 use super::idle::HEARTBEAT_PARTS;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, PLAIN, QUEUED, READING};
 use super::{Adoption, Followed, Shard, Stream};
@@ -48,15 +47,7 @@ impl Shard {
         if opening.is_plain {
             self.table[row].flags |= PLAIN;
         }
-        self.leftover_bytes += bytes.len();
-        self.leftovers.insert(
-            row,
-            Leftover {
-                bytes,
-                sent: 0,
-                since: self.now,
-            },
-        );
+        self.add_leftover_bytes(row, &bytes);
         // Both directions at once and for good: an edge-triggered poller tells of each
         // change once, so a row costs one call however often it blocks.
         let interest = Interest::READABLE | Interest::WRITABLE;

@@ -149,6 +149,12 @@ impl Table {
         self.places[chunk].get_or_insert_with(|| Box::new([[None; 2]; CHUNK_ROWS]))[at] = places;
     }
 
+    /// What a row's address is counted by.
+    pub fn address(&self, row: u32) -> Option<Slot> {
+        let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);
+        self.places.get(chunk)?.as_ref()?[at][0]
+    }
+
     /// Where a row is counted; nowhere from now on.
     pub fn take_places(&mut self, row: u32) -> RowSlots {
         let (chunk, at) = (row as usize / CHUNK_ROWS, row as usize % CHUNK_ROWS);

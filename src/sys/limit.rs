@@ -17,6 +17,10 @@ pub enum Limit {
     StreamsPerToken,
     /// Streams that begin in a second, of one client.
     StreamRate,
+    /// What slow readers leave of frames.
+    StallMemory,
+    /// What those of one client leave.
+    StallMemoryPerAddress,
     /// Names that streams wait for.
     Awaited,
     /// Those of one client.
@@ -51,13 +55,15 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 21] = [
+    pub const ALL: [Limit; 23] = [
         Limit::Connections,
         Limit::ConnectionsPerAddress,
         Limit::Streams,
         Limit::StreamsPerJob,
         Limit::StreamsPerToken,
         Limit::StreamRate,
+        Limit::StallMemory,
+        Limit::StallMemoryPerAddress,
         Limit::Awaited,
         Limit::AwaitedPerAddress,
         Limit::EventRate,
@@ -84,6 +90,8 @@ impl Limit {
             Limit::StreamsPerJob => "max-streams-per-job",
             Limit::StreamsPerToken => "max-streams-per-token",
             Limit::StreamRate => "max-stream-rate",
+            Limit::StallMemory => "stall-memory",
+            Limit::StallMemoryPerAddress => "stall-memory-per-address",
             Limit::Awaited => "max-awaited",
             Limit::AwaitedPerAddress => "max-awaited-per-address",
             Limit::EventRate => "max-event-rate",
@@ -116,6 +124,9 @@ impl fmt::Display for Limit {
             Limit::StreamsPerToken => "the token has too many streams: close some",
             Limit::StreamRate => {
                 "too many streams of this address have begun lately: try again later"
+            }
+            Limit::StallMemory | Limit::StallMemoryPerAddress => {
+                "too much was left of what this stream didn't take: read it sooner"
             }
             Limit::Awaited => "too many names are waited for: try again later",
             Limit::AwaitedPerAddress => {

@@ -1,9 +1,14 @@
 //! A job and a token have their share of streams; HEAD asks without taking one.
 
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
 use landfall::{Claims, Key, Keys, Scope};
 
 use super::sse::EventStream;
-use super::support::{TestServer, get};
+use super::support::{Client, TestServer, get};
+use socket2::{Domain, Socket, Type};
+
 use super::{assert_busy, from};
 
 const EVENTS: &str = "/api/jobs/a/events";
@@ -174,6 +179,45 @@ fn whoever_waits_for_names_without_end_leaves_some_to_others() {
         server.metric("landfall_names_awaited") == 3
     });
     EventStream::open(greedy(), "/api/events?job=e&job=f", "").wait_for_retries(1);
+}
+
+#[test]
+fn whoever_takes_nothing_of_many_streams_leaves_room_to_slow_readers_elsewhere() {
+    let server = TestServer::with(|config| {
+        config.shards = 1;
+        config.shard.leftover_bytes = 1 << 20;
+        config.shard.leftover_bytes_per_address = Some(100 << 10);
+        config.send_buffer_bytes = 8 << 10;
+        config.quotas.trusted_proxies = Vec::new();
+    });
+    let slow = |host: u8| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(2048).unwrap();
+        let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
+        socket.bind(&source.into()).unwrap();
+        socket.connect(&server.public_address().into()).unwrap();
+        let mut socket = TcpStream::from(socket);
+        socket.write_all(get(EVENTS, "").as_bytes()).unwrap();
+        socket
+    };
+    let greedy: Vec<_> = (0..30).map(|_| slow(2)).collect();
+    let other = slow(3);
+    server.wait_for_streams("a", 31);
+    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(60_000));
+    let id = server.event("a", "progress", &data);
+    let refused = "landfall_refusals_total{limit=\"stall-memory-per-address\"}";
+    super::support::wait_until("the greedy one's are closed", || {
+        server.metric(refused) >= 25
+    });
+    assert_eq!(
+        server.metric("landfall_refusals_total{limit=\"stall-memory\"}"),
+        0
+    );
+    let mut other = EventStream::begun(Client::on(other));
+    assert_eq!(other.event().id, id);
+    server.progress("a", 1);
+    assert_eq!(other.event().n(), 1);
+    drop(greedy);
 }
 
 #[test]

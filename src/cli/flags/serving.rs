@@ -179,6 +179,11 @@ pub const STREAMS: Group = Group {
             "What slow readers leave of frames, in bytes, per shard; beyond it they are closed.",
         ),
         size(
+            "stall-memory-per-address",
+            |s| &mut s.server.shard.leftover_bytes_per_address,
+            "What those of one address leave, in bytes, per shard, or off; the same beyond it.",
+        ),
+        size(
             "send-buffer",
             |s| &mut s.server.send_buffer_bytes,
             "What the kernel holds for a slow reader, in bytes; its stream waits beyond it.",
