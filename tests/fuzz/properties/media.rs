@@ -25,16 +25,8 @@ const HARMLESS: [&str; 17] = [
     "mpegvideo",
     "m4v",
 ];
-/// Texts by which another file is opened begin so.
-const SCRIPTS: [&[u8]; 7] = [
-    b"#EXTM3U",
-    b"ffconcat",
-    b"file '",
-    b"<?xml",
-    b"<svg",
-    b"v=0",
-    b"[Reference]",
-];
+/// Texts by which another file is opened begin so, and no media.
+const SCRIPTS: [&[u8]; 5] = [b"#EXTM3U", b"ffconcat", b"file '", b"<?xml", b"[Reference]"];
 
 /// The input is a file.
 pub fn check(input: &[u8]) {
