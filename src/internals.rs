@@ -19,6 +19,11 @@ rooms! {
     access client event http hub pipeline progress routes sequencer upload
 }
 
+/// What is wrong with the flags in a configuration file that is called so.
+pub fn wrong_flags(name: &str, text: &str) -> Vec<String> {
+    crate::cli::wrong_flags(name, text)
+}
+
 /// Jobs in an order of any kind, by which `hub` is kept.
 pub fn sequencer(hub: Hub, order: Arc<dyn Order>) -> Sequencer {
     Sequencer::new(hub, order)

@@ -53,9 +53,14 @@ impl ConfigFile {
         Some((values.collect(), entry.place.clone()))
     }
 
-    fn parse(name: &str, text: &str) -> (ConfigFile, Vec<Usage>) {
+    /// The same of a text, which has a name.
+    pub fn parse(name: &str, text: &str) -> (ConfigFile, Vec<Usage>) {
         let mut file = ConfigFile::default();
-        let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        let line = |at: usize| {
+            // Wherever it is, also within a character.
+            let before = &text.as_bytes()[..at.min(text.len())];
+            before.iter().filter(|&&byte| byte == b'\n').count() + 1
+        };
         let wrong = |at, what: String| Usage::File(format!("{name}:{}: {what}", line(at)));
         let mut document = match toml_span::parse(text) {
             Ok(document) => document,

@@ -44,6 +44,13 @@ const COMMANDS: &[&Command] = &[
     &check::COMMAND,
 ];
 
+/// What is wrong with the flags in a configuration file that is called so.
+#[cfg(feature = "internals")]
+pub(crate) fn wrong_flags(name: &str, text: &str) -> Vec<String> {
+    let (_, wrong) = file::ConfigFile::parse(name, text);
+    wrong.iter().map(Usage::to_string).collect()
+}
+
 /// The whole program: reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
     // may_minihttp logs an error for every connection that its client closes.

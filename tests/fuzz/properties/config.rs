@@ -9,6 +9,9 @@ pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
+    for wrong in landfall::internals::wrong_flags("x", text) {
+        is_at_a_line(wrong.strip_prefix("x:").expect("no file"), text);
+    }
     match StagePlan::parse(text, &[]) {
         Ok(plan) => {
             assert!((1..=32).contains(&plan.stages.len()));
@@ -34,11 +37,16 @@ pub fn check(input: &[u8]) {
             let message = error.to_string();
             assert!(!message.is_empty());
             if let Some(rest) = message.strip_prefix("line ") {
-                let (line, rest) = rest.split_once(": ").expect("no message");
-                let line: usize = line.parse().expect("no line");
-                assert!((1..=text.split('\n').count()).contains(&line), "{message}");
-                assert!(!rest.is_empty());
+                is_at_a_line(rest, text);
             }
         }
     }
+}
+
+/// A number of a line that is there, and what is wrong with it.
+fn is_at_a_line(message: &str, text: &str) {
+    let (line, rest) = message.split_once(": ").expect("no message");
+    let line: usize = line.parse().expect("no line");
+    assert!((1..=text.split('\n').count()).contains(&line), "{message}");
+    assert!(!rest.is_empty());
 }
