@@ -7,6 +7,8 @@ mod config;
 mod delivery;
 #[path = "../support/http.rs"]
 mod http;
+#[cfg(feature = "https")]
+mod https;
 mod neighbours;
 mod receiver;
 mod restart;
