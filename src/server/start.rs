@@ -65,7 +65,11 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let webhooks = hooks
         .start(&jobs, config.data.as_deref())
         .map_err(named("webhooks", &"can't be started"))?;
-    let (shards, threads) = shards(&jobs, config.shards, &config.shard, &counted)?;
+    // Each is a place of the hub's, and the webhooks are one.
+    let count = config
+        .shards
+        .min(SHARDS_MAX - usize::from(webhooks.is_some()));
+    let (shards, threads) = shards(&jobs, count, &config.shard, &counted)?;
     let (pipeline, spool) = match &config.data {
         Some(data) => {
             let (pipeline, spool) = uploads(data, config.pipeline, config.spool, &jobs)?;
@@ -188,8 +192,7 @@ fn shards(
     counted: &Counted,
 ) -> io::Result<Shards> {
     let mut shards = Shards::default();
-    // One place of the hub's is the webhooks'.
-    for _ in 0..count.clamp(1, SHARDS_MAX - 1) {
+    for _ in 0..count.max(1) {
         let (shard, thread) = ShardHandle::start(jobs, config.clone(), counted.clone())?;
         shards.0.push(shard);
         shards.1.push(thread);
