@@ -20,6 +20,8 @@ pub struct Backlog(BTreeMap<EventId, Undelivered>);
 pub struct Undelivered {
     /// Its job.
     pub job: JobId,
+    /// Its name.
+    pub name: Box<str>,
     /// How often it was tried.
     pub tries: u32,
     /// When it came, in milliseconds of the unix clock.
@@ -116,6 +118,7 @@ mod tests {
     fn add(backlog: &mut Backlog, id: u64, job: &str, due: Instant) {
         let event = Undelivered {
             job: job.parse().unwrap(),
+            name: "done".into(),
             tries: 0,
             time_ms: 0,
             since_ms: 0,

@@ -1,5 +1,4 @@
 //! The thread of a webhook: it reads the order, says what is tried when, and keeps the file.
-//! Its porters, a bounded number of threads, each send one request at a time.
 
 use std::io;
 use std::sync::Arc;
@@ -7,20 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, select};
 
-use super::HookEvent;
 use super::backlog::Undelivered;
 use super::config::Hook;
 use super::counts::HookCounts;
 use super::file::{HookFile, HookStanding};
-use super::reader::{OrderReader, Reach, read_one};
-use super::request::{self, DeliveryEnd};
+use super::porter::{Delivered, Parcel, Porters};
+use super::reader::{OrderReader, Reach};
+use super::request::DeliveryEnd;
 use crate::event::frame::DELETED;
 use crate::event::job::{EventId, JobId};
 use crate::hub::Mailbox;
 use crate::sequencer::Sequencer;
-use crate::sequencer::history::Cursor;
 use crate::sys::clock::now_ms;
 use crate::sys::random::Random;
 use crate::sys::vital;
@@ -56,29 +54,13 @@ pub struct Courier {
     standing: HookStanding,
     counts: Arc<HookCounts>,
     orders: Orders,
-    parcels: Sender<Parcel>,
-    delivered: Receiver<Delivered>,
-    busy: usize,
+    porters: Porters,
     next_look: Instant,
     /// When the file is to be written.
     save_at: Option<Instant>,
     /// The receiver has taken nothing since it failed.
     is_failing: bool,
     random: Random,
-}
-
-/// An event for a porter.
-struct Parcel {
-    id: EventId,
-    job: JobId,
-    time_ms: u64,
-    place: Option<Cursor>,
-}
-
-/// What became of it. None: the event isn't kept any more.
-struct Delivered {
-    id: EventId,
-    event: Option<(String, DeliveryEnd)>,
 }
 
 impl Courier {
@@ -95,16 +77,7 @@ impl Courier {
         orders: Orders,
     ) -> io::Result<JoinHandle<()>> {
         let standing = standing(&hook, &jobs, file.as_ref(), &counts)?;
-        let (parcels, given) = bounded(hook.concurrency);
-        let (settled, delivered) = bounded(hook.concurrency);
-        let mark: Arc<str> = standing.mark.as_str().into();
-        for _ in 0..hook.concurrency {
-            let (hook, jobs, mark) = (hook.clone(), jobs.clone(), mark.clone());
-            let (given, settled) = (given.clone(), settled.clone());
-            vital::spawn("webhook-send", move || {
-                carry(&hook, &jobs, &mark, &given, &settled);
-            })?;
-        }
+        let porters = Porters::start(&hook, &jobs, &standing.mark)?;
         let courier = Courier {
             reader: OrderReader::new(jobs.clone()),
             hook,
@@ -113,9 +86,7 @@ impl Courier {
             standing,
             counts,
             orders,
-            parcels,
-            delivered,
-            busy: 0,
+            porters,
             next_look: Instant::now(),
             save_at: None,
             is_failing: false,
@@ -179,6 +150,7 @@ impl Courier {
             let newest = hub.life(seen.job).filter(|life| life.last == seen.id);
             let event = Undelivered {
                 job: seen.job.clone(),
+                name: seen.name.into(),
                 tries: 0,
                 time_ms: newest.map_or_else(now_ms, |life| life.updated_ms),
                 since_ms: 0,
@@ -204,22 +176,17 @@ impl Courier {
     /// Hands porters what is due.
     fn hand_out(&mut self) {
         let backlog = &mut self.standing.backlog;
-        while self.busy < self.hook.concurrency
+        while self.porters.has_room()
             && let Some(id) = backlog.next(Instant::now())
             && let Some(event) = backlog.get_mut(id)
         {
             event.is_busy = true;
-            let parcel = Parcel {
+            self.porters.send(Parcel {
                 id,
                 job: event.job.clone(),
                 time_ms: event.time_ms,
                 place: event.place,
-            };
-            // There is room for as many as there are porters.
-            if self.parcels.send(parcel).is_err() {
-                return;
-            }
-            self.busy += 1;
+            });
         }
         self.counts.set_waiting(backlog.len());
     }
@@ -228,7 +195,7 @@ impl Courier {
     fn rest(&mut self) {
         let now = Instant::now();
         let mut wait = IDLE;
-        if self.busy < self.hook.concurrency
+        if self.porters.has_room()
             && let Some(next) = self.standing.backlog.until_next(now)
         {
             wait = wait.min(next);
@@ -243,7 +210,7 @@ impl Courier {
             }
         }
         select! {
-            recv(self.delivered) -> delivered => {
+            recv(self.porters.delivered) -> delivered => {
                 if let Ok(delivered) = delivered {
                     self.settle(delivered);
                 }
@@ -251,14 +218,14 @@ impl Courier {
             recv(self.orders.news) -> _ => {}
             default(wait) => {}
         }
-        while let Ok(delivered) = self.delivered.try_recv() {
+        while let Ok(delivered) = self.porters.delivered.try_recv() {
             self.settle(delivered);
         }
     }
 
     /// A porter is back.
     fn settle(&mut self, delivered: Delivered) {
-        self.busy -= 1;
+        self.porters.busy -= 1;
         let id = delivered.id;
         let Some(event) = self.standing.backlog.get_mut(id) else {
             return;
@@ -266,22 +233,19 @@ impl Courier {
         event.is_busy = false;
         let is_void = event.is_void;
         self.save_within(SAVE);
-        match delivered.event {
+        match delivered.end {
             None if is_void => self.drop_void(id),
-            Some((_, DeliveryEnd::Failed { .. })) if is_void => self.drop_void(id),
+            Some(DeliveryEnd::Failed { .. }) if is_void => self.drop_void(id),
             None => self.lose(id),
-            Some((_, DeliveryEnd::Taken)) => self.take(id),
-            Some((name, DeliveryEnd::Unwanted(why))) => self.give_up(id, &name, &why),
-            Some((
-                name,
-                DeliveryEnd::Failed {
-                    why,
-                    is_unheard,
-                    retry_after,
-                },
-            )) => {
+            Some(DeliveryEnd::Taken) => self.take(id),
+            Some(DeliveryEnd::Unwanted(why)) => self.give_up(id, &why),
+            Some(DeliveryEnd::Failed {
+                why,
+                is_unheard,
+                retry_after,
+            }) => {
                 self.counts.failed.add(1);
-                self.fail(id, &name, &why, is_unheard, retry_after);
+                self.fail(id, &why, is_unheard, retry_after);
             }
         }
     }
@@ -321,14 +285,7 @@ impl Courier {
         );
     }
 
-    fn fail(
-        &mut self,
-        id: EventId,
-        event_name: &str,
-        why: &str,
-        is_unheard: bool,
-        retry_after: Option<Duration>,
-    ) {
+    fn fail(&mut self, id: EventId, why: &str, is_unheard: bool, retry_after: Option<Duration>) {
         let (hook, now_ms) = (self.hook.clone(), now_ms());
         let Some(event) = self.standing.backlog.get_mut(id) else {
             return;
@@ -343,7 +300,7 @@ impl Courier {
             .checked_sub(tried)
             .filter(|left| !left.is_zero())
         else {
-            return self.give_up(id, event_name, why);
+            return self.give_up(id, why);
         };
         let doublings = (event.tries - 1).min(24);
         let wait = hook.retry_first.saturating_mul(1 << doublings);
@@ -353,7 +310,7 @@ impl Courier {
         let wait = wait.min(left);
         event.due = Instant::now() + wait;
         event.is_unheard = is_unheard;
-        let (name, job) = (&hook.name, &event.job);
+        let (name, what, job) = (&hook.name, &event.name, &event.job);
         let wait = humantime::format_duration(Duration::from_millis(wait.as_millis() as u64));
         let level = match std::mem::replace(&mut self.is_failing, true) {
             false => log::Level::Warn,
@@ -361,18 +318,19 @@ impl Courier {
         };
         log::log!(
             level,
-            "webhook {name}: {event_name} of job {job} (event {id}): {why}: tried again in {wait}"
+            "webhook {name}: {what} of job {job} (event {id}): {why}: tried again in {wait}"
         );
     }
 
-    fn give_up(&mut self, id: EventId, event_name: &str, why: &str) {
+    fn give_up(&mut self, id: EventId, why: &str) {
         let Some(event) = self.standing.backlog.remove(id) else {
             return;
         };
         self.counts.given_up.add(1);
-        let (name, job, tries) = (&self.hook.name, &event.job, event.tries.max(1));
+        let (name, what, job) = (&self.hook.name, &event.name, &event.job);
+        let tries = event.tries.max(1);
         log::error!(
-            "webhook {name}: given up on {event_name} of job {job} (event {id}) after {tries} \
+            "webhook {name}: given up on {what} of job {job} (event {id}) after {tries} \
              tries: {why}"
         );
     }
@@ -402,8 +360,8 @@ impl Courier {
     /// Waits for porters, unless that takes too long: what they have then goes out again.
     fn come_to_an_end(mut self) {
         let deadline = Instant::now() + super::GRACE;
-        while self.busy > 0
-            && let Ok(delivered) = self.delivered.recv_deadline(deadline)
+        while self.porters.busy > 0
+            && let Ok(delivered) = self.porters.delivered.recv_deadline(deadline)
         {
             self.settle(delivered);
         }
@@ -442,36 +400,4 @@ fn standing(
         file.write(&standing)?;
     }
     Ok(standing)
-}
-
-/// Sends what is given, one after the other.
-fn carry(
-    hook: &Hook,
-    jobs: &Sequencer,
-    mark: &str,
-    given: &Receiver<Parcel>,
-    settled: &Sender<Delivered>,
-) {
-    for Parcel {
-        id,
-        job,
-        time_ms,
-        place,
-    } in given
-    {
-        let event = read_one(jobs, &job, id, place).map(|(name, data)| {
-            let event = HookEvent {
-                job: job.as_str(),
-                name: &name,
-                id,
-                time_ms,
-                data: &data,
-            };
-            let end = request::send(hook, &format!("msg_{mark}_{id}"), &event);
-            (name, end)
-        });
-        if settled.send(Delivered { id, event }).is_err() {
-            return;
-        }
-    }
 }

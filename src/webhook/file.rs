@@ -39,6 +39,7 @@ struct Written {
 struct WrittenEvent {
     id: u64,
     job: String,
+    name: Box<str>,
     tries: u32,
     time_ms: u64,
     since_ms: u64,
@@ -89,6 +90,7 @@ impl HookFile {
                 .map_err(|_| named("no name of a job".into()))?;
             let event = Undelivered {
                 job,
+                name: it.name,
                 tries: it.tries,
                 time_ms: it.time_ms,
                 since_ms: it.since_ms,
@@ -118,6 +120,7 @@ impl HookFile {
             WrittenEvent {
                 id: id.0,
                 job: event.job.to_string(),
+                name: event.name.clone(),
                 tries: event.tries,
                 time_ms: event.time_ms,
                 since_ms: event.since_ms,
@@ -162,6 +165,7 @@ mod tests {
         let mut standing = HookStanding::beginning_after(EventId(9)).unwrap();
         let event = Undelivered {
             job: "a".parse().unwrap(),
+            name: "done".into(),
             tries: 3,
             time_ms: 5,
             since_ms: 6,

@@ -17,6 +17,7 @@ mod config;
 mod counts;
 mod courier;
 mod file;
+mod porter;
 mod reader;
 mod request;
 mod secret;
@@ -84,6 +85,9 @@ impl HookPlan {
     pub fn start(self, jobs: &Sequencer, data: Option<&Path>) -> io::Result<Option<Webhooks>> {
         if self.hooks.is_empty() {
             return Ok(None);
+        }
+        if let Some(why) = self.check().into_iter().next() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let ends = Arc::new(AtomicBool::new(false));
         let (bells, rung): (Vec<_>, Vec<_>) = self.hooks.iter().map(|_| bounded(1)).unzip();

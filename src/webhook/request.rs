@@ -1,15 +1,16 @@
 //! One request to a webhook: what it says, and how it is answered. It follows no redirect, and
 //! has an end whatever the receiver does.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::HookEvent;
 use super::config::{Hook, HookBody};
-use crate::client::Connection;
+use crate::client::{ClientError, Connection};
 use crate::sys::clock;
+use crate::sys::units::show_duration;
 
 /// The longest value that is filled into a header.
 const FIELD_MAX_CHARS: usize = 1000;
@@ -43,27 +44,69 @@ struct HookRequest {
 /// An answer, as far as it matters.
 struct HookAnswer {
     status: u16,
-    retry_after: Option<u64>,
+    retry_after: Option<Duration>,
     location: Option<String>,
     body: Vec<u8>,
 }
 
-/// Tells the webhook of an event; the id is the same in every try. Blocks, until the hook's
-/// time limit at most.
-pub fn send(hook: &Hook, id: &str, event: &HookEvent<'_>) -> DeliveryEnd {
-    let request = HookRequest::new(hook, id, event, clock::since_epoch().as_secs());
-    let answer = if hook.url.is_tls {
-        over_tls(hook, &request)
-    } else {
-        plainly(hook, &request)
-    };
-    match answer {
-        Ok(answer) => answer.end(),
-        Err((why, is_unheard)) => DeliveryEnd::Failed {
-            why,
-            is_unheard,
-            retry_after: None,
-        },
+/// A way to the receiver, which waits for what it is told.
+pub struct HookLine {
+    /// None over TLS, where it is made with the request.
+    connection: Option<Connection>,
+    deadline: Instant,
+}
+
+impl HookLine {
+    /// Opens one. Blocks, until the hook's time limit at most.
+    ///
+    /// # Errors
+    /// Nobody is there.
+    pub fn open(hook: &Hook) -> Result<HookLine, DeliveryEnd> {
+        let deadline = Instant::now() + hook.timeout;
+        let connection = match hook.url.is_tls {
+            true => None,
+            false => {
+                let opened = Connection::open(&hook.url.address, deadline);
+                Some(opened.map_err(|error| failed(in_words(hook, error), true))?)
+            }
+        };
+        Ok(HookLine {
+            connection,
+            deadline,
+        })
+    }
+
+    /// Tells the receiver of an event; the id is the same in every try. Blocks, until the hook's
+    /// time limit at most.
+    pub fn send(self, hook: &Hook, id: &str, event: &HookEvent<'_>) -> DeliveryEnd {
+        let request = HookRequest::new(hook, id, event, clock::since_epoch().as_secs());
+        let answer = match self.connection {
+            Some(connection) => plainly(hook, connection, self.deadline, &request),
+            None => over_tls(hook, &request),
+        };
+        match answer {
+            Ok(answer) => answer.end(),
+            Err((why, is_unheard)) => failed(why, is_unheard),
+        }
+    }
+}
+
+fn failed(why: String, is_unheard: bool) -> DeliveryEnd {
+    DeliveryEnd::Failed {
+        why,
+        is_unheard,
+        retry_after: None,
+    }
+}
+
+fn in_words(hook: &Hook, error: ClientError) -> String {
+    match error {
+        ClientError::TimedOut => {
+            let time = show_duration(hook.timeout);
+            format!("no whole answer within {time}")
+        }
+        ClientError::Malformed(what) => format!("no answer as HTTP has it: {what}"),
+        error => error.to_string(),
     }
 }
 
@@ -101,8 +144,12 @@ impl HookRequest {
 /// Why there is no answer, and whether that is because nobody was there.
 type NoAnswer = (String, bool);
 
-fn plainly(hook: &Hook, request: &HookRequest) -> Result<HookAnswer, NoAnswer> {
-    let deadline = Instant::now() + hook.timeout;
+fn plainly(
+    hook: &Hook,
+    mut connection: Connection,
+    deadline: Instant,
+    request: &HookRequest,
+) -> Result<HookAnswer, NoAnswer> {
     let (target, host) = (&hook.url.target, &hook.url.host);
     let length = request.body.len();
     let mut head = format!(
@@ -113,8 +160,6 @@ fn plainly(hook: &Hook, request: &HookRequest) -> Result<HookAnswer, NoAnswer> {
     }
     head += "\r\n";
     let bytes = [head.as_bytes(), &request.body].concat();
-    let mut connection =
-        Connection::open(&hook.url.address, deadline).map_err(|error| (error.to_string(), true))?;
     let mut exchange = || {
         // What a receiver says that reads no further is worth more than the broken pipe.
         let sent = connection.send(&bytes, deadline);
@@ -125,12 +170,12 @@ fn plainly(hook: &Hook, request: &HookRequest) -> Result<HookAnswer, NoAnswer> {
         let body = connection.body(&head, deadline)?;
         Ok(HookAnswer {
             status: head.status,
-            retry_after: head.number("retry-after"),
+            retry_after: head.field("retry-after").and_then(wait),
             location: head.field("location").map(str::to_owned),
             body,
         })
     };
-    exchange().map_err(|error| (error.to_string(), false))
+    exchange().map_err(|error| (in_words(hook, error), false))
 }
 
 #[cfg(not(feature = "https"))]
@@ -168,7 +213,7 @@ fn over_tls(hook: &Hook, request: &HookRequest) -> Result<HookAnswer, NoAnswer> 
     }
     Ok(HookAnswer {
         status: answer.status().as_u16(),
-        retry_after: retry_after.and_then(|value| value.parse().ok()),
+        retry_after: retry_after.as_deref().and_then(wait),
         location,
         body,
     })
@@ -254,11 +299,21 @@ impl HookAnswer {
                     why,
                     // Whoever stands before it says that nobody is there.
                     is_unheard: matches!(status, 502..505),
-                    retry_after: self.retry_after.map(Duration::from_secs),
+                    retry_after: self.retry_after,
                 }
             }
         }
     }
+}
+
+/// What `Retry-After` says: seconds, or a date.
+fn wait(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let date = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(date.saturating_sub(clock::since_epoch()))
 }
 
 /// What may stand in a header: one line of ASCII. What isn't, is an encoded word (RFC 2047).
@@ -283,6 +338,18 @@ mod tests {
         assert_eq!(field_value("über"), "=?UTF-8?B?w7xiZXI=?=");
         assert_eq!(field_value("a\u{85}\u{2028}b"), "=?UTF-8?B?YSDigKhi?=");
         assert_eq!(field_value(&"x".repeat(5000)).len(), FIELD_MAX_CHARS);
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait("Fri, 01 Jan 1999 00:00:00 GMT"), Some(Duration::ZERO));
+        let year = 365 * 24 * 60 * 60;
+        let far = wait("Fri, 01 Jan 2100 00:00:00 GMT");
+        assert!(far.is_some_and(|it| it > Duration::from_secs(year)));
+        for nonsense in ["", "-1", "1.5", "soon", "99999999999999999999"] {
+            assert_eq!(wait(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

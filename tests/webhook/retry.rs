@@ -1,11 +1,15 @@
 //! What isn't taken is tried again.
 
+use std::fs::File;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::binary::Binary;
+use crate::http::publish;
 use crate::receiver::{Received, Receiver, Reply};
-use crate::support::{Hooked, wait_until};
+use crate::support::{Hooked, count, toml_file, wait_until};
 
 /// A receiver that fails this many times, and then takes everything.
 fn failing(times: usize, status: u16) -> Receiver {
@@ -165,4 +169,32 @@ fn when_somebody_is_there_again_what_nobody_heard_goes_out_at_once() {
         "{all:?}: they didn't wait for their own turns"
     );
     wait_until("they are settled", || server.count("h", "delivered") == 10);
+}
+
+#[test]
+fn what_is_given_up_is_logged_with_its_job_and_why_and_without_what_may_be_a_secret() {
+    let receiver = Receiver::answering(|_| {
+        Reply::Bytes("HTTP/1.1 500 X\r\nContent-Length: 7\r\n\r\nno\nroom".to_owned())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let url = receiver.url("/services/secret");
+    let toml = format!("[[webhook]]\nurl = '{url}'\nretry_first = '20ms'\nretry_for = '50ms'\n");
+    let config = toml_file(folder.path(), &toml);
+    let log = folder.path().join("log");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    program.stderr(File::create(&log).unwrap());
+    let flags = ["--memory-only", "--config", config.to_str().unwrap()];
+    let server = Binary::started_by(program, &flags);
+    let id = publish(server.publish, "up_1", "done", "{}");
+    let name = receiver.address.to_string();
+    wait_until("it is given up", || {
+        count(server.ops, &name, "given_up") == 1
+    });
+    let log = std::fs::read_to_string(&log).unwrap();
+    let first = format!(
+        "webhook {name}: done of job up_1 (event {id}): status 500: no room: tried again in "
+    );
+    let last = format!("webhook {name}: given up on done of job up_1 (event {id}) after ");
+    assert!(log.contains(&first) && log.contains(&last), "{log}");
+    assert!(!log.contains("secret"), "{log}");
 }
