@@ -83,7 +83,7 @@ impl Inner {
             is_infected,
             retryable,
         };
-        let data = failed.data(attempt.number);
+        let data = failed.data(attempt.number, &landed.name);
         let at = failed.at;
         work.state.failure = Some(failed);
         if let Err(error) = work.state.save(landed.folder()) {
@@ -111,7 +111,11 @@ impl Inner {
     /// where it has had none.
     pub(super) fn ends_as_before(&self, attempt: &Arc<Attempt>, state: &FileState) -> bool {
         if let Some(failed) = &state.failure {
-            match self.tell_again(attempt, "error", &failed.data(attempt.number)) {
+            match self.tell_again(
+                attempt,
+                "error",
+                &failed.data(attempt.number, &attempt.landed.name),
+            ) {
                 Ending::Told if failed.is_infected => self.quarantine(attempt),
                 Ending::Refused => self.let_go(attempt),
                 Ending::Told | Ending::Untold => {

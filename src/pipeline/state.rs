@@ -159,11 +159,12 @@ impl FileState {
 }
 
 impl Failed {
-    /// The data of `error`.
-    pub fn data(&self, attempt: u32) -> Map<String, Value> {
+    /// The data of `error`, of a file of this name.
+    pub fn data(&self, attempt: u32, name: &str) -> Map<String, Value> {
         let mut data = Map::new();
         for (key, value) in [
-            ("message", Value::from(self.message.as_str())),
+            ("name", Value::from(name)),
+            ("message", self.message.as_str().into()),
             ("stage", self.stage.as_str().into()),
             ("attempt", attempt.into()),
             ("retryable", self.retryable.into()),

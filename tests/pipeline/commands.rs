@@ -78,6 +78,7 @@ fn a_crash_is_an_error_with_what_was_said_last_and_the_upload_stays() {
     let told = plant.end(&job, "error");
     let error = told.last().unwrap();
     assert_eq!(error.message(), "sh: exit status 3: bad pixel");
+    assert_eq!(error.data["name"], "a");
     assert_eq!(
         (error.stage(), &error.data["retryable"]),
         ("mine", &true.into())

@@ -33,7 +33,12 @@ fn an_upload_larger_than_may_be_is_413_and_leaves_nothing() {
     let fields = ["Transfer-Encoding: chunked"];
     let body = format!("65\r\n{}\r\n0\r\n\r\n", "x".repeat(101));
     let answer = house
-        .send("POST", "/api/uploads?job=b", &fields, body.as_bytes())
+        .send(
+            "POST",
+            "/api/uploads?job=b&name=b.mp4",
+            &fields,
+            body.as_bytes(),
+        )
         .answer();
     assert_refused(&answer, 413, "--max-upload");
     let form = format!(
@@ -47,6 +52,7 @@ fn an_upload_larger_than_may_be_is_413_and_leaves_nothing() {
         let data = &house.ended(job)["lastEvent"]["data"];
         assert_eq!(data["retryable"], false, "{data}");
     }
+    assert_eq!(house.ended("b")["lastEvent"]["data"]["name"], "b.mp4");
     house.ended("fits");
     house.wait_for_empty_spool();
 }

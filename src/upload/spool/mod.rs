@@ -535,7 +535,7 @@ impl Inner {
             Ok(()) => {}
         }
         if let (Some(reason), Some(life)) = (reason, entry.life()) {
-            self.tell_failure(&entry.job, life, reason);
+            self.tell_failure(&entry.job, life, &entry.name, reason);
         }
     }
 

@@ -82,9 +82,12 @@ impl Inner {
 
     /// Ends an upload's job with an error, if the life goes on that the upload is of. What
     /// can't be told now is told later. Blocks.
-    pub(super) fn tell_failure(&self, job: &JobId, life: LifeId, reason: &Reason) {
+    pub(super) fn tell_failure(&self, job: &JobId, life: LifeId, name: &str, reason: &Reason) {
         let Reason { message, retryable } = reason;
-        let data = json!({ "message": message, "stage": STAGE, "retryable": retryable });
+        let mut data = json!({ "message": message, "stage": STAGE, "retryable": retryable });
+        if !name.is_empty() {
+            data["name"] = name.into();
+        }
         let event = Event::new("error", &data.to_string()).expect("an object");
         let failure = Failure {
             job: job.clone(),
@@ -110,7 +113,8 @@ impl Inner {
             }
         });
         for (job, life) in lost {
-            self.tell_failure(&job, life, &message.into());
+            // Its name is lost with it.
+            self.tell_failure(&job, life, "", &message.into());
         }
     }
 
