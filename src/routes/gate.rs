@@ -474,6 +474,12 @@ pub fn forbidden(message: &str) -> Response {
     Response::error(Status::Forbidden, message)
 }
 
+/// A 403 that says, for programs, that a token would have to allow more (RFC 6750 section 3.1).
+pub fn out_of_scope(refusal: Response) -> Response {
+    let challenge = "Bearer realm=\"landfall\", error=\"insufficient_scope\"";
+    refusal.with("WWW-Authenticate", challenge)
+}
+
 fn changes_something(method: Method) -> bool {
     !matches!(method, Method::Get | Method::Head | Method::Options)
 }

@@ -125,6 +125,8 @@ struct Request<'a> {
 /// Who asks, and where.
 struct Caller<'a> {
     peer: &'a Peer,
+    /// Where it asks.
+    access: Access,
     pass: Pass,
     /// The header lines for a page of another origin.
     cors: Option<CorsLines>,
@@ -232,14 +234,30 @@ impl Context {
         check_coding(head)?;
         let caller = Caller {
             peer,
+            access,
             pass: self.gate.admit(head, access)?,
             cors: self.gate.cors_lines(head, access),
         };
+        let has_token = caller.pass.ends_at().is_some();
+        let answer = self.hear(route, named, head, caller);
+        answer.map_err(|response| match response.status {
+            Status::Forbidden if has_token => gate::out_of_scope(response),
+            _ => response,
+        })
+    }
+
+    fn hear(
+        self: &Arc<Self>,
+        route: &Route,
+        named: Subject<'_>,
+        head: &Head<'_>,
+        caller: Caller<'_>,
+    ) -> Answer {
         if let Subject::Job(job) = &named {
             match route.right {
                 Right::Follow => caller.pass.follow(job)?,
                 Right::Publish => caller.pass.publish(job).map_err(|why| forbidden(&why))?,
-                Right::Cancel => caller.pass.cancel(job, access)?,
+                Right::Cancel => caller.pass.cancel(job, caller.access)?,
                 Right::Nothing | Right::Named => {}
             }
         }

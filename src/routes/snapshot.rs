@@ -1,6 +1,6 @@
 //! `GET /api/jobs/{job}`.
 
-use super::{Answer, Plan, Request};
+use super::{Access, Answer, Plan, Request};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
@@ -12,10 +12,33 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
     match hub.snapshot(&job) {
         Some(snapshot) => {
             let response = Response::json(Status::Ok, to_json(&snapshot));
-            Ok(Plan::Answer(response.with("Cache-Control", "no-store")))
+            let response = response.with("Cache-Control", "no-store");
+            Ok(Plan::Answer(match may(&request, &job) {
+                rights if rights.is_empty() => response,
+                rights => response.with("Landfall-May", rights),
+            }))
         }
         None => Err(missing(hub, &job)),
     }
+}
+
+/// What whoever asks may do to the job, or have of it, so that a page shows no button in vain.
+fn may(request: &Request<'_>, job: &JobId) -> String {
+    let Request {
+        context, caller, ..
+    } = request;
+    let (pass, access) = (&caller.pass, caller.access);
+    let retries = access == Access::Publish && context.pipeline.is_some();
+    let rights = [
+        ("cancel", pass.cancel(job, access).is_ok()),
+        ("file", context.downloads.is_on),
+        ("retry", retries && pass.publish(job).is_ok()),
+    ];
+    let granted = rights.iter().filter(|(_, is_granted)| *is_granted);
+    granted
+        .map(|(name, _)| *name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The answer where there is no such job: whether it is gone, or was never there.

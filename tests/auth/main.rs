@@ -7,6 +7,7 @@ mod cancelling;
 mod http;
 mod oddities;
 mod publishing;
+mod rights;
 mod secrecy;
 mod subscribing;
 mod support;
