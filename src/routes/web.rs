@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 const SCRIPT: &str = "text/javascript";
 
-static FILES: [WebFile; 11] = [
+static FILES: [WebFile; 5] = [
     WebFile::new(
         "",
         "text/html; charset=utf-8",
@@ -31,12 +31,6 @@ static FILES: [WebFile; 11] = [
     ),
     WebFile::new("page.css", "text/css", include_str!("../web/page.css")),
     WebFile::new("page.js", SCRIPT, include_str!("../web/page.js")),
-    WebFile::new("all.js", SCRIPT, include_str!("../web/all.js")),
-    WebFile::new("format.js", SCRIPT, include_str!("../web/format.js")),
-    WebFile::new("job.js", SCRIPT, include_str!("../web/job.js")),
-    WebFile::new("shell.js", SCRIPT, include_str!("../web/shell.js")),
-    WebFile::new("stream.js", SCRIPT, include_str!("../web/stream.js")),
-    WebFile::new("uploads.js", SCRIPT, include_str!("../web/uploads.js")),
     WebFile::new("landfall.js", SCRIPT, include_str!("../web/landfall.js")),
     // There is no registered type for TypeScript.
     WebFile::new(

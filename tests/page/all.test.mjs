@@ -23,8 +23,8 @@ test("jobs come and change as they do, and are told apart by their state", async
   assert.deepEqual(await names(page), ["c", "b", "a"]);
   const jobs = page.locator("#jobs > li");
   assert.equal(await jobs.nth(0).locator(".what").textContent(), "Scanning: it is a virus");
-  assert.equal(await jobs.nth(1).locator(".what").textContent(), "video/mp4 · 5.0 MB");
-  assert.equal(await jobs.nth(2).locator(".what").textContent(), "Scanning 30 %");
+  assert.equal(await jobs.nth(1).locator(".what").textContent(), "video/mp4 · 5.0 MB · took 0:00");
+  assert.equal(await jobs.nth(2).locator(".what").textContent(), "Scanning 30%");
   for (const [state, expected] of [["Running", ["a"]], ["Done", ["b"]], ["Failed", ["c"]]]) {
     await page.getByRole("radio", { name: new RegExp(state) }).check();
     assert.deepEqual(await names(page), expected);
@@ -54,7 +54,7 @@ test("a job that is deleted leaves the list", async () => {
   // Its name begins anew.
   await server.begin("a");
   await server.progress("a", "storing", 1);
-  await page.locator("#jobs > li", { hasText: "Storing 1 %" }).waitFor();
+  await page.locator("#jobs > li", { hasText: "Storing 1%" }).waitFor();
 });
 
 test("thousands of jobs are counted, and the newest are shown", async () => {
@@ -73,7 +73,7 @@ test("thousands of jobs are counted, and the newest are shown", async () => {
   for (let round = 1; round <= 5; round++) {
     await server.publishMany(all.map((event) => ({ ...event, data: { stage: "storing", percent: round } })));
   }
-  await page.locator("#jobs > li").first().getByText("Storing 5 %").waitFor();
+  await page.locator("#jobs > li").first().getByText("Storing 5%").waitFor();
   await server.publishMany(all.slice(0, 4000).map(({ job }) => ({ job, event: "done" })));
   await count(page, "Done").getByText(/4.?000/).waitFor();
   await page.getByRole("radio", { name: /Done/ }).check();
@@ -95,27 +95,102 @@ test("where the list isn't open, the page says what to do, and takes a token", a
   await server.progress("a", "scanning", 30);
   const page = await visit(`${server.page}#all`);
   await page.getByRole("heading", { name: "This list isn't open to everyone" }).waitFor();
-  await page.getByText("The server's answer: 401").waitFor();
-  const field = page.getByLabel("Token");
-  await field.fill(token("a"));
-  await page.getByRole("button", { name: "Use it" }).click();
-  await page.getByText("The server's answer: 403").waitFor();
+  const field = page.getByRole("textbox", { name: "Token" });
+  assert.equal(await field.getAttribute("type"), "password");
+  assert.equal(await field.getAttribute("aria-invalid"), null);
+  assert.equal(await page.locator("#refused-answer").textContent(), "");
+  for (const [text, answer] of [
+    ["nonsense", "This token wasn't accepted"],
+    [token("a"), "This token is good, but not for the list of all jobs"],
+  ]) {
+    await field.fill(text);
+    await page.getByRole("button", { name: "Use token" }).click();
+    await page.locator("#refused-answer", { hasText: answer }).waitFor();
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.equal(await field.evaluate((field) => field.value), "");
+  }
+  assert.doesNotMatch(await page.locator("body").innerText(), /Bearer|claim/);
   await field.fill(token("*"));
-  await page.getByRole("button", { name: "Use it" }).click();
+  await page.getByRole("button", { name: "Use token" }).click();
   await page.locator("#jobs .name").getByText("a").waitFor();
   await page.locator("#refused").waitFor({ state: "hidden" });
   // It is in no address, and goes with the other view's requests as well.
   assert.doesNotMatch(page.url(), /token|ey/);
   await page.getByRole("link", { name: "a", exact: true }).click();
-  await says(row(page, "a"), "Scanning 30 %");
+  await says(row(page, "a"), "Scanning 30%");
 });
 
-test("where there are no keys, the public listener's page sends the operator to the other", async () => {
+test("where there are no keys, nobody is sent for a token, but to the other listener", async () => {
   const server = await Server.start("--memory-only");
   const page = await visit(`${server.page}#all`);
-  await page.getByText("The publishing listener shows them all").waitFor();
-  await page.getByText("The server's answer: 403").waitFor();
+  await page.getByText("The server's publishing listener shows them all").waitFor();
   await page.locator("#all").waitFor({ state: "hidden" });
+  assert.doesNotMatch(await page.locator("main").innerText(), /token/i);
   await page.getByRole("link", { name: "Uploads" }).click();
   await page.locator("#refused").waitFor({ state: "hidden" });
+});
+
+test("all jobs have their true times, the newest life first, also after a reload", async () => {
+  const server = await Server.start("--memory-only");
+  for (const job of ["old", "middle", "new"]) await server.progress(job, "scanning", 30);
+  await server.publish("old", "done");
+  const page = await visit(server.operatorsPage);
+  await page.clock.install({ time: Date.now() + 3_600_000 });
+  // The visitor's clock is an hour fast, and isn't asked.
+  await page.reload();
+  const times = page.locator("#jobs time");
+  await times.first().waitFor();
+  assert.deepEqual(await names(page), ["new", "middle", "old"]);
+  assert.match((await times.allTextContents()).join(), /^((just now|\d s ago),?){3}$/);
+  await page.clock.fastForward(125_000);
+  await times.first().getByText("2 min ago").waitFor();
+  await server.progress("middle", "scanning", 40);
+  await page.locator("#jobs > li", { hasText: "Scanning 40%" }).getByText("just now").waitFor();
+  // What is heard of isn't newer for it.
+  assert.deepEqual(await names(page), ["new", "middle", "old"]);
+  await server.begin("old");
+  await server.progress("old", "scanning", 1);
+  await page.locator("#jobs > li", { hasText: "Scanning 1%" }).waitFor();
+  assert.deepEqual(await names(page), ["old", "new", "middle"]);
+});
+
+test("beyond a hundred there are more, and a change of the filter begins anew", async () => {
+  const server = await Server.start("--memory-only");
+  const all = Array.from({ length: 250 }, (_, n) => ({ job: `job-${n}`, event: "done" }));
+  await server.publishMany(all);
+  const page = await visit(server.operatorsPage);
+  await page.getByText("The newest 100 of 250").waitFor();
+  const more = page.getByRole("button", { name: "Show 100 more" });
+  await more.click();
+  await page.getByText("The newest 200 of 250").waitFor();
+  // The first of those that came has the focus.
+  assert.equal(await page.locator(":focus").textContent(), "job-149");
+  await more.click();
+  await more.waitFor({ state: "hidden" });
+  assert.equal((await names(page)).length, 250);
+  assert.equal((await names(page)).at(-1), "job-0");
+  await page.getByLabel("Find a job").fill("job-2");
+  assert.equal((await names(page)).length, 61);
+  await page.getByLabel("Find a job").fill("");
+  await page.getByText("The newest 100 of 250").waitFor();
+});
+
+test("names that differ at their ends are told apart", async () => {
+  for (const viewport of [{ width: 1280, height: 800 }, { width: 360, height: 740 }]) {
+    const server = await Server.start("--memory-only");
+    const cameras = Array.from({ length: 4 }, (_, n) => `camera_front_entrance_2026-11-29T08-0${n}-00.mp4`);
+    for (const [n, name] of cameras.entries()) await server.publish(`up_${n}`, "done", { name });
+    const page = await visit(server.operatorsPage, { viewport });
+    await page.locator("#jobs .name").nth(3).waitFor();
+    assert.deepEqual(await names(page), [...cameras].reverse());
+    // Whatever is cut off, the beginning is seen and the end is.
+    const cut = (part) => part.evaluate((node) => node.scrollWidth > node.clientWidth);
+    for (const link of await page.locator("#jobs .name").all()) {
+      assert.equal(await cut(link.locator("span").last()), false);
+      const box = await link.locator("span").first().boundingBox();
+      assert.ok(box.width > 150, `${box.width}`);
+    }
+    await page.getByRole("link", { name: cameras[2], exact: true }).click();
+    await says(row(page, cameras[2]), "Done");
+  }
 });

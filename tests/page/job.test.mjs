@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-const source = readFileSync(new URL("../../src/web/job.js", import.meta.url), "utf8");
+const source = readFileSync(new URL("../../src/web/page/job.js", import.meta.url), "utf8");
 const { Job } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 /** A job after these events, each a stage and a percent, a name of an end, or data. */

@@ -32,18 +32,18 @@ test("a server that is killed is awaited, and its news goes on from what was sho
   await server.progress("a", "scanning", 60);
   const page = await visit(`${server.page}#job=a`);
   const job = row(page, "a");
-  await says(job, "Scanning 60 %");
+  await says(job, "Scanning 60%");
   await connection(page, "Live");
   await watch(job);
   await server.kill();
-  await says(job, "Reconnecting · Scanning 60 %");
+  await says(job, "Reconnecting · Scanning 60%");
   await connection(page, "Reconnecting…");
   await server.run();
   await server.progress("a", "scanning", 80);
-  await says(job, /^Scanning 80 %/);
+  await says(job, /^Scanning 80%/);
   await connection(page, "Live");
   await server.progress("a", "storing", 50);
-  await says(job, "Storing 50 %");
+  await says(job, "Storing 50%");
   assert.deepEqual(await stages(job), ["Scan 100", "Store 50"]);
   await server.publish("a", "done");
   await says(job, "Done");
@@ -55,16 +55,16 @@ test("with a journal a restart is over without a trace, and its end is known", a
   await server.progress("a", "scanning", 60);
   const page = await visit(`${server.page}#job=a`);
   const job = row(page, "a");
-  await says(job, "Scanning 60 %");
+  await says(job, "Scanning 60%");
   await connection(page, "Live");
   await watch(job);
   await server.kill();
-  await says(job, "Reconnecting · Scanning 60 %");
+  await says(job, "Reconnecting · Scanning 60%");
   await server.run();
   await connection(page, "Live");
-  await says(job, /^Scanning 60 %/);
+  await says(job, /^Scanning 60%/);
   await server.progress("a", "scanning", 61);
-  await says(job, "Scanning 61 %");
+  await says(job, "Scanning 61%");
   // What happens while nobody is connected is caught up with.
   await page.context().setOffline(true);
   await server.kill();
@@ -83,14 +83,14 @@ test("a job that a restarted server knows nothing of says so until there is news
   await server.progress("a", "scanning", 60);
   const page = await visit(`${server.page}#job=a`);
   const job = row(page, "a");
-  await says(job, "Scanning 60 %");
+  await says(job, "Scanning 60%");
   await connection(page, "Live");
   await server.kill();
   await says(job, "Reconnecting");
   await server.run();
   await says(job, "No news since the server restarted");
   await server.progress("a", "scanning", 70);
-  await says(job, "Scanning 70 %");
+  await says(job, "Scanning 70%");
 });
 
 test("the list of all jobs holds after a restart what the server knows then", async () => {

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 /** What a test waits for comes long before this, or never. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000);
 
 /** The tests set it; by hand, it is the one that was built last. */
 export const BINARY =
@@ -161,6 +161,42 @@ export function row(page, name) {
 /** The name of the job that a row follows, out of the address. */
 export async function jobs(page) {
   return new URLSearchParams(new URL(page.url()).hash.slice(1)).getAll("job");
+}
+
+/** A file to send. */
+export function file(name, size = 100_000) {
+  return { name, mimeType: "video/mp4", buffer: Buffer.alloc(size) };
+}
+
+/** A page from which files have been sent, as it believes, and their rows and jobs. */
+export async function sent(server, names, options) {
+  const page = await visit(server.page, options);
+  await acceptUploads(page, server);
+  await page.setInputFiles("#files", names.map((name) => file(name)));
+  const rows = names.map((name) => row(page, name));
+  for (const one of rows) await says(one, "Uploading 100%");
+  return { page, rows, jobs: await jobs(page) };
+}
+
+/** Answers uploads in the server's place, so that a test says what becomes of them. */
+export async function acceptUploads(page, server, isAccepted = () => true) {
+  await page.route("**/api/tus/**", async (route) => {
+    const request = route.request();
+    const headers = { "Tus-Resumable": "1.0.0" };
+    const url = new URL(request.url());
+    if (request.method() !== "POST") {
+      if (!url.pathname.endsWith("-accepted")) return route.continue();
+      const size = /-(\d+)-accepted$/.exec(url.pathname)[1];
+      return route.fulfill({ status: 204, headers: { ...headers, "Upload-Offset": size } });
+    }
+    const pairs = request.headers()["upload-metadata"].split(",").map((pair) => pair.split(" "));
+    const said = Object.fromEntries(pairs.map(([key, value]) => [key, Buffer.from(value, "base64").toString()]));
+    if (!isAccepted(said.filename)) return route.continue();
+    const jobId = said.job;
+    await server.begin(jobId);
+    const Location = `${url.pathname}${jobId}-${request.headers()["upload-length"]}-accepted`;
+    return route.fulfill({ status: 201, headers: { ...headers, Location }, json: { jobId, stages: 3 } });
+  });
 }
 
 /** Waits until a row says this of its state. */

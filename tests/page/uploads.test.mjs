@@ -5,27 +5,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { BINARY, Server, jobs, row, says, scratch, stages, visit } from "./support.mjs";
-
-const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(100_000) };
-
-/** Answers uploads in the server's place, so that a test says what becomes of them. */
-async function acceptUploads(page) {
-  const sizes = new Map();
-  await page.route("**/api/tus/**", (route) => {
-    const request = route.request();
-    const { pathname } = new URL(request.url());
-    if (request.method() === "PATCH") {
-      return route.fulfill({ status: 204, headers: { "Upload-Offset": sizes.get(pathname) } });
-    }
-    const fields = request.headers();
-    const job = /(?:^|,)job ([^,]+)/.exec(fields["upload-metadata"]);
-    const jobId = Buffer.from(job[1], "base64").toString();
-    const Location = pathname + jobId;
-    sizes.set(Location, fields["upload-length"]);
-    return route.fulfill({ status: 201, headers: { Location }, json: { jobId, stages: 3 } });
-  });
-}
+import { BINARY, Server, acceptUploads, file, jobs, row, says, scratch, sent, stages, visit } from "./support.mjs";
 
 /** Drops a file as from another window. */
 async function drop(page, name) {
@@ -41,27 +21,25 @@ async function drop(page, name) {
 
 test("a file goes through its stages to its end", async () => {
   const server = await Server.start("--memory-only");
-  const page = await visit(server.page);
-  await acceptUploads(page);
-  await page.setInputFiles("#files", clip);
-  const clipRow = row(page, "clip.mp4");
-  await says(clipRow, "Uploading 100 %");
-  const [job] = await jobs(page);
-  await server.publish(job, "progress", { stage: "queued", position: 2 });
-  await says(clipRow, "Queued, number 2 in line");
+  const { page, rows: [clip], jobs: [job] } = await sent(server, ["clip.mp4"]);
+  await server.publish(job, "progress", { stage: "queued", for: "scanning", position: 2 });
+  await says(clip, "Queued for scanning · #2");
   await server.progress(job, "scanning", 30);
-  await says(clipRow, "Scanning 30 %");
-  await server.progress(job, "transcoding", 55.5, { speed: 2.5 });
-  await says(clipRow, "Transcoding 55 %");
-  assert.match(await clipRow.locator(".how").textContent(), /^2\.5× · \d+:\d\d$/);
-  assert.deepEqual(await stages(clipRow), ["Upload 100", "Scan 100", "Transcode 55.5", "Store 0"]);
-  assert.equal(await clipRow.locator("[aria-current=step]").textContent(), "Transcode");
+  await says(clip, "Scanning 30%");
+  await server.progress(job, "transcoding", 55.5, { speed: 2.5, etaMs: 150_000, step: "pass 2" });
+  await says(clip, "Transcoding 55%");
+  assert.equal(await clip.locator(".how").textContent(), "2.5× · 2 min left");
+  assert.equal(await clip.locator(".detail").textContent(), "pass 2");
+  assert.deepEqual(await stages(clip), ["Upload 100", "Scan 100", "Transcode 55.5", "Store 0"]);
+  assert.equal(await clip.locator("[aria-current=step]").textContent(), "Transcode");
   await server.progress(job, "storing", 99);
-  await server.publish(job, "done", { contentType: "video/mp4", digest: `sha256:${"ab".repeat(32)}` });
-  await says(clipRow, "Done");
-  assert.deepEqual(await stages(clipRow), ["Upload 100", "Scan 100", "Transcode 100", "Store 100"]);
-  assert.match(await clipRow.locator(".how").textContent(), /^took \d+:\d\d$/);
-  assert.equal(await clipRow.locator(".detail").textContent(), "video/mp4 · sha256:abababababababab…");
+  const digest = `sha256:${"ab".repeat(32)}`;
+  await server.publish(job, "done", { contentType: "video/mp4", size: 60_000, digest });
+  await says(clip, "Done");
+  assert.deepEqual(await stages(clip), ["Upload 100", "Scan 100", "Transcode 100", "Store 100"]);
+  assert.match(await clip.locator(".how").textContent(), /^took \d+:\d\d$/);
+  assert.equal(await clip.locator(".size").textContent(), "100 kB");
+  assert.equal(await clip.locator(".detail").textContent(), "video/mp4 · 60.0 kB · sha256:abababababababab…");
   assert.equal(await page.title(), "Landfall");
   assert.deepEqual(page.wrongs, []);
 });
@@ -80,11 +58,15 @@ test("a video and a text go through the server's own stages until they are store
   const all = ["Upload 100", "Scan 100", "Transcode 100", "Store 100"];
   assert.deepEqual(await stages(row(page, "clip.mp4")), all);
   const told = (name) => row(page, name).locator(".detail").textContent();
-  assert.match(await told("clip.mp4"), /^video\/mp4 · sha256:[0-9a-f]{16}…$/);
+  assert.match(await told("clip.mp4"), /^video\/mp4 · [\d.]+ kB · sha256:[0-9a-f]{16}…$/);
   assert.match(await told("notes.txt"), /^text\/plain · .* · Transcoding was skipped: /);
-  // Whoever has the address sees them too, and so does the operator, by their names.
+  // Whoever has the address sees them too, with every stage, and so does the operator.
   const other = await visit(page.url());
-  await says(row(other, "notes.txt"), "Done");
+  for (const name of ["clip.mp4", "notes.txt"]) {
+    await says(row(other, name), "Done");
+    await other.waitForFunction(() => document.querySelectorAll("#rows progress").length === 8);
+    assert.deepEqual(await stages(row(other, name)), all);
+  }
   assert.equal(await row(other, "notes.txt").locator(".size").textContent(), "400 kB");
   const list = await visit(server.operatorsPage);
   await list.locator("#jobs .name").getByText("notes.txt").waitFor();
@@ -94,56 +76,48 @@ test("a video and a text go through the server's own stages until they are store
 test("a file that is dropped anywhere is sent", async () => {
   const server = await Server.start("--memory-only");
   const page = await visit(server.operatorsPage);
-  await acceptUploads(page);
+  await acceptUploads(page, server);
   await drop(page, "notes.txt");
-  await says(row(page, "notes.txt"), "Uploading 100 %");
+  await says(row(page, "notes.txt"), "Uploading 100%");
   await page.locator("#uploads").waitFor();
   assert.deepEqual(page.wrongs, []);
 });
 
-test("a job that fails says in which stage and why", async () => {
+test("a job that fails says in which stage and why, and its file is sent again", async () => {
   const server = await Server.start("--memory-only");
-  const page = await visit(server.page);
-  await acceptUploads(page);
-  await page.setInputFiles("#files", clip);
-  const clipRow = row(page, "clip.mp4");
-  await says(clipRow, "Uploading 100 %");
-  const [job] = await jobs(page);
+  const { page, rows: [clip], jobs: [job] } = await sent(server, ["clip.mp4"]);
   await server.progress(job, "scanning", 30);
   await server.publish(job, "error", { stage: "scanning", message: "it is a virus" });
-  await says(clipRow, "Scanning failed");
-  assert.equal(await clipRow.locator(".detail").textContent(), "it is a virus");
-  assert.equal(await clipRow.locator(".failed").textContent(), "Scan");
+  await says(clip, "Scanning failed");
+  assert.equal(await clip.locator(".detail").textContent(), "it is a virus");
+  assert.equal(await clip.locator(".failed").textContent(), "Scan");
   // Once more, under another name.
-  await clipRow.getByRole("button", { name: "Try again" }).click();
-  await says(clipRow, "Uploading 100 %");
+  await clip.getByRole("button", { name: "Try again clip.mp4" }).click();
+  await says(clip, "Uploading 100%");
   assert.notDeepEqual(await jobs(page), [job]);
   assert.deepEqual(page.wrongs, []);
 });
 
-test("a job that is deleted says so, also after a reload, and a file is sent again", async () => {
+test("a job that is deleted leaves at once, and after a reload too", async () => {
   const server = await Server.start("--memory-only");
-  const page = await visit(server.page);
-  await acceptUploads(page);
-  await page.setInputFiles("#files", clip);
-  const clipRow = row(page, "clip.mp4");
-  await says(clipRow, "Uploading 100 %");
-  const [job] = await jobs(page);
+  const { page, rows: [clip, notes], jobs: [job, other] } = await sent(server, ["clip.mp4", "notes.txt"]);
   await server.progress(job, "scanning", 30);
-  await says(clipRow, "Scanning 30 %");
+  await says(clip, "Scanning 30%");
   await server.delete(job);
-  await says(clipRow, "Deleted");
-  assert.match(await clipRow.locator(".detail").textContent(), /deleted this job/);
-  assert.equal(await clipRow.locator("[aria-current=step]").count(), 0);
-  assert.equal(await page.title(), "Landfall");
+  const gone = page.locator("#gone", { hasText: "clip.mp4 was deleted" });
+  await gone.waitFor();
+  await clip.waitFor({ state: "detached" });
+  assert.deepEqual(await jobs(page), [other]);
+  await page.getByRole("button", { name: "OK" }).click();
+  await gone.waitFor({ state: "hidden" });
+  await server.progress(other, "scanning", 30);
+  await says(notes, "Scanning 30%");
   assert.deepEqual(page.wrongs, []);
-  await page.reload();
-  await says(row(page, "clip.mp4"), "Deleted");
-  // Begun anew, it is followed as any other.
-  await server.begin(job);
-  await server.progress(job, "storing", 10);
-  await page.reload();
-  await says(row(page, "clip.mp4"), "Storing 10 %");
+  await page.goto("about:blank");
+  await server.delete(other);
+  await page.goBack();
+  await page.locator("#gone", { hasText: "notes.txt was deleted" }).waitFor();
+  assert.deepEqual(await jobs(page), []);
 });
 
 test("a file that isn't taken says why", async () => {
@@ -152,7 +126,7 @@ test("a file that isn't taken says why", async () => {
   await page.route("**/api/tus/", (route) =>
     route.fulfill({ status: 413, json: { error: "it is too large: send 1 GiB at most" } }),
   );
-  await page.setInputFiles("#files", clip);
+  await page.setInputFiles("#files", file("clip.mp4"));
   await says(row(page, "clip.mp4"), "Not sent");
   const detail = row(page, "clip.mp4").locator(".detail");
   assert.equal(await detail.textContent(), "it is too large: send 1 GiB at most");
@@ -163,13 +137,19 @@ test("where a file takes a token, the page asks for it and sends the file again"
   writeFileSync(key, "61".repeat(32), { mode: 0o600 });
   const server = await Server.start("--data", scratch(), "--token-key", key);
   const page = await visit(server.page);
-  await page.setInputFiles("#files", { ...clip, name: "notes.txt", buffer: Buffer.from("abc") });
-  await says(row(page, "notes.txt"), "Not sent");
-  await page.getByRole("heading", { name: "These jobs take a token" }).waitFor();
-  const flags = ["--jobs", "up_*", "--upload", "up_*", "--ttl", "1h", "--token-key", key];
-  const token = execFileSync(BINARY, ["token", ...flags]).toString().trim();
-  await page.getByRole("textbox", { name: "Token" }).fill(token);
-  await page.getByRole("button", { name: "Use it" }).click();
+  await page.setInputFiles("#files", { ...file("notes.txt"), buffer: Buffer.from("abc") });
+  await says(row(page, "notes.txt"), "A token is needed");
+  await page.getByRole("heading", { name: "A token is needed here" }).waitFor();
+  assert.equal(await page.locator("#uploads-title").textContent(), "Waiting for a token");
+  const token = (...claims) =>
+    execFileSync(BINARY, ["token", ...claims, "--ttl", "1h", "--token-key", key]).toString().trim();
+  const enter = async (text) => {
+    await page.getByRole("textbox", { name: "Token" }).fill(text);
+    await page.getByRole("button", { name: "Use token" }).click();
+  };
+  await enter(token("--jobs", "up_*"));
+  await page.getByText("This token is good, but not for uploads").waitFor();
+  await enter(token("--jobs", "up_*", "--upload", "up_*"));
   await says(row(page, "notes.txt"), "Done");
   assert.equal(await page.locator("#rows > li").count(), 1);
   await page.locator("#refused").waitFor({ state: "hidden" });
@@ -180,43 +160,15 @@ test("two files are sent at a time, and the others wait for their turn", async (
   const page = await visit(server.page);
   const held = [];
   await page.route("**/api/tus/", (route) => held.push(route));
-  const files = ["a", "b", "c"].map((name) => ({ ...clip, name }));
-  await page.setInputFiles("#files", files);
+  await page.setInputFiles("#files", ["a", "b", "c"].map((name) => file(name)));
   await says(row(page, "c"), "Waiting to be sent");
   await says(row(page, "b"), "Uploading");
-  await row(page, "a").getByRole("button", { name: "Cancel a" }).click();
+  await row(page, "a").getByRole("button", { name: "Remove a" }).click();
   await says(row(page, "c"), "Uploading");
   assert.equal(await page.locator("#rows > li").count(), 2);
-  assert.deepEqual(page.wrongs, []);
-});
-
-test("a reload picks up running jobs and their names, and shows what has ended", async () => {
-  const server = await Server.start("--memory-only");
-  const page = await visit(server.page);
-  await acceptUploads(page);
-  await page.setInputFiles("#files", ["run.mp4", "over.mp4"].map((name) => ({ ...clip, name })));
-  await says(row(page, "run.mp4"), "Uploading 100 %");
-  await says(row(page, "over.mp4"), "Uploading 100 %");
-  const [runs, over] = await jobs(page);
-  await server.progress(runs, "transcoding", 40);
-  await server.publish(over, "error", { stage: "scanning", message: "it is a virus" });
-  await says(row(page, "run.mp4"), "Transcoding 40 %");
-  await says(row(page, "over.mp4"), "Scanning failed");
-  await page.reload();
-  await says(row(page, "run.mp4"), "Transcoding 40 %");
-  await says(row(page, "over.mp4"), "Scanning failed");
-  assert.deepEqual(await stages(row(page, "run.mp4")), [
-    "Upload 100",
-    "Scan 100",
-    "Transcode 40",
-    "Store 0",
-  ]);
-  await server.progress(runs, "storing", 10);
-  await says(row(page, "run.mp4"), "Storing 10 %");
-  await server.publish(runs, "done");
-  await says(row(page, "run.mp4"), "Done");
-  await page.getByRole("button", { name: "Clear finished" }).click();
-  assert.deepEqual(await jobs(page), []);
+  await row(page, "b").getByRole("button", { name: "Cancel b" }).click();
+  await says(row(page, "b"), "Cancelled");
+  await row(page, "b").getByRole("button", { name: "Try again b" }).waitFor();
   assert.deepEqual(page.wrongs, []);
 });
 
@@ -227,7 +179,7 @@ test("any job can be followed by its name, with the stages that it has", async (
   await page.getByLabel("Follow a job by its name").fill("job_8f3a");
   await page.keyboard.press("Enter");
   const job = row(page, "job_8f3a");
-  await says(job, "Encoding 20 %");
+  await says(job, "Encoding 20%");
   assert.deepEqual(await stages(job), ["Encoding 20"]);
   assert.deepEqual(await jobs(page), ["job_8f3a"]);
   await job.getByRole("button", { name: "Remove job_8f3a" }).click();

@@ -4,9 +4,12 @@
 const UPLOAD_STAGES = ["uploading", "scanning", "transcoding", "storing"];
 const ENDS = ["done", "error", "deleted"];
 
+const isName = (stage) => typeof stage === "string" && stage !== "";
+
 export class Job {
   name = null;
   size = null;
+  made = null;
   /** "waiting" until the first event; then "running", "done", "error" or "deleted". */
   state = "waiting";
   stage = null;
@@ -43,7 +46,8 @@ export class Job {
    * Takes an event. Returns whether it is news: one that came before is not. Ids only
    * grow; without one, as from a snapshot, an event tells no more than is known.
    */
-  apply(event, data, id, now) {
+  apply(event, said, id, now) {
+    const data = said && typeof said === "object" ? said : {};
     const number = /^\d+$/.test(id ?? "") ? BigInt(id) : null;
     if (number !== null) {
       if (number <= this.#newest) return false;
@@ -58,10 +62,16 @@ export class Job {
     this.data = data;
     this.updated = now;
     this.began ??= now;
-    if (typeof data.name === "string") this.name = data.name;
-    if (typeof data.size === "number") this.size = data.size;
-    if (ENDS.includes(event)) this.#end(event, data, now);
-    else this.#progress(data);
+    if (typeof data.name === "string" && data.name) this.name = data.name;
+    // What an upload has come to may be smaller than it was.
+    if (data.size >= 0) this[event === "done" ? "made" : "size"] = Number(data.size);
+    // A server's own stages are counted in tries; so its uploads are known.
+    const stage = data.stage === "queued" ? data.for : data.stage;
+    const took = typeof data.durations === "object" ? data.durations : null;
+    if (took || (data.attempt && UPLOAD_STAGES.includes(stage))) this.expectUpload();
+    if (ENDS.includes(event)) this.#end(event, data, now, took ?? {});
+    else if (event === "progress") this.#progress(data);
+    else this.state = "running";
     return true;
   }
 
@@ -74,13 +84,14 @@ export class Job {
 
   #progress(data) {
     this.state = "running";
-    const stage = typeof data.stage === "string" ? data.stage : (this.stage ?? "working");
-    const percent = typeof data.percent === "number" ? data.percent : null;
-    this.position = stage === "queued" ? (data.position ?? null) : null;
+    const stage = isName(data.stage) ? data.stage : (this.stage ?? "working");
+    const percent = Number.isFinite(data.percent) ? Math.min(Math.max(data.percent, 0), 100) : null;
+    this.position = stage === "queued" && data.position > 0 ? Number(data.position) : null;
     if (stage === "queued") {
-      // What runs, or was sent, is over then.
+      // What runs, or was sent, is over then, and so is all before what it waits for.
       const last = this.stage ?? "uploading";
       if (this.stages.has(last)) this.stages.set(last, 100);
+      if (this.stages.has(data.for)) this.#fillTo(data.for);
       this.stage = stage;
       this.percent = null;
       return;
@@ -92,15 +103,20 @@ export class Job {
     // A stage that had ended and comes again is begun anew, as after a restart.
     const isNew = stage !== this.stage;
     for (const known of before.slice(at < 0 ? before.length : at + 1)) this.stages.set(known, 0);
-    for (const known of this.stages.keys()) {
-      if (known === stage) break;
-      this.stages.set(known, 100);
-    }
+    this.#fillTo(stage);
     const least = isNew || data.restarted || data.retry ? 0 : this.stages.get(stage);
     this.percent = percent === null && isNew ? null : Math.max(percent ?? least, least);
     this.stages.set(stage, this.percent ?? 0);
     this.stage = stage;
     if (data.skipped) this.skipped.set(stage, data.reason);
+  }
+
+  /** What stands before a stage has been gone through. */
+  #fillTo(stage) {
+    for (const known of this.stages.keys()) {
+      if (known === stage) break;
+      this.stages.set(known, 100);
+    }
   }
 
   /** Puts a stage that nobody expected behind the one that runs. */
@@ -111,19 +127,24 @@ export class Job {
     this.stages = new Map(percents);
   }
 
-  #end(event, data, now) {
+  #end(event, data, now, took) {
     this.state = event;
     this.ended = now;
     this.position = null;
     if (event === "deleted") return;
     if (event === "error") {
-      if (typeof data.stage === "string") this.stage = data.stage;
+      if (isName(data.stage)) {
+        if (!this.stages.has(data.stage)) this.#insert(data.stage, [...this.stages.keys()]);
+        this.stage = data.stage;
+      }
       if (this.stage !== null && this.stages.size === 0) this.stages.set(this.stage, 0);
+      if (this.stages.has(this.stage)) this.#fillTo(this.stage);
       return;
     }
     // What was expected and never came wasn't needed.
     for (const [stage, percent] of this.stages) {
-      if (percent > 0 || this.stages.size === 1) this.stages.set(stage, 100);
+      const came = percent > 0 || `${stage}Ms` in took || ("queuedMs" in took && stage === "uploading");
+      if (came || this.stages.size === 1) this.stages.set(stage, 100);
       else this.stages.delete(stage);
     }
     this.percent = 100;
