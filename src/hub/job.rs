@@ -303,6 +303,11 @@ impl Core {
         });
     }
 
+    /// Whether any shard follows it.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
     /// Ends what [`Core::follow`] began.
     pub fn unfollow(&mut self, shard: usize) {
         self.followers

@@ -192,14 +192,17 @@ impl Hub {
         ledger.note_keys(&name, keys_end, core.keys().end());
         name.set_newest(core.newest());
         grow(&hub.ring_bytes, change.added, change.freed);
-        hub.time_ms.fetch_max(entry.time_ms, Ordering::AcqRel);
+        // Nobody else sets it while the ledger is held.
+        if entry.time_ms > hub.time_ms.load(Ordering::Relaxed) {
+            hub.time_ms.store(entry.time_ms, Ordering::Release);
+        }
         hub.lives.note(&name, before.as_ref(), after.as_ref());
         hub.published.store(id.0, Ordering::Release);
-        let mailboxes = hub.mailboxes.read_recursive();
         let mut shards = 0;
-        if change.is_news {
+        let of_all = hub.followers_of_all.load(Ordering::Acquire);
+        if change.is_news && (core.is_followed() || of_all != 0) {
+            let mailboxes = hub.mailboxes.read_recursive();
             shards = core.post_dirty(&mailboxes);
-            let of_all = hub.followers_of_all.load(Ordering::Acquire);
             each_bit(of_all, |shard| mailboxes[shard].post_any());
             shards |= of_all;
         }
@@ -487,17 +490,22 @@ impl Hub {
         core.set_keys(keys);
     }
 
-    /// Takes an entry that was accepted before. Its job, where it is as new as that
-    /// already, is given its event and nothing else. Where an event of the job between
+    /// Takes an entry that was accepted before. Its job, as it is `there`, where it is as new
+    /// as that already, is given its event and nothing else. Where an event of the job between
     /// this one and what is here `is_missing`, streams are told so. Returns whether it is
     /// here now and wasn't.
-    pub fn restore(&self, id: EventId, entry: &Entry, is_missing: bool) -> bool {
-        let there = self.find(&entry.job);
-        let known = there.as_ref().and_then(|job| {
+    pub fn restore(
+        &self,
+        there: Option<&Arc<Job>>,
+        id: EventId,
+        entry: &Entry,
+        is_missing: bool,
+    ) -> bool {
+        let known = there.and_then(|job| {
             let core = job.lock();
             core.life().filter(|life| life.last >= id).cloned()
         });
-        if let (Some(job), Some(life)) = (&there, known) {
+        if let (Some(job), Some(life)) = (there, known) {
             let Change::Event { event, .. } = &entry.change else {
                 return false;
             };
@@ -511,7 +519,7 @@ impl Hub {
             grow(&self.0.ring_bytes, change.added, change.freed);
             return change.is_news;
         }
-        if is_missing && let Some(job) = &there {
+        if is_missing && let Some(job) = there {
             self.change_ring(job, |core| core.lose_before(id));
         }
         // Nobody follows anything yet.

@@ -25,6 +25,12 @@ pub struct Restorer<'a> {
     shared: &'a Shared,
     /// The number of the newest entry.
     newest_entry: EventId,
+    /// Its time.
+    newest_ms: u64,
+    /// The first entry of which its segment doesn't tell yet.
+    uncounted: Option<EventId>,
+    /// The job that it is of.
+    job: Option<JobId>,
     /// The newest number that is known to have been given.
     newest: EventId,
     time_ms: u64,
@@ -40,6 +46,9 @@ impl<'a> Restorer<'a> {
             entries: 0,
             shared,
             newest_entry: EventId(0),
+            newest_ms: 0,
+            uncounted: None,
+            job: None,
             newest: EventId(0),
             time_ms: 0,
             lost: Vec::new(),
@@ -134,6 +143,7 @@ impl<'a> Restorer<'a> {
                 }
             }
         }
+        self.count(segment);
         Ok(torn)
     }
 
@@ -144,14 +154,13 @@ impl<'a> Restorer<'a> {
             log::error!("journal: entry {id} is not above the one before it, and is skipped");
             return;
         }
-        let Ok(job) = record.job.parse::<JobId>() else {
+        let Some(job) = self.job(record.job) else {
             return;
         };
-        let there = self.hub.find(&job);
-        // The same name as the tables have is found without a look at its text.
-        let job = there.as_ref().map_or(job, |there| there.id().clone());
         self.entries += 1;
         self.newest_entry = id;
+        self.newest_ms = record.time_ms;
+        self.uncounted.get_or_insert(id);
         self.reach(id);
         self.note_time(record.time_ms);
         let change = match &record.change {
@@ -163,15 +172,15 @@ impl<'a> Restorer<'a> {
                 terms,
             } => {
                 if let Some(event) = Event::restored(name, data, *names_its_job, &job) {
-                    let is_missing = self.place(&job, there, id, *previous, place);
+                    let there = self.hub.find(&job);
+                    let is_missing = self.place(&job, there.as_deref(), id, *previous, place);
                     let change = Change::Event {
                         event,
                         only: None,
                         terms: *terms,
                     };
-                    self.event(id, self.of(job, record, change), is_missing);
+                    self.event(there, id, self.of(job, record, change), is_missing);
                 }
-                self.count(record, place.segment);
                 return;
             }
             ChangeRecord::Begin {
@@ -214,8 +223,22 @@ impl<'a> Restorer<'a> {
                 Change::Forget { last }
             }
         };
-        self.hub.restore(id, &self.of(job, record, change), false);
-        self.count(record, place.segment);
+        let there = self.hub.find(&job);
+        let entry = self.of(job, record, change);
+        self.hub.restore(there.as_ref(), id, &entry, false);
+    }
+
+    /// Notes which entries have been applied since this was done last: they are in this
+    /// segment.
+    pub fn count(&mut self, segment: SegmentNumber) {
+        let Some(first) = self.uncounted.take() else {
+            return;
+        };
+        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
+            segment.newest_ms = segment.newest_ms.max(self.newest_ms);
+            segment.newest = self.newest_entry;
+            segment.base = segment.base.min(EventId(first.0 - 1));
+        }
     }
 
     /// Has the hub know how far numbers were given, and says what else was found.
@@ -264,7 +287,7 @@ impl<'a> Restorer<'a> {
     fn place(
         &self,
         job: &JobId,
-        there: Option<Arc<Job>>,
+        there: Option<&Job>,
         id: EventId,
         previous: EventId,
         place: Place,
@@ -315,15 +338,17 @@ impl<'a> Restorer<'a> {
         self.hub.void(job, (!is_forgotten).then_some(id));
     }
 
-    fn event(&self, id: EventId, entry: Entry, is_missing: bool) {
+    fn event(&self, there: Option<Arc<Job>>, id: EventId, entry: Entry, is_missing: bool) {
         let (hub, job) = (self.hub, &entry.job);
+        let mut there = there;
         if is_missing && hub.life(job).is_none() {
             // Its beginning is lost, which its streams are to hear of.
             if let Ok(Some(life)) = Life::after(None, id, &entry) {
                 hub.load(job, life, EventId(id.0 - 1));
+                there = hub.find(job);
             }
         }
-        if hub.restore(id, &entry, is_missing) {
+        if hub.restore(there.as_ref(), id, &entry, is_missing) {
             return;
         }
         if hub.life(job).is_some_and(|life| life.last < id) {
@@ -350,12 +375,13 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    fn count(&self, record: &EntryRecord<'_>, segment: SegmentNumber) {
-        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
-            segment.newest_ms = segment.newest_ms.max(record.time_ms);
-            segment.newest = record.id;
-            segment.base = segment.base.min(EventId(record.id.0 - 1));
+    /// A job's name, where it is one.
+    fn job(&mut self, name: &str) -> Option<JobId> {
+        // A job's events often come together.
+        if self.job.as_ref().is_none_or(|last| last.as_str() != name) {
+            self.job = name.parse().ok();
         }
+        self.job.clone()
     }
 }
 

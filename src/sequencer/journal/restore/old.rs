@@ -241,6 +241,7 @@ fn write_segments(
             };
             let place = output.put(&entry, restorer)?;
             restorer.entry(&entry, place);
+            restorer.count(place.segment);
         }
     }
     output.flush()?;
