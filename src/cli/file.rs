@@ -70,7 +70,7 @@ impl ConfigFile {
             return (file, vec![wrong(0, "the file is no table".to_owned())]);
         };
         let mut members: Vec<_> = table.into_iter().collect();
-        members.sort_by_key(|(key, _)| key.span.start);
+        members.sort_unstable_by_key(|(key, _)| key.span.start);
         let mut all_wrong = Vec::new();
         for (key, mut value) in members {
             if SECTIONS.contains(&&*key.name) {

@@ -260,7 +260,7 @@ impl Hub {
     /// Every job's snapshot, in the order of their names.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let mut names: Vec<_> = self.0.names.read().values().cloned().collect();
-        names.sort_by(|a, b| a.id().cmp(b.id()));
+        names.sort_unstable_by(|a, b| a.id().cmp(b.id()));
         let snapshots = names.iter().filter_map(|name| name.snapshot());
         snapshots.map(|it| self.with_prefixes(it)).collect()
     }

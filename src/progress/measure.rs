@@ -152,7 +152,7 @@ fn counters(row: Row<'_>) -> Vec<Counter<'_>> {
         .chain(ofs)
         .filter_map(|(at, sign)| counter(row, at, at + sign.len()))
         .collect();
-    found.sort_by_key(|it| it.end);
+    found.sort_unstable_by_key(|it| it.end);
     found
 }
 

@@ -181,8 +181,8 @@ impl Lobby {
         }
         let guests = &self.guests;
         let deadline = |&(place, _): &(usize, u64)| guests[place].as_ref().map(|g| g.deadline);
-        self.queue.make_contiguous().sort_by_key(deadline);
-        self.over.make_contiguous().sort_by_key(deadline);
+        self.queue.make_contiguous().sort_unstable_by_key(deadline);
+        self.over.make_contiguous().sort_unstable_by_key(deadline);
     }
 
     /// Whether nobody waits.

@@ -114,11 +114,13 @@ fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<Line> {
     let room = size.rows.saturating_sub(1).max(1);
     let mut rows: Vec<&Row> = roster.rows().collect();
     if rows.len() > room {
-        rows.sort_by_key(|row| match row.standing {
+        let rank = |row: &Row| match row.standing {
             Standing::Running => 0,
             Standing::Waiting => 1,
             Standing::Done | Standing::Failed => 2,
-        });
+        };
+        let of_rank = |wanted| roster.rows().filter(move |row| rank(row) == wanted);
+        rows = (0..3).flat_map(of_rank).collect();
     }
     let rest = match rows.len() > room {
         true => rows.split_off(room - 1),

@@ -67,7 +67,8 @@ impl Inner {
     fn remove_expired(&self) {
         let now = SystemTime::now();
         let mut uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
-        uploads.sort_by_key(|entry| std::cmp::Reverse(entry.core.lock().touched));
+        // Bytes may come meanwhile: each is looked at once.
+        uploads.sort_by_cached_key(|entry| std::cmp::Reverse(entry.core.lock().touched));
         let mut remembered = 0;
         for entry in uploads {
             let (phase, expiry) = {
