@@ -10,8 +10,10 @@ use super::flags::{self, Flag};
 use super::settings::Settings;
 use crate::command::leftover;
 use crate::event::job::{JobId, NameError};
+use crate::pipeline::config::StagePlan;
 use crate::server::handover;
 use crate::sys::nearest::nearest;
+use crate::webhook::HookPlan;
 
 /// Variables that are no flags: what the server tells the commands of stages, and the
 /// server that takes its place.
@@ -48,6 +50,20 @@ pub struct Call {
     pub words: Vec<OsString>,
     /// What is wrong with flags, with their twins, and with the file.
     pub wrong: Vec<Usage>,
+    /// Every flag that has a value, whoever said it.
+    pub given: Vec<Given>,
+    arguments: Vec<OsString>,
+}
+
+/// What was said of a flag.
+#[derive(Debug)]
+pub struct Given {
+    /// Which, without dashes.
+    pub flag: &'static str,
+    /// One value, or those of a list.
+    pub values: Vec<String>,
+    /// Where it was said.
+    pub place: Place,
 }
 
 /// What the caller wants.
@@ -77,47 +93,63 @@ pub fn read(
     arguments: impl IntoIterator<Item = OsString>,
     variables: &[(OsString, OsString)],
 ) -> Result<Wish, Usage> {
-    let line = match Line::read(command, arguments.into_iter())? {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let line = match Line::read(command, arguments.iter().cloned())? {
         Ok(line) => line,
         Err(wish) => return Ok(wish),
     };
     let names = variables.iter().filter_map(|(name, _)| name.to_str());
     let mut wrong: Vec<Usage> = names.filter_map(check_variable).collect();
     let mut settings = Settings::default();
-    let mut file = ConfigFile::default();
-    if let Some(flag) = file::flag_of(command.name) {
-        let named = line.value(flag, variables).ok().flatten();
-        let named = named.and_then(|(values, _)| Some(PathBuf::from(values.last()?)));
-        let there = named.or_else(|| {
-            let path = PathBuf::from(file::DEFAULT);
-            path.exists().then_some(path)
-        });
-        if let Some(path) = there {
-            let (read, all_wrong) = ConfigFile::read(&path);
-            let pipeline = &mut settings.server.pipeline;
-            pipeline.beside.clone_from(&read.keys);
-            (file, pipeline.file) = (read, Some(path));
-            wrong.extend(all_wrong);
-        }
-    }
+    let file = line.read_file(command, variables, &mut settings, &mut wrong);
+    let mut given = Vec::new();
     for (_, flag) in flags::of(command.name) {
-        let set = match line.value(flag, variables) {
-            Ok(given) => match given.or_else(|| file.get(flag)) {
-                Some((values, place)) => flag.set(&mut settings, &values, place),
-                None => Ok(()),
-            },
-            Err(usage) => Err(usage),
+        let said = match line.value(flag, variables) {
+            Ok(said) => said.or_else(|| file.get(flag)),
+            Err(usage) => {
+                wrong.push(usage);
+                None
+            }
         };
-        wrong.extend(set.err());
+        let Some((values, place)) = said else {
+            continue;
+        };
+        wrong.extend(flag.set(&mut settings, &values, place.clone()).err());
+        given.push(Given {
+            flag: flag.name,
+            values: values.into_iter().map(str::to_owned).collect(),
+            place,
+        });
     }
     Ok(Wish::Work(Box::new(Call {
         settings,
         words: line.words,
         wrong,
+        given,
+        arguments,
     })))
 }
 
 impl Call {
+    /// The same call, with what the environment and the file say now.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn again(&self, command: &Command) -> Result<Call, Vec<Usage>> {
+        let variables: Vec<_> = std::env::vars_os().collect();
+        match read(command, self.arguments.iter().cloned(), &variables) {
+            Ok(Wish::Work(call)) if call.wrong.is_empty() => Ok(*call),
+            Ok(Wish::Work(call)) => Err(call.wrong),
+            Ok(_) => Err(Vec::new()),
+            Err(usage) => Err(vec![usage]),
+        }
+    }
+
+    /// What was said of a flag, if anything was.
+    pub fn given(&self, flag: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.flag == flag)
+    }
+
     /// The words as text, `most` at most.
     ///
     /// # Errors
@@ -154,6 +186,43 @@ impl Call {
 }
 
 impl Line {
+    /// The configuration file, where the command has one, and all that is wrong in it.
+    fn read_file(
+        &self,
+        command: &Command,
+        variables: &[(OsString, OsString)],
+        settings: &mut Settings,
+        wrong: &mut Vec<Usage>,
+    ) -> ConfigFile {
+        let Some(flag) = file::flag_of(command.name) else {
+            return ConfigFile::default();
+        };
+        let named = self.value(flag, variables).ok().flatten();
+        let named = named.and_then(|(values, _)| Some(PathBuf::from(values.last()?)));
+        let there = named.or_else(|| {
+            let path = PathBuf::from(file::DEFAULT);
+            path.exists().then_some(path)
+        });
+        let Some(path) = there else {
+            return ConfigFile::default();
+        };
+        let (file, mut all) = ConfigFile::read(&path);
+        let stages = StagePlan::read(&path, &file.keys).err();
+        let hooks = HookPlan::read(&path).err();
+        let others = stages.into_iter().chain(hooks).flatten();
+        for usage in others.map(Usage::File) {
+            // A file that can't be read is found so twice.
+            if !all.contains(&usage) {
+                all.push(usage);
+            }
+        }
+        wrong.extend(all);
+        let pipeline = &mut settings.server.pipeline;
+        pipeline.beside.clone_from(&file.keys);
+        pipeline.file = Some(path);
+        file
+    }
+
     /// What was given for a flag, or for its variable, and where.
     fn value<'a>(
         &'a self,

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Usage};
-use super::{output, serve};
+use super::error::{Failure, Place, Usage};
+use super::{example, output, serve};
 use crate::server::check;
 
 /// The command.
@@ -14,7 +14,10 @@ pub const COMMAND: Command = Command {
     usage: &["[FLAGS]"],
     text: &[
         "It takes every flag that serve takes, and reads the same variables and the same file. \
-         It makes nothing: a server may run meanwhile.",
+         It says all that is wrong with them, with the lines of the file, and what would keep a \
+         server from starting: a key file that can't be read, a directory that can't be written \
+         to, a program of a stage that isn't there, a port that is taken, unless by the server of \
+         the same --data. It makes nothing.",
         "The exit code is 0 where all is well, else 1.",
     ],
     runs_another: false,
@@ -22,9 +25,23 @@ pub const COMMAND: Command = Command {
 };
 
 fn main(call: Call) -> Result<ExitCode, Failure> {
+    if call.settings.example {
+        call.texts(0)?;
+        return output::print(&example::file());
+    }
     let mut wrong: Vec<String> = call.wrong.iter().map(Usage::to_string).collect();
-    for line in check::check(&serve::config(call)?) {
-        // A file that can't be read is found so twice.
+    let places: Vec<_> = call
+        .given
+        .iter()
+        .map(|it| (it.flag, it.place.clone()))
+        .collect();
+    for fault in check::check(&serve::config(call)?) {
+        let place = places.iter().find(|(name, _)| Some(*name) == fault.flag);
+        let line = match place {
+            Some((_, place @ Place::File(_))) => format!("{place}: {}", fault.what),
+            _ => fault.what,
+        };
+        // What is wrong in the file has been found already.
         if !wrong.contains(&line) {
             wrong.push(line);
         }

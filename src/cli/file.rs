@@ -102,10 +102,13 @@ pub fn flag_of(command: &str) -> Option<&'static Flag> {
     found.map(|(_, flag)| flag)
 }
 
-/// The names of the flags that stand there.
+/// The flags that stand there, each with the title of its group.
+pub fn flags() -> impl Iterator<Item = (&'static str, &'static Flag)> {
+    flags::of(OWNER).filter(|(_, flag)| flag.name != FLAG)
+}
+
 fn flag_names() -> impl Iterator<Item = &'static str> {
-    let names = flags::of(OWNER).map(|(_, flag)| flag.name);
-    names.filter(|name| *name != FLAG)
+    flags().map(|(_, flag)| flag.name)
 }
 
 fn flag(key: &str) -> Result<&'static Flag, String> {

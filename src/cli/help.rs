@@ -101,9 +101,11 @@ fn legend(command: &Command) -> String {
 }
 
 /// A text that is being written, in lines that aren't wider than the terminal.
-struct Page {
+pub struct Page {
     text: String,
     width: usize,
+    /// What every line begins with.
+    mark: &'static str,
 }
 
 impl Page {
@@ -111,15 +113,44 @@ impl Page {
         Page {
             text: String::new(),
             width: width.clamp(WIDTHS.0, WIDTHS.1),
+            mark: "",
         }
     }
 
-    fn line(&mut self, line: &str) {
+    /// One of comments in a file, of so many characters a line.
+    pub fn commented(width: usize) -> Page {
+        Page {
+            mark: "# ",
+            ..Page::new(width - 2)
+        }
+    }
+
+    /// The whole of it.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    /// A line.
+    pub fn line(&mut self, line: &str) {
+        self.text += self.mark;
         self.text += line;
         self.text += "\n";
     }
 
-    fn paragraph(&mut self, indent: usize, text: &str) {
+    /// A line of nothing.
+    pub fn blank(&mut self) {
+        self.text += "\n";
+    }
+
+    /// A line of a file that is commented out.
+    pub fn code(&mut self, line: &str) {
+        self.text += "#";
+        self.text += line;
+        self.text += "\n";
+    }
+
+    /// A text in lines.
+    pub fn paragraph(&mut self, indent: usize, text: &str) {
         self.entry(indent, indent, text);
     }
 

@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod delete;
 mod error;
+mod example;
 mod file;
 mod flags;
 mod help;
@@ -92,11 +93,12 @@ fn find(name: &str) -> Result<&'static Command, Usage> {
 fn call(command: &'static Command, arguments: VecDeque<OsString>) -> Result<ExitCode, Failed> {
     let variables: Vec<_> = std::env::vars_os().collect();
     let done = match call::read(command, arguments, &variables) {
-        Ok(Wish::Work(call)) => match call.wrong.first() {
-            // That tells all of it.
-            Some(usage) if !is_check(command) => Err(usage.clone().into()),
-            _ => (command.main)(*call),
-        },
+        Ok(Wish::Work(call)) if !call.wrong.is_empty() && !is_check(command) => {
+            let codes = call.wrong.into_iter();
+            let codes = codes.map(|usage| complain(Some(command), &usage.into()));
+            Ok(codes.last().unwrap_or(ExitCode::FAILURE))
+        }
+        Ok(Wish::Work(call)) => (command.main)(*call),
         Ok(Wish::Help) => output::print(&help::of(command, output::width())),
         Ok(Wish::Version) => tell_version(),
         Err(usage) => Err(usage.into()),

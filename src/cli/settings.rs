@@ -21,6 +21,8 @@ pub struct Settings {
     pub server: ServerConfig,
     /// `serve`: keeps nothing on disk, whatever `server.data` says.
     pub memory_only: bool,
+    /// `check`: shows a file with everything that can be said.
+    pub example: bool,
     /// The commands that talk to a hub.
     pub hub: HubSettings,
     /// `list`, and `watch` of its prefix.
@@ -99,6 +101,7 @@ impl Default for Settings {
                 ..ServerConfig::default()
             },
             memory_only: false,
+            example: false,
             hub: HubSettings {
                 address: client::HubAddress::Tcp("127.0.0.1:8081".to_owned()),
                 key: None,

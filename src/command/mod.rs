@@ -36,6 +36,9 @@ use terminal::Terminal;
 /// waits, for this process and never for the hub.
 const MESSAGES_MAX: usize = 64;
 
+/// Where commands are looked for if nobody says.
+pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// What a running command does.
 pub enum Message {
     /// It printed something, which has been passed on where it is to be.
@@ -173,6 +176,32 @@ pub fn exists(program: &OsStr) -> bool {
     }
     let directories = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&directories).any(|directory| directory.join(path).is_file())
+}
+
+/// Whether a stage can run a program: an absolute path, or a name in a directory of `PATH`.
+///
+/// # Errors
+/// Why it can't.
+pub fn find(program: &str) -> Result<(), &'static str> {
+    let is_program = |path: &Path| {
+        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    let path = Path::new(program);
+    if path.is_absolute() {
+        return match path.exists() {
+            false => Err("it isn't there"),
+            true if is_program(path) => Ok(()),
+            true => Err("it can't be run"),
+        };
+    }
+    if program.contains('/') {
+        return Err("stages work in folders of their own: give the whole path, from / on");
+    }
+    let directories = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    match std::env::split_paths(&directories).any(|it| is_program(&it.join(path))) {
+        true => Ok(()),
+        false => Err("it isn't installed"),
+    }
 }
 
 /// Why a command couldn't be started, in words.

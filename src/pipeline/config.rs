@@ -7,7 +7,6 @@ mod storing;
 pub(crate) mod table;
 mod transcoding;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +16,7 @@ pub use scanning::{ClamdAddress, Mismatch, Scanning};
 #[cfg(feature = "s3")]
 pub use storing::S3Store;
 pub use storing::Storing;
+pub use table::Need;
 use table::{Spot, Table, Wrong};
 pub use transcoding::Transcoding;
 
@@ -27,6 +27,8 @@ use super::environment;
 pub struct StagePlan {
     /// In this order; one at least.
     pub stages: Vec<Stage>,
+    /// What has to be there for what the file says, each with its line.
+    pub needs: Vec<(usize, Need)>,
 }
 
 /// A stage, and how it is run.
@@ -71,12 +73,15 @@ pub enum Kind {
     Command(Running),
 }
 
-/// Why there is no plan: the line where there is one, and what would be right.
+/// Why there is no plan: the line, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    line: Option<usize>,
+    line: usize,
     message: String,
 }
+
+/// A stage of each kind, with everything that can be said of it.
+pub const EXAMPLE: &str = include_str!("config/example.toml");
 
 const NAME_MAX_BYTES: usize = 64;
 /// More threads than this do a small host no good.
@@ -89,6 +94,7 @@ impl Default for StagePlan {
         let stage = |name: &str| Stage::built_in(name).expect("a built-in stage");
         StagePlan {
             stages: ["scanning", "transcoding", "storing"].map(stage).to_vec(),
+            needs: Vec::new(),
         }
     }
 }
@@ -98,66 +104,75 @@ impl StagePlan {
     /// the disk.
     ///
     /// # Errors
-    /// It can't be read, or says something that can't be.
-    pub fn read(path: &Path, beside: &[String]) -> Result<StagePlan, String> {
+    /// It can't be read, or says something that can't be: all of it, with the file's name.
+    pub fn read(path: &Path, beside: &[String]) -> Result<StagePlan, Vec<String>> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        StagePlan::parse(&text, beside).map_err(|error| match error.line {
-            Some(line) => format!("{name}:{line}: {}", error.message),
-            None => format!("{name}: {}", error.message),
+        let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{name}: {error}")]);
+        StagePlan::parse(&text?, beside).map_err(|errors| {
+            let errors = errors.into_iter();
+            let named =
+                errors.map(|ConfigError { line, message }| format!("{name}:{line}: {message}"));
+            named.collect()
         })
     }
 
     /// Reads the text of a file. One that names no stages has the default ones.
     ///
     /// # Errors
-    /// It isn't TOML, or says something that can't be: the line, and what would be right.
-    pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, ConfigError> {
-        let wrong = |wrong: Wrong| ConfigError {
-            line: wrong.at.map(|at| text[..at].matches('\n').count() + 1),
-            message: wrong.message,
+    /// It isn't TOML, or says something that can't be: each line, and what would be right.
+    pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, Vec<ConfigError>> {
+        let in_lines = |wrong| -> Vec<ConfigError> {
+            let wrong = table::in_lines(text, wrong).into_iter();
+            let errors = wrong.map(|(line, message)| ConfigError { line, message });
+            errors.collect()
         };
-        let mut document = Table::parse(text).map_err(wrong)?;
-        document
-            .only(&["stage", "webhook"], beside)
-            .map_err(wrong)?;
-        if !document.has("stage") {
-            return Ok(StagePlan::default());
+        let mut document = Table::parse(text).map_err(|wrong| in_lines(vec![wrong]))?;
+        document.only(&["stage", "webhook"], beside);
+        let has_stages = document.has("stage");
+        let tables = document.tables("stage");
+        let counted = tables.len();
+        let (mut wrong, _) = document.into_findings();
+        let mut plan = StagePlan {
+            stages: Vec::new(),
+            needs: Vec::new(),
+        };
+        for table in tables {
+            plan.add(table, &mut wrong, |at| table::line(text, at));
         }
-        let mut stages = Vec::new();
-        let mut names = HashSet::new();
-        for mut table in document.tables("stage").map_err(wrong)? {
-            let at = table.at();
-            let stage = Stage::read(&mut table).map_err(wrong)?;
-            if !names.insert(stage.name.clone()) {
-                let name = &stage.name;
-                return Err(wrong(at.wrong(format!(
-                    "there are two stages {name:?}: give each its own name"
-                ))));
-            }
-            if matches!(
-                stages.last(),
-                Some(Stage {
-                    kind: Kind::Store(_),
-                    ..
-                })
-            ) {
-                let message = "storing is the last stage: put this one before it";
-                return Err(wrong(at.wrong(message)));
-            }
-            stages.push(stage);
-        }
-        if stages.is_empty() || stages.len() > STAGES_MAX {
-            return Err(ConfigError {
-                line: None,
+        if has_stages && wrong.is_empty() && !(1..=STAGES_MAX).contains(&counted) {
+            wrong.push(Wrong {
+                at: text.find("stage").unwrap_or(0),
                 message: format!(
-                    "{} stages: there must be 1 to {STAGES_MAX}, each begun with [[stage]] and \
-                     its name, as name = \"scanning\"",
-                    stages.len()
+                    "{counted} stages: there must be 1 to {STAGES_MAX}, each begun with [[stage]] \
+                     and its name, as name = \"scanning\""
                 ),
             });
         }
-        Ok(StagePlan { stages })
+        match wrong.is_empty() {
+            false => Err(in_lines(wrong)),
+            true if has_stages => Ok(plan),
+            true => Ok(StagePlan::default()),
+        }
+    }
+
+    fn add(&mut self, mut table: Table<'_>, wrong: &mut Vec<Wrong>, line: impl Fn(usize) -> usize) {
+        let at = table.at();
+        let stage = Stage::read(&mut table);
+        if let Some(Stage { name, .. }) = &stage
+            && self.stages.iter().any(|stage| stage.name == *name)
+        {
+            let message = format!("there are two stages {name:?}: give each its own name");
+            table.refuse(at, message);
+        }
+        if let Some(Kind::Store(_)) = self.stages.last().map(|stage| &stage.kind) {
+            table.refuse(at, "storing is the last stage: put this one before it");
+        }
+        self.stages.extend(stage);
+        let (found, needs) = table.into_findings();
+        wrong.extend(found);
+        let needs = needs.into_iter();
+        self.needs
+            .extend(needs.map(|(at, need)| (line(at.offset()), need)));
     }
 }
 
@@ -189,96 +204,111 @@ impl Stage {
         }
     }
 
-    fn read(table: &mut Table<'_>) -> Result<Stage, Wrong> {
+    /// None where there is too much wrong with it to tell what stage it is.
+    fn read(table: &mut Table<'_>) -> Option<Stage> {
         let mut stage = Stage::named(table)?;
         match &mut stage.kind {
-            Kind::Scan(options) => options.read(table)?,
-            Kind::Transcode(options) => options.read(table)?,
-            Kind::Store(options) => options.read(table)?,
+            Kind::Scan(options) => options.read(table),
+            Kind::Transcode(options) => options.read(table),
+            Kind::Store(options) => options.read(table),
             Kind::Command(_) => {}
         }
-        stage.read_limits(table)?;
-        stage.cage.read(table)?;
-        table.finish()?;
-        Ok(stage)
+        stage.read_limits(table);
+        stage.cage.read(table);
+        table.finish();
+        Some(stage)
     }
 
     /// The stage of the name that a table has, with what it is like where nothing else is
     /// said.
-    fn named(table: &mut Table<'_>) -> Result<Stage, Wrong> {
-        let (name, at) = match table.text("name")? {
-            Some(name) => name,
-            None => {
-                let message = "a stage needs a name: scanning, transcoding, storing, or one of \
-                               your own with run = [\"command\", ...]";
-                return Err(table.at().wrong(message));
-            }
+    fn named(table: &mut Table<'_>) -> Option<Stage> {
+        let Some((name, at)) = table.text("name") else {
+            let message = "a stage needs a name: scanning, transcoding, storing, or one of \
+                           your own with run = [\"command\", ...]";
+            table.refuse(table.at(), message);
+            return None;
         };
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
-        if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.bytes().all(fits) {
-            let message = format!("a stage's name is 1 to {NAME_MAX_BYTES} of a-z 0-9 _ -");
-            return Err(at.wrong(message));
+        let has_run = table.has("run");
+        if let Err(message) = check_name(&name) {
+            table.refuse(at, message);
+            if !has_run {
+                return None;
+            }
         }
-        if ["queued", "uploading"].contains(&name.as_str()) {
-            return Err(at.wrong(format!("{name} is what is told before a stage begins")));
-        }
-        match (Stage::built_in(&name), table.list("run")?) {
-            (Some(stage), None) => Ok(stage),
+        match (Stage::built_in(&name), table.list("run")) {
+            (Some(stage), None) => Some(stage),
             (_, Some((run, at))) => {
-                let kind = Kind::Command(Running::read(run, at, table)?);
+                let kind = Kind::Command(Running::read(run, at, table));
                 let mut stage = Stage::new(&name, kind, 1, 60, 0);
                 stage.cage.leave = vec![std::env::temp_dir()];
-                Ok(stage)
+                Some(stage)
             }
             (None, None) => {
-                let message = format!(
-                    "{name:?} is none of scanning, transcoding and storing, so it needs \
-                     run = [\"command\", ...]"
-                );
-                Err(at.wrong(message))
+                if !has_run {
+                    let message = format!(
+                        "{name:?} is none of scanning, transcoding and storing, so it needs \
+                         run = [\"command\", ...]"
+                    );
+                    table.refuse(at, message);
+                }
+                None
             }
         }
     }
 
-    fn read_limits(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        if let Some(concurrency) = table.integer("concurrency", 1, CONCURRENCY_MAX)? {
+    fn read_limits(&mut self, table: &mut Table<'_>) {
+        if let Some(concurrency) = table.integer("concurrency", 1, CONCURRENCY_MAX) {
             self.concurrency = concurrency as usize;
         }
-        if let Some(timeout) = table.duration("timeout")? {
+        if let Some(timeout) = table.duration("timeout") {
             self.timeout = timeout;
         }
-        if let Some(retries) = table.integer("retries", 0, 100)? {
+        if let Some(retries) = table.integer("retries", 0, 100) {
             self.retries = retries as u32;
         }
-        if let Some(nice) = table.integer("nice", 0, 19)? {
+        if let Some(nice) = table.integer("nice", 0, 19) {
             self.nice = nice as u8;
         }
-        if let Some(grace) = table.duration("grace")? {
+        if let Some(grace) = table.duration("grace") {
             self.grace = grace;
         }
-        if let Some((names, at)) = table.list("env")? {
-            let mut checked = names.iter().map(|name| environment::check(name));
-            checked
-                .find_map(Result::err)
-                .map_or(Ok(()), |why| Err(at.wrong(why)))?;
+        if let Some((names, at)) = table.list("env") {
+            for why in names
+                .iter()
+                .filter_map(|name| environment::check(name).err())
+            {
+                table.refuse(at, why);
+            }
             self.env = names;
         }
-        if let Some((folder, at)) = table.text("output_dir")? {
-            if !Path::new(&folder).is_absolute() {
-                return Err(at.wrong("output_dir is an absolute path, as \"/mnt/scratch\""));
+        if let Some((folder, at)) = table.text("output_dir") {
+            let folder = PathBuf::from(folder);
+            if folder.is_absolute() {
+                table.need(at, Need::Folder(folder.clone()));
+            } else {
+                table.refuse(at, "output_dir is an absolute path, as \"/mnt/scratch\"");
             }
-            self.output_dir = Some(folder.into());
+            self.output_dir = Some(folder);
         }
-        Ok(())
     }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+    if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.bytes().all(fits) {
+        return Err(format!(
+            "a stage's name is 1 to {NAME_MAX_BYTES} of a-z 0-9 _ -"
+        ));
+    }
+    if ["queued", "uploading"].contains(&name) {
+        return Err(format!("{name} is what is told before a stage begins"));
+    }
+    Ok(())
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
+        write!(f, "line {}: {}", self.line, self.message)
     }
 }
 
@@ -289,7 +319,9 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        StagePlan::parse(text, &[]).unwrap_err().to_string()
+        let errors = StagePlan::parse(text, &[]).unwrap_err();
+        let errors: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
+        errors.join("\n")
     }
 
     #[test]
@@ -297,7 +329,10 @@ mod tests {
         let text = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'transcoding'\n\
                     [[stage]]\nname = 'storing'\n";
         let plan = StagePlan::parse(text, &[]).unwrap();
-        assert_eq!(format!("{plan:?}"), format!("{:?}", StagePlan::default()));
+        assert_eq!(
+            format!("{:?}", plan.stages),
+            format!("{:?}", StagePlan::default().stages)
+        );
     }
 
     #[test]
@@ -471,7 +506,66 @@ mod tests {
                 "{text}\n{message}"
             );
         }
-        assert!(refused("stage = []").contains("1 to 32"));
+        assert!(refused("stage = []").starts_with("line 1: 0 stages: there must be 1 to 32"));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_in_the_order_of_the_lines() {
+        let text = "stag = 1\n[[stage]]\nname = 'scanning'\nnice = 20\ntimeot = '5s'\nclamd = 'x'\n\
+                    [[stage]]\nname = 'Thumb'\nrun = []\nread = ['a']\n\
+                    [[stage]]\nretries = 'x'\n[[stage]]\nname = 'scanning'\n";
+        let lines = refused(text);
+        let lines: Vec<&str> = lines.lines().collect();
+        let begins = [
+            "1: there",
+            "4: nice",
+            "5: there",
+            "6: ",
+            "8: a stage's",
+            "9: run",
+            "10: read",
+        ];
+        let ends = ["11: a stage needs", "13: there are two"];
+        assert_eq!(lines.len(), begins.len() + ends.len(), "{lines:#?}");
+        for (line, begin) in lines.iter().zip(begins.iter().chain(&ends)) {
+            assert!(
+                line.starts_with(&format!("line {begin}")),
+                "{begin}: {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_to_be_there_is_told_with_its_line() {
+        let text = "[[stage]]\nname = 'transcoding'\n[[stage]]\nname = 'thumb'\n\
+                    run = ['convert', '{input}']\noutput_dir = '/mnt/x'\n";
+        let program = |name: &str| Need::Program(name.to_owned());
+        let needs = [
+            (1, program("ffmpeg")),
+            (1, program("ffprobe")),
+            (5, program("convert")),
+            (6, Need::Folder("/mnt/x".into())),
+        ];
+        assert_eq!(StagePlan::parse(text, &[]).unwrap().needs, needs);
+    }
+
+    #[test]
+    fn the_example_says_all_that_can_be_said() {
+        let mut document = Table::parse(EXAMPLE).unwrap();
+        for mut table in document.tables("stage") {
+            Stage::read(&mut table).unwrap();
+            for key in table.known() {
+                // What all may have stands with the first, and what commands may with theirs.
+                let line = format!("\n{key} = ");
+                assert!(EXAMPLE.contains(&line), "{key}");
+            }
+            let (wrong, _) = table.into_findings();
+            assert!(wrong.is_empty(), "{wrong:?}");
+        }
+        #[cfg(feature = "s3")]
+        for key in ["endpoint", "bucket", "region", "style", "prefix"] {
+            assert!(EXAMPLE.contains(key), "{key}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
-/// Where commands are looked for if nobody says.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+use crate::command::DEFAULT_PATH;
+
 /// What a command gets of the server's besides the locale.
 const PASSED: [&str; 2] = ["PATH", "HOME"];
 /// What all variables begin with that Landfall gives a meaning.
@@ -14,7 +14,7 @@ const OWN: &str = "LANDFALL_";
 /// Takes everything away from a command's environment but the paths, the locale, and the
 /// variables that are named in `more`.
 pub fn clear(command: &mut Command, more: &[String]) {
-    command.env_clear().env("PATH", PATH);
+    command.env_clear().env("PATH", DEFAULT_PATH);
     command.envs(passed(std::env::vars_os(), more));
 }
 

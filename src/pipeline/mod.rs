@@ -128,7 +128,7 @@ impl Pipeline {
     pub fn start(config: PipelineConfig, jobs: Sequencer, data: &Path) -> io::Result<Pipeline> {
         let mut plan = match &config.file {
             Some(file) => StagePlan::read(file, &config.beside)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
+                .map_err(|wrong| io::Error::new(io::ErrorKind::InvalidInput, wrong.join("; ")))?,
             None => StagePlan::default(),
         };
         for stage in &mut plan.stages {

@@ -1,7 +1,9 @@
 //! What would keep a server from starting, found out without making anything.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::fs::{Access as Allowed, access};
@@ -9,77 +11,147 @@ use rustix::fs::{Access as Allowed, access};
 use super::config::ServerConfig;
 use super::listener::Address;
 use super::start;
-use crate::pipeline::config::StagePlan;
+use crate::access::keyfile;
+use crate::command;
+use crate::pipeline::config::{Need, StagePlan};
+use crate::sequencer::journal;
 use crate::webhook::HookPlan;
 
-/// What is wrong with a configuration, and what would be right, a line each; what another
-/// process has just now is none of it. Blocks.
-pub fn check(config: &ServerConfig) -> Vec<String> {
-    let mut wrong = listeners(config);
-    if let Err(error) = start::gate(config.auth.clone(), &config.publish) {
-        wrong.push(error.to_string());
-    }
+/// Something that would keep a server from starting.
+#[derive(Debug)]
+pub struct Fault {
+    /// The flag that says it, without dashes. None where the file of the stages does, which is
+    /// named then.
+    pub flag: Option<&'static str>,
+    /// What is wrong, and what would be right.
+    pub what: String,
+}
+
+/// What is wrong with a configuration. Blocks.
+pub fn check(config: &ServerConfig) -> Vec<Fault> {
+    let mut faults = listeners(config);
+    keys(config, &mut faults);
     if let Some(data) = &config.data
         && let Err(why) = folder(data)
     {
         let data = data.display();
-        wrong.push(format!(
-            "data directory {data}: {why}: give a directory that can be written to with --data, \
-             or keep nothing on disk with --memory-only"
+        faults.push(Fault::of(
+            "data",
+            format!(
+                "data directory {data}: {why}: give a directory that can be written to with \
+                 --data, or keep nothing on disk with --memory-only"
+            ),
         ));
     }
-    if let Some(file) = &config.pipeline.file
-        && let Err(error) = StagePlan::read(file, &config.pipeline.beside)
-    {
-        wrong.push(error);
+    if let Some(file) = &config.pipeline.file {
+        stages(file, &config.pipeline.beside, &mut faults);
     }
     if let Some(file) = &config.pipeline.file {
-        match HookPlan::read(file) {
-            Ok(plan) => wrong.extend(plan.check()),
-            // A file that can't be read, or is no TOML, is found so twice.
-            Err(error) if !wrong.contains(&error) => wrong.push(error),
-            Err(_) => {}
-        }
+        let wrong = match HookPlan::read(file) {
+            Ok(plan) => plan.check(),
+            Err(wrong) => wrong,
+        };
+        faults.extend(wrong.into_iter().map(|what| Fault { flag: None, what }));
     }
-    wrong
+    faults
 }
 
-fn listeners(config: &ServerConfig) -> Vec<String> {
+impl Fault {
+    fn of(flag: &'static str, what: String) -> Fault {
+        let flag = Some(flag);
+        Fault { flag, what }
+    }
+}
+
+fn keys(config: &ServerConfig, faults: &mut Vec<Fault>) {
+    let before = faults.len();
+    for path in &config.auth.token_keys {
+        if let Err(error) = keyfile::token_keys(&[path]) {
+            faults.push(Fault::of("token-key", error.to_string()));
+        }
+    }
+    if let Some(path) = &config.auth.publish_key
+        && let Err(error) = keyfile::publish_key(path)
+    {
+        faults.push(Fault::of("publish-key", error.to_string()));
+    }
+    if faults.len() == before
+        && let Err(error) = start::gate(config.auth.clone(), &config.publish)
+    {
+        faults.push(Fault::of("publish", error.to_string()));
+    }
+}
+
+/// What the file says of stages, and what it needs for them.
+fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
+    let plan = match StagePlan::read(file, beside) {
+        Ok(plan) => plan,
+        Err(wrong) => {
+            let wrong = wrong.into_iter();
+            return faults.extend(wrong.map(|what| Fault { flag: None, what }));
+        }
+    };
+    for (line, need) in plan.needs {
+        let met = match need {
+            Need::Program(program) => command::find(&program).map_err(|why| {
+                format!("{program}: {why}: install it, or correct what the stage runs")
+            }),
+            Need::Folder(path) => folder(&path).map_err(|why| {
+                let path = path.display();
+                format!("output_dir {path}: {why}: give a directory that can be written to")
+            }),
+        };
+        if let Err(why) = met {
+            let what = format!("{}:{line}: {why}", file.display());
+            faults.push(Fault { flag: None, what });
+        }
+    }
+}
+
+fn listeners(config: &ServerConfig) -> Vec<Fault> {
     let ops = Address::Tcp(config.ops);
     let listeners = [
-        ("public listener", "--listen", &config.listen),
-        ("publishing listener", "--publish", &config.publish),
-        ("monitoring listener", "--ops", &ops),
+        ("public listener", "listen", &config.listen),
+        ("publishing listener", "publish", &config.publish),
+        ("monitoring listener", "ops", &ops),
     ];
-    let mut wrong = Vec::new();
+    // What is taken is taken by it then.
+    let is_served = config.data.as_deref().is_some_and(journal::is_held);
+    let mut faults = Vec::new();
     for (index, (what, flag, address)) in listeners.into_iter().enumerate() {
         let is_any_port = matches!(address, Address::Tcp(address) if address.port() == 0);
         let mut before = listeners[..index].iter();
         if let Some((other, ..)) = before.find(|(.., it)| *it == address && !is_any_port) {
-            wrong.push(format!(
-                "{what} {address}: the {other} has the same: give another with {flag}"
+            faults.push(Fault::of(
+                flag,
+                format!("{what} {address}: the {other} has the same: give another with --{flag}"),
             ));
-        } else if let Err(why) = place(address) {
-            wrong.push(format!("{what} {address}: {why}: give another with {flag}"));
+        } else if let Err(why) = place(address, is_served) {
+            let what = format!("{what} {address}: {why}: give another with --{flag}");
+            faults.push(Fault::of(flag, what));
         }
     }
-    wrong
+    faults
 }
 
-/// Whether something may listen there, another day if not today.
-fn place(address: &Address) -> Result<(), String> {
+/// Whether something may listen there.
+fn place(address: &Address, is_served: bool) -> Result<(), String> {
+    let taken = || match is_served {
+        true => Ok(()),
+        false => Err("another process listens there".to_owned()),
+    };
     match address {
-        // Any port of the same host tells as much.
-        Address::Tcp(address) => {
-            let bound = TcpListener::bind(SocketAddr::new(address.ip(), 0));
-            bound.map(drop).map_err(|error| error.to_string())
-        }
+        Address::Tcp(address) => match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => taken(),
+            bound => bound.map(drop).map_err(|error| error.to_string()),
+        },
         Address::Unix(path) => {
             use std::os::unix::fs::FileTypeExt;
             match fs::symlink_metadata(path) {
                 Ok(there) if !there.file_type().is_socket() => {
                     Err("there is something that is no socket".to_owned())
                 }
+                Ok(_) if UnixStream::connect(path).is_ok() => taken(),
                 _ => {
                     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
                     writable(parent.unwrap_or(Path::new(".")))
@@ -115,6 +187,8 @@ fn writable(folder: &Path) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sequencer::journal::Lock;
+    use std::time::Duration;
 
     fn config(listen: &str, publish: &str) -> ServerConfig {
         ServerConfig {
@@ -125,6 +199,10 @@ mod tests {
         }
     }
 
+    fn wrong(config: &ServerConfig) -> Vec<String> {
+        check(config).into_iter().map(|fault| fault.what).collect()
+    }
+
     #[test]
     fn what_would_keep_a_server_from_starting_is_found_and_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
@@ -133,7 +211,7 @@ mod tests {
         fs::write(&file, "stage = 1").unwrap();
         let mut good = config("127.0.0.1:0", "127.0.0.1:0");
         good.data = Some(data.clone());
-        assert_eq!(check(&good), [""; 0]);
+        assert_eq!(wrong(&good), [""; 0]);
         assert!(!folder.path().join("a").exists());
 
         let missing = format!("unix:{}/none/socket", folder.path().display());
@@ -141,8 +219,17 @@ mod tests {
         bad.data = Some(file.join("data"));
         bad.pipeline.file = Some(file.clone());
         bad.auth.publish_key = Some(file.clone());
-        let wrong = check(&bad);
-        let parts = ["--listen", "--publish", "key file", "--data", "file:1: "];
+        bad.auth.token_keys = vec![file.clone(), folder.path().join("none")];
+        let wrong = wrong(&bad);
+        let parts = [
+            "--listen",
+            "--publish",
+            "key file",
+            "none: No such",
+            "key file",
+            "--data",
+            "file:1: ",
+        ];
         assert_eq!(wrong.len(), parts.len(), "{wrong:#?}");
         for (line, part) in wrong.iter().zip(parts) {
             assert!(line.contains(part), "{part}: {line}");
@@ -152,17 +239,38 @@ mod tests {
     #[test]
     fn two_listeners_do_not_share_an_address_and_others_need_a_key() {
         let same = config("127.0.0.1:9000", "127.0.0.1:9000");
-        let wrong = check(&same);
+        let same = wrong(&same);
         assert!(
-            wrong[0].contains("the public listener has the same"),
-            "{wrong:?}"
+            same[0].contains("the public listener has the same"),
+            "{same:?}"
         );
-        let open = config("127.0.0.1:0", "0.0.0.0:0");
-        let wrong = check(&open);
-        assert!(wrong[0].contains("--publish-key FILE"), "{wrong:?}");
-        // What another process has just now is none of it.
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = config(&taken.local_addr().unwrap().to_string(), "127.0.0.1:0");
-        assert_eq!(check(&taken), [""; 0]);
+        let open = wrong(&config("127.0.0.1:0", "0.0.0.0:0"));
+        assert!(open[0].contains("--publish-key FILE"), "{open:?}");
+    }
+
+    #[test]
+    fn a_port_that_another_process_has_is_taken_unless_that_serves_the_same_data() {
+        let data = tempfile::tempdir().unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = data.path().join("socket");
+        let unix = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let mut taken = config(
+            &tcp.local_addr().unwrap().to_string(),
+            &format!("unix:{}", socket.display()),
+        );
+        taken.data = Some(data.path().to_owned());
+        let found = wrong(&taken);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found
+                .iter()
+                .all(|it| it.contains("another process listens there"))
+        );
+        let lock = Lock::take(data.path(), Duration::ZERO).unwrap();
+        assert_eq!(wrong(&taken), [""; 0]);
+        drop(lock);
+        assert_eq!(wrong(&taken).len(), 2);
+        drop((tcp, unix));
+        assert_eq!(wrong(&taken), [""; 0], "nobody listens there any more");
     }
 }

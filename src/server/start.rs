@@ -41,7 +41,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     coroutine::configure();
     raise_file_limit();
     let hooks = match &config.pipeline.file {
-        Some(file) => HookPlan::read(file).map_err(io::Error::other)?,
+        Some(file) => HookPlan::read(file).map_err(|wrong| io::Error::other(wrong.join("; ")))?,
         None => HookPlan::default(),
     };
     let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;

@@ -10,7 +10,7 @@ use super::url::HookUrl;
 use crate::access::token::Scope;
 use crate::event::frame::DELETED;
 use crate::event::job::EventName;
-use crate::pipeline::config::table::{Spot, Table, Wrong};
+use crate::pipeline::config::table::{Table, in_lines};
 
 /// The most that there may be: each has threads of its own.
 const HOOKS_MAX: usize = 32;
@@ -18,6 +18,9 @@ const HOOKS_MAX: usize = 32;
 const CONCURRENCY_MAX: i64 = 32;
 /// The file that says where a webhook stands is written whole.
 const WAITING_MAX: i64 = 10_000;
+/// Two, with everything that can be said of them.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
 const NAME_MAX_BYTES: usize = 64;
 /// The end of a life.
 const ENDS: [&str; 3] = ["done", "error", DELETED];
@@ -91,38 +94,47 @@ impl HookPlan {
     /// Reads a file, of which the rest is for others. Blocks for the disk.
     ///
     /// # Errors
-    /// It can't be read, or says something that can't be: the line, and what would be right.
-    pub fn read(path: &Path) -> Result<HookPlan, String> {
+    /// It can't be read, or says something that can't be: each line, and what would be right.
+    pub fn read(path: &Path) -> Result<HookPlan, Vec<String>> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        HookPlan::parse(&text).map_err(|wrong| match wrong.at {
-            Some(at) => {
-                let line = text[..at].matches('\n').count() + 1;
-                format!("{name}:{line}: {}", wrong.message)
-            }
-            None => format!("{name}: {}", wrong.message),
+        let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{name}: {error}")]);
+        HookPlan::parse(&text?).map_err(|wrong| {
+            let wrong = wrong.into_iter();
+            let named = wrong.map(|(line, message)| format!("{name}:{line}: {message}"));
+            named.collect()
         })
     }
 
     /// Reads the text of a file. Blocks for the secrets, which are in files of their own.
-    fn parse(text: &str) -> Result<HookPlan, Wrong> {
-        let mut hooks: Vec<Hook> = Vec::new();
+    fn parse(text: &str) -> Result<HookPlan, Vec<(usize, String)>> {
+        let mut document = Table::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
+        let tables = document.tables("webhook");
+        let (mut wrong, _) = document.into_findings();
         let mut names = HashSet::new();
-        for mut table in Table::parse(text)?.tables("webhook")? {
-            let at = table.at();
-            let hook = Hook::read(&mut table)?;
-            if !names.insert(hook.name.clone()) {
-                let name = &hook.name;
-                return Err(at.wrong(format!(
+        let mut hooks = Vec::new();
+        for (index, mut table) in tables.into_iter().enumerate() {
+            let hook = Hook::read(&mut table);
+            if let Some(Hook { name, .. }) = &hook
+                && !names.insert(name.clone())
+            {
+                let message = format!(
                     "there are two webhooks {name}: give each its own name, as name = \"backend\""
-                )));
+                );
+                table.refuse(table.at(), message);
             }
-            if hooks.len() == HOOKS_MAX {
-                return Err(at.wrong(format!("there are {HOOKS_MAX} webhooks at most")));
+            if index == HOOKS_MAX {
+                table.refuse(
+                    table.at(),
+                    format!("there are {HOOKS_MAX} webhooks at most"),
+                );
             }
-            hooks.push(hook);
+            hooks.extend(hook);
+            wrong.extend(table.into_findings().0);
         }
-        Ok(HookPlan { hooks })
+        match wrong.is_empty() {
+            true => Ok(HookPlan { hooks }),
+            false => Err(in_lines(text, wrong)),
+        }
     }
 }
 
@@ -133,79 +145,86 @@ impl Hook {
         self.events.is_none() || events.any(|name| name == event)
     }
 
-    fn read(table: &mut Table<'_>) -> Result<Hook, Wrong> {
-        let (url, at) = table.text("url")?.ok_or_else(|| {
-            let right = "url = \"http://127.0.0.1:9000/landfall\"";
-            table
-                .at()
-                .wrong(format!("a webhook needs a url, as {right}"))
-        })?;
-        let url = HookUrl::parse(&url).map_err(|why| at.wrong(why))?;
-        if url.is_tls && !cfg!(feature = "https") {
-            let message = "this binary is built without https: build it with --features https, \
-                           or put a proxy between that speaks it";
-            return Err(at.wrong(message));
-        }
+    /// None where it can't be told where it is.
+    fn read(table: &mut Table<'_>) -> Option<Hook> {
+        let url = url(table)?;
         let hook = Hook {
-            name: name(table, &url)?,
-            events: events(table)?,
-            jobs: jobs(table)?,
-            secrets: secrets(table)?,
-            headers: headers(table)?,
-            body: body(table)?,
-            ca_file: ca_file(table, &url)?,
-            timeout: duration(table, "timeout", 15, 600)?.0,
+            name: name(table, &url),
+            events: events(table),
+            jobs: jobs(table),
+            secrets: secrets(table),
+            headers: headers(table),
+            body: body(table),
+            ca_file: ca_file(table, &url),
+            timeout: duration(table, "timeout", 15, 600),
             concurrency: table
-                .integer("concurrency", 1, CONCURRENCY_MAX)?
+                .integer("concurrency", 1, CONCURRENCY_MAX)
                 .unwrap_or(4) as usize,
-            retry_first: duration(table, "retry_first", 5, 24 * HOUR)?.0,
-            retry_most: duration(table, "retry_most", HOUR, 24 * HOUR)?.0,
-            retry_for: duration(table, "retry_for", 24 * HOUR, 30 * 24 * HOUR)?.0,
-            waiting: table.integer("waiting", 1, WAITING_MAX)?.unwrap_or(1000) as usize,
+            retry_first: duration(table, "retry_first", 5, 24 * HOUR),
+            retry_most: duration(table, "retry_most", HOUR, 24 * HOUR),
+            retry_for: duration(table, "retry_for", 24 * HOUR, 30 * 24 * HOUR),
+            waiting: table.integer("waiting", 1, WAITING_MAX).unwrap_or(1000) as usize,
             url,
         };
-        table.finish()?;
-        Ok(hook)
+        table.finish();
+        Some(hook)
     }
 }
 
 const HOUR: u64 = 3600;
 
-/// A duration of so many seconds at most.
-fn duration(
-    table: &mut Table<'_>,
-    key: &'static str,
-    default: u64,
-    most: u64,
-) -> Result<(Duration, Spot), Wrong> {
-    let at = table.spot(key);
-    let given = table.duration(key)?;
-    let duration = given.unwrap_or(Duration::from_secs(default));
-    if duration > Duration::from_secs(most) {
-        let most = crate::sys::units::show_duration(Duration::from_secs(most));
-        return Err(at.wrong(format!("{key} is {most} at most")));
+fn url(table: &mut Table<'_>) -> Option<HookUrl> {
+    let Some((url, at)) = table.text("url") else {
+        let message = "a webhook needs a url, as url = \"http://127.0.0.1:9000/landfall\"";
+        table.refuse(table.at(), message);
+        return None;
+    };
+    match HookUrl::parse(&url) {
+        Ok(url) => {
+            if url.is_tls && !cfg!(feature = "https") {
+                let message = "this binary is built without https: build it with --features \
+                               https, or put a proxy between that speaks it";
+                table.refuse(at, message);
+            }
+            Some(url)
+        }
+        Err(why) => {
+            table.refuse(at, why);
+            None
+        }
     }
-    Ok((duration, at))
 }
 
-fn name(table: &mut Table<'_>, url: &HookUrl) -> Result<String, Wrong> {
-    let Some((name, at)) = table.text("name")? else {
-        return Ok(url.host.clone());
+/// A duration of so many seconds at most.
+fn duration(table: &mut Table<'_>, key: &'static str, default: u64, most: u64) -> Duration {
+    let at = table.spot(key);
+    let duration = table.duration(key).unwrap_or(Duration::from_secs(default));
+    if duration > Duration::from_secs(most) {
+        let most = crate::sys::units::show_duration(Duration::from_secs(most));
+        table.refuse(at, format!("{key} is {most} at most"));
+    }
+    duration
+}
+
+fn name(table: &mut Table<'_>, url: &HookUrl) -> String {
+    let Some((name, at)) = table.text("name") else {
+        return url.host.clone();
     };
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.bytes().all(fits) {
         let message = format!("name is 1 to {NAME_MAX_BYTES} of A-Z a-z 0-9 _ -");
-        return Err(at.wrong(message));
+        table.refuse(at, message);
     }
-    Ok(name)
+    name
 }
 
-fn events(table: &mut Table<'_>) -> Result<Option<Vec<String>>, Wrong> {
-    let Some((events, at)) = table.list("events")? else {
-        return Ok(Some(ENDS.map(str::to_owned).to_vec()));
+fn events(table: &mut Table<'_>) -> Option<Vec<String>> {
+    let Some((events, at)) = table.list("events") else {
+        return Some(ENDS.map(str::to_owned).to_vec());
     };
     if events.is_empty() {
-        return Err(at.wrong("events names one at least, or leave it out; [\"*\"] is all of them"));
+        let message = "events names one at least, or leave it out; [\"*\"] is all of them";
+        table.refuse(at, message);
     }
     for event in events
         .iter()
@@ -213,94 +232,98 @@ fn events(table: &mut Table<'_>) -> Result<Option<Vec<String>>, Wrong> {
     {
         match event.parse::<EventName>() {
             Ok(name) if name.is_reserved() => {
-                return Err(at.wrong(format!("events: {event} is none that jobs have")));
+                table.refuse(at, format!("events: {event} is none that jobs have"));
             }
             Ok(_) => {}
-            Err(error) => return Err(at.wrong(format!("events: {event:?}: {error}"))),
+            Err(error) => table.refuse(at, format!("events: {event:?}: {error}")),
         }
     }
     let is_all = events.iter().any(|event| event == "*");
-    Ok((!is_all).then_some(events))
+    (!is_all).then_some(events)
 }
 
-fn jobs(table: &mut Table<'_>) -> Result<Scope, Wrong> {
-    let (jobs, at) = match table.list("jobs")? {
-        Some(jobs) => jobs,
-        None => (vec!["*".to_owned()], table.at()),
+fn jobs(table: &mut Table<'_>) -> Scope {
+    let all = || Scope::parse(["*"]).unwrap_or_default();
+    let Some((jobs, at)) = table.list("jobs") else {
+        return all();
     };
     if jobs.is_empty() {
-        return Err(at.wrong("jobs names one at least, or leave it out; [\"*\"] is all of them"));
+        let message = "jobs names one at least, or leave it out; [\"*\"] is all of them";
+        table.refuse(at, message);
     }
-    let scope = Scope::parse(jobs.iter().map(String::as_str));
-    scope.map_err(|error| {
-        at.wrong(format!(
-            "jobs are names, or beginnings of them, as \"up_*\": {error}"
-        ))
+    Scope::parse(jobs.iter().map(String::as_str)).unwrap_or_else(|error| {
+        let message = format!("jobs are names, or beginnings of them, as \"up_*\": {error}");
+        table.refuse(at, message);
+        all()
     })
 }
 
-fn secrets(table: &mut Table<'_>) -> Result<Option<HookSecrets>, Wrong> {
-    let Some((path, at)) = table.text("secret_file")? else {
-        return Ok(None);
-    };
+fn secrets(table: &mut Table<'_>) -> Option<HookSecrets> {
+    let (path, at) = table.text("secret_file")?;
     let secrets = HookSecrets::read(Path::new(&path));
     secrets
-        .map(Some)
-        .map_err(|error| at.wrong(format!("secret_file: {error}")))
+        .inspect_err(|error| table.refuse(at, format!("secret_file: {error}")))
+        .ok()
 }
 
-fn headers(table: &mut Table<'_>) -> Result<Vec<(String, HookText)>, Wrong> {
+fn headers(table: &mut Table<'_>) -> Vec<(String, HookText)> {
     let mut headers: Vec<(String, HookText)> = Vec::new();
-    for (name, value, at) in table.texts("headers")? {
+    for (name, value, at) in table.texts("headers") {
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(at.wrong(format!("headers: {name:?} is no name of a header")));
-        }
-        if OWN_FIELDS.contains(&&*name.to_ascii_lowercase()) {
-            return Err(at.wrong(format!("headers: {name} is set by the request itself")));
-        }
-        if headers
-            .iter()
-            .any(|(other, _)| other.eq_ignore_ascii_case(&name))
-        {
-            return Err(at.wrong(format!("headers: {name} is there twice")));
-        }
-        if value.chars().any(char::is_control) {
-            return Err(at.wrong(format!("headers: {name} is one line")));
-        }
-        let value = HookText::parse(&value);
-        let value = value.map_err(|why| at.wrong(format!("headers: {name}: {why}")))?;
-        headers.push((name, value));
+        let is_there = |(other, _): &(String, _)| other.eq_ignore_ascii_case(&name);
+        let why = if name.is_empty() || !name.bytes().all(is_token) {
+            format!("{name:?} is no name of a header")
+        } else if OWN_FIELDS.contains(&&*name.to_ascii_lowercase()) {
+            format!("{name} is set by the request itself")
+        } else if headers.iter().any(is_there) {
+            format!("{name} is there twice")
+        } else if value.chars().any(char::is_control) {
+            format!("{name} is one line")
+        } else {
+            match HookText::parse(&value) {
+                Ok(value) => {
+                    headers.push((name, value));
+                    continue;
+                }
+                Err(why) => format!("{name}: {why}"),
+            }
+        };
+        table.refuse(at, format!("headers: {why}"));
     }
-    Ok(headers)
+    headers
 }
 
-fn body(table: &mut Table<'_>) -> Result<HookBody, Wrong> {
-    match (table.text("text")?, table.json("json")?) {
-        (Some(_), Some((_, at))) => Err(at.wrong("a webhook has text or json, and not both")),
+fn body(table: &mut Table<'_>) -> HookBody {
+    let parsed = match (table.text("text"), table.json("json")) {
+        (Some(_), Some((_, at))) => {
+            let message = "a webhook has text or json, and not both";
+            Err((at, message.to_owned()))
+        }
         (Some((text, at)), None) => {
             let text = HookText::parse(&text);
             text.map(HookBody::Text)
-                .map_err(|why| at.wrong(format!("text: {why}")))
+                .map_err(|why| (at, format!("text: {why}")))
         }
         (None, Some((json, at))) => {
             let json = HookJson::of(json);
             json.map(HookBody::Json)
-                .map_err(|why| at.wrong(format!("json: {why}")))
+                .map_err(|why| (at, format!("json: {why}")))
         }
         (None, None) => Ok(HookBody::Standard),
-    }
+    };
+    parsed.unwrap_or_else(|(at, message)| {
+        table.refuse(at, message);
+        HookBody::Standard
+    })
 }
 
-fn ca_file(table: &mut Table<'_>, url: &HookUrl) -> Result<Option<PathBuf>, Wrong> {
-    let Some((path, at)) = table.text("ca_file")? else {
-        return Ok(None);
-    };
+fn ca_file(table: &mut Table<'_>, url: &HookUrl) -> Option<PathBuf> {
+    let (path, at) = table.text("ca_file")?;
     if !url.is_tls {
-        return Err(at.wrong("ca_file is for an https url"));
+        table.refuse(at, "ca_file is for an https url");
     }
-    Ok(Some(path.into()))
+    Some(path.into())
 }
 
 #[cfg(test)]
@@ -309,9 +332,7 @@ mod tests {
     use crate::event::job::JobId;
 
     fn refused(text: &str) -> (usize, String) {
-        let wrong = HookPlan::parse(text).unwrap_err();
-        let at = wrong.at.unwrap();
-        (text[..at].matches('\n').count() + 1, wrong.message)
+        HookPlan::parse(text).unwrap_err().swap_remove(0)
     }
 
     #[test]
@@ -360,6 +381,17 @@ mod tests {
         assert_eq!(hook.waiting, 7);
         for hook in [json, parsed] {
             assert!(matches!(hook.body, HookBody::Json(HookJson::Object(_))));
+        }
+    }
+
+    #[test]
+    fn the_example_says_all_that_can_be_said() {
+        let mut document = Table::parse(EXAMPLE).unwrap();
+        for mut table in document.tables("webhook") {
+            Hook::read(&mut table).unwrap();
+            for key in table.known() {
+                assert!(EXAMPLE.contains(key), "{key}");
+            }
         }
     }
 
@@ -438,6 +470,10 @@ mod tests {
             assert_eq!(at, line, "{text}: {message}");
             assert!(message.contains(part), "{text}: {message}");
         }
+        let all =
+            HookPlan::parse("[[webhook]]\nurl = 'http://a/'\nevents = []\nwaiting = 0\nx = 1\n");
+        let lines: Vec<usize> = all.unwrap_err().into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, [3, 4, 5], "all of it is said");
         let many: String = (0..33).map(|n| format!("{url}name = 'n{n}'\n")).collect();
         assert!(refused(&many).1.contains("32 webhooks at most"));
     }

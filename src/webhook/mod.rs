@@ -36,7 +36,7 @@ use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
 use config::Hook;
-pub use config::HookPlan;
+pub use config::{EXAMPLE, HookPlan};
 use counts::HookCounts;
 use courier::{Courier, Orders};
 use file::HookFile;

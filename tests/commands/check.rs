@@ -4,6 +4,27 @@ use std::fs;
 
 use super::hub::{Hub, landfall, text};
 
+/// The lines that `landfall check` says of a file.
+fn said(folder: &std::path::Path, config: &str) -> Vec<String> {
+    fs::write(folder.join("c.toml"), config).unwrap();
+    let mut check = landfall(["check", "--config=c.toml"]);
+    let output = check.current_dir(folder).output().unwrap();
+    let lines = text(&output.stderr).lines();
+    let lines: Vec<String> = lines
+        .map(|line| {
+            line.strip_prefix("landfall check: ")
+                .unwrap_or(line)
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(!lines.is_empty())),
+        "{lines:#?}"
+    );
+    lines
+}
+
 #[test]
 fn a_configuration_that_is_right_is_said_to_be_and_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,4 +165,76 @@ fn a_flag_wins_over_its_variable_and_that_over_the_file() {
         said.starts_with("landfall serve: own.toml:2: there is no retyr: the nearest is retry;"),
         "{said}"
     );
+}
+
+#[test]
+fn what_is_not_there_is_said_with_the_line_that_wants_it_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "short").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap();
+    let config = format!(
+        "listen = '{port}'\npublish = '127.0.0.1:0'\nops = '127.0.0.1:0'\n\
+         token-key = ['{file}', 'none']\npublish-key = 'none'\ndata = '{file}/data'\n\
+         [[stage]]\nname = 'a'\nrun = ['no-such-program-here', '{{input}}']\n\
+         [[stage]]\nname = 'b'\nrun = ['./relative.sh']\noutput_dir = '{file}/out'\n\
+         [[stage]]\nname = 'c'\nrun = ['{file}']\n",
+        file = file.display()
+    );
+    let lines = said(folder.path(), &config);
+    let file = file.display();
+    let parts = [
+        format!("c.toml:1: listen: public listener http://{port}: another process listens there"),
+        format!("c.toml:4: token-key: key file {file}: "),
+        "c.toml:4: token-key: key file none: No such file".to_owned(),
+        "c.toml:5: publish-key: key file none: No such file".to_owned(),
+        format!("c.toml:6: data: data directory {file}/data: "),
+        "c.toml:9: no-such-program-here: it isn't installed".to_owned(),
+        "c.toml:12: ./relative.sh: stages work in folders of their own".to_owned(),
+        format!("c.toml:13: output_dir {file}/out: "),
+        format!("c.toml:16: {file}: it can't be run"),
+    ];
+    assert_eq!(lines.len(), parts.len(), "{lines:#?}");
+    for (line, part) in lines.iter().zip(&parts) {
+        assert!(line.starts_with(part), "{part}\n{line}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    drop(taken);
+    let config = format!(
+        "listen = '{port}'\npublish = '127.0.0.1:0'\nops = '127.0.0.1:0'\n\
+         [[stage]]\nname = 'a'\nrun = ['true']\n[[stage]]\nname = 'b'\nrun = ['/bin/sh']\n"
+    );
+    assert_eq!(said(folder.path(), &config), [""; 0]);
+}
+
+#[test]
+fn the_example_has_everything_and_is_right_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = landfall(["check", "--example"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let example = text(&output.stdout);
+    let help = landfall(["serve", "--help"]).output().unwrap();
+    let flags = text(&help.stdout).lines();
+    let flags = flags.filter_map(|line| line.strip_prefix("  --")?.split(' ').next());
+    let flags: Vec<&str> = flags
+        .filter(|flag| !["config", "help", "version"].contains(flag))
+        .collect();
+    assert!(flags.len() > 60, "{flags:?}");
+    for flag in flags {
+        assert!(example.contains(&format!("\n#{flag} = ")), "{flag}");
+    }
+    let hub = Hub::keeping(&folder.path().join("data"), &[]);
+    fs::write(folder.path().join("landfall.toml"), example).unwrap();
+    // As it is, it says nothing: the server that has the data has its ports.
+    let ports = [
+        "--listen=127.0.0.1:0",
+        "--publish=127.0.0.1:0",
+        "--ops=127.0.0.1:0",
+    ];
+    let mut check = landfall(["check"]);
+    check.args(ports).current_dir(folder.path());
+    let output = check.output().unwrap();
+    assert_eq!(text(&output.stdout), "all is well\n", "{output:?}");
+    drop(hub);
 }

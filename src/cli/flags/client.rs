@@ -155,6 +155,18 @@ pub const BASE: Group = Group {
     .default("/")],
 };
 
+/// What `check` shows instead.
+pub const CHECK: Group = Group {
+    title: "An example",
+    commands: &["check"],
+    flags: &[switch(
+        "example",
+        |s| &mut s.example,
+        "Shows a configuration file with everything that can stand in it, each with what it does \
+         and at its default, and checks nothing.",
+    )],
+};
+
 /// The hub that a command talks to.
 pub const HUB: Group = Group {
     title: "The hub",

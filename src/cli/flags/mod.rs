@@ -34,6 +34,10 @@ pub struct Flag {
     /// Another command that takes it.
     also: Option<&'static str>,
     twin: Option<&'static str>,
+    /// What it may be, for whoever wants to see one, where there is no default to show.
+    sample: Option<&'static str>,
+    /// Whether a server that runs takes another value, on SIGHUP.
+    pub is_live: bool,
 }
 
 /// What its value is, and the setting that it goes to.
@@ -58,6 +62,7 @@ pub const GROUPS: &[Group] = &[
     serving::STREAMS,
     serving::CONNECTIONS,
     serving::STOPPING,
+    client::CHECK,
     client::RUN,
     client::SELECTION,
     client::ALL,
@@ -94,6 +99,8 @@ impl Flag {
             bounds: (1, u64::MAX),
             also: None,
             twin: None,
+            sample: None,
+            is_live: false,
         }
     }
 
@@ -109,6 +116,16 @@ impl Flag {
 
     const fn also(mut self, command: &'static str) -> Flag {
         self.also = Some(command);
+        self
+    }
+
+    const fn sample(mut self, value: &'static str) -> Flag {
+        self.sample = Some(value);
+        self
+    }
+
+    const fn live(mut self) -> Flag {
+        self.is_live = true;
         self
     }
 
@@ -151,6 +168,26 @@ impl Flag {
             _ if self.default.is_some() => self.default.map(str::to_owned),
             Kind::Quantity(unit, field) => Some(unit.show(field(defaults).get())),
             Kind::Switch(_) | Kind::Word(..) | Kind::List(..) => None,
+        }
+    }
+
+    /// Whether what is shown of it is its default.
+    #[cfg(test)]
+    pub fn has_default(&self) -> bool {
+        self.sample.is_none()
+    }
+
+    /// What could stand in the configuration file: the default, or something like it.
+    pub fn example(&self, defaults: &mut Settings) -> String {
+        let text = match self.sample {
+            Some(sample) => sample.to_owned(),
+            None => self.default_text(defaults).unwrap_or_default(),
+        };
+        match &self.kind {
+            Kind::Switch(_) => "false".to_owned(),
+            Kind::Quantity(Unit::Count, _) if text != "off" => text,
+            Kind::List(..) => format!("[\"{}\"]", text.replace(',', "\", \"")),
+            _ => format!("\"{text}\""),
         }
     }
 

@@ -48,6 +48,7 @@ pub const ACCESS: Group = Group {
              subscribing on the public listener takes a token whose claim \"jobs\" covers the \
              job.",
         )
+        .sample("/etc/landfall/token.key")
         .also("token"),
         word(
             "token-cookie",
@@ -72,7 +73,8 @@ pub const ACCESS: Group = Group {
              \"publish\" (or \"jobs\", to subscribe) covers the job; without it, who reaches a \
              listener on loopback or a unix socket may publish and subscribe, but a token that \
              is shown is held to.",
-        ),
+        )
+        .sample("/etc/landfall/publish.key"),
         switch(
             "insecure",
             |s| &mut s.server.auth.insecure,
@@ -85,7 +87,8 @@ pub const ACCESS: Group = Group {
             "Web pages that may read answers, with cookies, and change things, as \
              https://app.example; * lets pages of every origin read what is on the public \
              listener, without cookies.",
-        ),
+        )
+        .sample("https://app.example"),
         list(
             "host",
             "NAME",
@@ -93,7 +96,8 @@ pub const ACCESS: Group = Group {
             "Names that Host may have, besides addresses, localhost and names without a dot, \
              where nothing has to be shown: on an open publishing listener, for uploads, and for \
              /jobs; 403 for others.",
-        ),
+        )
+        .sample("landfall.example"),
     ],
 };
 
@@ -193,6 +197,7 @@ pub const STREAMS: Group = Group {
             |s| &mut s.server.streams,
             "Streams in all; one more gets 200, the busy retry and a close.",
         )
+        .sample("50000")
         .default("open files - 1088"),
         count(
             "max-streams-per-job",
@@ -229,6 +234,7 @@ pub const STREAMS: Group = Group {
             |s| &mut s.server.shards,
             "Threads that serve streams, 64 at most.",
         )
+        .sample("2")
         .bounds(1, 64)
         .default("one a core"),
     ],

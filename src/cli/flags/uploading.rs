@@ -137,7 +137,8 @@ pub const PROCESSING: Group = Group {
             |s| &mut s.server.pipeline.clamd,
             "Where clamd listens, unix:PATH or HOST:PORT, for scanning that the file gives no \
              other; what it finds ends the job and goes to quarantine.",
-        ),
+        )
+        .sample("unix:/run/clamav/clamd.ctl"),
         duration(
             "keep-failed",
             |s| &mut s.server.pipeline.keep_failed,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::table::{Table, Wrong};
+use super::table::Table;
 use crate::command::cage::Cage;
 use crate::command::limits::Limits;
 
@@ -30,25 +30,24 @@ pub struct Options {
 }
 
 impl Options {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        if let Some(paths) = paths(table, "read")? {
+    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+        if let Some(paths) = paths(table, "read") {
             self.read = paths;
         }
-        if let Some(paths) = paths(table, "write")? {
+        if let Some(paths) = paths(table, "write") {
             self.write = paths;
             // Who says where a command may write means there alone.
             self.leave = Vec::new();
         }
-        if let Some(is_on) = table.switch("network")? {
+        if let Some(is_on) = table.switch("network") {
             self.has_network = is_on;
         }
-        if let Some(size) = table.size("max_memory")? {
+        if let Some(size) = table.size("max_memory") {
             self.limits.memory = size;
         }
-        if let Some(count) = table.integer("max_processes", 1, PROCESSES_MAX)? {
+        if let Some(count) = table.integer("max_processes", 1, PROCESSES_MAX) {
             self.limits.processes = count as u64;
         }
-        Ok(())
     }
 
     /// The cage of a command that works in `folder` on `input`, and may write so much in all.
@@ -70,16 +69,13 @@ impl Options {
     }
 }
 
-fn paths(table: &mut Table<'_>, key: &'static str) -> Result<Option<Vec<PathBuf>>, Wrong> {
-    let Some((paths, at)) = table.list(key)? else {
-        return Ok(None);
-    };
+fn paths(table: &mut Table<'_>, key: &'static str) -> Option<Vec<PathBuf>> {
+    let (paths, at) = table.list(key)?;
     let paths: Vec<_> = paths.into_iter().map(PathBuf::from).collect();
-    if paths.iter().all(|path| path.is_absolute()) {
-        Ok(Some(paths))
-    } else {
-        Err(at.wrong(format!(
-            "{key} is a list of absolute paths, as [\"/srv/models\"]"
-        )))
+    if !paths.iter().all(|path| path.is_absolute()) {
+        let message = format!("{key} is a list of absolute paths, as [\"/srv/models\"]");
+        table.refuse(at, message);
+        return None;
     }
+    Some(paths)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Spot, Table, Wrong};
+use super::{Need, Spot, Table};
 use crate::progress::Format;
 
 /// What is run.
@@ -24,16 +24,16 @@ pub struct Running {
 pub const MAX_OUTPUT_BYTES: u64 = 16 << 30;
 
 impl Running {
-    pub(super) fn read(
-        run: Vec<String>,
-        at: Spot,
-        table: &mut Table<'_>,
-    ) -> Result<Running, Wrong> {
-        if run.first().is_none_or(String::is_empty) {
-            return Err(at.wrong("run begins with the command, as [\"convert\", \"{input}\"]"));
+    pub(super) fn read(run: Vec<String>, at: Spot, table: &mut Table<'_>) -> Running {
+        match run.first() {
+            Some(program) if !program.is_empty() => table.need(at, Need::Program(program.clone())),
+            _ => table.refuse(
+                at,
+                "run begins with the command, as [\"convert\", \"{input}\"]",
+            ),
         }
         if run.iter().any(|argument| argument.contains('\0')) {
-            return Err(at.wrong("an argument can't hold NUL"));
+            table.refuse(at, "an argument can't hold NUL");
         }
         let mut options = Running {
             run,
@@ -41,25 +41,25 @@ impl Running {
             max_output: MAX_OUTPUT_BYTES,
             format: Format::Auto,
         };
-        if let Some((output, at)) = table.text("output")? {
+        if let Some((output, at)) = table.text("output") {
             let is_name = Path::new(&output)
                 .file_name()
                 .is_some_and(|name| *name == *output);
             if !is_name || output.contains('\0') {
-                return Err(at.wrong("output is a file name without a folder, as \"out.jpg\""));
+                table.refuse(at, "output is a file name without a folder, as \"out.jpg\"");
             }
             options.output = output;
         }
-        if let Some(size) = table.size("max_output")? {
+        if let Some(size) = table.size("max_output") {
             options.max_output = size;
         }
-        if let Some((format, at)) = table.text("format")? {
-            options.format = match format.as_str() {
-                "auto" => Format::Auto,
-                "number" => Format::Number,
-                _ => return Err(at.wrong("format is \"auto\" or \"number\"")),
-            };
+        if let Some((format, at)) = table.text("format") {
+            match format.as_str() {
+                "auto" => options.format = Format::Auto,
+                "number" => options.format = Format::Number,
+                _ => table.refuse(at, "format is \"auto\" or \"number\""),
+            }
         }
-        Ok(options)
+        options
     }
 }

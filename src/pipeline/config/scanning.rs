@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Table, Wrong};
+use super::Table;
 
 /// What scanning goes by.
 #[derive(Clone, Debug, Default)]
@@ -44,28 +44,30 @@ pub enum Mismatch {
 }
 
 impl Scanning {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        if let Some((text, at)) = table.text("clamd")? {
-            self.clamd = Some(text.parse().map_err(|error: String| at.wrong(error))?);
+    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+        if let Some((text, at)) = table.text("clamd") {
+            match text.parse() {
+                Ok(address) => self.clamd = Some(address),
+                Err(error) => table.refuse(at, error),
+            }
         }
-        if let Some((text, at)) = table.text("mismatch")? {
-            self.mismatch = match text.as_str() {
-                "report" => Mismatch::Report,
-                "refuse" => Mismatch::Refuse,
-                _ => return Err(at.wrong("mismatch is \"report\" or \"refuse\"")),
-            };
+        if let Some((text, at)) = table.text("mismatch") {
+            match text.as_str() {
+                "report" => self.mismatch = Mismatch::Report,
+                "refuse" => self.mismatch = Mismatch::Refuse,
+                _ => table.refuse(at, "mismatch is \"report\" or \"refuse\""),
+            }
         }
-        if let Some((types, at)) = table.list("types")? {
+        if let Some((types, at)) = table.list("types") {
             if let Some(bad) = types.iter().find(|kind| !kind.contains('/')) {
                 let message = format!("{bad:?} is no type: it is \"image/png\" or \"image/*\"");
-                return Err(at.wrong(message));
+                table.refuse(at, message);
             }
             self.types = Some(types);
         }
-        if let Some(size) = table.size("max_size")? {
+        if let Some(size) = table.size("max_size") {
             self.max_size = Some(size);
         }
-        Ok(())
     }
 }
 

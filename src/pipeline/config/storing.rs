@@ -5,7 +5,7 @@ use rusty_s3::{Bucket, UrlStyle};
 
 #[cfg(feature = "s3")]
 use super::Spot;
-use super::{Table, Wrong};
+use super::Table;
 
 /// Where results are kept.
 #[derive(Clone, Debug, Default)]
@@ -19,23 +19,26 @@ pub enum Storing {
 }
 
 impl Storing {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        let Some((to, at)) = table.text("to")? else {
-            return Ok(());
+    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+        let Some((to, at)) = table.text("to") else {
+            return;
         };
-        *self = match to.as_str() {
-            "files" => Storing::Files,
+        match to.as_str() {
+            "files" => *self = Storing::Files,
             #[cfg(feature = "s3")]
-            "s3" => Storing::S3(S3Store::read(at, table)?),
+            "s3" => {
+                if let Some(store) = S3Store::read(at, table) {
+                    *self = Storing::S3(store);
+                }
+            }
             #[cfg(not(feature = "s3"))]
             "s3" => {
                 let message = "this binary is built without s3: build it with --features s3, or \
                                use to = \"files\"";
-                return Err(at.wrong(message));
+                table.refuse(at, message);
             }
-            _ => return Err(at.wrong("to is \"files\" or \"s3\"")),
-        };
-        Ok(())
+            _ => table.refuse(at, "to is \"files\" or \"s3\""),
+        }
     }
 }
 
@@ -52,34 +55,44 @@ pub struct S3Store {
 
 #[cfg(feature = "s3")]
 impl S3Store {
-    fn read(at: Spot, table: &mut Table<'_>) -> Result<S3Store, Wrong> {
-        let (endpoint, endpoint_at) = table.text("endpoint")?.ok_or_else(|| {
-            at.wrong("to = \"s3\" needs an endpoint, as \"https://s3.example.com\"")
-        })?;
-        let (name, _) = table
-            .text("bucket")?
-            .ok_or_else(|| at.wrong("to = \"s3\" needs the name of a bucket"))?;
-        let region = table.text("region")?.map(|(region, _)| region);
-        let style = match table.text("style")? {
-            None => UrlStyle::Path,
-            Some((style, at)) => match style.as_str() {
-                "path" => UrlStyle::Path,
-                "host" => UrlStyle::VirtualHost,
-                _ => return Err(at.wrong("style is \"path\" or \"host\"")),
-            },
-        };
+    fn read(at: Spot, table: &mut Table<'_>) -> Option<S3Store> {
+        let endpoint = table.text("endpoint");
+        if endpoint.is_none() {
+            let message = "to = \"s3\" needs an endpoint, as \"https://s3.example.com\"";
+            table.refuse(at, message);
+        }
+        let name = table.text("bucket");
+        if name.is_none() {
+            table.refuse(at, "to = \"s3\" needs the name of a bucket");
+        }
+        let region = table.text("region").map(|(region, _)| region);
+        let mut style = UrlStyle::Path;
+        if let Some((text, at)) = table.text("style") {
+            match text.as_str() {
+                "path" => {}
+                "host" => style = UrlStyle::VirtualHost,
+                _ => table.refuse(at, "style is \"path\" or \"host\""),
+            }
+        }
+        let prefix = table.text("prefix").map(|(prefix, _)| prefix);
+        let ((endpoint, at), (name, _)) = (endpoint?, name?);
         let region = region.unwrap_or_else(|| "us-east-1".to_owned());
-        let url = endpoint.parse().map_err(|error| {
-            endpoint_at.wrong(format!(
-                "endpoint is http:// or https:// and a host: {error}"
-            ))
-        })?;
-        let bucket = Bucket::new(url, style, name, region)
-            .map_err(|error| endpoint_at.wrong(format!("endpoint and bucket: {error}")))?;
-        let prefix = table.text("prefix")?.map(|(prefix, _)| prefix);
-        Ok(S3Store {
-            bucket,
-            prefix: prefix.unwrap_or_default(),
-        })
+        let url = endpoint
+            .parse()
+            .map_err(|error| format!("endpoint is http:// or https:// and a host: {error}"));
+        let bucket = url.and_then(|url| {
+            let bucket = Bucket::new(url, style, name, region);
+            bucket.map_err(|error| format!("endpoint and bucket: {error}"))
+        });
+        match bucket {
+            Ok(bucket) => Some(S3Store {
+                bucket,
+                prefix: prefix.unwrap_or_default(),
+            }),
+            Err(message) => {
+                table.refuse(at, message);
+                None
+            }
+        }
     }
 }

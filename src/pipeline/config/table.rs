@@ -1,5 +1,6 @@
 //! A table of the file, of which every key is used or refused.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -8,22 +9,33 @@ use toml_span::value::{Value, ValueInner};
 use crate::sys::nearest::nearest;
 use crate::sys::units::{self, UnitError};
 
-/// A table.
+/// A table. What is wrong with it is gathered, so that all of it can be said at once.
 pub struct Table<'a> {
     members: toml_span::value::Table<'a>,
     at: Spot,
     known: Vec<&'static str>,
+    wrong: Vec<Wrong>,
+    needs: Vec<(Spot, Need)>,
 }
 
 /// A place in the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Spot(usize);
 
+/// Something outside of the file that has to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A program that can be run: a path, or a name that is looked for in `PATH`.
+    Program(String),
+    /// A folder that can be written to, or made.
+    Folder(PathBuf),
+}
+
 /// What is wrong, and where.
 #[derive(Debug)]
 pub struct Wrong {
     /// How many bytes are before it.
-    pub at: Option<usize>,
+    pub at: usize,
     /// What is wrong and what would be right.
     pub message: String,
 }
@@ -41,15 +53,32 @@ impl<'a> Table<'a> {
         self.at
     }
 
+    /// The keys that there may be.
+    #[cfg(test)]
+    pub fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
+    /// Says what is wrong somewhere in it.
+    pub fn refuse(&mut self, at: Spot, message: impl Into<String>) {
+        self.wrong.push(at.wrong(message));
+    }
+
+    /// Says what has to be there for what stands at a place.
+    pub fn need(&mut self, at: Spot, need: Need) {
+        self.needs.push((at, need));
+    }
+
+    /// What is wrong with it, and what it needs.
+    pub fn into_findings(self) -> (Vec<Wrong>, Vec<(Spot, Need)>) {
+        (self.wrong, self.needs)
+    }
+
     /// Says that there are no keys but these, and those that others read.
-    pub fn only(&mut self, known: &[&'static str], others: &[String]) -> Result<(), Wrong> {
+    pub fn only(&mut self, known: &[&'static str], others: &[String]) {
         self.known.extend(known);
         let is_known = |key: &str| known.contains(&key) || others.iter().any(|other| other == key);
-        let stray = self.members.keys().find(|key| !is_known(&key.name));
-        match stray {
-            None => Ok(()),
-            Some(key) => Err(self.unknown(&key.name, key.span.start)),
-        }
+        self.refuse_keys(|key| !is_known(key));
     }
 
     /// Whether there is such a key.
@@ -58,73 +87,84 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of `[[key]]`.
-    pub fn tables(&mut self, key: &'static str) -> Result<Vec<Table<'a>>, Wrong> {
+    pub fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
         let Some(mut value) = self.take(key) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let at = Spot(value.span.start);
-        let wanted = || {
-            at.wrong(format!(
-                "{key} is a list of tables: begin each with [[{key}]]"
-            ))
+        let message = format!("{key} is a list of tables: begin each with [[{key}]]");
+        let ValueInner::Array(values) = value.take() else {
+            self.refuse(at, message);
+            return Vec::new();
         };
-        match value.take() {
-            ValueInner::Array(tables) => tables
-                .into_iter()
-                .map(|mut value| Table::of(&mut value).ok_or_else(wanted))
-                .collect(),
-            _ => Err(wanted()),
+        let mut tables = Vec::new();
+        for mut value in values {
+            match Table::of(&mut value) {
+                Some(table) => tables.push(table),
+                None => self.refuse(at, message.as_str()),
+            }
         }
+        tables
     }
 
     /// A string.
-    pub fn text(&mut self, key: &'static str) -> Result<Option<(String, Spot)>, Wrong> {
-        self.take(key).map(|value| text(key, value)).transpose()
+    pub fn text(&mut self, key: &'static str) -> Option<(String, Spot)> {
+        let value = self.take(key)?;
+        self.as_text(key, value)
     }
 
     /// A list of strings.
-    pub fn list(&mut self, key: &'static str) -> Result<Option<(Vec<String>, Spot)>, Wrong> {
-        let Some(mut value) = self.take(key) else {
-            return Ok(None);
-        };
+    pub fn list(&mut self, key: &'static str) -> Option<(Vec<String>, Spot)> {
+        let mut value = self.take(key)?;
         let at = Spot(value.span.start);
         let ValueInner::Array(values) = value.take() else {
-            return Err(at.wrong(format!("{key} is a list of strings, as [\"a\", \"b\"]")));
+            let message = format!("{key} is a list of strings, as [\"a\", \"b\"]");
+            self.refuse(at, message);
+            return None;
         };
-        let texts = values.into_iter().map(|value| Ok(text(key, value)?.0));
-        Ok(Some((texts.collect::<Result<_, _>>()?, at)))
+        let mut texts = Vec::new();
+        for value in values {
+            texts.push(self.as_text(key, value)?.0);
+        }
+        Some((texts, at))
     }
 
     /// Strings by their names, in a table of their own.
-    pub fn texts(&mut self, key: &'static str) -> Result<Vec<(String, String, Spot)>, Wrong> {
+    pub fn texts(&mut self, key: &'static str) -> Vec<(String, String, Spot)> {
         let Some(mut value) = self.take(key) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let at = Spot(value.span.start);
         let ValueInner::Table(members) = value.take() else {
-            return Err(at.wrong(format!("{key} is a table, as {{ Name = \"value\" }}")));
+            self.refuse(at, format!("{key} is a table, as {{ Name = \"value\" }}"));
+            return Vec::new();
         };
         let mut members: Vec<_> = members.into_iter().collect();
         members.sort_by_key(|(name, _)| name.span.start);
-        let texts = members.into_iter().map(|(name, value)| {
-            let (value, at) = text(&format!("{key}: {}", name.name), value)?;
-            Ok((name.name.into_owned(), value, at))
-        });
-        texts.collect()
+        let mut texts = Vec::new();
+        for (name, value) in members {
+            if let Some((value, at)) = self.as_text(&format!("{key}: {}", name.name), value) {
+                texts.push((name.name.into_owned(), value, at));
+            }
+        }
+        texts
     }
 
     /// JSON: as a table, or as a string that holds it.
-    pub fn json(&mut self, key: &'static str) -> Result<Option<(Json, Spot)>, Wrong> {
-        let Some(value) = self.take(key) else {
-            return Ok(None);
-        };
+    pub fn json(&mut self, key: &'static str) -> Option<(Json, Spot)> {
+        let value = self.take(key)?;
         let at = Spot(value.span.start);
         let json = match json(value) {
-            Json::String(text) => serde_json::from_str(&text)
-                .map_err(|error| at.wrong(format!("{key} is no JSON: {error}")))?,
-            json => json,
+            Json::String(text) => serde_json::from_str(&text),
+            json => Ok(json),
         };
-        Ok(Some((json, at)))
+        match json {
+            Ok(json) => Some((json, at)),
+            Err(error) => {
+                self.refuse(at, format!("{key} is no JSON: {error}"));
+                None
+            }
+        }
     }
 
     /// Where a key's value is; the table itself where there is none.
@@ -135,57 +175,69 @@ impl<'a> Table<'a> {
     }
 
     /// A whole number in these bounds.
-    pub fn integer(&mut self, key: &'static str, min: i64, max: i64) -> Result<Option<i64>, Wrong> {
-        let Some(value) = self.take(key) else {
-            return Ok(None);
-        };
-        match value.as_integer() {
-            Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
-            _ => {
-                let message = format!("{key} is a whole number from {min} to {max}");
-                Err(Spot(value.span.start).wrong(message))
-            }
+    pub fn integer(&mut self, key: &'static str, min: i64, max: i64) -> Option<i64> {
+        let value = self.take(key)?;
+        let number = value
+            .as_integer()
+            .filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let message = format!("{key} is a whole number from {min} to {max}");
+            self.refuse(Spot(value.span.start), message);
         }
+        number
     }
 
     /// Yes or no.
-    pub fn switch(&mut self, key: &'static str) -> Result<Option<bool>, Wrong> {
-        let Some(value) = self.take(key) else {
-            return Ok(None);
-        };
-        match value.as_bool() {
-            Some(is_on) => Ok(Some(is_on)),
-            None => Err(Spot(value.span.start).wrong(format!("{key} is true or false"))),
+    pub fn switch(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.take(key)?;
+        let is_on = value.as_bool();
+        if is_on.is_none() {
+            self.refuse(Spot(value.span.start), format!("{key} is true or false"));
         }
+        is_on
     }
 
     /// A duration, as `"15m"`.
-    pub fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, Wrong> {
-        let Some((text, at)) = self.text(key)? else {
-            return Ok(None);
-        };
-        match units::duration(&text) {
-            Ok(duration) if !duration.is_zero() => Ok(Some(duration)),
-            _ => Err(at.wrong(format!("{key} is {}", UnitError::NotADuration))),
+    pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let (text, at) = self.text(key)?;
+        let duration = units::duration(&text).ok().filter(|it| !it.is_zero());
+        if duration.is_none() {
+            self.refuse(at, format!("{key} is {}", UnitError::NotADuration));
         }
+        duration
     }
 
     /// A size in bytes, as `"2GiB"`.
-    pub fn size(&mut self, key: &'static str) -> Result<Option<u64>, Wrong> {
-        let Some((text, at)) = self.text(key)? else {
-            return Ok(None);
-        };
-        match units::size(&text) {
-            Ok(size) if size > 0 => Ok(Some(size)),
-            _ => Err(at.wrong(format!("{key} is {}", UnitError::NotASize))),
+    pub fn size(&mut self, key: &'static str) -> Option<u64> {
+        let (text, at) = self.text(key)?;
+        let size = units::size(&text).ok().filter(|size| *size > 0);
+        if size.is_none() {
+            self.refuse(at, format!("{key} is {}", UnitError::NotASize));
         }
+        size
     }
 
     /// Refuses what nobody asked for.
-    pub fn finish(&mut self) -> Result<(), Wrong> {
-        match self.members.keys().min_by_key(|key| key.span.start) {
-            None => Ok(()),
-            Some(key) => Err(self.unknown(&key.name, key.span.start)),
+    pub fn finish(&mut self) {
+        self.refuse_keys(|_| true);
+    }
+
+    fn refuse_keys(&mut self, is_strange: impl Fn(&str) -> bool) {
+        let strange = self.members.keys().filter(|key| is_strange(&key.name));
+        let strange: Vec<_> = strange
+            .map(|key| self.unknown(&key.name, key.span.start))
+            .collect();
+        self.wrong.extend(strange);
+    }
+
+    fn as_text(&mut self, key: &str, mut value: Value<'_>) -> Option<(String, Spot)> {
+        let at = Spot(value.span.start);
+        match value.take() {
+            ValueInner::String(text) => Some((text.into_owned(), at)),
+            _ => {
+                self.refuse(at, format!("{key} takes a string, in quotes"));
+                None
+            }
         }
     }
 
@@ -196,6 +248,8 @@ impl<'a> Table<'a> {
                 members,
                 at,
                 known: Vec::new(),
+                wrong: Vec::new(),
+                needs: Vec::new(),
             }),
             _ => None,
         }
@@ -217,11 +271,29 @@ impl<'a> Table<'a> {
     }
 }
 
+/// What is wrong with a text, each with its line and in their order.
+pub fn in_lines(text: &str, mut wrong: Vec<Wrong>) -> Vec<(usize, String)> {
+    wrong.sort_by_key(|wrong| wrong.at);
+    let wrong = wrong.into_iter();
+    let lines = wrong.map(|Wrong { at, message }| (line(text, at), message));
+    lines.collect()
+}
+
+/// The line that a place is in.
+pub fn line(text: &str, at: usize) -> usize {
+    text[..at].matches('\n').count() + 1
+}
+
 impl Spot {
+    /// How many bytes are before it.
+    pub fn offset(self) -> usize {
+        self.0
+    }
+
     /// What is wrong here.
-    pub fn wrong(self, message: impl Into<String>) -> Wrong {
+    fn wrong(self, message: impl Into<String>) -> Wrong {
         Wrong {
-            at: Some(self.0),
+            at: self.0,
             message: message.into(),
         }
     }
@@ -239,13 +311,5 @@ fn json(mut value: Value<'_>) -> Json {
             let members = members.map(|(name, value)| (name.name.into_owned(), json(value)));
             Json::Object(members.collect())
         }
-    }
-}
-
-fn text(key: &str, mut value: Value<'_>) -> Result<(String, Spot), Wrong> {
-    let at = Spot(value.span.start);
-    match value.take() {
-        ValueInner::String(text) => Ok((text.into_owned(), at)),
-        _ => Err(at.wrong(format!("{key} takes a string, in quotes"))),
     }
 }

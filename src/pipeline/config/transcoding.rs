@@ -1,6 +1,6 @@
 //! What the stage `transcoding` goes by.
 
-use super::{Table, Wrong};
+use super::{Need, Table};
 
 /// What ffmpeg is asked for.
 #[derive(Clone, Debug, Default)]
@@ -17,25 +17,29 @@ pub struct Transcoding {
 const EXTENSION_MAX_BYTES: usize = 16;
 
 impl Transcoding {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) -> Result<(), Wrong> {
-        if let Some((args, at)) = table.list("args")? {
+    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+        // Whose file asks for it wants it, and not that it is passed over.
+        for program in ["ffmpeg", "ffprobe"] {
+            table.need(table.at(), Need::Program(program.to_owned()));
+        }
+        if let Some((args, at)) = table.list("args") {
             if args.iter().any(|argument| argument.contains('\0')) {
-                return Err(at.wrong("an argument can't hold NUL"));
+                table.refuse(at, "an argument can't hold NUL");
             }
             self.args = Some(args);
         }
-        if let Some((extension, at)) = table.text("extension")? {
+        if let Some((extension, at)) = table.text("extension") {
             let fits = !extension.is_empty() && extension.len() <= EXTENSION_MAX_BYTES;
             if !fits || !extension.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Err(at.wrong(format!(
+                let message = format!(
                     "extension is 1 to {EXTENSION_MAX_BYTES} letters and digits, as \"mp4\""
-                )));
+                );
+                table.refuse(at, message);
             }
             self.extension = Some(extension);
         }
-        if let Some(size) = table.size("max_output")? {
+        if let Some(size) = table.size("max_output") {
             self.max_output = Some(size);
         }
-        Ok(())
     }
 }

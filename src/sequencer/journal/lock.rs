@@ -81,6 +81,18 @@ impl Lock {
     }
 }
 
+/// Whether a server has a directory now. Makes nothing.
+pub fn is_held(directory: &Path) -> bool {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(directory.join("lock"));
+    opened.is_ok_and(|file| {
+        let taken = flock(&file, FlockOperation::NonBlockingLockShared);
+        taken.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

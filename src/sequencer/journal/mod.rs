@@ -49,7 +49,7 @@ use crate::sys::metrics::{Counter, gauge, head};
 use desk::ask;
 pub use files::{Directory, File, Files};
 use index::Index;
-pub use lock::Lock;
+pub use lock::{Lock, is_held};
 use reply::Reply;
 use segment::Segments;
 use writer::{Command, Writer};

@@ -33,11 +33,11 @@ pub fn check(input: &[u8]) {
                 assert!(!matches!(stage.kind, Kind::Store(_)) || index == last);
             }
         }
-        Err(error) => {
-            let message = error.to_string();
-            assert!(!message.is_empty());
-            if let Some(rest) = message.strip_prefix("line ") {
-                is_at_a_line(rest, text);
+        Err(errors) => {
+            assert!(!errors.is_empty());
+            for error in errors {
+                let message = error.to_string();
+                is_at_a_line(message.strip_prefix("line ").expect("no line"), text);
             }
         }
     }
