@@ -26,10 +26,8 @@ pub struct Occupant {
 }
 
 /// Places of one kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Places {
-    all: usize,
-    each: usize,
     taken: Mutex<Taken>,
 }
 
@@ -51,6 +49,8 @@ pub enum Full {
 
 #[derive(Debug, Default)]
 struct Taken {
+    /// How many there are, and how many one client may have.
+    most: (usize, usize),
     all: usize,
     by: HashMap<Key, usize>,
 }
@@ -87,11 +87,14 @@ impl Places {
     /// `all` of them, of which one address, and one token, may have `each`; where that is none,
     /// as many as there are.
     pub fn new(all: usize, each: Option<u16>) -> Arc<Places> {
-        Arc::new(Places {
-            all,
-            each: each.map_or(usize::MAX, usize::from),
-            taken: Mutex::default(),
-        })
+        let places = Places::default();
+        places.limit(all, each);
+        Arc::new(places)
+    }
+
+    /// As many from now on. Whoever has one keeps it.
+    pub fn limit(&self, all: usize, each: Option<u16>) {
+        self.taken.lock().most = (all, each.map_or(usize::MAX, usize::from));
     }
 
     /// One for a client.
@@ -100,11 +103,12 @@ impl Places {
     /// There is none for it.
     pub fn take(self: &Arc<Self>, client: Occupant) -> Result<Place, Full> {
         let mut taken = self.taken.lock();
-        let has_its_share = |key| taken.by.get(&key).is_some_and(|&has| has >= self.each);
+        let (all, each) = taken.most;
+        let has_its_share = |key| taken.by.get(&key).is_some_and(|&has| has >= each);
         if client.keys().any(has_its_share) {
             return Err(Full::Share);
         }
-        if taken.all >= self.all {
+        if taken.all >= all {
             return Err(Full::All);
         }
         Ok(self.count(&mut taken, client))
@@ -191,6 +195,20 @@ mod tests {
         assert_eq!(one_address[2].as_ref().unwrap_err(), &Full::Share);
         // Nobody is told from whom nothing is known.
         assert!((0..50).all(|_| places.take(Occupant::default()).is_ok()));
+    }
+
+    #[test]
+    fn there_may_be_more_or_fewer_while_some_are_taken() {
+        let places = Places::new(1, None);
+        let nobody = Occupant::default();
+        let _one = places.take(nobody).unwrap();
+        assert_eq!(places.take(nobody).unwrap_err(), Full::All);
+        places.limit(2, Some(1));
+        let two = places.take(client(None, Some(1))).unwrap();
+        places.limit(1, Some(1));
+        assert_eq!(places.taken(), 2, "who has one keeps it");
+        drop(two);
+        assert_eq!(places.take(nobody).unwrap_err(), Full::All);
     }
 
     #[test]

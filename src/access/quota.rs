@@ -7,7 +7,7 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU16;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,17 @@ use std::time::{Duration, Instant};
 const SHARE_PLACES: usize = 1 << 16;
 const RATE_PLACES: usize = 1 << 14;
 
+/// More than a table counts.
+const NO_LIMIT: u32 = u32::MAX;
+
 /// A place of a table of counts.
 pub type Slot = NonZeroU16;
 
 /// How many there are of something, by key.
 #[derive(Debug)]
 pub struct Shares {
-    max: Option<u16>,
+    /// [`NO_LIMIT`] where there is none.
+    max: AtomicU32,
     secret: RandomState,
     counts: OnceLock<Box<[AtomicU16]>>,
 }
@@ -36,8 +40,8 @@ pub struct Share {
 /// How fast something happens, by key. A key that was quiet may catch up on as much as
 /// its burst, at once (a leaky bucket, as the generic cell rate algorithm keeps it).
 pub struct Rates {
-    /// What one takes of the time. None where there is no limit.
-    interval: Option<Duration>,
+    /// What one takes of the time, in nanoseconds. 0 where there is no limit.
+    interval: AtomicU64,
     burst: Duration,
     secret: RandomState,
     began: OnceLock<Instant>,
@@ -49,19 +53,26 @@ impl Shares {
     /// At most `max` by key; no limit where there is none.
     pub fn new(max: Option<u16>) -> Arc<Shares> {
         Arc::new(Shares {
-            max,
+            max: AtomicU32::new(max.map_or(NO_LIMIT, u32::from)),
             secret: RandomState::new(),
             counts: OnceLock::new(),
         })
     }
 
+    /// So many from now on. Who was let in without a limit is never counted.
+    pub fn limit(&self, max: Option<u16>) {
+        let max = max.map_or(NO_LIMIT, u32::from);
+        self.max.store(max, Ordering::Relaxed);
+    }
+
     /// One more for `key`. None where it has all that it may have.
     pub fn take(self: &Arc<Self>, key: impl Hash) -> Option<Share> {
-        let Some(max) = self.max else {
+        let max = self.max.load(Ordering::Relaxed);
+        if max == NO_LIMIT {
             return Some(self.uncounted());
-        };
+        }
         let place = Slot::new(self.secret.hash_one(key) as u16).unwrap_or(Slot::MIN);
-        let more = |count: u16| (count < max).then(|| count + 1);
+        let more = |count: u16| (u32::from(count) < max).then(|| count + 1);
         let count = &self.counts()[usize::from(place.get())];
         let taken = count.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         taken.is_ok().then(|| Share {
@@ -110,21 +121,28 @@ impl Rates {
     /// At most `a_second` by key, and what `burst` brings at once; no limit where there
     /// is none.
     pub fn new(a_second: Option<u32>, burst: Duration) -> Rates {
-        Rates::every(
-            a_second.map(|rate| Duration::from_secs(1) / rate.max(1)),
-            burst,
-        )
+        let rates = Rates::every(burst);
+        rates.limit(a_second, Duration::from_secs(1));
+        rates
     }
 
     /// At most `a_minute` by key, all of which may come at once; no limit where there is none.
     pub fn a_minute(a_minute: Option<u32>) -> Rates {
         let minute = Duration::from_secs(60);
-        Rates::every(a_minute.map(|rate| minute / rate.max(1)), minute)
+        let rates = Rates::every(minute);
+        rates.limit(a_minute, minute);
+        rates
     }
 
-    fn every(interval: Option<Duration>, burst: Duration) -> Rates {
+    /// So many in a while, from now on.
+    pub fn limit(&self, count: Option<u32>, each: Duration) {
+        let interval = count.map_or(0, |count| nanoseconds(each / count.max(1)).max(1));
+        self.interval.store(interval, Ordering::Relaxed);
+    }
+
+    fn every(burst: Duration) -> Rates {
         Rates {
-            interval,
+            interval: AtomicU64::new(0),
             burst,
             secret: RandomState::new(),
             began: OnceLock::new(),
@@ -137,10 +155,11 @@ impl Rates {
     /// # Errors
     /// It was too fast: how long to wait.
     pub fn take(&self, key: impl Hash, now: Instant) -> Result<(), Duration> {
-        let Some(interval) = self.interval else {
+        let interval = self.interval.load(Ordering::Relaxed);
+        if interval == 0 {
             return Ok(());
-        };
-        let (interval, burst) = (nanoseconds(interval), nanoseconds(self.burst));
+        }
+        let burst = nanoseconds(self.burst);
         let began = *self.began.get_or_init(|| now);
         let now = nanoseconds(now.saturating_duration_since(began));
         let most = now.saturating_add(burst.max(interval));
@@ -193,6 +212,27 @@ mod tests {
         let rates = Rates::new(None, Duration::ZERO);
         assert!((0..1000).all(|_| rates.take("a", Instant::now()).is_ok()));
         assert!(rates.paid_at.get().is_none());
+    }
+
+    #[test]
+    fn a_limit_may_change_while_it_holds() {
+        let shares = Shares::new(Some(1));
+        let one = shares.take("a").unwrap();
+        assert!(shares.take("a").is_none());
+        shares.limit(Some(2));
+        let two = shares.take("a").unwrap();
+        shares.limit(None);
+        assert!(shares.take("a").is_some());
+        shares.limit(Some(1));
+        drop((one, two));
+        let _one = shares.take("a").unwrap();
+        assert!(shares.take("a").is_none());
+        let (rates, now) = (Rates::new(None, Duration::ZERO), Instant::now());
+        assert!((0..10).all(|_| rates.take("a", now).is_ok()));
+        rates.limit(Some(1), Duration::from_secs(1));
+        assert!(rates.take("a", now).is_ok() && rates.take("a", now).is_err());
+        rates.limit(None, Duration::from_secs(1));
+        assert!(rates.take("a", now).is_ok());
     }
 
     #[test]

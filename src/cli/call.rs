@@ -52,6 +52,8 @@ pub struct Call {
     pub wrong: Vec<Usage>,
     /// Every flag that has a value, whoever said it.
     pub given: Vec<Given>,
+    /// What the file says of webhooks.
+    pub webhooks: String,
     arguments: Vec<OsString>,
 }
 
@@ -126,6 +128,7 @@ pub fn read(
         words: line.words,
         wrong,
         given,
+        webhooks: file.webhooks,
         arguments,
     })))
 }
@@ -206,9 +209,10 @@ impl Line {
         let Some(path) = there else {
             return ConfigFile::default();
         };
-        let (file, mut all) = ConfigFile::read(&path);
+        let (mut file, mut all) = ConfigFile::read(&path);
         let stages = StagePlan::read(&path, &file.keys).err();
-        let hooks = HookPlan::read(&path).err();
+        let hooks = HookPlan::read(&path);
+        let hooks = hooks.map(|plan| file.webhooks = format!("{plan:?}")).err();
         let others = stages.into_iter().chain(hooks).flatten();
         for usage in others.map(Usage::File) {
             // A file that can't be read is found so twice.

@@ -30,15 +30,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         return output::print(&example::file());
     }
     let mut wrong: Vec<String> = call.wrong.iter().map(Usage::to_string).collect();
-    let places: Vec<_> = call
-        .given
-        .iter()
-        .map(|it| (it.flag, it.place.clone()))
-        .collect();
-    for fault in check::check(&serve::config(call)?) {
-        let place = places.iter().find(|(name, _)| Some(*name) == fault.flag);
+    for fault in check::check(&serve::config(&call)?) {
+        let place = fault.flag.and_then(|flag| Some(&call.given(flag)?.place));
         let line = match place {
-            Some((_, place @ Place::File(_))) => format!("{place}: {}", fault.what),
+            Some(place @ Place::File(_)) => format!("{place}: {}", fault.what),
             _ => fault.what,
         };
         // What is wrong in the file has been found already.

@@ -24,6 +24,8 @@ const SECTIONS: [&str; 2] = ["stage", "webhook"];
 pub struct ConfigFile {
     /// Every key that isn't for others to read, right or wrong.
     pub keys: Vec<String>,
+    /// What it says of webhooks, as it is understood.
+    pub webhooks: String,
     entries: Vec<Entry>,
 }
 

@@ -76,7 +76,14 @@ pub fn main() -> ExitCode {
             Err(usage) => Err((None, usage.into())),
         },
     };
-    done.unwrap_or_else(|(command, failure)| complain(command, &failure))
+    done.unwrap_or_else(|(command, failure)| {
+        complain(command, &failure);
+        match failure {
+            // A wrong configuration is what check is to find.
+            Failure::Usage(_) if !command.is_some_and(is_check) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    })
 }
 
 type Failed = (Option<&'static Command>, Failure);
@@ -94,9 +101,9 @@ fn call(command: &'static Command, arguments: VecDeque<OsString>) -> Result<Exit
     let variables: Vec<_> = std::env::vars_os().collect();
     let done = match call::read(command, arguments, &variables) {
         Ok(Wish::Work(call)) if !call.wrong.is_empty() && !is_check(command) => {
-            let codes = call.wrong.into_iter();
-            let codes = codes.map(|usage| complain(Some(command), &usage.into()));
-            Ok(codes.last().unwrap_or(ExitCode::FAILURE))
+            let wrong = call.wrong.into_iter();
+            wrong.for_each(|usage| complain(Some(command), &usage.into()));
+            Ok(ExitCode::from(2))
         }
         Ok(Wish::Work(call)) => (command.main)(*call),
         Ok(Wish::Help) => output::print(&help::of(command, output::width())),
@@ -123,24 +130,11 @@ fn tell_version() -> Result<ExitCode, Failure> {
 }
 
 /// Says what is wrong, and what would be right.
-fn complain(command: Option<&Command>, failure: &Failure) -> ExitCode {
+fn complain(command: Option<&Command>, failure: &Failure) {
     let name = command.map(|command| format!(" {}", command.name));
     let name = name.unwrap_or_default();
-    match failure {
-        Failure::Usage(usage) => {
-            output::say(&format!(
-                "landfall{name}: {usage}; see landfall{name} --help"
-            ));
-            // A wrong configuration is what it is to find.
-            if command.is_some_and(is_check) {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::from(2)
-            }
-        }
-        failure => {
-            output::say(&format!("landfall{name}: {failure}"));
-            ExitCode::FAILURE
-        }
-    }
+    output::say(&match failure {
+        Failure::Usage(usage) => format!("landfall{name}: {usage}; see landfall{name} --help"),
+        failure => format!("landfall{name}: {failure}"),
+    });
 }

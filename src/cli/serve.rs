@@ -1,6 +1,7 @@
 //! `landfall serve`: the server.
 
 mod life;
+mod reload;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ pub const COMMAND: Command = Command {
     text: &[
         "Once everything is bound, it prints a line for each listener, as \
          public http://127.0.0.1:41234, and then ready. SIGTERM and SIGINT stop it, SIGHUP has \
-         it read its keys again, SIGUSR1 does nothing, and SIGUSR2 starts another in its place. \
+         it read its file and its keys again, SIGUSR1 does nothing, and SIGUSR2 starts another in its place. \
          Logs go to stderr; RUST_LOG says which: error, warn, info or debug.",
     ],
     runs_another: false,
@@ -25,7 +26,7 @@ pub const COMMAND: Command = Command {
 
 /// Runs the server until SIGTERM or SIGINT.
 fn main(call: Call) -> Result<ExitCode, Failure> {
-    life::run(config(call)?)?;
+    life::run(call)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -33,10 +34,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// It has words, which nobody asked for.
-pub fn config(call: Call) -> Result<ServerConfig, Usage> {
+pub fn config(call: &Call) -> Result<ServerConfig, Usage> {
     call.texts(0)?;
-    let mut config = call.settings.server;
-    config.base_path = call.settings.hub.base_path;
+    let mut config = call.settings.server.clone();
+    config.base_path = call.settings.hub.base_path.clone();
     if call.settings.memory_only {
         config.data = None;
     }

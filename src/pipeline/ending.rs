@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value};
 
 use super::attempt::{Attempt, Ending};
-use super::queue::Work;
+use super::line::Work;
 use super::state::{Failed, FileState, unix_now};
 use super::stop::Why;
 use super::task::Failure;
@@ -27,7 +27,8 @@ impl Inner {
     pub(super) fn finish(&self, mut work: Box<Work>) -> bool {
         let attempt = work.attempt.clone();
         if let Err(why) = self.conclude(&attempt, &mut work.state) {
-            let stage = self.plan.stages.last().map_or("", |stage| &stage.name);
+            let line = work.ticket.line().clone();
+            let stage = line.stages.last().map_or("", |stage| &stage.name);
             self.fail(work, stage, Failure::Passing(why));
             return false;
         }
@@ -75,7 +76,7 @@ impl Inner {
         let upload = landed.upload.to_string();
         log::warn!("{}: {stage}: {message}", landed.job);
         // First, so that there is room to keep what follows.
-        self.scratches.clean(&upload, None);
+        self.clean(&upload, None);
         let failed = Failed {
             stage: stage.to_owned(),
             message,
@@ -175,7 +176,7 @@ impl Inner {
             }
             _ => durable::remove_folder(&gone),
         }
-        self.scratches.clean(&upload, None);
+        self.clean(&upload, None);
     }
 
     /// Puts an upload where nobody comes across it.
@@ -192,7 +193,7 @@ impl Inner {
 
     /// Removes the upload of a failed life that was kept long enough while no process ran.
     pub(super) fn let_go_if_old(&self, life: LifeId, at: u64) {
-        if !is_old(at, self.config.keep_failed) {
+        if !is_old(at, self.config.read().keep_failed) {
             return;
         }
         let mut lives = self.lives.lock();
@@ -220,7 +221,7 @@ impl Inner {
         kept.sort_unstable();
         let surplus = kept.len().saturating_sub(KEPT_MAX);
         for (index, (at, life)) in kept.into_iter().enumerate() {
-            if (index < surplus || is_old(at, self.config.keep_failed))
+            if (index < surplus || is_old(at, self.config.read().keep_failed))
                 && let Some(Entry::Kept(attempt, _)) = lives.remove(&life)
             {
                 old.push(attempt);
@@ -237,7 +238,7 @@ impl Inner {
             .flatten()
             .filter_map(|e| Some(e.ok()?.path()))
         {
-            if is_old(quarantined_at(&path), self.config.keep_quarantined) {
+            if is_old(quarantined_at(&path), self.config.read().keep_quarantined) {
                 durable::remove_folder(&path);
             }
         }

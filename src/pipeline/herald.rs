@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Pipeline;
+use super::line::Line;
 
 /// The time between two looks at the lines.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -42,6 +43,19 @@ impl Bell {
     }
 }
 
+/// Tells who waits how far they are. Returns when to do it again, where that is soon.
+fn tell_positions(line: &Line) -> Option<Instant> {
+    let mut again = None;
+    for (index, (stage, queue)) in line.stages.iter().zip(&line.queues).enumerate() {
+        let (news, later) = queue.news(Instant::now());
+        again = again.into_iter().chain(later).min();
+        for (attempt, position) in news {
+            attempt.queued(index, &stage.name, position);
+        }
+    }
+    again
+}
+
 /// Starts the thread; it ends with the pipeline.
 pub fn start(pipeline: Pipeline) -> io::Result<()> {
     let run = move || {
@@ -61,14 +75,10 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
             }
             thread::sleep(PAUSE);
             again = None;
-            for (index, queue) in inner.queues.iter().enumerate() {
-                let stage = &inner.plan.stages[index];
-                let (news, later) = queue.news(Instant::now());
-                again = again.into_iter().chain(later).min();
-                for (attempt, position) in news {
-                    attempt.queued(index, &stage.name, position);
-                }
+            for line in inner.lines() {
+                again = again.into_iter().chain(tell_positions(&line)).min();
             }
+            inner.end_lines();
             let turn = inner.turn.lock();
             if inner.closed.load(Ordering::Acquire) {
                 return;

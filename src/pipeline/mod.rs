@@ -17,6 +17,7 @@ mod ending;
 mod environment;
 mod herald;
 pub mod kind;
+mod line;
 mod queue;
 mod record;
 mod retry;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::access::places::Place;
 use crate::command::{self, leftover::Mark};
@@ -45,16 +46,13 @@ use crate::sequencer::{PublishError, Sequencer};
 use crate::upload::{Landed, Landing, UploadId};
 use attempt::Attempt;
 pub use config::ClamdAddress;
-use config::{Kind, StagePlan};
 use herald::Bell;
-use queue::{Queue, Work};
+use line::{Line, Ticket, Work};
 pub use record::StoredRecord;
 pub use retry::RetryError;
-use scratch::Scratches;
 use state::FileState;
 use stop::{Hurry, Why};
 pub use tally::StageCounts;
-use tally::Tally;
 
 /// How uploads are processed.
 ///
@@ -92,13 +90,11 @@ impl Default for PipelineConfig {
 pub struct Pipeline(Arc<Inner>);
 
 struct Inner {
-    plan: StagePlan,
-    config: PipelineConfig,
+    /// The last is what new files go through.
+    lines: RwLock<Vec<Arc<Line>>>,
+    config: RwLock<PipelineConfig>,
     jobs: Sequencer,
     data: PathBuf,
-    scratches: Scratches,
-    queues: Vec<Queue>,
-    tallies: Vec<Tally>,
     lives: Mutex<HashMap<LifeId, Entry>>,
     /// Held by who begins a life in the place of one whose upload may be kept, and by who
     /// looks after what is kept.
@@ -126,34 +122,21 @@ impl Pipeline {
     /// # Errors
     /// The file says something that can't be, or the directories can't be made.
     pub fn start(config: PipelineConfig, jobs: Sequencer, data: &Path) -> io::Result<Pipeline> {
-        let mut plan = match &config.file {
-            Some(file) => StagePlan::read(file, &config.beside)
-                .map_err(|wrong| io::Error::new(io::ErrorKind::InvalidInput, wrong.join("; ")))?,
-            None => StagePlan::default(),
-        };
-        for stage in &mut plan.stages {
-            if let Kind::Scan(options) = &mut stage.kind {
-                options.clamd = options.clamd.take().or_else(|| config.clamd.clone());
-            }
-        }
         durable::create_folder(&data.join("work"))?;
         // Commands work elsewhere, so relative paths would mislead them.
         let data = data.canonicalize()?;
         let uploads = data.join("uploads");
-        let scratches = Scratches::open(&plan.stages, &data)?;
-        for scratch in scratches.all() {
+        let line = Line::new(&config, &data, None)?;
+        for scratch in line.scratches.all() {
             Mark::new(scratch.path()).kill_bearers();
             scratch.clear(|upload| uploads.join(upload.to_string()).is_dir())?;
         }
         durable::remove_folder(&data.join("files/tmp"));
         StoredRecord::carry_over(&data, jobs.hub());
         let pipeline = Pipeline(Arc::new(Inner {
-            queues: plan.stages.iter().map(|_| Queue::default()).collect(),
-            tallies: plan.stages.iter().map(|_| Tally::default()).collect(),
-            plan,
-            config,
+            lines: RwLock::new(vec![Arc::new(line)]),
+            config: RwLock::new(config),
             jobs,
-            scratches,
             data,
             lives: Mutex::default(),
             turn: Mutex::default(),
@@ -164,6 +147,28 @@ impl Pipeline {
         command::cage::look();
         herald::start(pipeline.clone())?;
         Ok(pipeline)
+    }
+
+    /// Takes another configuration: uploads that land from now on, and those that are tried
+    /// again, go through the stages that it names. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The file says something that can't be, or a directory can't be made. Nothing has changed
+    /// then.
+    pub fn reload(&self, config: PipelineConfig) -> io::Result<()> {
+        let inner = &self.0;
+        let now = inner.line();
+        let next = Line::new(&config, &inner.data, Some(&now))?;
+        *inner.config.write() = config;
+        if !next.is_like(&now) {
+            let mut lines = inner.lines.write();
+            lines.push(Arc::new(next));
+            if inner.closed.load(Ordering::Acquire) {
+                lines.iter().for_each(|line| line.close());
+            }
+        }
+        inner.bell.ring();
+        Ok(())
     }
 
     /// Cancels what is done for a life of a job that is over: what works on it is stopped,
@@ -177,8 +182,11 @@ impl Pipeline {
         };
         attempt.stop.say(Why::Cancelled);
         inner.let_go(&attempt);
-        let mut queues = inner.queues.iter();
-        if queues.any(|queue| queue.remove(&attempt).is_some()) {
+        let removed = inner.lines().iter().any(|line| {
+            let mut queues = line.queues.iter();
+            queues.any(|queue| queue.remove(&attempt).is_some())
+        });
+        if removed {
             inner.bell.ring();
         }
     }
@@ -231,7 +239,7 @@ impl Pipeline {
                 attempt.stop.say(Why::Stopping);
             }
         }
-        inner.queues.iter().for_each(Queue::close);
+        inner.lines().iter().for_each(|line| line.close());
         inner.bell.ring();
     }
 
@@ -246,24 +254,26 @@ impl Pipeline {
     pub fn stop(&self, deadline: Instant) -> bool {
         self.halt();
         drop(self.0.turn.lock());
-        let mut queues = self.0.queues.iter();
+        let lines = self.0.lines();
+        let mut queues = lines.iter().flat_map(|line| &line.queues);
         queues.all(|queue| queue.wait_idle(deadline))
     }
 
     /// Puts work into the line for its next stage.
     fn enqueue(&self, mut work: Work) {
         let inner = &self.0;
+        let line = work.ticket.line().clone();
         let index = work.state.completed.len();
-        let stage = &inner.plan.stages[index];
+        let stage = &line.stages[index];
         let attempt = work.attempt.clone();
         attempt.wait_for(index);
-        let queue = &inner.queues[index];
+        let queue = &line.queues[index];
         if index == 0 {
             work.tell(queue.len() + 1, Instant::now());
             attempt.queued(index, &stage.name, work.told);
         }
         if queue.push(Box::new(work), stage.concurrency) {
-            worker::start(self.clone(), index);
+            worker::start(self.clone(), line.clone(), index);
         }
         inner.bell.ring();
         // Whoever cancelled it in between didn't find it here.
@@ -275,7 +285,7 @@ impl Pipeline {
 
 impl Landing for Pipeline {
     fn stages(&self) -> usize {
-        self.0.plan.stages.len()
+        self.0.line().stages.len()
     }
 
     fn land(&self, landed: Landed, place: Option<Place>) {
@@ -292,7 +302,9 @@ impl Landing for Pipeline {
         });
         let (job, life) = (landed.job.clone(), landed.life);
         let mut state = FileState::of(&landed);
-        let attempt = inner.attempt(landed.clone(), state.attempt);
+        let ticket = inner.ticket();
+        let line = ticket.line().clone();
+        let attempt = inner.attempt(landed.clone(), state.attempt, &line);
         let failed = state.failure.clone();
         let entry = match failed.as_ref().filter(|failed| !failed.is_infected) {
             Some(failed) => Entry::Kept(attempt.clone(), failed.at),
@@ -312,15 +324,15 @@ impl Landing for Pipeline {
         if inner.ends_as_before(&attempt, &state) {
             return;
         }
-        let is_here = state.current == landed.path || inner.scratches.hold(&state.current);
-        if !inner.is_of_plan(&state) || !is_here || !state.current.is_file() {
+        let is_here = state.current == landed.path || line.scratches.hold(&state.current);
+        if !line.leads_on_from(&state) || !is_here || !state.current.is_file() {
             let running = state.running.take();
             state = FileState::new(attempt.number, &landed);
             state.running = running;
         }
         let upload = landed.upload.to_string();
-        inner.scratches.clean(&upload, Some(&state.current));
-        self.enqueue(Work::new(attempt, state));
+        line.scratches.clean(&upload, Some(&state.current));
+        self.enqueue(Work::new(attempt, state, ticket));
     }
 
     fn take_over(
@@ -343,18 +355,51 @@ impl Landing for Pipeline {
 }
 
 impl Inner {
-    fn is_of_plan(&self, state: &FileState) -> bool {
-        let stages = &self.plan.stages;
-        let mut both = stages.iter().zip(&state.completed);
-        state.completed.len() < stages.len() && both.all(|(stage, name)| stage.name == *name)
+    /// The line of new files.
+    fn line(&self) -> Arc<Line> {
+        let lines = self.lines.read();
+        lines.last().expect("there always is one").clone()
     }
 
-    fn attempt(&self, landed: Arc<Landed>, number: u32) -> Arc<Attempt> {
+    /// A place in it for a file.
+    fn ticket(&self) -> Ticket {
+        let lines = self.lines.read();
+        lines.last().expect("there always is one").ticket()
+    }
+
+    /// All of them, also those that end.
+    fn lines(&self) -> Vec<Arc<Line>> {
+        self.lines.read().clone()
+    }
+
+    /// Lets go of those that nothing goes through any more and nothing will.
+    fn end_lines(&self) {
+        let mut lines = self.lines.write();
+        let last = lines.len() - 1;
+        let mut index = 0;
+        lines.retain(|line| {
+            let is_over = index < last && line.is_empty();
+            index += 1;
+            if is_over {
+                line.close();
+            }
+            !is_over
+        });
+    }
+
+    /// Removes every folder of an upload's stages but the one that holds `keep`.
+    fn clean(&self, upload: &str, keep: Option<&Path>) {
+        let lines = self.lines();
+        let of_all = lines.iter();
+        of_all.for_each(|line| line.scratches.clean(upload, keep));
+    }
+
+    fn attempt(&self, landed: Arc<Landed>, number: u32, line: &Line) -> Arc<Attempt> {
         Arc::new(Attempt::new(
             landed,
             number,
             &self.jobs,
-            self.plan.stages.len(),
+            line.stages.len(),
             self.hurry.receiver(),
         ))
     }

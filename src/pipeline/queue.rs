@@ -16,11 +16,13 @@ const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 const EXACT_POSITIONS: usize = 10;
 
 /// An attempt on its way: what goes from stage to stage.
-pub struct Work {
+pub struct Work<T> {
     /// Whose it is.
     pub attempt: Arc<Attempt>,
     /// How far it is.
     pub state: FileState,
+    /// Its place in the line of stages that it goes through.
+    pub ticket: T,
     /// Since when it waits.
     pub since: Instant,
     /// The position that was told last; 0 where none was.
@@ -30,15 +32,13 @@ pub struct Work {
 }
 
 /// The queue of one stage.
-#[derive(Default)]
-pub struct Queue {
-    line: Mutex<Line>,
+pub struct Queue<T> {
+    row: Mutex<Row<T>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct Line {
-    waiting: VecDeque<Box<Work>>,
+struct Row<T> {
+    waiting: VecDeque<Box<Work<T>>>,
     /// Workers that wait for work.
     idle: usize,
     /// All that there are.
@@ -46,10 +46,11 @@ struct Line {
     closed: bool,
 }
 
-impl Work {
+impl<T> Work<T> {
     /// Work that waits from now on.
-    pub fn new(attempt: Arc<Attempt>, state: FileState) -> Work {
+    pub fn new(attempt: Arc<Attempt>, state: FileState, ticket: T) -> Work<T> {
         Work {
+            ticket,
             attempt,
             state,
             since: Instant::now(),
@@ -74,50 +75,64 @@ impl Work {
     }
 }
 
-impl Queue {
+impl<T> Default for Queue<T> {
+    fn default() -> Queue<T> {
+        Queue {
+            row: Mutex::new(Row {
+                waiting: VecDeque::new(),
+                idle: 0,
+                workers: 0,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl<T> Queue<T> {
     /// Adds work at the end. True where a worker more is wanted for it, of `most`: the
     /// caller starts it.
-    pub fn push(&self, work: Box<Work>, most: usize) -> bool {
-        let mut line = self.line.lock();
-        line.waiting.push_back(work);
+    pub fn push(&self, work: Box<Work<T>>, most: usize) -> bool {
+        let mut row = self.row.lock();
+        row.waiting.push_back(work);
         self.changed.notify_one();
-        let is_wanted = line.waiting.len() > line.idle && line.workers < most;
-        line.workers += usize::from(is_wanted);
+        let is_wanted = row.waiting.len() > row.idle && row.workers < most;
+        row.workers += usize::from(is_wanted);
         is_wanted
     }
 
     /// Waits for work; none once the queue is closed.
-    pub fn take(&self) -> Option<Box<Work>> {
-        let mut line = self.line.lock();
+    pub fn take(&self) -> Option<Box<Work<T>>> {
+        let mut row = self.row.lock();
         loop {
-            if line.closed {
-                line.workers -= 1;
+            if row.closed {
+                row.workers -= 1;
                 self.changed.notify_all();
                 return None;
             }
-            if let Some(work) = line.waiting.pop_front() {
+            if let Some(work) = row.waiting.pop_front() {
                 return Some(work);
             }
-            line.idle += 1;
-            self.changed.wait(&mut line);
-            line.idle -= 1;
+            row.idle += 1;
+            self.changed.wait(&mut row);
+            row.idle -= 1;
         }
     }
 
     /// Takes an attempt out of the line.
-    pub fn remove(&self, attempt: &Arc<Attempt>) -> Option<Box<Work>> {
-        let mut line = self.line.lock();
-        let mut waiting = line.waiting.iter();
+    pub fn remove(&self, attempt: &Arc<Attempt>) -> Option<Box<Work<T>>> {
+        let mut row = self.row.lock();
+        let mut waiting = row.waiting.iter();
         let at = waiting.position(|work| Arc::ptr_eq(&work.attempt, attempt))?;
-        line.waiting.remove(at)
+        row.waiting.remove(at)
     }
 
     /// Each attempt that is to be told its position, of which the next's is 1. And when to ask
     /// again, where somebody's has changed who was told one a moment ago.
     pub fn news(&self, now: Instant) -> (Vec<(Arc<Attempt>, usize)>, Option<Instant>) {
-        let mut line = self.line.lock();
+        let mut row = self.row.lock();
         let (mut news, mut again) = (Vec::new(), None);
-        for (index, work) in line.waiting.iter_mut().enumerate() {
+        for (index, work) in row.waiting.iter_mut().enumerate() {
             let position = index + 1;
             if !work.is_news(position) {
                 continue;
@@ -135,26 +150,26 @@ impl Queue {
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.line.lock().waiting.len()
+        self.row.lock().waiting.len()
     }
 
     /// A worker that was wanted couldn't be started.
     pub fn lose_worker(&self) {
-        self.line.lock().workers -= 1;
+        self.row.lock().workers -= 1;
     }
 
     /// Lets every worker go when it has done what it is at.
     pub fn close(&self) {
-        self.line.lock().closed = true;
+        self.row.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// Waits until every worker has gone. False: not by the deadline.
     pub fn wait_idle(&self, deadline: Instant) -> bool {
-        let mut line = self.line.lock();
-        while line.workers > 0 {
-            if self.changed.wait_until(&mut line, deadline).timed_out() {
-                return line.workers == 0;
+        let mut row = self.row.lock();
+        while row.workers > 0 {
+            if self.changed.wait_until(&mut row, deadline).timed_out() {
+                return row.workers == 0;
             }
         }
         true
@@ -170,7 +185,7 @@ mod tests {
     use crate::upload::Landed;
 
     /// A line of so many, none of which was told anything.
-    fn line(length: u64) -> Queue {
+    fn line(length: u64) -> Queue<()> {
         let queue = Queue::default();
         let jobs = Sequencer::in_memory(HubConfig::default());
         for number in 0..length {
@@ -191,12 +206,12 @@ mod tests {
                 1,
                 crossbeam_channel::never(),
             ));
-            queue.push(Box::new(Work::new(attempt, state)), 0);
+            queue.push(Box::new(Work::new(attempt, state, ())), 0);
         }
         queue
     }
 
-    fn positions(queue: &Queue, now: Instant) -> Vec<usize> {
+    fn positions(queue: &Queue<()>, now: Instant) -> Vec<usize> {
         let (news, _) = queue.news(now);
         news.into_iter().map(|(_, position)| position).collect()
     }
@@ -209,7 +224,7 @@ mod tests {
         let mut told = 0;
         for left in (0..100).rev() {
             now += TOLD_INTERVAL;
-            queue.line.lock().waiting.pop_front();
+            queue.row.lock().waiting.pop_front();
             let positions = positions(&queue, now);
             let first = left.min(EXACT_POSITIONS);
             assert!(
@@ -227,12 +242,12 @@ mod tests {
         let queue = line(5);
         let now = Instant::now();
         assert_eq!(positions(&queue, now), [1, 2, 3, 4, 5]);
-        queue.line.lock().waiting.pop_front();
+        queue.row.lock().waiting.pop_front();
         let soon = now + TOLD_INTERVAL / 2;
         let (news, again) = queue.news(soon);
         assert!(news.is_empty());
         assert_eq!(again, Some(now + TOLD_INTERVAL));
-        queue.line.lock().waiting.pop_front();
+        queue.row.lock().waiting.pop_front();
         assert_eq!(positions(&queue, now + TOLD_INTERVAL), [1, 2, 3]);
         assert_eq!(queue.news(now + TOLD_INTERVAL).1, None);
     }

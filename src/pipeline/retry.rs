@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::attempt::Attempt;
-use super::queue::Work;
+use super::line::{Ticket, Work};
 use super::state::FileState;
 use super::{Entry, Pipeline};
 use crate::event::job::{JobId, LifeId};
@@ -58,7 +58,7 @@ impl Pipeline {
         }
         let (old, at) = self.take_kept(before.id()).ok_or(RetryError::NotKept)?;
         let begun = self.begin_again(&old, &before);
-        let (attempt, state) = begun.inspect_err(|_| {
+        let (attempt, state, ticket) = begun.inspect_err(|_| {
             let kept = Entry::Kept(old, at);
             inner.lives.lock().insert(before.id(), kept);
             self.cancel_unless_current(job, before.id());
@@ -76,7 +76,7 @@ impl Pipeline {
             upload,
             life,
         };
-        self.enqueue(Work::new(attempt, state));
+        self.enqueue(Work::new(attempt, state, ticket));
         Ok(retried)
     }
 
@@ -98,7 +98,7 @@ impl Pipeline {
         &self,
         old: &Attempt,
         before: &Life,
-    ) -> Result<(Arc<Attempt>, FileState), RetryError> {
+    ) -> Result<(Arc<Attempt>, FileState, Ticket), RetryError> {
         let inner = &self.0;
         let (job, folder) = (&old.landed.job, old.landed.folder());
         let disk = |error: io::Error| {
@@ -133,6 +133,8 @@ impl Pipeline {
         if let Err(error) = kept {
             log::error!("{job}: its new attempt can't be kept yet: {error}");
         }
-        Ok((inner.attempt(landed, state.attempt), state))
+        let ticket = inner.ticket();
+        let attempt = inner.attempt(landed, state.attempt, ticket.line());
+        Ok((attempt, state, ticket))
     }
 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{Mode, OFlags, Stat};
@@ -32,9 +33,9 @@ const MOVED: &str = "gone-";
 
 /// All of them.
 pub struct Scratches {
-    work: Scratch,
+    work: Arc<Scratch>,
     /// By the `output_dir` of the stages that work there.
-    others: Vec<(PathBuf, Scratch)>,
+    others: Vec<(PathBuf, Arc<Scratch>)>,
 }
 
 /// One of them. In it each upload has a folder, and in that each stage.
@@ -46,25 +47,32 @@ pub struct Scratch {
 }
 
 impl Scratches {
-    /// Makes those that aren't there. Blocks.
+    /// Makes those that aren't there; what is `held` already is held on. Blocks.
     ///
     /// # Errors
     /// One can't be made.
-    pub fn open(stages: &[Stage], data: &Path) -> io::Result<Scratches> {
+    pub fn open(stages: &[Stage], data: &Path, held: Option<&Scratches>) -> io::Result<Scratches> {
         let work = data.join("work");
         durable::create_folder(&work)?;
         let mut scratches = Scratches {
-            work: Scratch::hold(&work.canonicalize()?)?,
+            work: match held {
+                Some(held) => held.work.clone(),
+                None => Arc::new(Scratch::hold(&work.canonicalize()?)?),
+            },
             others: Vec::new(),
         };
         for place in stages.iter().filter_map(|stage| stage.output_dir.as_ref()) {
-            if scratches.elsewhere(place).is_none() {
-                let scratch = Scratch::elsewhere(place, data).map_err(|error| {
+            if scratches.elsewhere(place).is_some() {
+                continue;
+            }
+            let scratch = match held.and_then(|held| held.elsewhere(place)) {
+                Some(held) => held.clone(),
+                None => Arc::new(Scratch::elsewhere(place, data).map_err(|error| {
                     let place = place.display();
                     io::Error::new(error.kind(), format!("output_dir {place}: {error}"))
-                })?;
-                scratches.others.push((place.clone(), scratch));
-            }
+                })?),
+            };
+            scratches.others.push((place.clone(), scratch));
         }
         Ok(scratches)
     }
@@ -79,7 +87,8 @@ impl Scratches {
 
     /// Every one.
     pub fn all(&self) -> impl Iterator<Item = &Scratch> {
-        std::iter::once(&self.work).chain(self.others.iter().map(|(_, scratch)| scratch))
+        let others = self.others.iter().map(|(_, scratch)| &**scratch);
+        std::iter::once(&*self.work).chain(others)
     }
 
     /// Whether a file lies in one of them, by its path.
@@ -92,7 +101,7 @@ impl Scratches {
         self.all().for_each(|scratch| scratch.clean(upload, keep));
     }
 
-    fn elsewhere(&self, place: &Path) -> Option<&Scratch> {
+    fn elsewhere(&self, place: &Path) -> Option<&Arc<Scratch>> {
         let mut others = self.others.iter();
         let found = others.find(|(other, _)| other == place);
         found.map(|(_, scratch)| scratch)

@@ -37,13 +37,20 @@ pub struct StageCounts {
 impl Pipeline {
     /// How its stages stand, in their order.
     pub fn counts(&self) -> Vec<StageCounts> {
-        let inner = &self.0;
-        let stages = inner.plan.stages.iter().zip(&inner.queues);
+        let lines = self.0.lines();
+        let waiting = |name: &str| {
+            let of_all = lines
+                .iter()
+                .flat_map(|line| line.stages.iter().zip(&line.queues));
+            let of_name = of_all.filter(|(stage, _)| stage.name == name);
+            of_name.map(|(_, queue)| queue.len()).sum()
+        };
+        let now = self.0.line();
+        let stages = now.stages.iter().zip(&now.tallies);
         stages
-            .zip(&inner.tallies)
-            .map(|((stage, queue), tally)| StageCounts {
+            .map(|(stage, tally)| StageCounts {
                 stage: stage.name.clone(),
-                waiting: queue.len(),
+                waiting: waiting(&stage.name),
                 working: usize::try_from(tally.working.get()).unwrap_or(0),
                 done: tally.done.get(),
                 failed: tally.failed.get(),

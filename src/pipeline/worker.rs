@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::Pipeline;
-use super::queue::Work;
+use super::line::{Line, Work};
 use super::record::StoredRecord;
 use super::stage;
 use super::state::{Facts, FileState};
@@ -20,50 +21,43 @@ use super::task::{Failure, hex};
 use crate::upload::Landed;
 
 /// Starts one more worker of a stage.
-pub fn start(pipeline: Pipeline, index: usize) {
-    let name = pipeline.0.plan.stages[index].name.clone();
-    let queue = pipeline.clone();
+pub fn start(pipeline: Pipeline, line: Arc<Line>, index: usize) {
+    let name = line.stages[index].name.clone();
+    let its = line.clone();
     let started = thread::Builder::new().name(name.clone()).spawn(move || {
         let inner = &pipeline.0;
-        let nice = i32::from(inner.plan.stages[index].nice);
+        let nice = i32::from(line.stages[index].nice);
         // On Linux a thread has its own nice level, and hands it to what it starts.
         if nice > 0
             && let Err(error) = rustix::process::setpriority_process(None, nice)
         {
             log::warn!("a nice level of {nice} can't be had: {error}");
         }
-        while let Some(work) = inner.queues[index].take() {
+        while let Some(work) = line.queues[index].take() {
             inner.bell.ring();
-            work_on(&pipeline, work, index);
+            work_on(&pipeline, work, &line, index);
         }
     });
     if let Err(error) = started {
         log::error!("{name}: there is no thread to be had: {error}");
-        queue.0.queues[index].lose_worker();
+        its.queues[index].lose_worker();
     }
 }
 
-fn work_on(pipeline: &Pipeline, mut work: Box<Work>, index: usize) {
+fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) {
     let inner = &pipeline.0;
     let attempt = work.attempt.clone();
     attempt.begin();
     let waited = u64::try_from(work.since.elapsed().as_millis()).unwrap_or(u64::MAX);
     work.state.facts.queued_ms = work.state.facts.queued_ms.saturating_add(waited);
-    let stages = &inner.plan.stages;
-    let tally = &inner.tallies[index];
+    let stages = &line.stages;
+    let tally = &line.tallies[index];
     let state = &mut work.state;
     tally.working.add(1);
     let begun = Instant::now();
     let worked = catch_unwind(AssertUnwindSafe(|| match attempt.stop.said() {
         Some(_) => Err(Failure::Stopped),
-        None => stage::run(
-            stages,
-            index,
-            &attempt,
-            state,
-            &inner.data,
-            &inner.scratches,
-        ),
+        None => stage::run(stages, index, &attempt, state, &inner.data, &line.scratches),
     }));
     let busy_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     tally.busy_us.add(busy_us);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::snapshot::missing;
 use super::upload::{exposed, spool};
 use super::{Answer, Context, Plan, Request, web};
-use crate::access::places::{Full, Place, Places};
+use crate::access::places::{Full, Place};
 use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
 use crate::http::{Head, Range, Response, Status};
@@ -22,14 +22,6 @@ use crate::upload::disk::Disk;
 
 /// What pages of other origins may read of the answer.
 const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Range, ETag";
-
-/// Which files may be downloaded, and how many at once.
-pub struct Downloads {
-    /// Whether any may.
-    pub is_on: bool,
-    /// What one may take.
-    pub places: Arc<Places>,
-}
 
 /// A file that is being downloaded.
 pub struct Download {
@@ -45,7 +37,7 @@ pub struct Download {
 /// Opens the file that a job has come to.
 pub fn get(request: Request<'_>, job: JobId) -> Answer {
     let (context, head) = (request.context, request.head);
-    if !context.downloads.is_on {
+    if !context.rules().has_downloads {
         let message = "files aren't given out here: start the server with --downloads";
         return Err(Response::error(Status::NotFound, message));
     }
@@ -96,11 +88,7 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
 }
 
 fn place(request: &Request<'_>) -> Result<Place, Response> {
-    let place = request
-        .context
-        .downloads
-        .places
-        .take(request.caller.client());
+    let place = request.context.downloads.take(request.caller.client());
     place.map_err(|full| {
         let limit = match full {
             Full::All => Limit::Downloads,

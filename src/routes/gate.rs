@@ -14,8 +14,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::RwLock;
-
 use super::quotas::Publisher;
 use super::{Access, Peer};
 use crate::access::cors::{Allowed, Cors, CorsLines, Origin};
@@ -67,8 +65,8 @@ impl Default for AuthConfig {
 /// What requests have to pass.
 pub struct Gate {
     config: AuthConfig,
-    keys: Option<RwLock<Keys>>,
-    publish_key: Option<RwLock<PublishKey>>,
+    keys: Option<Keys>,
+    publish_key: Option<PublishKey>,
     /// The publishing listener can be reached from this host only.
     publish_is_local: bool,
     /// The publishing listener is a unix socket: no web page reaches it.
@@ -103,9 +101,9 @@ impl Gate {
         publish_is_local: bool,
         publish_is_unix: bool,
     ) -> io::Result<Gate> {
-        let keys = keyfile::token_keys(&config.token_keys)?.map(RwLock::new);
+        let keys = keyfile::token_keys(&config.token_keys)?;
         let publish_key = match &config.publish_key {
-            Some(path) => Some(RwLock::new(keyfile::publish_key(path)?)),
+            Some(path) => Some(keyfile::publish_key(path)?),
             None => None,
         };
         let cors = Cors::new(&config.cors_origins);
@@ -119,25 +117,6 @@ impl Gate {
             cors,
             config,
         })
-    }
-
-    /// Reads the key files again. Blocks. What was let in stays, until its token ends.
-    ///
-    /// # Errors
-    /// A file can't be read or holds no key. The keys are what they were then.
-    pub fn reload(&self) -> io::Result<()> {
-        let keys = keyfile::token_keys(&self.config.token_keys)?;
-        let publish_key = match &self.config.publish_key {
-            Some(path) => Some(keyfile::publish_key(path)?),
-            None => None,
-        };
-        if let (Some(there), Some(keys)) = (&self.keys, keys) {
-            *there.write() = keys;
-        }
-        if let (Some(there), Some(key)) = (&self.publish_key, publish_key) {
-            *there.write() = key;
-        }
-        Ok(())
     }
 
     /// Whether whoever reaches the publishing listener may do anything there.
@@ -217,7 +196,7 @@ impl Gate {
         let shown = credential.text.as_bytes();
         if credential.source == CredentialSource::Bearer
             && let Some(key) = &self.publish_key
-            && key.read().is(shown)
+            && key.is(shown)
         {
             return Ok(Some(Pass(Grant::Key)));
         }
@@ -230,7 +209,7 @@ impl Gate {
             };
         };
         let now = now();
-        let claims = Claims::verify(&credential.text, &keys.read(), now)
+        let claims = Claims::verify(&credential.text, keys, now)
             .map_err(|error| self.invalid(credential.source, &error.to_string()))?;
         let max = self.config.query_token_max_ttl;
         if credential.source == CredentialSource::Query && claims.lifetime(now) > max.as_secs() {

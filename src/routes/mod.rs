@@ -22,8 +22,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
+
 use crate::access::cors::CorsLines;
-use crate::access::places::Occupant;
+use crate::access::places::{Occupant, Places};
 use crate::event::job::{JobId, LifeId};
 use crate::event::{EventError, IdempotencyKey, IdempotencyKeyError};
 use crate::http::{BasePath, Head, Method, Response, Status};
@@ -35,7 +37,7 @@ use crate::stream::opening::Opening;
 use crate::sys::headcount::Headcount;
 use crate::upload::spool::Spool;
 pub use answers::{Answers, Label};
-pub use file::{Download, Downloads};
+pub use file::Download;
 use gate::forbidden;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use quotas::{Peer, QuotaConfig, Quotas};
@@ -57,31 +59,40 @@ pub struct Context {
     /// The jobs.
     pub jobs: Sequencer,
     /// Who may do what.
-    pub gate: Gate,
+    pub gate: RwLock<Arc<Gate>>,
     /// The path below which everything is served.
     pub base: BasePath,
     /// Where uploads arrive. None where nothing is kept on disk.
     pub spool: Option<Spool>,
     /// What becomes of them. None where there is no spool.
     pub pipeline: Option<Pipeline>,
-    /// What may be downloaded.
-    pub downloads: Downloads,
+    /// What downloads may take.
+    pub downloads: Arc<Places>,
     /// Where files are kept.
     pub data: Option<PathBuf>,
     /// What one client may have.
     pub quotas: Quotas,
     /// The streams that there are.
     pub streams: Headcount,
+    /// What may change while the server runs.
+    pub rules: RwLock<Rules>,
+    /// What a client is asked to wait before it reconnects, before jitter.
+    pub retry: Duration,
+    /// The server is stopping.
+    pub draining: AtomicBool,
+}
+
+/// What may change while the server runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
     /// The most streams.
     pub streams_max: usize,
     /// The largest body, in bytes.
     pub body_bytes: usize,
-    /// What a client is asked to wait before it reconnects, before jitter.
-    pub retry: Duration,
-    /// What it is asked to wait when there is no room for its stream, before jitter.
+    /// What a client is asked to wait when there is no room for its stream, before jitter.
     pub busy_retry: Duration,
-    /// The server is stopping.
-    pub draining: AtomicBool,
+    /// Whether what jobs come to may be downloaded.
+    pub has_downloads: bool,
 }
 
 /// What is done about a request.
@@ -149,6 +160,16 @@ impl Context {
         (name, decided.unwrap_or_else(Plan::Answer))
     }
 
+    /// Who may do what.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.gate.read().clone()
+    }
+
+    /// What may change while the server runs.
+    pub fn rules(&self) -> Rules {
+        *self.rules.read()
+    }
+
     /// Whether the server is stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
@@ -194,7 +215,7 @@ impl Context {
             Err(response) => return (Label::NONE, Err(response)),
         };
         if head.method == Method::Options {
-            let preflight = self.gate.preflight(head, access, found.allow(access));
+            let preflight = self.gate().preflight(head, access, found.allow(access));
             let response = if found.is_of_tus() {
                 upload::tus::describe(self, preflight)
             } else {
@@ -232,11 +253,12 @@ impl Context {
             return get(head, name);
         }
         check_coding(head)?;
+        let gate = self.gate();
         let caller = Caller {
             peer,
             access,
-            pass: self.gate.admit(head, access)?,
-            cors: self.gate.cors_lines(head, access),
+            pass: gate.admit(head, access)?,
+            cors: gate.cors_lines(head, access),
         };
         let has_token = caller.pass.ends_at().is_some();
         let answer = self.hear(route, named, head, caller);

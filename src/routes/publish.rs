@@ -88,8 +88,8 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
             let message = "the body's length is missing: send Content-Length, or chunks";
             return Err(Response::error(Status::LengthRequired, message));
         }
-        BodyLength::Length(length) if length > context.body_bytes as u64 => {
-            return Err(too_large(context.body_bytes));
+        BodyLength::Length(length) if length > context.rules().body_bytes as u64 => {
+            return Err(too_large(context.rules().body_bytes));
         }
         _ => {}
     }
@@ -164,8 +164,8 @@ impl Intake for Publications {
 impl Publications {
     fn read(&mut self, mut piece: &[u8]) -> Result<(), Refusal> {
         self.body_bytes += piece.len();
-        if self.body_bytes > self.context.body_bytes {
-            let message = too_large_message(self.context.body_bytes);
+        if self.body_bytes > self.context.rules().body_bytes {
+            let message = too_large_message(self.context.rules().body_bytes);
             return Err(self.refusal(Status::BodyTooLarge, message));
         }
         while self.is_ndjson

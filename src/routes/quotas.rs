@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
 
 use crate::access::network::{Block, Network};
 use crate::access::quota::{Rates, Share, Shares};
@@ -55,8 +58,8 @@ impl Default for QuotaConfig {
 
 /// What clients have, and what they may have.
 pub struct Quotas {
-    trusted_proxies: Vec<Block>,
-    streams_per_job: usize,
+    trusted_proxies: RwLock<Vec<Block>>,
+    streams_per_job: AtomicUsize,
     addresses: Arc<Shares>,
     tokens: Arc<Shares>,
     streams: Rates,
@@ -86,8 +89,8 @@ impl Quotas {
     /// Nobody has anything yet.
     pub fn new(config: QuotaConfig) -> Quotas {
         Quotas {
-            trusted_proxies: config.trusted_proxies,
-            streams_per_job: config.streams_per_job.unwrap_or(usize::MAX),
+            trusted_proxies: RwLock::new(config.trusted_proxies),
+            streams_per_job: AtomicUsize::new(config.streams_per_job.unwrap_or(usize::MAX)),
             addresses: Shares::new(config.connections_per_address),
             tokens: Shares::new(config.streams_per_token),
             streams: Rates::new(config.stream_rate, STREAM_BURST),
@@ -95,10 +98,23 @@ impl Quotas {
         }
     }
 
+    /// These hold from now on. What clients have already they keep.
+    pub fn set(&self, config: QuotaConfig) {
+        *self.trusted_proxies.write() = config.trusted_proxies;
+        let streams_per_job = config.streams_per_job.unwrap_or(usize::MAX);
+        self.streams_per_job
+            .store(streams_per_job, Ordering::Relaxed);
+        self.addresses.limit(config.connections_per_address);
+        self.tokens.limit(config.streams_per_token);
+        let second = Duration::from_secs(1);
+        self.streams.limit(config.stream_rate, second);
+        self.events.limit(config.event_rate, second);
+    }
+
     /// A new connection from `address`; none of a unix socket.
     pub fn peer(&self, address: Option<IpAddr>) -> Peer {
-        let is_counted =
-            |address: &IpAddr| !self.trusted_proxies.iter().any(|b| b.contains(*address));
+        let trusted = self.trusted_proxies.read();
+        let is_counted = |address: &IpAddr| !trusted.iter().any(|b| b.contains(*address));
         let network = address.filter(is_counted).map(Network::of);
         Peer {
             network,
@@ -130,7 +146,7 @@ impl Quotas {
 
     /// The most streams that a job may have.
     pub fn streams_per_job(&self) -> usize {
-        self.streams_per_job
+        self.streams_per_job.load(Ordering::Relaxed)
     }
 
     /// One more event of `publisher`.

@@ -31,7 +31,7 @@ fn may(request: &Request<'_>, job: &JobId) -> String {
     let retries = access == Access::Publish && context.pipeline.is_some();
     let rights = [
         ("cancel", pass.cancel(job, access).is_ok()),
-        ("file", context.downloads.is_on),
+        ("file", context.rules().has_downloads),
         ("retry", retries && pass.publish(job).is_ok()),
     ];
     let granted = rights.iter().filter(|(_, is_granted)| *is_granted);

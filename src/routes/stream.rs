@@ -242,7 +242,7 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
 fn admit(context: &Context, caller: &Caller<'_>) -> Result<(Presence, Share), Refused> {
     let fingerprint = caller.pass.fingerprint();
     let token = context.quotas.stream(caller.peer, fingerprint)?;
-    let open = context.streams.one_below(context.streams_max);
+    let open = context.streams.one_below(context.rules().streams_max);
     let open = open.ok_or(Limit::Streams)?;
     match context.is_draining() {
         true => Err(Refused::Draining),
@@ -276,7 +276,7 @@ fn busy(refused: Refused, head: &Head<'_>, context: &Context, caller: &Caller<'_
     let wait = if context.is_draining() {
         context.retry
     } else {
-        context.busy_retry
+        context.rules().busy_retry
     };
     Plan::EmptyStream(opening(wait, head, caller).to_end())
 }

@@ -94,7 +94,7 @@ fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
     for (line, need) in plan.needs {
         let met = match need {
             Need::Program(program) => command::find(&program).map_err(|why| {
-                format!("{program}: {why}: install it, or correct what the stage runs")
+                format!("{program}: {why}: correct what the stage runs, or install it")
             }),
             Need::Folder(path) => folder(&path).map_err(|why| {
                 let path = path.display();

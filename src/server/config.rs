@@ -9,7 +9,7 @@ use super::listener::Address;
 use crate::http::BasePath;
 use crate::hub::HubConfig;
 use crate::pipeline::PipelineConfig;
-use crate::routes::{AuthConfig, QuotaConfig};
+use crate::routes::{AuthConfig, QuotaConfig, Rules};
 use crate::sequencer::journal::JournalConfig;
 use crate::stream::ShardConfig;
 use crate::upload::spool::SpoolConfig;
@@ -96,6 +96,18 @@ pub struct ServerConfig {
     /// How long a server that is started to take this one's place may take to be ready.
     /// Default: 60 s.
     pub handover: Duration,
+}
+
+impl ServerConfig {
+    /// What of it may change while a server runs.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            streams_max: self.streams,
+            body_bytes: self.body_bytes,
+            busy_retry: self.busy_retry,
+            has_downloads: self.downloads,
+        }
+    }
 }
 
 impl Default for ServerConfig {

@@ -355,7 +355,7 @@ impl Connection<'_> {
         Decision {
             route,
             plan,
-            cors: self.house.context.gate.cors_lines(head, self.access),
+            cors: self.house.context.gate().cors_lines(head, self.access),
             decoder: Decoder::new(head.length),
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive,

@@ -315,7 +315,14 @@ impl Lobby {
         };
         if let Some((limit, status)) = refusal {
             self.house.context.jobs.hub().metrics().refused(limit);
-            let seconds = self.house.context.busy_retry.as_secs().max(1).to_string();
+            let seconds = self
+                .house
+                .context
+                .rules()
+                .busy_retry
+                .as_secs()
+                .max(1)
+                .to_string();
             let response = Response::error(status, &limit.to_string());
             let response = response.with("Retry-After", seconds);
             self.house.answered(Label::NONE, status);

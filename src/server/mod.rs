@@ -100,18 +100,34 @@ impl Server {
         &self.house.context.jobs
     }
 
-    /// Reads the key files again: streams that are open stay open until their tokens end.
-    /// Blocks while it reads.
+    /// Takes from another configuration what a server that runs can take: who may do what, for
+    /// which the key files are read again, the stages of uploads that land from now on, and
+    /// limits on streams, publishers, uploads and downloads. Streams that are open stay open
+    /// until their tokens end, and whoever has more of something than there may be now keeps
+    /// it. The rest of the configuration is passed over. Blocks while it reads.
     ///
     /// # Errors
-    /// A file can't be read or holds no key. All keys stay what they were then.
-    pub fn reload_keys(&self) -> io::Result<()> {
+    /// A file can't be read, or says something that can't be. Nothing has changed then.
+    pub fn reload(&self, config: ServerConfig) -> io::Result<()> {
+        let context = &self.house.context;
+        let gate = start::gate(config.auth.clone(), &self.publish)?;
         let webhooks = self.house.webhooks();
         let secrets = webhooks.map(Webhooks::reread).transpose()?;
-        self.house.context.gate.reload()?;
+        if let Some(pipeline) = &context.pipeline {
+            pipeline.reload(config.pipeline.clone())?;
+        }
         if let (Some(webhooks), Some(secrets)) = (webhooks, secrets) {
             webhooks.change(secrets);
         }
+        *context.rules.write() = config.rules();
+        *context.gate.write() = Arc::new(gate);
+        context
+            .downloads
+            .limit(config.downloads_max, config.downloads_per_address);
+        if let Some(spool) = &context.spool {
+            spool.limit(config.spool);
+        }
+        context.quotas.set(config.quotas);
         Ok(())
     }
 

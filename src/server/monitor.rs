@@ -117,7 +117,7 @@ impl Monitor {
     fn knows_host(&self, request: &Request) -> bool {
         let mut fields = request.headers().iter();
         let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
-        host.is_none_or(|host| self.house.context.gate.knows_host(host.value))
+        host.is_none_or(|host| self.house.context.gate().knows_host(host.value))
     }
 
     fn health(&self) -> Health {

@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::RwLock;
+
 use super::config::ServerConfig;
 use super::connection::ConnectionConfig;
 use super::house::House;
@@ -19,7 +21,7 @@ use super::{Server, monitor};
 use crate::access::places::Places;
 use crate::hub::{HubConfig, SHARDS_MAX};
 use crate::pipeline::{Pipeline, PipelineConfig};
-use crate::routes::{Access, AuthConfig, Context, Downloads, Gate, Quotas};
+use crate::routes::{Access, AuthConfig, Context, Gate, Quotas};
 use crate::sequencer::journal::{JournalConfig, Lock};
 use crate::sequencer::{Sequencer, Watch};
 use crate::stream::{Counted, ShardConfig, ShardHandle};
@@ -45,6 +47,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         None => HookPlan::default(),
     };
     let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;
+    let rules = config.rules();
     let gate = gate(config.auth, listeners.publish.address())?;
     warn_of_open_jobs(config.ops);
     let patience = match sockets.claim {
@@ -79,21 +82,16 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     };
     let context = Context {
         jobs,
-        gate,
+        gate: RwLock::new(Arc::new(gate)),
+        rules: RwLock::new(rules),
         base: config.base_path,
         spool,
         pipeline,
-        downloads: Downloads {
-            is_on: config.downloads,
-            places: Places::new(config.downloads_max, config.downloads_per_address),
-        },
+        downloads: Places::new(config.downloads_max, config.downloads_per_address),
         data: config.data,
         quotas,
         streams,
-        streams_max: config.streams,
-        body_bytes: config.body_bytes,
         retry: config.shard.retry,
-        busy_retry: config.busy_retry,
         draining: AtomicBool::new(false),
     };
     let house = Arc::new(House::new(Arc::new(context), shards, webhooks));

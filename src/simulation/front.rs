@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use parking_lot::RwLock;
+
 use crate::access::places::Places;
 use crate::http::{BasePath, Head, HeadLimits, Status};
-use crate::routes::{
-    Access, AuthConfig, Context, Downloads, Gate, Peer, Plan, QuotaConfig, Quotas,
-};
+use crate::routes::{Access, AuthConfig, Context, Gate, Peer, Plan, QuotaConfig, Quotas, Rules};
 use crate::sequencer::Sequencer;
 use crate::stream::{Adoption, ShardHandle};
 use crate::sys::headcount::Headcount;
@@ -40,23 +40,24 @@ pub struct Front {
 impl Front {
     pub fn new(jobs: &Sequencer, shard: &ShardHandle) -> Front {
         let auth = AuthConfig::default();
+        let gate = Gate::new(auth, true, true).expect("there are no keys to read");
         let context = Context {
             jobs: jobs.clone(),
-            gate: Gate::new(auth, true, true).expect("there are no keys to read"),
+            gate: RwLock::new(Arc::new(gate)),
             base: BasePath::default(),
             spool: None,
             pipeline: None,
-            downloads: Downloads {
-                is_on: false,
-                places: Places::new(0, None),
-            },
+            downloads: Places::new(0, None),
             data: None,
             quotas: Quotas::new(QuotaConfig::default()),
             streams: Headcount::default(),
-            streams_max: 1000,
-            body_bytes: 1 << 20,
+            rules: RwLock::new(Rules {
+                streams_max: 1000,
+                body_bytes: 1 << 20,
+                busy_retry: Duration::from_secs(30),
+                has_downloads: false,
+            }),
             retry: Duration::from_secs(5),
-            busy_retry: Duration::from_secs(30),
             draining: AtomicBool::new(false),
         };
         Front {

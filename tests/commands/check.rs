@@ -1,6 +1,7 @@
 //! The configuration, read and not acted upon.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::hub::{Hub, landfall, text};
 
@@ -113,7 +114,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         "b.toml:1: there is no ring-event: the nearest is ring-events",
         "LANDFALL_RETRY=5: not a duration",
         "b.toml:2: ring-bytes = 0: not a size",
-        "publishing listener http://127.0.0.1:9: the public listener has the same",
+        "b.toml:4: publish: publishing listener http://127.0.0.1:9: the public listener has",
         "b.toml:7: there is no timeot here: the nearest is timeout",
     ];
     assert_eq!(lines.len(), parts.len(), "{lines:#?}");
@@ -172,6 +173,7 @@ fn what_is_not_there_is_said_with_the_line_that_wants_it_and_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "short").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap();
     let config = format!(

@@ -104,6 +104,12 @@ impl Hub {
         self.command(args).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
     pub fn client(&self) -> Client {
         Client::new(self.address.parse::<HubAddress>().unwrap())
     }

@@ -7,6 +7,7 @@ mod help;
 mod hub;
 mod jobs;
 mod publish;
+mod reload;
 mod run;
 mod terminal;
 mod upload;

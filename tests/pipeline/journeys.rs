@@ -371,3 +371,48 @@ fn with_a_journal_an_end_is_told_once_and_a_retry_goes_on_above() {
     );
     plant.is_clean(0);
 }
+
+#[test]
+fn a_file_goes_through_the_stages_that_there_were_when_it_came() {
+    let first = "[[stage]]\nname = 'first'\nrun = ['sh', '-c', \"echo 1%; \
+                 while ! test -e $LANDFALL_WORK/../../../go; do sleep 0.02; done\"]\n\
+                 [[stage]]\nname = 'second'\nrun = ['true']\n";
+    let plant = Plant::new(first);
+    let old = plant.land("old", "a.txt", b"old");
+    let waits = plant.land("waits", "a.txt", b"waits");
+    plant.wait(&old, |told| told.data["percent"] == 1);
+
+    let file = plant.data.join("landfall.toml");
+    let reload = |toml: &str| {
+        std::fs::write(&file, toml).unwrap();
+        plant.pipeline.reload(PipelineConfig {
+            file: Some(file.clone()),
+            ..PipelineConfig::default()
+        })
+    };
+    let wrong = reload("[[stage]]\nname = 'x'\n").unwrap_err();
+    assert!(wrong.to_string().contains("landfall.toml:2: "), "{wrong}");
+    reload("[[stage]]\nname = 'other'\nrun = ['true']\n").unwrap();
+
+    let new = plant.land("new", "a.txt", b"new");
+    let stages = |job| {
+        let done = plant.end(job, "done").pop().unwrap();
+        let durations = done.data["durations"].as_object().unwrap().clone();
+        let names = durations.into_iter().map(|(name, _)| name);
+        names.filter(|name| name != "queuedMs").collect::<Vec<_>>()
+    };
+    assert_eq!(stages(&new), ["otherMs"], "it waits for nobody of before");
+    plant.delete(&waits);
+    let late = plant.land("late", "a.txt", b"late");
+    std::fs::write(plant.data.join("go"), "").unwrap();
+    assert_eq!(stages(&old), ["firstMs", "secondMs"]);
+    assert_eq!(stages(&late), ["otherMs"]);
+    plant.is_clean(0);
+    let counts: Vec<_> = plant
+        .pipeline
+        .counts()
+        .into_iter()
+        .map(|it| it.stage)
+        .collect();
+    assert_eq!(counts, ["other"]);
+}

@@ -11,6 +11,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
+use landfall::ServerConfig;
+
 use crate::receiver::{Received, Receiver};
 use crate::support::Hooked;
 
@@ -89,7 +91,11 @@ fn secrets_are_read_again_when_keys_are_and_stay_what_they_were_where_that_fails
     let toml = format!("[[webhook]]\nurl = '{url}'\nsecret_file = '{path}'\n");
     let server = Hooked::on(folder.path(), &toml);
     std::fs::write(&key, "nonsense").unwrap();
-    let error = server.server().reload_keys().unwrap_err().to_string();
+    let error = server
+        .server()
+        .reload(ServerConfig::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("webhook.key"), "{error}");
     server.done("a");
     let received = receiver.wait_for(1).remove(0);
@@ -98,7 +104,7 @@ fn secrets_are_read_again_when_keys_are_and_stay_what_they_were_where_that_fails
         Some(&*right(&received, OLD))
     );
     std::fs::write(&key, format!("whsec_{NEW}\n")).unwrap();
-    server.server().reload_keys().unwrap();
+    server.server().reload(ServerConfig::default()).unwrap();
     server.done("b");
     let received = receiver.wait_for(2).remove(1);
     assert_eq!(

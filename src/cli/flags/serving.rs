@@ -48,6 +48,7 @@ pub const ACCESS: Group = Group {
              subscribing on the public listener takes a token whose claim \"jobs\" covers the \
              job.",
         )
+        .live()
         .sample("/etc/landfall/token.key")
         .also("token"),
         word(
@@ -57,13 +58,15 @@ pub const ACCESS: Group = Group {
             "The cookie that a token may be in; Authorization: Bearer comes before it, ?token= \
              after it.",
         )
+        .live()
         .default("landfall_token"),
         duration(
             "query-token-max-ttl",
             |s| &mut s.server.auth.query_token_max_ttl,
             "The longest life of a token in ?token=, from its iat, or else from now; 401 beyond \
              it.",
-        ),
+        )
+        .live(),
         word(
             "publish-key",
             "FILE",
@@ -74,12 +77,14 @@ pub const ACCESS: Group = Group {
              listener on loopback or a unix socket may publish and subscribe, but a token that \
              is shown is held to.",
         )
+        .live()
         .sample("/etc/landfall/publish.key"),
         switch(
             "insecure",
             |s| &mut s.server.auth.insecure,
             "Lets everybody publish at a publishing listener that others can reach.",
-        ),
+        )
+        .live(),
         list(
             "cors-origin",
             "ORIGIN",
@@ -88,6 +93,7 @@ pub const ACCESS: Group = Group {
              https://app.example; * lets pages of every origin read what is on the public \
              listener, without cookies.",
         )
+        .live()
         .sample("https://app.example"),
         list(
             "host",
@@ -97,6 +103,7 @@ pub const ACCESS: Group = Group {
              where nothing has to be shown: on an open publishing listener, for uploads, and for \
              /jobs; 403 for others.",
         )
+        .live()
         .sample("landfall.example"),
     ],
 };
@@ -117,7 +124,8 @@ pub const PUBLISHING: Group = Group {
             "max-body",
             |s| &mut s.server.body_bytes,
             "A publishing request's body, in bytes; 413 beyond it.",
-        ),
+        )
+        .live(),
         duration(
             "max-body-time",
             |s| &mut s.server.connection.body_time,
@@ -129,7 +137,8 @@ pub const PUBLISHING: Group = Group {
             "Events a second, over two seconds, of one publisher, which is a token, or an \
              address with the publishing key, or an address; or off; 429 with Retry-After beyond \
              it.",
-        ),
+        )
+        .live(),
         duration(
             "lease",
             |s| &mut s.server.hub.lease,
@@ -166,7 +175,8 @@ pub const STREAMS: Group = Group {
             "busy-retry",
             |s| &mut s.server.busy_retry,
             "The same for a stream that there is no room for.",
-        ),
+        )
+        .live(),
         duration(
             "heartbeat",
             |s| &mut s.server.shard.heartbeat,
@@ -197,25 +207,29 @@ pub const STREAMS: Group = Group {
             |s| &mut s.server.streams,
             "Streams in all; one more gets 200, the busy retry and a close.",
         )
+        .live()
         .sample("50000")
         .default("open files - 1088"),
         count(
             "max-streams-per-job",
             |s| &mut s.server.quotas.streams_per_job,
             "Streams of one job, or off; one more gets 200, the busy retry and a close.",
-        ),
+        )
+        .live(),
         count(
             "max-streams-per-token",
             |s| &mut s.server.quotas.streams_per_token,
             "Streams of one token, up to 65535, or off; one more gets 200, the busy retry and a \
              close.",
-        ),
+        )
+        .live(),
         count(
             "max-stream-rate",
             |s| &mut s.server.quotas.stream_rate,
             "Streams that begin in a second from one address, over ten seconds, or off; one more \
              gets 200, the busy retry and a close.",
-        ),
+        )
+        .live(),
         duration(
             "max-stream-age",
             |s| &mut s.server.shard.max_stream_age,
@@ -256,7 +270,8 @@ pub const CONNECTIONS: Group = Group {
             |s| &mut s.server.quotas.connections_per_address,
             "Connections and streams of one address (IPv6: of one /64), up to 65535, or off; one \
              more stream gets 200, the busy retry and a close, all else 429.",
-        ),
+        )
+        .live(),
         list(
             "trusted-proxy",
             "NET",
@@ -264,6 +279,7 @@ pub const CONNECTIONS: Group = Group {
             "Addresses behind which there are many clients, as 10.0.0.0/8: nothing is counted by \
              them.",
         )
+        .live()
         .default("127.0.0.0/8,::1"),
         count(
             "max-requests",

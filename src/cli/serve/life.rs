@@ -13,9 +13,12 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::reload;
+use crate::cli::call::Call;
+use crate::cli::error::Failure;
+use crate::server::Server;
 use crate::server::handover::{Predecessor, Rebirth, Said, Successor};
 use crate::server::sockets::Sockets;
-use crate::server::{Server, ServerConfig};
 
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
 const WISHES_MAX: usize = 64;
@@ -43,7 +46,8 @@ struct Succession {
 ///
 /// # Errors
 /// The server can't be started: the error says why.
-pub fn run(config: ServerConfig) -> io::Result<()> {
+pub fn run(call: Call) -> Result<(), Failure> {
+    let config = super::config(&call)?;
     // Before any thread is started: it takes variables out of the environment.
     let mut sockets = Sockets::from_environment().map_err(io::Error::other)?;
     let predecessor = Predecessor::from_environment()?;
@@ -76,7 +80,7 @@ pub fn run(config: ServerConfig) -> io::Result<()> {
     }
     notify(&[NotifyState::Ready]);
     watch(&server);
-    serve(server, &wish, &wishes, patience);
+    serve(server, &call, &wish, &wishes, patience);
     Ok(())
 }
 
@@ -95,14 +99,21 @@ fn end_at_once(hurry: Option<&Hurry>) {
     }
 }
 
-fn serve(mut server: Server, wish: &Sender<Wish>, wishes: &Receiver<Wish>, patience: Duration) {
+fn serve(
+    mut server: Server,
+    call: &Call,
+    wish: &Sender<Wish>,
+    wishes: &Receiver<Wish>,
+    patience: Duration,
+) {
     let is_stop = |wish: Wish| matches!(wish, Wish::Signal(SIGTERM | SIGINT));
+    let mut now = None;
     let mut succession: Option<Succession> = None;
     let mut rebirth = None;
     let mut is_succeeded = false;
     for next in wishes {
         match next {
-            Wish::Signal(SIGHUP) => reload(&server),
+            Wish::Signal(SIGHUP) => now = reload(&server, call, now),
             // Rotators of logs send it to whatever runs, and would otherwise end it.
             Wish::Signal(SIGUSR1) => log::info!("SIGUSR1: logs go to stderr, nothing is reopened"),
             Wish::Signal(SIGUSR2) if succession.is_some() => {
@@ -177,16 +188,24 @@ fn announce(server: &Server) {
     let _ = out.flush();
 }
 
-fn reload(server: &Server) {
+/// Reads again what was said `first`, and later. Returns what holds now.
+fn reload(server: &Server, first: &Call, now: Option<Call>) -> Option<Call> {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
-    match server.reload_keys() {
-        Ok(()) => log::info!("SIGHUP: the keys have been read again"),
-        Err(error) => log::error!("{error}: the keys stay what they were"),
-    }
+    let next = match reload::reload(server, first, now.as_ref().unwrap_or(first)) {
+        Ok(next) => Some(next),
+        Err(failure) => {
+            for why in failure {
+                log::error!("SIGHUP: {why}");
+            }
+            log::error!("SIGHUP: nothing has changed");
+            now
+        }
+    };
     notify(&[NotifyState::Ready]);
+    next
 }
 
 /// Starts the one that is to take the place.

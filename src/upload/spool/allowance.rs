@@ -6,20 +6,30 @@ use parking_lot::Mutex;
 
 /// So many a second, and what a quiet time has left over at once (a leaky bucket).
 pub struct Allowance {
-    a_second: f64,
     burst: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// None where there is no limit.
+    a_second: Option<f64>,
     /// When all that was taken is paid off.
-    paid_at: Mutex<Instant>,
+    paid_at: Instant,
 }
 
 impl Allowance {
     /// `a_second`, and as many at once as come in `burst`.
-    pub fn new(a_second: f64, burst: Duration) -> Allowance {
+    pub fn new(a_second: Option<f64>, burst: Duration) -> Allowance {
+        let paid_at = Instant::now();
         Allowance {
-            a_second,
             burst,
-            paid_at: Mutex::new(Instant::now()),
+            state: Mutex::new(State { a_second, paid_at }),
         }
+    }
+
+    /// So many a second from now on.
+    pub fn set(&self, a_second: Option<f64>) {
+        self.state.lock().a_second = a_second;
     }
 
     /// Takes so many, if it isn't too soon.
@@ -28,25 +38,33 @@ impl Allowance {
     /// How long to wait until it isn't. Nothing has been taken.
     pub fn take(&self, count: u64) -> Result<(), Duration> {
         let now = Instant::now();
-        let mut paid_at = self.paid_at.lock();
-        let wait = paid_at.saturating_duration_since(now + self.burst);
-        if !wait.is_zero() {
+        let mut state = self.state.lock();
+        let wait = state.paid_at.saturating_duration_since(now + self.burst);
+        if !wait.is_zero() && state.a_second.is_some() {
             return Err(wait);
         }
-        *paid_at = now.max(*paid_at) + self.price(count);
+        state.pay(count, now);
         Ok(())
     }
 
     /// Takes so many in any case, and says how long to wait for that.
     pub fn owe(&self, count: u64) -> Duration {
         let now = Instant::now();
-        let mut paid_at = self.paid_at.lock();
-        *paid_at = now.max(*paid_at) + self.price(count);
-        paid_at.saturating_duration_since(now + self.burst)
+        let mut state = self.state.lock();
+        state.pay(count, now);
+        state.paid_at.saturating_duration_since(now + self.burst)
     }
+}
 
-    fn price(&self, count: u64) -> Duration {
-        Duration::try_from_secs_f64(count as f64 / self.a_second).unwrap_or(Duration::MAX / 4)
+impl State {
+    fn pay(&mut self, count: u64, now: Instant) {
+        let price = self.a_second.map_or(Duration::ZERO, |a_second| {
+            Duration::try_from_secs_f64(count as f64 / a_second).unwrap_or(Duration::MAX / 4)
+        });
+        self.paid_at = match self.a_second {
+            Some(_) => now.max(self.paid_at) + price,
+            None => now,
+        };
     }
 }
 
@@ -56,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_through_and_then_it_is_too_soon() {
-        let pace = Allowance::new(0.01, Duration::from_secs(300));
+        let pace = Allowance::new(Some(0.01), Duration::from_secs(300));
         for _ in 0..4 {
             assert_eq!(pace.take(1), Ok(()));
         }
@@ -65,8 +83,18 @@ mod tests {
     }
 
     #[test]
+    fn without_a_limit_nothing_is_too_soon_and_one_may_come_later() {
+        let pace = Allowance::new(None, Duration::ZERO);
+        assert!((0..10).all(|_| pace.take(1000).is_ok() && pace.owe(1000).is_zero()));
+        pace.set(Some(0.01));
+        assert!(pace.take(1).is_ok() && pace.take(1).is_err());
+        pace.set(None);
+        assert!(pace.take(1).is_ok() && pace.owe(1).is_zero());
+    }
+
+    #[test]
     fn what_is_owed_takes_its_time() {
-        let pace = Allowance::new(1000.0, Duration::ZERO);
+        let pace = Allowance::new(Some(1000.0), Duration::ZERO);
         assert!(pace.owe(60_000) > Duration::from_secs(59));
         assert!(pace.owe(60_000) > Duration::from_secs(119));
     }

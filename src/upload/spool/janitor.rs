@@ -20,8 +20,6 @@ const REMEMBERED_MAX: usize = 1024;
 
 /// Starts its thread, which ends with the spool.
 pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
-    let soonest = spool.config.expiry_of(0);
-    let round = (soonest / 4).clamp(ROUND_MIN, ROUND_MAX);
     let spool = Arc::downgrade(spool);
     std::thread::Builder::new()
         .name("janitor".to_owned())
@@ -38,8 +36,9 @@ pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
                 if let Err(error) = spool.remove_strays() {
                     log::warn!("the uploads' directory: {error}");
                 }
+                let soonest = spool.config().expiry_of(0);
                 drop(spool);
-                std::thread::sleep(round);
+                std::thread::sleep((soonest / 4).clamp(ROUND_MIN, ROUND_MAX));
             }
         })?;
     Ok(())
@@ -73,13 +72,13 @@ impl Inner {
         for entry in uploads {
             let (phase, expiry) = {
                 let mut core = entry.core.lock();
-                let expiry = self.config.expiry_of(core.offset);
+                let expiry = self.config().expiry_of(core.offset);
                 let age = now.duration_since(core.touched).unwrap_or_default();
                 let is_expired = match core.phase {
                     Phase::Receiving => !core.is_held && age >= expiry,
                     Phase::Done => {
                         remembered += 1;
-                        remembered > REMEMBERED_MAX || age >= self.config.expiry
+                        remembered > REMEMBERED_MAX || age >= self.config().expiry
                     }
                     // What the pipeline still has is its own.
                     Phase::Landing | Phase::Landed | Phase::Gone => false,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::access::places::Occupant;
 use crate::access::quota::Rates;
@@ -56,12 +56,14 @@ const STAGE: &str = "uploading";
 const HOLD_WAIT: Duration = Duration::from_secs(5);
 const HOLD_POLL: Duration = Duration::from_millis(50);
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// The uploads of a server. A clone is another handle to the same.
 #[derive(Clone)]
 pub struct Spool(Arc<Inner>);
 
 struct Inner {
-    config: SpoolConfig,
+    config: RwLock<Arc<SpoolConfig>>,
     jobs: Sequencer,
     disk: Disk,
     store: Store,
@@ -74,7 +76,7 @@ struct Inner {
     is_closed: AtomicBool,
     starts: Allowance,
     starts_of_each: Rates,
-    bytes: Option<Allowance>,
+    bytes: Allowance,
 }
 
 /// An upload that is about to begin.
@@ -128,16 +130,11 @@ impl Spool {
     ) -> io::Result<Spool> {
         let spool = Spool(Arc::new(Inner {
             store: Store::open(data)?,
-            starts: Allowance::new(
-                config.starts_a_minute as f64 / 60.0,
-                Duration::from_secs(60),
-            ),
+            starts: Allowance::new(starts_a_second(&config), MINUTE),
             starts_of_each: Rates::a_minute(config.starts_a_minute_per_address),
-            bytes: config
-                .bytes_a_second
-                .map(|rate| Allowance::new(rate as f64, Duration::ZERO)),
+            bytes: Allowance::new(bytes_a_second(&config), Duration::ZERO),
             seats: Seats::new(&config),
-            config,
+            config: RwLock::new(Arc::new(config)),
             jobs,
             disk,
             landing,
@@ -151,8 +148,19 @@ impl Spool {
     }
 
     /// What it takes.
-    pub fn config(&self) -> &SpoolConfig {
-        &self.0.config
+    pub fn config(&self) -> Arc<SpoolConfig> {
+        self.0.config()
+    }
+
+    /// These limits hold from now on, and what is there already stays.
+    pub fn limit(&self, config: SpoolConfig) {
+        let inner = &self.0;
+        inner.starts.set(starts_a_second(&config));
+        inner.bytes.set(bytes_a_second(&config));
+        let each = config.starts_a_minute_per_address;
+        inner.starts_of_each.limit(each, MINUTE);
+        inner.seats.limit(&config);
+        *inner.config.write() = Arc::new(config);
     }
 
     /// How many stages an upload goes through that has landed.
@@ -186,10 +194,10 @@ impl Spool {
         order: NewUpload,
         checksum: Option<Checksum>,
     ) -> Result<Receiver, SpoolError> {
-        let inner = &self.0;
-        if order.size.unwrap_or(0) > inner.config.upload_bytes {
+        let (inner, config) = (&self.0, self.config());
+        if order.size.unwrap_or(0) > config.upload_bytes {
             return Err(SpoolError::TooLarge {
-                max_bytes: inner.config.upload_bytes,
+                max_bytes: config.upload_bytes,
             });
         }
         let seat = inner.seat(order.client)?;
@@ -200,7 +208,7 @@ impl Spool {
         let (id, after) = (UploadId::random()?, order.after);
         let entry = UploadEntry::new(id, order, unfinished, checksum.is_some());
         let entry = Arc::new(entry);
-        inner.ledger.lock().enter(&entry, &inner.config)?;
+        inner.ledger.lock().enter(&entry, &config)?;
         let (this, it) = (self.clone(), entry.clone());
         match inner.disk.run(move || this.0.create(&it, after)) {
             Ok(file) => Ok(Receiver::new(self.clone(), entry, seat, file, 0, checksum)),
@@ -224,7 +232,7 @@ impl Spool {
             let (is_held, standing) = {
                 let core = entry.core.lock();
                 let is_landed = matches!(core.phase, Phase::Landed | Phase::Done);
-                let expiry = self.0.config.expiry_of(core.offset);
+                let expiry = self.0.config().expiry_of(core.offset);
                 let expires = (!is_landed).then(|| core.touched + expiry);
                 let standing = Standing {
                     job: entry.job.clone(),
@@ -277,11 +285,11 @@ impl Spool {
         size: Option<u64>,
         checksum: Option<Checksum>,
     ) -> Result<Receiver, SpoolError> {
-        let inner = &self.0;
+        let (inner, config) = (&self.0, self.config());
         let entry = inner.resumable(id)?;
-        if size.is_some_and(|size| size > inner.config.upload_bytes) {
+        if size.is_some_and(|size| size > config.upload_bytes) {
             return Err(SpoolError::TooLarge {
-                max_bytes: inner.config.upload_bytes,
+                max_bytes: config.upload_bytes,
             });
         }
         // Who waits for it has no place meanwhile: that one of the others may need.
@@ -289,14 +297,14 @@ impl Spool {
         let reopen = || {
             let known = entry.core.lock().size;
             // It began when more were allowed.
-            if known.is_some_and(|size| size > inner.config.upload_bytes && size > offset) {
+            if known.is_some_and(|size| size > config.upload_bytes && size > offset) {
                 return Err(SpoolError::TooLarge {
-                    max_bytes: inner.config.upload_bytes,
+                    max_bytes: config.upload_bytes,
                 });
             }
             let seat = inner.seat(client)?;
             let ledger = inner.ledger.lock();
-            ledger.reserve(&entry, offset, size, &inner.config)?;
+            ledger.reserve(&entry, offset, size, &config)?;
             drop(ledger);
             let (this, it) = (self.clone(), entry.clone());
             let is_checked = checksum.is_some();
@@ -367,7 +375,19 @@ impl Spool {
     }
 }
 
+fn starts_a_second(config: &SpoolConfig) -> Option<f64> {
+    Some(config.starts_a_minute as f64 / 60.0)
+}
+
+fn bytes_a_second(config: &SpoolConfig) -> Option<f64> {
+    config.bytes_a_second.map(|rate| rate as f64)
+}
+
 impl Inner {
+    fn config(&self) -> Arc<SpoolConfig> {
+        self.config.read().clone()
+    }
+
     /// A place among the uploads that are being received.
     ///
     /// # Errors
@@ -510,7 +530,7 @@ impl Inner {
     fn check_space(&self, bytes: u64) -> Result<(), SpoolError> {
         let promised = self.ledger.lock().promised();
         // What is asked for is among what is promised: its entry is there.
-        let needed = promised.max(bytes).saturating_add(self.config.free_bytes);
+        let needed = promised.max(bytes).saturating_add(self.config().free_bytes);
         if self.store.free_bytes()? >= needed {
             Ok(())
         } else {

@@ -230,11 +230,9 @@ impl Receiver {
             return Err(SpoolError::Cancelled);
         }
         let count = std::mem::take(&mut self.filled);
-        if let Some(pace) = &self.spool.0.bytes {
-            let wait = pace.owe(count as u64);
-            if !wait.is_zero() {
-                crate::sys::coroutine::pause(wait);
-            }
+        let wait = self.spool.0.bytes.owe(count as u64);
+        if !wait.is_zero() {
+            crate::sys::coroutine::pause(wait);
         }
         let buffer = std::mem::take(&mut self.buffer);
         let mut checksum = self.checksum.take();
@@ -359,7 +357,7 @@ impl Inner {
             return Ok(());
         }
         if entry.reserved() < end {
-            self.ledger.lock().grow(entry, end, &self.config)?;
+            self.ledger.lock().grow(entry, end, &self.config())?;
         }
         if at / SPACE_STEP != end / SPACE_STEP || at == 0 {
             self.check_space(0)?;

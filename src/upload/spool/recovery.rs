@@ -48,7 +48,7 @@ impl Spool {
         let entry = UploadEntry::recovered(id, &info, unfinished, remains.length, touched);
         let entry = Arc::new(entry);
         let age = SystemTime::now().duration_since(touched);
-        let expiry = inner.config.expiry_of(entry.core.lock().offset);
+        let expiry = inner.config().expiry_of(entry.core.lock().offset);
         match info.state {
             UploadState::Landed => {
                 inner.ledger.lock().insert(&entry);

@@ -30,6 +30,16 @@ impl Seats {
         }
     }
 
+    /// As many from now on.
+    pub fn limit(&self, config: &SpoolConfig) {
+        self.receiving
+            .limit(config.uploads, config.uploads_per_address);
+        self.unfinished
+            .limit(config.unfinished, config.unfinished_per_address);
+        self.waiting
+            .limit(config.waiting, config.waiting_per_address);
+    }
+
     /// A place among the uploads that are being received.
     ///
     /// # Errors
