@@ -11,6 +11,7 @@ mod flags;
 mod help;
 mod lines;
 mod list;
+mod logging;
 mod output;
 mod publish;
 mod retry;
@@ -54,10 +55,7 @@ pub(crate) fn wrong_flags(name: &str, text: &str) -> Vec<String> {
 
 /// The whole program: reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
-    // may_minihttp logs an error for every connection that its client closes.
-    let filter =
-        env_logger::Env::default().default_filter_or("warn,landfall=info,may_minihttp=off");
-    env_logger::Builder::from_env(filter).init();
+    logging::start();
     let mut arguments: VecDeque<OsString> = std::env::args_os().skip(1).collect();
     let first = arguments.front().map(|first| first.to_string_lossy());
     let done = match first.as_deref() {

@@ -18,7 +18,7 @@ pub const COMMAND: Command = Command {
         "Once everything is bound, it prints a line for each listener, as \
          public http://127.0.0.1:41234, and then ready. SIGTERM and SIGINT stop it, SIGHUP has \
          it read its file and its keys again, SIGUSR1 does nothing, and SIGUSR2 starts another in its place. \
-         Logs go to stderr; RUST_LOG says which: error, warn, info or debug.",
+         Logs go to stderr.",
     ],
     runs_another: false,
     main,
@@ -26,7 +26,7 @@ pub const COMMAND: Command = Command {
 
 /// Runs the server until SIGTERM or SIGINT.
 fn main(call: Call) -> Result<ExitCode, Failure> {
-    life::run(call)?;
+    life::run(&call)?;
     Ok(ExitCode::SUCCESS)
 }
 

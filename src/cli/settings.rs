@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::{Failure, HubFailure, Place, Usage};
+use super::logging::LogSettings;
 use super::output;
 use crate::client::{self, Client};
 use crate::event::job::{JobId, JobState, NameError};
@@ -21,6 +22,8 @@ pub struct Settings {
     pub server: ServerConfig,
     /// `serve`: keeps nothing on disk, whatever `server.data` says.
     pub memory_only: bool,
+    /// What is logged, and how.
+    pub log: LogSettings,
     /// `check`: shows a file with everything that can be said.
     pub example: bool,
     /// The commands that talk to a hub.
@@ -101,6 +104,7 @@ impl Default for Settings {
                 ..ServerConfig::default()
             },
             memory_only: false,
+            log: LogSettings::default(),
             example: false,
             hub: HubSettings {
                 address: client::HubAddress::Tcp("127.0.0.1:8081".to_owned()),

@@ -74,7 +74,7 @@ impl Inner {
             return self.let_go(&attempt);
         }
         let upload = landed.upload.to_string();
-        log::warn!("{}: {stage}: {message}", landed.job);
+        log::warn!("job {}: stage {stage} failed: {message}", landed.job);
         // First, so that there is room to keep what follows.
         self.clean(&upload, None);
         let failed = Failed {

@@ -157,6 +157,12 @@ impl Context {
     /// Decides on a request, and says what its answer is counted under.
     pub fn plan(self: &Arc<Self>, head: &Head<'_>, access: Access, peer: &Peer) -> (Label, Plan) {
         let (name, decided) = self.decide(head, access, peer);
+        if let Err(response) = &decided
+            && matches!(response.status, Status::Unauthorized | Status::Forbidden)
+        {
+            let unwelcome = &self.jobs.hub().metrics().unwelcome;
+            unwelcome.add_with(|| format!("{} from {peer}", response.message()));
+        }
         (name, decided.unwrap_or_else(Plan::Answer))
     }
 

@@ -89,6 +89,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
             return Err(Response::error(Status::LengthRequired, message));
         }
         BodyLength::Length(length) if length > context.rules().body_bytes as u64 => {
+            context.jobs.hub().metrics().refused(Limit::Body);
             return Err(too_large(context.rules().body_bytes));
         }
         _ => {}
@@ -165,6 +166,7 @@ impl Publications {
     fn read(&mut self, mut piece: &[u8]) -> Result<(), Refusal> {
         self.body_bytes += piece.len();
         if self.body_bytes > self.context.rules().body_bytes {
+            self.context.jobs.hub().metrics().refused(Limit::Body);
             let message = too_large_message(self.context.rules().body_bytes);
             return Err(self.refusal(Status::BodyTooLarge, message));
         }
@@ -186,6 +188,7 @@ impl Publications {
         let max = self.context.jobs.hub().config().event_bytes + EVENT_OVERHEAD_BYTES;
         if self.part.len() + piece.len() > max {
             self.lines += 1;
+            self.context.jobs.hub().metrics().refused(Limit::Event);
             return Err(self.refusal(Status::BodyTooLarge, too_large_message(max)));
         }
         self.part.extend_from_slice(piece);

@@ -1,5 +1,6 @@
 //! What one client may have of what there is.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -165,6 +166,15 @@ impl Quotas {
     /// The streams by token.
     pub fn tokens(&self) -> &Arc<Shares> {
         &self.tokens
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.network {
+            Some(network) => network.fmt(f),
+            None => f.write_str("a trusted proxy, or a unix socket"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use super::room::{self, Room};
-use super::{Order, Proposal, PublishError, now_ms};
+use super::{Order, Proposal, PublishError, log_end, now_ms};
 use crate::event::job::EventId;
 use crate::hub::{Entry, Hub, News, Refusal};
 
@@ -49,6 +49,7 @@ impl Memory {
         };
         // A number whose entry is refused is nobody's, and the next one's.
         let news = self.hub.apply(id, &entry)?;
+        log_end(&entry.job, &entry.change);
         Ok((id, news))
     }
 

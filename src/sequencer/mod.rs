@@ -15,10 +15,13 @@ mod leases;
 mod memory;
 mod room;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{Beginning, Content, Event, IdempotencyKey, Lease, Word};
@@ -26,6 +29,7 @@ use crate::hub::due::cancelled_event;
 use crate::hub::{After, Change, Hub, HubConfig, Once, Only, Owner, Refusal, Snapshot, Terms};
 use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
+use crate::sys::limit::Limit;
 pub use error::PublishError;
 use history::ReplayRequest;
 use journal::Journal;
@@ -233,8 +237,9 @@ impl Sequencer {
     /// # Errors
     /// As [`Sequencer::publish`]. Where there is no job, only an event begins one.
     pub fn say(&self, saying: Saying) -> Result<EventId, PublishError> {
-        let proposal = self.proposal(saying)?;
-        self.order.put_one(proposal)
+        let proposal = self.proposal(saying);
+        let published = proposal.and_then(|proposal| self.order.put_one(proposal));
+        published.inspect_err(|error| self.count(error))
     }
 
     /// Publishes one event to this life of an upload's job, and never to another: what an
@@ -284,7 +289,9 @@ impl Sequencer {
             }
         }
         let (ids, error) = self.order.put(proposals);
-        (ids, error.or(refused))
+        let error = error.or(refused);
+        error.iter().for_each(|error| self.count(error));
+        (ids, error)
     }
 
     /// Begins a life of a job.
@@ -485,7 +492,21 @@ impl Sequencer {
 
     fn put_one(&self, job: &JobId, change: Change) -> Result<EventId, PublishError> {
         let job = job.clone();
-        self.order.put_one(Proposal { job, change })
+        let put = self.order.put_one(Proposal { job, change });
+        put.inspect_err(|error| self.count(error))
+    }
+
+    /// Counts what was refused at a limit.
+    fn count(&self, error: &PublishError) {
+        let limit = match error {
+            PublishError::Full => Limit::Jobs,
+            PublishError::TooLarge { .. } => Limit::Event,
+            PublishError::DiskFull => Limit::Journal,
+            PublishError::Refused(_) | PublishError::ForeignJob | PublishError::DiskFailing => {
+                return;
+            }
+        };
+        self.hub.metrics().refused(limit);
     }
 
     fn admit(&self, job: &JobId, event: &Event) -> Result<(), PublishError> {
@@ -502,4 +523,25 @@ impl Sequencer {
 
 fn in_ms(time: Duration) -> u64 {
     time.as_millis().min(u64::MAX.into()) as u64
+}
+
+/// Logs the end of a job, which somebody may wait for.
+fn log_end(job: &JobId, change: &Change) {
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        message: Option<Cow<'a, str>>,
+    }
+    let Change::Event { event, .. } = change else {
+        return;
+    };
+    if !event.name().is_terminal() || !log::log_enabled!(log::Level::Info) {
+        return;
+    }
+    let name = event.name();
+    let data = serde_json::from_str::<Data<'_>>(event.data()).ok();
+    match data.and_then(|data| data.message) {
+        Some(message) => log::info!("job {job} ended: {name}: {message}"),
+        None => log::info!("job {job} ended: {name}"),
+    }
 }

@@ -11,6 +11,7 @@ mod monitor;
 mod pulse;
 pub mod sockets;
 mod start;
+mod story;
 
 use std::io;
 use std::net::SocketAddr;
@@ -131,6 +132,11 @@ impl Server {
         Ok(())
     }
 
+    /// What an operator wants to know of a server that has started.
+    pub(crate) fn story(&self) -> String {
+        story::tell(self)
+    }
+
     /// What has the commands of stages killed at once, also while the server is being stopped.
     pub(crate) fn hurry(&self) -> impl Fn() + Send + Sync + 'static {
         let pipeline = self.house.context.pipeline.clone();
@@ -194,6 +200,7 @@ impl Server {
             let _ = thread.join();
         }
         self.house.put_away(deadline);
+        self.house.metrics().tell_refusals(Instant::now(), true);
         has_drained
     }
 

@@ -17,7 +17,7 @@ use super::house::House;
 use super::listener::{Acceptor, Address, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
 use super::sockets::{GivenSocket, Sockets};
-use super::{Server, monitor};
+use super::{Server, monitor, story};
 use crate::access::places::Places;
 use crate::hub::{HubConfig, SHARDS_MAX};
 use crate::pipeline::{Pipeline, PipelineConfig};
@@ -99,6 +99,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         .map_err(named("monitoring listener", &config.ops))?;
     let public = listeners.public.address().clone();
     let publish = listeners.publish.address().clone();
+    story::start_telling(house.metrics())?;
     // Workers can be heard from here on.
     let leases = Some(Watch::start(&house.context.jobs)?);
     Ok(Server {

@@ -51,11 +51,23 @@ pub enum Limit {
     Downloads,
     /// Those of one client.
     DownloadsPerAddress,
+    /// Bytes of an event.
+    Event,
+    /// Bytes of a body.
+    Body,
+    /// Bytes of an upload.
+    Upload,
+    /// Jobs, and the memory that they take.
+    Jobs,
+    /// Bytes that stay free on the disk.
+    Free,
+    /// Bytes of the journal, and the disk that it is on.
+    Journal,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 23] = [
+    pub const ALL: [Limit; 29] = [
         Limit::Connections,
         Limit::ConnectionsPerAddress,
         Limit::Streams,
@@ -79,6 +91,12 @@ impl Limit {
         Limit::UploadRatePerAddress,
         Limit::Downloads,
         Limit::DownloadsPerAddress,
+        Limit::Event,
+        Limit::Body,
+        Limit::Upload,
+        Limit::Jobs,
+        Limit::Free,
+        Limit::Journal,
     ];
 
     /// The flag that sets it, without dashes.
@@ -107,14 +125,18 @@ impl Limit {
             Limit::UploadRatePerAddress => "upload-rate-per-address",
             Limit::Downloads => "max-downloads",
             Limit::DownloadsPerAddress => "max-downloads-per-address",
+            Limit::Event => "max-event",
+            Limit::Body => "max-body",
+            Limit::Upload => "max-upload",
+            Limit::Jobs => "max-jobs",
+            Limit::Free => "min-free",
+            Limit::Journal => "journal-bytes",
         }
     }
-}
 
-/// What is wrong, and what would be right.
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
+    /// What has been reached, and what to do about it.
+    pub fn what(self) -> &'static str {
+        match self {
             Limit::Connections => "there are too many connections: try again later",
             Limit::ConnectionsPerAddress => {
                 "this address has too many connections: close some, or try again later"
@@ -160,7 +182,19 @@ impl fmt::Display for Limit {
             Limit::DownloadsPerAddress => {
                 "this address, or token, downloads too many files: wait for one of them"
             }
-        };
-        write!(f, "{what}, or raise --{}", self.flag())
+            Limit::Event => "an event is too large",
+            Limit::Body => "a body is too large",
+            Limit::Upload => "an upload is too large",
+            Limit::Jobs => "there is no room for another job: wait for one to end",
+            Limit::Free => "the disk has no room for an upload",
+            Limit::Journal => "the journal has no room",
+        }
+    }
+}
+
+/// What is wrong, and what would be right.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, or raise --{}", self.what(), self.flag())
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::limit::Limit;
+use super::notice::Notice;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -60,7 +62,9 @@ pub struct Metrics {
     /// Panics that cost a connection.
     pub panics: Counter,
     closes: [Counter; Close::ALL.len()],
-    refusals: [Counter; Limit::ALL.len()],
+    refusals: [Notice; Limit::ALL.len()],
+    /// Requests that were refused for who makes them: 401 and 403.
+    pub(crate) unwelcome: Notice,
 }
 
 impl Counter {
@@ -117,7 +121,22 @@ impl Metrics {
 
     /// Counts what was refused at a limit.
     pub(crate) fn refused(&self, limit: Limit) {
-        self.refusals[limit as usize].add(1);
+        self.refusals[limit as usize].add();
+    }
+
+    /// Logs what was refused lately, each once a minute, and at last what wasn't told yet.
+    pub(crate) fn tell_refusals(&self, now: Instant, at_last: bool) {
+        for limit in Limit::ALL {
+            if let Some((count, _)) = self.refusals[limit as usize].take(now, at_last) {
+                let flag = limit.flag();
+                let what = limit.what().split(':').next().unwrap_or_default();
+                log::warn!("refused by --{flag}, {count} times: {what}");
+            }
+        }
+        if let Some((count, what)) = self.unwelcome.take(now, at_last) {
+            let what = what.unwrap_or_default();
+            log::warn!("refused by who asks, {count} times, first: {what}");
+        }
     }
 
     /// Appends everything in Prometheus' text format, version 0.0.4.
@@ -153,7 +172,7 @@ impl Metrics {
             "counter",
         );
         for limit in Limit::ALL {
-            let count = self.refusals[limit as usize].get();
+            let count = self.refusals[limit as usize].count();
             let flag = limit.flag();
             let _ = writeln!(out, "landfall_refusals_total{{limit=\"{flag}\"}} {count}");
         }

@@ -7,6 +7,7 @@ pub(crate) mod headcount;
 pub(crate) mod limit;
 pub mod metrics;
 pub(crate) mod nearest;
+pub(crate) mod notice;
 pub(crate) mod private;
 pub(crate) mod random;
 pub(crate) mod socket;

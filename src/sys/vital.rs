@@ -28,6 +28,7 @@ pub fn spawn(
 /// fault was has been said on stderr.
 pub fn end(name: &str) -> ! {
     log::error!("{name} has failed, and without it nothing is right: the process ends");
+    log::logger().flush();
     std::process::exit(STATUS)
 }
 

@@ -104,6 +104,12 @@ impl Hub {
         self.command(args).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Ends it as a supervisor does.
+    pub fn stop(&mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        assert!(self.process.wait().unwrap().success());
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.process);
@@ -126,13 +132,19 @@ impl Hub {
     }
 
     fn request(&self, method: &str, target: &str, fields: &str, body: &str) {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}");
+        let answer = self.raw(&format!("{head}Connection: close\r\n\r\n{body}"));
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    }
+
+    /// Sends what it is given, and returns what comes until the connection is closed.
+    pub fn raw(&self, request: &str) -> String {
         let address = self.address.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}");
-        write!(stream, "{head}Connection: close\r\n\r\n{body}").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        answer
     }
 
     /// All events of a job that has ended or soon will, as their names and data.

@@ -1,72 +1,17 @@
 //! SIGHUP: what a server that runs reads again.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::hub::{Hub, eventually, landfall, text};
+use super::hub::{eventually, text};
+use super::served::Served;
 
-/// A server whose file can be written anew.
-struct Served {
-    hub: Hub,
-    folder: tempfile::TempDir,
-}
-
-impl Served {
-    fn start(config: &str) -> Served {
-        let folder = tempfile::tempdir().unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut serve = landfall(["serve", "--config=own.toml", "--data=data"]);
-        write(folder.path(), config);
-        serve.current_dir(folder.path()).stderr(log);
-        let hub = Hub::started_by(serve);
-        Served { hub, folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap()
-    }
-
-    /// Has the file read again, and waits for what is said of that. Returns all that is.
-    fn reload(&self, config: &str, said: &str) -> String {
-        write(self.folder.path(), config);
-        let before = self.log().len();
-        self.hub.signal(Signal::HUP);
-        eventually(said, || self.log()[before..].contains(said));
-        self.log()[before..].to_owned()
-    }
-
-    /// Whether an event with so many bytes of data is taken.
-    fn takes(&self, bytes: usize) -> bool {
-        let data = format!("{{\"a\":\"{}\"}}", "x".repeat(bytes));
-        let output = self.hub.output(["publish", "a", "progress", &data]);
-        output.status.success()
-    }
-
-    /// What an upload comes to.
-    fn upload(&self, job: &str) -> Value {
-        let file = self.path("file");
-        fs::write(&file, "text").unwrap();
-        let mut command = self.hub.command(["upload", "--job", job]);
-        command.arg(file).env("XDG_STATE_HOME", self.path("state"));
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let (event, data) = self.hub.events(job).pop().unwrap();
-        assert_eq!(event, "done", "{data}");
-        data
-    }
-}
-
-const PORTS: &str = "listen = '127.0.0.1:0'\npublish = '127.0.0.1:0'\nops = '127.0.0.1:0'\n";
-
-fn write(folder: &Path, config: &str) {
-    fs::write(folder.join("own.toml"), format!("{PORTS}{config}")).unwrap();
+fn stored(served: &Served, job: &str) -> Value {
+    let done = served.upload(job);
+    assert_eq!(done["stored"], true, "{done}");
+    done
 }
 
 const STORING: &str = "[[stage]]\nname = 'storing'\n";
@@ -75,7 +20,7 @@ const STORING: &str = "[[stage]]\nname = 'storing'\n";
 fn limits_stages_and_keys_are_read_again_and_what_needs_a_restart_is_told() {
     let served = Served::start(&format!("max-body = '1KiB'\nring-events = 100\n{STORING}"));
     assert!(!served.takes(2000));
-    let done = served.upload("b");
+    let done = stored(&served, "b");
     assert_eq!(done["durations"]["echoMs"], Value::Null, "{done}");
 
     let echo = "[[stage]]\nname = 'echo'\nrun = ['echo', '5%']\n";
@@ -87,7 +32,7 @@ fn limits_stages_and_keys_are_read_again_and_what_needs_a_restart_is_told() {
         "{said}"
     );
     assert!(served.takes(2000));
-    let done = served.upload("c");
+    let done = stored(&served, "c");
     assert!(done["durations"]["echoMs"].is_u64(), "{done}");
 
     let hooked = format!("{config}[[webhook]]\nurl = 'http://127.0.0.1:9/'\n");
@@ -104,7 +49,7 @@ fn limits_stages_and_keys_are_read_again_and_what_needs_a_restart_is_told() {
         !said.contains("changed") && !said.contains("restart"),
         "{said}"
     );
-    assert_eq!(served.upload("d")["durations"]["echoMs"], Value::Null);
+    assert_eq!(stored(&served, "d")["durations"]["echoMs"], Value::Null);
 
     fs::write(served.path("key"), "k".repeat(40)).unwrap();
     let said = served.reload("publish-key = 'key'\n", "read again");

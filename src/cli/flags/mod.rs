@@ -61,6 +61,7 @@ pub const GROUPS: &[Group] = &[
     uploading::PROCESSING,
     serving::STREAMS,
     serving::CONNECTIONS,
+    serving::LOG,
     serving::STOPPING,
     client::CHECK,
     client::RUN,

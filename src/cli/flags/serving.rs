@@ -319,6 +319,32 @@ pub const CONNECTIONS: Group = Group {
     ],
 };
 
+/// What it says of itself.
+pub const LOG: Group = Group {
+    title: "The log",
+    commands: &["serve", "check"],
+    flags: &[
+        word(
+            "log-level",
+            "LEVEL",
+            |s| &mut s.log.level,
+            "What is logged to stderr: error, warn, info or debug, each with what is worse, or off; \
+             without it RUST_LOG says it.",
+        )
+        .sample("info")
+        .live(),
+        word(
+            "log-format",
+            "FORMAT",
+            |s| &mut s.log.format,
+            "How: text, where a line begins with the time, or with its priority where systemd's \
+             journal reads it; or json, an object a line with time, level and message.",
+        )
+        .default("text")
+        .live(),
+    ],
+};
+
 /// How it ends.
 pub const STOPPING: Group = Group {
     title: "Stopping",

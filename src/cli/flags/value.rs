@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use crate::access::cors::Allowed;
 use crate::access::credential::CookieName;
 use crate::access::host::HostName;
 use crate::access::network::Block;
+use crate::cli::logging::LogFormat;
 use crate::cli::settings::{Prefix, Stage};
 use crate::event::job::{JobId, JobState};
 use crate::http::BasePath;
@@ -217,6 +220,27 @@ impl Word for Format {
             "auto" => Format::Auto,
             "number" => Format::Number,
             _ => return Err("not a format: use auto or number".to_owned()),
+        };
+        Ok(())
+    }
+}
+
+impl Word for Option<LevelFilter> {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "error" | "warn" | "info" | "debug" | "off" => text.parse().ok(),
+            _ => return Err("not a level: use error, warn, info, debug or off".to_owned()),
+        };
+        Ok(())
+    }
+}
+
+impl Word for LogFormat {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return Err("not a format: use text or json".to_owned()),
         };
         Ok(())
     }

@@ -12,10 +12,12 @@ use crossbeam_channel::{Receiver, Sender};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 use super::reload;
 use crate::cli::call::Call;
 use crate::cli::error::Failure;
+use crate::cli::logging;
 use crate::server::Server;
 use crate::server::handover::{Predecessor, Rebirth, Said, Successor};
 use crate::server::sockets::Sockets;
@@ -46,8 +48,15 @@ struct Succession {
 ///
 /// # Errors
 /// The server can't be started: the error says why.
-pub fn run(call: Call) -> Result<(), Failure> {
-    let config = super::config(&call)?;
+pub fn run(call: &Call) -> Result<(), Failure> {
+    logging::set(&call.settings.log);
+    let lived = live(call);
+    log::logger().flush();
+    lived
+}
+
+fn live(call: &Call) -> Result<(), Failure> {
+    let config = super::config(call)?;
     // Before any thread is started: it takes variables out of the environment.
     let mut sockets = Sockets::from_environment().map_err(io::Error::other)?;
     let predecessor = Predecessor::from_environment()?;
@@ -55,6 +64,7 @@ pub fn run(call: Call) -> Result<(), Failure> {
         sockets = given;
         predecessor
     });
+    logging::detach()?;
     // Before anything is started, so that a signal in between isn't lost.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let (wish, wishes) = crossbeam_channel::bounded(WISHES_MAX);
@@ -78,9 +88,10 @@ pub fn run(call: Call) -> Result<(), Failure> {
     if let Some(predecessor) = predecessor {
         predecessor.take_over(patience);
     }
+    log::info!("{}", server.story());
     notify(&[NotifyState::Ready]);
     watch(&server);
-    serve(server, &call, &wish, &wishes, patience);
+    serve(server, call, &wish, &wishes, patience);
     Ok(())
 }
 
@@ -92,6 +103,7 @@ fn end_at_once(hurry: Option<&Hurry>) {
     }
     let ending = std::thread::Builder::new().spawn(|| {
         std::thread::sleep(HASTE);
+        log::logger().flush();
         std::process::exit(0);
     });
     if ending.is_err() {
@@ -121,7 +133,8 @@ fn serve(
             }
             Wish::Signal(SIGUSR2) => succession = begin(&server, wish, patience),
             Wish::Signal(signal) => {
-                log::info!("signal {signal}: stopping");
+                let name = low_level::signal_name(signal).unwrap_or("a signal");
+                log::info!("{name}: stopping");
                 break;
             }
             Wish::Succession(Ok(Said::Release(successor))) => {
@@ -173,6 +186,7 @@ fn serve(
     }
     // Whoever asks again doesn't want to wait.
     server.stop_unless(|| wishes.try_iter().any(is_stop));
+    log::info!("stopped");
 }
 
 fn announce(server: &Server) {

@@ -4,6 +4,7 @@
 use super::COMMAND;
 use crate::cli::call::{Call, Given};
 use crate::cli::flags;
+use crate::cli::logging;
 use crate::server::Server;
 
 /// Reads everything again that the server began with, and what is `now`. Returns what holds from
@@ -20,6 +21,7 @@ pub fn reload(server: &Server, first: &Call, now: &Call) -> Result<Call, Vec<Str
     server
         .reload(config)
         .map_err(|error| vec![error.to_string()])?;
+    logging::set(&call.settings.log);
     let live = changed(now, &call, true);
     let what = match &live[..] {
         [] => String::new(),

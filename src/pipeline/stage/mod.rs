@@ -101,7 +101,11 @@ fn until_it_passes(
         match once(stage, index, attempt, state, data, place) {
             Err(Failure::Passing(message)) if tries < stage.retries => {
                 tries += 1;
-                log::warn!("{}: {}: {message}", attempt.landed.job, stage.name);
+                log::info!(
+                    "job {}: stage {} is tried again: {message}",
+                    attempt.landed.job,
+                    stage.name
+                );
                 let mut again = Update::percent(0.0);
                 again.extra.insert("retry".into(), tries.into());
                 again.extra.insert("reason".into(), message.into());

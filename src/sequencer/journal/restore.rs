@@ -160,7 +160,7 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
     remove(files, &stale);
     let segments = kept.len();
     let elapsed = began.elapsed();
-    log::info!("journal: {count} entries restored from {segments} segments in {elapsed:?}");
+    log::debug!("journal: {count} entries restored from {segments} segments in {elapsed:?}");
     Ok(found)
 }
 

@@ -30,7 +30,7 @@ use super::segment::Place;
 use super::{Alarm, Health, Shared, SyncPolicy};
 use crate::event::job::EventId;
 use crate::hub::{Change, Hub, Refusal};
-use crate::sequencer::{Proposal, PublishError, now_ms, room};
+use crate::sequencer::{Proposal, PublishError, log_end, now_ms, room};
 use crate::sys::clock;
 use crate::sys::vital;
 pub(super) use batch::forget;
@@ -465,7 +465,10 @@ impl Writer {
 
     fn apply_entry(&self, entry: &Numbered, is_alone: bool) {
         match self.hub.apply(entry.id, &entry.entry) {
-            Ok(news) => self.hub.tell(news, is_alone),
+            Ok(news) => {
+                self.hub.tell(news, is_alone);
+                log_end(&entry.entry.job, &entry.entry.change);
+            }
             Err(refusal) => {
                 let (job, id) = (&entry.entry.job, entry.id);
                 log::error!("journal: {job} {id} is written and not taken: {refusal}");

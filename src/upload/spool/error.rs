@@ -60,6 +60,8 @@ impl SpoolError {
     pub(super) fn limit(&self) -> Option<Limit> {
         match self {
             SpoolError::Full(limit) | SpoolError::TooOften { limit, .. } => Some(*limit),
+            SpoolError::TooLarge { .. } => Some(Limit::Upload),
+            SpoolError::DiskFull => Some(Limit::Free),
             _ => None,
         }
     }

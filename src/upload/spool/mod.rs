@@ -368,6 +368,11 @@ impl Spool {
         self.0.seats.receiving()
     }
 
+    /// How many resumable uploads aren't whole.
+    pub fn unfinished(&self) -> usize {
+        self.0.seats.taken_unfinished()
+    }
+
     /// Leaves the directory to another process: nothing begins, lands or is removed any
     /// more. What is on its way fails.
     pub fn close(&self) {

@@ -459,6 +459,12 @@ impl Inner {
             core.unfinished = None;
         }
         self.metrics().uploads_landed.add(1);
+        let bytes = entry.core.lock().offset;
+        log::info!(
+            "job {}: {:?} has landed, {bytes} bytes",
+            entry.job,
+            info.name
+        );
         if let Some(landed) = info.landed(entry.id, &self.store.directory(entry.id)) {
             self.landing.land(landed, place);
         }

@@ -72,6 +72,11 @@ impl Seats {
         self.waiting.keep(client)
     }
 
+    /// How many resumable uploads aren't whole.
+    pub fn taken_unfinished(&self) -> usize {
+        self.unfinished.taken()
+    }
+
     /// How many uploads are being received.
     pub fn receiving(&self) -> usize {
         self.receiving.taken()

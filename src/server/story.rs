@@ -1,0 +1,85 @@
+//! What a server says of itself when it has started, and of what it refuses while it runs.
+
+use std::fmt::Write;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::Server;
+use crate::event::job::JobState;
+use crate::sys::metrics::Metrics;
+use crate::sys::units::show_size;
+
+/// How often it is looked for what was refused.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// In one line: its version, where it listens, what it found, and how much it takes.
+pub fn tell(server: &Server) -> String {
+    let context = &server.house.context;
+    let version = env!("CARGO_PKG_VERSION");
+    let mut story = format!(
+        "landfall {version} has started: public {}, publish {}, ops http://{}",
+        server.public, server.publish, server.ops
+    );
+    let hub = context.jobs.hub();
+    let by_state = hub.jobs_by_state();
+    let all: usize = by_state.iter().map(|(_, count)| count).sum();
+    let running = by_state
+        .iter()
+        .find(|(state, _)| *state == JobState::Running);
+    let running = running.map_or(0, |(_, count)| *count);
+    if let (Some(data), Some(spool), Some(pipeline)) =
+        (&context.data, &context.spool, &context.pipeline)
+    {
+        let in_stages: usize = pipeline
+            .counts()
+            .iter()
+            .map(|it| it.waiting + it.working)
+            .sum();
+        let _ = write!(
+            story,
+            "; {} had {all} jobs, {running} of them running, {} unfinished uploads and \
+             {in_stages} in stages",
+            data.display(),
+            spool.unfinished()
+        );
+    } else {
+        story += "; nothing is kept on disk";
+    }
+    let config = hub.config();
+    let _ = write!(
+        story,
+        "; at most {} streams, {} jobs, {} of memory for replay",
+        context.rules().streams_max,
+        config.jobs,
+        show_size(config.memory_bytes as u64)
+    );
+    if let Some(spool) = &context.spool {
+        let config = spool.config();
+        let _ = write!(
+            story,
+            ", {} uploads of {} at once, {} of them on disk",
+            config.uploads,
+            show_size(config.upload_bytes),
+            show_size(config.spool_bytes)
+        );
+    }
+    story
+}
+
+/// Starts the thread that logs what is refused; it ends with the server.
+///
+/// # Errors
+/// There is no thread to be had.
+pub fn start_telling(metrics: &Arc<Metrics>) -> io::Result<()> {
+    let metrics = Arc::downgrade(metrics);
+    let tell = move || {
+        while let Some(metrics) = Weak::upgrade(&metrics) {
+            metrics.tell_refusals(Instant::now(), false);
+            drop(metrics);
+            std::thread::sleep(LOOK);
+        }
+    };
+    let builder = std::thread::Builder::new().name("refusals".to_owned());
+    builder.spawn(tell).map(drop)
+}
