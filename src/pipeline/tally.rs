@@ -1,22 +1,35 @@
 //! What stages are at and have done, for whoever watches the server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pipeline;
+use crate::sys::histogram::{Histogram, SLOW};
 use crate::sys::metrics::{Counter, Gauge};
 
 /// What one stage has done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally {
     pub working: Gauge,
     pub done: Counter,
     pub failed: Counter,
     pub stopped: Counter,
-    pub busy_us: Counter,
+    pub durations: Histogram,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally {
+            working: Gauge::default(),
+            done: Counter::default(),
+            failed: Counter::default(),
+            stopped: Counter::default(),
+            durations: Histogram::new(SLOW),
+        }
+    }
 }
 
 /// How a stage stands.
-#[derive(Clone, Debug)]
 pub struct StageCounts {
     /// Its name.
     pub stage: String,
@@ -30,8 +43,19 @@ pub struct StageCounts {
     pub failed: u64,
     /// Files that it was stopped at: they were cancelled, or the server ended.
     pub stopped: u64,
+    tally: Arc<Tally>,
+}
+
+impl StageCounts {
     /// The time that it has taken for all of them.
-    pub busy: Duration,
+    pub fn took(&self) -> Duration {
+        self.tally.durations.sum()
+    }
+
+    /// How long it has taken for each of them.
+    pub(crate) fn durations(&self) -> &Histogram {
+        &self.tally.durations
+    }
 }
 
 impl Pipeline {
@@ -55,7 +79,7 @@ impl Pipeline {
                 done: tally.done.get(),
                 failed: tally.failed.get(),
                 stopped: tally.stopped.get(),
-                busy: Duration::from_micros(tally.busy_us.get()),
+                tally: tally.clone(),
             })
             .collect()
     }

@@ -59,8 +59,7 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) 
         Some(_) => Err(Failure::Stopped),
         None => stage::run(stages, index, &attempt, state, &inner.data, &line.scratches),
     }));
-    let busy_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tally.busy_us.add(busy_us);
+    tally.durations.observe(begun.elapsed());
     tally.working.add(-1);
     let name = &stages[index].name;
     let outcome = match (worked, attempt.stop.said()) {

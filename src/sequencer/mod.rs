@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -237,8 +237,10 @@ impl Sequencer {
     /// # Errors
     /// As [`Sequencer::publish`]. Where there is no job, only an event begins one.
     pub fn say(&self, saying: Saying) -> Result<EventId, PublishError> {
+        let began = clock::now();
         let proposal = self.proposal(saying);
         let published = proposal.and_then(|proposal| self.order.put_one(proposal));
+        self.measure(began);
         published.inspect_err(|error| self.count(error))
     }
 
@@ -277,6 +279,7 @@ impl Sequencer {
     /// that is one write, and it blocks as [`Sequencer::publish`] does. Returns the numbers
     /// of what was accepted, and why the next one wasn't.
     pub fn say_all(&self, sayings: Vec<Saying>) -> (Vec<EventId>, Option<PublishError>) {
+        let began = clock::now();
         let mut refused = None;
         let mut proposals = Vec::with_capacity(sayings.len());
         for saying in sayings {
@@ -289,6 +292,7 @@ impl Sequencer {
             }
         }
         let (ids, error) = self.order.put(proposals);
+        self.measure(began);
         let error = error.or(refused);
         error.iter().for_each(|error| self.count(error));
         (ids, error)
@@ -494,6 +498,12 @@ impl Sequencer {
         let job = job.clone();
         let put = self.order.put_one(Proposal { job, change });
         put.inspect_err(|error| self.count(error))
+    }
+
+    /// Counts how long publishing has taken.
+    fn measure(&self, began: Instant) {
+        let took = clock::now().duration_since(began);
+        self.hub.metrics().publish_latency.observe(took);
     }
 
     /// Counts what was refused at a limit.

@@ -13,6 +13,7 @@ use crate::routes::snapshot_json;
 use crate::sequencer::Health;
 use crate::server::house::House;
 use crate::sys::metrics::{gauge, head};
+use crate::sys::process;
 use crate::upload::spool::Spool;
 
 const JSON: &str = "Content-Type: application/json";
@@ -128,6 +129,20 @@ impl Monitor {
         use std::fmt::Write;
         let hub = self.house.context.jobs.hub();
         let mut out = String::new();
+        process::write(&mut out);
+        head(&mut out, "build_info", "What runs, as labels.", "gauge");
+        let features = [
+            ("https", cfg!(feature = "https")),
+            ("s3", cfg!(feature = "s3")),
+        ];
+        let features = features.iter().filter(|(_, is_there)| *is_there);
+        let features: Vec<&str> = features.map(|(name, _)| *name).collect();
+        let features = features.join(",");
+        let _ = writeln!(
+            out,
+            "landfall_build_info{{version=\"{}\",features=\"{features}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        );
         for (name, help, count) in [
             (
                 "streams_open",
@@ -167,6 +182,7 @@ impl Monitor {
             gauge(&mut out, name, help, count);
         }
         hub.metrics().write(&mut out);
+        hub.metrics().write_latency(&mut out);
         self.house.answers().write(&mut out);
         gauge(
             &mut out,
@@ -182,6 +198,9 @@ impl Monitor {
             limit,
         );
         self.house.context.jobs.order().write_metrics(&mut out);
+        if let Some(spool) = &self.house.context.spool {
+            write_spool(&mut out, spool);
+        }
         if let Some(pipeline) = &self.house.context.pipeline {
             write_stages(&mut out, &pipeline.counts());
         }
@@ -200,6 +219,20 @@ impl Monitor {
         let jobs: Vec<String> = snapshots.iter().map(snapshot_json).collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
     }
+}
+
+fn write_spool(out: &mut String, spool: &Spool) {
+    let (unfinished, bytes) = (spool.unfinished(), spool.bytes());
+    let help = "Resumable uploads that have begun and aren't whole.";
+    gauge(out, "uploads_unfinished", help, unfinished);
+    let help = "Bytes of uploads that aren't processed yet, those to come included.";
+    gauge(out, "spool_bytes", help, bytes);
+    let help = "The most that they may be.";
+    gauge(out, "spool_limit_bytes", help, spool.config().spool_bytes);
+    let help = "Bytes that are free on the disk of the data directory.";
+    gauge(out, "disk_free_bytes", help, spool.free_bytes());
+    let help = "Bytes that are to stay free there: less, and uploads are refused.";
+    gauge(out, "disk_reserve_bytes", help, spool.config().free_bytes);
 }
 
 /// Stages' names need no escapes.
@@ -235,13 +268,13 @@ fn write_stages(out: &mut String, stages: &[StageCounts]) {
             );
         }
     }
-    let help = "Time that each stage has taken for them.";
-    head(out, "stage_busy_seconds_total", help, "counter");
+    let (name, help) = (
+        "stage_duration_seconds",
+        "Time that each stage has taken for one.",
+    );
+    head(out, name, help, "histogram");
     for it in stages {
-        let (stage, seconds) = (&it.stage, it.busy.as_secs_f64());
-        let _ = writeln!(
-            out,
-            "landfall_stage_busy_seconds_total{{stage=\"{stage}\"}} {seconds}"
-        );
+        let stage = format!("stage=\"{}\",", it.stage);
+        it.durations().write(out, name, &stage);
     }
 }

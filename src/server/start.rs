@@ -99,7 +99,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         .map_err(named("monitoring listener", &config.ops))?;
     let public = listeners.public.address().clone();
     let publish = listeners.publish.address().clone();
-    story::start_telling(house.metrics())?;
+    story::start_telling(&house.context)?;
     // Workers can be heard from here on.
     let leases = Some(Watch::start(&house.context.jobs)?);
     Ok(Server {

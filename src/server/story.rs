@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Server;
 use crate::event::job::JobState;
-use crate::sys::metrics::Metrics;
+use crate::routes::Context;
 use crate::sys::units::show_size;
 
 /// How often it is looked for what was refused.
@@ -67,19 +67,24 @@ pub fn tell(server: &Server) -> String {
     story
 }
 
-/// Starts the thread that logs what is refused; it ends with the server.
+/// Starts the thread that logs what is refused, and looks how much of the disk is free; it ends
+/// with the server.
 ///
 /// # Errors
 /// There is no thread to be had.
-pub fn start_telling(metrics: &Arc<Metrics>) -> io::Result<()> {
-    let metrics = Arc::downgrade(metrics);
+pub fn start_telling(context: &Arc<Context>) -> io::Result<()> {
+    let context = Arc::downgrade(context);
     let tell = move || {
-        while let Some(metrics) = Weak::upgrade(&metrics) {
+        while let Some(context) = Weak::upgrade(&context) {
+            let metrics = context.jobs.hub().metrics();
             metrics.tell_refusals(Instant::now(), false);
-            drop(metrics);
+            if let Some(spool) = &context.spool {
+                spool.look_at_disk();
+            }
+            drop(context);
             std::thread::sleep(LOOK);
         }
     };
-    let builder = std::thread::Builder::new().name("refusals".to_owned());
+    let builder = std::thread::Builder::new().name("watcher".to_owned());
     builder.spawn(tell).map(drop)
 }

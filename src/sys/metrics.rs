@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::histogram::Histogram;
 use super::limit::Limit;
 use super::notice::Notice;
 
@@ -65,6 +66,8 @@ pub struct Metrics {
     refusals: [Notice; Limit::ALL.len()],
     /// Requests that were refused for who makes them: 401 and 403.
     pub(crate) unwelcome: Notice,
+    /// How long publishers wait for what they have published to be accepted.
+    pub(crate) publish_latency: Histogram,
 }
 
 impl Counter {
@@ -176,6 +179,14 @@ impl Metrics {
             let flag = limit.flag();
             let _ = writeln!(out, "landfall_refusals_total{{limit=\"{flag}\"}} {count}");
         }
+    }
+
+    /// Appends how long publishing takes.
+    pub(crate) fn write_latency(&self, out: &mut String) {
+        let name = "publish_duration_seconds";
+        let help = "Time from an event, or several sent together, to its answer.";
+        head(out, name, help, "histogram");
+        self.publish_latency.write(out, name, "");
     }
 
     /// Names without their ends, and what they mean.

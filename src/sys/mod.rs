@@ -4,11 +4,13 @@
 pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub(crate) mod headcount;
+pub(crate) mod histogram;
 pub(crate) mod limit;
 pub mod metrics;
 pub(crate) mod nearest;
 pub(crate) mod notice;
 pub(crate) mod private;
+pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod units;

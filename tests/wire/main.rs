@@ -19,6 +19,7 @@ mod memory;
 mod monitoring;
 mod pressure;
 mod program;
+mod prometheus;
 mod publishing;
 mod reconnect;
 mod refusals;

@@ -52,6 +52,20 @@ fn metrics_are_prometheus_text_and_count_what_happened() {
             1.0,
         ),
         ("landfall_panics_total", 0.0),
+        (
+            concat!(
+                "landfall_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\",features=\"\"}"
+            ),
+            1.0,
+        ),
+        // One that is refused has waited as well.
+        ("landfall_publish_duration_seconds_count", 13.0),
+        (
+            "landfall_publish_duration_seconds_bucket{le=\"+Inf\"}",
+            13.0,
+        ),
     ] {
         assert_eq!(sample(&answer.body, name), Some(value), "{name}");
     }
@@ -97,26 +111,52 @@ fn stages_are_measured_where_files_are_processed() {
     ] {
         assert_eq!(sample(&text, name), Some(value), "{name}");
     }
-    assert!(
-        sample(
-            &text,
-            "landfall_stage_busy_seconds_total{stage=\"storing\"}"
-        ) > Some(0.0)
-    );
+    for (name, at_least) in [
+        (
+            "landfall_stage_duration_seconds_count{stage=\"storing\"}",
+            1.0,
+        ),
+        (
+            "landfall_stage_duration_seconds_sum{stage=\"storing\"}",
+            1e-9,
+        ),
+        (
+            "landfall_stage_duration_seconds_bucket{stage=\"storing\",le=\"7200\"}",
+            1.0,
+        ),
+        ("landfall_disk_free_bytes", 1e6),
+        ("landfall_spool_limit_bytes", 1e6),
+    ] {
+        assert!(sample(&text, name) >= Some(at_least), "{name}: {text}");
+    }
+    // What has been processed isn't in the way of others.
+    wait_until("the spool is empty", || {
+        let text = metrics();
+        ["landfall_spool_bytes", "landfall_uploads_unfinished"]
+            .iter()
+            .all(|name| sample(&text, name) == Some(0.0))
+    });
     assert_well_formed(&text);
 }
 
 /// Each metric is introduced once, before its samples, by its name.
 fn assert_well_formed(text: &str) {
     let mut introduced = Vec::new();
+    let mut is_histogram = false;
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             assert!(!introduced.contains(&name), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
             introduced.push(name);
+            is_histogram = kind == "histogram";
         } else if !line.starts_with('#') {
-            let name = line.split(['{', ' ']).next().unwrap();
+            let mut name = line.split(['{', ' ']).next().unwrap();
+            if is_histogram {
+                let ends = ["_bucket", "_sum", "_count"];
+                let found = ends.iter().find_map(|end| name.strip_suffix(end));
+                name = found.unwrap_or_else(|| panic!("{line}"));
+            }
             assert_eq!(introduced.last(), Some(&name), "{line}");
         }
     }

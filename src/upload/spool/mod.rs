@@ -25,7 +25,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
@@ -77,6 +77,8 @@ struct Inner {
     starts: Allowance,
     starts_of_each: Rates,
     bytes: Allowance,
+    /// What was free on the disk, not long ago.
+    free: AtomicU64,
 }
 
 /// An upload that is about to begin.
@@ -141,7 +143,9 @@ impl Spool {
             ledger: Mutex::default(),
             untold: Mutex::default(),
             is_closed: AtomicBool::new(false),
+            free: AtomicU64::new(0),
         }));
+        spool.look_at_disk();
         spool.recover()?;
         janitor::start(&spool.0)?;
         Ok(spool)
@@ -366,6 +370,24 @@ impl Spool {
     /// How many uploads are being received.
     pub fn receiving(&self) -> usize {
         self.0.seats.receiving()
+    }
+
+    /// The bytes of all uploads that aren't processed yet, those to come included.
+    pub fn bytes(&self) -> u64 {
+        let ledger = self.0.ledger.lock();
+        ledger.entries().map(|entry| entry.reserved()).sum()
+    }
+
+    /// What was free on its disk when that was last looked at.
+    pub fn free_bytes(&self) -> u64 {
+        self.0.free.load(Ordering::Relaxed)
+    }
+
+    /// Looks how much is free on its disk. Blocks for that.
+    pub fn look_at_disk(&self) {
+        if let Ok(free) = self.0.store.free_bytes() {
+            self.0.free.store(free, Ordering::Relaxed);
+        }
     }
 
     /// How many resumable uploads aren't whole.
