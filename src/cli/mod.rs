@@ -2,6 +2,7 @@
 
 mod bar;
 mod call;
+mod cancel;
 mod check;
 mod delete;
 mod error;
@@ -39,6 +40,7 @@ const COMMANDS: &[&Command] = &[
     &watch::COMMAND,
     &publish::COMMAND,
     &list::COMMAND,
+    &cancel::COMMAND,
     &delete::COMMAND,
     &retry::COMMAND,
     &upload::COMMAND,

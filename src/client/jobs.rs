@@ -30,6 +30,14 @@ impl Client {
         self.exchange(request.as_bytes(), None)
     }
 
+    /// Has a job end with an error: an upload's at once, a worker's when its worker says so,
+    /// or after a while.
+    pub fn cancel(&mut self, job: &JobId) -> Result<(), ClientError> {
+        let path = format!("/api/jobs/{job}/cancel");
+        let request = self.request("POST", &path, "Content-Length: 0\r\n");
+        self.exchange(request.as_bytes(), None).map(drop)
+    }
+
     /// Deletes a job.
     pub fn delete(&mut self, job: &JobId) -> Result<(), ClientError> {
         let request = self.request("DELETE", &format!("/api/jobs/{job}"), "");

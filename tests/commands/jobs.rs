@@ -120,6 +120,33 @@ fn jobs_are_deleted_and_one_that_can_not_be_is_told_and_the_others_are() {
 }
 
 #[test]
+fn jobs_are_cancelled_and_one_that_can_not_be_is_told_and_the_others_are() {
+    let hub = Hub::with(&["--cancel-grace", "1ms"]);
+    for job in ["a", "b", "gone"] {
+        publish(&hub, job, "progress", "{}");
+    }
+    publish(&hub, "ended", "done", "{}");
+    hub.ask("DELETE", "gone");
+    let output = hub.output(["cancel", "a", "none", "gone", "ended", "b", "a"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
+    let said: Vec<&str> = text(&output.stderr).lines().collect();
+    for (said, begin) in said.iter().zip([
+        "none: there is no job",
+        "gone: the job was deleted",
+        "ended: the job has ended with done",
+    ]) {
+        let begin = format!("landfall cancel: {begin}");
+        assert!(said.starts_with(&begin), "{said}");
+    }
+    assert_eq!(said.len(), 3, "{said:?}");
+    for job in ["a", "b"] {
+        let (event, data) = hub.events(job).pop().unwrap();
+        assert_eq!((&*event, &data["reason"]), ("error", &"cancelled".into()));
+    }
+    assert_eq!(hub.output(["cancel", "a"]).status.code(), Some(1));
+}
+
+#[test]
 fn a_failed_upload_is_tried_again_and_its_attempt_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("stages.toml");
@@ -162,7 +189,8 @@ fn a_hub_on_a_unix_socket_is_named_by_the_environment() {
 #[test]
 fn a_wrong_call_and_a_hub_that_is_away_are_told_in_the_same_way_by_all() {
     for (arguments, part) in [
-        (&["delete"][..], "no job: name one or more"),
+        (&["cancel"][..], "no job: name one or more"),
+        (&["delete"], "no job: name one or more"),
         (&["retry", "a/b"], "JOB a/b: the job name may only hold"),
         (&["list", "x"], "x is one word too many"),
         (&["list", "--state", "failed"], "use running, done or error"),
@@ -177,7 +205,7 @@ fn a_wrong_call_and_a_hub_that_is_away_are_told_in_the_same_way_by_all() {
         let begin = format!("landfall {}: ", arguments[0]);
         assert!(said.starts_with(&begin) && said.contains(part), "{said}");
     }
-    for arguments in [&["list"][..], &["delete", "a", "b"], &["retry", "a"]] {
+    for arguments in [&["list"][..], &["delete", "a", "b"], &["cancel", "a"]] {
         let mut command = landfall([""; 0]);
         let output = command
             .args(arguments)

@@ -143,7 +143,7 @@ pub const TOKEN: Group = Group {
 pub const BASE: Group = Group {
     title: "The path",
     commands: &[
-        "serve", "check", "run", "watch", "publish", "list", "delete", "retry", "upload",
+        "serve", "check", "run", "watch", "publish", "list", "cancel", "delete", "retry", "upload",
     ],
     flags: &[word(
         "base-path",
@@ -171,7 +171,7 @@ pub const CHECK: Group = Group {
 pub const HUB: Group = Group {
     title: "The hub",
     commands: &[
-        "run", "watch", "publish", "list", "delete", "retry", "upload",
+        "run", "watch", "publish", "list", "cancel", "delete", "retry", "upload",
     ],
     flags: &[
         word(
