@@ -4,6 +4,7 @@ mod amount;
 mod deletion;
 mod mailbox;
 mod publisher;
+mod renewal;
 mod signals;
 mod target;
 
@@ -20,6 +21,7 @@ use super::output;
 use super::settings::RunSettings;
 use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
+use crate::event::Lease;
 use crate::event::job::JobId;
 use crate::progress::{Reader, Update};
 use mailbox::{Ending, Mailbox};
@@ -40,8 +42,8 @@ pub const COMMAND: Command = Command {
          (rsync, curl, wget, 7z and others), and JSON lines, as \
          {\"percent\":43,\"stage\":\"scanning\"}. It publishes progress at most 10 times a \
          second, then done or error. The command never waits for the hub. When the job is \
-         deleted meanwhile, or begun anew by another, the command gets SIGTERM, and SIGKILL 10 s \
-         later.",
+         cancelled or deleted meanwhile, or begun anew by another, the command gets SIGTERM, and \
+         SIGKILL 10 s later.",
         "The command's output is passed on unchanged and its exit code is kept: 128 + N where \
          signal N killed it, 127 where there is no such command, 126 where it can't be run, 2 \
          where the call is wrong. SIGINT, SIGTERM and SIGHUP are passed on to it.",
@@ -62,6 +64,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let RunSettings {
         job,
         begin,
+        lease,
         stage,
         format,
         pattern,
@@ -80,6 +83,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         hub: settings.hub,
         client,
         job,
+        lease: Lease::new(lease).expect("the flag has its bounds"),
         is_to_begin: begin,
     };
     // What isn't there is told of at once, and its job after that.

@@ -67,6 +67,8 @@ pub struct RunSettings {
     pub job: Option<JobId>,
     /// Whether the job begins anew.
     pub begin: bool,
+    /// How long the job may be without a word of this run.
+    pub lease: Duration,
     /// The stage until the command names one.
     pub stage: Option<Stage>,
     /// How the command's output is understood.
@@ -115,6 +117,7 @@ impl Default for Settings {
             run: RunSettings {
                 job: None,
                 begin: false,
+                lease: Duration::from_secs(60),
                 stage: None,
                 format: Format::Auto,
                 pattern: None,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Client, ClientError};
+use crate::event::Lease;
 use crate::event::job::JobId;
 
 impl Client {
@@ -12,15 +13,19 @@ impl Client {
         self.exchange(request.as_bytes(), None)
     }
 
-    /// Begins a job anew: one of that name that is running is ended first. The whole call
-    /// ends by `deadline`, where one is given.
+    /// Begins a job anew: one of that name that is running is ended first. `lease` is how
+    /// long it may be without a word. The whole call ends by `deadline`, where one is given.
     pub fn begin_anew(
         &mut self,
         job: &JobId,
+        lease: Option<Lease>,
         deadline: Option<Instant>,
     ) -> Result<(), ClientError> {
         let path = format!("/api/jobs/{job}?replace=true");
-        let request = self.request("PUT", &path, "Content-Length: 0\r\n");
+        let body = lease.map_or(String::new(), |lease| format!(r#"{{"lease":"{lease}"}}"#));
+        let length = body.len();
+        let fields = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        let request = self.request("PUT", &path, &fields) + &body;
         self.exchange(request.as_bytes(), deadline).map(drop)
     }
 

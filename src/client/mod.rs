@@ -12,12 +12,14 @@ mod event_stream;
 mod jobs;
 mod response;
 mod upload;
+mod worker;
 
 pub use address::{AddressError, HubAddress};
 pub use backoff::Backoff;
 pub(crate) use connection::Connection;
 pub use event_stream::{EventStream, ServerEvent};
 pub use upload::{PieceError, UploadPlace};
+pub use worker::Heard;
 
 use std::fmt;
 use std::io;
@@ -233,11 +235,17 @@ impl Client {
         body: &[u8],
         deadline: Option<Instant>,
     ) -> Result<(), ClientError> {
+        let request = self.post_request(path, content_type, "", body);
+        self.exchange(&request, deadline).map(drop)
+    }
+
+    fn post_request(&self, path: &str, content_type: &str, fields: &str, body: &[u8]) -> Vec<u8> {
         let length = body.len();
-        let headers = format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
+        let headers =
+            format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n{fields}");
         let mut request = self.request("POST", path, &headers).into_bytes();
         request.extend_from_slice(body);
-        self.exchange(&request, deadline).map(drop)
+        request
     }
 
     fn request(&self, method: &str, path: &str, headers: &str) -> String {
@@ -263,10 +271,24 @@ impl Client {
         self.ask(request, deadline).map(|(_, body)| body)
     }
 
-    /// Sends a request and reads the answer. A connection that was kept is used where the
-    /// hub has not closed it meanwhile. A request is never sent twice, as an event must not
-    /// be published twice.
+    /// Sends a request and reads the answer, which has to be that it is done.
     fn ask(
+        &mut self,
+        request: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<(AnswerHead, Vec<u8>), ClientError> {
+        let (head, body) = self.answer(request, deadline)?;
+        if (200..300).contains(&head.status) {
+            Ok((head, body))
+        } else {
+            Err(refusal(&head, &body))
+        }
+    }
+
+    /// Sends a request and reads the answer, whatever it is. A connection that was kept is
+    /// used where the hub has not closed it meanwhile. A request is never sent twice, as an
+    /// event must not be published twice.
+    fn answer(
         &mut self,
         request: &[u8],
         deadline: Option<Instant>,
@@ -297,11 +319,7 @@ impl Client {
         if head.keep_alive {
             self.connection = Some(connection);
         }
-        if (200..300).contains(&head.status) {
-            Ok((head, body))
-        } else {
-            Err(refusal(&head, &body))
-        }
+        Ok((head, body))
     }
 }
 

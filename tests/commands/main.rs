@@ -2,6 +2,7 @@
 
 mod bars;
 mod calls;
+mod cancelling;
 mod check;
 mod help;
 mod hub;

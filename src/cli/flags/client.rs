@@ -1,6 +1,7 @@
 //! What the commands beside the server take.
 
 use super::{Group, duration, list, switch, word};
+use crate::event::Lease;
 
 /// What a job is called and its command's output means.
 pub const RUN: Group = Group {
@@ -21,6 +22,15 @@ pub const RUN: Group = Group {
             "Begins the job anew before the command starts, whatever became of it before: one \
              that is still running is ended, and its command with it.",
         ),
+        duration(
+            "lease",
+            |s| &mut s.run.lease,
+            "How long the job may be without a word of this run, which gives it one in time: \
+             when this host dies, or the hub can't be reached for so long, the job ends with \
+             error. Its variable is LANDFALL_RUN_LEASE.",
+        )
+        .bounds(Lease::MIN.as_nanos() as u64, Lease::MAX.as_nanos() as u64)
+        .twin("LANDFALL_RUN_LEASE"),
         word(
             "stage",
             "NAME",

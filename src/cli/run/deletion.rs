@@ -1,4 +1,5 @@
-//! What becomes of a command whose job is deleted: nobody wants its result any more.
+//! What becomes of a command whose job is deleted or cancelled: nobody wants its result any
+//! more.
 
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::command::{Handle, Signal};
 /// What SIGTERM gives the command before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Says that the job was deleted.
+/// Says that the job was deleted or cancelled.
 pub struct Notice(Sender<()>);
 
 /// Hears of it.

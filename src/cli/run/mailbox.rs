@@ -59,6 +59,15 @@ impl Ending {
         Ending::new("error", &serde_json::json!({ "message": message }))
     }
 
+    /// Somebody wanted it to end before it would have.
+    pub fn cancelled() -> Ending {
+        let message = "the job was cancelled";
+        Ending::new(
+            "error",
+            &serde_json::json!({ "message": message, "reason": "cancelled", "retryable": false }),
+        )
+    }
+
     fn new(event: &'static str, data: &serde_json::Value) -> Ending {
         let data = RawValue::from_string(data.to_string()).expect("a JSON value is JSON");
         Ending { event, data }

@@ -10,14 +10,16 @@ use serde_json::value::RawValue;
 
 use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
+use super::renewal::Renewal;
 use super::target::{Target, say, warn};
 use crate::cli::settings::HubSettings;
-use crate::client::{Backoff, ClientError};
+use crate::client::{Backoff, ClientError, Heard};
 
 /// The waits between attempts while the hub is away.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How often it is looked whether the job is still the one that this run publishes to.
+/// How often it is looked whether the job is still the one that this run publishes to, and
+/// is to go on.
 const LOOK: Duration = Duration::from_secs(2);
 /// How much longer than it should the thread may take to give up, when a name is
 /// slow to resolve.
@@ -36,6 +38,7 @@ impl Publisher {
         let (sender, finished) = bounded(1);
         let hub = target.hub.clone();
         let worker = Worker {
+            renewal: Renewal::new(target.lease),
             target,
             mailbox: Arc::clone(&mailbox),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
@@ -45,7 +48,9 @@ impl Publisher {
             deletion,
             is_accepted: false,
             is_deleted: false,
+            is_cancelled: false,
             life: None,
+            published_at: None,
             look_at: Instant::now() + LOOK,
         };
         thread::spawn(move || {
@@ -75,6 +80,7 @@ impl Publisher {
 
 struct Worker {
     target: Target,
+    renewal: Renewal,
     mailbox: Arc<Mailbox>,
     backoff: Backoff,
     away: bool,
@@ -84,8 +90,12 @@ struct Worker {
     /// Whether the job was there for anything of this run.
     is_accepted: bool,
     is_deleted: bool,
+    /// Whether the job is to end.
+    is_cancelled: bool,
     /// The life that is published to, as far as it is known.
     life: Option<Life>,
+    /// When an event was published last.
+    published_at: Option<Instant>,
     /// When it is looked again whether it is still there.
     look_at: Instant,
 }
@@ -115,16 +125,10 @@ impl Worker {
                     Mail::Ending(_) => return Ok(()),
                 }
             }
-            let (event, data) = match &mail {
-                Mail::Progress(update) => ("progress", raw(update.to_json())),
-                Mail::Ending(ending) => (ending.event, ending.data.clone()),
-            };
-            let name = event.parse().expect("an event's name");
-            let deadline = self.mailbox.deadline();
-            let Target { client, job, .. } = &mut self.target;
-            let result = client.publish(job, &name, &data, deadline);
-            let failure = match (mail, result) {
+            let failure = match self.publish(mail) {
                 (Mail::Progress(_), Ok(())) => {
+                    self.published_at = Some(Instant::now());
+                    self.renewal.is_begun();
                     self.back();
                     continue;
                 }
@@ -136,9 +140,10 @@ impl Worker {
                         Mail::Ending(_) => return Ok(()),
                     }
                 }
-                // An earlier attempt got through, and only its answer was lost.
+                // An earlier attempt got through, and only its answer was lost; or the hub has
+                // ended the job already.
                 (Mail::Ending(_), Err(ClientError::Refused { status: 409, .. }))
-                    if self.ending_tried =>
+                    if self.ending_tried || self.is_cancelled =>
                 {
                     return Ok(());
                 }
@@ -160,12 +165,37 @@ impl Worker {
         }
     }
 
+    /// Publishes it, and hears whether the job is to end.
+    fn publish(&mut self, mail: Mail) -> (Mail, Result<(), ClientError>) {
+        let mail = match mail {
+            Mail::Ending(_) if self.is_cancelled => Mail::Ending(Ending::cancelled()),
+            mail => mail,
+        };
+        let (event, data, lease) = match &mail {
+            Mail::Progress(update) => {
+                let lease = Some(self.renewal.lease);
+                ("progress", raw(update.to_json()), lease)
+            }
+            Mail::Ending(ending) => (ending.event, ending.data.clone(), None),
+        };
+        let name = event.parse().expect("an event's name");
+        let deadline = self.mailbox.deadline();
+        let Target { client, job, .. } = &mut self.target;
+        let heard = client.say(job, &name, &data, lease, deadline);
+        if heard.is_cancelled && matches!(mail, Mail::Progress(_)) {
+            self.cancel();
+        }
+        (mail, heard.result)
+    }
+
     /// Begins the job anew, now that the command runs already. True: it has begun, or never
     /// will.
     fn begin(&mut self) -> Result<bool, ClientError> {
         let deadline = self.mailbox.deadline();
-        let Target { client, job, .. } = &mut self.target;
-        match client.begin_anew(job, deadline) {
+        let Target {
+            client, job, lease, ..
+        } = &mut self.target;
+        match client.begin_anew(job, Some(*lease), deadline) {
             Ok(()) => {
                 self.back();
                 Ok(true)
@@ -192,7 +222,7 @@ impl Worker {
     /// command that says nothing for hours would hear of nothing. What else may be wrong, a
     /// publish will tell.
     fn look(&mut self) {
-        self.look_at = Instant::now() + LOOK;
+        self.look_at = Instant::now() + LOOK.min(self.renewal.interval());
         if !self.is_accepted || self.is_deleted || self.away {
             return;
         }
@@ -219,8 +249,43 @@ impl Worker {
                 self.life = Some(life);
             }
             Err(ClientError::Refused { status: 410, .. }) => self.delete("was deleted"),
+            // It is away, and would be for what comes next.
+            Err(error) if error.is_temporary() => return,
             Err(_) => {}
         }
+        self.renew();
+    }
+
+    /// Keeps the lease of a command that says nothing, and hears whether it is to end.
+    fn renew(&mut self) {
+        let has_just_heard = |at: Instant| at.elapsed() < LOOK.min(self.renewal.interval());
+        if self.is_deleted || self.published_at.is_some_and(has_just_heard) {
+            return;
+        }
+        let Target { client, job, .. } = &mut self.target;
+        let Heard {
+            result,
+            is_cancelled,
+        } = client.renew(job, self.renewal.lease, &self.renewal.key());
+        if is_cancelled {
+            self.cancel();
+        }
+        match result {
+            Err(ClientError::Refused { status: 410, .. }) => self.delete("was deleted"),
+            // It is no more with a hub that keeps nothing and was started anew: what comes
+            // next begins it again.
+            Ok(()) | Err(ClientError::Refused { status: 404, .. }) => {}
+            Err(error) if error.is_temporary() || is_cancelled => {}
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    /// Somebody wants the job to end.
+    fn cancel(&mut self) {
+        if !std::mem::replace(&mut self.is_cancelled, true) {
+            say("the job is cancelled: the command is ended");
+        }
+        self.deletion.give();
     }
 
     /// The job was there, and is another's now, or nobody's.

@@ -6,6 +6,7 @@ use super::mailbox::Ending;
 use crate::cli::output;
 use crate::cli::settings::HubSettings;
 use crate::client::{Client, ClientError};
+use crate::event::Lease;
 use crate::event::job::JobId;
 
 /// How long the command waits for its job to begin anew, at most.
@@ -19,6 +20,8 @@ pub struct Target {
     pub client: Client,
     /// The job's name.
     pub job: JobId,
+    /// How long the job may be without a word of this run.
+    pub lease: Lease,
     /// It is to begin anew, and has not yet.
     pub is_to_begin: bool,
 }
@@ -31,7 +34,8 @@ impl Target {
             return;
         }
         let deadline = Instant::now() + BEGIN_WAIT;
-        let result = self.client.begin_anew(&self.job, Some(deadline));
+        let lease = Some(self.lease);
+        let result = self.client.begin_anew(&self.job, lease, Some(deadline));
         self.is_to_begin = result.as_ref().is_err_and(ClientError::is_temporary);
         if let Err(error) = result
             && !self.is_to_begin
@@ -45,7 +49,7 @@ impl Target {
     pub fn publish_once(mut self, ending: &Ending, deadline: Instant) {
         let mut begun = Ok(());
         if self.is_to_begin {
-            begun = self.client.begin_anew(&self.job, Some(deadline));
+            begun = self.client.begin_anew(&self.job, None, Some(deadline));
         }
         let name = ending.event.parse().expect("an event's name");
         let publish = |()| {

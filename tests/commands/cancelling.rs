@@ -1,0 +1,124 @@
+//! Commands whose jobs somebody wants to have an end, or whose host died.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::hub::{Hub, landfall, text};
+
+fn spawn(hub: &Hub, arguments: &[&str]) -> Child {
+    let mut command = hub.command(["run", "--job"]);
+    let command = command.args(arguments).stdin(Stdio::null());
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// The exit code and what was said.
+fn end(mut run: Child) -> (Option<i32>, String) {
+    let mut said = String::new();
+    let stderr = run.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    (run.wait().unwrap().code(), said)
+}
+
+fn last(hub: &Hub, job: &str) -> (String, Value) {
+    hub.events(job).pop().unwrap()
+}
+
+fn assert_cancelled(hub: &Hub, job: &str) {
+    let (event, data) = last(hub, job);
+    assert_eq!((&*event, &data["reason"]), ("error", &"cancelled".into()));
+    assert_eq!(data["message"], "the job was cancelled");
+}
+
+#[test]
+fn a_command_whose_job_is_cancelled_is_ended_and_so_is_its_job() {
+    let hub = Hub::start();
+    let talks = "i=0; while :; do i=$((i % 90 + 1)); echo $i%; sleep 0.02; done";
+    let polite = format!("trap 'exit 0' TERM; {talks}");
+    for (job, script, code) in [
+        ("talks", talks, 128 + 15),
+        ("silent", "echo 1%; exec sleep 600", 128 + 15),
+        // Its work isn't done, whatever its exit code says.
+        ("polite", &polite, 0),
+    ] {
+        let run = spawn(&hub, &[job, "--", "sh", "-c", script]);
+        hub.wait_for_percent(job, 1);
+        assert!(hub.output(["cancel", job]).status.success());
+        let (ended, said) = end(run);
+        assert_eq!(ended, Some(code), "{said}");
+        assert_eq!(
+            said.trim_end(),
+            "landfall run: the job is cancelled: the command is ended"
+        );
+        assert_cancelled(&hub, job);
+    }
+}
+
+#[test]
+fn a_job_that_the_hub_has_ended_before_its_command_costs_no_warning() {
+    let hub = Hub::with(&["--cancel-grace", "1ms"]);
+    let script = "trap 'sleep 0.5; exit 3' TERM; echo 1%; while :; do sleep 0.05; done";
+    let run = spawn(&hub, &["a", "--", "sh", "-c", script]);
+    hub.wait_for_percent("a", 1);
+    hub.output(["cancel", "a"]);
+    let (code, said) = end(run);
+    assert_eq!(code, Some(3));
+    assert!(!said.contains("not published"), "{said}");
+    assert_cancelled(&hub, "a");
+}
+
+#[test]
+fn the_lease_of_a_silent_command_is_kept_and_ends_its_job_when_nobody_does() {
+    let hub = Hub::start();
+    let mut killed = spawn(
+        &hub,
+        &[
+            "b",
+            "--lease=1s",
+            "--",
+            "sh",
+            "-c",
+            "echo $$; exec sleep 600",
+        ],
+    );
+    let mut pid = String::new();
+    let mut stdout = BufReader::new(killed.stdout.as_mut().unwrap());
+    stdout.read_line(&mut pid).unwrap();
+    hub.wait_for_percent("b", 0);
+    let output = hub.output(["run", "--job", "a", "--lease=1s", "--", "sleep", "2.5"]);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(last(&hub, "a").0, "done");
+    // The other was silent for just as long.
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let (event, data) = last(&hub, "b");
+    assert_eq!((&*event, &data["reason"]), ("error", &"stalled".into()));
+    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_job_that_begins_anew_has_its_lease_from_the_first() {
+    let hub = Hub::start();
+    let begun = hub.output(["run", "--begin", "--job", "a", "--lease", "1m 30s", "true"]);
+    assert!(begun.status.success());
+    assert_eq!(last(&hub, "a").0, "done");
+}
+
+#[test]
+fn a_lease_that_is_none_is_refused_before_anything_is_run() {
+    for (lease, part) in [
+        ("0s", "give 1s at least"),
+        ("365d", "give 24h at most"),
+        ("30", "and a unit, as 500ms"),
+    ] {
+        let output = landfall(["run", "--lease", lease, "--", "echo", "x"]).output();
+        let output = output.unwrap();
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+        let said = text(&output.stderr);
+        assert!(said.contains(part), "{said}");
+    }
+}
