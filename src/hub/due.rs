@@ -18,6 +18,9 @@ use crate::event::job::{JobId, LifeId};
 use crate::event::{Event, Lease};
 use crate::sys::clock;
 
+/// How long a job is put off at least: what ends it is tried again no sooner.
+const PUT_OFF_LEAST: Duration = Duration::from_secs(1);
+
 /// Jobs that end by themselves, by when.
 #[derive(Default)]
 pub(super) struct Dues {
@@ -88,7 +91,7 @@ impl Hub {
         let mut ledger = self.0.ledger.lock();
         if let Some(job) = self.find(job) {
             let life = job.lock().life().cloned();
-            set_due(&mut ledger.dues, &job, life.as_ref());
+            set_due(&mut ledger.dues, &job, life.as_ref(), PUT_OFF_LEAST);
         }
     }
 
@@ -98,7 +101,7 @@ impl Hub {
         let jobs: Vec<_> = ledger.dues.jobs.values().cloned().collect();
         for job in jobs {
             let life = job.lock().life().cloned();
-            set_due(&mut ledger.dues, &job, life.as_ref());
+            set_due(&mut ledger.dues, &job, life.as_ref(), Duration::ZERO);
         }
     }
 
@@ -130,19 +133,19 @@ impl Hub {
         }
         let ends = |life: Option<&Life>| life.is_some_and(Life::ends_by_itself);
         if ends(before) || ends(after) {
-            set_due(dues, job, after);
+            set_due(dues, job, after, Duration::ZERO);
         }
     }
 }
 
-fn set_due(dues: &mut Dues, job: &Arc<Job>, life: Option<&Life>) {
+fn set_due(dues: &mut Dues, job: &Arc<Job>, life: Option<&Life>, least: Duration) {
     let due = life.filter(|life| life.ends_by_itself()).and_then(|life| {
         let time = match (life.cancelled, life.lease) {
             (Some(cancelled), _) => Duration::from_millis(cancelled.grace_ms),
             (None, lease) => lease?.duration(),
         };
         // What is never reached is as good as none.
-        Some((clock::now().checked_add(time)?, life.id()))
+        Some((clock::now().checked_add(time.max(least))?, life.id()))
     });
     dues.set(job, due);
 }
@@ -351,6 +354,25 @@ mod tests {
             assert!(data.contains(r#""reason":"cancelled""#), "{data}");
         }
         assert_eq!(jobs.hub.next_due(), None);
+    }
+
+    #[test]
+    fn what_is_put_off_is_not_due_again_at_once_whatever_its_grace() {
+        let jobs = Hubs::new();
+        jobs.event("a", "progress", "");
+        let grace_ms = 0;
+        jobs.put(
+            "a",
+            Change::Cancel {
+                grace_ms,
+                only: None,
+            },
+        );
+        assert_eq!(jobs.overdue(), ["a"]);
+        jobs.hub.put_off(&"a".parse().unwrap());
+        assert!(jobs.overdue().is_empty());
+        jobs.pass(1);
+        assert_eq!(jobs.overdue(), ["a"]);
     }
 
     #[test]
