@@ -208,6 +208,31 @@ mod tests {
     }
 
     #[test]
+    fn many_leases_that_are_renewed_in_time_are_hardly_looked_at() {
+        const JOBS: u32 = 5000;
+        let hour = Duration::from_secs(3600);
+        let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
+        let jobs = jobs();
+        let (bell, rung) = bounded(1);
+        jobs.hub().ring_when_due_sooner(bell);
+        // As the watch does: it looks when it is told to, or when the time has come.
+        let (mut looks, mut next) = (0, None);
+        for turn in 0..5 * JOBS {
+            progress(&jobs, &format!("job{}", turn % JOBS), "1h");
+            time.pass(hour / 2 / JOBS);
+            let is_due = next.is_some_and(|next| next <= clock::now());
+            if rung.try_recv().is_ok() || is_due {
+                looks += 1;
+                next = jobs.end_overdue();
+            }
+        }
+        // Once for the first, and then when the first of those that it knew of would have ended.
+        assert!(looks <= 6, "{looks} looks in two hours and a half");
+        let by_state = jobs.hub().jobs_by_state();
+        assert_eq!(by_state[0], (crate::JobState::Running, JOBS as usize));
+    }
+
+    #[test]
     fn an_upload_ends_where_nobody_says_any_more_that_it_is_worked_for() {
         let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
         let jobs = jobs();

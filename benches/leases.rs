@@ -1,4 +1,4 @@
-//! What 100,000 leases cost a server that has nothing else to do.
+//! What 100,000 leases cost a server that has nothing else to do: CPU, of one core.
 
 use std::fs;
 use std::thread;
@@ -9,13 +9,13 @@ use landfall::{Event, HubConfig, JobState, Saying, Sequencer, Server, ServerConf
 
 const JOBS: usize = 100_000;
 /// How long it is watched at rest.
-const REST: Duration = Duration::from_secs(3);
-/// A hundredth of a core.
-const MOST: f64 = 0.01;
+const REST: Duration = Duration::from_secs(10);
 
-/// One test, since another one beside it would be counted with it.
-#[test]
-fn a_hundred_thousand_leases_cost_next_to_nothing_until_they_run_out() {
+fn main() {
+    // `cargo test --all-targets` runs benches too, once and for nothing.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
     let config = ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         publish: "127.0.0.1:0".parse().unwrap(),
@@ -35,7 +35,6 @@ fn a_hundred_thousand_leases_cost_next_to_nothing_until_they_run_out() {
     thread::sleep(REST);
     let share = (cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
     println!("{JOBS} leases at rest: {:.3} % of a core", share * 100.0);
-    assert!(share < MOST, "{:.2} % of a core", share * 100.0);
 
     // All of them run out within a second or two.
     grant(jobs, "2s");
