@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::publication::given;
+use super::publication::{given, in_a_line};
 use super::{Content, Lease, LeaseError};
 
 /// What a life begins with.
@@ -45,7 +45,7 @@ impl Beginning {
             return Err(BeginningError::Shape("it is no object".into()));
         }
         let wire: Wire = serde_json::from_slice(text)
-            .map_err(|error| BeginningError::Shape(error.to_string()))?;
+            .map_err(|error| BeginningError::Shape(in_a_line(&error)))?;
         let lease = wire.lease.map(Lease::from_json).transpose();
         let lease = lease.map_err(|_| BeginningError::Lease)?;
         Ok(Beginning { lease })

@@ -319,7 +319,7 @@ fn name_of(text: &str) -> Result<EventName, EventError> {
 }
 
 fn shape(error: serde_json::Error) -> EventError {
-    EventError::Shape(error.to_string())
+    EventError::Shape(in_a_line(&error))
 }
 
 /// A member that is there. To serde, null would be one that isn't.
@@ -433,6 +433,12 @@ fn fits_percent(json: &str) -> bool {
     serde_json::from_str::<f64>(json).is_ok_and(|percent| (0.0..=100.0).contains(&percent))
 }
 
+/// What serde_json says, which repeats names as they were sent: without what would end a line
+/// or steer a terminal.
+pub(super) fn in_a_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(char::is_control, "\u{fffd}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -505,6 +511,18 @@ mod tests {
         for key in ["null", "1", "{}"] {
             let text = format!(r#"{{"event":"x","key":{key}}}"#);
             assert!(matches!(read(&text), Err(EventError::Shape(_))), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_steers_a_terminal() {
+        for text in [
+            r#"{"eve\nnt":"x"}"#,
+            r#"{"event":"x","\u001b[2J":1}"#,
+            r#"{"event":"a\rb"}"#,
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(!error.contains(char::is_control), "{error:?}");
         }
     }
 
