@@ -48,11 +48,15 @@ pub fn remove_folder(path: &Path) {
     }
 }
 
-/// What an I/O error means to a person.
+/// What an I/O error means to a person, without its number.
 pub fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DISK_FULL.to_owned(),
-        _ => error.to_string(),
+        _ => {
+            let text = error.to_string();
+            let words = text.split(" (os error ").next();
+            words.unwrap_or_default().to_owned()
+        }
     }
 }
 

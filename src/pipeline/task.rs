@@ -261,7 +261,7 @@ impl<'a> Task<'a> {
         });
         progress.keep(keep_bytes);
         let end = command::follow(&child, &mut progress, &guard)
-            .map_err(|error| Failure::Passing(format!("{name}: {error}")))?;
+            .map_err(|error| Failure::Passing(format!("{name}: {}", durable::in_words(&error))))?;
         progress.tell_last();
         let too_much = || {
             Failure::Unfit(format!(

@@ -138,6 +138,9 @@ fn whether_another_try_may_come_to_more_is_told() {
         let told = plant.end(&job, "error");
         let end = told.last().unwrap();
         assert_eq!(end.data["retryable"], retryable, "{toml}: {end:?}");
+        for noise in ["os error", "/no/such"] {
+            assert!(!end.message().contains(noise), "{toml}: {end:?}");
+        }
     }
     let script = "head -c 300000 /dev/zero >\"$2\"; exec sleep 1000";
     let plant = Plant::new(&shell(script, "max_output = \"100KiB\""));

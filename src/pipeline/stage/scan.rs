@@ -5,6 +5,7 @@ use std::io;
 
 use super::clamd::{Clamd, ClamdError, Verdict};
 use crate::pipeline::config::{Mismatch, Scanning};
+use crate::pipeline::durable;
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Task};
 
@@ -95,7 +96,7 @@ fn away(error: ClamdError) -> Failure {
             let why = match error.kind() {
                 io::ErrorKind::TimedOut => "it doesn't answer in time".to_owned(),
                 io::ErrorKind::UnexpectedEof => "it closes the connection".to_owned(),
-                _ => error.to_string(),
+                _ => durable::in_words(&error),
             };
             Failure::Passing(format!(
                 "clamd can't be reached, so nobody knows whether the file is clean ({why}): \
