@@ -100,6 +100,9 @@ test("on the publishing listener a failed upload is tried again without being se
   await says(notes, "Checking failed");
   await page.reload();
   await says(notes, "Checking failed");
+  // The list knows the file of what failed.
+  const list = await visit(server.operatorsPage);
+  await list.locator("#jobs .name").getByText("notes.txt").waitFor();
   writeFileSync(flag, "");
   await button(notes, "Try again notes.txt").click();
   await says(notes, "Done");

@@ -73,6 +73,24 @@ test("a stage that wasn't needed says why", () => {
   assert.deepEqual([...job.skipped], [["transcoding", "it is no media"]]);
 });
 
+test("what came before an end is over, though its events are gone", () => {
+  const failed = new Job("a");
+  const data = { stage: "transcoding", attempt: 1, name: "clip.mp4" };
+  failed.apply("error", data, null, 1);
+  assert.equal(of(failed), "uploading 100, scanning 100, transcoding 0, storing 0");
+  assert.equal(failed.name, "clip.mp4");
+  const done = new Job("a");
+  const durations = { queuedMs: 1, scanningMs: 2, storingMs: 3 };
+  done.apply("done", { durations, size: 5 }, null, 1);
+  assert.equal(of(done), "uploading 100, scanning 100, storing 100");
+  assert.equal(of(after({ stage: "queued", for: "storing", attempt: 1 })), "uploading 100, scanning 100, transcoding 100, storing 0");
+});
+
+test("figures that aren't any change nothing", () => {
+  const job = after(["scanning", 40], { stage: "scanning", percent: "x", size: -1 }, { stage: [], percent: 1e9 });
+  assert.deepEqual([job.stage, job.percent, job.size], ["scanning", 100, null]);
+});
+
 test("a queue has a place, and what came before it is over", () => {
   const job = after(["uploading", 90], { stage: "queued", position: 3 });
   assert.equal(job.position, 3);

@@ -51,6 +51,10 @@ for (const visitor of VISITORS) {
       assert.ok(isInLine(await box(one.locator("h3")), await box(one.locator(".size"))));
       for (const stage of await one.locator(".stages span").all()) assert.equal(await lines(stage), 1);
     }
+    // What is said of a lost connection has room for it, too.
+    await server.kill();
+    await says(back, "Reconnecting · Transcoding 43%");
+    assert.equal(await lines(back.locator(".what")), 1);
     const [field, follow] = [page.locator("#follow-job"), page.getByRole("button", { name: "Follow" })];
     assert.ok(isInLine(await box(field), await box(follow)));
     assert.deepEqual(await filled(page), ["Choose files"]);
@@ -81,13 +85,15 @@ for (const visitor of VISITORS) {
 
 test("where a token is asked for, that is the primary button", async () => {
   const server = await Server.start("--memory-only");
-  const page = await visit("about:blank");
+  const page = await visit("about:blank", VISITORS[0]);
   const headers = { "WWW-Authenticate": 'Bearer realm="landfall"' };
   const refusal = { status: 401, headers, json: { error: "a token is needed: send it as Authorization: Bearer" } };
   await page.route("**/api/**", (route) => route.fulfill(refusal));
   await page.goto(`${server.page}#job=a`);
   await says(row(page, "a"), "A token is needed");
   assert.deepEqual(await filled(page), ["Use token"]);
+  const [field, use] = [page.locator("#token"), page.getByRole("button", { name: "Use token" })];
+  assert.ok(isInLine(await box(field), await box(use)));
   assert.doesNotMatch(await page.locator("body").innerText(), /Bearer/);
 });
 

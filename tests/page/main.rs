@@ -26,6 +26,11 @@ fn what_a_row_s_buttons_do() {
 }
 
 #[test]
+fn below_a_path_behind_nginx() {
+    passes("base");
+}
+
+#[test]
 fn bad_input_and_broken_connections() {
     passes("trouble");
 }

@@ -58,13 +58,19 @@ export class Server {
     throw new Error("the server ended before it was ready");
   }
 
+  /** The path below which it serves everything. */
+  get base() {
+    const at = this.flags.indexOf("--base-path");
+    return at < 0 ? "" : this.flags[at + 1];
+  }
+
   get page() {
-    return `http://${this.addresses.public}/`;
+    return `http://${this.addresses.public}${this.base}/`;
   }
 
   /** The page on the listener that shows all jobs. */
   get operatorsPage() {
-    return `http://${this.addresses.publish}/#all`;
+    return `http://${this.addresses.publish}${this.base}/#all`;
   }
 
   async publish(job, event, data = {}) {
@@ -83,13 +89,13 @@ export class Server {
 
   /** Begins a life of a job, also where one is running. */
   async begin(job) {
-    const url = `http://${this.addresses.publish}/api/jobs/${job}?replace=true`;
+    const url = `http://${this.addresses.publish}${this.base}/api/jobs/${job}?replace=true`;
     const answer = await fetch(url, { method: "PUT" });
     assert.equal(answer.status, 201, await answer.text());
   }
 
   async delete(job) {
-    const url = `http://${this.addresses.publish}/api/jobs/${job}`;
+    const url = `http://${this.addresses.publish}${this.base}/api/jobs/${job}`;
     const answer = await fetch(url, { method: "DELETE" });
     assert.equal(answer.status, 204, await answer.text());
   }
@@ -101,7 +107,7 @@ export class Server {
   }
 
   async post(target, type, body) {
-    const url = `http://${this.addresses.publish}${target}`;
+    const url = `http://${this.addresses.publish}${this.base}${target}`;
     const answer = await fetch(url, { method: "POST", headers: { "Content-Type": type }, body });
     assert.equal(answer.status, 201, await answer.text());
   }

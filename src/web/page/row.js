@@ -221,7 +221,7 @@ export class Row {
     const isRunning = !this.isOver && !isPaused && job.state === "running";
     this.part(".file").href = `api/jobs/${this.id}/file`;
     this.part(".file").hidden = !(outcome === "done" && job.data.stored && may.includes("file"));
-    this.part(".again").hidden = !(outcome === "error" || isPaused);
+    this.part(".again").hidden = !(isPaused || (outcome === "error" && !this.refusal));
     put(this.part(".again"), isPaused ? "Choose the file" : "Try again");
     this.part(".stop").hidden = !(this.isSending || (isRunning && may.includes("cancel")));
     this.part(".acts").hidden = !this.part(".acts > :not([hidden])");
@@ -269,11 +269,11 @@ export class Row {
 
   how() {
     const { job } = this;
-    if (job.began === null || this.isPaused) return "";
+    if (job.began === null || this.isPaused || this.isLost) return "";
     const took = clock((job.ended ?? now()) - job.began);
     if (this.isOver) return `took ${took}`;
     const since = now() - job.updated;
-    if (this.isLost || this.isForgotten || job.stage === "queued" || job.updated === null) return took;
+    if (this.isForgotten || job.stage === "queued" || job.updated === null) return took;
     if (since > SILENT_MS) return `no news for ${rough(since)}`;
     const { etaMs } = job.data;
     return [this.speed(), etaMs > 0 ? left(etaMs - since) : took].filter(Boolean).join(" · ");
@@ -302,7 +302,7 @@ export class Row {
     return [
       isDone && contentType,
       isDone && job.made !== (job.size ?? job.made) && bytes(job.made),
-      isDone && `${digest ?? ""}`.replace(/([0-9a-f]{16})[0-9a-f]+$/, "$1…"),
+      isDone && `${digest ?? ""}`.replace(/([0-9a-f]{8})[0-9a-f]+$/, "$1…"),
       !isDone && typeof step === "string" && step,
       restarted && "Begun anew, since the server restarted",
       retry && `Tried again: ${reason}`,
