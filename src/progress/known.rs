@@ -1,7 +1,6 @@
 //! What is known of a command before it says anything: by its arguments.
 
 use super::ffmpeg::Plan;
-use super::tools::copied::Amount;
 
 /// Programs that run another, whose words follow theirs.
 const RUNNERS: [&str; 17] = [
@@ -24,12 +23,23 @@ const RUNNERS: [&str; 17] = [
     "timeout",
 ];
 
+/// How much there is to copy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amount {
+    /// In bytes.
+    pub bytes: u64,
+    /// What tar counts.
+    pub record_bytes: u64,
+}
+
 /// What is known of a command beforehand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     pub(super) ffmpeg: Option<Plan>,
-    /// It is an rsync that tells how far each file is, and there are several.
-    pub rsync_tells_files: bool,
+    /// It is an rsync: whether it tells how far each file is, and there are several.
+    pub rsync_tells_files: Option<bool>,
+    /// It is a tar.
+    pub is_tar: bool,
     /// What it has to copy, where it is a dd or a tar.
     pub amount: Option<Amount>,
 }

@@ -21,11 +21,10 @@ mod tools;
 mod update;
 mod words;
 
-pub use known::{Known, arguments};
+pub use known::{Amount, Known, arguments};
 pub use outlook::Outlook;
 pub use pattern::Pattern;
 pub use throttle::Throttle;
-pub use tools::copied::Amount;
 pub use update::{Source, Update, overall};
 
 use ffmpeg::Ffmpeg;
@@ -96,8 +95,8 @@ impl Reader {
     /// A reader for a command of which this is known.
     pub fn knowing(format: Format, known: Known) -> Reader {
         Reader {
+            tools: Tools::knowing(&known),
             ffmpeg: known.ffmpeg.map_or_else(Ffmpeg::new, Ffmpeg::of_plan),
-            tools: Tools::knowing(known.rsync_tells_files, known.amount),
             ..Reader::new(format)
         }
     }
@@ -204,7 +203,7 @@ impl Reader {
                 Reading::Mine(update) => return update,
             }
         }
-        if let Reading::Mine(update) = self.tools.read(trimmed) {
+        if let Reading::Mine(update) = self.tools.read(trimmed, ended) {
             return update;
         }
         let row = Row {

@@ -11,7 +11,7 @@ use crate::progress::{Amount, Known, arguments};
 /// tar writes so much at once where it isn't told otherwise.
 const TAR_BLOCKS: u64 = 20;
 const BLOCK_BYTES: u64 = 512;
-/// How long it is looked what there is to pack, at most: the command waits.
+/// How long it is looked what there is to pack, at most: what the command says waits.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// What is known of a command.
@@ -21,10 +21,11 @@ pub fn known(words: &[String]) -> Known {
         bytes,
         record_bytes: BLOCK_BYTES,
     });
-    let rsync = arguments(words, "rsync");
+    let to_tar = arguments(words, "tar");
     let mut known = Known::of_words(words);
-    known.rsync_tells_files = rsync.is_some_and(rsync_tells_files);
-    known.amount = dd.or_else(|| arguments(words, "tar").and_then(tar));
+    known.rsync_tells_files = arguments(words, "rsync").map(rsync_tells_files);
+    known.is_tar = to_tar.is_some();
+    known.amount = dd.or_else(|| to_tar.and_then(tar));
     known
 }
 

@@ -51,6 +51,13 @@ impl BuildKit {
         }
     }
 
+    /// Whether a line that has only begun is one of a build.
+    pub fn would_read(&self, line: &str) -> bool {
+        line.starts_with("[+] ")
+            || self.is_drawn && line.starts_with("=>")
+            || !self.stages.is_empty() && numbered(line).is_some()
+    }
+
     /// Reads a line of JSON. `None`: it is none of a build.
     pub fn read_json(&mut self, line: &Map<String, Value>) -> Option<Option<Update>> {
         let is_mine = ["vertexes", "statuses", "logs"]

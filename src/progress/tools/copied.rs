@@ -1,17 +1,9 @@
 //! dd and tar, which tell how much they have copied and not of how much: that is known by their
 //! arguments, or not at all.
 
+use crate::progress::known::Amount;
 use crate::progress::number;
 use crate::progress::update::{Reading, Update};
-
-/// How much there is to copy.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Amount {
-    /// In bytes.
-    pub bytes: u64,
-    /// What tar counts.
-    pub record_bytes: u64,
-}
 
 /// Reads `28225536 bytes (28 MB, 27 MiB) copied, 1 s`, `tar: Write checkpoint 100`, and
 /// `tar: 100 W: 1013760 (990KiB, 760MiB/s)`.

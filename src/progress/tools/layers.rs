@@ -39,6 +39,12 @@ impl Layers {
         }
     }
 
+    /// Whether a line that has only begun is of a layer.
+    pub fn would_read(&self, line: &str) -> bool {
+        let name = line.split_once(": ").map(|(name, _)| name);
+        name.is_some_and(|name| self.parts.contains_key(name))
+    }
+
     /// Reads the same as the Engine's API tells it. `None`: it is something else.
     pub fn read_json(&mut self, line: &Map<String, Value>) -> Option<Option<Update>> {
         let text = |key| line.get(key).and_then(Value::as_str);

@@ -11,10 +11,10 @@ pub(super) mod rsync;
 
 use serde_json::{Map, Value};
 
+use super::known::{Amount, Known};
 use super::number;
 use super::update::{Reading, Update};
 use buildkit::BuildKit;
-use copied::Amount;
 use layers::Layers;
 use rclone::Rclone;
 use robots::HandBrake;
@@ -28,33 +28,51 @@ pub(super) struct Tools {
     buildkit: BuildKit,
     layers: Layers,
     handbrake: HandBrake,
-    /// Where it is known to tell of each file.
-    rsync: Option<Rsync>,
+    rsync: Rsync,
+    /// It is a tar, which names its files in lines of their own.
+    is_tar: bool,
     /// What dd or tar has to copy, where that is known.
     amount: Option<Amount>,
 }
 
 impl Tools {
     /// Nothing was read yet, and this is known.
-    pub fn knowing(rsync_tells_files: bool, amount: Option<Amount>) -> Tools {
+    pub fn knowing(known: &Known) -> Tools {
         Tools {
-            rsync: rsync_tells_files.then(Rsync::default),
-            amount,
+            rsync: known
+                .rsync_tells_files
+                .map_or_else(Rsync::default, Rsync::started),
+            is_tar: known.is_tar,
+            amount: known.amount,
             ..Tools::default()
         }
     }
 
     /// Reads a line, without the blanks around it, that may not be ended yet.
-    pub fn read(&mut self, line: &str) -> Reading {
+    pub fn read(&mut self, line: &str, ended: bool) -> Reading {
         if let Reading::Mine(update) = self.read_curl(line) {
             return Reading::Mine(update);
         }
         if let Some(percent) = self.rclone.read(line) {
             return Reading::Mine(percent.map(Update::percent));
         }
-        let readings: [fn(&mut Tools, &str) -> Reading; 6] = [
-            Tools::read_copied,
-            Tools::read_rsync,
+        let mut reading = copied::read(line, self.amount);
+        if reading == Reading::NotMine {
+            reading = self.rsync.read(line);
+        }
+        if reading == Reading::NotMine && self.is_tar {
+            reading = Reading::Mine(None);
+        }
+        match reading {
+            Reading::NotMine if ended => self.read_ended(line),
+            // What would be told of these by half a line would not be true.
+            Reading::NotMine if self.would_read(line) => Reading::Mine(None),
+            reading => reading,
+        }
+    }
+
+    fn read_ended(&mut self, line: &str) -> Reading {
+        let readings: [fn(&mut Tools, &str) -> Reading; 4] = [
             |it, line| it.buildkit.read(line),
             |it, line| it.layers.read(line),
             |it, line| it.handbrake.read(line),
@@ -64,6 +82,14 @@ impl Tools {
         readings
             .find(|reading| *reading != Reading::NotMine)
             .unwrap_or(Reading::NotMine)
+    }
+
+    /// Whether an open line begins as one of those that are read when they have ended.
+    fn would_read(&self, line: &str) -> bool {
+        self.buildkit.would_read(line)
+            || self.layers.would_read(line)
+            || self.handbrake.is_working()
+            || line.starts_with("PRG")
     }
 
     /// Reads a line of JSON. `None`: it is none of theirs.
@@ -82,17 +108,6 @@ impl Tools {
         let percent = Some(line).filter(|_| self.curl_meter_seen);
         match percent.and_then(curl::percent) {
             Some(percent) => Reading::Mine(Some(Update::percent(percent))),
-            None => Reading::NotMine,
-        }
-    }
-
-    fn read_copied(&mut self, line: &str) -> Reading {
-        copied::read(line, self.amount)
-    }
-
-    fn read_rsync(&mut self, line: &str) -> Reading {
-        match &mut self.rsync {
-            Some(rsync) => rsync.read(line),
             None => Reading::NotMine,
         }
     }

@@ -11,6 +11,11 @@ pub(in crate::progress) struct HandBrake {
 }
 
 impl HandBrake {
+    /// Whether a report has begun.
+    pub fn is_working(&self) -> bool {
+        self.is_working
+    }
+
     /// Reads a line of `HandBrakeCLI --json`.
     pub fn read(&mut self, line: &str) -> Reading {
         if line == r#""Working": {"# {
