@@ -8,6 +8,7 @@ mod help;
 mod hub;
 mod jobs;
 mod logs;
+mod programs;
 mod publish;
 mod reload;
 mod run;

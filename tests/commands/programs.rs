@@ -1,0 +1,499 @@
+//! Real programs, as Debian has them: what `run` tells of each rises to its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::hub::{Hub, text};
+
+/// A hub, and a folder in which programs find their input.
+struct House {
+    hub: Hub,
+    folder: TempDir,
+}
+
+/// What was told of a program.
+struct Told {
+    /// What it said itself, without what `run` adds before and after it.
+    percents: Vec<f64>,
+    program: String,
+}
+
+impl House {
+    fn new() -> House {
+        let house = House {
+            hub: Hub::start(),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        house.file("noise", &noise(4_000_000));
+        house
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn file(&self, name: &str, content: &[u8]) {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Does what has to be done before.
+    fn prepare(&self, command: &str) {
+        let output = self
+            .with_folder(Command::new("sh"))
+            .args(["-c", command])
+            .output();
+        let output = output.unwrap();
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            text(&output.stderr)
+        );
+    }
+
+    fn told(&self, command: &str) -> Told {
+        self.told_with(&[], command)
+    }
+
+    /// Runs a program, and returns what was told of it.
+    fn told_with(&self, flags: &[&str], command: &str) -> Told {
+        let mut run = self.with_folder(self.hub.command(["run", "--job", "a"]));
+        run.args(flags).arg("--").args(command.split(' '));
+        let output = run.stdin(Stdio::null()).output().unwrap();
+        let program = command.split(' ').next().unwrap().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code();
+        assert_ne!(
+            code,
+            Some(127),
+            "{program} isn't there: scripts/test installs it"
+        );
+        let passed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(code, Some(0), "{command}: {said}{passed}");
+        let events = self.hub.events("a").into_iter();
+        let mut percents: Vec<f64> = events
+            .filter_map(|(_, data)| data["percent"].as_f64())
+            .collect();
+        assert_eq!(percents.pop(), Some(100.0), "{command}");
+        if percents.first() == Some(&0.0) {
+            percents.remove(0);
+        }
+        Told { percents, program }
+    }
+
+    fn with_folder(&self, mut command: Command) -> Command {
+        for (name, value) in [
+            ("HOME", self.path().to_str().unwrap()),
+            ("XDG_CACHE_HOME", "cache"),
+            ("TERM", "xterm"),
+            ("RESTIC_PASSWORD", "x"),
+            ("RESTIC_PROGRESS_FPS", "20"),
+        ] {
+            command.env(name, value);
+        }
+        command
+            .env_remove("CARGO_TARGET_DIR")
+            .current_dir(self.path());
+        command
+    }
+
+    /// Serves the folder's files, each for two seconds and a half. Returns the address.
+    fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let folder = self.path().to_owned();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let folder = folder.clone();
+                thread::spawn(move || serve(stream.unwrap(), &folder));
+            }
+        });
+        address
+    }
+}
+
+impl Told {
+    /// It rose, to so much at least, in so many steps at least.
+    fn rises(&self, last: f64, steps: usize) {
+        let Told { percents, program } = self;
+        assert!(percents.is_sorted(), "{program}: {percents:?}");
+        assert!(percents.len() >= steps, "{program}: {percents:?}");
+        assert!(percents.last() >= Some(&last), "{program}: {percents:?}");
+    }
+
+    /// The same, in each of its phases, of which there are so many at most.
+    fn rises_in_phases(&self, last: f64, most: usize) {
+        let Told { percents, program } = self;
+        let falls = percents.windows(2).filter(|pair| pair[1] < pair[0]);
+        assert!(falls.count() < most, "{program}: {percents:?}");
+        assert!(percents.last() >= Some(&last), "{program}: {percents:?}");
+    }
+}
+
+/// Answers one request. What the client does with it is its own affair.
+fn serve(mut stream: TcpStream, folder: &Path) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let request = lines.next().and_then(Result::ok).unwrap_or_default();
+    while lines
+        .next()
+        .and_then(Result::ok)
+        .is_some_and(|line| !line.is_empty())
+    {}
+    let mut words = request.split(' ');
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or("/"),
+    );
+    let Ok(content) = fs::read(folder.join(&target[1..])) else {
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        return;
+    };
+    let kind = if target.ends_with(".mp4") {
+        "video/mp4"
+    } else {
+        "application/octet-stream"
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        content.len()
+    );
+    let _ = stream.write_all(head.as_bytes());
+    if method != "GET" {
+        return;
+    }
+    for chunk in content.chunks(content.len() / 50 + 1) {
+        if stream.write_all(chunk).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Bytes that can't be packed.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..count / 8).flat_map(|_| next()).collect()
+}
+
+/// A sound of so many seconds.
+fn sound(seconds: usize) -> Vec<u8> {
+    let rate = 44_100_u32;
+    let data = noise(seconds * rate as usize * 2);
+    let mut wav = Vec::from(*b"RIFF");
+    wav.extend((36 + data.len() as u32).to_le_bytes());
+    wav.extend(*b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(rate.to_le_bytes());
+    wav.extend((rate * 2).to_le_bytes());
+    wav.extend(*b"\x02\0\x10\0data");
+    wav.extend((data.len() as u32).to_le_bytes());
+    wav.extend(data);
+    wav
+}
+
+/// The pip that the tests' clients come by.
+fn pip() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients-venv/bin/pip")
+}
+
+#[test]
+fn seven_zip() {
+    let told = House::new().told("7z a -bsp1 -mx=9 -mmt=1 Sale-50%.7z noise");
+    told.rises(50.0, 3);
+}
+
+#[test]
+fn xz() {
+    let house = House::new();
+    house.file("large", &noise(8_000_000));
+    house
+        .told_with(&["--pty"], "xz -v -k -T1 -9e large")
+        .rises(20.0, 1);
+}
+
+#[test]
+fn zstd() {
+    House::new()
+        .told("zstd --progress -T1 -19 noise")
+        .rises(40.0, 2);
+}
+
+#[test]
+fn pv() {
+    House::new().told("pv -f -i 0.2 -L 2m noise").rises(70.0, 5);
+}
+
+#[test]
+fn pv_in_numbers() {
+    let told = House::new().told_with(&["--format", "number"], "pv -n -i 0.2 -L 2m noise");
+    told.rises(70.0, 5);
+}
+
+#[test]
+fn dd() {
+    let house = House::new();
+    house.prepare("mkfifo in; (exec >/dev/null 2>&1; timeout 60 pv -q -L 1200k noise >in) &");
+    let told = house.told("dd if=in of=out bs=4k count=976 iflag=fullblock status=progress");
+    told.rises(50.0, 2);
+}
+
+#[test]
+fn tar() {
+    let told = House::new().told(
+        "tar -cf out --checkpoint=40 --checkpoint-action=echo --checkpoint-action=exec=sleep$IFS.2 \
+         noise",
+    );
+    told.rises(90.0, 8);
+}
+
+#[test]
+fn rsync() {
+    let told = House::new().told("rsync --info=progress2 --bwlimit=1500 noise out");
+    told.rises(60.0, 2);
+}
+
+#[test]
+fn rsync_of_several_files() {
+    let house = House::new();
+    for name in ["50% a", "99% b", "c", "d"] {
+        house.file(&format!("in/{name}"), &noise(1_000_000));
+    }
+    let told = house.told("rsync -a --progress --bwlimit=1500 in/ out");
+    told.rises(70.0, 3);
+}
+
+#[test]
+fn gstreamer() {
+    let house = House::new();
+    house.file("in.wav", &sound(4));
+    let told = house.told(
+        "gst-launch-1.0 filesrc location=in.wav ! wavparse ! progressreport update-freq=1 ! \
+         fakesink sync=true",
+    );
+    told.rises(50.0, 2);
+}
+
+#[test]
+fn image_magick() {
+    let told = House::new().told("convert -monitor -size 500x500 plasma: -resize 400% out.png");
+    told.rises_in_phases(90.0, 8);
+}
+
+#[test]
+fn aria2() {
+    let house = House::new();
+    let address = house.serve();
+    let told = house.told(&format!(
+        "aria2c --summary-interval=1 -d out {address}/noise"
+    ));
+    told.rises(40.0, 2);
+}
+
+#[test]
+fn wget2() {
+    let house = House::new();
+    let address = house.serve();
+    let told = house.told(&format!(
+        "wget2 --progress=bar --force-progress -O out {address}/noise"
+    ));
+    told.rises(60.0, 3);
+}
+
+#[test]
+fn wget() {
+    let house = House::new();
+    let address = house.serve();
+    house
+        .told(&format!("wget -O out {address}/noise"))
+        .rises(80.0, 5);
+}
+
+#[test]
+fn curl() {
+    let house = House::new();
+    let address = house.serve();
+    house
+        .told(&format!("curl -o out {address}/noise"))
+        .rises(60.0, 2);
+}
+
+#[test]
+fn curl_with_a_bar() {
+    let house = House::new();
+    let address = house.serve();
+    house
+        .told(&format!("curl -# -o out {address}/noise"))
+        .rises(80.0, 5);
+}
+
+#[test]
+fn yt_dlp() {
+    let house = House::new();
+    house.prepare("cp noise clip.mp4");
+    let address = house.serve();
+    let told = house.told(&format!("yt-dlp -o 80%%.mp4 {address}/clip.mp4"));
+    told.rises(70.0, 5);
+}
+
+#[test]
+fn rclone() {
+    let house = House::new();
+    for name in ["in/50% a", "in/b"] {
+        house.file(name, &noise(2_000_000));
+    }
+    let told = house.told("rclone copy --config= --bwlimit 1500k --stats 200ms -v in out");
+    told.rises(70.0, 3);
+}
+
+#[test]
+fn rclone_in_json() {
+    let told = House::new()
+        .told("rclone copy --config= --bwlimit 1500k --stats 200ms -v --use-json-log noise out");
+    told.rises(70.0, 3);
+}
+
+#[test]
+fn restic() {
+    let house = House::new();
+    for n in 0..10 {
+        house.file(&format!("in/{n} 50%"), &noise(2_000_000 + n * 1000));
+    }
+    house.prepare("restic -q -r repo init");
+    let told = house.told("restic -r repo --json --limit-upload 4000 backup in");
+    told.rises(30.0, 2);
+}
+
+#[test]
+fn borg() {
+    let house = House::new();
+    for n in 0..10 {
+        house.file(&format!("in/{n} 50%"), &noise(1_000_000));
+    }
+    house.prepare("borg init -e none repo && borg create repo::a in");
+    house.told("borg extract --progress repo::a").rises(50.0, 1);
+}
+
+#[test]
+fn borg_in_json() {
+    let house = House::new();
+    house.prepare("borg init -e none repo && borg create repo::a noise");
+    house
+        .told("borg extract --progress --log-json repo::a")
+        .rises(50.0, 1);
+}
+
+#[test]
+fn pip_in_a_terminal() {
+    let house = House::new();
+    house.prepare(
+        "python3 -c 'import zipfile\n\
+         wheel = zipfile.ZipFile(\"demo-1.0-py3-none-any.whl\", \"w\")\n\
+         wheel.write(\"noise\", \"demo/noise\")\n\
+         wheel.writestr(\"demo-1.0.dist-info/METADATA\", \"Metadata-Version: 2.1\\nName: demo\\nVersion: 1.0\\n\")\n\
+         wheel.writestr(\"demo-1.0.dist-info/WHEEL\", \"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n\")\n\
+         wheel.writestr(\"demo-1.0.dist-info/RECORD\", \"\")\n\
+         wheel.close()'",
+    );
+    let address = house.serve();
+    let told = house.told_with(
+        &["--pty"],
+        &format!(
+            "{} download --no-deps --no-cache-dir --disable-pip-version-check -d out \
+             {address}/demo-1.0-py3-none-any.whl",
+            pip().display()
+        ),
+    );
+    told.rises(60.0, 3);
+}
+
+#[test]
+fn cargo_in_a_terminal() {
+    let house = House::new();
+    for n in 0..5 {
+        let manifest =
+            format!("[package]\nname = \"a{n}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
+        house.file(&format!("a{n}/Cargo.toml"), manifest.as_bytes());
+        house.file(&format!("a{n}/src/lib.rs"), b"");
+    }
+    house.file(
+        "Cargo.toml",
+        b"[workspace]\nmembers = [\"a*\"]\nresolver = \"2\"\n",
+    );
+    let cargo_home = std::env::var("HOME").unwrap();
+    let told = house.told_with(
+        &["--pty"],
+        &format!(
+            "env HOME={cargo_home} {} build --offline -j1",
+            env!("CARGO")
+        ),
+    );
+    told.rises(40.0, 1);
+}
+
+#[test]
+fn apt_in_a_terminal() {
+    let told = House::new().told_with(&["--pty"], "apt-get install --simulate --reinstall bash");
+    told.rises_in_phases(0.0, 4);
+}
+
+#[test]
+fn handbrake() {
+    let house = House::new();
+    house.prepare("ffmpeg -v error -f lavfi -i testsrc=d=20:s=640x360:r=25 -c:v mpeg4 in.mkv");
+    let told = house.told("HandBrakeCLI -i in.mkv -o out.mp4 -e x264 --encoder-preset slow");
+    told.rises(50.0, 1);
+}
+
+#[test]
+fn handbrake_in_json() {
+    let house = House::new();
+    house.prepare("ffmpeg -v error -f lavfi -i testsrc=d=20:s=640x360:r=25 -c:v mpeg4 in.mkv");
+    let told = house.told("HandBrakeCLI --json -i in.mkv -o out.mp4 -e x264 --encoder-preset slow");
+    told.rises(50.0, 1);
+}
+
+#[test]
+fn lame() {
+    let house = House::new();
+    house.file("in.wav", &sound(60));
+    house
+        .told("lame --disptime 0.1 in.wav out.mp3")
+        .rises(50.0, 1);
+}
+
+#[test]
+fn opusenc() {
+    let house = House::new();
+    house.file("in.wav", &sound(120));
+    house.told("opusenc in.wav out.opus").rises(20.0, 1);
+}
+
+#[test]
+fn mksquashfs_in_a_terminal() {
+    let house = House::new();
+    house.prepare("mkdir in && cp noise in/a && cp noise in/b");
+    let told = house.told_with(&["--pty"], "mksquashfs in out -comp xz -processors 1");
+    told.rises(50.0, 1);
+}
+
+#[test]
+fn qemu_img() {
+    let house = House::new();
+    house.file("in", &noise(30_000_000));
+    house
+        .told("qemu-img convert -p -c -O qcow2 in out")
+        .rises(90.0, 1);
+}
