@@ -14,5 +14,6 @@ mod reload;
 mod run;
 mod served;
 mod terminal;
+mod tmux;
 mod upload;
 mod watch;
