@@ -86,7 +86,11 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
             if let Some(counter) = counter
                 && !place.is_of_other()
             {
-                measure.standing = measure.standing.max(counter.standing);
+                measure.standing = match (measure.standing, counter.standing) {
+                    // It has a label, and is said to be of what is done.
+                    (Standing::Said, Standing::Labelled) => Standing::Named,
+                    (own, of_counter) => own.max(of_counter),
+                };
                 measure.head = counter.place.head();
                 // Of one of several tasks.
                 let steps = counter.steps().filter(|steps| steps.1 > 1.0);
@@ -240,7 +244,7 @@ impl<'a> Counter<'a> {
         let Some(between) = text.get(self.end..start) else {
             return false;
         };
-        let between = between.trim_matches([' ', ',', '(', '[', ')', ']']);
+        let between = between.trim_matches([' ', ',', ':', '(', '[', ')', ']']);
         words::first(between).len() == between.len() && between.len() <= 10
     }
 }
@@ -372,6 +376,7 @@ mod tests {
                 20.2,
             ),
             ("Encoding: task 2 of 2, 20.00 %", 60.0),
+            ("Pass 1 of 2: 50%", 25.0),
             ("Receiving objects:  33% (1/3)", 33.0),
             ("     0/768    ( 0%)|    0:00/    0:00|", 0.0),
         ] {

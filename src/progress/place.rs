@@ -85,14 +85,22 @@ impl<'a> Place<'a> {
         if let Some(standing) = self.labelled()
             && !is_prose
         {
-            return standing;
+            return match standing {
+                // That is said twice then.
+                Standing::Labelled if next == Next::Done => Standing::Named,
+                standing => standing,
+            };
         }
         if words::speak_of_other(words::last(self.head)) {
             return Standing::Prose;
         }
         let ends = matches!(next, Next::NoWord | Next::Done);
+        if self.is_behind_its_name() && !is_prose {
+            return Standing::Named;
+        }
         match self.opening {
             _ if next == Next::Done => Standing::Said,
+            _ if ends && self.is_of_doing() => Standing::Said,
             Some('[') if next == Next::NoWord => Standing::Said,
             _ if self.redrawn && ends => Standing::Drawn,
             _ => Standing::Prose,
@@ -108,9 +116,11 @@ impl<'a> Place<'a> {
             return Standing::Prose;
         }
         if self.is_first() {
+            let is_alone = self.head.is_empty() && self.tail.trim().is_empty();
             return match self.opening {
                 _ if is_sized => Standing::First,
                 Some('[') => Standing::Named,
+                None if is_alone => Standing::Named,
                 _ => Standing::Labelled,
             };
         }
@@ -119,6 +129,8 @@ impl<'a> Place<'a> {
         }
         if self.redrawn && is_sized {
             Standing::Drawn
+        } else if is_sized && self.is_of_doing() {
+            Standing::Said
         } else {
             Standing::Prose
         }
@@ -184,15 +196,29 @@ impl<'a> Place<'a> {
         let standing = match word {
             _ if words::is_part_of_all(word) || words::is_doing(word) => Standing::Named,
             _ if words::is_begun(word) => Standing::Labelled,
-            _ if word.eq_ignore_ascii_case("progress") => Standing::Named,
+            _ if words::is_progress(word) => Standing::Named,
             _ => return None,
         };
         let doing = words::last(before);
-        if words::is_doing(doing) {
+        let is_done = words::is_doing(doing);
+        if is_done {
             before = before[..before.len() - doing.len()].trim_end();
         }
         let is_alone = before.is_empty() || before.ends_with([':', ']', ')', '-', ',']);
+        let standing = if is_done { Standing::Named } else { standing };
         (is_alone && !self.continued).then_some(standing)
+    }
+
+    /// `Progress 20%`, `Downloading 20%`: with nothing else before it.
+    fn is_behind_its_name(&self) -> bool {
+        let name = words::first(self.head);
+        let is_all = !self.continued && name.len() == self.head.len();
+        is_all && (words::is_progress(name) || words::is_doing(name))
+    }
+
+    /// `Extracting a.zip 20%`
+    fn is_of_doing(&self) -> bool {
+        !self.continued && words::is_of_doing(self.head)
     }
 
     fn next(&self) -> Next {
@@ -271,12 +297,17 @@ mod tests {
             ("Total progress - @", Standing::Named),
             ("In:@ 00:00", Standing::Labelled),
             ("in.bin: @", Standing::Labelled),
-            ("Copied @ of 3 GB", Standing::Said),
+            ("Copied @ of 3 GB", Standing::Named),
             ("tests/a.py::test PASSED [ @]", Standing::Said),
+            ("Progress @", Standing::Named),
+            ("Fortschritt: @", Standing::Named),
+            ("Downloading @ of 9MiB", Standing::Named),
+            ("in.png: @ complete", Standing::Named),
+            ("Extracting a.zip @", Standing::Said),
         ] {
             assert_eq!(standing(line, false), expected, "{line}");
         }
-        assert_eq!(standing("copying  @", true), Standing::Drawn);
+        assert_eq!(standing("a.bin  @", true), Standing::Drawn);
     }
 
     #[test]
@@ -289,6 +320,10 @@ mod tests {
             "cpu: @",
             "memory at @ of limit",
             "@ of users prefer it",
+            "Scaling it to @",
+            "Running at @",
+            "Using @ of memory",
+            "Extracting Sale @ off.pdf",
             "10 + Sale @ off.pdf",
             "Read: 4.50 MiB / 60.0 MiB ==> @",
             "big.bin : @   (  60.0 MiB =>   30.0 MiB, z.zst)",
@@ -308,11 +343,18 @@ mod tests {
         for (line, is_sized, expected) in [
             ("[@] CC a.o", false, Standing::Named),
             ("Step @: fetch", false, Standing::Named),
-            ("Processing file @", false, Standing::Labelled),
+            ("file @", false, Standing::Labelled),
+            ("Processing file @", false, Standing::Named),
+            ("Downloaded @ files", false, Standing::Named),
+            ("Completed @ with 1 file remaining", true, Standing::Named),
+            ("Downloading a.zip @", true, Standing::Said),
+            ("Downloading a.zip @", false, Standing::Prose),
+            ("@ files", false, Standing::Labelled),
             ("Downloading @", false, Standing::Named),
             ("Building [===>   ] @: a1", false, Standing::Bar),
             ("@ MiB", true, Standing::First),
-            ("@", false, Standing::Labelled),
+            ("@", false, Standing::Named),
+            ("(@) a", false, Standing::Labelled),
             ("we are at step @ now", false, Standing::Prose),
             ("score @", false, Standing::Prose),
             ("Memory: @", true, Standing::Prose),

@@ -160,6 +160,8 @@ mod tests {
         assert_eq!(believed(&["a.bin: 40%", "a.bin: 39%"], false), NOTHING);
         assert_eq!(believed(&["a.bin: 40%", "a.bin: 50%"], false), [50.0]);
         assert_eq!(believed(&["a.bin: 40%"], true), [40.0]);
+        let complete = ["resize image[a.png]: 123 of 456, 027% complete"];
+        assert_eq!(believed(&complete, false), [27.0]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the words beside a number say of it.
 
-/// Words of how far work is.
-const PROGRESS: [&str; 22] = [
+/// Words of how far work is, also as others say it.
+const PROGRESS: [&str; 34] = [
+    "avancement",
     "complete",
     "completed",
     "copied",
@@ -10,20 +11,31 @@ const PROGRESS: [&str; 22] = [
     "download",
     "downloaded",
     "extract",
+    "extracted",
     "fetch",
     "finished",
+    "fortschritt",
+    "ilerleme",
     "overall",
     "percent",
     "percentage",
     "processed",
     "progress",
+    "progreso",
+    "progression",
+    "progresso",
     "read",
+    "received",
+    "sent",
     "total",
     "transfer",
     "transferred",
     "upload",
     "uploaded",
     "written",
+    "прогресс",
+    "进度",
+    "進捗",
 ];
 /// Words of how full, how fast or how good something is.
 const OTHER: [&str; 60] = [
@@ -101,10 +113,16 @@ const NO_DOING: [&str; 10] = [
     "thing",
     "warning",
 ];
+/// Those before a number of which something is told that isn't how far work is: `Running at 80%`.
+const LEADING: [&str; 20] = [
+    "a", "about", "an", "and", "are", "around", "at", "by", "for", "from", "in", "is", "of", "on",
+    "only", "or", "than", "to", "under", "with",
+];
 /// What is counted when it begins: the third of seven is at work, and two are done.
-const BEGUN: [&str; 18] = [
-    "batch", "chapter", "disc", "episode", "epoch", "file", "image", "item", "layer", "package",
-    "page", "part", "pass", "phase", "stage", "step", "task", "track",
+const BEGUN: [&str; 22] = [
+    "batch", "chapter", "chunk", "disc", "episode", "epoch", "file", "frame", "image", "item",
+    "layer", "package", "page", "part", "pass", "phase", "segment", "stage", "step", "task",
+    "track", "video",
 ];
 /// Those of them that are always of the whole.
 const WHOLE: [&str; 6] = ["part", "pass", "phase", "stage", "step", "task"];
@@ -135,6 +153,11 @@ pub(super) fn is_doing(word: &str) -> bool {
     ends && !is_one_of(&NO_DOING, word)
 }
 
+/// Whether a text is of something that is being done, up to a number: `Extracting a.zip`.
+pub(super) fn is_of_doing(text: &str) -> bool {
+    is_doing(first(text.trim_start())) && !is_one_of(&LEADING, last(text))
+}
+
 /// A word of something that is counted as it begins: `Step`.
 pub(super) fn is_begun(word: &str) -> bool {
     is_one_of(&BEGUN, word)
@@ -162,7 +185,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_one_of(list: &[&str], word: &str) -> bool {
+    let is_ascii = word.is_ascii();
     list.iter().any(|it| it.eq_ignore_ascii_case(word))
+        || !is_ascii && list.contains(&word.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -180,6 +205,7 @@ mod tests {
         ] {
             assert!(speak_of_progress(label), "{label}");
         }
+        assert!(speak_of_progress("Прогресс") && !speak_of_progress("Диск"));
         for label in ["cpu", "warning", "ping", "intra", "Morphology/Image[]", ""] {
             assert!(!speak_of_progress(label), "{label}");
         }

@@ -185,7 +185,8 @@ impl Ffmpeg {
         }
         if let Some(speed) = state.speed {
             update.extra.insert("speed".into(), speed.into());
-            if let Some((us, whole)) = time {
+            // Before it has written anything, its speed means nothing.
+            if let Some((us, whole)) = time.filter(|(us, _)| *us > 0) {
                 let left_ms = whole.saturating_sub(us) as f64 / speed / 1000.0;
                 update.extra.insert("etaMs".into(), (left_ms as u64).into());
             }
