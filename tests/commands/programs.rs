@@ -373,7 +373,7 @@ fn restic() {
     }
     house.prepare("restic -q -r repo init");
     let told = house.told("restic -r repo --json --limit-upload 4000 backup in");
-    told.rises(30.0, 2);
+    told.rises(30.0, 1);
 }
 
 #[test]
@@ -495,5 +495,5 @@ fn qemu_img() {
     house.file("in", &noise(30_000_000));
     house
         .told("qemu-img convert -p -c -O qcow2 in out")
-        .rises(90.0, 1);
+        .rises(50.0, 1);
 }
