@@ -4,16 +4,10 @@ use std::fs;
 
 use super::support::{Answer, Client, TestServer, get};
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 5] = [
     ("/", "text/html; charset=utf-8"),
     ("/page.css", "text/css"),
     ("/page.js", "text/javascript"),
-    ("/all.js", "text/javascript"),
-    ("/format.js", "text/javascript"),
-    ("/job.js", "text/javascript"),
-    ("/shell.js", "text/javascript"),
-    ("/stream.js", "text/javascript"),
-    ("/uploads.js", "text/javascript"),
     ("/landfall.js", "text/javascript"),
     ("/landfall.d.ts", "text/plain; charset=utf-8"),
 ];
