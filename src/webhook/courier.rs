@@ -111,6 +111,7 @@ impl Courier {
         if self.is_full() || now < self.next_look || !self.has_news() {
             return;
         }
+        let newest = self.jobs.hub().published();
         let reach = self.read_on(now);
         if reach.gaps > 0 {
             let (name, gaps) = (&self.hook.name, reach.gaps);
@@ -123,9 +124,9 @@ impl Courier {
         self.save_within(SAVE_POSITION);
         let took = now.elapsed();
         let has_room = self.standing.backlog.len() <= self.hook.waiting / 2;
-        let pause = match has_room && self.has_news() {
+        let pause = match has_room && reach.upto < newest {
             true => took,
-            // The rest of the time is for others, and more comes together.
+            // What comes meanwhile is read together.
             false => PAUSE.max(took * LOOK_PART),
         };
         self.next_look = Instant::now() + pause;
