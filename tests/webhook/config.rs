@@ -1,6 +1,7 @@
 //! What is wrong with webhooks is found before anything starts.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use crate::support::toml_file;
 
@@ -52,24 +53,51 @@ fn without_the_feature_an_https_url_is_refused_by_its_name() {
 }
 
 #[test]
+fn what_the_readme_shows_is_right() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let blocks = readme.split("```toml\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap());
+    let shown: Vec<&str> = blocks.filter(|it| it.contains("[[webhook]]")).collect();
+    assert_eq!(
+        shown.len(),
+        2,
+        "one that explains it, and one with services"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    for toml in shown {
+        // In every build, and where no such key is.
+        let toml = toml.replace("https://", "http://");
+        let toml = toml.replace("/etc/landfall/webhook.key", key.to_str().unwrap());
+        let output = check(&toml_file(folder.path(), &toml));
+        assert!(output.status.success(), "{toml}: {output:?}");
+    }
+}
+
+#[test]
 fn webhooks_and_stages_and_flags_stand_in_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let toml = "max-streams = 10\n[[stage]]\nname = \"storing\"\n\
                 [[webhook]]\nurl = \"http://127.0.0.1:9000/\"\n";
     let config = toml_file(folder.path(), toml);
-    let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .args(["check", "--config", config.to_str().unwrap()])
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--publish",
-            "127.0.0.1:0",
-            "--ops",
-            "127.0.0.1:0",
-        ])
-        .args(["--data", folder.path().join("data").to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output = check(&config);
     assert!(output.status.success(), "{output:?}");
     assert!(!folder.path().join("data").exists(), "it makes nothing");
+}
+
+/// What `landfall check` says of a file.
+fn check(config: &Path) -> Output {
+    let data = config.with_file_name("data");
+    Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .args(["check", "--config", config.to_str().unwrap()])
+        .args([
+            "--listen=127.0.0.1:0",
+            "--publish=127.0.0.1:0",
+            "--ops=127.0.0.1:0",
+        ])
+        .args(["--data", data.to_str().unwrap()])
+        .output()
+        .unwrap()
 }

@@ -1,10 +1,13 @@
 //! Where a webhook stands survives the server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use landfall::JournalConfig;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binary::Binary;
 use crate::http::publish;
@@ -94,6 +97,83 @@ fn a_server_that_is_killed_tells_everything_at_least_once_by_the_same_ids() {
         let before = newest.insert(it.job(), it.id()).unwrap_or(0);
         assert!(before < it.id(), "{before} before {}", it.id());
     }
+}
+
+/// A server that wasn't started here; it ends with the test.
+struct Successor(Pid);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+#[test]
+fn a_server_that_takes_anothers_place_goes_on_where_that_was() {
+    let receiver = Receiver::answering(|_| Reply::Late(Duration::from_millis(10), 200));
+    let folder = tempfile::tempdir().unwrap();
+    let config = toml_file(folder.path(), &hook(&receiver, ""));
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    program.stderr(File::create(&log).unwrap());
+    let (data, config) = (data.to_str().unwrap(), config.to_str().unwrap());
+    let flags = ["--data", data, "--config", config, "--drain-spread", "10ms"];
+    let server = Binary::started_by(program, &flags);
+    let tell = |n: usize| publish(server.publish, &format!("job{}", n % 5), "progress", "{}");
+    let mut published: Vec<u64> = (0..50).map(tell).collect();
+    let old = Pid::from_raw(server.pid() as i32).unwrap();
+    kill_process(old, Signal::USR2).unwrap();
+    published.extend((0..50).map(tell));
+    let mut successor = None;
+    wait_until("another has taken the place", || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        let line = log
+            .lines()
+            .find(|line| line.contains("has taken the place"));
+        let id = line.and_then(|line| {
+            line.split("process ")
+                .nth(1)?
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        });
+        successor = id.and_then(Pid::from_raw).map(Successor);
+        successor.is_some()
+    });
+    published.extend((0..50).map(tell));
+    wait_until("all are told", || {
+        let told: BTreeSet<u64> = receiver.received().iter().map(Received::id).collect();
+        published.iter().all(|id| told.contains(id))
+    });
+    let ids = ids(&receiver.received());
+    assert!(ids.values().all(|of_event| of_event.len() == 1), "{ids:?}");
+}
+
+#[test]
+fn with_memory_only_what_has_left_its_ring_is_counted_and_the_rest_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[[webhook]]\nname = 'h'\nurl = 'http://{address}/'\nevents = ['*']\nwaiting = 1\n\
+         retry_first = '50ms'\nretry_most = '50ms'\n"
+    );
+    let server = Hooked::with(folder.path(), &toml, |config| {
+        config.data = None;
+        config.hub.ring.events = 4;
+    });
+    let all: Vec<u64> = (0..100)
+        .map(|_| server.publish("a", "progress", "{}"))
+        .collect();
+    let receiver = Receiver::on(std::net::TcpListener::bind(address).unwrap(), |_| {
+        Reply::Status(200)
+    });
+    let told = receiver.wait_for(4);
+    let told: Vec<u64> = told.iter().map(Received::id).collect();
+    assert_eq!(told[told.len() - 4..], all[96..], "{told:?}");
+    assert!(server.count("h", "lost") > 0);
 }
 
 #[test]
