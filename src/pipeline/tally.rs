@@ -1,6 +1,7 @@
 //! What stages are at and have done, for whoever watches the server.
 
 use std::sync::Arc;
+#[cfg(feature = "internals")]
 use std::time::Duration;
 
 use super::Pipeline;
@@ -48,6 +49,7 @@ pub struct StageCounts {
 
 impl StageCounts {
     /// The time that it has taken for all of them.
+    #[cfg(feature = "internals")]
     pub fn took(&self) -> Duration {
         self.tally.durations.sum()
     }

@@ -43,7 +43,9 @@ pub use gate::{AuthConfig, Gate, Pass};
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
 use table::{Found, Handler, Right, Route, Subject};
-pub use upload::{UploadIntake, file_name};
+pub use upload::UploadIntake;
+#[cfg(feature = "internals")]
+pub use upload::file_name;
 
 /// Which listener a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
