@@ -477,7 +477,7 @@ fn lame() {
 #[test]
 fn opusenc() {
     let house = House::new();
-    house.file("in.wav", &sound(120));
+    house.file("in.wav", &sound(900));
     house.told("opusenc in.wav out.opus").rises(20.0, 1);
 }
 

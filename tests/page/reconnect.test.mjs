@@ -104,5 +104,6 @@ test("the list of all jobs holds after a restart what the server knows then", as
   await server.run();
   await server.progress("new", "scanning", 10);
   await names.getByText("new").waitFor();
+  await names.getByText("old").waitFor({ state: "detached" });
   assert.deepEqual(await names.allTextContents(), ["new"]);
 });

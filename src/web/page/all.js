@@ -32,6 +32,7 @@ let run = null;
 /** Whether older jobs are still to come. */
 let isListing = false;
 let timer = null;
+let due = null;
 
 export const all = {
   show() {
@@ -180,10 +181,12 @@ async function askAfter() {
   }
 }
 
+/** Draws soon, or asks for the list anew, which draws as well. */
 function later(act = draw) {
+  if (!timer || act !== draw) due = act;
   timer ??= setTimeout(() => {
     timer = null;
-    act();
+    due();
   }, DRAW_EVERY_MS);
 }
 

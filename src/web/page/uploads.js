@@ -181,6 +181,8 @@ function drawAll(all) {
   $("gone").hidden = !gone.length;
   put($("gone").firstChild, `${gone.length > 1 ? `${gone.length} jobs were` : `${gone[0]} was`} deleted`);
   if (refusal) return refused("uploads", refusal, all.some((row) => row.refusal && row.file));
+  // Of one that is followed its stream says whether a token is needed.
+  if (!running.length) refused("uploads");
   const links = ["reconnecting", "polling", "connecting", "open"];
   const link = links.find((state) => running.some((row) => row.link === state));
   const lost = running.find((row) => row.link === "reconnecting");
