@@ -281,7 +281,7 @@ pub fn in_lines(text: &str, mut wrong: Vec<Wrong>) -> Vec<(usize, String)> {
 
 /// The line that a place is in.
 pub fn line(text: &str, at: usize) -> usize {
-    // Wherever it is, also within a character.
+    // A place may be within a character.
     let before = &text.as_bytes()[..at.min(text.len())];
     before.iter().filter(|&&byte| byte == b'\n').count() + 1
 }
