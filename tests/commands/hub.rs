@@ -159,13 +159,16 @@ impl Hub {
         seen
     }
 
-    /// Waits until the job's newest event has this percentage.
+    /// Waits until the job's newest event has this percentage at least.
     pub fn wait_for_percent(&self, job: &str, percent: u64) {
         let job = job.parse().unwrap();
         eventually(&format!("{percent} %"), || {
             let snapshot = self.client().snapshot(&job).unwrap_or_default();
             let snapshot: Value = serde_json::from_slice(&snapshot).unwrap_or_default();
-            snapshot["lastEvent"]["data"]["percent"] == percent
+            let reached = &snapshot["lastEvent"]["data"]["percent"];
+            reached
+                .as_f64()
+                .is_some_and(|reached| reached >= percent as f64)
         });
     }
 }

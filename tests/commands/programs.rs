@@ -372,7 +372,7 @@ fn restic() {
         house.file(&format!("in/{n} 50%"), &noise(2_000_000 + n * 1000));
     }
     house.prepare("restic -q -r repo init");
-    let told = house.told("restic -r repo --json --limit-upload 4000 backup in");
+    let told = house.told("restic -r repo --json --limit-upload 500 backup in");
     told.rises(30.0, 1);
 }
 
