@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build } from "esbuild";
+import { compile } from "svelte/compiler";
 import { Server, profile, scratch, until } from "./house.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -21,7 +22,7 @@ function block(language, mark) {
 }
 
 /** Checks a snippet as strictly as the client, and bundles it with what uses it. */
-async function bundle(name, snippet, use) {
+async function bundle(name, snippet, use, svelte) {
   const folder = scratch();
   const { compilerOptions } = JSON.parse(readFileSync(here("../../src/web/tsconfig.json"), "utf8"));
   for (const file of ["landfall.js", "landfall.d.ts"]) {
@@ -38,8 +39,14 @@ async function bundle(name, snippet, use) {
   await promisify(execFile)(here("node_modules/.bin/tsc"), ["-p", folder]).catch((error) => {
     throw new Error(error.stdout);
   });
+  if (svelte) {
+    writeFileSync(join(folder, "App.svelte"), svelte.app);
+    writeFileSync(join(folder, files[1]), svelte.use);
+  }
   const built = await build({
     entryPoints: [join(folder, files[1])],
+    plugins: svelte ? [SVELTE] : [],
+    conditions: ["browser"],
     bundle: true,
     format: "esm",
     jsx: "automatic",
@@ -49,6 +56,16 @@ async function bundle(name, snippet, use) {
   });
   return built.outputFiles[0].text;
 }
+
+/** Has esbuild compile Svelte's components. */
+const SVELTE = {
+  name: "svelte",
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\.svelte$/ }, ({ path }) => {
+      const { js } = compile(readFileSync(path, "utf8"), { filename: path, generate: "client" });
+      return { contents: js.code };
+    }),
+};
 
 /** A page with an element `app`, in which a module runs. */
 async function run(server, module) {
@@ -132,6 +149,46 @@ describe("the README's", { concurrency: 2, timeout: 300_000 }, () => {
     const server = await Server.start();
     const module = await bundle("ts", block("ts", "vue"), use);
     await showsTwoJobs(server, await run(server, module));
+  });
+
+  test("Svelte store shows a job, then another, and lets go", async () => {
+    const app = `
+      <script>
+        import { processing } from "./snippet.ts";
+        let jobId = $state("a");
+        globalThis.show = (id) => { jobId = id; };
+        const job = $derived(processing(jobId));
+      </script>
+      {[$job.state, $job.progress?.percent, $job.message].filter(Boolean).join(" ")}
+    `;
+    const use = `
+      import { mount, unmount } from "svelte";
+      import App from "./App.svelte";
+      const app = mount(App, { target: document.querySelector("#app") });
+      globalThis.leave = () => unmount(app);
+    `;
+    const server = await Server.start();
+    const module = await bundle("ts", block("ts", "svelte/store"), "", { use, app });
+    await showsTwoJobs(server, await run(server, module));
+  });
+
+  test("upload shows the whole, and is cancelled", async () => {
+    const use = `
+      import { send } from "./snippet";
+      declare global { var sent: ReturnType<typeof send>; }
+      const bar = document.createElement("progress");
+      bar.max = 100;
+      const label = document.querySelector<HTMLElement>("#app")!;
+      document.body.append(bar);
+      globalThis.sent = send(new File([new Uint8Array(9_000_000)], "a"), bar, label);
+    `;
+    const server = await Server.start("--data", scratch(), "--upload-bandwidth", "1MiB");
+    const module = await bundle("ts", block("ts", "uploadAndTrack"), use);
+    const { page, errors, untilShown } = await run(server, module);
+    await until("it is shown", () => page.evaluate(() => document.querySelector("progress").value > 0));
+    await page.evaluate(() => sent.cancel());
+    await untilShown("cancelled");
+    assert.deepEqual(errors, []);
   });
 
   test("page follows its job", async () => {

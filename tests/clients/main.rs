@@ -5,6 +5,7 @@ mod binary;
 #[path = "../support/http.rs"]
 mod http;
 mod proxy;
+mod snippets;
 mod workers;
 
 use std::io::{BufRead, BufReader};

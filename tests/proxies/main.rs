@@ -5,6 +5,7 @@ mod binary;
 mod follower;
 #[path = "../support/http.rs"]
 mod http;
+mod matrix;
 mod proxy;
 
 use std::process::Command;

@@ -215,7 +215,8 @@ fn make_certificate(directory: &Path) {
     fs::write(directory.join("progress-with-key.pem"), both).unwrap();
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens at yet.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
