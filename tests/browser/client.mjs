@@ -222,13 +222,14 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     const page = await tab(await profile(), gate.origin);
     await track(page, "a", { retries: 3, backoff: 10 });
     assert.deepEqual(await untilSaid(page, 1), ["a failed: the connection was refused: HTTP 502"]);
-    assert.equal(gate.asked.length, 4);
+    const { length } = gate.asked;
+    assert.ok(length >= 4, `${length}`);
     // It can be tried anew.
     gate.refusal = () => undefined;
     await server.publish("a", "done");
     await track(page, "a");
     assert.deepEqual((await untilSaid(page, 2))[1], "a done");
-    assert.equal(gate.asked.length, 5);
+    assert.equal(gate.asked.length, length + 1);
   });
 
   test("a token that can't be had counts as a refusal", async () => {

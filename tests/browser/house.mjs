@@ -142,8 +142,8 @@ export class Server {
 }
 
 /** A token that may follow `jobs`. */
-export async function mint(keyFile, jobs, ttl = "1m") {
-  const flags = ["token", "--token-key", keyFile, "--jobs", jobs, "--ttl", ttl];
+export async function mint(keyFile, jobs, ttl = "1m", more = []) {
+  const flags = ["token", "--token-key", keyFile, "--jobs", jobs, "--ttl", ttl, ...more];
   return (await promisify(execFile)(BINARY, flags)).stdout.trim();
 }
 

@@ -1,7 +1,10 @@
 // Files from a browser: their bytes first, then what the server makes of them.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Gate, PLAIN_HOST, Server, load, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
+import { Gate, PLAIN_HOST, Server, load, mint, profile, said, scratch, tab, until, untilSaid } from "./house.mjs";
 
 /** A server that keeps files. */
 function start(...flags) {
@@ -233,7 +236,7 @@ describe("an upload", { concurrency: 2, timeout: 300_000 }, () => {
     assert.match((await untilSaid(page, 1))[0], /^a failed: .*(running|taken|exists)/);
     gate.refusalOfRest = () => ({ status: 200 });
     await upload(page, 10, { jobId: "b", retries: 1, backoff: 10 });
-    assert.deepEqual((await untilSaid(page, 2)).slice(1), ["b failed: HTTP 200"]);
+    assert.deepEqual((await untilSaid(page, 2)).slice(1), ["b failed: the answer is none of Landfall's"]);
   });
 
   test("of nothing is an upload as well", async () => {
@@ -245,6 +248,93 @@ describe("an upload", { concurrency: 2, timeout: 300_000 }, () => {
       return /done|failed/.test(all.at(-1)) && all;
     });
     assert.equal(all[0], "a uploading 100");
+  });
+
+  test("that has landed is cancelled by the server, and its end comes as any other", async () => {
+    const config = join(scratch(), "landfall.toml");
+    writeFileSync(config, '[[stage]]\nname = "slow"\nrun = ["sleep", "60"]\n');
+    const server = await start("--config", config);
+    // Whoever may publish may cancel: there, without a token.
+    const page = await tab(await profile(), server.urls.publish);
+    await upload(page, 10, { jobId: "a" });
+    await until("it has landed", () => page.evaluate(() => states.includes("a open")));
+    const data = await page.evaluate(() => {
+      const ended = new Promise((resolve) => {
+        handlers.onFailure = (message, jobId, data) => resolve(data);
+      });
+      return stop.cancel().then(() => ended);
+    });
+    assert.equal(data.reason, "cancelled");
+    // On the public one it takes a token that says so, and the refusal is told.
+    const other = await tab(await profile(), server.origin);
+    await upload(other, 10, { jobId: "b" });
+    await until("it has landed", () => other.evaluate(() => states.includes("b open")));
+    const refusal = await other.evaluate(() => stop.cancel().catch(({ message }) => message));
+    assert.ok(refusal.length > 10 && !refusal.startsWith("HTTP"), refusal);
+    await other.evaluate(() => stop());
+  });
+
+  test("goes to another origin with a token, and gets a new one where that has ended", async () => {
+    const pages = await Gate.before(await Server.start());
+    const key = join(scratch(), "token.key");
+    writeFileSync(key, "61".repeat(32), { mode: 0o600 });
+    const server = await start("--token-key", key, "--cors-origin", pages.origin);
+    const page = await tab(await profile(), pages.origin, `${server.origin}/landfall.js`);
+    const good = await mint(key, "a", "1m", ["--upload", "a"]);
+    await page.evaluate(
+      ([good, baseUrl]) => {
+        // The second, which is the first PATCH's, is cut off in its middle.
+        let count = 0;
+        const token = async () => (++count === 2 ? good.slice(0, good.length / 2) : good);
+        const file = new File([new Uint8Array(1_000_000)], "a");
+        const options = { baseUrl, token, jobId: "a", backoff: 10 };
+        landfall.uploadAndTrack(file, handlers, options);
+      },
+      [good, server.origin],
+    );
+    await until("it is done", async () => (await said(page)).at(-1) === "a done");
+    const states = await page.evaluate(() => states);
+    assert.deepEqual(states.slice(0, 3), ["a uploading", "a reconnecting", "a uploading"]);
+    assert.equal(await page.evaluate(() => whys.length), 1);
+  });
+
+  test("says nothing that its types don't know", async () => {
+    const types = readFileSync(new URL("../../src/web/landfall.d.ts", import.meta.url), "utf8");
+    const declared = (name) => {
+      const [, body] = new RegExp(`interface ${name} \\{(.*?)^\\}`, "ms").exec(types);
+      return new Set([...body.matchAll(/^    (\w+)\??:/gm)].map(([, key]) => key));
+    };
+    const server = await start();
+    const page = await tab(await profile(), server.origin);
+    const clip = join(scratch(), "clip.mp4");
+    const pattern = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=3"];
+    execFileSync("ffmpeg", ["-v", "error", ...pattern, "-preset", "ultrafast", clip]);
+    const clips = ["a text\n", readFileSync(clip).toString("latin1")];
+    await page.evaluate((clips) => {
+      globalThis.heard = [];
+      const hear = (name) => (data) => heard.push([name, Object.keys(data)]);
+      const followed = {
+        onProgress: hear("ProgressPayload"),
+        onDone: (_, data) => hear("DonePayload")(data),
+        onFailure: (_, job, data) => hear("ErrorPayload")(data),
+      };
+      for (const clip of clips) {
+        const bytes = Uint8Array.from(clip, (char) => char.charCodeAt(0));
+        landfall.uploadAndTrack(new File([bytes], "a.mp4", { type: "video/mp4" }), followed);
+      }
+      landfall.trackProcessing("failing", followed);
+    }, clips);
+    const data = { stage: "storing", message: "no", retryable: true, reason: "stalled" };
+    await server.publish("failing", "error", data);
+    const heard = await until("all are over", async () => {
+      const heard = await page.evaluate(() => heard);
+      return heard.filter(([name]) => name !== "ProgressPayload").length === 3 && heard;
+    });
+    assert.ok(heard.some(([, keys]) => keys.includes("mediaSeconds")));
+    for (const [name, keys] of heard) {
+      const known = declared(name);
+      assert.deepEqual(keys.filter((key) => !known.has(key)), [], name);
+    }
   });
 
   test("may be sent by something else, and fail there", async () => {

@@ -6,13 +6,16 @@ import { absolute, backoffMs, credentials, wordsOf } from "./tools";
 
 /** A stream begins with a `retry:` at once. One that doesn't is held back by something. */
 const FIRST_BYTE_MS = 10_000;
-/** The longest wait that a server may ask for. */
+/** The waits that a server may ask for. */
+const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 3_600_000;
 /** No event is larger, in characters: whatever that is, it is no event stream. */
 const MAX_FRAME_CHARS = 2 ** 24;
 /** So many failures in a row, and snapshots are asked for while there is no stream. */
 const POLL_AFTER = 2;
 const POLL_MS = 3000;
+/** A round of them that isn't over then has failed. */
+const POLL_LATE_MS = 10_000;
 const NO_EVENT = "what came is no event of Landfall's";
 
 export class Connection {
@@ -37,7 +40,8 @@ export class Connection {
   #retryMs = 5000;
   /** Ends the polling there is. */
   #polling: AbortController | undefined;
-  #isPolled = false;
+  /** Whether it succeeds, once that is known. */
+  #isPolled: boolean | undefined;
 
   constructor(private group: Group) {}
 
@@ -53,7 +57,7 @@ export class Connection {
   close(): void {
     this.#isClosed = true;
     this.#abort?.abort();
-    this.#polling?.abort();
+    this.#endPolling();
     clearTimeout(this.#timer);
     clearTimeout(this.#silence);
   }
@@ -63,6 +67,7 @@ export class Connection {
     try {
       token = await this.#options.token?.([...this.from.keys()]);
     } catch (error) {
+      this.#token = undefined;
       return this.#retry(wordsOf(error));
     }
     if (this.#isClosed) return;
@@ -113,9 +118,7 @@ export class Connection {
   #opened(): void {
     this.#attempts = this.#mute;
     this.#wasOpen = true;
-    this.#polling?.abort();
-    this.#polling = undefined;
-    this.#isPolled = false;
+    this.#endPolling();
     this.#tell("open");
   }
 
@@ -145,8 +148,9 @@ export class Connection {
         }
         const [, field, text] = /^(event|data|id|retry|): ?(.*)/.exec(line) ?? [];
         if (field === undefined) throw NO_EVENT;
-        if (field === "retry") this.#retryMs = Math.min(+text! || 0, MAX_RETRY_MS);
-        else if (field) frame[field as "id"] = text!;
+        if (field === "retry") {
+          this.#retryMs = Math.min(Math.max(+text! || 0, MIN_RETRY_MS), MAX_RETRY_MS);
+        } else if (field) frame[field as "id"] = text!;
       }
     }
   }
@@ -223,7 +227,8 @@ export class Connection {
     if (this.#isClosed) return;
     this.#attempts = Math.max(this.#attempts + 1, this.#mute);
     // What was there once comes back: a server may be away for long.
-    const isOver = this.#attempts > retries && !this.#isPolled && !(isAway && this.#wasOpen);
+    const mayBePolled = this.#isPolled ?? !!this.#polling;
+    const isOver = this.#attempts > retries && !mayBePolled && !(isAway && this.#wasOpen);
     if (isOver) {
       const jobs = [...this.from.keys()];
       this.close();
@@ -240,28 +245,37 @@ export class Connection {
   /** Asks where the jobs are, again and again until there is a stream. */
   async #poll(why: string): Promise<void> {
     if (this.#polling) return;
-    const { signal } = (this.#polling = new AbortController());
-    while (!signal.aborted) {
+    for (let round; round === this.#polling; ) {
+      const current = (round = this.#polling = new AbortController());
+      const late = setTimeout(() => current.abort(), POLL_LATE_MS);
       try {
-        await this.#lookAtAll(signal);
+        await this.#lookAtAll(current.signal);
         this.#isPolled = true;
       } catch {
         this.#isPolled = false;
       }
-      if (signal.aborted) return;
+      clearTimeout(late);
+      if (this.#polling !== current) return;
       this.#tell(this.#isPolled ? "polling" : "reconnecting", why);
       // Many pages don't ask all at once.
       await new Promise((resolve) => setTimeout(resolve, POLL_MS * (0.7 + Math.random() * 0.6)));
     }
   }
 
+  #endPolling(): void {
+    this.#polling?.abort();
+    this.#polling = this.#isPolled = undefined;
+  }
+
   /** Takes what has become of each job. Throws where that can't be had. */
   async #lookAtAll(signal?: AbortSignal): Promise<void> {
+    if (this.#options.token && !this.#token) throw "no token";
     for (const job of [...this.from.keys()]) {
       const answer = await this.#ask(`api/jobs/${job}?${this.#query()}`, signal);
       const { status } = answer;
       const { jobId, state, lastEvent, lastEventId } = await answer.json();
-      if (signal?.aborted || this.#isClosed) return;
+      signal?.throwIfAborted();
+      if (this.#isClosed) return;
       if (status === 410) this.#receive("deleted", { jobId: job }, LIVE);
       // What doesn't exist yet may begin.
       if (status === 404 || status === 410) continue;

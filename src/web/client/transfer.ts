@@ -50,7 +50,8 @@ export class Transfer {
     private newName: () => string,
   ) {
     this.#key = keyOf(file, options);
-    const kept = options.resume === false ? undefined : recall(this.#key);
+    const isResumable = options.resume !== false && !options.uploader;
+    const kept = isResumable ? recall(this.#key) : undefined;
     const isWanted = kept && (options.jobId ?? kept.jobId) === kept.jobId;
     if (isWanted) ({ url: this.#url, parts: this.parts } = kept);
     this.jobId = isWanted ? kept.jobId : (options.jobId ?? newName());
@@ -234,7 +235,9 @@ async function refusalOf(answer: Response): Promise<Refusal> {
 
 function refusal(status: number, body: string, after: string | null): Refusal {
   const isGone = status === 404 || status === 410;
-  let message = isGone ? "the upload is gone" : status ? `HTTP ${status}` : "the upload broke off";
+  let message = status ? `HTTP ${status}` : "the upload broke off";
+  if (isGone) message = "the upload is gone";
+  if (status >= 200 && status < 300) message = "the answer is none of Landfall's";
   try {
     message = JSON.parse(body).error ?? message;
   } catch {}
