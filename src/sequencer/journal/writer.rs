@@ -9,6 +9,7 @@
 //! - After a failed write or sync nothing is written behind what may be half there: the
 //!   file is first brought back to what the hub knows of.
 
+mod apply;
 mod batch;
 mod segment;
 mod sync;
@@ -26,15 +27,14 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::record::{Record, SegmentNumber, encode};
 use super::reply::Reply;
 use super::restore::{Found, Unsettled};
-use super::segment::Place;
 use super::{Alarm, Health, Shared, SyncPolicy};
 use crate::event::job::EventId;
-use crate::hub::{Change, Hub, Refusal};
-use crate::sequencer::{Proposal, PublishError, log_end, now_ms, room};
+use crate::hub::{Hub, Refusal};
+use crate::sequencer::{Proposal, PublishError, now_ms, room};
 use crate::sys::clock;
 use crate::sys::vital;
 pub(super) use batch::forget;
-use batch::{Answer, Batch, Need, Numbered};
+use batch::{Answer, Batch, Need};
 use segment::Active;
 pub(super) use sync::Syncer;
 #[cfg(test)]
@@ -427,82 +427,6 @@ impl Writer {
             self.start_sync();
         }
         Ok(())
-    }
-
-    fn apply(&mut self, batch: &Batch, start: u64) {
-        let Some(last) = batch.entries.last() else {
-            return;
-        };
-        let segment = self.segment();
-        if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
-            segment.newest_ms = last.entry.time_ms;
-            segment.newest = last.id;
-        }
-        let is_alone = batch.entries.len() == 1;
-        let is_forget = |entry: &Numbered| matches!(entry.entry.change, Change::Forget { .. });
-        // What is written can be read back before the hub has let go of it. Of what is
-        // forgotten the hub tells before it can't be read any more.
-        for entries in batch
-            .entries
-            .chunk_by(|one, other| !is_forget(one) && !is_forget(other))
-        {
-            match entries {
-                [entry] if is_forget(entry) => {
-                    self.apply_entry(entry, is_alone);
-                    self.shared.index.lock().remove(&entry.entry.job);
-                }
-                entries => {
-                    self.index(entries, start);
-                    entries
-                        .iter()
-                        .for_each(|entry| self.apply_entry(entry, is_alone));
-                }
-            }
-        }
-        let keys = self.hub.keys();
-        self.shared.keys.store(keys, Ordering::Release);
-    }
-
-    fn apply_entry(&self, entry: &Numbered, is_alone: bool) {
-        match self.hub.apply(entry.id, &entry.entry) {
-            Ok(news) => {
-                self.hub.tell(news, is_alone);
-                log_end(&entry.entry.job, &entry.entry.change);
-            }
-            Err(refusal) => {
-                let (job, id) = (&entry.entry.job, entry.id);
-                log::error!("journal: {job} {id} is written and not taken: {refusal}");
-            }
-        }
-    }
-
-    /// Notes where entries are, which begin in the segment with the batch at `start`.
-    fn index(&self, entries: &[Numbered], start: u64) {
-        let segment = self.segment();
-        let mut events = 0;
-        let mut index = self.shared.index.lock();
-        for entry in entries {
-            let job = &entry.entry.job;
-            let place = Place {
-                segment,
-                offset: (start + entry.offset as u64) as u32,
-                bytes: entry.bytes as u32,
-            };
-            match entry.entry.change {
-                Change::Event { .. } => {
-                    events += 1;
-                    index.append(job, entry.id, place, entry.floor);
-                }
-                Change::Renew { .. } | Change::Cancel { .. } => {}
-                Change::Begin { .. } if !entry.replaces => {}
-                Change::Begin { .. } | Change::Delete { .. } => {
-                    index.replace(job, entry.id, place);
-                }
-                Change::Forget { .. } => index.remove(job),
-            }
-        }
-        drop(index);
-        self.shared.counters.events.add(events);
     }
 
     fn forget(&mut self, proposals: Vec<Proposal>, reply: Reply<Put>) {
