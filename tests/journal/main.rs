@@ -1,5 +1,6 @@
 //! What survives: the end of a process, a full disk, a torn file.
 
+mod backup;
 mod cancelling;
 mod crash;
 mod disk;
