@@ -53,7 +53,7 @@ pub fn has(name: &str) -> bool {
 
 /// The answer to a path that isn't served.
 pub fn not_found() -> Response {
-    let message = "nothing is served at this path: see the README for the paths there are";
+    let message = "nothing is served at this path: see openapi.json on the publishing listener for the paths there are";
     Response::error(Status::NotFound, message)
 }
 

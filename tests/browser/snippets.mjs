@@ -1,4 +1,4 @@
-// What the README shows front-end developers, taken from there, compiled and run.
+// What the README and the guide show front-end developers, taken from there, compiled and run.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -11,14 +11,16 @@ import { compile } from "svelte/compiler";
 import { Server, profile, scratch, until } from "./house.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const readme = readFileSync(here("../../README.md"), "utf8");
+const read = (path) => readFileSync(here(path), "utf8");
+const texts = read("../../README.md") + read("../../src/docs/browser.md");
 
-/** The README's block in a language that has `mark` in it. */
+/** The block in a language that has `mark` in it; wherever there is one, it is the same. */
 function block(language, mark) {
-  const blocks = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)];
+  const blocks = [...texts.matchAll(/^```(\w+)\n(.*?)^```$/gms)];
   const found = blocks.filter(([, name, text]) => name === language && text.includes(mark));
-  assert.equal(found.length, 1, `${language} with ${mark}`);
-  return found[0][2];
+  const different = [...new Set(found.map(([, , text]) => text))];
+  assert.equal(different.length, 1, `${language} with ${mark}`);
+  return different[0];
 }
 
 /** Checks a snippet as strictly as the client, and bundles it with what uses it. */
@@ -105,7 +107,7 @@ async function showsTwoJobs(server, { page, errors, untilShown }) {
   assert.deepEqual(errors, []);
 }
 
-describe("the README's", { concurrency: 2, timeout: 300_000 }, () => {
+describe("the docs'", { concurrency: 2, timeout: 300_000 }, () => {
   test("React hook shows a job, then another, and lets go", async () => {
     const use = `
       import { StrictMode, useState } from "react";

@@ -1,4 +1,4 @@
-//! What the README shows backends: workers that publish and makers of tokens, taken from there
+//! What the guides show backends: workers that publish and makers of tokens, taken from there
 //! and run.
 
 use std::fs;
@@ -16,7 +16,10 @@ use super::JOB;
 use super::binary::Binary;
 use super::http::{Answer, ask_until};
 
-const README: &str = include_str!("../../README.md");
+const GUIDES: &str = concat!(
+    include_str!("../../src/docs/publishing.md"),
+    include_str!("../../src/docs/security.md")
+);
 const KEY: &str = "6c616e6466616c6c6c616e6466616c6c6c616e6466616c6c6c616e6466616c6c";
 
 #[test]
@@ -91,10 +94,10 @@ fn makes_tokens(language: &str, program: &str, name: &str) {
     assert_eq!((status(JOB), status("another")), (404, 403));
 }
 
-/// The README's only block in a language that has `mark` in it.
+/// The guides' only block in a language that has `mark` in it.
 fn block(language: &str, mark: &str) -> String {
     let begin = format!("\n```{language}\n");
-    let blocks = README.split(&begin).skip(1);
+    let blocks = GUIDES.split(&begin).skip(1);
     let mut blocks = blocks
         .map(|rest| rest.split_once("\n```\n").unwrap().0)
         .filter(|block| block.contains(mark));

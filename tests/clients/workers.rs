@@ -1,4 +1,4 @@
-//! The workers of the README, as they stand there, over a network that loses answers.
+//! The workers of the guide, as they stand there, over a network that loses answers.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use super::binary::Binary;
 use super::http::{PATIENCE, ask_until, post};
 use super::{Process, data};
 
-const README: &str = include_str!("../../README.md");
+const GUIDE: &str = include_str!("../../src/docs/publishing.md");
 
 #[test]
 fn a_worker_in_python_says_each_thing_once_and_ends_when_it_is_cancelled() {
@@ -62,8 +62,8 @@ fn says_each_thing_once_and_ends_when_it_is_cancelled(language: &str, ending: &s
 
 /// The worker in this language.
 fn worker(language: &str) -> String {
-    let (_, section) = README.split_once("\n### Workers\n").unwrap();
-    let (section, _) = section.split_once("\n### ").unwrap();
+    let (_, section) = GUIDE.split_once("\n## Workers\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
     let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
     let (block, _) = block.split_once("```").unwrap();
     block.to_owned()

@@ -310,9 +310,9 @@ fn stages_may_work_elsewhere_and_nothing_stays_there() {
 }
 
 #[test]
-fn the_readmes_landfall_toml_is_one() {
-    let readme = include_str!("../../README.md");
-    let example = readme
+fn the_guides_landfall_toml_is_one() {
+    let guide = include_str!("../../src/docs/uploads.md");
+    let example = guide
         .split("```toml\n")
         .find(|block| block.contains("[[stage]]\nname = \"scanning\""))
         .unwrap()

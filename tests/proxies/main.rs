@@ -1,4 +1,4 @@
-//! Real proxies before the real binary, as the README configures them.
+//! Real proxies before the real binary, as the guide configures them.
 
 #[path = "../support/binary.rs"]
 mod binary;

@@ -1,4 +1,4 @@
-//! Every client that the README names, over every way to the server: none gets a frame late.
+//! Every client that the guide names, over every way to the server: none gets a frame late.
 //!
 //! A frame is published only when every client has the one before, and heartbeats are far
 //! apart. So what holds frames back until others have filled its buffer never delivers, however

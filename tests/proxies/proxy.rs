@@ -1,4 +1,4 @@
-//! The proxies, each as the README configures it.
+//! The proxies, each as the guide configures it.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use super::http::PATIENCE;
 
-/// The name that the README gives the server.
+/// The name that the guide gives the server.
 pub const NAME: &str = "progress.example";
 
-const README: &str = include_str!("../../README.md");
+const GUIDE: &str = include_str!("../../src/docs/operating.md");
 /// Another process may take a free port before the proxy does.
 const TRIES: usize = 5;
 
@@ -36,7 +36,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one before `server` with the README's configuration, where only the port, the
+    /// Starts one before `server` with the guide's configuration, where only the port, the
     /// server's address and the paths of files are others.
     pub fn start(kind: Kind, server: SocketAddr) -> Proxy {
         Proxy::with(kind, server, &[])
@@ -124,7 +124,7 @@ impl Kind {
         more: &[(&str, &str)],
     ) -> Command {
         let here = directory.to_str().unwrap();
-        let mut text = readme_block(self.language());
+        let mut text = block_of_guide(self.language());
         for (after, lines) in more {
             swap(&mut text, after, &format!("{after}\n{lines}\n"));
         }
@@ -170,7 +170,7 @@ impl Kind {
         command
     }
 
-    /// What its block in the README is marked with.
+    /// What its block in the guide is marked with.
     fn language(self) -> &'static str {
         match self {
             Kind::Nginx => "nginx",
@@ -180,21 +180,21 @@ impl Kind {
     }
 }
 
-fn readme_block(language: &str) -> String {
+fn block_of_guide(language: &str) -> String {
     let begin = format!("\n```{language}\n");
-    let mut blocks = README.split(&begin).skip(1);
+    let mut blocks = GUIDE.split(&begin).skip(1);
     let block = blocks
         .next()
-        .expect("the README has such a configuration")
+        .expect("the guide has such a configuration")
         .split_once("\n```\n")
         .unwrap()
         .0;
-    assert_eq!(blocks.next(), None, "the README has two for {language}");
+    assert_eq!(blocks.next(), None, "the guide has two for {language}");
     format!("{block}\n")
 }
 
 fn swap(text: &mut String, from: &str, to: &str) {
-    assert!(text.contains(from), "the README no longer says {from}");
+    assert!(text.contains(from), "the guide no longer says {from}");
     *text = text.replace(from, to);
 }
 

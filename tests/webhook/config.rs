@@ -53,10 +53,9 @@ fn without_the_feature_an_https_url_is_refused_by_its_name() {
 }
 
 #[test]
-fn what_the_readme_shows_is_right() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let blocks = readme.split("```toml\n").skip(1);
+fn what_the_guide_shows_is_right() {
+    let guide = include_str!("../../src/docs/webhooks.md");
+    let blocks = guide.split("```toml\n").skip(1);
     let blocks = blocks.map(|block| block.split("```").next().unwrap());
     let shown: Vec<&str> = blocks.filter(|it| it.contains("[[webhook]]")).collect();
     assert_eq!(

@@ -265,8 +265,8 @@ fn a_watchdog_that_looks_after_another_process_is_told_nothing() {
 fn the_unit_files_are_right_in_systemds_eyes() {
     let directory = tempfile::tempdir().unwrap();
     let binary = command(&[]).get_program().to_str().unwrap().to_owned();
-    let readme = format!("{}/README.md", env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(readme).unwrap();
+    let guide = format!("{}/src/docs/operating.md", env!("CARGO_MANIFEST_DIR"));
+    let guide = std::fs::read_to_string(guide).unwrap();
     let mut files = Vec::new();
     for name in [
         "landfall.service",
@@ -275,8 +275,8 @@ fn the_unit_files_are_right_in_systemds_eyes() {
     ] {
         let kept = format!("{}/scripts/systemd/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(kept).unwrap();
-        let is_shown = readme.contains(text.trim()) || name == "landfall-publish.socket";
-        assert!(is_shown, "the README shows another {name}");
+        let is_shown = guide.contains(text.trim()) || name == "landfall-publish.socket";
+        assert!(is_shown, "the guide shows another {name}");
         // Where it is installed there is nothing here.
         let text = text.replace("/usr/local/bin/landfall", &binary);
         let file = directory.path().join(name);
