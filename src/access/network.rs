@@ -36,6 +36,11 @@ impl Network {
             address => address,
         })
     }
+
+    /// Its first address.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
 }
 
 impl fmt::Display for Network {

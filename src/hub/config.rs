@@ -24,6 +24,10 @@ pub struct HubConfig {
     pub memory_bytes: usize,
     /// The most jobs. Default: 20,000. At it the same happens as at `memory_bytes`.
     pub jobs: usize,
+    /// Those that uploads of one address, and of one token, have begun, deleted ones that are
+    /// remembered included; none is no limit. Default: 1,000. At it the first of them that
+    /// ended is forgotten for the next; when only running ones are left, that is refused.
+    pub jobs_per_address: Option<u32>,
     /// The most names that streams wait for and that are no jobs'. Default: 100,000; each
     /// costs some 300 bytes. At it a stream that names another is asked to come back later.
     pub awaited: usize,
@@ -58,6 +62,7 @@ impl Default for HubConfig {
             },
             memory_bytes: 64 * 1024 * 1024,
             jobs: 20_000,
+            jobs_per_address: Some(1000),
             awaited: 100_000,
             awaited_per_address: Some(10_000),
             deleted_for: Duration::from_secs(60 * 60),

@@ -218,7 +218,7 @@ mod tests {
                     only: None,
                     terms: Terms {
                         lease: lease.parse().ok(),
-                        once: None,
+                        ..Terms::default()
                     },
                 },
             );

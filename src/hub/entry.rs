@@ -1,5 +1,6 @@
 //! What changes anything: entries, in the one order.
 
+use crate::access::places::Occupant;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{Content, Event, IdempotencyKey, Lease};
 
@@ -86,6 +87,8 @@ pub struct Terms {
     pub lease: Option<Lease>,
     /// What it is known by when it is asked for again.
     pub once: Option<Once>,
+    /// Of a beginning: whom the life is counted for.
+    pub client: Occupant,
 }
 
 /// What a change is known by when it is asked for again.

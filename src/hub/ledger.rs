@@ -1,12 +1,13 @@
 //! Which jobs have ended, and which were deleted: the first to be let go of in front.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::due::Dues;
 use super::keyed::{Keyed, KeyedChanges};
 use super::{Hub, Job, Life, LifeState};
+use crate::access::places::Key;
 use crate::event::job::{EventId, JobId};
 
 /// The most deletions that are remembered. Beyond it the first are forgotten, however long
@@ -23,11 +24,27 @@ pub(super) struct Ledger {
     pub dues: Dues,
     /// Jobs whose changes came with keys, by when all of those are forgotten.
     keyed: BTreeMap<(u64, EventId), Arc<Job>>,
+    /// Those that uploads have begun, by whom they are counted for.
+    clients: HashMap<Key, Theirs>,
+}
+
+/// The jobs that are counted for a client.
+#[derive(Default)]
+struct Theirs {
+    count: usize,
+    /// Those that have ended or were deleted, by what did that.
+    over: BTreeMap<EventId, Arc<Job>>,
 }
 
 impl Ledger {
     /// A job's life has become another.
     pub fn note(&mut self, job: &Arc<Job>, before: Option<&Life>, after: Option<&Life>) {
+        if let Some(life) = before {
+            self.count_out(life);
+        }
+        if let Some(life) = after {
+            self.count_in(job, life);
+        }
         if let Some(life) = before.filter(|life| life.is_over()) {
             self.ended.remove(&life.last);
             self.untrimmed.remove(&life.last);
@@ -46,6 +63,28 @@ impl Ledger {
                 self.untrimmed.insert(life.last, job.clone());
             }
             _ => {}
+        }
+    }
+
+    fn count_in(&mut self, job: &Arc<Job>, life: &Life) {
+        for key in life.client.keys() {
+            let theirs = self.clients.entry(key).or_default();
+            theirs.count += 1;
+            if life.is_over() {
+                theirs.over.insert(life.last, job.clone());
+            }
+        }
+    }
+
+    fn count_out(&mut self, life: &Life) {
+        for key in life.client.keys() {
+            if let hash_map::Entry::Occupied(mut theirs) = self.clients.entry(key) {
+                theirs.get_mut().count -= 1;
+                theirs.get_mut().over.remove(&life.last);
+                if theirs.get().count == 0 {
+                    theirs.remove();
+                }
+            }
         }
     }
 
@@ -82,13 +121,17 @@ impl Hub {
     /// have ended in all.
     pub fn first_ended(&self, most: usize) -> (Vec<Ended>, usize) {
         let ledger = self.0.ledger.lock();
-        let first = ledger.ended.iter().take(most);
-        let first = first.map(|(&last, job)| Ended {
-            job: job.id().clone(),
-            last,
-            at_ms: job.lock().life().map_or(0, |life| life.updated_ms),
-        });
-        (first.collect(), ledger.ended.len())
+        (first_of(&ledger.ended, most), ledger.ended.len())
+    }
+
+    /// The same of those that are counted for a client, deleted ones that are remembered
+    /// included, and how many it has in all, running ones included.
+    pub fn first_ended_of(&self, client: Key, most: usize) -> (Vec<Ended>, usize) {
+        let ledger = self.0.ledger.lock();
+        match ledger.clients.get(&client) {
+            Some(theirs) => (first_of(&theirs.over, most), theirs.count),
+            None => (Vec::new(), 0),
+        }
     }
 
     /// The deletions that are remembered no more at this millisecond, `most` at most, with
@@ -186,9 +229,20 @@ impl Hub {
         drop(core);
         self.0.ring_bytes.fetch_sub(freed, Ordering::Relaxed);
         self.note_forgotten(job, life.last);
+        ledger.note(job, Some(&life), None);
         self.count(job, Some(&life), None);
         self.close_if_unused(job);
     }
+}
+
+fn first_of(jobs: &BTreeMap<EventId, Arc<Job>>, most: usize) -> Vec<Ended> {
+    let first = jobs.iter().take(most);
+    let first = first.map(|(&last, job)| Ended {
+        job: job.id().clone(),
+        last,
+        at_ms: job.lock().life().map_or(0, |life| life.updated_ms),
+    });
+    first.collect()
 }
 
 /// A job that can be let go.

@@ -7,6 +7,7 @@
 
 use super::entry::{After, Change, Entry, Only, Owner};
 use super::error::Refusal;
+use crate::access::places::Occupant;
 use crate::event::Lease;
 use crate::event::job::{EventId, JobState, LifeId};
 
@@ -31,6 +32,8 @@ pub struct Life {
     pub lease: Option<Lease>,
     /// That its worker was asked to end it.
     pub cancelled: Option<Cancellation>,
+    /// Whom it is counted for: nobody but for an upload's.
+    pub client: Occupant,
 }
 
 /// That a worker was asked to end a life.
@@ -109,9 +112,13 @@ impl Life {
                     None if matches!(after, After::Failed(_)) => return Err(Refusal::NoJob),
                     None => {}
                 }
-                let lease = terms.lease;
+                let (lease, client) = (terms.lease, terms.client);
                 let life = Life::begin(before, id, entry, *owner);
-                Ok(Some(Life { lease, ..life }))
+                Ok(Some(Life {
+                    lease,
+                    client,
+                    ..life
+                }))
             }
             Change::Renew { lease, only, .. } => {
                 let life = Life::running(before, *only)?;
@@ -207,6 +214,7 @@ impl Life {
             updated_ms: entry.time_ms,
             lease: None,
             cancelled: None,
+            client: Occupant::default(),
         }
     }
 
@@ -312,7 +320,7 @@ mod tests {
                 only: None,
                 terms: Terms {
                     lease: lease.parse().ok(),
-                    once: None,
+                    ..Terms::default()
                 },
             })
         }

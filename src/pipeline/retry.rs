@@ -9,7 +9,7 @@ use super::line::{Ticket, Work};
 use super::state::FileState;
 use super::{Entry, Pipeline};
 use crate::event::job::{JobId, LifeId};
-use crate::hub::{After, Life, Owner, Refusal};
+use crate::hub::{After, Life, Refusal};
 use crate::sequencer::{PublishError, now_ms};
 use crate::upload::{Info, Landed, UploadId};
 
@@ -110,7 +110,7 @@ impl Pipeline {
         info.write(folder, true).map_err(disk)?;
         let begun = inner
             .jobs
-            .begin(job, Owner::Upload, After::Failed(before.id()));
+            .begin_upload(job, After::Failed(before.id()), before.client);
         info.retried_after = None;
         let life = begun.map_err(|error| {
             if let Err(error) = info.write(folder, true) {

@@ -398,9 +398,10 @@ impl Publications {
 /// The answer, with when to try again where that may help.
 pub fn retriable(response: Response, error: &PublishError) -> Response {
     match error {
-        PublishError::Full | PublishError::DiskFull | PublishError::DiskFailing => {
-            response.with("Retry-After", "5")
-        }
+        PublishError::Full
+        | PublishError::Share
+        | PublishError::DiskFull
+        | PublishError::DiskFailing => response.with("Retry-After", "5"),
         _ => response,
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::hub::Refusal;
+use crate::sys::limit::Limit;
 
 /// Why a change is not made. It leaves no trace.
 ///
@@ -20,6 +21,9 @@ pub enum PublishError {
     Refused(Refusal),
     /// There is no room for another job, and all that there are are running.
     Full,
+    /// Uploads of this address, or token, have begun as many jobs as they may, and all are
+    /// running.
+    Share,
     /// The data is larger than so many bytes.
     TooLarge {
         /// The most bytes of data.
@@ -47,6 +51,7 @@ impl fmt::Display for PublishError {
                 "there is no room for another job and all jobs are running: try again later, \
                  or raise --max-jobs or --memory",
             ),
+            PublishError::Share => Limit::JobsPerAddress.fmt(f),
             PublishError::TooLarge { max_bytes } => {
                 write!(
                     f,

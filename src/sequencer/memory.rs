@@ -54,19 +54,37 @@ impl Memory {
     }
 
     fn make_room(&self, proposal: &Proposal) -> Result<(), PublishError> {
+        self.make_room_in_share(proposal)?;
         if !self.hub.is_full() || !room::adds_a_job(&self.hub, proposal) {
             return Ok(());
         }
         loop {
             match room::find(&self.hub, false) {
                 Room::There => return Ok(()),
-                Room::After(forget) => {
-                    let (_, news) = self.number(forget)?;
+                Room::After(job, last) => {
+                    let (_, news) = self.number(room::forget(job, last))?;
                     self.hub.tell(news, false);
                 }
                 Room::None => return Err(PublishError::Full),
             }
         }
+    }
+
+    fn make_room_in_share(&self, proposal: &Proposal) -> Result<(), PublishError> {
+        let hub = &self.hub;
+        if proposal.client().is_nobody() {
+            return Ok(());
+        }
+        let theirs = |key| hub.first_ended_of(key, 0).1;
+        let life = hub.life(&proposal.job);
+        while let Some(key) = room::over_share(hub, life.as_ref(), proposal, theirs) {
+            let first = hub.first_ended_of(key, 1).0.pop();
+            let first = first.ok_or(PublishError::Share)?;
+            let (_, news) = self.number(room::forget(first.job, first.last))?;
+            hub.metrics().jobs_displaced.add(1);
+            hub.tell(news, false);
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use crate::access::places::Occupant;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{Beginning, Content, Event, IdempotencyKey, Lease, Word};
 use crate::hub::due::cancelled_event;
@@ -104,6 +105,14 @@ impl Proposal {
     /// Whether it takes something away and adds nothing.
     pub(crate) fn is_deletion(&self) -> bool {
         matches!(self.change, Change::Delete { .. } | Change::Forget { .. })
+    }
+
+    /// Whom a life that it begins is counted for.
+    fn client(&self) -> Occupant {
+        match &self.change {
+            Change::Begin { terms, .. } => terms.client,
+            _ => Occupant::default(),
+        }
     }
 }
 
@@ -262,7 +271,7 @@ impl Sequencer {
             only: Some(Only::Life(life)),
             terms: Terms {
                 lease: Lease::new(UPLOAD_LEASE),
-                once: None,
+                ..Terms::default()
             },
         };
         self.put_one(job, change)
@@ -320,7 +329,29 @@ impl Sequencer {
             Owner::Worker => self.default_lease(),
             Owner::Upload => Lease::new(UPLOAD_LEASE),
         };
-        self.begin_on(job, owner, after, Terms { lease, once: None })
+        let terms = Terms {
+            lease,
+            ..Terms::default()
+        };
+        self.begin_on(job, owner, after, terms)
+    }
+
+    /// Begins a life that is an upload's, and counted for its client.
+    ///
+    /// # Errors
+    /// As [`Sequencer::begin`].
+    pub(crate) fn begin_upload(
+        &self,
+        job: &JobId,
+        after: After,
+        client: Occupant,
+    ) -> Result<LifeId, PublishError> {
+        let terms = Terms {
+            lease: Lease::new(UPLOAD_LEASE),
+            client,
+            ..Terms::default()
+        };
+        self.begin_on(job, Owner::Upload, after, terms)
     }
 
     /// The same for a worker, whose first word has to follow within the lease. Asked for
@@ -340,6 +371,7 @@ impl Sequencer {
         let terms = Terms {
             lease: beginning.lease.or_else(|| self.default_lease()),
             once: key.map(|key| self.once(key, content)),
+            ..Terms::default()
         };
         self.begin_on(job, Owner::Worker, after, terms)
     }
@@ -472,7 +504,11 @@ impl Sequencer {
                 Change::Event {
                     event,
                     only: life.map(Only::Life),
-                    terms: Terms { lease, once },
+                    terms: Terms {
+                        lease,
+                        once,
+                        ..Terms::default()
+                    },
                 }
             }
         };
@@ -510,6 +546,7 @@ impl Sequencer {
     fn count(&self, error: &PublishError) {
         let limit = match error {
             PublishError::Full => Limit::Jobs,
+            PublishError::Share => Limit::JobsPerAddress,
             PublishError::TooLarge { .. } => Limit::Event,
             PublishError::DiskFull => Limit::Journal,
             PublishError::Refused(_) | PublishError::ForeignJob | PublishError::DiskFailing => {

@@ -4,6 +4,8 @@
 //! order, where it holds only if nothing has come to the job since.
 
 use super::{Proposal, now_ms};
+use crate::access::places::Key;
+use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Hub, Life};
 
 /// What becomes of the wish for room.
@@ -11,8 +13,8 @@ use crate::hub::{Change, Hub, Life};
 pub enum Room {
     /// There is some.
     There,
-    /// There is when this is applied.
-    After(Proposal),
+    /// There is when this job is forgotten, whose newest entry is this.
+    After(JobId, EventId),
     /// There is none.
     None,
 }
@@ -27,15 +29,29 @@ pub fn find(hub: &Hub, keeps_history: bool) -> Room {
         let first = hub.first_ended(1).0.pop();
         let patience = hub.config().abandoned_after.as_millis() as u64;
         let spared = first.or_else(|| hub.find_abandoned(now_ms().saturating_sub(patience)));
-        return spared.map_or(Room::None, |ended| {
-            let change = Change::Forget { last: ended.last };
-            Room::After(Proposal {
-                job: ended.job,
-                change,
-            })
-        });
+        return spared.map_or(Room::None, |ended| Room::After(ended.job, ended.last));
     }
     Room::There
+}
+
+/// The change that lets go of a job whose newest entry is this.
+pub fn forget(job: JobId, last: EventId) -> Proposal {
+    let change = Change::Forget { last };
+    Proposal { job, change }
+}
+
+/// Of whom the client is, for whom a change would count a job more than the share: `theirs` says
+/// how many there are. A job that is one of theirs already is none more.
+pub fn over_share(
+    hub: &Hub,
+    life: Option<&Life>,
+    proposal: &Proposal,
+    theirs: impl Fn(Key) -> usize,
+) -> Option<Key> {
+    let most = hub.config().jobs_per_address? as usize;
+    let is_theirs = |key: Key| life.is_some_and(|life| life.client.keys().any(|it| it == key));
+    let mut keys = proposal.client().keys();
+    keys.find(|&key| !is_theirs(key) && theirs(key) >= most)
 }
 
 /// Whether a change makes a job more, where it is accepted.

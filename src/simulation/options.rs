@@ -50,6 +50,7 @@ impl Options {
                     bytes: random.pick(&[100, 1000, 64 * 1024]),
                 },
                 jobs: jobs as usize,
+                jobs_per_address: random.one_in(3).then(|| random.between(1, 5) as u32),
                 deleted_for: random.pick(&[
                     Duration::from_millis(500),
                     Duration::from_secs(10),
@@ -69,7 +70,9 @@ impl Options {
     /// Whether there may be no room for a job, or for an event.
     pub fn is_tight(&self) -> bool {
         let is_small = |journal: &JournalConfig| journal.bytes < 1 << 20;
-        self.hub.jobs < 1000 || self.journal.as_ref().is_some_and(is_small)
+        self.hub.jobs < 1000
+            || self.hub.jobs_per_address.is_some()
+            || self.journal.as_ref().is_some_and(is_small)
     }
 }
 

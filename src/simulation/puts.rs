@@ -179,7 +179,9 @@ impl Puts {
                     "{proposal:?} was refused: {refusal:?}"
                 );
             }
-            PublishError::Full => assert!(now.is_tight, "{proposal:?} was answered {error:?}"),
+            PublishError::Full | PublishError::Share => {
+                assert!(now.is_tight, "{proposal:?} was answered {error:?}")
+            }
             other => panic!("{proposal:?} was answered {other:?}"),
         }
         put.promised(&answer.ids)

@@ -59,6 +59,8 @@ pub enum Limit {
     Upload,
     /// Jobs, and the memory that they take.
     Jobs,
+    /// Those that uploads of one client have begun.
+    JobsPerAddress,
     /// Bytes that stay free on the disk.
     Free,
     /// Bytes of the journal, and the disk that it is on.
@@ -67,7 +69,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 29] = [
+    pub const ALL: [Limit; 30] = [
         Limit::Connections,
         Limit::ConnectionsPerAddress,
         Limit::Streams,
@@ -95,6 +97,7 @@ impl Limit {
         Limit::Body,
         Limit::Upload,
         Limit::Jobs,
+        Limit::JobsPerAddress,
         Limit::Free,
         Limit::Journal,
     ];
@@ -129,6 +132,7 @@ impl Limit {
             Limit::Body => "max-body",
             Limit::Upload => "max-upload",
             Limit::Jobs => "max-jobs",
+            Limit::JobsPerAddress => "max-jobs-per-address",
             Limit::Free => "min-free",
             Limit::Journal => "journal-bytes",
         }
@@ -186,6 +190,9 @@ impl Limit {
             Limit::Body => "a body is too large",
             Limit::Upload => "an upload is too large",
             Limit::Jobs => "there is no room for another job: wait for one to end",
+            Limit::JobsPerAddress => {
+                "this address, or token, has too many uploads that go on: wait for one of them"
+            }
             Limit::Free => "the disk has no room for an upload",
             Limit::Journal => "the journal has no room",
         }

@@ -44,6 +44,8 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Events that were accepted.
     pub events_published: Counter,
+    /// Ended jobs that went for others of the same client.
+    pub jobs_displaced: Counter,
     /// Frames that were sent whole.
     pub frames_sent: Counter,
     /// Bytes that were sent on streams.
@@ -191,11 +193,16 @@ impl Metrics {
 
     /// Names without their ends, and what they mean.
     #[rustfmt::skip]
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 12] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 13] {
         [
             ("connections_accepted", "Connections accepted.", &self.connections_accepted),
             ("accept_errors", "Failures to accept a connection.", &self.accept_errors),
             ("events_published", "Events accepted.", &self.events_published),
+            (
+                "jobs_displaced",
+                "Ended jobs that were forgotten for others of the same client.",
+                &self.jobs_displaced,
+            ),
             ("frames_sent", "Frames sent whole to subscribers.", &self.frames_sent),
             ("stream_sent_bytes", "Bytes sent on event streams.", &self.stream_bytes_sent),
             ("stream_sends", "System calls that sent them.", &self.sends),

@@ -217,3 +217,66 @@ fn whoever_begins_too_often_lets_others_begin() {
     assert_eq!(other.ask("POST", "/api/uploads", &[], b"").status, 201);
     assert_eq!(house.refusals("upload-rate-per-address"), 4);
 }
+
+#[test]
+fn whoever_uploads_without_end_pushes_out_no_history_but_its_own() {
+    let limits = ["--max-jobs", "10", "--journal-jobs", "8"];
+    let share = ["--max-jobs-per-address", "4"];
+    let mut house = house(&[&limits[..], &share].concat());
+    let publish = |job: &str| {
+        let mut client = Client::connect(house.publish);
+        let target = format!("/api/jobs/{job}/events");
+        let kind = ["Content-Type: application/json"];
+        let event = br#"{"event":"done","data":{}}"#;
+        assert_eq!(client.ask("POST", &target, &kind, event).status, 201);
+    };
+    publish("work-1");
+    publish("work-2");
+    let mut other = Client::connect_from(OTHER, house.public);
+    let answer = other.ask("POST", "/api/uploads?job=others", &[], b"hello");
+    assert_eq!(answer.status, 201);
+    house.ended("others");
+    let greedy = |house: &House, jobs: std::ops::Range<usize>| {
+        for n in jobs {
+            assert_eq!(house.post(&format!("greedy-{n}"), b"x").status, 201);
+            house.ended(&format!("greedy-{n}"));
+        }
+    };
+    let there = |house: &House, jobs: std::ops::Range<usize>| {
+        let of_greedy = jobs.map(|n| format!("greedy-{n}"));
+        for job in ["work-1", "work-2", "others"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(of_greedy)
+        {
+            let answer = house.ask("GET", &format!("/api/jobs/{job}"), &[], b"");
+            assert_eq!(answer.status, 200, "{job}");
+        }
+    };
+    greedy(&house, 0..12);
+    there(&house, 8..12);
+    assert_eq!(house.ask("GET", "/api/jobs/greedy-7", &[], b"").status, 404);
+    assert_eq!(house.metric("landfall_jobs_displaced_total"), 8);
+    // A restart makes nobody's share another.
+    house.kill();
+    house.revive();
+    greedy(&house, 12..20);
+    there(&house, 16..20);
+    assert_eq!(house.metric("landfall_jobs_displaced_total"), 8);
+    // What goes on isn't forgotten.
+    let fields = [TUS, "Upload-Length: 100"];
+    let begun: Vec<_> = (0..6)
+        .map(|_| house.ask("POST", "/api/tus/", &fields, b"").status)
+        .collect();
+    assert_eq!(begun, [201, 201, 201, 201, 503, 503]);
+    let refused = house.ask("POST", "/api/tus/", &fields, b"");
+    assert!(
+        refused.error().contains("--max-jobs-per-address"),
+        "{}",
+        refused.error()
+    );
+    assert!(refused.field("retry-after").is_some());
+    assert_eq!(house.refusals("max-jobs-per-address"), 3);
+    there(&house, 0..0);
+    assert_eq!(begin_from(&house, OTHER), 201);
+}

@@ -187,10 +187,15 @@ impl House {
 
     /// How often something was refused at the limit that a flag sets.
     pub fn refusals(&self, flag: &str) -> u64 {
+        self.metric(&format!("landfall_refusals_total{{limit=\"{flag}\"}}"))
+    }
+
+    /// What is counted under this name.
+    pub fn metric(&self, sample: &str) -> u64 {
         let mut client = Client::connect(self.binary.ops);
         client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
         let text = client.answer().text();
-        let sample = format!("landfall_refusals_total{{limit=\"{flag}\"}} ");
+        let sample = format!("{sample} ");
         let line = text.lines().find_map(|line| line.strip_prefix(&sample));
         line.unwrap_or_else(|| panic!("no {sample}in {text}"))
             .parse()

@@ -79,6 +79,12 @@ pub const MEMORY: Group = Group {
              503.",
         ),
         count(
+            "max-jobs-per-address",
+            |s| &mut s.server.hub.jobs_per_address,
+            "Jobs that uploads of one address, and those of one token, have begun, or off; for one \
+             more the first of them that ended is forgotten, and where all go on it gets 503.",
+        ),
+        count(
             "max-awaited",
             |s| &mut s.server.hub.awaited,
             "Names that streams wait for and that are no jobs', some 300 bytes each; a stream \

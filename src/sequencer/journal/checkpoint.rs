@@ -18,6 +18,8 @@
 //!             entry that deleted what was before), job, [its newest event, which is in no kept
 //!             segment: id, event, data to the payload's end: flags & 16]
 //!   50 end    how many jobs
+//!   51 counted  as a job, but that whom it is counted for comes before the number of its newest
+//!             event in no kept segment, as in a segment's begin
 //! ```
 //!
 //! A job's flags: 1 an upload began it, 2 it ended with `done`, 4 with `error`. Other
@@ -37,8 +39,9 @@ use std::ops::Range;
 use super::Shared;
 use super::codec::{self, Found, Payload, Unread, put_name, put_number};
 use super::files::File;
-use super::record::{SegmentNumber, parse_lease, parse_once, put_once};
+use super::record::{SegmentNumber, parse_client, parse_lease, parse_once, put_client, put_once};
 use super::segment::parse_number;
+use crate::access::places::Occupant;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::hub::keyed::{Keyed, KeyedChanges};
@@ -57,6 +60,7 @@ const PART_BYTES: usize = 256 * 1024;
 const HEAD: u8 = 48;
 const JOB: u8 = 49;
 const END: u8 = 50;
+const COUNTED_JOB: u8 = 51;
 
 const UPLOAD: u8 = 1;
 const DONE: u8 = 2;
@@ -309,7 +313,7 @@ pub fn decode(bytes: &[u8], number: u32) -> Found<Part<'_>> {
                 lost,
             }))
         }
-        JOB => JobPart::parse(payload).map(Part::Job),
+        kind @ (JOB | COUNTED_JOB) => JobPart::parse(kind, payload).map(Part::Job),
         END => payload.number().map(Part::End),
         _ => Err(Unread::Newer),
     })
@@ -327,6 +331,7 @@ impl<'a> JobPart<'a> {
             updated_ms,
             lease,
             cancelled,
+            client,
         } = self.life;
         let mut flags = match state {
             LifeState::Running => 0,
@@ -349,7 +354,8 @@ impl<'a> JobPart<'a> {
         if cancelled.is_some() {
             flags |= CANCELLED;
         }
-        out.extend_from_slice(&[JOB, flags]);
+        let kind = if client.is_nobody() { JOB } else { COUNTED_JOB };
+        out.extend_from_slice(&[kind, flags]);
         for number in [began.0, previous_end.0, last.0, created_ms, updated_ms] {
             put_number(out, number);
         }
@@ -370,6 +376,9 @@ impl<'a> JobPart<'a> {
             put_number(out, by.0);
             put_number(out, grace_ms);
         }
+        if kind == COUNTED_JOB {
+            put_client(out, client);
+        }
         put_number(out, self.before.0);
         put_number(out, self.gone.0);
         put_name(out, self.job);
@@ -380,7 +389,7 @@ impl<'a> JobPart<'a> {
         }
     }
 
-    fn parse(payload: &mut Payload<'a>) -> Result<JobPart<'a>, Unread> {
+    fn parse(kind: u8, payload: &mut Payload<'a>) -> Result<JobPart<'a>, Unread> {
         let flags = payload.byte()?;
         let (began, previous_end, last) = (payload.id()?, payload.id()?, payload.id()?);
         // Both are counted back from: the number before the first is never negative.
@@ -421,6 +430,10 @@ impl<'a> JobPart<'a> {
         } else {
             Owner::Upload
         };
+        let client = match kind {
+            COUNTED_JOB => parse_client(payload)?,
+            _ => Occupant::default(),
+        };
         let (before, gone) = (payload.id()?, payload.id()?);
         let job = payload.name()?;
         let event = if flags & EVENT == 0 {
@@ -444,6 +457,7 @@ impl<'a> JobPart<'a> {
                 updated_ms,
                 lease,
                 cancelled,
+                client,
             },
             keys: keys.into_iter().collect(),
             before,

@@ -17,9 +17,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::desk::{Desk, ask};
 use super::record::SegmentNumber;
 use super::segment::{Segment, file_name};
-use super::writer::{Command, forget};
+use super::writer::Command;
 use super::{Alarm, Shared, checkpoint};
 use crate::hub::Hub;
+use crate::sequencer::room::forget;
 use crate::sequencer::{Proposal, now_ms};
 use crate::sys::vital;
 

@@ -25,15 +25,20 @@
 //! | 2 | a lease, in milliseconds, behind the time | the same |
 //! | 4 | a key, behind the lease: its digest and that of what was said, 16 bytes each, and how many milliseconds it is remembered | the same |
 //!
+//! A begin's flag 8 says that whom it is counted for comes behind the key: a byte, of which 1 says
+//! that an IPv4 address follows, 2 an IPv6 one, and 4 the fingerprint of a token, 8 bytes.
 //! A renew's flag 4 is the same. An open's flag 1: the segment holds what the first format's
 //! had, and counts only beside a checkpoint. The other kinds have no flags yet. A lease that ran out is an event like any
 //! other, and the kind 24 isn't used. Kinds below 16 are those of the
 //! first format, and none here. A record with another flag, or another kind, was written
 //! by a newer version.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::codec::{self, Found, HEADER_BYTES, Payload, Unread, put_name, put_number};
+use crate::access::network::Network;
+use crate::access::places::Occupant;
 use crate::event::job::EventId;
 use crate::event::{Content, IdempotencyKey, Lease};
 use crate::hub::{Once, Owner, Terms};
@@ -50,7 +55,11 @@ const NAMES_ITS_JOB: u8 = 1;
 const REPLACES: u8 = 1;
 const LEASED: u8 = 2;
 const KEYED: u8 = 4;
+const COUNTED: u8 = 8;
 const CARRIED_OVER: u8 = 1;
+const V4: u8 = 1;
+const V6: u8 = 2;
+const TOKEN: u8 = 4;
 
 const EVENT: u8 = 16;
 const BEGIN: u8 = 17;
@@ -228,7 +237,8 @@ impl<'a> EntryRecord<'a> {
         let leased = terms.lease.is_some() && kind != RENEW;
         let leased = if leased { LEASED } else { 0 };
         let keyed = if terms.once.is_some() { KEYED } else { 0 };
-        out.extend_from_slice(&[kind, flags | leased | keyed]);
+        let counted = if terms.client.is_nobody() { 0 } else { COUNTED };
+        out.extend_from_slice(&[kind, flags | leased | keyed | counted]);
         put_number(out, self.id.0);
         if let ChangeRecord::Event { previous, .. } = self.change {
             let step = if previous.0 == 0 {
@@ -244,6 +254,9 @@ impl<'a> EntryRecord<'a> {
         }
         if let Some(once) = terms.once {
             put_once(out, &once, self.time_ms);
+        }
+        if counted != 0 {
+            put_client(out, terms.client);
         }
         match &self.change {
             ChangeRecord::Event { name, data, .. } => {
@@ -270,6 +283,7 @@ impl<'a> EntryRecord<'a> {
             ChangeRecord::Renew { lease, once } => Terms {
                 lease: Some(lease),
                 once,
+                ..Terms::default()
             },
             ChangeRecord::Cancel { .. }
             | ChangeRecord::Delete { .. }
@@ -280,7 +294,7 @@ impl<'a> EntryRecord<'a> {
     fn parse(kind: u8, payload: &mut Payload<'a>) -> Result<EntryRecord<'a>, Unread> {
         let flags = payload.flags(match kind {
             EVENT => NAMES_ITS_JOB | LEASED | KEYED,
-            BEGIN => REPLACES | LEASED | KEYED,
+            BEGIN => REPLACES | LEASED | KEYED | COUNTED,
             RENEW => KEYED,
             _ => 0,
         })?;
@@ -304,6 +318,9 @@ impl<'a> EntryRecord<'a> {
         }
         if flags & KEYED != 0 && matches!(kind, EVENT | BEGIN | RENEW) {
             terms.once = Some(parse_once(payload, time_ms)?);
+        }
+        if flags & COUNTED != 0 && kind == BEGIN {
+            terms.client = parse_client(payload)?;
         }
         let change = match kind {
             EVENT => {
@@ -360,6 +377,42 @@ pub(super) fn put_once(out: &mut Vec<u8>, once: &Once, time_ms: u64) {
     out.extend_from_slice(&once.key.0);
     out.extend_from_slice(&once.content.0);
     put_number(out, once.until_ms.saturating_sub(time_ms));
+}
+
+/// Appends whom something is counted for.
+pub(super) fn put_client(out: &mut Vec<u8>, client: Occupant) {
+    let address = client.network.map(Network::address);
+    let kind = match address {
+        None => 0,
+        Some(IpAddr::V4(_)) => V4,
+        Some(IpAddr::V6(_)) => V6,
+    };
+    out.push(kind | if client.token.is_some() { TOKEN } else { 0 });
+    match address {
+        None => {}
+        Some(IpAddr::V4(address)) => out.extend_from_slice(&address.octets()),
+        Some(IpAddr::V6(address)) => out.extend_from_slice(&address.octets()),
+    }
+    if let Some(token) = client.token {
+        out.extend_from_slice(&token.to_le_bytes());
+    }
+}
+
+/// Whom something is counted for.
+pub(super) fn parse_client(payload: &mut Payload<'_>) -> Result<Occupant, Unread> {
+    let kind = payload.flags(V4 | V6 | TOKEN)?;
+    let address = match kind & (V4 | V6) {
+        0 => None,
+        V4 => Some(IpAddr::from(payload.bytes::<4>()?)),
+        V6 => Some(IpAddr::from(payload.bytes::<16>()?)),
+        _ => return Err(Unread::Malformed),
+    };
+    let token = match kind & TOKEN {
+        0 => None,
+        _ => Some(u64::from_le_bytes(payload.bytes()?)),
+    };
+    let network = address.map(Network::of);
+    Ok(Occupant { network, token })
 }
 
 /// What a change is known by, which was made at this millisecond.

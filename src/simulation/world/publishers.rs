@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::World;
+use crate::access::places::Occupant;
 use crate::event::job::{EventId, LifeId};
 use crate::event::{Event, Lease};
 use crate::hub::{After, Change, Only, Owner, Terms};
@@ -49,7 +50,10 @@ impl World<'_> {
 
     pub(super) fn terms(&mut self) -> Terms {
         let lease = self.random.one_in(4).then(|| self.lease());
-        Terms { lease, once: None }
+        Terms {
+            lease,
+            ..Terms::default()
+        }
     }
 
     pub(super) fn lease(&mut self) -> Lease {
@@ -112,7 +116,14 @@ impl World<'_> {
                 .pick(&[After::FailedUpload, After::FailedUpload, After::Ended]),
         };
         let owner = Owner::Upload;
-        let terms = self.terms();
+        let client = Occupant {
+            network: None,
+            token: Some(self.random.below(3)),
+        };
+        let terms = Terms {
+            client,
+            ..self.terms()
+        };
         let begin = Change::Begin {
             owner,
             after,

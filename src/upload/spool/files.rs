@@ -14,7 +14,7 @@ impl Inner {
     /// Begins the life of an upload's job, and makes its files. Blocks.
     pub(super) fn create(&self, entry: &UploadEntry, after: After) -> Result<File, SpoolError> {
         self.check_space(entry.reserved())?;
-        let life = self.begin_life(&entry.job, after);
+        let life = self.begin_life(&entry.job, after, entry.client);
         let life = life.map_err(SpoolError::Publish)?;
         self.ledger.lock().set_life(entry, life);
         let created = self.create_files(entry);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::entry::{Phase, UploadEntry};
 use super::{Inner, STAGE, SpoolError};
+use crate::access::places::Occupant;
 use crate::event::Event;
 use crate::event::job::{JobId, LifeId};
 use crate::hub::{After, Life, LifeState, Owner};
@@ -50,8 +51,13 @@ impl From<&SpoolError> for Reason {
 
 impl Inner {
     /// Begins the life of a job that an upload is. Blocks.
-    pub(super) fn begin_life(&self, job: &JobId, after: After) -> Result<LifeId, PublishError> {
-        let begin = || self.jobs.begin(job, Owner::Upload, after);
+    pub(super) fn begin_life(
+        &self,
+        job: &JobId,
+        after: After,
+        client: Occupant,
+    ) -> Result<LifeId, PublishError> {
+        let begin = || self.jobs.begin_upload(job, after, client);
         match self.jobs.hub().life(job) {
             None => begin(),
             Some(_) => self.landing.take_over(job, &begin),

@@ -30,6 +30,10 @@ fn job(state: LifeState, event: Option<EventPart<'static>>, keys: u64) -> JobPar
                 by: EventId(40),
                 grace_ms: 30_000,
             }),
+            client: Occupant {
+                network: None,
+                token: (keys > 0).then_some(keys),
+            },
         },
         keys: (0..keys).map(keyed).collect(),
         before: EventId(60),

@@ -33,7 +33,19 @@ fn on(terms: Terms) -> Record<'static> {
 
 fn terms(lease: &str, once: Option<Once>) -> Terms {
     let lease = lease.parse().ok();
-    Terms { lease, once }
+    Terms {
+        lease,
+        once,
+        ..Terms::default()
+    }
+}
+
+fn of(address: &str, token: Option<u64>) -> Terms {
+    let network = address.parse().ok().map(Network::of);
+    Terms {
+        client: Occupant { network, token },
+        ..terms("1s", once())
+    }
 }
 
 fn once() -> Option<Once> {
@@ -69,6 +81,9 @@ fn records() -> Vec<Record<'static>> {
         begin(Owner::Worker, false, terms("30s", None)),
         begin(Owner::Worker, true, terms("", once())),
         begin(Owner::Upload, true, terms("1500ms", once())),
+        begin(Owner::Upload, false, of("192.0.2.7", None)),
+        begin(Owner::Upload, true, of("2001:db8::", Some(u64::MAX))),
+        begin(Owner::Upload, false, of("", Some(7))),
         renew(None),
         renew(once()),
         entry(ChangeRecord::Cancel { grace_ms: 30_000 }),
@@ -149,7 +164,7 @@ fn another_kind_or_flag_is_a_newer_versions_and_a_kind_of_the_first_format_is_no
         let bytes = bytes_of(&record);
         let mut payload = bytes[HEADER_BYTES..].to_vec();
         if ![CLOSE, GAP].contains(&payload[0]) {
-            payload[1] |= 8;
+            payload[1] |= 16;
             assert_eq!(found(&payload), Found::Newer, "{record:?}");
         }
     }

@@ -26,6 +26,7 @@ use std::io;
 use std::ops::Range;
 
 use super::{Found, Last, Restorer, named, read_whole};
+use crate::access::places::Occupant;
 use crate::event::job::{EventId, EventName, JobId, JobState};
 use crate::hub::{Life, LifeState, Owner, Terms};
 use crate::sequencer::journal::Shared;
@@ -391,6 +392,7 @@ impl Job {
             updated_ms: self.updated_ms,
             lease: None,
             cancelled: None,
+            client: Occupant::default(),
         }
     }
 }

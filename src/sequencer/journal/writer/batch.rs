@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque, hash_map};
 
+use crate::access::places::Key;
 use crate::event::job::{EventId, JobId, JobIdHasher};
 use crate::hub::keyed::{KEYS_MAX, Keyed};
 use crate::hub::{Change, Entry, Hub, Life, Refusal};
@@ -9,7 +10,7 @@ use crate::sequencer::journal::codec::PAYLOAD_MAX_BYTES;
 use crate::sequencer::journal::index::Index;
 use crate::sequencer::journal::record::{ChangeRecord, EntryRecord};
 use crate::sequencer::journal::reply::Reply;
-use crate::sequencer::room;
+use crate::sequencer::room::{self, forget};
 use crate::sequencer::{Proposal, PublishError, now_ms};
 
 /// What an entry's record needs besides an event's data is less than this; in a checkpoint
@@ -53,6 +54,8 @@ pub(super) struct Batch {
     spare: VecDeque<Proposal>,
     /// How many of those were asked for.
     asked: usize,
+    /// How many jobs more are counted for clients.
+    added_by: HashMap<Key, isize>,
 }
 
 /// An entry with its number.
@@ -161,6 +164,9 @@ impl Batch {
             let max_bytes = PAYLOAD_MAX_BYTES - REST_BYTES;
             return Err(PublishError::TooLarge { max_bytes });
         }
+        if !proposal.client().is_nobody() {
+            self.make_room_in_share(hub, index, &proposal)?;
+        }
         if self.is_full(hub) && self.adds_a_job(hub, &proposal) {
             // Their events are here.
             while hub.is_short_of_memory() && hub.trim_first_ended() {}
@@ -205,6 +211,10 @@ impl Batch {
         let is_job = |life: Option<&Life>| life.is_some_and(|life| !life.is_deleted());
         self.added_jobs += isize::from(is_job(after.as_ref()));
         self.added_jobs -= isize::from(is_job(pending.life.as_ref()));
+        for (life, change) in [(&pending.life, -1), (&after, 1)] {
+            let keys = life.iter().flat_map(|life| life.client.keys());
+            keys.for_each(|key| *self.added_by.entry(key).or_default() += change);
+        }
         let previous = pending.newest_event;
         let replaces = was_running && matches!(entry.change, Change::Begin { .. });
         match entry.change {
@@ -244,6 +254,36 @@ impl Batch {
         }
     }
 
+    /// Has the jobs go that are more than the share of the one who asks for this.
+    fn make_room_in_share(
+        &mut self,
+        hub: &Hub,
+        index: &Index,
+        proposal: &Proposal,
+    ) -> Result<(), PublishError> {
+        let life = match self.jobs.get(&proposal.job) {
+            Some(pending) => pending.life.clone(),
+            None => hub.life(&proposal.job),
+        };
+        loop {
+            let added = |key| self.added_by.get(&key).copied().unwrap_or_default();
+            let theirs = |key| {
+                let (_, count) = hub.first_ended_of(key, 0);
+                count.saturating_add_signed(added(key))
+            };
+            let Some(key) = room::over_share(hub, life.as_ref(), proposal, theirs) else {
+                return Ok(());
+            };
+            // Of those that the batch touches another may be the first by now.
+            let (first, _) = hub.first_ended_of(key, self.jobs.len() + 1);
+            let mut first = first.into_iter();
+            let first = first.find(|ended| !self.jobs.contains_key(&ended.job));
+            let first = first.ok_or(PublishError::Share)?;
+            self.number(hub, index, forget(first.job, first.last))?;
+            hub.metrics().jobs_displaced.add(1);
+        }
+    }
+
     /// The next job to be forgotten: none that this batch touches.
     fn find_spare(&mut self, hub: &Hub) -> Option<Proposal> {
         loop {
@@ -265,12 +305,6 @@ impl Batch {
             }
         }
     }
-}
-
-/// The change that lets go of a job whose newest entry is this.
-pub(in crate::sequencer::journal) fn forget(job: JobId, last: EventId) -> Proposal {
-    let change = Change::Forget { last };
-    Proposal { job, change }
 }
 
 impl Numbered {
