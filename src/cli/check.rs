@@ -10,7 +10,7 @@ use crate::server::check;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "check",
-    about: "reads the configuration as serve would, and says what is wrong",
+    about: "reads the configuration as serve would; says what is wrong",
     usage: &["[FLAGS]"],
     text: &[
         "It takes every flag that serve takes, and reads the same variables and the same file. \

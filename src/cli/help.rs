@@ -10,13 +10,19 @@ const INDENT: usize = 6;
 /// read.
 const WIDTHS: (usize, usize) = (40, 100);
 
+/// What landfall does.
+pub const ABOUT: &str =
+    "Landfall streams the progress of jobs to browsers over Server-Sent Events.";
+/// What `landfall help COMMAND` does.
+pub const HELP: &str =
+    "tells a command's flags, as COMMAND --help does, or with --man before it its manual page";
+/// What `landfall version` does.
+pub const VERSION: &str = "tells the version";
+
 /// What commands there are.
 pub fn overview(commands: &[&Command], width: usize) -> String {
     let mut page = Page::new(width);
-    page.paragraph(
-        0,
-        "Landfall streams the progress of jobs to browsers over Server-Sent Events.",
-    );
+    page.paragraph(0, ABOUT);
     page.line("");
     page.line("Usage:");
     for command in commands {
@@ -29,10 +35,10 @@ pub fn overview(commands: &[&Command], width: usize) -> String {
         }
         page.paragraph(INDENT, command.about);
     }
-    page.paragraph(2, "landfall help COMMAND");
-    page.paragraph(INDENT, "tells a command's flags, as COMMAND --help does");
+    page.paragraph(2, "landfall help [--man] COMMAND");
+    page.paragraph(INDENT, HELP);
     page.paragraph(2, "landfall version");
-    page.paragraph(INDENT, "tells the version");
+    page.paragraph(INDENT, VERSION);
     page.text
 }
 
@@ -50,8 +56,10 @@ pub fn of(command: &Command, width: usize) -> String {
         page.line("");
         page.paragraph(0, text);
     }
-    page.line("");
-    page.paragraph(0, &legend(command));
+    if flags::of(name).next().is_some() {
+        page.line("");
+        page.paragraph(0, &legend(command));
+    }
     let mut defaults = Settings::default();
     let mut title = "";
     for (group, flag) in flags::of(name) {
@@ -74,7 +82,7 @@ pub fn of(command: &Command, width: usize) -> String {
 }
 
 /// What the words and signs in a command's help mean.
-fn legend(command: &Command) -> String {
+pub fn legend(command: &Command) -> String {
     let values: Vec<String> = flags::of(command.name)
         .map(|(_, flag)| flag.value())
         .collect();
@@ -109,7 +117,8 @@ pub struct Page {
 }
 
 impl Page {
-    fn new(width: usize) -> Page {
+    /// One of lines that are so wide.
+    pub fn new(width: usize) -> Page {
         Page {
             text: String::new(),
             width: width.clamp(WIDTHS.0, WIDTHS.1),

@@ -4,6 +4,7 @@ mod bar;
 mod call;
 mod cancel;
 mod check;
+mod completions;
 mod delete;
 mod error;
 mod example;
@@ -13,6 +14,7 @@ mod help;
 mod lines;
 mod list;
 mod logging;
+mod manual;
 mod output;
 mod publish;
 mod retry;
@@ -25,6 +27,7 @@ mod upload;
 mod watch;
 mod words;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,6 +49,7 @@ const COMMANDS: &[&Command] = &[
     &upload::COMMAND,
     &token::COMMAND,
     &check::COMMAND,
+    &completions::COMMAND,
 ];
 
 /// What is wrong with the flags in a configuration file that is called so.
@@ -62,8 +66,8 @@ pub fn main() -> ExitCode {
     let first = arguments.front().map(|first| first.to_string_lossy());
     let done = match first.as_deref() {
         Some("--help" | "-h" | "help") => {
-            let asked = arguments.get(1).map(|name| name.to_string_lossy());
-            tell_help(asked.as_deref()).map_err(|failure| (None, failure))
+            let asked = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+            tell_help(&asked.collect::<Vec<_>>()).map_err(|failure| (None, failure))
         }
         Some("--version" | "-V" | "version") => tell_version().map_err(|failure| (None, failure)),
         None => call(&serve::COMMAND, arguments),
@@ -117,11 +121,17 @@ fn is_check(command: &Command) -> bool {
     command.name == check::COMMAND.name
 }
 
-fn tell_help(asked: Option<&str>) -> Result<ExitCode, Failure> {
+fn tell_help(asked: &[Cow<'_, str>]) -> Result<ExitCode, Failure> {
+    let as_page = asked.first().is_some_and(|word| word == "--man");
+    let name = asked.get(usize::from(as_page));
+    let name = name.filter(|name| !["help", "version"].contains(&&***name));
+    let command = name.map(|name| find(name)).transpose()?;
     let width = output::width();
-    output::print(&match asked {
-        Some(name) if !["help", "version"].contains(&name) => help::of(find(name)?, width),
-        _ => help::overview(COMMANDS, width),
+    output::print(&match command {
+        Some(command) if as_page => manual::of(command),
+        Some(command) => help::of(command, width),
+        None if as_page => manual::overview(COMMANDS),
+        None => help::overview(COMMANDS, width),
     })
 }
 

@@ -4,6 +4,7 @@ mod bars;
 mod calls;
 mod cancelling;
 mod check;
+mod completions;
 mod help;
 mod hub;
 mod jobs;

@@ -8,13 +8,13 @@ use tempfile::TempDir;
 use super::hub::{Hub, eventually, text};
 
 /// A tmux of its own, with one pane.
-struct Tmux {
+pub struct Tmux {
     folder: TempDir,
 }
 
 impl Tmux {
     /// Runs a command in a pane of this size. The pane stays when it has ended.
-    fn run(command: &str, columns: usize, rows: usize) -> Tmux {
+    pub fn run(command: &str, columns: usize, rows: usize) -> Tmux {
         let tmux = Tmux {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -25,7 +25,7 @@ impl Tmux {
         tmux
     }
 
-    fn ask(&self, arguments: &[&str]) -> Output {
+    pub fn ask(&self, arguments: &[&str]) -> Output {
         let mut tmux = Command::new("tmux");
         tmux.args(["-f", "/dev/null", "-S"]).arg(self.socket());
         let output = tmux.args(arguments).env_remove("TMUX").output();
@@ -45,7 +45,7 @@ impl Tmux {
         lines.map(|line| line.trim_end().to_owned()).collect()
     }
 
-    fn wait_for(&self, what: &str, holds: impl Fn(&[String]) -> bool) {
+    pub fn wait_for(&self, what: &str, holds: impl Fn(&[String]) -> bool) {
         let mut lines = Vec::new();
         let shown = std::panic::AssertUnwindSafe(|| {
             eventually(what, || {

@@ -45,6 +45,7 @@ pub const RUN: Group = Group {
             "auto, or number: a line that is nothing but a number from 0 to 100 is a percentage \
              as well, as of pv -n.",
         )
+        .choices(&["auto", "number"])
         .default("auto"),
         word(
             "pattern",
@@ -86,7 +87,8 @@ pub const SELECTION: Group = Group {
             "STATE",
             |s| &mut s.selection.state,
             "Those that are running, done, or ended with error.",
-        ),
+        )
+        .choices(&["running", "done", "error"]),
         switch(
             "json",
             |s| &mut s.selection.json,

@@ -26,6 +26,7 @@ pub const DISK: Group = Group {
             "When events are safe from a loss of power: always (before they are answered) or \
              interval=DUR (so long after it at most; the end of a job before it is answered).",
         )
+        .choices(&["always", "interval="])
         .default("interval=200ms"),
         size(
             "journal-bytes",

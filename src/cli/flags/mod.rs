@@ -36,6 +36,8 @@ pub struct Flag {
     twin: Option<&'static str>,
     /// What it may be, for whoever wants to see one, where there is no default to show.
     sample: Option<&'static str>,
+    /// What it may be, where that is one of a few.
+    pub choices: &'static [&'static str],
     /// Whether a server that runs takes another value, on SIGHUP.
     pub is_live: bool,
 }
@@ -101,6 +103,7 @@ impl Flag {
             also: None,
             twin: None,
             sample: None,
+            choices: &[],
             is_live: false,
         }
     }
@@ -122,6 +125,11 @@ impl Flag {
 
     const fn sample(mut self, value: &'static str) -> Flag {
         self.sample = Some(value);
+        self
+    }
+
+    const fn choices(mut self, choices: &'static [&'static str]) -> Flag {
+        self.choices = choices;
         self
     }
 

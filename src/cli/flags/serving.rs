@@ -331,15 +331,17 @@ pub const LOG: Group = Group {
             "What is logged to stderr: error, warn, info or debug, each with what is worse, or off; \
              without it RUST_LOG says it.",
         )
+        .choices(&["error", "warn", "info", "debug", "off"])
         .sample("info")
         .live(),
         word(
             "log-format",
             "FORMAT",
             |s| &mut s.log.format,
-            "How: text, where a line begins with the time, or with its priority where systemd's \
+            "How it is logged: text, where a line begins with the time, or with its priority where systemd's \
              journal reads it; or json, an object a line with time, level and message.",
         )
+        .choices(&["text", "json"])
         .default("text")
         .live(),
     ],
