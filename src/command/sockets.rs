@@ -8,7 +8,7 @@ use std::sync::Once;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 /// The calls that make one; the second could make the first unseen.
-const CALLS: [i64; 2] = [libc::SYS_socket, libc::SYS_io_uring_setup];
+const CALLS: [libc::c_long; 2] = [libc::SYS_socket, libc::SYS_io_uring_setup];
 /// On x86-64 each call has another number beside its own, for programs with short pointers.
 const X32: i64 = 1 << 30;
 
@@ -34,6 +34,9 @@ pub fn forbid() -> io::Result<()> {
 fn filter(arch: TargetArch) -> io::Result<BpfProgram> {
     let mut calls = BTreeMap::new();
     for call in CALLS {
+        // Elsewhere a long is shorter.
+        #[allow(clippy::useless_conversion)]
+        let call = i64::from(call);
         calls.insert(call, Vec::new());
         if arch == TargetArch::x86_64 {
             calls.insert(call | X32, Vec::new());

@@ -45,7 +45,8 @@ impl Hub {
         let forgotten = self.0.forgettings.lock();
         let new = forgotten.count.saturating_sub(since);
         let is_missed = |(job, newest): &(JobId, EventId)| *newest > after && is_followed(job);
-        let mut last = forgotten.last.iter().rev().take(new as usize);
-        new > forgotten.last.len() as u64 || last.any(is_missed)
+        let kept = forgotten.last.len() as u64;
+        let mut last = forgotten.last.iter().rev().take(new.min(kept) as usize);
+        new > kept || last.any(is_missed)
     }
 }

@@ -180,7 +180,8 @@ fn newer(name: &str) -> io::Error {
 
 /// Reads a whole file. None where it can't be read, which is reported.
 pub(super) fn read_whole(files: &dyn Files, name: &str, bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut content = vec![0; bytes as usize];
+    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("{name} is too large"));
+    let mut content = vec![0; usize::try_from(bytes).map_err(|_| too_large())?];
     let file = files.open(name, false);
     match file.and_then(|file| file.read_at(0, &mut content)) {
         Ok(read) => content.truncate(read),

@@ -122,10 +122,8 @@ impl Receiver {
                 self.buffer = vec![0; length];
             }
         }
-        let end = self
-            .buffer
-            .len()
-            .min(self.filled.saturating_add(left as usize));
+        let room = (self.buffer.len() - self.filled) as u64;
+        let end = self.filled + room.min(left) as usize;
         &mut self.buffer[self.filled..end]
     }
 

@@ -67,8 +67,8 @@ impl Window {
                         window_bytes *= 2;
                     }
                     window_begin = at;
-                    let left = (end - at) as usize;
-                    self.bytes.resize(window_bytes.min(left), 0);
+                    let bytes = (end - at).min(window_bytes as u64);
+                    self.bytes.resize(bytes as usize, 0);
                     let read = self.file.read_at(at, &mut self.bytes)?;
                     self.bytes.truncate(read);
                     if read == 0 {
