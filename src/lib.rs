@@ -49,6 +49,6 @@ pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
 pub use pipeline::{ClamdAddress, PipelineConfig};
 pub use routes::{AuthConfig, QuotaConfig};
 pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
-pub use server::{Address, ConnectionConfig, Server, ServerConfig, Sockets};
+pub use server::{Address, ConnectionConfig, OpsAddress, Server, ServerConfig, Sockets};
 pub use stream::ShardConfig;
 pub use upload::SpoolConfig;

@@ -165,12 +165,19 @@ impl Response {
     }
 
     /// A response whose body is a text of this media type.
-    pub fn text(status: Status, media_type: &'static str, body: &'static str) -> Response {
+    pub fn text(
+        status: Status,
+        media_type: &'static str,
+        body: impl Into<Cow<'static, str>>,
+    ) -> Response {
         Response {
             status,
             fields: vec![("Content-Type", media_type.into())],
             lines: None,
-            body: Cow::Borrowed(body.as_bytes()),
+            body: match body.into() {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            },
             length: None,
         }
     }

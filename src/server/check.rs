@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{Access as Allowed, access};
 
+use super::OpsAddress;
 use super::config::ServerConfig;
 use super::listener::Address;
 use super::start;
@@ -109,16 +110,17 @@ fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
 }
 
 fn listeners(config: &ServerConfig) -> Vec<Fault> {
-    let ops = Address::Tcp(config.ops);
-    let listeners = [
+    let mut listeners = vec![
         ("public listener", "listen", &config.listen),
         ("publishing listener", "publish", &config.publish),
-        ("monitoring listener", "ops", &ops),
     ];
+    if let OpsAddress::At(ops) = &config.ops {
+        listeners.push(("monitoring listener", "ops", ops));
+    }
     // What is taken is taken by it then.
     let is_served = config.data.as_deref().is_some_and(journal::is_held);
     let mut faults = Vec::new();
-    for (index, (what, flag, address)) in listeners.into_iter().enumerate() {
+    for (index, (what, flag, address)) in listeners.iter().copied().enumerate() {
         let is_any_port = matches!(address, Address::Tcp(address) if address.port() == 0);
         let mut before = listeners[..index].iter();
         if let Some((other, ..)) = before.find(|(.., it)| *it == address && !is_any_port) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::OpsAddress;
 use super::connection::ConnectionConfig;
 use super::listener::Address;
 use crate::http::BasePath;
@@ -39,7 +40,7 @@ pub struct ServerConfig {
     /// The publishing listener. Default: 127.0.0.1:8081.
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
-    pub ops: SocketAddr,
+    pub ops: OpsAddress,
     /// The path below which both of the first are served, for a proxy that passes requests on
     /// as they are. Default: /.
     pub base_path: BasePath,
@@ -121,7 +122,7 @@ impl Default for ServerConfig {
         ServerConfig {
             listen: Address::Tcp(local(8080)),
             publish: Address::Tcp(local(8081)),
-            ops: local(8082),
+            ops: OpsAddress::At(Address::Tcp(local(8082))),
             base_path: BasePath::default(),
             data: None,
             journal: JournalConfig::default(),

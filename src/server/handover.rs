@@ -26,12 +26,14 @@ use rustix::net::{
 };
 
 use crate::server::Server;
-use crate::server::sockets::{GivenSocket, Sockets};
+use crate::server::sockets::{GivenOps, GivenSocket, Sockets};
 
 /// Says whose place is to be taken: the process id of the one that started this one.
 pub(crate) const VARIABLE: &str = "LANDFALL_HANDOVER";
 /// The sockets that are handed over.
-const SOCKETS: [&str; 2] = ["public", "publish"];
+const SOCKETS: [&str; 3] = ["public", "publish", "ops"];
+/// Stands for the port of monitoring where there is none.
+const NO_PORT: &str = "-";
 /// The longest line that is said.
 const LINE_BYTES: usize = 128;
 const READY: &[u8] = b"ready\n";
@@ -190,7 +192,9 @@ impl Predecessor {
                 fds.extend(given);
             }
         }
-        let (Ok([public, publish]), Some((ops, own))) = (
+        // The socket of monitoring comes last, where it is a unix socket.
+        let ops_fd = (fds.len() == SOCKETS.len()).then(|| fds.pop()).flatten();
+        let (Ok([public, publish]), Some((port, own))) = (
             <[OwnedFd; 2]>::try_from(fds),
             parse(&line[..received.bytes]),
         ) else {
@@ -201,6 +205,10 @@ impl Predecessor {
             let is_own = own.contains(&name);
             Some(GivenSocket { fd, is_own })
         };
+        let ops = match ops_fd {
+            Some(fd) => given(fd, SOCKETS[2]).map(GivenOps::Socket),
+            None => port.map(GivenOps::Port),
+        };
         let mut claim = channel.try_clone()?;
         let sockets = Sockets {
             claim: Some(Box::new(move || {
@@ -209,7 +217,7 @@ impl Predecessor {
             })),
             public: given(public, SOCKETS[0]),
             publish: given(publish, SOCKETS[1]),
-            ops: Some(ops),
+            ops,
         };
         Ok(Some((Predecessor { channel }, sockets)))
     }
@@ -223,13 +231,20 @@ impl Predecessor {
 }
 
 fn give(channel: &UnixStream, server: &Server) -> io::Result<()> {
-    let mut line = format!("ops {}", server.ops());
+    let port = server.ops().tcp();
+    let port = port.map_or(NO_PORT.to_owned(), |port| port.to_string());
+    let mut line = format!("ops {port}");
     let mut fds = Vec::new();
     for (name, acceptor) in SOCKETS.iter().zip(server.acceptors()) {
         fds.extend(acceptor.socket());
         if acceptor.has_file() {
             line.push_str(&format!(" {name}"));
         }
+    }
+    let monitoring = server.monitoring();
+    fds.extend(monitoring.socket());
+    if monitoring.has_file() {
+        line.push_str(&format!(" {}", SOCKETS[2]));
     }
     line.push('\n');
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS.len()))];
@@ -240,11 +255,15 @@ fn give(channel: &UnixStream, server: &Server) -> io::Result<()> {
     Ok(())
 }
 
-/// Where monitoring listens, and the sockets whose files go with the server.
-fn parse(line: &[u8]) -> Option<(SocketAddr, Vec<&str>)> {
+/// The port of monitoring, where it has one, and the sockets whose files go with the server.
+fn parse(line: &[u8]) -> Option<(Option<SocketAddr>, Vec<&str>)> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let mut words = line.strip_prefix("ops ")?.split(' ');
-    Some((words.next()?.parse().ok()?, words.collect()))
+    let port = match words.next()? {
+        NO_PORT => None,
+        port => Some(port.parse().ok()?),
+    };
+    Some((port, words.collect()))
 }
 
 /// What is said next, up to its newline; what there was of it where the other side ended.

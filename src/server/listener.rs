@@ -198,6 +198,11 @@ impl Listener {
         })
     }
 
+    /// Its socket, where it listens, and whether a unix socket's file is removed with it.
+    pub fn into_parts(self) -> (OwnedFd, Address, bool) {
+        (self.fd, self.address, self.is_own)
+    }
+
     /// Where it listens, with the port that was picked.
     pub fn address(&self) -> &Address {
         &self.address
@@ -446,7 +451,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 /// Removes the file of this server's own socket, and nothing that is there in its place.
-fn remove_own(path: &Path) {
+pub fn remove_own(path: &Path) {
     if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
         let _ = std::fs::remove_file(path);
     }

@@ -14,7 +14,6 @@ mod start;
 mod story;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,6 +27,8 @@ pub use connection::ConnectionConfig;
 use house::House;
 use listener::Acceptor;
 pub use listener::Address;
+use monitor::Monitoring;
+pub use monitor::OpsAddress;
 pub use pulse::Pulse;
 pub use sockets::Sockets;
 
@@ -52,7 +53,7 @@ pub struct Server {
     house: Arc<House>,
     public: Address,
     publish: Address,
-    ops: SocketAddr,
+    ops: Monitoring,
     acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
     /// Ends jobs whose leases have run out.
@@ -92,8 +93,13 @@ impl Server {
     }
 
     /// Where monitoring asks.
-    pub fn ops(&self) -> SocketAddr {
-        self.ops
+    pub fn ops(&self) -> &OpsAddress {
+        self.ops.address()
+    }
+
+    /// That listener.
+    pub(crate) fn monitoring(&self) -> &Monitoring {
+        &self.ops
     }
 
     /// The jobs, to publish from within the process.
@@ -161,6 +167,7 @@ impl Server {
     /// they are.
     pub(crate) fn keep_files(&mut self) {
         self.acceptors.iter_mut().for_each(Acceptor::keep_file);
+        self.ops.keep_file();
     }
 
     /// Another process serves at the same sockets: monitoring, whose port is shared, goes on

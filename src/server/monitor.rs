@@ -1,47 +1,125 @@
 //! The monitoring listener: `/metrics`, `/healthz`, `/readyz` and `/jobs`, short
 //! answers to requests without bodies, which is what may_minihttp is at its best with.
 
+mod address;
+mod unix;
+
+use std::borrow::Cow;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use socket2::{Domain, Type};
 
+use crate::http::{self, Status};
 use crate::pipeline::StageCounts;
 use crate::routes::snapshot_json;
 use crate::sequencer::Health;
 use crate::server::house::House;
+use crate::server::listener::{Address, Listener, SocketOptions, remove_own};
+use crate::server::sockets::GivenOps;
 use crate::sys::metrics::{gauge, head};
 use crate::sys::process;
 use crate::upload::spool::Spool;
+pub use address::OpsAddress;
 
 const JSON: &str = "Content-Type: application/json";
 const TEXT: &str = "Content-Type: text/plain; charset=utf-8";
 const PROMETHEUS: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
 
-/// Starts it, and returns where it listens. It goes on for as long as the process does. A
-/// server that is taken the place of listens at `shared` as well, until it ends.
+/// Where monitoring is asked, for as long as the process lives.
+pub struct Monitoring {
+    address: OpsAddress,
+    /// The unix socket, for another process.
+    socket: Option<OwnedFd>,
+    /// Whether the unix socket's file goes with it.
+    is_own: bool,
+}
+
+/// Starts it. A server that is taken the place of listens at the port or at the socket that it
+/// has `given` as well, until it ends.
 ///
 /// # Errors
 /// The address is in use, or not to be had.
 pub fn start(
-    address: SocketAddr,
-    shared: Option<SocketAddr>,
+    address: &OpsAddress,
+    given: Option<GivenOps>,
+    options: SocketOptions,
     house: Arc<House>,
+) -> io::Result<Monitoring> {
+    let monitor = Monitor { house };
+    let (address, socket, is_own) = match (address, given) {
+        (OpsAddress::Off, _) => (OpsAddress::Off, None, false),
+        (OpsAddress::At(Address::Tcp(address)), given) => {
+            let port = start_tcp(*address, given, monitor)?;
+            (OpsAddress::At(Address::Tcp(port)), None, false)
+        }
+        (OpsAddress::At(wanted), given) => {
+            let listener = match given {
+                Some(GivenOps::Socket(given)) => Listener::given(given, options)?,
+                _ => Listener::bind(wanted, options)?,
+            };
+            let (fd, address, is_own) = listener.into_parts();
+            unix::serve(fd.try_clone()?, monitor)?;
+            (OpsAddress::At(address), Some(fd), is_own)
+        }
+    };
+    Ok(Monitoring {
+        address,
+        socket,
+        is_own,
+    })
+}
+
+fn start_tcp(
+    address: SocketAddr,
+    given: Option<GivenOps>,
+    monitor: Monitor,
 ) -> io::Result<SocketAddr> {
     // may_minihttp shares its port with whoever asks and doesn't say which it got. So
     // the port is asked for alone first, and kept by a socket that doesn't listen.
-    let address = match shared {
-        Some(shared) if address == shared || address.port() == 0 => shared,
+    let address = match given {
+        Some(GivenOps::Port(shared)) if address == shared || address.port() == 0 => shared,
         _ => TcpListener::bind(address)?.local_addr()?,
     };
     let keeper = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     keeper.set_reuse_address(true)?;
     keeper.set_reuse_port(true)?;
     keeper.bind(&address.into())?;
-    HttpServer(Monitor { house }).start(address)?;
+    HttpServer(monitor).start(address)?;
     Ok(address)
+}
+
+impl Monitoring {
+    /// Where.
+    pub fn address(&self) -> &OpsAddress {
+        &self.address
+    }
+
+    /// The unix socket, for another process.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Whether the file of a unix socket goes with it.
+    pub fn has_file(&self) -> bool {
+        self.is_own
+    }
+
+    /// Leaves the file of a unix socket where it is: another process listens at it.
+    pub fn keep_file(&mut self) {
+        self.is_own = false;
+    }
+}
+
+impl Drop for Monitoring {
+    fn drop(&mut self) {
+        if let (OpsAddress::At(Address::Unix(path)), true) = (&self.address, self.is_own) {
+            remove_own(path);
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -49,76 +127,92 @@ struct Monitor {
     house: Arc<House>,
 }
 
+/// What is answered.
+struct Answer {
+    status: Status,
+    /// The header line that says of which type it is.
+    kind: &'static str,
+    body: Cow<'static, str>,
+}
+
+impl Answer {
+    fn new(status: Status, kind: &'static str, body: impl Into<Cow<'static, str>>) -> Answer {
+        let body = body.into();
+        Answer { status, kind, body }
+    }
+
+    fn into_response(self) -> http::Response {
+        let (_, media_type) = self.kind.split_once(": ").unwrap_or_default();
+        let response = http::Response::text(self.status, media_type, self.body);
+        match self.status {
+            Status::MethodNotAllowed => response.with("Allow", "GET"),
+            _ => response,
+        }
+    }
+}
+
 impl HttpService for Monitor {
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
-        response.header("X-Content-Type-Options: nosniff");
-        response.header("Referrer-Policy: no-referrer");
-        if !matches!(request.method(), "GET" | "HEAD") {
-            response
-                .status_code(405, "Method Not Allowed")
-                .header("Allow: GET")
-                .header(JSON);
-            response.body(r#"{"error":"only GET is served here"}"#);
-            return Ok(());
-        }
+        let mut fields = request.headers().iter();
+        let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
         let path = request.path().split('?').next().unwrap_or_default();
-        match path {
-            "/metrics" => {
-                response.header(PROMETHEUS);
-                response.body_vec(self.metrics().into_bytes());
-            }
-            "/healthz" => {
-                response.header(TEXT).body("ok\n");
-            }
-            "/readyz" if self.house.is_stopping() => {
-                response
-                    .status_code(503, "Service Unavailable")
-                    .header(TEXT);
-                response.body("stopping\n");
-            }
-            "/readyz" if self.health() != Health::Good => {
-                response
-                    .status_code(503, "Service Unavailable")
-                    .header(TEXT);
-                response.body(match self.health() {
-                    Health::Full => "the journal has no room: publishing gets 507, streams go on\n",
-                    _ => "the journal can't be written: publishing gets 503, streams go on\n",
-                });
-            }
-            "/readyz" => {
-                response.header(TEXT).body("ready\n");
-            }
-            // The names of jobs are secrets, and a page may have had its own name made to
-            // resolve to this host.
-            "/jobs" if !self.knows_host(&request) => {
-                response.status_code(403, "Forbidden").header(JSON);
-                response.body(
-                    r#"{"error":"this server doesn't go by the name in Host: use its address, or --host"}"#,
-                );
-            }
-            "/jobs" => {
-                response.header(JSON);
-                response.body_vec(self.jobs().into_bytes());
-            }
-            _ => {
-                response.status_code(404, "Not Found").header(JSON);
-                response.body(r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#);
-            }
+        let answer = self.answer(request.method(), path, host.map(|host| host.value));
+        response
+            .status_code(answer.status.code().into(), answer.status.reason())
+            .header("X-Content-Type-Options: nosniff")
+            .header("Referrer-Policy: no-referrer")
+            .header(answer.kind);
+        if answer.status == Status::MethodNotAllowed {
+            response.header("Allow: GET");
         }
-        if request.method() == "HEAD" {
-            // may_minihttp writes a body whatever the method is, and the client would
-            // take it for the next answer.
-            response.body("");
+        // may_minihttp writes a body whatever the method is, and the client would take it for
+        // the next answer.
+        if request.method() != "HEAD" {
+            response.body_vec(answer.body.into_owned().into_bytes());
         }
         Ok(())
     }
 }
 
 impl Monitor {
-    fn knows_host(&self, request: &Request) -> bool {
-        let mut fields = request.headers().iter();
-        let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
-        host.is_none_or(|host| self.house.context.gate().knows_host(host.value))
+    fn answer(&self, method: &str, path: &str, host: Option<&[u8]>) -> Answer {
+        if !matches!(method, "GET" | "HEAD") {
+            let message = r#"{"error":"only GET is served here"}"#;
+            return Answer::new(Status::MethodNotAllowed, JSON, message);
+        }
+        match path {
+            "/metrics" => Answer::new(Status::Ok, PROMETHEUS, self.metrics()),
+            "/healthz" => Answer::new(Status::Ok, TEXT, "ok\n"),
+            "/readyz" if self.house.is_stopping() => {
+                Answer::new(Status::Unavailable, TEXT, "stopping\n")
+            }
+            "/readyz" => match self.health() {
+                Health::Good => Answer::new(Status::Ok, TEXT, "ready\n"),
+                Health::Full => {
+                    let why = "the journal has no room: publishing gets 507, streams go on\n";
+                    Answer::new(Status::Unavailable, TEXT, why)
+                }
+                Health::Failing => {
+                    let why = "the journal can't be written: publishing gets 503, streams go on\n";
+                    Answer::new(Status::Unavailable, TEXT, why)
+                }
+            },
+            // The names of jobs are secrets, and a page may have had its own name made to
+            // resolve to this host.
+            "/jobs" if !self.knows_host(host) => {
+                let message = r#"{"error":"this server doesn't go by the name in Host: use its address, or --host"}"#;
+                Answer::new(Status::Forbidden, JSON, message)
+            }
+            "/jobs" => Answer::new(Status::Ok, JSON, self.jobs()),
+            _ => {
+                let message = r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#;
+                Answer::new(Status::NotFound, JSON, message)
+            }
+        }
+    }
+
+    fn knows_host(&self, host: Option<&[u8]>) -> bool {
+        host.is_none_or(|host| self.house.context.gate().knows_host(host))
     }
 
     fn health(&self) -> Health {

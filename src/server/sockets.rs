@@ -24,8 +24,8 @@ pub struct Sockets {
     pub(crate) public: Option<GivenSocket>,
     /// The publishing listener's.
     pub(crate) publish: Option<GivenSocket>,
-    /// Where the server whose place is taken is monitored: this port is shared with it.
-    pub(crate) ops: Option<SocketAddr>,
+    /// Where the server whose place is taken is monitored.
+    pub(crate) ops: Option<GivenOps>,
     /// Asks that server to let go of the data directory. Never blocks.
     pub(crate) claim: Option<Box<dyn FnOnce()>>,
 }
@@ -37,6 +37,15 @@ pub struct GivenSocket {
     pub fd: OwnedFd,
     /// Whether the file of a unix socket goes with this server.
     pub is_own: bool,
+}
+
+/// Where another server is monitored.
+#[derive(Debug)]
+pub enum GivenOps {
+    /// This port is shared with it.
+    Port(SocketAddr),
+    /// This unix socket listens already.
+    Socket(GivenSocket),
 }
 
 impl Sockets {

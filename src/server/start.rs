@@ -17,7 +17,7 @@ use super::house::House;
 use super::listener::{Acceptor, Address, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
 use super::sockets::{GivenSocket, Sockets};
-use super::{Server, monitor, story};
+use super::{OpsAddress, Server, monitor, story};
 use crate::access::places::Places;
 use crate::hub::{HubConfig, SHARDS_MAX};
 use crate::pipeline::{Pipeline, PipelineConfig};
@@ -49,7 +49,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;
     let rules = config.rules();
     let gate = gate(config.auth, listeners.publish.address())?;
-    warn_of_open_jobs(config.ops);
+    warn_of_open_jobs(&config.ops);
     let patience = match sockets.claim {
         Some(claim) if config.data.is_some() => {
             claim();
@@ -95,7 +95,8 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         draining: AtomicBool::new(false),
     };
     let house = Arc::new(House::new(Arc::new(context), shards, webhooks));
-    let ops = monitor::start(config.ops, sockets.ops, house.clone())
+    let options = socket_options(config.send_buffer_bytes, config.shard.stall);
+    let ops = monitor::start(&config.ops, sockets.ops, options, house.clone())
         .map_err(named("monitoring listener", &config.ops))?;
     let public = listeners.public.address().clone();
     let publish = listeners.publish.address().clone();
@@ -128,10 +129,7 @@ impl Listeners {
         public: Option<GivenSocket>,
         publish: Option<GivenSocket>,
     ) -> io::Result<Listeners> {
-        let options = SocketOptions {
-            send_buffer_bytes: config.send_buffer_bytes,
-            silence: config.shard.stall,
-        };
+        let options = socket_options(config.send_buffer_bytes, config.shard.stall);
         let open = |given: Option<GivenSocket>, what, address| match given {
             Some(given) => Listener::given(given, options),
             None => Listener::bind(address, options).map_err(named(what, address)),
@@ -162,6 +160,13 @@ impl Listeners {
             self.public.accept(house.clone(), of_public)?,
             self.publish.accept(house.clone(), of_publish)?,
         ])
+    }
+}
+
+fn socket_options(send_buffer_bytes: usize, silence: Duration) -> SocketOptions {
+    SocketOptions {
+        send_buffer_bytes,
+        silence,
     }
 }
 
@@ -264,8 +269,9 @@ pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
     Ok(gate)
 }
 
-fn warn_of_open_jobs(ops: SocketAddr) {
-    if !ops.ip().to_canonical().is_loopback() {
+fn warn_of_open_jobs(ops: &OpsAddress) {
+    let is_open = |ops: SocketAddr| !ops.ip().to_canonical().is_loopback();
+    if ops.tcp().is_some_and(is_open) {
         log::warn!("monitoring listener {ops}: /jobs shows the names of all jobs to everybody");
     }
 }

@@ -18,8 +18,10 @@ pub fn tell(server: &Server) -> String {
     let context = &server.house.context;
     let version = env!("CARGO_PKG_VERSION");
     let mut story = format!(
-        "landfall {version} has started: public {}, publish {}, ops http://{}",
-        server.public, server.publish, server.ops
+        "landfall {version} has started: public {}, publish {}, ops {}",
+        server.public,
+        server.publish,
+        server.ops()
     );
     let hub = context.jobs.hub();
     let by_state = hub.jobs_by_state();

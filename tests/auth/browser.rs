@@ -93,8 +93,14 @@ fn dns_rebinding_to_an_open_publishing_listener_is_403_reading_or_writing() {
         assert_eq!(status, 403, "{target}");
     }
     assert_eq!(raw(address, "DELETE /api/jobs/a", &fields, "").status, 403);
-    assert_eq!(raw(server.ops(), "GET /jobs", &fields, "").status, 403);
-    assert_eq!(raw(server.ops(), "GET /metrics", &fields, "").status, 200);
+    assert_eq!(
+        raw(server.ops().tcp().unwrap(), "GET /jobs", &fields, "").status,
+        403
+    );
+    assert_eq!(
+        raw(server.ops().tcp().unwrap(), "GET /metrics", &fields, "").status,
+        200
+    );
     for host in ["localhost", "127.0.0.1", "[::1]", "hub.example", "landfall"] {
         assert_eq!(
             post_as(address, &format!("{host}:{port}"), ""),
@@ -283,7 +289,7 @@ fn what_is_not_a_stream_is_not_sniffed_and_sends_no_referrer() {
         get(public(&server), "/nowhere", ""),
         post(publish(&server), EVENTS, "", EVENT),
         get(publish(&server), "/openapi.json", ""),
-        get(server.ops(), "/metrics", ""),
+        get(server.ops().tcp().unwrap(), "/metrics", ""),
         raw(public(&server), "GET /", "", ""),
     ] {
         assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));

@@ -45,7 +45,7 @@ pub fn start(change: impl FnOnce(&mut ServerConfig)) -> Server {
     let mut config = ServerConfig {
         listen: Address::Tcp(local),
         publish: Address::Tcp(local),
-        ops: local,
+        ops: local.to_string().parse().unwrap(),
         drain: Duration::from_millis(100),
         ..ServerConfig::default()
     };

@@ -63,7 +63,7 @@ impl Hooked {
 
     /// How many events had this outcome.
     pub fn count(&self, hook: &str, outcome: &str) -> u64 {
-        count(self.server().ops(), hook, outcome)
+        count(self.server().ops().tcp().unwrap(), hook, outcome)
     }
 
     /// Returns once it is so many.

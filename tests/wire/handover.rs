@@ -217,6 +217,31 @@ fn a_deploy_refuses_and_resets_no_connection() {
     });
 }
 
+#[test]
+fn a_deploy_takes_the_socket_of_monitoring_along() {
+    let manager = Manager::new();
+    let installed = Installed::new();
+    let path = installed.directory.path().join("ops");
+    let ops = format!("--ops=unix:{}", path.display());
+    let old = installed.serve(&manager, &["--memory-only", &ops]);
+    let mut place = Process(Pid::from_raw(old.id() as i32).unwrap());
+    for _ in 0..2 {
+        installed.install_binary();
+        place.signal(Signal::USR2);
+        let new = successor(&manager);
+        // One that has come to the old one may have ended with it.
+        wait_until("monitoring finds it ready", || {
+            super::ops::ask(&path, &get("/readyz", "")).starts_with("HTTP/1.1 200 ")
+        });
+        place.wait();
+        let answer = super::ops::ask(&path, &get("/readyz", ""));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        place = new;
+    }
+    place.signal(Signal::TERM);
+    wait_until("its socket is gone", || !path.exists());
+}
+
 fn is_ready(ops: SocketAddr) -> bool {
     let Ok(mut socket) = TcpStream::connect(ops) else {
         return false;

@@ -17,6 +17,7 @@ mod leases;
 mod lists;
 mod memory;
 mod monitoring;
+mod ops;
 mod pressure;
 mod program;
 mod prometheus;

@@ -43,7 +43,7 @@ impl TestServer {
             jobs: server.jobs().clone(),
             public: tcp(server.public()),
             publish: tcp(server.publish()),
-            ops: server.ops(),
+            ops: server.ops().tcp().unwrap(),
             server: Some(server),
         }
     }

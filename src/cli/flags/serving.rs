@@ -28,7 +28,8 @@ pub const LISTENERS: Group = Group {
             "ops",
             "ADDR",
             |s| &mut s.server.ops,
-            "The monitoring listener, IP:PORT: /metrics, /healthz, /readyz and /jobs.",
+            "The monitoring listener, IP:PORT, unix:PATH (mode 0660) or off: /metrics, /healthz, \
+             /readyz and /jobs.",
         )
         .default("127.0.0.1:8082"),
     ],

@@ -1,7 +1,6 @@
 //! What the values of flags are read into.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -166,6 +165,7 @@ impl One for String {}
 impl One for PathBuf {}
 impl One for client::HubAddress {}
 impl One for server::listener::Address {}
+impl One for server::OpsAddress {}
 impl One for CookieName {}
 impl One for Allowed {}
 impl One for HostName {}
@@ -187,14 +187,6 @@ impl<T: One> Word for T {
 impl<T: One> Word for Option<T> {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = Some(text.parse().map_err(|error: T::Err| error.to_string())?);
-        Ok(())
-    }
-}
-
-impl Word for SocketAddr {
-    fn put(&mut self, text: &str) -> Result<(), String> {
-        let address = text.parse();
-        *self = address.map_err(|_| "not an address: use IP:PORT, as 127.0.0.1:8082".to_owned())?;
         Ok(())
     }
 }

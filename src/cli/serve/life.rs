@@ -194,7 +194,7 @@ fn announce(server: &Server) {
     // Nobody may be reading: that is no reason not to serve.
     let _ = writeln!(
         out,
-        "public {}\npublish {}\nops http://{}\nready",
+        "public {}\npublish {}\nops {}\nready",
         server.public(),
         server.publish(),
         server.ops()

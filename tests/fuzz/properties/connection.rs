@@ -80,7 +80,7 @@ impl Running {
         let mut config = ServerConfig {
             listen: Address::Unix(path("public")),
             publish: Address::Unix(path("publish")),
-            ops: ([127, 0, 0, 1], 0).into(),
+            ops: "127.0.0.1:0".parse().unwrap(),
             shards: 1,
             body_bytes: 4096,
             drain: Duration::from_millis(100),
