@@ -123,13 +123,19 @@ pub fn file_name(asked: Option<&str>) -> Result<String, Response> {
 }
 
 /// Whether a character shows itself and nothing else by it: none of control, of direction (with
-/// which `gpj.exe` can look like `exe.jpg`), or of lines.
+/// which `gpj.exe` can look like `exe.jpg`), or of lines, and none that nobody sees but those
+/// that join letters and emoji, or keep them apart.
 fn is_fit(c: char) -> bool {
+    let is_unseen = matches!(
+        c,
+        '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+    );
     let is_direction = matches!(
         c,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
-    !(c.is_control() || is_direction || matches!(c, '\u{2028}' | '\u{2029}'))
+    let is_line = matches!(c, '\u{2028}' | '\u{2029}');
+    !(c.is_control() || is_direction || is_line || is_unseen)
 }
 
 /// 201, which says where to follow the job.
@@ -205,6 +211,11 @@ mod tests {
             ("-rf \"\n\0\u{7f}\u{9b}é", "-rf \"____é"),
             ("a\u{202e}gpj.exe", "a_gpj.exe"),
             ("\u{200f}\u{2066}\u{61c}\u{2028}", "____"),
+            ("\u{feff}a\u{200b}.txt", "_a_.txt"),
+            (
+                "👩\u{200d}🚀 می\u{200c}خواهم.txt",
+                "👩\u{200d}🚀 می\u{200c}خواهم.txt",
+            ),
             ("👩\u{200d}🔬 שלום.mp4", "👩\u{200d}🔬 שלום.mp4"),
         ] {
             assert_eq!(file_name(Some(asked)).unwrap(), name, "{asked:?}");
