@@ -9,7 +9,8 @@
 //! assert_eq!(jobs.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
 //! ```
 //!
-//! A whole server is started by [`Server::start`]; [`Client`] talks to one; [`Claims`] make the
+//! [`Subscribers`] follow jobs within the process, for a program that has a framework of its own. A
+//! whole server is started by [`Server::start`]; [`Client`] talks to one; [`Claims`] make the
 //! tokens that it lets browsers in with. The life of an event: `server` reads a worker's request
 //! with what `http` knows of them, `routes` decides what it gets, and `event` checks what is
 //! published. `sequencer` gives it its number and its place in the one order, and `hub` applies
@@ -42,6 +43,7 @@ mod webhook;
 pub use access::{Allowed, Block, CookieName, HostName, Malformed, Origin};
 pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
 pub use client::{AddressError, Client, ClientError, HubAddress, ServerEvent, Subscription};
+pub use event::resume::{LastEventId, Start};
 pub use event::{Event, EventError, EventId, EventName, JobId, JobState, Lease, LifeId, NameError};
 pub use event::{IdempotencyKey, IdempotencyKeyError, LeaseError, RingLimits, Word};
 pub use http::{BasePath, BasePathError, HeadLimits};
@@ -51,4 +53,5 @@ pub use routes::{AuthConfig, QuotaConfig};
 pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
 pub use server::{Address, ConnectionConfig, OpsAddress, Server, ServerConfig, Sockets};
 pub use stream::ShardConfig;
+pub use stream::subscribers::{EventStream, Follow, SentEvent, Subscribers};
 pub use upload::SpoolConfig;

@@ -6,6 +6,7 @@
 //! event that was cut in half. The chunk's own lines go with it wherever it is kept, so
 //! a frame is the same bytes on every stream.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Event;
@@ -126,6 +127,14 @@ pub fn unchunk(mut bytes: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(payload);
         bytes = rest;
     }
+}
+
+/// The length of the chunk that `bytes` begin with, and where its payload lies.
+pub fn first(bytes: &[u8]) -> Option<(usize, Range<usize>)> {
+    let (payload, rest) = split_chunk(bytes)?;
+    let length = bytes.len() - rest.len();
+    let end = length - "\r\n".len();
+    Some((length, end - payload.len()..end))
 }
 
 /// The event's name and data in a frame.

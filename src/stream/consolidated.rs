@@ -8,15 +8,13 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use super::Shard;
-use super::delivery::{BATCH_MAX_BYTES, Sent};
-use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER};
+use super::delivery::BATCH_MAX_BYTES;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, ResetReason, Start};
+use crate::event::ring::Batch;
 use crate::hub::{Hub, Job};
 use crate::sequencer::Sequencer;
-use crate::sys::socket::Socket;
 
 /// Events sent to one stream in one pass.
 const PASS_EVENTS: usize = 256;
@@ -27,7 +25,7 @@ const EVERY_JOB: &str = "*";
 pub struct Consolidated {
     pub(super) selection: Selection,
     /// The number after which the stream begins.
-    after: EventId,
+    pub(super) after: EventId,
     /// Resets that are due.
     resets: Vec<Reset>,
     /// How many jobs had been forgotten when the stream was served last. None where it goes on
@@ -54,7 +52,7 @@ pub type Listed = (Arc<Job>, Option<LastEventId>);
 
 /// A name of a consolidated stream.
 pub struct Member {
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
     /// Its events up to this number are not missed: the stream began after them, or
     /// has said that they are gone.
     floor: EventId,
@@ -87,7 +85,7 @@ pub(super) struct Since {
 
 /// What a batch has of a stream's events.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Filled {
+pub(super) enum Filled {
     /// All up to this number.
     Whole(EventId),
     /// The oldest.
@@ -96,13 +94,17 @@ enum Filled {
     Behind(EventId),
 }
 
-/// The consolidated streams of a shard.
-#[derive(Default)]
-pub(super) struct Streams {
-    pub places: Vec<Option<Consolidated>>,
-    free: Vec<u32>,
-    /// Rows that follow whatever job there is.
-    all: Vec<u32>,
+/// What a pass has found.
+pub(super) struct Pass {
+    pub filled: Filled,
+    /// What there was before.
+    pub since: Since,
+    /// The frames that go before the batch's.
+    pub resets: Vec<u8>,
+    /// There is more to send, or to look for, than the batch has.
+    pub has_more: bool,
+    /// The stream ends with the batch.
+    pub has_ended: bool,
 }
 
 impl Consolidated {
@@ -310,6 +312,135 @@ impl Consolidated {
         }
         frames
     }
+
+    /// Fills the batch with what comes next for a client that has everything up to `after`.
+    pub(super) fn pass(
+        &mut self,
+        sequencer: &Sequencer,
+        after: EventId,
+        batch: &mut Batch,
+    ) -> Pass {
+        let hub = sequencer.hub();
+        let upto = hub.published();
+        let since = Since {
+            kept_from: sequencer.order().kept_from(),
+            forgettings: hub.forgettings(),
+        };
+        let filled = self.fill(sequencer, after, upto, since, batch);
+        let before_first = match (batch.ends.first(), filled) {
+            (Some(&(first, _)), _) => first - 1,
+            (None, Filled::Whole(upto)) => upto.0,
+            (None, _) => after.0,
+        };
+        batch.after = before_first.max(after.0);
+        hub.metrics().resets_sent.add(self.resets.len() as u64);
+        let resets = self.take_resets(after, EventId(batch.after));
+        let has_ended = match filled {
+            // All up to the number that was read is in the batch, of these jobs or not.
+            Filled::Whole(upto) => self.has_ended_after(EventId(batch.newest().max(upto.0))),
+            _ => false,
+        };
+        Pass {
+            filled,
+            since,
+            resets,
+            has_more: filled != Filled::Whole(upto),
+            has_ended,
+        }
+    }
+
+    /// A client has everything up to `after`.
+    pub(super) fn has_reached(&mut self, after: EventId) {
+        if let Selection::Matching { floors, .. } = &mut self.selection
+            && !floors.is_empty()
+        {
+            Arc::make_mut(floors).retain(|_, floor| *floor > after);
+        }
+    }
+
+    /// Says where jobs of a stream that lists none by name have been forgotten.
+    fn tell_forgotten(&mut self, hub: &Hub, after: EventId, since: Since) {
+        if !matches!(self.selection, Selection::Matching { .. }) {
+            return;
+        }
+        let has_missed = match self.forgettings {
+            None => hub.forgotten() > after,
+            Some(count) => {
+                let is_followed = |job: &JobId| self.selection.follows(job);
+                hub.has_forgotten(count, after, is_followed)
+            }
+        };
+        if has_missed {
+            self.reset(None, ResetReason::Expired, Last::Number(after));
+        }
+        self.forgettings = Some(since.forgettings);
+    }
+
+    /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
+    /// first, and notes what is missing.
+    fn fill(
+        &mut self,
+        sequencer: &Sequencer,
+        after: EventId,
+        mut upto: EventId,
+        since: Since,
+        batch: &mut Batch,
+    ) -> Filled {
+        let hub = sequencer.hub();
+        batch.clear();
+        let jobs = self.jobs_with_news(hub, after);
+        // Looked at after the jobs: one that is gone from among them is found here.
+        self.tell_forgotten(hub, after, since);
+        // The oldest numbers of all jobs; a job is left as soon as it can't have any.
+        let mut oldest = BinaryHeap::new();
+        let mut is_whole = true;
+        let mut is_behind = false;
+        for (index, (job, floor)) in jobs.iter().enumerate() {
+            let mut from = after.max(*floor);
+            let history = history(sequencer, job, from);
+            let core = job.lock();
+            let gone = core.gone(history);
+            if gone > from {
+                self.reset(Some(job), ResetReason::Expired, Last::Number(from));
+                from = gone;
+                self.raise_floor(job, gone);
+            }
+            is_behind |= core.ring().gone() > from;
+            for number in core.ring().numbers(from, upto) {
+                if oldest.len() == PASS_EVENTS {
+                    is_whole = false;
+                    if oldest.peek().is_some_and(|&(newest, _)| number > newest) {
+                        break;
+                    }
+                    oldest.pop();
+                }
+                oldest.push((number, index));
+            }
+        }
+        let mut oldest = oldest.into_sorted_vec();
+        if is_behind {
+            // What can't be read back, and is in rings, comes from there, in its place.
+            let in_rings = since.kept_from.min(upto);
+            if in_rings <= after {
+                return Filled::Behind(upto);
+            }
+            is_whole |= oldest.last().is_some_and(|&(newest, _)| newest > in_rings);
+            oldest.retain(|&(number, _)| number <= in_rings);
+            upto = in_rings;
+        }
+        for (number, index) in oldest {
+            let core = jobs[index].0.lock();
+            if batch.bytes.len() >= BATCH_MAX_BYTES || !core.ring().copy_one(number, batch) {
+                // The rest is for the next pass, which also tells of what has gone since.
+                return Filled::Partly;
+            }
+        }
+        if is_whole {
+            Filled::Whole(upto)
+        } else {
+            Filled::Partly
+        }
+    }
 }
 
 impl Selection {
@@ -337,217 +468,13 @@ impl Selection {
     }
 }
 
-impl Shard {
-    pub(super) fn adopt_consolidated(&mut self, socket: Socket, stream: Consolidated) -> u32 {
-        let place = self.streams.free.pop().unwrap_or_else(|| {
-            self.streams.places.push(None);
-            self.streams.places.len() as u32 - 1
-        });
-        let after = stream.after.0;
-        let row = self
-            .table
-            .insert(socket, place, after, HAS_LEFTOVER | CONSOLIDATED);
-        match &stream.selection {
-            Selection::Matching { .. } => {
-                self.streams.all.push(row);
-                self.hub.follow_all(self.number, true);
-            }
-            Selection::Listed(sources) => {
-                let jobs: Vec<_> = sources.iter().map(|source| source.job.clone()).collect();
-                for job in jobs {
-                    let slot = self.follow(&job);
-                    if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
-                        followed.consolidated.push(row);
-                    }
-                }
-            }
-        }
-        self.streams.places[place as usize] = Some(stream);
-        row
+/// The number before the oldest event of a job that can be read back, for a reader that
+/// has `after`, where its ring hasn't all that follows.
+pub(super) fn history(sequencer: &Sequencer, job: &Job, after: EventId) -> Option<EventId> {
+    if job.lock().ring().gone() <= after {
+        return None;
     }
-
-    pub(super) fn leave_consolidated(&mut self, row: u32, place: u32) {
-        let Some(stream) = self.streams.places[place as usize].take() else {
-            return;
-        };
-        self.streams.free.push(place);
-        match &stream.selection {
-            Selection::Matching { .. } => {
-                self.streams.all.retain(|&other| other != row);
-                if self.streams.all.is_empty() {
-                    self.hub.follow_all(self.number, false);
-                }
-            }
-            Selection::Listed(sources) => {
-                for source in sources {
-                    let slot = source.job.lock().slot_in(self.number);
-                    let Some(slot) = slot else { continue };
-                    if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
-                        followed.consolidated.retain(|&other| other != row);
-                    }
-                    self.unfollow_if_unused(slot);
-                }
-            }
-        }
-        stream.leave(&self.hub);
-    }
-
-    pub(super) fn queue_followers_of_all(&mut self) {
-        for index in 0..self.streams.all.len() {
-            self.queue_row(self.streams.all[index]);
-        }
-    }
-
-    pub(super) fn serve_consolidated(&mut self, row: u32) {
-        let (after, place) = (EventId(self.table[row].after), self.table[row].place);
-        let Some(mut stream) = self.streams.places[place as usize].take() else {
-            return;
-        };
-        let upto = self.hub.published();
-        let since = Since {
-            kept_from: self.sequencer.order().kept_from(),
-            forgettings: self.hub.forgettings(),
-        };
-        let filled = self.fill(&mut stream, after, upto, since);
-
-        let before_first = match (self.batch.ends.first(), filled) {
-            (Some(&(first, _)), _) => first - 1,
-            (None, Filled::Whole(upto)) => upto.0,
-            (None, _) => after.0,
-        };
-        let before_first = before_first.max(after.0);
-        self.hub
-            .metrics()
-            .resets_sent
-            .add(stream.resets.len() as u64);
-        let resets = stream.take_resets(after, EventId(before_first));
-        if !resets.is_empty() {
-            self.add_leftover(row, &resets);
-        }
-        self.batch.after = before_first;
-        let mut has_ended = false;
-        if let Filled::Whole(upto) = filled {
-            // All up to the number that was read is in the batch, of these jobs or not.
-            let newest = self.batch.newest().max(upto.0);
-            has_ended = stream.has_ended_after(EventId(newest));
-            self.table[row].after = self.table[row].after.max(before_first);
-        }
-        if let Filled::Behind(upto) = filled {
-            self.read_many(row, &stream.selection, upto, since);
-            self.streams.places[place as usize] = Some(stream);
-            return;
-        }
-        self.forget_reading(row);
-        self.streams.places[place as usize] = Some(stream);
-        if has_ended {
-            self.batch.add_last_chunk();
-        }
-        let sent = self.send(row, 0, has_ended);
-        if let Some(there) = self.table.get(row)
-            && let Some(Some(stream)) = self.streams.places.get_mut(place as usize)
-            && let Selection::Matching { floors, .. } = &mut stream.selection
-        {
-            let after = there.after;
-            if !floors.is_empty() {
-                Arc::make_mut(floors).retain(|_, floor| floor.0 > after);
-            }
-        }
-        if sent == Sent::All {
-            if let Filled::Whole(upto) = filled {
-                // The jobs that it doesn't list have nothing for it there.
-                self.table[row].after = self.table[row].after.max(upto.0);
-            }
-            if filled != Filled::Whole(upto) {
-                self.queue_row(row);
-            } else if self.table[row].flags & ENDING != 0 {
-                self.end_with_retry(row);
-            }
-        }
-    }
-
-    /// Says where jobs of a stream that lists none by name have been forgotten.
-    fn tell_forgotten(&self, stream: &mut Consolidated, after: EventId, since: Since) {
-        if !matches!(stream.selection, Selection::Matching { .. }) {
-            return;
-        }
-        let has_missed = match stream.forgettings {
-            None => self.hub.forgotten() > after,
-            Some(count) => {
-                let is_followed = |job: &JobId| stream.selection.follows(job);
-                self.hub.has_forgotten(count, after, is_followed)
-            }
-        };
-        if has_missed {
-            stream.reset(None, ResetReason::Expired, Last::Number(after));
-        }
-        stream.forgettings = Some(since.forgettings);
-    }
-
-    /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
-    /// first, and notes what is missing.
-    fn fill(
-        &mut self,
-        stream: &mut Consolidated,
-        after: EventId,
-        mut upto: EventId,
-        since: Since,
-    ) -> Filled {
-        self.batch.clear();
-        let jobs = stream.jobs_with_news(&self.hub, after);
-        // Looked at after the jobs: one that is gone from among them is found here.
-        self.tell_forgotten(stream, after, since);
-        // The oldest numbers of all jobs; a job is left as soon as it can't have any.
-        let mut oldest = BinaryHeap::new();
-        let mut is_whole = true;
-        let mut is_behind = false;
-        for (index, (job, floor)) in jobs.iter().enumerate() {
-            let mut from = after.max(*floor);
-            let history = self.history(job, from);
-            let core = job.lock();
-            let gone = core.gone(history);
-            if gone > from {
-                stream.reset(Some(job), ResetReason::Expired, Last::Number(from));
-                from = gone;
-                stream.raise_floor(job, gone);
-            }
-            is_behind |= core.ring().gone() > from;
-            for number in core.ring().numbers(from, upto) {
-                if oldest.len() == PASS_EVENTS {
-                    is_whole = false;
-                    if oldest.peek().is_some_and(|&(newest, _)| number > newest) {
-                        break;
-                    }
-                    oldest.pop();
-                }
-                oldest.push((number, index));
-            }
-        }
-        let mut oldest = oldest.into_sorted_vec();
-        if is_behind {
-            // What can't be read back, and is in rings, comes from there, in its place.
-            let in_rings = since.kept_from.min(upto);
-            if in_rings <= after {
-                return Filled::Behind(upto);
-            }
-            is_whole |= oldest.last().is_some_and(|&(newest, _)| newest > in_rings);
-            oldest.retain(|&(number, _)| number <= in_rings);
-            upto = in_rings;
-        }
-        for (number, index) in oldest {
-            let core = jobs[index].0.lock();
-            if self.batch.bytes.len() >= BATCH_MAX_BYTES
-                || !core.ring().copy_one(number, &mut self.batch)
-            {
-                // The rest is for the next pass, which also tells of what has gone since.
-                return Filled::Partly;
-            }
-        }
-        if is_whole {
-            Filled::Whole(upto)
-        } else {
-            Filled::Partly
-        }
-    }
+    sequencer.order().history(job.id())
 }
 
 /// The newest number of a job whose event isn't to be had any more.

@@ -18,6 +18,8 @@ pub mod opening;
 mod replay;
 mod rows;
 mod sleep;
+mod streams;
+pub mod subscribers;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -188,7 +190,7 @@ struct Shard {
     table: Table,
     jobs: Vec<Option<Followed>>,
     free_jobs: Vec<u32>,
-    streams: consolidated::Streams,
+    streams: streams::Streams,
     /// Streams that were handed over and have no row yet.
     arrivals: VecDeque<Adoption>,
     /// Jobs with news.
@@ -315,7 +317,7 @@ impl Shard {
             table: Table::new(),
             jobs: Vec::new(),
             free_jobs: Vec::new(),
-            streams: consolidated::Streams::default(),
+            streams: streams::Streams::default(),
             arrivals: VecDeque::new(),
             dirty: VecDeque::new(),
             behind: VecDeque::new(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::consolidated::{Selection, Since};
+use super::consolidated::{Selection, Since, history};
 use super::delivery::Sent;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
@@ -25,15 +25,6 @@ pub(super) struct Reading {
 }
 
 impl Shard {
-    /// The number before the oldest event of a job that can be read back, for a reader that
-    /// has `after`, where its ring hasn't all that follows.
-    pub(super) fn history(&self, job: &Job, after: EventId) -> Option<EventId> {
-        if job.lock().ring().gone() <= after {
-            return None;
-        }
-        self.sequencer.order().history(job.id())
-    }
-
     /// Has a job's events between `after` and `upto`, the number before its ring's oldest,
     /// read for a row. False where they aren't to be had.
     pub(super) fn read_job(
@@ -43,7 +34,7 @@ impl Shard {
         after: EventId,
         upto: EventId,
     ) -> bool {
-        let Some(kept) = self.history(job, after).filter(|&kept| kept < upto) else {
+        let Some(kept) = history(&self.sequencer, job, after).filter(|&kept| kept < upto) else {
             return false;
         };
         if after < kept {

@@ -283,7 +283,7 @@ fn gstreamer() {
         "gst-launch-1.0 filesrc location=in.wav ! wavparse ! progressreport update-freq=1 ! \
          fakesink sync=true",
     );
-    told.rises(50.0, 2);
+    told.rises(50.0, 1);
 }
 
 #[test]

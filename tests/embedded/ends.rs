@@ -1,0 +1,93 @@
+use std::thread;
+
+use landfall::{After, Event, Follow, Owner, Start};
+
+use super::{NEVER, SOON, in_memory, job, jobs, progress, said};
+
+#[test]
+fn a_stream_ends_when_every_job_that_it_names_has() {
+    let (hub, subscribers) = in_memory();
+    let mut stream = subscribers
+        .follow(jobs(&["a", "b"]), &Start::Oldest)
+        .unwrap();
+    hub.publish(&job("a"), Event::done()).unwrap();
+    assert_eq!(stream.next().unwrap().name(), "done");
+    assert!(stream.next_within(NEVER).is_none() && !stream.has_ended());
+    hub.publish(&job("b"), progress(1)).unwrap();
+    hub.delete(&job("b"), None).unwrap();
+    let rest: Vec<_> = stream
+        .by_ref()
+        .map(|event| event.name().to_owned())
+        .collect();
+    assert_eq!(rest.last().unwrap(), "deleted", "{rest:?}");
+    assert!(stream.has_ended());
+}
+
+#[test]
+fn a_stream_of_names_goes_through_lives() {
+    let (hub, subscribers) = in_memory();
+    let follow = Follow::Prefix("a".to_owned());
+    let mut stream = subscribers.follow(follow, &Start::Oldest).unwrap();
+    hub.publish(&job("a"), Event::done()).unwrap();
+    hub.begin(&job("a"), Owner::Worker, After::Ended).unwrap();
+    hub.publish(&job("a"), progress(5)).unwrap();
+    let expected = [
+        r#"done {"jobId":"a"}"#,
+        r#"progress {"jobId":"a","percent":5}"#,
+    ];
+    assert_eq!(said(&mut stream), expected);
+}
+
+#[test]
+fn streams_end_with_the_last_handle_and_those_that_wait_are_woken() {
+    let (_hub, subscribers) = in_memory();
+    let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+    let waiter = thread::spawn(move || {
+        assert!(stream.next().is_none());
+        stream.has_ended()
+    });
+    drop(subscribers.clone());
+    drop(subscribers);
+    assert!(waiter.join().unwrap());
+}
+
+#[test]
+fn whoever_stops_reading_holds_up_nobody() {
+    let (hub, subscribers) = in_memory();
+    let mut idle = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+    for percent in 1..=100 {
+        for _ in 0..20 {
+            hub.publish(&job("a"), progress(percent)).unwrap();
+        }
+    }
+    hub.publish(&job("a"), Event::done()).unwrap();
+    // It reads what the ring still has, and is told of the rest.
+    let events = said(&mut idle);
+    assert!(events[0].starts_with("reset "), "{}", events[0]);
+    assert_eq!(events.last().unwrap(), r#"done {"jobId":"a"}"#);
+    assert!(idle.has_ended());
+}
+
+#[test]
+fn thousands_of_streams_have_one_thread() {
+    let (hub, subscribers) = in_memory();
+    let names: Vec<_> = (0..4000).map(|n| job(&format!("j{n}"))).collect();
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let mut streams: Vec<_> = names
+        .iter()
+        .map(|name| subscribers.follow(Follow::Jobs(vec![name.clone()]), &Start::Oldest))
+        .map(Result::unwrap)
+        .collect();
+    // Other tests run beside this one.
+    assert!(threads() < before + 200);
+    for name in &names {
+        hub.publish(name, Event::done()).unwrap();
+    }
+    for stream in &mut streams {
+        assert_eq!(stream.next_within(SOON).unwrap().name(), "done");
+        assert!(stream.has_ended());
+    }
+    drop(streams);
+    assert_eq!(hub.snapshot(&names[0]).unwrap().streams, 0);
+}
