@@ -190,11 +190,14 @@ fn what_is_given_up_is_logged_with_its_job_and_why_and_without_what_may_be_a_sec
     wait_until("it is given up", || {
         count(server.ops, &name, "given_up") == 1
     });
-    let log = std::fs::read_to_string(&log).unwrap();
     let first = format!(
         "webhook {name}: done of job up_1 (event {id}): status 500: no room: tried again in "
     );
     let last = format!("webhook {name}: given up on done of job up_1 (event {id}) after ");
-    assert!(log.contains(&first) && log.contains(&last), "{log}");
+    let read = || std::fs::read_to_string(&log).unwrap();
+    // The log is written by a thread of its own.
+    wait_until("the log says so", || read().contains(&last));
+    let log = read();
+    assert!(log.contains(&first), "{log}");
     assert!(!log.contains("secret"), "{log}");
 }
