@@ -51,6 +51,7 @@ impl Hub {
             core.life().filter(|life| life.last >= id).cloned()
         });
         if let (Some(job), Some(life)) = (there, known) {
+            self.let_lapsed_go(entry);
             let Change::Event { event, .. } = &entry.change else {
                 return false;
             };
@@ -76,6 +77,15 @@ impl Hub {
                 self.apply(id, &entry).is_ok()
             }
             applied => applied.is_ok(),
+        }
+    }
+
+    /// Lets go of deletions that were remembered no more when the entry came, as applying it
+    /// would: what is restored from before it may have brought them back.
+    fn let_lapsed_go(&self, entry: &Entry) {
+        let mut ledger = self.0.ledger.lock();
+        if !matches!(entry.change, Change::Forget { .. }) {
+            self.let_deletions_go(&mut ledger, entry.time_ms);
         }
     }
 

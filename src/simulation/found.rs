@@ -165,6 +165,26 @@ fn the_memory_of_rings_is_counted_also_where_jobs_come_from_a_checkpoint() {
 }
 
 #[test]
+fn a_deletion_that_was_let_go_does_not_come_back_where_a_checkpoint_has_what_came_since() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    world.put_one(1, event_of("log", 1500)).expect("it begins");
+    world.put_one(0, event("progress")).expect("it begins");
+    let reader = world.follow(Follows::One(0));
+    world.come_to_rest();
+    world.delete_one(0).expect("it is there");
+    world.come_to_rest();
+    world.pass(Duration::from_secs(100));
+    world.put_one(1, event("log")).expect("it runs");
+    world.keep();
+    let has_checkpoint = |(name, _): &(String, Vec<u8>)| name.ends_with(".checkpoint");
+    assert!(world.disk.seen().iter().any(has_checkpoint));
+    world.restart(End::Killed);
+    world.resume(reader);
+    world.come_to_rest();
+}
+
+#[test]
 fn a_list_has_from_the_rings_what_the_journal_has_no_more() {
     let trace = Trace::new(false);
     let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
