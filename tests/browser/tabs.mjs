@@ -194,6 +194,40 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     assert.equal(await server.metric(/code="414"/), 0);
   });
 
+  test("what a tab says that leads no longer changes nothing, however late it comes", async () => {
+    const server = await Server.start();
+    const gate = await Gate.before(server);
+    const context = await profile();
+    const tabs = [];
+    for (const job of ["a", "b", "c"]) {
+      const page = await tab(context, gate.origin);
+      tabs.push(page);
+      if (job === "a") await page.evaluate(delayMessages, 800);
+      await trackMany(page, [job]);
+      await until("it is open", () => page.evaluate(() => states.some((state) => state.endsWith("open"))));
+    }
+    const [former, leader, other] = tabs;
+    for (const percent of [1, 2]) await server.progress("a", percent);
+    await untilSaid(former, 2);
+    // It has told the others by then.
+    await former.waitForTimeout(1000);
+    await server.progress("a", 3);
+    await untilSaid(former, 3);
+    const { length } = gate.asked;
+    gate.holdsBack = () => true;
+    await former.evaluate(() => many.stop());
+    await trackMany(other, ["a"]);
+    await until("another leads", () => gate.asked.length > length);
+    await former.waitForTimeout(1000);
+    gate.holdsBack = () => false;
+    gate.cut();
+    assert.deepEqual(await untilSaid(other, 3), scanned("a", 1, 2, 3));
+    for (const job of ["a", "b", "c"]) await server.progress(job, 4);
+    assert.deepEqual(of("b", await untilSaid(leader, 1)), scanned("b", 4));
+    const all = await untilSaid(other, 5);
+    assert.deepEqual([of("a", all), of("c", all)], [scanned("a", 1, 2, 3, 4), scanned("c", 4)]);
+  });
+
   test("whatever tabs do, and connections, each event comes once and in order", async (t) => {
     const seed = Date.now() % 2 ** 32;
     t.diagnostic(`seed ${seed}`);
@@ -215,6 +249,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     const tabs = [];
     const open = async () => {
       const page = await tab(context, gate.origin);
+      await page.evaluate(delayMessages, random([0, 50, 400]));
       await page.evaluate(() => {
         globalThis.trackers = [];
         globalThis.wrong = [];
@@ -304,6 +339,19 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     await server.untilStreams(0);
   });
 });
+
+/** Has what a tab says to others come late, and in order, as where there is much to do. */
+function delayMessages(ms) {
+  for (const name of ["postMessage", "close"]) {
+    const act = BroadcastChannel.prototype[name];
+    BroadcastChannel.prototype[name] = function (...all) {
+      // Closed, it hears nothing, though what it said is yet to come.
+      if (name === "close") this.onmessage = null;
+      const late = new Promise((resolve) => setTimeout(resolve, ms));
+      this.before = Promise.all([this.before, late]).then(() => act.apply(this, all));
+    };
+  }
+}
 
 /** Picks from lists, the same for the same seed (mulberry32). */
 function randomFrom(seed) {

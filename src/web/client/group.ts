@@ -1,9 +1,11 @@
 // All that is followed alike, in all tabs that share it.
 //
-// Two rules keep events from being lost or repeated, whatever drops and in which order:
+// Three rules keep events from being lost or repeated, whatever drops and in which order:
 // - Each tracker knows the id of the last event that it saw, and takes none up to it.
 // - It takes events only from a session, a set of connections of the tab that leads, that
 //   began no later than that; else it says where it stands, and a new session begins there.
+// - What tabs say may overtake each other. So what comes of a session names it, and one of a
+//   tab that leads no longer has the one that does begin anew.
 import type { ProgressHandlers, TrackOptions, TrackState } from "../landfall";
 import { Connection } from "./connection";
 import { Pace } from "./pace";
@@ -28,11 +30,16 @@ type Message =
   | { is: "want"; tab: string; jobs: [string, number][] }
   /** A tab has become the leader. */
   | { is: "who" }
-  /** From now on, what comes of these jobs is all that is after these ids. */
-  | { is: "session"; jobs: [string, number][] }
+  /** From now on, what comes of these jobs is all that is after these ids. `last` was before. */
+  | { is: "session"; jobs: [string, number][]; next: string; last: string }
+  | News;
+
+/** What comes of a session. */
+type News = { session?: string } & (
   | { is: "event"; name: string; job: string; id: number; data: any }
   | { is: "state"; jobs: string[]; state: TrackState; why: string | undefined }
-  | { is: "failure"; jobs: string[]; message: string };
+  | { is: "failure"; jobs: string[]; message: string }
+);
 
 export const ENDS = ["done", "error", "deleted"];
 export const LIVE = Infinity;
@@ -48,7 +55,7 @@ export function groupFor(options: TrackOptions): Group {
   if (!(options.share ?? !options.token)) return new Group(options);
   const { withCredentials = true, replay = "all", token } = options;
   // Tabs understand each other if they have the same version of this file.
-  const key = JSON.stringify([3, absolute(options, ""), withCredentials, replay, !!token]);
+  const key = JSON.stringify([4, absolute(options, ""), withCredentials, replay, !!token]);
   let group = groups.get(key);
   if (!group) groups.set(key, (group = new Group(options, `landfall ${key}`)));
   group.options = options;
@@ -64,6 +71,8 @@ export class Group {
   #run: AbortController | undefined;
   #channel: BroadcastChannel | undefined;
   #isLeader = false;
+  /** The name of the session that was heard of last. */
+  #session = "";
   /** What the leader has: its connections, and what each tab wants. */
   #streams: Connection[] = [];
   #wants = new Map<string, Map<string, number>>();
@@ -83,8 +92,13 @@ export class Group {
     };
   }
 
+  /** Tells everyone what comes of the session. */
+  tell(news: News): void {
+    this.#tell({ ...news, session: this.#session });
+  }
+
   /** Tells everyone, this tab too. */
-  tell(message: Message): void {
+  #tell(message: Message): void {
     this.#channel?.postMessage(message);
     this.#hear(message);
   }
@@ -118,7 +132,7 @@ export class Group {
     const { name } = this;
     const lead = () => {
       this.#isLeader = true;
-      this.tell({ is: "who" });
+      this.#tell({ is: "who" });
     };
     this.#tab = randomName();
     if (!name || !navigator.locks || !self.BroadcastChannel) return lead();
@@ -133,7 +147,10 @@ export class Group {
     // By the first lock the leader learns that this tab is gone.
     hold(name + this.#tab, () => {
       this.#channel = new BroadcastChannel(name);
-      this.#channel.onmessage = (event) => this.#hear(event.data);
+      this.#channel.onmessage = ({ data }) => {
+        if (this.#isLeader && data.is === "session") lead();
+        else this.#hear(data);
+      };
       hold(name, lead);
       this.#want();
     });
@@ -160,7 +177,7 @@ export class Group {
     for (const { job, at, live } of this.#trackers) {
       jobs.set(job, Math.min(live ? LIVE : at, jobs.get(job) ?? LIVE));
     }
-    this.tell({ is: "want", tab: this.#tab, jobs: [...jobs] });
+    this.#tell({ is: "want", tab: this.#tab, jobs: [...jobs] });
   }
 
   #hear(message: Message): void {
@@ -168,16 +185,21 @@ export class Group {
     if (is === "want") {
       if (this.#isLeader) this.#hearWant(message);
     } else if (is === "who") {
+      this.#session = "";
       for (const tracker of this.#trackers) tracker.live = false;
       this.#want();
     } else if (is === "session") {
       const jobs = new Map(message.jobs);
+      const isNext = message.last === this.#session;
+      this.#session = message.next;
       for (const tracker of this.#trackers) {
         // What took the last session has seen all up to where this one begins.
         const from = jobs.get(tracker.job) ?? LIVE;
-        tracker.live = from < LIVE && (tracker.live || from <= tracker.at);
+        tracker.live = from < LIVE && ((isNext && tracker.live) || from <= tracker.at);
         if (!tracker.live) this.#update();
       }
+    } else if (message.session !== this.#session) {
+      // It comes late.
     } else if (is === "event") {
       this.#hearEvent(message.name, message.job, message.id, message.data);
     } else {
@@ -301,7 +323,7 @@ export class Group {
       }
       this.#streams.at(-1)!.from.set(job, from);
     }
-    this.tell({ is: "session", jobs: [...jobs] });
+    this.#tell({ is: "session", jobs: [...jobs], next: randomName(), last: this.#session });
     for (const stream of this.#streams) stream.open();
   }
 }
