@@ -64,6 +64,24 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     assert.deepEqual(await untilSaid(page, 1), [expected]);
   });
 
+  test("data of any shape are handed on, and what isn't a text is no message", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await page.evaluate(() => {
+      const keep = (...all) => said.push(JSON.stringify(all));
+      landfall.trackProcessing("a", { ...handlers, onProgress: keep, onFailure: keep });
+    });
+    // What can't be made a text.
+    const odd = { toString: 1, valueOf: 1 };
+    const data = [{ stage: odd, percent: 1 }, { stage: null, percent: 2 }, { percent: 3, etaMs: odd }];
+    for (const one of data) await server.publish("a", "progress", one);
+    await server.publish("a", "error", { message: odd });
+    const named = (one) => ({ jobId: "a", ...one });
+    const expected = [...data.map((one) => [named(one)]), ["the job failed", "a", named({ message: odd })]];
+    assert.deepEqual(await untilSaid(page, 4), expected.map((all) => JSON.stringify(all)));
+    assert.equal(await page.evaluate(() => states.join()), "a connecting,a open,a closed");
+  });
+
   test("events of other names come with their ids, in their order", async () => {
     const server = await Server.start();
     const page = await tab(await profile(), server.origin);

@@ -109,14 +109,23 @@ test("odd data are shown as well as can be", async () => {
   await server.publish("b", "progress", { stage: "", position: "x", speed: {} });
   await server.publish("c", "error", { message: { a: 1 }, stage: [] });
   await server.publish("d", "done", { durations: 7, digest: 7, contentType: null, elapsedMs: -5 });
-  const page = await visit(`${server.page}#job=a&job=b&job=c&job=d`);
+  // What can't be made a text.
+  const odd = { toString: 1, valueOf: 1 };
+  const more = { position: odd, speed: odd, etaMs: odd, attempt: odd, retry: odd, reason: odd, name: odd };
+  await server.publish("e", "progress", { stage: "queued", for: odd, ...more });
+  await server.publish("f", "progress", { stage: "scanning", percent: 5, skipped: odd, step: odd, ...more });
+  await server.publish("g", "done", { contentType: odd, digest: odd, size: odd, durations: odd, stored: odd, ...more });
+  const page = await visit(`${server.page}#job=a&job=b&job=c&job=d&job=e&job=f&job=g`);
+  await says(row(page, "e"), "Queued");
+  await says(row(page, "f"), "Scanning 5%");
+  await says(row(page, "g"), "Done");
   await says(row(page, "a"), "Working 20%");
   await says(row(page, "b"), "Working");
   await says(row(page, "c"), "Failed");
   await says(row(page, "d"), "Done");
   assert.equal(await row(page, "c").locator(".detail").textContent(), "The server doesn't say why");
   const list = await visit(server.operatorsPage);
-  await list.locator("#jobs > li").nth(3).waitFor();
+  await list.locator("#jobs > li").nth(6).waitFor();
   for (const one of [page, list]) {
     assert.doesNotMatch(await one.locator("main").innerText(), /undefined|NaN|\[object/);
     assert.deepEqual(one.wrongs, []);

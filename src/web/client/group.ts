@@ -222,7 +222,9 @@ export class Group {
         tracker.at = id;
         if (name === "done") this.#end(tracker, (h) => h.onDone(job, data));
         else if (name === "error") {
-          this.#end(tracker, (h) => h.onFailure(`${data.message ?? "the job failed"}`, job, data));
+          const { message } = data;
+          const words = typeof message === "string" && message ? message : "the job failed";
+          this.#end(tracker, (h) => h.onFailure(words, job, data));
         } else if (name === "deleted") {
           this.#end(tracker, (h) =>
             h.onDeleted ? h.onDeleted(job) : h.onFailure("the job was deleted", job),
@@ -332,6 +334,6 @@ export class Group {
 /** What a stage says, and how long it is going to take where its pace tells. */
 function withPace(data: any, pace: Pace): any {
   const { stage, percent, etaMs } = data;
-  const left = typeof percent === "number" ? pace.add(`${stage}`, percent) : undefined;
+  const left = typeof percent === "number" ? pace.add(stage, percent) : undefined;
   return etaMs === undefined && left !== undefined ? { ...data, etaMs: left } : data;
 }

@@ -9,7 +9,7 @@ const REPLAY_MS = 250;
 
 /** The pace of one stage after the other, smoothed. */
 export class Pace {
-  #stage = "";
+  #stage: unknown = "";
   #began = 0;
   #at = 0;
   #percent = 0;
@@ -18,7 +18,7 @@ export class Pace {
   #weight = 0;
 
   /** Takes a percent of a stage. Gives what is left of it in milliseconds, if that can be told. */
-  add(stage: string, percent: number, now = performance.now()): number | undefined {
+  add(stage: unknown, percent: number, now = performance.now()): number | undefined {
     const ms = now - this.#at;
     if (stage !== this.#stage || percent < this.#percent || now - this.#began < REPLAY_MS) {
       // A stage that goes back has begun anew.

@@ -47,7 +47,9 @@ export class Job {
    * grow; without one, as from a snapshot, an event tells no more than is known.
    */
   apply(event, said, id, now) {
-    const data = said && typeof said === "object" ? said : {};
+    // What is no text, figure or flag isn't shown.
+    const isPlain = ([, value]) => typeof value !== "object";
+    const data = Object.fromEntries(Object.entries(said ?? {}).filter(isPlain));
     const number = /^\d+$/.test(id ?? "") ? BigInt(id) : null;
     if (number !== null) {
       if (number <= this.#newest) return false;
@@ -67,7 +69,7 @@ export class Job {
     if (data.size >= 0) this[event === "done" ? "made" : "size"] = Number(data.size);
     // A server's own stages are counted in tries; so its uploads are known.
     const stage = data.stage === "queued" ? data.for : data.stage;
-    const took = typeof data.durations === "object" ? data.durations : null;
+    const took = typeof said?.durations === "object" ? said.durations : null;
     if (took || (data.attempt && UPLOAD_STAGES.includes(stage))) this.expectUpload();
     if (ENDS.includes(event)) this.#end(event, data, now, took ?? {});
     else if (event === "progress") this.#progress(data);
