@@ -82,6 +82,8 @@ const DEVICES: [&str; 5] = [
     "/dev/random",
     "/dev/urandom",
 ];
+/// Where the hardware for transcoding is, if the server may use it itself.
+const GRAPHICS: &str = "/dev/dri";
 
 /// What a command may touch.
 #[derive(Clone, Debug, Default)]
@@ -140,6 +142,8 @@ impl Cage {
         for path in DEVICES {
             rules = allow(rules, path.as_ref(), read | AccessFs::WriteFile)?;
         }
+        let graphics = AccessFs::from_file(NEWEST) | AccessFs::ReadDir;
+        rules = allow(rules, GRAPHICS.as_ref(), graphics)?;
         for path in self.read.iter().chain(&program(command)) {
             rules = allow(rules, path, read)?;
         }

@@ -272,16 +272,25 @@ fn the_unit_files_are_right_in_systemds_eyes() {
         "landfall.service",
         "landfall.socket",
         "landfall-publish.socket",
+        "keys.conf",
+        "devices.conf",
     ] {
         let kept = format!("{}/scripts/systemd/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(kept).unwrap();
-        let is_shown = guide.contains(text.trim()) || name == "landfall-publish.socket";
+        let is_shown = guide.contains(text.trim()) || name == "landfall.socket";
         assert!(is_shown, "the guide shows another {name}");
         // Where it is installed there is nothing here.
-        let text = text.replace("/usr/local/bin/landfall", &binary);
-        let file = directory.path().join(name);
+        let text = text.replace("/usr/bin/landfall", &binary);
+        let is_unit = !name.ends_with(".conf");
+        let file = directory.path().join(match is_unit {
+            true => name.to_owned(),
+            false => format!("landfall.service.d/{name}"),
+        });
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text).unwrap();
-        files.push(file);
+        if is_unit {
+            files.push(file);
+        }
     }
     let output = Command::new("systemd-analyze")
         .arg("verify")
@@ -290,4 +299,19 @@ fn the_unit_files_are_right_in_systemds_eyes() {
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn the_service_is_as_shut_in_as_systemd_asks_for() {
+    let unit = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/scripts/systemd/landfall.service"
+    );
+    // In tenths.
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--threshold=20", unit])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
 }
