@@ -50,6 +50,7 @@ pub use http::{BasePath, BasePathError, HeadLimits};
 pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
 pub use pipeline::{ClamdAddress, PipelineConfig};
 pub use routes::{AuthConfig, QuotaConfig};
+pub use sequencer::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError};
 pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
 pub use server::{Address, ConnectionConfig, OpsAddress, Server, ServerConfig, Sockets};
 pub use stream::ShardConfig;

@@ -18,6 +18,9 @@ pub mod webhooks {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
 
+#[doc = include_str!("fleet.md")]
+pub mod fleet {}
+
 #[doc = include_str!("security.md")]
 pub mod security {}
 

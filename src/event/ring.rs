@@ -198,6 +198,33 @@ impl Ring {
         self.shrink();
     }
 
+    /// Puts those events of an older copy before its own that it hasn't kept, where that has
+    /// the last of them.
+    #[cfg(feature = "redis")]
+    pub fn extend_back(&mut self, mut old: Ring, limits: RingLimits) {
+        let Ok(last) = old
+            .entries
+            .binary_search_by_key(&self.gone, |entry| entry.id)
+        else {
+            return;
+        };
+        let end = old.offset(old.entries[last].end);
+        old.entries.truncate(last + 1);
+        old.bytes.truncate(end);
+        for (index, entry) in self.entries.iter().enumerate() {
+            let range = self.start_of(index)..self.offset(entry.end);
+            old.bytes.extend(self.bytes.range(range));
+            let end = old.begin.wrapping_add(old.bytes.len() as u32);
+            old.entries.push_back(Entry { end, ..*entry });
+        }
+        while old.entries.len() > limits.events
+            || old.entries.len() > 1 && old.bytes.len() > limits.bytes.min(RING_MAX_BYTES)
+        {
+            old.evict();
+        }
+        *self = old;
+    }
+
     fn evict(&mut self) {
         let Some(entry) = self.entries.pop_front() else {
             return;

@@ -472,6 +472,20 @@ impl Core {
         self.ring.shrink();
     }
 
+    /// Changes what it has come to for what another copy of the name has; who follows it stays.
+    #[cfg(feature = "redis")]
+    pub(super) fn exchange(&mut self, other: &mut Core, limits: RingLimits) {
+        std::mem::swap(&mut self.ring, &mut other.ring);
+        let began = |life: &Option<Life>| life.as_ref().map(|life| life.began);
+        if began(&self.life) == began(&other.life) {
+            // A number stands for one event: what came before it is the same here and there.
+            self.ring
+                .extend_back(std::mem::take(&mut other.ring), limits);
+        }
+        std::mem::swap(&mut self.life, &mut other.life);
+        std::mem::swap(&mut self.keys, &mut other.keys);
+    }
+
     /// Makes it no job's. Returns the bytes that its ring held.
     pub(super) fn forget(&mut self) -> usize {
         let freed = self.ring.allocated_bytes();

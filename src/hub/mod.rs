@@ -20,8 +20,12 @@ pub mod keyed;
 mod ledger;
 mod life;
 mod list;
+#[cfg(feature = "redis")]
+mod lost;
 pub mod mailbox;
 mod prefixes;
+#[cfg(feature = "redis")]
+mod replaced;
 mod restoring;
 
 use std::collections::HashMap;
@@ -80,6 +84,8 @@ struct Inner {
     /// The newest number of any job that was forgotten.
     forgotten: AtomicU64,
     forgettings: Mutex<Forgotten>,
+    #[cfg(feature = "redis")]
+    losses: lost::Losses,
     ring_bytes: AtomicUsize,
     /// Keys that are remembered.
     keys: AtomicUsize,
@@ -125,6 +131,8 @@ impl Hub {
             lost: Mutex::default(),
             forgotten: AtomicU64::new(0),
             forgettings: Mutex::default(),
+            #[cfg(feature = "redis")]
+            losses: lost::Losses::default(),
             ring_bytes: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
             cancelled: AtomicUsize::new(0),

@@ -347,7 +347,11 @@ fn publish_status(error: &PublishError) -> Status {
     match error {
         PublishError::Refused(refusal) => refusal_status(*refusal),
         PublishError::ForeignJob => Status::BadRequest,
-        PublishError::Full | PublishError::Share | PublishError::DiskFailing => Status::Unavailable,
+        PublishError::Full
+        | PublishError::Share
+        | PublishError::DiskFailing
+        | PublishError::Away
+        | PublishError::NoRoom => Status::Unavailable,
         PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
     }

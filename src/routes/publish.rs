@@ -401,7 +401,9 @@ pub fn retriable(response: Response, error: &PublishError) -> Response {
         PublishError::Full
         | PublishError::Share
         | PublishError::DiskFull
-        | PublishError::DiskFailing => response.with("Retry-After", "5"),
+        | PublishError::DiskFailing
+        | PublishError::Away
+        | PublishError::NoRoom => response.with("Retry-After", "5"),
         _ => response,
     }
 }

@@ -13,9 +13,15 @@ use crate::http::{Head, Method, Response, Status};
 use crate::hub::Job;
 use crate::stream::opening::Opening;
 use crate::stream::{Consolidated, Listed, Stream};
+use crate::sys::clock;
+use crate::sys::coroutine;
 use crate::sys::headcount::Presence;
 use crate::sys::limit::Limit;
 use crate::sys::random::Random;
+
+/// How long a stream waits for what its client has seen elsewhere, and how often it looks.
+const LATE_PATIENCE: Duration = Duration::from_secs(5);
+const LATE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A stream of one job.
 pub fn one(request: Request<'_>, id: JobId) -> Answer {
@@ -30,6 +36,9 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
         let there = hub.find(&id);
         let is_over = there.is_some_and(|job| has_seen_the_end(context, &job, &start));
         return Ok(head_of(is_over, head, context, caller));
+    }
+    if !has_come(context, &start) {
+        return Ok(busy(Refused::Late, head, context, caller));
     }
     let (open, token, job) = match admit(context, caller).and_then(|(open, token)| {
         let job = hub.join(&id, context.quotas.streams_per_job(), caller.client())?;
@@ -63,6 +72,8 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
 enum Refused {
     /// The server stops.
     Draining,
+    /// It hasn't heard yet of what the client has.
+    Late,
     /// There is no room for it.
     Full(Limit),
 }
@@ -94,6 +105,9 @@ pub fn many(request: Request<'_>) -> Answer {
     if head.method == Method::Head {
         let is_over = is_over(context, caller, asked, &start);
         return Ok(head_of(is_over, head, context, caller));
+    }
+    if !has_come(context, &start) {
+        return Ok(busy(Refused::Late, head, context, caller));
     }
     let admitted = admit(context, caller).and_then(|(open, token)| {
         let stream = match asked {
@@ -236,6 +250,26 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
         }
     }
     Ok(last.map_or(start, Start::After))
+}
+
+/// Whether what the client has is here. Where the order may have come to it elsewhere, it is
+/// waited for.
+fn has_come(context: &Context, start: &Start) -> bool {
+    let Start::After(LastEventId::Number(number)) = start else {
+        return true;
+    };
+    let (hub, id) = (context.jobs.hub(), EventId(*number));
+    if id <= hub.published() || !context.jobs.order().may_come(id) {
+        return true;
+    }
+    let until = clock::now() + LATE_PATIENCE;
+    while clock::now() < until {
+        coroutine::pause(LATE_PAUSE);
+        if id <= hub.published() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Counts a stream in, if there is room for one, in all and among those of its token.

@@ -35,6 +35,10 @@ pub enum PublishError {
     DiskFull,
     /// The journal can't be written.
     DiskFailing,
+    /// Redis, which keeps a fleet's order, can't be reached.
+    Away,
+    /// It has no room.
+    NoRoom,
 }
 
 impl From<Refusal> for PublishError {
@@ -69,6 +73,15 @@ impl fmt::Display for PublishError {
             PublishError::DiskFailing => f.write_str(
                 "the event can't be written to disk, see the server's log: publish it again \
                  later; streams go on meanwhile",
+            ),
+            PublishError::Away => f.write_str(
+                "the fleet's Redis can't be reached, see the server's log: publish it again \
+                 later, with an Idempotency-Key where it mustn't come twice; streams go on \
+                 meanwhile",
+            ),
+            PublishError::NoRoom => f.write_str(
+                "the fleet's Redis has no room for the event: raise its maxmemory, and publish \
+                 it again; streams go on meanwhile",
             ),
         }
     }

@@ -9,10 +9,13 @@
 //! - What can't be kept changes nothing.
 
 mod error;
+pub mod fleet;
 pub mod history;
 pub mod journal;
 mod leases;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod room;
 
 use std::borrow::Cow;
@@ -32,6 +35,7 @@ use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 use crate::sys::limit::Limit;
 pub use error::PublishError;
+pub use fleet::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError};
 use history::ReplayRequest;
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
@@ -162,6 +166,12 @@ pub trait Order: Send + Sync {
         drop(request);
     }
 
+    /// Whether a number that nothing here has yet may have been given elsewhere.
+    fn may_come(&self, id: EventId) -> bool {
+        let _ = id;
+        false
+    }
+
     /// Whether changes can be put in order now.
     fn health(&self) -> Health {
         Health::Good
@@ -186,6 +196,10 @@ pub enum Health {
     Full,
     /// What keeps them fails.
     Failing,
+    /// What keeps them can't be reached.
+    Away,
+    /// What keeps them, elsewhere, has no room.
+    NoRoom,
 }
 
 impl Sequencer {
@@ -223,6 +237,30 @@ impl Sequencer {
             order: Arc::new(Journal::open(path, config, &hub)?),
             hub,
         })
+    }
+
+    /// Jobs of a fleet, whose order the Redis that `fleet` names keeps. Blocks until all that
+    /// there is was applied.
+    ///
+    /// # Errors
+    /// It isn't there, or isn't one that a fleet can use, or this build has no `redis`.
+    pub fn with_fleet(fleet: &FleetConfig, hub: HubConfig) -> io::Result<Sequencer> {
+        let Some(redis) = &fleet.redis else {
+            return Ok(Sequencer::in_memory(hub));
+        };
+        #[cfg(feature = "redis")]
+        {
+            let hub = Hub::new(hub, EventId(0));
+            let order = Arc::new(redis::Fleet::join(fleet, redis, &hub)?);
+            Ok(Sequencer { hub, order })
+        }
+        #[cfg(not(feature = "redis"))]
+        {
+            let message = format!(
+                "{redis}: this build is for one server by itself: build it with --features redis"
+            );
+            Err(io::Error::new(io::ErrorKind::Unsupported, message))
+        }
     }
 
     /// Any other order, by which `hub` is kept.
@@ -549,7 +587,11 @@ impl Sequencer {
             PublishError::Share => Limit::JobsPerAddress,
             PublishError::TooLarge { .. } => Limit::Event,
             PublishError::DiskFull => Limit::Journal,
-            PublishError::Refused(_) | PublishError::ForeignJob | PublishError::DiskFailing => {
+            PublishError::Refused(_)
+            | PublishError::ForeignJob
+            | PublishError::DiskFailing
+            | PublishError::Away
+            | PublishError::NoRoom => {
                 return;
             }
         };

@@ -11,6 +11,7 @@ use crate::http::BasePath;
 use crate::hub::HubConfig;
 use crate::pipeline::PipelineConfig;
 use crate::routes::{AuthConfig, QuotaConfig, Rules};
+use crate::sequencer::FleetConfig;
 use crate::sequencer::journal::JournalConfig;
 use crate::stream::ShardConfig;
 use crate::upload::spool::SpoolConfig;
@@ -49,6 +50,8 @@ pub struct ServerConfig {
     pub data: Option<PathBuf>,
     /// How events are kept there, below `journal/`.
     pub journal: JournalConfig,
+    /// The servers that this is one of. Default: none, and it is by itself.
+    pub fleet: FleetConfig,
     /// Who may do what.
     pub auth: AuthConfig,
     /// What one client may have.
@@ -126,6 +129,7 @@ impl Default for ServerConfig {
             base_path: BasePath::default(),
             data: None,
             journal: JournalConfig::default(),
+            fleet: FleetConfig::default(),
             auth: AuthConfig::default(),
             quotas: QuotaConfig::default(),
             hub: HubConfig::default(),

@@ -188,6 +188,14 @@ impl Monitor {
             }
             "/readyz" => match self.health() {
                 Health::Good => Answer::new(Status::Ok, TEXT, "ready\n"),
+                Health::Away => {
+                    let why = "Redis can't be reached: publishing gets 503, streams go on\n";
+                    Answer::new(Status::Unavailable, TEXT, why)
+                }
+                Health::NoRoom => {
+                    let why = "Redis has no room: publishing gets 503, streams go on\n";
+                    Answer::new(Status::Unavailable, TEXT, why)
+                }
                 Health::Full => {
                     let why = "the journal has no room: publishing gets 507, streams go on\n";
                     Answer::new(Status::Unavailable, TEXT, why)
@@ -227,6 +235,7 @@ impl Monitor {
         head(&mut out, "build_info", "What runs, as labels.", "gauge");
         let features = [
             ("https", cfg!(feature = "https")),
+            ("redis", cfg!(feature = "redis")),
             ("s3", cfg!(feature = "s3")),
         ];
         let features = features.iter().filter(|(_, is_there)| *is_there);

@@ -23,7 +23,7 @@ use crate::hub::{HubConfig, SHARDS_MAX};
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Gate, Quotas};
 use crate::sequencer::journal::{JournalConfig, Lock};
-use crate::sequencer::{Sequencer, Watch};
+use crate::sequencer::{FleetConfig, Sequencer, Watch};
 use crate::stream::{Counted, ShardConfig, ShardHandle};
 use crate::sys::coroutine;
 use crate::sys::headcount::Headcount;
@@ -57,7 +57,16 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         }
         _ => LOCK_PATIENCE,
     };
-    let (jobs, lock) = order(config.data.as_deref(), patience, config.journal, config.hub)?;
+    let lock = match &config.data {
+        Some(data) => Some(Lock::take(data, patience)?),
+        None => None,
+    };
+    let jobs = order(
+        config.data.as_deref(),
+        &config.fleet,
+        config.journal,
+        config.hub,
+    )?;
     let quotas = Quotas::new(config.quotas);
     let streams = Headcount::default();
     let counted = Counted {
@@ -170,21 +179,25 @@ fn socket_options(send_buffer_bytes: usize, silence: Duration) -> SocketOptions 
     }
 }
 
-/// The order of events: in memory, or kept below `data`, which is this server's then.
+/// The order of events: a fleet's, or in memory, or kept below `data`, which is this server's
+/// by now.
 fn order(
     data: Option<&Path>,
-    patience: Duration,
+    fleet: &FleetConfig,
     journal: JournalConfig,
     hub: HubConfig,
-) -> io::Result<(Sequencer, Option<Lock>)> {
-    let Some(data) = data else {
-        return Ok((Sequencer::in_memory(hub), None));
-    };
-    let lock = Lock::take(data, patience)?;
-    let folder = data.join("journal");
-    let jobs = Sequencer::with_journal(&folder, journal, hub)
-        .map_err(named("journal", &folder.display()))?;
-    Ok((jobs, Some(lock)))
+) -> io::Result<Sequencer> {
+    match data {
+        _ if fleet.redis.is_some() => {
+            Sequencer::with_fleet(fleet, hub).map_err(named("fleet", &fleet.name))
+        }
+        None => Ok(Sequencer::in_memory(hub)),
+        Some(data) => {
+            let folder = data.join("journal");
+            Sequencer::with_journal(&folder, journal, hub)
+                .map_err(named("journal", &folder.display()))
+        }
+    }
 }
 
 type Shards = (Vec<ShardHandle>, Vec<JoinHandle<()>>);

@@ -14,6 +14,8 @@ mod delivery;
 mod drain;
 mod idle;
 mod leftover;
+#[cfg(feature = "redis")]
+mod lost;
 pub mod opening;
 mod replay;
 mod rows;
@@ -218,6 +220,9 @@ struct Shard {
     next_step: Instant,
     next_part: u32,
     drain: Option<Drain>,
+    /// The losses that were seen to.
+    #[cfg(feature = "redis")]
+    losses: u64,
     frames_sent: u64,
     bytes_sent: u64,
     sends: u64,
@@ -304,8 +309,11 @@ impl Shard {
         mailbox: Arc<Mailbox>,
     ) -> Shard {
         let now = clock::now();
+        let number = sequencer.hub().register(mailbox.clone());
+        #[cfg(feature = "redis")]
+        sequencer.hub().attend_losses(number);
         Shard {
-            number: sequencer.hub().register(mailbox.clone()),
+            number,
             hub: sequencer.hub().clone(),
             sequencer: sequencer.clone(),
             admission: Admission::new(config.replay_bytes_per_second, now),
@@ -335,6 +343,8 @@ impl Shard {
             next_step: now,
             next_part: 0,
             drain: None,
+            #[cfg(feature = "redis")]
+            losses: 0,
             frames_sent: 0,
             bytes_sent: 0,
             sends: 0,
@@ -425,6 +435,8 @@ impl Shard {
         }
         let drain = inbox.drain.take();
         drop(inbox);
+        #[cfg(feature = "redis")]
+        self.see_to_losses();
         if let Some(spread) = drain {
             self.begin_drain(spread);
         }

@@ -44,6 +44,8 @@ impl Shard {
         if self.drain.is_some() {
             self.table[row].flags |= ENDING;
         }
+        #[cfg(feature = "redis")]
+        self.end_if_lost(row);
         if opening.is_plain {
             self.table[row].flags |= PLAIN;
         }

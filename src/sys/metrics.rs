@@ -31,6 +31,8 @@ pub enum Close {
     TokenExpired,
     /// It has lasted as long as a stream may.
     Aged,
+    /// What it has had last is lost.
+    Lost,
 }
 
 /// Everything that is counted.
@@ -97,13 +99,14 @@ impl Gauge {
 }
 
 impl Close {
-    const ALL: [Close; 6] = [
+    const ALL: [Close; 7] = [
         Close::Ended,
         Close::ClientGone,
         Close::Stalled,
         Close::Drained,
         Close::TokenExpired,
         Close::Aged,
+        Close::Lost,
     ];
 
     fn as_str(self) -> &'static str {
@@ -114,6 +117,7 @@ impl Close {
             Close::Drained => "drained",
             Close::TokenExpired => "token_expired",
             Close::Aged => "aged",
+            Close::Lost => "lost",
         }
     }
 }

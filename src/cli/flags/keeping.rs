@@ -111,3 +111,50 @@ pub const MEMORY: Group = Group {
         ),
     ],
 };
+
+/// Where several servers keep one order.
+pub const FLEET: Group = Group {
+    title: "Several servers, one order",
+    commands: &["serve", "check"],
+    flags: &[
+        word(
+            "redis",
+            "URL",
+            |s| &mut s.server.fleet.redis,
+            "The Redis (6.2 or later, or Valkey) that keeps the order of several servers, in the \
+             place of the journal: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], \
+             redis+unix:///PATH or redis+sentinel://HOST,.../MASTER. It takes a build with the \
+             feature redis.",
+        )
+        .sample("redis://127.0.0.1:6379/0"),
+        word(
+            "fleet",
+            "NAME",
+            |s| &mut s.server.fleet.name,
+            "What the fleet's keys in Redis begin with: servers of one name are one fleet.",
+        )
+        .default("landfall"),
+        word(
+            "node",
+            "NAME",
+            |s| &mut s.server.fleet.node,
+            "What this server is called among the fleet's, each by another name, of which 16 may \
+             keep Redis's log at a time; by itself it is the host's name.",
+        )
+        .sample("a"),
+        count(
+            "redis-wait",
+            |s| &mut s.server.fleet.wait,
+            "Replicas of Redis that have to confirm an event before it is answered; without so \
+             many, publishers wait.",
+        )
+        .bounds(0, 100),
+        size(
+            "redis-log",
+            |s| &mut s.server.fleet.log_bytes,
+            "What Redis keeps of the history of all jobs, in bytes, besides what each has come \
+             to: so much at least and about twice as much at most; beyond it the oldest goes.",
+        )
+        .bounds(1 << 20, 1 << 36),
+    ],
+};

@@ -58,6 +58,7 @@ pub const GROUPS: &[Group] = &[
     serving::ACCESS,
     keeping::DISK,
     keeping::MEMORY,
+    keeping::FLEET,
     serving::PUBLISHING,
     uploading::UPLOADS,
     uploading::PROCESSING,

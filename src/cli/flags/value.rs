@@ -18,6 +18,7 @@ use crate::http::BasePath;
 use crate::pipeline::ClamdAddress;
 use crate::progress::{Format, Pattern};
 use crate::sequencer::journal::SyncPolicy;
+use crate::sequencer::{FleetName, RedisUrl};
 use crate::sys::units::{self, UnitError};
 use crate::{client, server};
 
@@ -176,6 +177,8 @@ impl One for Stage {}
 impl One for Pattern {}
 impl One for Prefix {}
 impl One for BasePath {}
+impl One for FleetName {}
+impl One for RedisUrl {}
 
 impl<T: One> Word for T {
     fn put(&mut self, text: &str) -> Result<(), String> {

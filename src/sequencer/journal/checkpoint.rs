@@ -137,7 +137,7 @@ pub fn parse_file_name(name: &str) -> Option<u32> {
 
 /// Writes a checkpoint, after which the segments below `first` can go. What it tells of
 /// is brought to the medium by `sync`. Returns its size. Blocks.
-pub fn write(
+pub(super) fn write(
     shared: &Shared,
     hub: &Hub,
     number: u32,
@@ -234,7 +234,7 @@ fn write_new(
 }
 
 /// The event in a frame.
-fn event_of(frame: &[u8]) -> Option<EventPart<'_>> {
+pub fn event_of(frame: &[u8]) -> Option<EventPart<'_>> {
     let (name, data) = frame::parse(frame)?;
     let text = std::str::from_utf8(frame).ok()?;
     let (_, id) = text.trim_end().rsplit_once("\nid: ")?;
@@ -537,7 +537,7 @@ impl<'a> Whole<'a> {
 
 impl JobPart<'_> {
     /// Puts the job back.
-    pub fn load(&self, shared: &Shared, hub: &Hub) {
+    pub(super) fn load(&self, shared: &Shared, hub: &Hub) {
         let Ok(job) = self.job.parse::<JobId>() else {
             return;
         };
@@ -548,6 +548,14 @@ impl JobPart<'_> {
         } else if self.gone.0 > 0 {
             shared.index.lock().load_floor(&job, self.gone);
         }
+        self.load_into(hub);
+    }
+
+    /// The same where its events are nowhere but in the hub.
+    pub fn load_into(&self, hub: &Hub) {
+        let Ok(job) = self.job.parse::<JobId>() else {
+            return;
+        };
         hub.load(&job, self.life.clone(), self.gone);
         hub.load_keys(&job, self.keys.clone());
         let event = self.event.and_then(|event| {

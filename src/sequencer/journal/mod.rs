@@ -15,16 +15,16 @@
 
 #[cfg(test)]
 pub(crate) mod by_hand;
-mod checkpoint;
-mod codec;
+pub(super) mod checkpoint;
+pub(super) mod codec;
 mod desk;
 mod files;
 mod index;
 mod keeper;
 mod lock;
 mod read;
-mod record;
-mod reply;
+pub(super) mod record;
+pub(super) mod reply;
 mod restore;
 mod scan;
 mod segment;

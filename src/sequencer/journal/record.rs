@@ -373,14 +373,14 @@ impl<'a> EntryRecord<'a> {
 }
 
 /// Appends what a change is known by, which was made at this millisecond.
-pub(super) fn put_once(out: &mut Vec<u8>, once: &Once, time_ms: u64) {
+pub fn put_once(out: &mut Vec<u8>, once: &Once, time_ms: u64) {
     out.extend_from_slice(&once.key.0);
     out.extend_from_slice(&once.content.0);
     put_number(out, once.until_ms.saturating_sub(time_ms));
 }
 
 /// Appends whom something is counted for.
-pub(super) fn put_client(out: &mut Vec<u8>, client: Occupant) {
+pub fn put_client(out: &mut Vec<u8>, client: Occupant) {
     let address = client.network.map(Network::address);
     let kind = match address {
         None => 0,
@@ -399,7 +399,7 @@ pub(super) fn put_client(out: &mut Vec<u8>, client: Occupant) {
 }
 
 /// Whom something is counted for.
-pub(super) fn parse_client(payload: &mut Payload<'_>) -> Result<Occupant, Unread> {
+pub fn parse_client(payload: &mut Payload<'_>) -> Result<Occupant, Unread> {
     let kind = payload.flags(V4 | V6 | TOKEN)?;
     let address = match kind & (V4 | V6) {
         0 => None,
@@ -416,7 +416,7 @@ pub(super) fn parse_client(payload: &mut Payload<'_>) -> Result<Occupant, Unread
 }
 
 /// What a change is known by, which was made at this millisecond.
-pub(super) fn parse_once(payload: &mut Payload<'_>, time_ms: u64) -> Result<Once, Unread> {
+pub fn parse_once(payload: &mut Payload<'_>, time_ms: u64) -> Result<Once, Unread> {
     Ok(Once {
         key: IdempotencyKey(payload.bytes()?),
         content: Content(payload.bytes()?),
@@ -425,7 +425,7 @@ pub(super) fn parse_once(payload: &mut Payload<'_>, time_ms: u64) -> Result<Once
 }
 
 /// A lease, in milliseconds.
-pub(super) fn parse_lease(payload: &mut Payload<'_>) -> Result<Lease, Unread> {
+pub fn parse_lease(payload: &mut Payload<'_>) -> Result<Lease, Unread> {
     let lease = Duration::from_millis(payload.number()?);
     Lease::new(lease).ok_or(Unread::Malformed)
 }

@@ -1,0 +1,109 @@
+//! What makes a server one of several: where their order is kept, and who this one is.
+
+pub(crate) mod url;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use url::{RedisUrl, RedisUrlError};
+
+/// How a server belongs to a fleet, whose order of events a Redis keeps.
+///
+/// ```
+/// use landfall::{FleetConfig, ServerConfig};
+/// let mut config = ServerConfig::default();
+/// config.fleet = FleetConfig {
+///     redis: "redis://127.0.0.1:6379/0".parse().ok(),
+///     node: "a".parse().unwrap(),
+///     ..FleetConfig::default()
+/// };
+/// ```
+#[derive(Clone, Debug)]
+pub struct FleetConfig {
+    /// Where the order is kept. Default: nowhere, and then this server is by itself. It takes
+    /// a build with the feature `redis`.
+    pub redis: Option<RedisUrl>,
+    /// What the fleet's keys in Redis begin with. Default: `landfall`.
+    pub name: FleetName,
+    /// What this server is called among the others. Default: the host's name.
+    pub node: FleetName,
+    /// How many of Redis's replicas have to confirm an event before it is answered. Default: 0.
+    pub wait: u32,
+    /// What is kept in Redis of the history of all jobs, in bytes: about so much to twice as
+    /// much. Default: 64 MiB.
+    pub log_bytes: u64,
+}
+
+/// A fleet's name, or a node's: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+///
+/// ```
+/// use landfall::FleetName;
+/// assert_eq!("berlin-1".parse::<FleetName>().unwrap().to_string(), "berlin-1");
+/// assert!("a b".parse::<FleetName>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetName(String);
+
+/// Why a text is no such name.
+///
+/// ```
+/// use landfall::{FleetName, FleetNameError};
+/// assert_eq!("".parse::<FleetName>(), Err(FleetNameError));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FleetNameError;
+
+impl FleetName {
+    /// The host's name, as far as it is one.
+    fn of_host() -> FleetName {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy().into_owned();
+        host.parse()
+            .unwrap_or_else(|_| FleetName("node".to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for FleetConfig {
+    fn default() -> FleetConfig {
+        FleetConfig {
+            redis: None,
+            name: FleetName("landfall".to_owned()),
+            node: FleetName::of_host(),
+            wait: 0,
+            log_bytes: 64 << 20,
+        }
+    }
+}
+
+impl FromStr for FleetName {
+    type Err = FleetNameError;
+
+    fn from_str(text: &str) -> Result<FleetName, FleetNameError> {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_name = (1..=64).contains(&text.len()) && text.bytes().all(is_part);
+        if is_name {
+            Ok(FleetName(text.to_owned()))
+        } else {
+            Err(FleetNameError)
+        }
+    }
+}
+
+impl fmt::Display for FleetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for FleetNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a name: use 1 to 64 of A-Z a-z 0-9 . _ -")
+    }
+}
+
+impl std::error::Error for FleetNameError {}

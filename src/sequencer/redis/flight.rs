@@ -1,0 +1,279 @@
+//! What this process has appended or wants to, and what has become of it.
+//!
+//! The invariant: only who reads the log says what has become of an entry. One that was sent
+//! is sent again under its count until it is read, or one with a higher count is.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::event::job::EventId;
+use crate::hub::Refusal;
+use crate::sequencer::PublishError;
+use crate::sequencer::journal::reply::Reply;
+use crate::sys::clock;
+
+/// How long what was applied is kept, to be sent again where Redis loses it.
+const KEPT: Duration = Duration::from_secs(60);
+/// How much of it, in bytes.
+const KEPT_MAX_BYTES: usize = 64 << 20;
+/// How long a publisher waits to hear what became of an entry.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a publisher is answered.
+pub type Put = (Vec<EventId>, Option<PublishError>);
+
+/// Proposals of one publisher, that hold in turn up to the first that is refused.
+pub struct Group(Mutex<Open>);
+
+struct Open {
+    ids: Vec<EventId>,
+    left: usize,
+    reply: Option<Reply<Put>>,
+}
+
+/// An entry that was sent, or is to be.
+pub struct Sent {
+    pub payload: Arc<[u8]>,
+    /// Who waits for it.
+    pub group: Option<Arc<Group>>,
+    /// How often it was sent.
+    pub sends: u32,
+    pub since: Instant,
+}
+
+/// What was read back, of which replicas may not have it yet.
+struct Held {
+    group: Arc<Group>,
+    result: Result<EventId, Refusal>,
+}
+
+/// An entry of this process that was applied.
+struct Own {
+    count: u64,
+    payload: Arc<[u8]>,
+    at: Instant,
+}
+
+/// All of it.
+#[derive(Default)]
+pub struct Flight {
+    /// The last count that was given.
+    count: u64,
+    /// What was sent and isn't read back.
+    waiting: BTreeMap<u64, Sent>,
+    /// What has to get another count.
+    dead: VecDeque<Sent>,
+    own: VecDeque<Own>,
+    own_bytes: usize,
+    /// All that waits is to be sent again.
+    pub resend: bool,
+    /// Replicas have all up to this count.
+    confirmed: u64,
+    held: BTreeMap<u64, Held>,
+}
+
+impl Group {
+    /// So many proposals of whoever waits for the reply.
+    pub fn new(count: usize, reply: Reply<Put>) -> Group {
+        Group(Mutex::new(Open {
+            ids: Vec::with_capacity(count),
+            left: count,
+            reply: Some(reply),
+        }))
+    }
+
+    fn take(&self, result: Result<EventId, PublishError>) {
+        let mut open = self.0.lock();
+        open.left = open.left.saturating_sub(1);
+        let error = match result {
+            Ok(id) => {
+                open.ids.push(id);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        if (error.is_some() || open.left == 0)
+            && let Some(reply) = open.reply.take()
+        {
+            reply.answer((std::mem::take(&mut open.ids), error));
+        }
+    }
+
+    /// What is left of it won't be done.
+    pub fn refuse(&self, error: PublishError) {
+        self.take(Err(error));
+    }
+}
+
+impl Sent {
+    /// One that is to be sent.
+    pub fn new(payload: Vec<u8>, group: Option<Arc<Group>>) -> Sent {
+        Sent {
+            payload: payload.into(),
+            group,
+            sends: 0,
+            since: clock::now(),
+        }
+    }
+}
+
+impl Flight {
+    /// How many entries wait to be read back.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Gives an entry its count.
+    pub fn add(&mut self, sent: Sent) -> u64 {
+        self.count += 1;
+        self.waiting.insert(self.count, sent);
+        self.count
+    }
+
+    /// One that has to get another count.
+    pub fn take_dead(&mut self) -> Option<Sent> {
+        self.dead.pop_front()
+    }
+
+    /// Counts and payloads of those behind `sent`, `most` at most, which are sent now.
+    pub fn send_behind(&mut self, sent: u64, most: usize) -> Vec<(u64, Arc<[u8]>)> {
+        let behind = self.waiting.range_mut(sent + 1..).take(most);
+        let send = |(&count, entry): (&u64, &mut Sent)| {
+            entry.sends += 1;
+            (count, entry.payload.clone())
+        };
+        behind.map(send).collect()
+    }
+
+    /// An entry of this process was read.
+    pub fn settle(
+        &mut self,
+        count: u64,
+        payload: &[u8],
+        result: Option<Result<EventId, Refusal>>,
+        needs_replicas: bool,
+    ) {
+        while let Some(first) = self.waiting.first_entry()
+            && *first.key() < count
+        {
+            self.dead.push_back(first.remove());
+        }
+        let sent = self.waiting.remove(&count);
+        let payload = sent
+            .as_ref()
+            .map_or_else(|| payload.into(), |it| it.payload.clone());
+        if matches!(result, Some(Ok(_))) {
+            self.keep(count, payload);
+        }
+        let Some(group) = sent.and_then(|sent| sent.group) else {
+            return;
+        };
+        match result {
+            Some(result) if needs_replicas && count > self.confirmed => {
+                self.held.insert(count, Held { group, result });
+            }
+            Some(result) => group.take(result.map_err(PublishError::Refused)),
+            None => {}
+        }
+    }
+
+    fn keep(&mut self, count: u64, payload: Arc<[u8]>) {
+        let at = clock::now();
+        self.own_bytes += payload.len();
+        self.own.push_back(Own { count, payload, at });
+        while let Some(first) = self.own.front()
+            && (self.own_bytes > KEPT_MAX_BYTES || at - first.at > KEPT)
+        {
+            self.own_bytes -= first.payload.len();
+            self.own.pop_front();
+        }
+    }
+
+    /// Replicas have all up to this count.
+    pub fn confirm(&mut self, count: u64) {
+        self.confirmed = count;
+        while let Some(first) = self.held.first_entry()
+            && *first.key() <= count
+        {
+            let Held { group, result } = first.remove();
+            group.take(result.map_err(PublishError::Refused));
+        }
+    }
+
+    /// The state was replaced by one in which the last of this process is `last`. What is
+    /// lost of it is sent again, before anything new. Returns how many entries are.
+    pub fn salvage(&mut self, last: u64) -> usize {
+        let mut count = 0;
+        for own in std::mem::take(&mut self.own) {
+            if own.count <= last {
+                self.own.push_back(own);
+                continue;
+            }
+            self.own_bytes -= own.payload.len();
+            count += 1;
+            let sent = Sent {
+                payload: own.payload,
+                group: None,
+                sends: 1,
+                since: own.at,
+            };
+            self.waiting.entry(own.count).or_insert(sent);
+        }
+        // It is in the state, and what it was answered isn't known.
+        while let Some(first) = self.waiting.first_entry()
+            && *first.key() <= last
+        {
+            let sent = first.remove();
+            sent.group
+                .iter()
+                .for_each(|group| group.refuse(PublishError::Away));
+        }
+        self.count = self.count.max(last);
+        self.resend = true;
+        count
+    }
+
+    /// Redis has no room for what was sent last: who waits for what can't have been taken
+    /// hears it.
+    pub fn refuse_unsent(&mut self, error: PublishError) {
+        let refused: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, sent)| sent.sends <= 1 && sent.group.is_some())
+            .map(|(&count, _)| count)
+            .collect();
+        for count in refused {
+            if let Some(group) = self.waiting.remove(&count).and_then(|sent| sent.group) {
+                group.refuse(error);
+            }
+        }
+        self.resend = true;
+    }
+
+    /// Who has waited too long hears that nobody knows.
+    pub fn refuse_late(&mut self) {
+        let now = clock::now();
+        for sent in self.waiting.values_mut() {
+            if now - sent.since < PATIENCE {
+                break;
+            }
+            if let Some(group) = sent.group.take() {
+                group.refuse(PublishError::Away);
+            }
+        }
+    }
+
+    /// Nobody hears any more.
+    pub fn close(&mut self) {
+        let waiting = self.waiting.values_mut().chain(self.dead.iter_mut());
+        for group in waiting.filter_map(|sent| sent.group.take()) {
+            group.refuse(PublishError::Away);
+        }
+        for (_, held) in std::mem::take(&mut self.held) {
+            held.group.refuse(PublishError::Away);
+        }
+    }
+}

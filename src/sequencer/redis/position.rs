@@ -1,0 +1,137 @@
+//! Places in the log, epochs, and the numbers that entries have by them.
+//!
+//! An entry's number is its epoch and its sequence, so it grows as the log does. An epoch is
+//! of one node alone, by its slot: two nodes never open the same, whatever their clocks say.
+
+use std::fmt;
+
+use crate::event::job::EventId;
+use crate::sys::random::Random;
+
+/// Bits of a number that are the sequence.
+const SEQUENCE_BITS: u32 = 18;
+/// Sequences that an epoch has. What has one from here on is void.
+pub const SEQUENCES: u64 = 1 << SEQUENCE_BITS;
+/// Whoever reads so many before an epoch's end opens the next.
+const NEARLY: u64 = SEQUENCES / 16;
+/// Slots of nodes.
+pub const SLOTS: u64 = 16;
+/// The beginning of 2026, in seconds of the unix clock.
+const SINCE_S: u64 = 1_767_225_600;
+/// What an epoch may be skipped by where clocks can't tell them apart.
+const SKIPS: u64 = 256;
+/// How far ahead of this node's clock another's may be, in seconds.
+const AHEAD_S: u64 = 3600;
+
+/// A place in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub epoch: u64,
+    pub sequence: u64,
+}
+
+impl Position {
+    /// The place before any.
+    pub const START: Position = Position {
+        epoch: 0,
+        sequence: 0,
+    };
+
+    /// The one that opens an epoch.
+    #[cfg(test)]
+    pub fn opening(epoch: u64) -> Position {
+        Position { epoch, sequence: 0 }
+    }
+
+    /// Reads an id of a stream.
+    pub fn parse(id: &str) -> Option<Position> {
+        let (epoch, sequence) = id.split_once('-')?;
+        Some(Position {
+            epoch: epoch.parse().ok()?,
+            sequence: sequence.parse().ok()?,
+        })
+    }
+
+    /// Its number. None where it has none: its epoch is full, or too large.
+    pub fn number(self) -> Option<EventId> {
+        let is_one = self.sequence < SEQUENCES && self.epoch <= EventId::MAX.0 >> SEQUENCE_BITS;
+        is_one.then_some(EventId(self.epoch << SEQUENCE_BITS | self.sequence))
+    }
+
+    /// The one behind it in its epoch.
+    pub fn next(self) -> Position {
+        Position {
+            sequence: self.sequence + 1,
+            ..self
+        }
+    }
+
+    /// Whether its epoch is nearly full.
+    pub fn is_near_the_end(self) -> bool {
+        self.sequence >= SEQUENCES - NEARLY
+    }
+
+    /// Whether anything may have been numbered so by now, for all that this node knows.
+    pub fn may_be(id: EventId, now_s: u64) -> bool {
+        id.0 >> SEQUENCE_BITS <= (now_s.saturating_sub(SINCE_S) + AHEAD_S) * SLOTS
+    }
+}
+
+/// The next epoch of a slot above `known`, at this second of the unix clock. Where the last
+/// is full it is the very next; else one that nobody can have opened who knew less.
+pub fn next_epoch(slot: u64, known: u64, now_s: u64, is_full: bool, random: &mut Random) -> u64 {
+    let mut least = known + 1;
+    if !is_full {
+        let clock = now_s.saturating_sub(SINCE_S) * SLOTS;
+        least = if clock > least {
+            clock
+        } else {
+            least + SLOTS * (random.next() % SKIPS)
+        };
+    }
+    least + (slot + SLOTS - least % SLOTS) % SLOTS
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_grow_as_the_log_does_and_a_browser_can_count_them() {
+        let first = Position::opening(7);
+        assert_eq!(first.number(), Some(EventId(7 << 18)));
+        assert!(first.next().number() > first.number());
+        let last = Position {
+            epoch: 7,
+            sequence: SEQUENCES - 1,
+        };
+        assert!(last.number() < Position::opening(8).number());
+        assert_eq!(last.next().number(), None);
+        let of_2094 = (2094 - 2026) * 365 * 86_400 * SLOTS;
+        assert!(Position::opening(of_2094).number().is_some());
+        assert_eq!(Position::opening(of_2094 * 2).number(), None);
+        assert_eq!(Position::parse(&last.to_string()), Some(last));
+    }
+
+    #[test]
+    fn two_slots_never_have_the_same_epoch_and_a_slot_never_the_same_twice() {
+        let mut random = Random::seeded(1);
+        for now_s in [0, SINCE_S, SINCE_S + 1000] {
+            for known in [0, 15, 16, 15_999, 16_000, 40_000] {
+                for is_full in [false, true] {
+                    for slot in 0..SLOTS {
+                        let next = next_epoch(slot, known, now_s, is_full, &mut random);
+                        assert!(next > known);
+                        assert_eq!(next % SLOTS, slot);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! Reads the log, has the hub apply what stands there, and sees to the log itself: opens
+//! epochs, stores snapshots, and puts the state back where Redis has lost some of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::Shared;
+use super::position::{Position, SLOTS, next_epoch};
+use super::replica::{Applied, Misfit, Replica, nonce};
+use super::snapshot;
+use super::store::{Body, Dial, Fault, Fence, Item, Look, Opened, Opening, Store};
+use crate::sequencer::Health;
+use crate::sequencer::journal::codec::Unread;
+use crate::sys::clock;
+use crate::sys::random::Random;
+use crate::sys::vital;
+
+/// Items that are read at a time.
+const READ: usize = 512;
+/// How long a read waits for something new.
+pub const WAIT: Duration = Duration::from_millis(1000);
+/// How long a node without a state waits for one with a state to begin the log: longer than
+/// one takes to find that there is none.
+const SHYNESS: Duration = Duration::from_millis(3500);
+/// What streams are waited for that have to hear of a loss.
+const LOSS_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a snapshot that others have trimmed away meanwhile is read anew.
+const ATTEMPTS: usize = 8;
+/// What an item costs beyond its payload, about, in Redis's memory.
+const ITEM_BYTES: u64 = 96;
+
+pub struct Reader {
+    shared: Arc<Shared>,
+    dial: Arc<dyn Dial>,
+    link: Option<Box<dyn Store>>,
+    replica: Replica,
+    /// Whether what the replica has is anything's state.
+    has_state: bool,
+    /// Whether the log on this connection is known to be the replica's.
+    is_verified: bool,
+    must_look: bool,
+    /// Everything was applied, and what was lost of this process's is on its way.
+    has_caught_up: bool,
+    must_salvage: bool,
+    /// The highest epoch and number that were ever applied here.
+    high: Position,
+    /// Since when there is no log.
+    empty_since: Option<Instant>,
+    /// Bytes since the newest snapshot, and how far that goes.
+    bytes: u64,
+    snapshot_at: Position,
+    random: Random,
+    joined: Option<Sender<Result<(), String>>>,
+}
+
+/// Why reading can't go on.
+enum Stop {
+    Fault(Fault),
+    /// The state has to be put back.
+    Rebuild,
+    /// A newer node writes here.
+    Newer,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+impl Reader {
+    pub fn new(
+        shared: Arc<Shared>,
+        dial: Arc<dyn Dial>,
+        joined: Sender<Result<(), String>>,
+    ) -> Reader {
+        Reader {
+            replica: Replica::new(shared.hub.clone()),
+            shared,
+            dial,
+            link: None,
+            has_state: false,
+            is_verified: false,
+            must_look: true,
+            has_caught_up: false,
+            must_salvage: false,
+            high: Position::START,
+            empty_since: None,
+            bytes: 0,
+            snapshot_at: Position::START,
+            random: Random::new(),
+            joined: Some(joined),
+        }
+    }
+
+    /// Goes on until the fleet is left.
+    pub fn run(mut self) {
+        let mut pause = Duration::ZERO;
+        while !self.shared.is_over() {
+            pause = match self.step(WAIT) {
+                Ok(()) => Duration::ZERO,
+                Err(why) => {
+                    let refused = self.joined.take();
+                    match (why, refused) {
+                        (Fault::Refused(why), Some(joined)) => {
+                            let _ = joined.send(Err(why));
+                            return;
+                        }
+                        (fault, joined) => {
+                            self.joined = joined;
+                            self.lose_link(&fault);
+                        }
+                    }
+                    (pause * 2).clamp(Duration::from_millis(20), Duration::from_millis(500))
+                }
+            };
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn lose_link(&mut self, fault: &Fault) {
+        self.link = None;
+        self.is_verified = false;
+        self.must_look = true;
+        self.has_caught_up = false;
+        *self.shared.fence.lock() = None;
+        let why = match fault {
+            Fault::Broken(why) | Fault::Refused(why) => why,
+            Fault::Fenced => "another server answers",
+            Fault::Full => "it has no room",
+        };
+        self.shared.trouble(Health::Away, why);
+    }
+
+    /// One look, or one read and what comes of it.
+    pub fn step(&mut self, wait: Duration) -> Result<(), Fault> {
+        match self.turn(wait) {
+            Ok(()) => Ok(()),
+            Err(Stop::Fault(fault)) => Err(fault),
+            Err(Stop::Rebuild) => self.rebuild(),
+            Err(Stop::Newer) => Err(self.newer()),
+        }
+    }
+
+    fn newer(&mut self) -> Fault {
+        let why = "a newer server writes in this fleet: start that version here, too";
+        if self.joined.is_none() {
+            // It can't go on, and mustn't seem to.
+            log::error!("fleet: {why}");
+            vital::end("fleet");
+        }
+        Fault::Refused(why.to_owned())
+    }
+
+    fn turn(&mut self, wait: Duration) -> Result<(), Stop> {
+        let looks_again = self.shared.looks_again.swap(false, Ordering::AcqRel);
+        if self.must_look || looks_again {
+            self.must_look = false;
+            let look = self.link()?.look()?;
+            return self.see(&look);
+        }
+        let at = self.replica.at;
+        let wait = if self.has_caught_up {
+            wait
+        } else {
+            Duration::ZERO
+        };
+        let items = self.link()?.read(at, READ, wait)?;
+        self.shared.touch();
+        if items.is_empty() {
+            self.must_look = true;
+            return Ok(());
+        }
+        self.shared.note_lag(items.len() == READ);
+        let is_alone = items.len() == 1;
+        for item in &items {
+            self.apply(item, is_alone)?;
+        }
+        if items.len() < READ && !self.has_caught_up {
+            self.must_look = true;
+        }
+        if self.has_caught_up {
+            self.keep_house()?;
+        }
+        Ok(())
+    }
+
+    fn link(&mut self) -> Result<&mut Box<dyn Store>, Fault> {
+        if self.link.is_none() {
+            self.link = Some(self.dial.dial()?);
+            self.is_verified = false;
+        }
+        self.link.as_mut().ok_or(Fault::Fenced)
+    }
+
+    /// What follows from who keeps the log and how far it goes.
+    fn see(&mut self, look: &Look) -> Result<(), Stop> {
+        self.shared.touch();
+        if !look.is_master {
+            let why = "it is a replica and takes no writes".to_owned();
+            return Err(Fault::Broken(why).into());
+        }
+        let Some((last, nonce)) = &look.last else {
+            return self.begin_log().map_err(Stop::Fault);
+        };
+        self.empty_since = None;
+        if !self.has_state {
+            return Err(Stop::Rebuild);
+        }
+        let at = self.replica.at;
+        if *last < at || *last == at && *nonce != self.replica.nonce {
+            return Err(Stop::Rebuild);
+        }
+        if *last > at {
+            return self.verify();
+        }
+        self.is_verified = true;
+        self.shared.note_lag(false);
+        if self.replica.identity != look.identity || self.high.epoch > at.epoch {
+            self.has_caught_up = false;
+            self.open(false)?;
+            return Ok(());
+        }
+        self.catch_up();
+        self.keep_house().map_err(Stop::Fault)
+    }
+
+    /// Sees whether the log goes on from where the replica is.
+    fn verify(&mut self) -> Result<(), Stop> {
+        if self.is_verified {
+            return Ok(());
+        }
+        let (at, nonce) = (self.replica.at, self.replica.nonce.clone());
+        let link = self.link()?;
+        let is_there = link.nonce_at(at)?.is_some_and(|found| found == nonce);
+        let is_next = |replica: &Replica, item: &Item| {
+            matches!(item.what, Body::Opening { .. }) && replica.is_next(item)
+        };
+        let is_its = is_there || {
+            let next = link.read(at, 1, Duration::ZERO)?;
+            next.first()
+                .is_some_and(|item| is_next(&self.replica, item))
+        };
+        if !is_its {
+            return Err(Stop::Rebuild);
+        }
+        self.is_verified = true;
+        Ok(())
+    }
+
+    /// Everything is applied: what this process has to say can be said.
+    fn catch_up(&mut self) {
+        if std::mem::take(&mut self.must_salvage) {
+            let boot = self.replica.boots.get(&self.shared.boot);
+            let last = boot.map_or(0, |boot| boot.count);
+            let count = self.shared.flight.lock().salvage(last);
+            if count > 0 {
+                log::warn!(
+                    "fleet: Redis has lost {count} entries of this node: they are sent again"
+                );
+            }
+        }
+        let node = self.replica.nodes.get(&self.shared.node);
+        if node.is_none_or(|node| node.boot != self.shared.boot) {
+            self.shared.wish_to_be_known();
+        }
+        self.has_caught_up = true;
+        self.raise_fence();
+        self.shared.works();
+        if let Some(joined) = self.joined.take() {
+            let _ = joined.send(Ok(()));
+        }
+    }
+
+    fn raise_fence(&self) {
+        *self.shared.fence.lock() = Some(Fence {
+            epoch: self.replica.at.epoch,
+            identity: self.replica.identity.clone(),
+        });
+    }
+
+    fn apply(&mut self, item: &Item, is_alone: bool) -> Result<(), Stop> {
+        if matches!(item.what, Body::Opening { .. }) && self.replica.is_next(item) {
+            self.announce(&[self.replica.lost_by(item.at)]);
+        }
+        let applied = self
+            .replica
+            .apply(item, is_alone)
+            .map_err(|misfit| match misfit {
+                Misfit::Gap => Stop::Rebuild,
+                Misfit::Newer => Stop::Newer,
+            })?;
+        self.note(item, applied);
+        Ok(())
+    }
+
+    fn note(&mut self, item: &Item, applied: Applied) {
+        self.high = self.high.max(item.at);
+        self.shared.note_position(item.at);
+        let Body::Entry(payload) = &item.what else {
+            // What was sent before it may be lost.
+            self.shared.flight.lock().resend = true;
+            if self.has_caught_up {
+                self.raise_fence();
+            }
+            return;
+        };
+        self.bytes += payload.len() as u64 + ITEM_BYTES;
+        match applied {
+            Applied::Repeat => self.shared.counters.duplicates.add(1),
+            Applied::Entry {
+                boot,
+                count,
+                result,
+            } if boot == self.shared.boot => {
+                let needs_replicas = self.shared.wait > 0;
+                let mut flight = self.shared.flight.lock();
+                flight.settle(count, payload, result, needs_replicas);
+            }
+            Applied::Entry { .. } | Applied::Opened | Applied::Void => {}
+        }
+    }
+
+    /// Has streams end whose numbers are lost, before they get anything else.
+    fn announce(&self, lost: &[Range<u64>]) {
+        let high = self.high.number().map_or(0, |id| id.0);
+        if !lost
+            .iter()
+            .any(|range| range.start <= high && !range.is_empty())
+        {
+            return;
+        }
+        let hub = &self.shared.hub;
+        hub.lose(lost.to_vec());
+        let until = clock::now() + LOSS_PATIENCE;
+        while !hub.has_seen_to_losses() && clock::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// There is no log: one begins, with the state that there is.
+    fn begin_log(&mut self) -> Result<(), Fault> {
+        let since = *self.empty_since.get_or_insert_with(clock::now);
+        self.must_look = true;
+        if !self.has_state && clock::now() - since < SHYNESS {
+            std::thread::sleep(Duration::from_millis(100));
+            return Ok(());
+        }
+        if self.has_state {
+            log::warn!("fleet: Redis has lost everything: it is put back from what is here");
+        }
+        self.has_caught_up = false;
+        self.open(true)?;
+        self.has_state = true;
+        self.is_verified = true;
+        self.must_salvage = true;
+        Ok(())
+    }
+
+    /// Opens the next epoch.
+    fn open(&mut self, begins_log: bool) -> Result<Opened, Fault> {
+        let now_s = clock::now_ms() / 1000;
+        let is_full = self.replica.at.is_near_the_end();
+        let known = self.high.epoch.max(self.replica.at.epoch);
+        let epoch = next_epoch(self.slot(), known, now_s, is_full, &mut self.random);
+        let opening = Opening {
+            known: self.replica.at.epoch,
+            epoch,
+            nonce: nonce(self.shared.boot, u64::MAX - self.random.next() % (1 << 40)),
+            state: begins_log.then(|| snapshot::take(&self.replica)),
+        };
+        let opened = self.link()?.open(&opening)?;
+        log::debug!("fleet: epoch {epoch}: {opened:?}");
+        // What follows on it is read at once.
+        self.must_look = opened != Opened::Yes;
+        Ok(opened)
+    }
+
+    fn slot(&self) -> u64 {
+        let known = self.replica.nodes.get(&self.shared.node);
+        known.and_then(|node| node.slot).unwrap_or_else(|| {
+            let bytes = self.shared.node.bytes();
+            bytes.fold(0, |sum: u64, byte| sum * 31 + u64::from(byte)) % SLOTS
+        })
+    }
+
+    /// Opens the next epoch where this one is nearly full, and stores a snapshot where there
+    /// is much since the last.
+    fn keep_house(&mut self) -> Result<(), Fault> {
+        if self.replica.at.is_near_the_end() {
+            self.open(false)?;
+            self.must_look = false;
+        }
+        let share = self.shared.log_bytes / 2;
+        if self.bytes < share + self.slot() * share / SLOTS / 4 {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let newest = self.link()?.newest_snapshot()?.unwrap_or_default();
+        if newest > self.snapshot_at {
+            // Another node was first.
+            self.snapshot_at = newest;
+            return Ok(());
+        }
+        let taken = snapshot::take(&self.replica);
+        match self.link()?.store(&taken) {
+            Ok(true) => self.snapshot_at = taken.at,
+            Ok(false) | Err(Fault::Full) => {}
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    /// Puts the state back: what the snapshot has, and the log since.
+    fn rebuild(&mut self) -> Result<(), Fault> {
+        self.has_caught_up = false;
+        self.must_look = true;
+        *self.shared.fence.lock() = None;
+        if self.has_state {
+            log::warn!(
+                "fleet: the log doesn't go on from {}: the state is put back",
+                self.replica.at
+            );
+            self.shared.counters.rebuilds.add(1);
+        }
+        for _ in 0..ATTEMPTS {
+            let mut own = Vec::new();
+            if let Some(fresh) = self.read_whole(&mut own)? {
+                self.take_over(fresh, own);
+                return Ok(());
+            }
+        }
+        Err(Fault::Broken("its log has gaps, or no snapshot".to_owned()))
+    }
+
+    /// The state that the snapshot and the log make. None where another node has trimmed the
+    /// log meanwhile.
+    fn read_whole(&mut self, own: &mut Vec<(Item, Applied)>) -> Result<Option<Replica>, Fault> {
+        let Some(kept) = self.link()?.snapshot()? else {
+            // Somebody else's is told by what stands in it.
+            self.link()?.read(Position::START, 1, Duration::ZERO)?;
+            return Ok(None);
+        };
+        let fresh = snapshot::restore(&kept, self.shared.hub.config());
+        let mut fresh = match fresh {
+            Ok(fresh) => fresh,
+            Err(Unread::Newer) => return Err(self.newer()),
+            Err(Unread::Malformed) => {
+                let why = "the fleet's snapshot is damaged: see the guide on fleets";
+                return Err(Fault::Refused(why.to_owned()));
+            }
+        };
+        let is_there = self.link()?.nonce_at(fresh.at)?.as_ref() == Some(&fresh.nonce);
+        let mut is_first = true;
+        loop {
+            let items = self.link()?.read(fresh.at, READ, Duration::ZERO)?;
+            if items.is_empty() {
+                return Ok((is_there || !is_first).then_some(fresh));
+            }
+            for item in &items {
+                let is_opening = matches!(item.what, Body::Opening { .. });
+                if std::mem::take(&mut is_first) && !is_there && !is_opening {
+                    return Ok(None);
+                }
+                let applied = match fresh.apply(item, false) {
+                    Ok(applied) => applied,
+                    Err(Misfit::Gap) => return Ok(None),
+                    Err(Misfit::Newer) => return Err(self.newer()),
+                };
+                if matches!(applied, Applied::Entry { boot, .. } if boot == self.shared.boot) {
+                    own.push((item.clone(), applied));
+                }
+            }
+        }
+    }
+
+    fn take_over(&mut self, mut fresh: Replica, own: Vec<(Item, Applied)>) {
+        let lost = fresh.hub.lost();
+        if self.has_state {
+            self.announce(&lost);
+        }
+        self.shared.hub.replace_by(&fresh.hub, || {
+            // Streams may have come meanwhile to what was there.
+            if self.has_state {
+                self.announce(&lost);
+            }
+        });
+        fresh.hub = self.shared.hub.clone();
+        let at = fresh.at;
+        self.replica = fresh;
+        self.has_state = true;
+        self.is_verified = true;
+        self.must_salvage = true;
+        self.bytes = 0;
+        for (item, applied) in own {
+            self.note(&item, applied);
+        }
+        self.high = self.high.max(at);
+        self.shared.note_position(at);
+    }
+}

@@ -1,0 +1,444 @@
+//! The log in a Redis: one stream, and two hashes with snapshots.
+
+use std::io;
+use std::time::Duration;
+
+use super::position::Position;
+use super::resp::{Connection, Value};
+use super::store::{Body, Dial, Fault, Fence, Item, Look, Nonce, Opened, Opening, Snapshot, Store};
+use crate::sequencer::fleet::url::{Place, RedisUrl, Whereabouts};
+
+/// What a command may take. A server that is stopped accepts connections and says nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What one that carries the whole state may.
+const STATE_PATIENCE: Duration = Duration::from_secs(20);
+/// What a read may take beyond what it waits.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+/// What replicas are waited for at a time.
+const CONFIRM: Duration = Duration::from_millis(1000);
+/// The oldest version that has what is needed.
+const VERSION_LEAST: (u32, u32) = (6, 2);
+
+const COMMON: &str = include_str!("common.lua");
+const SCRIPTS: [&str; 5] = [
+    include_str!("open.lua"),
+    include_str!("append.lua"),
+    include_str!("look.lua"),
+    include_str!("store.lua"),
+    include_str!("trim.lua"),
+];
+
+/// Scripts, as places in [`SCRIPTS`].
+#[derive(Clone, Copy)]
+enum Script {
+    Open,
+    Append,
+    Look,
+    Store,
+    Trim,
+}
+
+/// Where a fleet's Redis is.
+pub struct Server {
+    url: RedisUrl,
+    keys: Keys,
+}
+
+#[derive(Clone)]
+struct Keys {
+    log: String,
+    snapshot: String,
+    before: String,
+}
+
+/// A connection to it.
+struct Link {
+    connection: Connection,
+    keys: Keys,
+    scripts: Vec<String>,
+}
+
+impl Server {
+    /// The Redis there, in which this fleet's keys begin with its name.
+    pub fn new(url: RedisUrl, fleet: &str) -> Server {
+        let keys = Keys {
+            log: format!("{fleet}:log"),
+            snapshot: format!("{fleet}:snapshot"),
+            before: format!("{fleet}:snapshot:before"),
+        };
+        Server { url, keys }
+    }
+
+    fn connect(&self) -> Result<Connection, Fault> {
+        let (place, _) = self.place()?;
+        let mut connection = Connection::open(&place)
+            .map_err(|error| Fault::Broken(format!("{}: {error}", self.url)))?;
+        if let Some(password) = &self.url.password {
+            let user = self.url.user.as_deref();
+            let words = match user {
+                Some(user) => vec!["AUTH", user, password],
+                None => vec!["AUTH", password],
+            };
+            plain(&mut connection, &words)?;
+        }
+        if self.url.database > 0 {
+            plain(&mut connection, &["SELECT", &self.url.database.to_string()])?;
+        }
+        Ok(connection)
+    }
+
+    /// Where the master is.
+    fn place(&self) -> Result<(Place, bool), Fault> {
+        let (sentinels, name) = match &self.url.whereabouts {
+            Whereabouts::At(place) => return Ok((place.clone(), false)),
+            Whereabouts::Sentinels(places, name) => (places, name),
+        };
+        let mut why = String::new();
+        for place in sentinels {
+            let asked = Connection::open(place).map_err(|error| error.to_string());
+            let asked = asked.and_then(|mut sentinel| {
+                let words = ["SENTINEL", "get-master-addr-by-name", name];
+                let answer = sentinel.call(&words, PATIENCE);
+                answer.map_err(|error| error.to_string())
+            });
+            match asked {
+                Ok(Value::Array(found)) if found.len() == 2 => {
+                    let words = (found[0].word(), found[1].word());
+                    if let (Some(host), Some(port)) = words {
+                        let host = match host.contains(':') {
+                            true => format!("[{host}]"),
+                            false => host.to_owned(),
+                        };
+                        return Ok((Place::Tcp(format!("{host}:{port}")), true));
+                    }
+                }
+                Ok(other) => why = format!("sentinel {place} knows no master {name}: {other}"),
+                Err(error) => why = format!("sentinel {place}: {error}"),
+            }
+        }
+        Err(Fault::Broken(why))
+    }
+
+    /// Whether it is one that a fleet can use.
+    fn check(&self, connection: &mut Connection) -> Result<(), Fault> {
+        let info = plain(connection, &["INFO"])?;
+        let info = String::from_utf8_lossy(info.text().unwrap_or_default()).into_owned();
+        let field = |name: &str| {
+            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+            lines
+                .find(|(key, _)| *key == name)
+                .map_or("", |(_, value)| value)
+        };
+        let refuse = |why: String| Err(Fault::Refused(format!("{}: {why}", self.url)));
+        if field("loading") == "1" {
+            return Err(Fault::Broken(format!(
+                "{}: it is loading its data",
+                self.url
+            )));
+        }
+        let version = field("redis_version");
+        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+        let number = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+        if number < VERSION_LEAST {
+            return refuse(format!(
+                "Redis {version} is too old: run 6.2 or later, or Valkey"
+            ));
+        }
+        if field("redis_mode") == "cluster" {
+            return refuse(
+                "it is a cluster, and one order has one master: name a Redis without \
+                 cluster-enabled, or Sentinels"
+                    .to_owned(),
+            );
+        }
+        let policy = field("maxmemory_policy");
+        if !matches!(policy, "" | "noeviction") {
+            return refuse(format!(
+                "its maxmemory-policy is {policy}, by which it drops the fleet's events when \
+                 memory is short: set maxmemory-policy noeviction"
+            ));
+        }
+        let is_watched = matches!(self.url.whereabouts, Whereabouts::Sentinels(..));
+        if field("role") != "master" && !is_watched {
+            return refuse(
+                "it is a replica and takes no writes: name the master, or Sentinels by \
+                 redis+sentinel://"
+                    .to_owned(),
+            );
+        }
+        for (key, right) in [
+            (&self.keys.log, "stream"),
+            (&self.keys.snapshot, "hash"),
+            (&self.keys.before, "hash"),
+        ] {
+            let kind = plain(connection, &["TYPE", key])?;
+            let kind = kind.word().unwrap_or_default().to_owned();
+            if kind != right && kind != "none" {
+                return refuse(format!(
+                    "the key {key} is another program's, a {kind}: use another database, or \
+                     another name by --fleet"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Dial for Server {
+    fn dial(&self) -> Result<Box<dyn Store>, Fault> {
+        let mut connection = self.connect()?;
+        self.check(&mut connection)?;
+        let mut scripts = Vec::with_capacity(SCRIPTS.len());
+        for script in SCRIPTS {
+            let text = format!("{COMMON}{script}");
+            let sha = plain(&mut connection, &["SCRIPT", "LOAD", &text])?;
+            scripts.push(sha.word().unwrap_or_default().to_owned());
+        }
+        let keys = self.keys.clone();
+        Ok(Box::new(Link {
+            connection,
+            keys,
+            scripts,
+        }))
+    }
+}
+
+/// Calls a command that is to succeed.
+fn plain(connection: &mut Connection, words: &[&str]) -> Result<Value, Fault> {
+    call(connection, words, PATIENCE)
+}
+
+fn call<A: AsRef<[u8]>>(
+    connection: &mut Connection,
+    words: &[A],
+    patience: Duration,
+) -> Result<Value, Fault> {
+    match connection.call(words, patience) {
+        Ok(Value::Error(error)) => Err(fault_of(&error)),
+        Ok(value) => Ok(value),
+        Err(error) => Err(Fault::Broken(match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("it says nothing within {patience:?}")
+            }
+            io::ErrorKind::UnexpectedEof => "it has closed the connection".to_owned(),
+            _ => error.to_string(),
+        })),
+    }
+}
+
+/// What an error that Redis answers means.
+fn fault_of(error: &str) -> Fault {
+    let word = error.split(' ').next().unwrap_or_default();
+    let refuse = |what: &str| Fault::Refused(format!("{what} ({error})"));
+    match word {
+        "NOAUTH" => refuse("it asks for a password: put it into the URL, redis://:PASSWORD@HOST"),
+        "WRONGPASS" => refuse("it knows no such user and password: see the URL"),
+        "NOPERM" => refuse("its user may not do what a fleet needs: see the guide on fleets"),
+        // It may be freed, or be another's in an instant.
+        "OOM" => Fault::Full,
+        "READONLY" | "UNBLOCKED" | "LOADING" | "MASTERDOWN" | "NOSCRIPT" | "BUSY" | "MISCONF"
+        | "NOREPLICAS" => Fault::Broken(error.to_owned()),
+        _ if error.contains("OOM") => Fault::Full,
+        _ if error.contains("without any password") || error.contains("invalid password") => {
+            refuse("its password is another: see the URL")
+        }
+        _ if error.contains("DB index") => refuse("it has no such database: see the URL"),
+        _ if error.contains("unknown command") => {
+            refuse("it lacks a command: run Redis 6.2 or later")
+        }
+        _ => Fault::Broken(error.to_owned()),
+    }
+}
+
+impl Link {
+    fn run(
+        &mut self,
+        script: Script,
+        arguments: &[&[u8]],
+        patience: Duration,
+    ) -> Result<Value, Fault> {
+        let keys: &[&String] = match script {
+            Script::Append | Script::Look => &[&self.keys.log],
+            _ => &[&self.keys.log, &self.keys.snapshot, &self.keys.before],
+        };
+        let count = keys.len().to_string();
+        let mut words: Vec<&[u8]> = vec![b"EVALSHA", self.scripts[script as usize].as_bytes()];
+        words.push(count.as_bytes());
+        words.extend(keys.iter().map(|key| key.as_bytes()));
+        words.extend_from_slice(arguments);
+        call(&mut self.connection, &words, patience)
+    }
+
+    fn call(&mut self, words: &[&str]) -> Result<Value, Fault> {
+        call(&mut self.connection, words, PATIENCE)
+    }
+
+    fn range(&mut self, from: &str, to: &str) -> Result<Vec<Item>, Fault> {
+        let log = self.keys.log.clone();
+        let found = self.call(&["XRANGE", &log, from, to])?;
+        items(found.array().unwrap_or_default())
+    }
+
+    fn kept(&mut self, key: &str) -> Result<Option<Snapshot>, Fault> {
+        let words = ["HMGET", key, "at", "n", "state"];
+        let found = call(&mut self.connection, &words, STATE_PATIENCE)?;
+        let Some([at, nonce, state]) = found.array() else {
+            return Err(foreign());
+        };
+        if *at == Value::Nil {
+            return Ok(None);
+        }
+        let at = at.word().and_then(Position::parse);
+        Ok(Some(Snapshot {
+            at: at.ok_or_else(foreign)?,
+            nonce: nonce.word().ok_or_else(foreign)?.to_owned(),
+            state: state.text().ok_or_else(foreign)?.to_vec(),
+        }))
+    }
+}
+
+impl Store for Link {
+    fn look(&mut self) -> Result<Look, Fault> {
+        let found = self.run(Script::Look, &[], PATIENCE)?;
+        let all = found.array().unwrap_or_default();
+        let word = |index: usize| all.get(index).and_then(Value::word);
+        let last = word(2).and_then(Position::parse);
+        Ok(Look {
+            identity: word(0).ok_or_else(foreign)?.to_owned(),
+            is_master: word(1) == Some("master"),
+            last: last.map(|last| (last, word(3).unwrap_or_default().to_owned())),
+        })
+    }
+
+    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault> {
+        let Opening {
+            known,
+            epoch,
+            nonce,
+            state,
+        } = opening;
+        let (at, before, bytes) = match state {
+            Some(kept) => (kept.at.to_string(), &*kept.nonce, &*kept.state),
+            None => (String::new(), "", &[][..]),
+        };
+        let (known, epoch) = (known.to_string(), epoch.to_string());
+        let arguments: [&[u8]; 6] = [
+            known.as_bytes(),
+            epoch.as_bytes(),
+            nonce.as_bytes(),
+            at.as_bytes(),
+            before.as_bytes(),
+            bytes,
+        ];
+        match self.run(Script::Open, &arguments, STATE_PATIENCE)?.word() {
+            Some("OK") => Ok(Opened::Yes),
+            Some("EMPTY") => Ok(Opened::Empty),
+            _ => Ok(Opened::Behind),
+        }
+    }
+
+    fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault> {
+        let epoch = fence.epoch.to_string();
+        let mut arguments: Vec<&[u8]> = vec![fence.identity.as_bytes(), epoch.as_bytes()];
+        for (nonce, payload) in entries {
+            arguments.extend([nonce.as_bytes(), payload]);
+        }
+        match self.run(Script::Append, &arguments, PATIENCE)?.word() {
+            Some("OK") => Ok(()),
+            _ => Err(Fault::Fenced),
+        }
+    }
+
+    fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault> {
+        let (most, after) = (most.to_string(), after.to_string());
+        let block = wait.as_millis().to_string();
+        let mut words = vec!["XREAD", "COUNT", &most];
+        if !wait.is_zero() {
+            words.extend(["BLOCK", &block]);
+        }
+        words.extend(["STREAMS", &self.keys.log, &after]);
+        let found = call(&mut self.connection, &words, wait + READ_PATIENCE)?;
+        // Of each stream its name and its items; there is one.
+        let stream = found
+            .array()
+            .and_then(|all| all.first()?.array()?.get(1)?.array());
+        items(stream.unwrap_or_default())
+    }
+
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault> {
+        let at = at.to_string();
+        Ok(self.range(&at, &at)?.pop().map(|item| item.nonce))
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, Fault> {
+        let (before, newest) = (self.keys.before.clone(), self.keys.snapshot.clone());
+        match self.kept(&before)? {
+            Some(kept) => Ok(Some(kept)),
+            None => self.kept(&newest),
+        }
+    }
+
+    fn newest_snapshot(&mut self) -> Result<Option<Position>, Fault> {
+        let key = self.keys.snapshot.clone();
+        let found = self.call(&["HGET", &key, "at"])?;
+        Ok(found.word().and_then(Position::parse))
+    }
+
+    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault> {
+        let at = snapshot.at.to_string();
+        let arguments = [at.as_bytes(), snapshot.nonce.as_bytes(), &*snapshot.state];
+        let stored = self.run(Script::Store, &arguments, STATE_PATIENCE)?;
+        Ok(stored.word() == Some("OK"))
+    }
+
+    fn trim(&mut self) -> Result<(), Fault> {
+        self.run(Script::Trim, &[], PATIENCE).map(drop)
+    }
+
+    fn confirm(&mut self, replicas: u32) -> Result<bool, Fault> {
+        let (count, ms) = (replicas.to_string(), CONFIRM.as_millis().to_string());
+        let words = ["WAIT", &count, &ms];
+        match call(&mut self.connection, &words, CONFIRM + PATIENCE)? {
+            Value::Number(confirmed) => Ok(confirmed >= i64::from(replicas)),
+            _ => Ok(false),
+        }
+    }
+}
+
+fn items(found: &[Value]) -> Result<Vec<Item>, Fault> {
+    found.iter().map(item).collect()
+}
+
+fn item(found: &Value) -> Result<Item, Fault> {
+    let read = || {
+        let [at, fields] = found.array()? else {
+            return None;
+        };
+        let at = Position::parse(at.word()?)?;
+        let (fields, _) = fields.array()?.as_chunks::<2>();
+        let field = |name: &str| {
+            let mut fields = fields.iter();
+            let found = fields.find(|[key, _]| key.word() == Some(name));
+            found.map(|[_, value]| value)
+        };
+        let what = match field("open") {
+            Some(identity) => Body::Opening {
+                identity: identity.word()?.to_owned(),
+                before: Position::parse(field("before")?.word()?)?,
+                nonce_before: field("bn")?.word()?.to_owned(),
+            },
+            None => Body::Entry(field("p")?.text()?.to_vec()),
+        };
+        let nonce = field("n")?.word()?.to_owned();
+        Some(Item { at, nonce, what })
+    };
+    read().ok_or_else(foreign)
+}
+
+fn foreign() -> Fault {
+    Fault::Refused(
+        "what stands in the fleet's keys is another program's, or another version's: use \
+         another database, or another name by --fleet"
+            .to_owned(),
+    )
+}

@@ -1,0 +1,128 @@
+//! What is asked of whoever keeps the log. Each call is one step for everybody, or none.
+
+use std::time::Duration;
+
+use super::position::Position;
+
+/// What tells an entry from every other: the process and its count.
+pub type Nonce = String;
+
+/// What stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    pub at: Position,
+    pub nonce: Nonce,
+    pub what: Body,
+}
+
+/// What an item is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// What a node has appended.
+    Entry(Vec<u8>),
+    /// An epoch begins.
+    Opening {
+        /// Who keeps the log from here on.
+        identity: String,
+        /// The last item before it, ...
+        before: Position,
+        /// ... and its nonce.
+        nonce_before: Nonce,
+    },
+}
+
+/// An epoch that somebody wants to open.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The newest epoch that the caller knows of.
+    pub known: u64,
+    /// The new one.
+    pub epoch: u64,
+    /// The opening's.
+    pub nonce: Nonce,
+    /// What the caller has applied last, and its state then, where it has one: it is what a
+    /// log begins with where there is none.
+    pub state: Option<Snapshot>,
+}
+
+/// What became of the wish to open an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It is open.
+    Yes,
+    /// There is an epoch that the caller doesn't know, or that is above the new one.
+    Behind,
+    /// There is no log, and no state for one to begin with.
+    Empty,
+}
+
+/// Who keeps the log, and how far it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The server's identity, which changes with every start and every change of its history.
+    pub identity: String,
+    /// Whether it takes writes.
+    pub is_master: bool,
+    /// The last item and its nonce, which is empty where it isn't kept. None: there is no log.
+    pub last: Option<(Position, Nonce)>,
+}
+
+/// A state of everything, and what was applied last before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub at: Position,
+    pub nonce: Nonce,
+    pub state: Vec<u8>,
+}
+
+/// Where entries may be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    pub epoch: u64,
+    pub identity: String,
+}
+
+/// Why something wasn't done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is of no use any more, and nobody knows what became of it.
+    Broken(String),
+    /// It wasn't done: another server, another epoch, or no log.
+    Fenced,
+    /// It wasn't done: there is no memory.
+    Full,
+    /// It can't be done, which somebody has to see to.
+    Refused(String),
+}
+
+/// Whoever keeps the log, by one connection.
+pub trait Store: Send {
+    /// Who keeps the log, and how far it goes.
+    fn look(&mut self) -> Result<Look, Fault>;
+    /// Opens an epoch.
+    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault>;
+    /// Appends entries, all or none.
+    fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault>;
+    /// The items after a place, `most` at most; where there are none, those that come within
+    /// `wait`.
+    fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault>;
+    /// The nonce of what stands in a place.
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault>;
+    /// The snapshot that a start begins with.
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, Fault>;
+    /// How far the newest snapshot goes.
+    fn newest_snapshot(&mut self) -> Result<Option<Position>, Fault>;
+    /// Stores a snapshot, unless what it is of isn't the log's, or there is a newer. The log
+    /// goes back to the one before from then on. False where it isn't stored.
+    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault>;
+    /// Makes room: the log goes back to the newest snapshot only.
+    fn trim(&mut self) -> Result<(), Fault>;
+    /// Waits until so many replicas have what was appended. False where they haven't yet.
+    fn confirm(&mut self, replicas: u32) -> Result<bool, Fault>;
+}
+
+/// Makes connections.
+pub trait Dial: Send + Sync {
+    /// Makes one.
+    fn dial(&self) -> Result<Box<dyn Store>, Fault>;
+}

@@ -1,0 +1,223 @@
+//! Appends what publishers propose: a batch at a time, each all or none, and again until it
+//! is read back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::Shared;
+use super::entry;
+use super::flight::{Group, Put, Sent};
+use super::replica::nonce;
+use super::store::{Dial, Fault, Store};
+use crate::sequencer::journal::reply::Reply;
+use crate::sequencer::{Health, Proposal, PublishError, now_ms};
+
+/// Entries that are appended by one call.
+const BATCH: usize = 64;
+/// Their bytes, from which on no more are added.
+const BATCH_BYTES: usize = 1 << 20;
+/// Entries that are sent and not read back. At it publishers wait.
+const FLIGHT_MAX: usize = 4096;
+/// How often what waits is looked at while there is nothing to do, and how long after a
+/// failure it is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the writer is asked for.
+pub enum Command {
+    /// To put these in order in turn, up to the first that is refused.
+    Put(Vec<Proposal>, Reply<Put>),
+}
+
+pub struct Writer {
+    shared: Arc<Shared>,
+    dial: Arc<dyn Dial>,
+    link: Option<Box<dyn Store>>,
+    commands: Receiver<Command>,
+    /// What has no count yet.
+    queue: VecDeque<Sent>,
+    /// Everything up to this count was sent.
+    sent: u64,
+}
+
+impl Writer {
+    pub fn new(shared: Arc<Shared>, dial: Arc<dyn Dial>, commands: Receiver<Command>) -> Writer {
+        Writer {
+            shared,
+            dial,
+            link: None,
+            commands,
+            queue: VecDeque::new(),
+            sent: 0,
+        }
+    }
+
+    /// Goes on until the fleet is left.
+    pub fn run(mut self) {
+        while !self.shared.is_over() {
+            if !self.step() {
+                match self.commands.recv_timeout(PAUSE) {
+                    Ok(command) => self.take(command),
+                    Err(error) if error.is_disconnected() => break,
+                    Err(_) => {}
+                }
+            }
+        }
+        self.refuse_queue(PublishError::Away);
+        while let Ok(Command::Put(_, reply)) = self.commands.try_recv() {
+            reply.answer((Vec::new(), Some(PublishError::Away)));
+        }
+        self.shared.flight.lock().close();
+    }
+
+    /// Sends a batch. False where there is nothing to do now.
+    pub fn step(&mut self) -> bool {
+        while self.queue.len() < FLIGHT_MAX
+            && let Ok(command) = self.commands.try_recv()
+        {
+            self.take(command);
+        }
+        if self.shared.take_wish_to_be_known() {
+            let node = entry::encode_node(&self.shared.node, &self.shared.url);
+            self.queue.push_front(Sent::new(node, None));
+        }
+        self.shared.flight.lock().refuse_late();
+        let fence = self.shared.fence.lock().clone();
+        let Some(fence) = fence else {
+            if self.shared.is_away() {
+                self.refuse_queue(PublishError::Away);
+            }
+            return false;
+        };
+        let batch = self.batch();
+        let Some(&(last, _)) = batch.last() else {
+            return false;
+        };
+        let boot = self.shared.boot;
+        let entries = batch
+            .iter()
+            .map(|(count, payload)| (nonce(boot, *count), &**payload));
+        let entries: Vec<_> = entries.collect();
+        let appended = self.linked().and_then(|link| link.append(&fence, &entries));
+        match appended.and_then(|()| self.confirm(last)) {
+            Ok(()) => {
+                self.sent = last;
+                self.shared.counters.appends.add(entries.len() as u64);
+                true
+            }
+            Err(fault) => {
+                self.fail(fault, &fence);
+                false
+            }
+        }
+    }
+
+    /// What goes into the next batch: what is sent again first.
+    fn batch(&mut self) -> Vec<(u64, Arc<[u8]>)> {
+        let mut flight = self.shared.flight.lock();
+        if std::mem::take(&mut flight.resend) {
+            self.shared.counters.resends.add(flight.len() as u64);
+            self.sent = 0;
+        }
+        let mut batch = flight.send_behind(self.sent, BATCH);
+        let mut bytes = 0;
+        while batch.len() < BATCH && bytes < BATCH_BYTES && flight.len() < FLIGHT_MAX {
+            let Some(next) = flight.take_dead().or_else(|| self.queue.pop_front()) else {
+                break;
+            };
+            bytes += next.payload.len();
+            let count = flight.add(next);
+            batch.extend(flight.send_behind(count - 1, 1));
+        }
+        batch
+    }
+
+    /// Has replicas confirm what was appended. It isn't answered before they have.
+    fn confirm(&mut self, last: u64) -> Result<(), Fault> {
+        if self.shared.wait == 0 {
+            return Ok(());
+        }
+        let mut is_told = false;
+        loop {
+            let replicas = self.shared.wait;
+            if self.linked()?.confirm(replicas)? {
+                self.shared.flight.lock().confirm(last);
+                return Ok(());
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                log::warn!(
+                    "fleet: {replicas} replicas of Redis have yet to confirm what was published"
+                );
+            }
+            self.shared.flight.lock().refuse_late();
+            if self.shared.is_over() {
+                return Err(Fault::Broken("it ends".to_owned()));
+            }
+        }
+    }
+
+    fn linked(&mut self) -> Result<&mut Box<dyn Store>, Fault> {
+        if self.link.is_none() {
+            self.link = Some(self.dial.dial()?);
+        }
+        self.link.as_mut().ok_or(Fault::Fenced)
+    }
+
+    fn fail(&mut self, fault: Fault, fence: &super::store::Fence) {
+        let mut flight = self.shared.flight.lock();
+        match fault {
+            Fault::Full => {
+                flight.refuse_unsent(PublishError::NoRoom);
+                drop(flight);
+                self.refuse_queue(PublishError::NoRoom);
+                self.shared
+                    .trouble(Health::NoRoom, "Redis has no room (maxmemory)");
+                // Where something of it can go, it is enough for the next.
+                let trimmed = self.linked().and_then(|link| link.trim());
+                if trimmed.is_err() {
+                    self.link = None;
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Fault::Fenced => {
+                flight.resend = true;
+                drop(flight);
+                let mut now = self.shared.fence.lock();
+                if now.as_ref() == Some(fence) {
+                    *now = None;
+                }
+                drop(now);
+                self.shared.looks_again.store(true, Ordering::Release);
+            }
+            Fault::Broken(why) | Fault::Refused(why) => {
+                flight.resend = true;
+                drop(flight);
+                self.link = None;
+                // Whether it is away, the reader will find, unless it is of writing alone.
+                log::debug!("fleet: appending has failed: {why}");
+                self.shared.looks_again.store(true, Ordering::Release);
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        let Command::Put(proposals, reply) = command;
+        let group = Arc::new(Group::new(proposals.len(), reply));
+        let time_ms = now_ms();
+        for (index, proposal) in proposals.iter().enumerate() {
+            let payload = entry::encode(proposal, time_ms, index > 0);
+            self.queue
+                .push_back(Sent::new(payload, Some(group.clone())));
+        }
+    }
+
+    fn refuse_queue(&mut self, error: PublishError) {
+        for sent in self.queue.drain(..) {
+            sent.group.iter().for_each(|group| group.refuse(error));
+        }
+    }
+}

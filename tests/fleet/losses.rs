@@ -1,0 +1,133 @@
+//! Redis loses what it had.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::binary::Binary;
+use super::http::publish;
+use super::redis::Redis;
+use super::support::{Stream, eventually, is_ready, node, snapshot, try_to_publish};
+
+fn signal(node: &Binary, signal: Signal) {
+    kill_process(Pid::from_raw(node.pid() as i32).unwrap(), signal).unwrap();
+}
+
+fn publish_when_ready(node: &Binary, job: &str) -> u64 {
+    let mut id = None;
+    eventually("it is published", || {
+        let answer = try_to_publish(node, job, "progress");
+        id = answer.json()["id"].as_u64();
+        id.is_some()
+    });
+    id.unwrap()
+}
+
+#[test]
+fn a_redis_that_has_lost_everything_gets_it_back_from_the_nodes() {
+    let mut redis = Redis::start(&[]);
+    let nodes = ["a", "b"].map(|name| node(&redis.url(), name));
+    let mut stream = Stream::open(&nodes[0], "/api/events", None);
+    let first = publish(nodes[0].publish, "j", "progress", "{}");
+    let second = publish(nodes[1].publish, "k", "done", "{}");
+    assert_eq!(stream.ids(2), [first, second]);
+    eventually("both have all of it", || {
+        nodes.iter().all(|node| snapshot(node, "k").status == 200)
+    });
+    redis.kill();
+    redis.start_again();
+    eventually("both are ready again", || nodes.iter().all(is_ready));
+    let next = publish_when_ready(&nodes[1], "j");
+    assert!(next > second);
+    // Nothing was lost for anybody, so nobody hears of it.
+    assert_eq!(stream.ids(1), [next]);
+    redis.ask(&["FLUSHALL"]);
+    let last = publish_when_ready(&nodes[0], "j");
+    assert_eq!(stream.ids(1), [last]);
+    let later = node(&redis.url(), "c");
+    for job in ["j", "k"] {
+        assert_eq!(snapshot(&later, job).status, 200);
+    }
+    assert_eq!(try_to_publish(&later, "k", "progress").status, 409);
+}
+
+#[test]
+fn who_has_seen_what_is_lost_gets_a_reset_and_what_there_is() {
+    let redis = Redis::start(&[]);
+    let (ahead, behind) = (node(&redis.url(), "a"), node(&redis.url(), "b"));
+    let kept = publish(ahead.publish, "j", "progress", "{}");
+    eventually("both have it", || snapshot(&behind, "j").status == 200);
+    signal(&behind, Signal::STOP);
+    let lost = [0; 3].map(|_| publish(ahead.publish, "j", "progress", r#"{"lost":true}"#));
+    let mut streams = ["/api/jobs/j/events", "/api/events"].map(|target| {
+        let mut stream = Stream::open(&ahead, target, None);
+        assert_eq!(stream.ids(4), [kept, lost[0], lost[1], lost[2]]);
+        stream
+    });
+    // The one that is behind is the first to find that there is no log.
+    signal(&ahead, Signal::STOP);
+    redis.ask(&["FLUSHALL"]);
+    signal(&behind, Signal::CONT);
+    eventually("it begins a log", || {
+        redis.ask(&["EXISTS", "landfall:log"]) == ":1"
+    });
+    let new = publish_when_ready(&behind, "other");
+    signal(&ahead, Signal::CONT);
+    for stream in &mut streams {
+        assert_eq!(stream.next(), None, "it goes on as if nothing was lost");
+    }
+    // What it has kept of its own is sent again, by other numbers.
+    for node in [&ahead, &behind] {
+        for target in ["/api/jobs/j/events", "/api/events?job=j"] {
+            // For an instant it may be what it was that goes on.
+            eventually("everything there is comes after a reset", || {
+                let mut stream = Stream::open(node, target, Some(lost[2]));
+                let reset = stream.next().unwrap();
+                assert_eq!(reset.event, "reset");
+                assert!(reset.data.contains(r#""reason":"unknown""#), "{reset:?}");
+                let frames: Vec<_> = (0..4).map_while(|_| stream.next()).collect();
+                let ids: Vec<u64> = frames.iter().map(|frame| frame.id).collect();
+                assert!(ids.is_sorted() && ids[0] == kept, "{ids:?}");
+                ids.len() == 4 && ids[3] > lost[2]
+            });
+        }
+    }
+    assert!(new > lost[2]);
+}
+
+#[test]
+fn a_replica_that_lacks_the_end_takes_the_place_of_its_master() {
+    let master = Redis::start(&[]);
+    let place = master.address;
+    let port = place.port().to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
+    let target = std::sync::Arc::new(std::sync::Mutex::new(place));
+    let proxy = super::redis::Switch::start(target.clone());
+    let nodes = ["a", "b"].map(|name| node(&proxy.url(), name));
+    let first = publish(nodes[0].publish, "j", "progress", "{}");
+    eventually("the replica has it", || {
+        replica.ask(&["EXISTS", "landfall:log"]) == ":1"
+            && replica.ask(&["XLEN", "landfall:log"]) == master.ask(&["XLEN", "landfall:log"])
+    });
+    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    let lost = publish(nodes[0].publish, "j", "progress", "{}");
+    eventually("both have what is lost", || {
+        let last = lost.to_string();
+        nodes
+            .iter()
+            .all(|node| snapshot(node, "j").json()["lastEventId"] == last)
+    });
+    *target.lock().unwrap() = replica.address;
+    drop(master);
+    let next = publish_when_ready(&nodes[1], "k");
+    assert!(next > lost);
+    for node in &nodes {
+        // The node that had published it says it again.
+        eventually("it is put back", || {
+            let last = snapshot(node, "j").json()["lastEventId"].clone();
+            last.as_str().unwrap().parse::<u64>().unwrap() > lost
+        });
+        let mut stream = Stream::open(node, "/api/jobs/j/events", Some(first));
+        assert!(stream.ids(1)[0] > lost);
+        let mut stream = Stream::open(node, "/api/jobs/j/events", Some(lost));
+        assert_eq!(stream.next().unwrap().event, "reset");
+    }
+}

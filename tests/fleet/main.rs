@@ -1,0 +1,14 @@
+//! Several servers, one order, over a real Redis.
+#![cfg(feature = "redis")]
+
+#[path = "../support/binary.rs"]
+mod binary;
+mod cuts;
+#[path = "../support/http.rs"]
+mod http;
+mod losses;
+mod order;
+mod outages;
+mod redis;
+mod refusals;
+mod support;

@@ -1,0 +1,61 @@
+//! Redis is away for a while, and has everything when it is back.
+
+use rustix::process::Signal;
+
+use super::http::publish;
+use super::redis::Redis;
+use super::support::{Stream, eventually, get, is_ready, metric, node, snapshot, try_to_publish};
+
+#[test]
+fn while_redis_says_nothing_publishing_is_refused_and_everything_else_goes_on() {
+    let redis = Redis::start(&[]);
+    let node = node(&redis.url(), "a");
+    let first = publish(node.publish, "j", "progress", "{}");
+    redis.signal(Signal::STOP);
+    eventually("it isn't ready", || !is_ready(&node));
+    let told = get(node.ops, "/readyz");
+    assert!(told.body.contains("Redis can't be reached"), "{told:?}");
+    let mut refused = None;
+    eventually("publishing is refused at once", || {
+        let answer = try_to_publish(&node, "other", "progress");
+        let is_refused = answer.status == 503;
+        refused = Some(answer);
+        is_refused
+    });
+    let refused = refused.unwrap();
+    assert!(refused.field("Retry-After").is_some(), "{refused:?}");
+    assert!(refused.body.contains("Redis"), "{refused:?}");
+    assert_eq!(metric(&node, "landfall_fleet_redis_up"), 0.0);
+    assert_eq!(
+        snapshot(&node, "j").json()["lastEventId"],
+        first.to_string()
+    );
+    let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
+    assert_eq!(stream.ids(1), [first]);
+    redis.signal(Signal::CONT);
+    eventually("it is ready again", || is_ready(&node));
+    let next = publish(node.publish, "j", "progress", "{}");
+    assert_eq!(stream.ids(1), [next]);
+    assert_eq!(metric(&node, "landfall_fleet_redis_up"), 1.0);
+}
+
+#[test]
+fn a_redis_that_is_started_again_with_its_data_goes_on_without_a_reset() {
+    let mut redis = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let nodes = ["a", "b"].map(|name| node(&redis.url(), name));
+    let mut stream = Stream::open(&nodes[1], "/api/events", None);
+    let mut ids: Vec<u64> = Vec::new();
+    for round in 0..3 {
+        ids.push(publish(nodes[round % 2].publish, "j", "progress", "{}"));
+        redis.kill();
+        redis.start_again();
+        eventually("both are ready again", || nodes.iter().all(is_ready));
+        eventually("it is published again", || {
+            let answer = try_to_publish(&nodes[0], "k", "progress");
+            ids.extend(answer.json()["id"].as_u64());
+            answer.status == 201
+        });
+    }
+    assert!(ids.is_sorted());
+    assert_eq!(stream.ids(ids.len()), ids);
+}
