@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::sys::character::is_printable;
+
 /// Lines that wait to be written. More are lost.
 const LINES_MAX: usize = 4096;
 /// How long the end of the process waits for them.
@@ -189,11 +191,10 @@ fn text(level: Level, message: &str, time: Option<SystemTime>) -> String {
     // What was given by others and is told in it begins no line of its own, and does nothing
     // to a terminal.
     for char in message.chars() {
-        match char.is_control() {
-            false => line.push(char),
-            true => {
-                let _ = write!(line, "{}", char.escape_default());
-            }
+        if is_printable(char) {
+            line.push(char);
+        } else {
+            let _ = write!(line, "{}", char.escape_default());
         }
     }
     line.push('\n');
@@ -224,10 +225,10 @@ mod tests {
     #[test]
     fn a_line_is_one_line_whatever_is_told_in_it() {
         let begin = SystemTime::UNIX_EPOCH + Duration::from_millis(1500);
-        let message = "a\nb\u{1b}[1m \"é\"";
+        let message = "a\nb\u{1b}[1m\u{202e} \"é\"";
         assert_eq!(
             text(Level::Warn, message, Some(begin)),
-            "1970-01-01T00:00:01.500Z WARN  a\\nb\\u{1b}[1m \"é\"\n"
+            "1970-01-01T00:00:01.500Z WARN  a\\nb\\u{1b}[1m\\u{202e} \"é\"\n"
         );
         assert_eq!(
             text(Level::Error, "x", Some(begin)),
@@ -235,7 +236,7 @@ mod tests {
         );
         assert_eq!(
             text(Level::Warn, message, None),
-            "<4>a\\nb\\u{1b}[1m \"é\"\n"
+            "<4>a\\nb\\u{1b}[1m\\u{202e} \"é\"\n"
         );
         let line = json(Level::Info, message, begin);
         assert!(line.ends_with("}\n") && line.matches('\n').count() == 1);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::sys::character::is_printable;
+
 /// How much of a text from the hub is shown, in characters.
 const TEXT_MAX_CHARS: usize = 200;
 
@@ -62,15 +64,7 @@ pub fn age(passed: Duration) -> String {
 
 /// A text that can't do anything to a terminal, and not too much of it.
 pub fn printable(text: &str) -> String {
-    // Those of lines, and those of direction, with which what follows looks like another.
-    let is_bad = |c: char| {
-        c.is_control()
-            || matches!(
-                c,
-                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            )
-    };
-    let safe = text.chars().map(|c| if is_bad(c) { ' ' } else { c });
+    let safe = text.chars().map(|c| if is_printable(c) { c } else { ' ' });
     safe.take(TEXT_MAX_CHARS).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The ground: clocks, sockets, coroutines, random bits, counters, units,
-//! names, directories.
+//! characters, names, directories.
 
+pub(crate) mod character;
 pub(crate) mod clock;
 pub(crate) mod coroutine;
 pub(crate) mod headcount;

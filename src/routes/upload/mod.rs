@@ -10,6 +10,7 @@ use crate::event::job::JobId;
 use crate::http::tus::VERSION;
 use crate::http::{BasePath, Response, Status};
 use crate::hub::After;
+use crate::sys::character::is_printable;
 use crate::sys::limit::Limit;
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, Spool, SpoolError};
@@ -107,7 +108,7 @@ pub fn file_name(asked: Option<&str>) -> Result<String, Response> {
     let name: String = last
         .unwrap_or_default()
         .chars()
-        .map(|c| if is_fit(c) { c } else { '_' })
+        .map(|c| if is_printable(c) { c } else { '_' })
         .collect();
     let name = match name.trim() {
         "" | "." | ".." => NAMELESS.to_owned(),
@@ -120,22 +121,6 @@ pub fn file_name(asked: Option<&str>) -> Result<String, Response> {
             Err(Response::error(Status::BadRequest, &message))
         }
     }
-}
-
-/// Whether a character shows itself and nothing else by it: none of control, of direction (with
-/// which `gpj.exe` can look like `exe.jpg`), or of lines, and none that nobody sees but those
-/// that join letters and emoji, or keep them apart.
-fn is_fit(c: char) -> bool {
-    let is_unseen = matches!(
-        c,
-        '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-    );
-    let is_direction = matches!(
-        c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    let is_line = matches!(c, '\u{2028}' | '\u{2029}');
-    !(c.is_control() || is_direction || is_line || is_unseen)
 }
 
 /// 201, which says where to follow the job.
