@@ -35,7 +35,8 @@ pub struct Amount {
 /// What is known of a command beforehand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
-    pub(super) ffmpeg: Option<Plan>,
+    /// What each ffmpeg is asked for, in their order.
+    pub(super) ffmpegs: Vec<Plan>,
     /// It is an rsync: whether it tells how far each file is, and there are several.
     pub rsync_tells_files: Option<bool>,
     /// It is a tar.
@@ -45,12 +46,12 @@ pub struct Known {
 }
 
 impl Known {
-    /// What the words of a command tell, the program's name first. One that runs another, as
-    /// `nice` does, is looked through.
-    pub fn of_words(words: &[String]) -> Known {
-        let ffmpeg = arguments(words, "ffmpeg").map(Plan::of_arguments);
+    /// What commands tell by their words, each with its program's name first. One that runs
+    /// another, as `nice` does, is looked through.
+    pub fn of_commands(commands: &[Vec<String>]) -> Known {
+        let ffmpegs = commands.iter().filter_map(|it| arguments(it, "ffmpeg"));
         Known {
-            ffmpeg,
+            ffmpegs: ffmpegs.map(Plan::of_arguments).collect(),
             ..Known::default()
         }
     }

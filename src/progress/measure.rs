@@ -98,6 +98,11 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
                     measure.percent = (step - 1.0 + measure.percent / 100.0) / steps * 100.0;
                 }
             }
+            // `(2/3) installing a  [#####] 50%`
+            let front = counters.iter().find_map(|it| it.of_part(measure.percent));
+            if let Some(percent) = front.filter(|_| counter.is_none()) {
+                measure.percent = percent;
+            }
             (0.0..=100.0).contains(&measure.percent).then_some(measure)
         })
         .collect()
@@ -127,8 +132,12 @@ fn after_sign(row: Row<'_>, sign: usize) -> Option<(Number, usize)> {
     if !is_apart || (before.is_none() && row.continued) {
         return None;
     }
-    let start = sign + 1;
-    let rest = &row.text[start..];
+    let rest = &row.text[sign + 1..];
+    // `% 40`, where nothing stands before it.
+    let is_begin = row.text[..sign].trim().is_empty();
+    let unspaced = rest.strip_prefix(is_blank).filter(|_| is_begin);
+    let rest = unspaced.unwrap_or(rest);
+    let start = row.text.len() - rest.len();
     let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ','));
     let number = number::ending_at(row.text, row.text.len() - digits.len())?;
     let is_alone = number.start == start && ends_number(digits) && !digits.starts_with('%');
@@ -235,6 +244,18 @@ impl<'a> Counter<'a> {
         (is_begun && self.done.value >= 1.0).then_some((self.done.value, self.total.value))
     }
 
+    /// How far all of it is, where this is in front of its line and counts parts, of which the
+    /// newest has come so far. Both may say the same, though.
+    fn of_part(&self, percent: f64) -> Option<f64> {
+        let (part, parts) = (self.done.value, self.total.value);
+        let counts = self.place.is_in_front() && self.total.unit.is_none() && part >= 1.0;
+        let is_same = (part / parts * 100.0 - percent).abs() <= 1.0;
+        (counts && !is_same).then(|| {
+            let all = (part - 1.0 + percent / 100.0) / parts;
+            ((all + 1e-9) * 1000.0).floor() / 10.0
+        })
+    }
+
     fn is_of_parts(&self) -> bool {
         words::is_part_of_all(words::last(self.place.head()))
     }
@@ -276,6 +297,8 @@ mod tests {
             ("20,5\u{202f}% fini", 20.5),
             ("%40 tamam", 40.0),
             ("ilerleme: %12,5", 12.5),
+            ("% 45 osatuta", 45.0),
+            ("10\u{2009}% klart", 10.0),
             ("50% of 200%", 50.0),
             ("20% file%20name", 20.0),
         ] {
@@ -377,6 +400,9 @@ mod tests {
             ),
             ("Encoding: task 2 of 2, 20.00 %", 60.0),
             ("Pass 1 of 2: 50%", 25.0),
+            ("(2/3) installing a   [######] 100%", 66.6),
+            ("(2/4) installing a   [####  ] 60%", 40.0),
+            ("[1/2] [###   ] 50%", 50.0),
             ("Receiving objects:  33% (1/3)", 33.0),
             ("     0/768    ( 0%)|    0:00/    0:00|", 0.0),
         ] {

@@ -16,6 +16,7 @@ mod outlook;
 mod pattern;
 mod place;
 mod shapes;
+mod shell;
 mod throttle;
 mod tools;
 mod update;
@@ -24,6 +25,7 @@ mod words;
 pub use known::{Amount, Known, arguments};
 pub use outlook::Outlook;
 pub use pattern::Pattern;
+pub use shell::commands;
 pub use throttle::Throttle;
 pub use update::{Source, Update, overall};
 
@@ -96,7 +98,7 @@ impl Reader {
     pub fn knowing(format: Format, known: Known) -> Reader {
         Reader {
             tools: Tools::knowing(&known),
-            ffmpeg: known.ffmpeg.map_or_else(Ffmpeg::new, Ffmpeg::of_plan),
+            ffmpeg: Ffmpeg::of_plans(known.ffmpegs),
             ..Reader::new(format)
         }
     }

@@ -126,7 +126,7 @@ fn is_digit(c: char) -> bool {
 
 /// A space, or one of those at which no line is broken.
 pub(super) fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\u{a0}' | '\u{202f}')
+    matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}')
 }
 
 #[cfg(test)]

@@ -88,6 +88,8 @@ impl<'a> Place<'a> {
             return match standing {
                 // That is said twice then.
                 Standing::Labelled if next == Next::Done => Standing::Named,
+                // It may be a name: `[download] 99% real.mp4 has already been downloaded`.
+                Standing::Named if next == Next::Word && !self.redrawn => Standing::Labelled,
                 standing => standing,
             };
         }
@@ -95,8 +97,10 @@ impl<'a> Place<'a> {
             return Standing::Prose;
         }
         let ends = matches!(next, Next::NoWord | Next::Done);
-        if self.is_behind_its_name() && !is_prose {
-            return Standing::Named;
+        if let Some(standing) = self.behind_its_name()
+            && !is_prose
+        {
+            return standing;
         }
         match self.opening {
             _ if next == Next::Done => Standing::Said,
@@ -127,6 +131,11 @@ impl<'a> Place<'a> {
         if let Some(standing) = self.counted().or_else(|| self.labelled()) {
             return standing;
         }
+        // `Installing a-1.0   1/5`
+        if !is_sized && self.opening.is_none() && self.tail.trim().is_empty() && self.is_of_doing()
+        {
+            return Standing::Labelled;
+        }
         if self.redrawn && is_sized {
             Standing::Drawn
         } else if is_sized && self.is_of_doing() {
@@ -148,6 +157,11 @@ impl<'a> Place<'a> {
         self.is_ratio() || self.next() == Next::Other
     }
 
+    /// Whether it stands in brackets at the beginning of its line: `(1/3) installing a`.
+    pub fn is_in_front(&self) -> bool {
+        self.head.is_empty() && self.opening.is_some() && !self.continued
+    }
+
     /// Whether its label says that it is all of the work.
     pub fn is_of_all(&self) -> bool {
         words::speak_of_all(label(self.head))
@@ -166,7 +180,13 @@ impl<'a> Place<'a> {
     fn is_ratio(&self) -> bool {
         let names = self.head.strip_suffix('=').map(words::last);
         let is_equal = names.is_some_and(|name| !words::speak_of_progress(name));
+        // `3000 -> 2500  83%`
+        let mut sides = self.head.split("->").map(str::trim);
+        let from = sides.next().unwrap_or_default().trim_end_matches('-');
+        let is_from = from.trim_end().ends_with(|c: char| c.is_ascii_digit());
+        let is_to = |to: &str| to.starts_with(|c: char| c.is_ascii_digit());
         is_equal
+            || is_from && sides.next().is_some_and(is_to)
             || self.head.ends_with("=>")
             || self.tail.contains("=>")
             || self.tail.trim_start().starts_with("-- ")
@@ -204,16 +224,22 @@ impl<'a> Place<'a> {
         if is_done {
             before = before[..before.len() - doing.len()].trim_end();
         }
-        let is_alone = before.is_empty() || before.ends_with([':', ']', ')', '-', ',']);
+        let is_alone = before.is_empty() || before.ends_with([':', ']', ')', '-', ',', '|']);
         let standing = if is_done { Standing::Named } else { standing };
         (is_alone && !self.continued).then_some(standing)
     }
 
     /// `Progress 20%`, `Downloading 20%`: with nothing else before it.
-    fn is_behind_its_name(&self) -> bool {
+    fn behind_its_name(&self) -> Option<Standing> {
         let name = words::first(self.head);
         let is_all = !self.continued && name.len() == self.head.len();
-        is_all && (words::is_progress(name) || words::is_doing(name))
+        match name {
+            _ if !is_all => None,
+            _ if words::is_progress(name) || words::is_doing(name) => Some(Standing::Named),
+            // `Converted 20%`
+            _ if words::is_past(name) => Some(Standing::Labelled),
+            _ => None,
+        }
     }
 
     /// `Extracting a.zip 20%`
@@ -246,7 +272,9 @@ impl<'a> Place<'a> {
 /// The label that a text ends with: what stands behind the label before it.
 fn label(head: &str) -> &str {
     let inner = head.trim_end_matches([':', ']', '=', '-', '.', '…', ' ']);
-    let from = inner.rfind([':', ';', '|', ',']).map_or(0, |at| at + 1);
+    let from = inner
+        .rfind([':', ';', '|', ',', ']'])
+        .map_or(0, |at| at + 1);
     &inner[from..]
 }
 
@@ -304,6 +332,11 @@ mod tests {
             ("Downloading @ of 9MiB", Standing::Named),
             ("in.png: @ complete", Standing::Named),
             ("Extracting a.zip @", Standing::Said),
+            ("Converted @", Standing::Labelled),
+            ("Progress: @ of what there is", Standing::Prose),
+            ("Progress: @ a.txt", Standing::Labelled),
+            ("[download] Destination: @ real.mp4", Standing::Labelled),
+            ("Téléchargement : @", Standing::Named),
         ] {
             assert_eq!(standing(line, false), expected, "{line}");
         }
@@ -331,6 +364,9 @@ mod tests {
             "  adding: big.bin (deflated @)",
             "[Merger] Merging into @ perfect.mkv",
             "1 packets transmitted, 0 received, @ packet loss",
+            "@ uptime",
+            "3000 -> 2500   @   linux/amd64",
+            "20000 --> 15000 bytes (@), optimized.",
         ] {
             assert_eq!(standing(line, false), Standing::Prose, "{line}");
         }
@@ -344,11 +380,13 @@ mod tests {
             ("[@] CC a.o", false, Standing::Named),
             ("Step @: fetch", false, Standing::Named),
             ("file @", false, Standing::Labelled),
+            ("  Installing  : a-1.0   @", false, Standing::Labelled),
+            ("Mem:2.00M | Scene | Sample @", false, Standing::Labelled),
             ("Processing file @", false, Standing::Named),
             ("Downloaded @ files", false, Standing::Named),
             ("Completed @ with 1 file remaining", true, Standing::Named),
             ("Downloading a.zip @", true, Standing::Said),
-            ("Downloading a.zip @", false, Standing::Prose),
+            ("Downloading a.zip @", false, Standing::Labelled),
             ("@ files", false, Standing::Labelled),
             ("Downloading @", false, Standing::Named),
             ("Building [===>   ] @: a1", false, Standing::Bar),

@@ -57,6 +57,20 @@ const ARIA2: &str = " *** Download Progress Summary as of Sat Nov 28 23:34:36 20
     =====================================================================\n\
     [#b9cca4 16MiB/60MiB(26%) CN:1 DL:15MiB ETA:2s]\nFILE: /tmp/Sale 50% off\n\n\
     [#b9cca4 49MiB/60MiB(81%) CN:1 DL:16MiB]\n11/28 23:34:39 [NOTICE] Download complete\n";
+const ARIA2_TWO: &str = "11/29 08:07:47 [\x1b[1;32mNOTICE\x1b[0m] Downloading 2 item(s)\n\
+    [#cd8984 240KiB/0.9MiB(24%) CN:1 DL:246KiB ETA:2s]\nFILE: d/90% a\n-----\n\
+    [#e522c9 752KiB/2.8MiB(26%) CN:1 DL:741KiB ETA:2s]\nFILE: d/b\n-----\n\n\
+    [DL:0.9MiB][#cd8984 752KiB/0.9MiB(76%)][#e522c9 1.4MiB/2.8MiB(51%)]\n\
+    11/29 08:07:51 [\x1b[1;32mNOTICE\x1b[0m] Download complete: d/90% a\n\
+    [#e522c9 2.1MiB/2.8MiB(75%) CN:1 DL:733KiB]\n";
+const YT_DLP_PARTS: &str = "[youtube] x: Downloading webpage\n\
+    [info] x: Downloading 1 format(s): 137+140\n[download] Destination: 100% real.f137.mp4\n\
+    \r[download]   1.0% of   60.00MiB at    2.53MiB/s ETA 00:23  \
+    \r[download] 100% of   60.00MiB in 00:00:03 at 16.19MiB/s  \n\
+    [download] Destination: 100% real.f140.m4a\n\
+    \r[download]   1.0% of    6.00MiB at    2.53MiB/s ETA 00:23  \
+    \r[download] 100% of    6.00MiB in 00:00:03 at 16.19MiB/s  \n\
+    [Merger] Merging formats into \"100% real.mp4\"\n";
 const ZSTD: &str = "\r                          \rRead:   512 KiB /  60.0 MiB ==> 100%\
     \r                         \rRead:  54.5 MiB /  60.0 MiB ==> 50%\
     \r                         \rbig.bin      : 50.00%   (  60.0 MiB =>   30.0 MiB, z.zst) \n";
@@ -111,6 +125,8 @@ fn each_tool_is_understood_without_being_told_which() {
         ("dd", DD, &[]),
         ("wget2", WGET2, &[3.0, 93.0]),
         ("aria2", ARIA2, &[26.0, 81.0]),
+        ("aria2 of two", ARIA2_TWO, &[12.0, 25.0, 63.5, 87.5]),
+        ("yt-dlp of two", YT_DLP_PARTS, &[0.5, 50.0, 50.5, 100.0]),
         ("zstd", ZSTD, &[0.8, 90.8]),
         ("yt-dlp", YT_DLP, &[0.0, 93.3, 100.0]),
         ("HandBrake", HANDBRAKE, &[10.1, 99.9]),
@@ -176,6 +192,8 @@ fn cutting_the_input_anywhere_changes_nothing() {
         CURL_BAR,
         SEVENZIP,
         WGET2,
+        ARIA2_TWO,
+        YT_DLP_PARTS,
         RCLONE,
         CARGO,
         JSON,

@@ -303,6 +303,17 @@ fn aria2() {
 }
 
 #[test]
+fn aria2_of_several_files() {
+    let house = House::new();
+    house.file("more", &noise(1_000_000));
+    let address = house.serve();
+    let told = house.told(&format!(
+        "aria2c --summary-interval=1 -j 1 -Z -d out {address}/noise {address}/more"
+    ));
+    told.rises(60.0, 4);
+}
+
+#[test]
 fn wget2() {
     let house = House::new();
     let address = house.serve();

@@ -617,6 +617,28 @@ fn flags_have_twins_in_the_environment_and_wrong_ones_are_refused() {
 }
 
 #[test]
+fn the_arguments_of_a_script_are_read_and_what_it_runs_is_told_of_as_one() {
+    let hub = Hub::start();
+    let folder = tempfile::tempdir().unwrap();
+    let script = "exec 2>&1\n\
+        ffmpeg -v error -f lavfi -i testsrc=s=320x240:d=60 -f lavfi -i sine=d=60 -c:v mpeg4 in.mkv\n\
+        ffmpeg -stats_period 0.1 -ss 30 -i in.mkv -s 960x720 -f null - | cat &&\n\
+        ffmpeg -stats_period 0.1 -i 'in.mkv' -t 20 -s 960x720 -f null -";
+    let mut run = hub.command(["run", "--job", "a", "--", "sh", "-c", script]);
+    assert!(run.current_dir(&folder).output().unwrap().status.success());
+    let events = hub.events("a").into_iter();
+    let percents: Vec<f64> = events
+        .filter_map(|(_, data)| data["percent"].as_f64())
+        .collect();
+    assert!(percents.is_sorted(), "{percents:?}");
+    let halves = [(34.0, 66.0), (67.0, 99.0)];
+    for (from, to) in halves {
+        let is_within = percents.iter().any(|it| from < *it && *it < to);
+        assert!(is_within, "{from} to {to}: {percents:?}");
+    }
+}
+
+#[test]
 fn ffmpeg_is_understood_with_and_without_its_progress_flag() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("in.mp4");

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::progress::{Amount, Known, arguments};
+use crate::progress::{Amount, Known, arguments, commands};
 
 /// tar writes so much at once where it isn't told otherwise.
 const TAR_BLOCKS: u64 = 20;
@@ -16,14 +16,20 @@ const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// What is known of a command.
 pub fn known(words: &[String]) -> Known {
-    let dd = arguments(words, "dd").and_then(dd);
+    let commands = commands(words);
+    // A script may be elsewhere when it comes to a file, and other lines are of others.
+    let arguments = |name| match &commands[..] {
+        [command] => arguments(command, name),
+        _ => None,
+    };
+    let dd = arguments("dd").and_then(dd);
     let dd = dd.map(|bytes| Amount {
         bytes,
         record_bytes: BLOCK_BYTES,
     });
-    let to_tar = arguments(words, "tar");
-    let mut known = Known::of_words(words);
-    known.rsync_tells_files = arguments(words, "rsync").map(rsync_tells_files);
+    let to_tar = arguments("tar");
+    let mut known = Known::of_commands(&commands);
+    known.rsync_tells_files = arguments("rsync").map(rsync_tells_files);
     known.is_tar = to_tar.is_some();
     known.amount = dd.or_else(|| to_tar.and_then(tar));
     known

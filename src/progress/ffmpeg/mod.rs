@@ -15,8 +15,12 @@ const INPUTS_MAX: usize = 64;
 /// What has been learned from an ffmpeg's output so far.
 #[derive(Default)]
 pub(super) struct Ffmpeg {
-    /// What it is asked for, where this process started it.
-    plan: Option<Plan>,
+    /// What those are asked for that this process started, in their order.
+    plans: Vec<Plan>,
+    /// Which of them it is.
+    at: Option<usize>,
+    /// Where its log is written.
+    log: Option<Source>,
     /// How long its inputs are, in microseconds.
     durations: Vec<Option<u64>>,
     /// It has described its inputs and not yet summed up. Meanwhile a percentage
@@ -53,14 +57,16 @@ impl Ffmpeg {
         Ffmpeg {
             durations: vec![duration_seconds.map(|seconds| (seconds * 1_000_000.0) as u64)],
             running: true,
+            log: Some(Source::Stderr),
             ..Ffmpeg::default()
         }
     }
 
-    /// One that is asked for this.
-    pub(super) fn of_plan(plan: Plan) -> Ffmpeg {
+    /// Those that are asked for this, one after another.
+    pub(super) fn of_plans(plans: Vec<Plan>) -> Ffmpeg {
         Ffmpeg {
-            plan: Some(plan),
+            at: (plans.len() == 1).then_some(0),
+            plans,
             ..Ffmpeg::default()
         }
     }
@@ -68,16 +74,13 @@ impl Ffmpeg {
     /// Reads one whole line without the blanks around it.
     pub(super) fn read(&mut self, source: Source, line: &str) -> Reading {
         let (is_leveled, line) = without_level(line);
-        if source == Source::Stderr
-            && let Some(reading) = self.read_log(line)
-        {
+        if let Some(reading) = self.read_log(source, line) {
             return reading;
         }
         match line.split_once('=') {
             Some((key, value)) if is_block_key(key) => self.read_block(key, value.trim()),
             _ if is_noise(line) => Reading::Mine(None),
-            _ if self.running && source == Source::Stderr => Reading::Mine(None),
-            _ if is_leveled => Reading::Mine(None),
+            _ if self.log == Some(source) && (self.running || is_leveled) => Reading::Mine(None),
             _ => Reading::NotMine,
         }
     }
@@ -87,13 +90,11 @@ impl Ffmpeg {
         self.running
     }
 
-    fn read_log(&mut self, line: &str) -> Option<Reading> {
+    fn read_log(&mut self, source: Source, line: &str) -> Option<Reading> {
         if line.starts_with("ffmpeg version ") || line.starts_with("Input #0,") {
-            *self = Ffmpeg {
-                plan: self.plan.take(),
-                running: true,
-                ..Ffmpeg::default()
-            };
+            self.begin(source, line);
+        } else if self.log.is_some_and(|log| log != source) {
+            return None;
         } else if line.starts_with("Output #0,") {
             self.inputs_known = true;
         }
@@ -117,6 +118,35 @@ impl Ffmpeg {
             return None;
         }
         Some(Reading::Mine(None))
+    }
+
+    /// One begins, and says which by its first input.
+    fn begin(&mut self, source: Source, line: &str) {
+        let name = line.rsplit_once(", from '").map(|(_, name)| name);
+        let name = name.and_then(|name| name.strip_suffix("':"));
+        let mut at = self.at;
+        if let Some(name) = name {
+            let plans = self.plans.iter().enumerate();
+            let mut fits = plans.filter(|(_, plan)| plan.begins_with(name));
+            let next = fits.find(|(index, _)| self.at.is_none_or(|at| *index > at));
+            // A loop in a shell runs one that is written once.
+            at = next.map_or(at, |(index, _)| Some(index));
+        }
+        *self = Ffmpeg {
+            plans: std::mem::take(&mut self.plans),
+            at,
+            log: Some(source),
+            running: true,
+            ..Ffmpeg::default()
+        };
+    }
+
+    /// How much of all that is run one is that has come so far.
+    fn of_all(&self, part: f64) -> f64 {
+        match self.at {
+            Some(at) => (at as f64 + part.min(1.0)) / self.plans.len() as f64,
+            None => part,
+        }
     }
 
     fn read_block(&mut self, key: &str, value: &str) -> Reading {
@@ -145,7 +175,7 @@ impl Ffmpeg {
     }
 
     fn whole(&self) -> Whole {
-        match &self.plan {
+        match self.at.and_then(|at| self.plans.get(at)) {
             Some(plan) => plan.whole(&self.durations),
             // It stops with the longest.
             None => Whole {
@@ -174,9 +204,10 @@ impl Ffmpeg {
         let mut update = Update::default();
         match done {
             Some(done) => {
+                let all = self.of_all(done);
                 // Rounded down, so that 100 is not told before the end.
                 let most = if state.is_last { 100.0 } else { 99.9 };
-                update.percent = Some(((done * 1000.0).floor() / 10.0).min(most));
+                update.percent = Some((((all + 1e-9) * 1000.0).floor() / 10.0).min(most));
             }
             None => {
                 let seconds = (state.out_time_us? as f64 / 100_000.0).floor() / 10.0;
@@ -350,12 +381,12 @@ mod tests {
     #[test]
     fn the_arguments_of_an_ffmpeg_go_before_the_length_of_its_input() {
         let words = ["-stream_loop", "-1", "-i", "a", "-t", "40", "o.mp4"].map(str::to_owned);
-        let mut ffmpeg = Ffmpeg::of_plan(Plan::of_arguments(&words));
+        let mut ffmpeg = Ffmpeg::of_plans(vec![Plan::of_arguments(&words)]);
         ffmpeg.read(Source::Stderr, "Input #0, mov, from 'a':");
         ffmpeg.read(Source::Stderr, "Duration: 00:00:03.00, start: 0.0");
         assert_eq!(block(&mut ffmpeg, "20000000", "continue"), told(50.0));
         let words = ["-i", "a", "-frames:v", "160", "o.mp4"].map(str::to_owned);
-        let mut ffmpeg = Ffmpeg::of_plan(Plan::of_arguments(&words));
+        let mut ffmpeg = Ffmpeg::of_plans(vec![Plan::of_arguments(&words)]);
         ffmpeg.read(Source::Stderr, "Input #0, mov, from 'a':");
         assert_eq!(ffmpeg.read(Source::Stderr, STATUS), told(50.0));
     }
@@ -412,6 +443,29 @@ mod tests {
         );
         ffmpeg.read(Source::Stdout, "out_time_us=5000000");
         assert_eq!(ffmpeg.read(Source::Stdout, "progress=continue"), told(50.0));
+    }
+
+    #[test]
+    fn two_that_are_known_beforehand_are_two_halves() {
+        let plan = |text: &str| {
+            let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            Plan::of_arguments(&words)
+        };
+        let plans = vec![plan("-i a -f null -"), plan("-i a -t 5 o.mp4")];
+        let mut ffmpeg = Ffmpeg::of_plans(plans);
+        let mut told = Vec::new();
+        for times in ["4", "8", "2", "4"] {
+            if times != "8" && told.len() != 3 {
+                ffmpeg.read(Source::Stderr, "ffmpeg version 7.1");
+                ffmpeg.read(Source::Stderr, "Input #0, mov, from 'a':");
+                ffmpeg.read(Source::Stderr, "Duration: 00:00:10.00, start: 0.0");
+            }
+            let us = format!("{times}000000");
+            if let Reading::Mine(Some(update)) = block(&mut ffmpeg, &us, "continue") {
+                told.extend(update.percent);
+            }
+        }
+        assert_eq!(told, [20.0, 40.0, 70.0, 90.0]);
     }
 
     #[test]

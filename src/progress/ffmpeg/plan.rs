@@ -58,6 +58,7 @@ pub(in crate::progress) struct Plan {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Input {
+    name: String,
     cut: Cut,
     /// How often it is read. `None`: for ever.
     times: Times,
@@ -88,6 +89,8 @@ struct Cut {
     from_end: Option<u64>,
     length: Option<u64>,
     to: Option<u64>,
+    /// A part of it is said in a way that isn't understood, as by a variable.
+    is_unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,9 +141,12 @@ impl Plan {
             let name = word.strip_prefix('-').filter(|name| !name.is_empty());
             match name {
                 Some("i") => {
-                    words.next();
+                    let name = words.next().unwrap_or_default().to_owned();
                     if plan.inputs.len() < FILES_MAX {
-                        plan.inputs.push(Input::of_options(&options));
+                        plan.inputs.push(Input {
+                            name,
+                            ..Input::of_options(&options)
+                        });
                     }
                     options.clear();
                 }
@@ -162,6 +168,12 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Whether its first input has this name, or one that only a shell knows.
+    pub(super) fn begins_with(&self, name: &str) -> bool {
+        let first = self.inputs.first().map_or("", |input| &input.name);
+        first == name || first.contains(['$', '`', '*', '?'])
     }
 
     /// How much the output will be, where its inputs last so long.
@@ -292,16 +304,21 @@ impl Output {
 
 impl Cut {
     fn take(&mut self, name: &str, value: &str) {
-        match name {
-            "ss" => self.from = argument(value),
-            "sseof" => self.from_end = argument(value),
-            "t" => self.length = argument(value),
-            "to" => self.to = argument(value),
-            _ => {}
-        }
+        let part = match name {
+            "ss" => &mut self.from,
+            "sseof" => &mut self.from_end,
+            "t" => &mut self.length,
+            "to" => &mut self.to,
+            _ => return,
+        };
+        *part = argument(value);
+        self.is_unknown |= part.is_none();
     }
 
     fn of(&self, whole: Length) -> Length {
+        if self.is_unknown {
+            return Length::Unknown;
+        }
         let from = self.from.unwrap_or(0);
         let rest = match (whole, self.from_end) {
             (Length::Known(us), Some(end)) => Length::Known(us.min(end)),
@@ -421,6 +438,7 @@ mod tests {
             ("-i a -vf trim=2:5 -t 3 o.mp4", &[10], Some(3)),
             ("-i a -t 5 o.mp4 -t 8 p.mp4", &[10], Some(8)),
             ("-i a -f null -", &[10], Some(10)),
+            ("-i a -t $T o.mp4", &[10], None),
             ("-i a", &[10], None),
             ("-i", &[], None),
             ("-t", &[], None),

@@ -1,5 +1,6 @@
 //! Programs whose output says more than its lines do one by one.
 
+pub(super) mod aria2;
 pub(super) mod backup;
 pub(super) mod buildkit;
 pub(super) mod copied;
@@ -8,17 +9,20 @@ pub(super) mod layers;
 pub(super) mod rclone;
 pub(super) mod robots;
 pub(super) mod rsync;
+pub(super) mod yt_dlp;
 
 use serde_json::{Map, Value};
 
 use super::known::{Amount, Known};
 use super::number;
 use super::update::{Reading, Update};
+use aria2::Aria2;
 use buildkit::BuildKit;
 use layers::Layers;
 use rclone::Rclone;
 use robots::HandBrake;
 use rsync::Rsync;
+use yt_dlp::YtDlp;
 
 /// What was read of them so far.
 #[derive(Default)]
@@ -29,6 +33,8 @@ pub(super) struct Tools {
     layers: Layers,
     handbrake: HandBrake,
     rsync: Rsync,
+    aria2: Aria2,
+    yt_dlp: YtDlp,
     /// It is a tar, which names its files in lines of their own.
     is_tar: bool,
     /// What dd or tar has to copy, where that is known.
@@ -59,6 +65,12 @@ impl Tools {
         let mut reading = copied::read(line, self.amount);
         if reading == Reading::NotMine {
             reading = self.rsync.read(line);
+        }
+        if reading == Reading::NotMine {
+            reading = self.aria2.read(line, ended);
+        }
+        if reading == Reading::NotMine {
+            reading = self.yt_dlp.read(line, ended);
         }
         if reading == Reading::NotMine && self.is_tar {
             reading = Reading::Mine(None);
