@@ -187,6 +187,8 @@ pub trait Order: Send + Sync {
 }
 
 /// Whether changes can be put in order.
+// Only what is elsewhere can be away.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Health {
