@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::rules;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, JobState};
-use crate::hub::{Change, Entry, Hub, Life, LifeState, Listing, Only, Refusal};
+use crate::hub::{Change, Entry, Hub, Life, LifeState, Listing, Once, Only, Refusal};
+use crate::sequencer::Proposal;
 use crate::sequencer::journal::by_hand::ToldOf;
 use crate::sys::clock;
 
@@ -36,6 +37,8 @@ pub struct JobModel {
     pub history: Vec<(u64, Option<Life>)>,
     /// What of it streams still are to show.
     live: Vec<u64>,
+    /// The changes that came with keys, the first in front.
+    keys: Vec<(EventId, Once)>,
     /// What was forgotten. Who hasn't seen it misses it, until the job is deleted: then
     /// there is nothing of it that anybody is to miss.
     forgotten: Vec<u64>,
@@ -63,6 +66,7 @@ impl Model {
             name: name.clone(),
             history: vec![(0, None)],
             live: Vec::new(),
+            keys: Vec::new(),
             forgotten: Vec::new(),
             uncertain: 0,
         };
@@ -107,6 +111,7 @@ impl Model {
             self.let_deletions_go();
         }
         let before = self.jobs[number].life().cloned();
+        self.jobs[number].check_key(entry)?;
         let after = rules::next(before.as_ref(), id, entry)?;
         if let Change::Event {
             only: Some(Only::Entry(_)),
@@ -140,7 +145,12 @@ impl Model {
             }
             Change::Forget { .. } => self.forget(number),
         }
-        self.jobs[number].history.push((id.0, after));
+        let job = &mut self.jobs[number];
+        if !job.remembers_at(entry.time_ms) || after.is_none() {
+            job.keys.clear();
+        }
+        job.keys.extend(entry.change.once().map(|once| (id, *once)));
+        job.history.push((id.0, after));
         Ok(())
     }
 
@@ -184,7 +194,7 @@ impl Model {
     /// Whether an entry is accepted.
     pub fn accepts(&self, id: EventId, entry: &Entry) -> bool {
         let job = &self.jobs[self.number_of(&entry.job)];
-        rules::next(job.life(), id, entry).is_ok()
+        job.check_key(entry).is_ok() && rules::next(job.life(), id, entry).is_ok()
     }
 
     /// Takes an entry of a job of which it isn't known what it has come to.
@@ -216,6 +226,24 @@ impl Model {
         let newest = self.newest;
         self.jobs[job].uncertain = newest;
         self.jobs[job].history.push((newest, life));
+        self.jobs[job].keys = keys_of(hub, &self.jobs[job].name);
+    }
+
+    /// Whether a change is one that was made already, by this entry: by its key, or as the
+    /// worker was asked to end the job before.
+    pub fn is_again(&self, id: EventId, proposal: &Proposal) -> bool {
+        let mut entries = self.entries.iter().rev();
+        let Some((_, entry)) = entries.find(|(of, _)| *of == id) else {
+            return false;
+        };
+        let is_same = match (&entry.change, &proposal.change) {
+            (Change::Cancel { .. }, Change::Cancel { .. }) => true,
+            (one, other) => one
+                .once()
+                .zip(other.once())
+                .is_some_and(|(one, other)| one.key == other.key && one.content == other.content),
+        };
+        is_same && entry.job == proposal.job
     }
 
     fn tell(&mut self, id: EventId, job: usize, event: &str, data: String, life: EventId) {
@@ -275,6 +303,18 @@ impl Model {
         let first = job.history.partition_point(|&(id, _)| id <= since);
         let states = &job.history[first.saturating_sub(1)..];
         let id = EventId(self.newest + 1);
+        if refusal == Refusal::OtherContent {
+            // One that is let go of meanwhile may still have been known when it was asked.
+            return self.entries.iter().any(|(_, it)| {
+                let both = it.change.once().zip(entry.change.once());
+                it.job == entry.job
+                    && both.is_some_and(|(one, other)| {
+                        one.key == other.key
+                            && one.content != other.content
+                            && one.until_ms > entry.time_ms
+                    })
+            });
+        }
         states
             .iter()
             .any(|(_, life)| rules::next(life.as_ref(), id, entry) == Err(refusal))
@@ -290,6 +330,14 @@ impl Model {
         let life = hub.life(name).filter(remembered);
         assert_eq!(life, expected, "what {name} has come to");
         let snapshot = hub.snapshot(name);
+        if expected.is_some() {
+            let known = |mut keys: Vec<(EventId, Once)>| {
+                keys.retain(|(_, once)| once.until_ms > now_ms);
+                keys
+            };
+            let there = known(keys_of(hub, name));
+            assert_eq!(there, known(job.keys.clone()), "the keys of {name}");
+        }
         let Some(life) = expected.filter(|life| !life.is_deleted()) else {
             assert_eq!(snapshot, None, "there is no job {name}");
             return;
@@ -358,7 +406,42 @@ impl Model {
     }
 }
 
+/// The keys that the server knows of a job.
+fn keys_of(hub: &Hub, job: &JobId) -> Vec<(EventId, Once)> {
+    let job = hub.find(job);
+    let keys = job.map(|job| {
+        job.lock()
+            .keys()
+            .iter()
+            .map(|it| (it.id, it.once))
+            .collect()
+    });
+    keys.unwrap_or_default()
+}
+
 impl JobModel {
+    /// What becomes of a change with a key, by those before it.
+    fn check_key(&self, entry: &Entry) -> Result<(), Refusal> {
+        let Some(once) = entry.change.once() else {
+            return Ok(());
+        };
+        if !self.remembers_at(entry.time_ms) {
+            return Ok(());
+        }
+        let mut known = self.keys.iter().rev();
+        match known.find(|(_, it)| it.key == once.key) {
+            Some((_, it)) if it.until_ms <= entry.time_ms => Ok(()),
+            Some((id, it)) if it.content == once.content => Err(Refusal::Again(*id)),
+            Some(_) => Err(Refusal::OtherContent),
+            None => Ok(()),
+        }
+    }
+
+    fn remembers_at(&self, now_ms: u64) -> bool {
+        self.life()
+            .is_some_and(|life| !life.is_forgotten_at(now_ms))
+    }
+
     /// What it has come to.
     pub fn life(&self) -> Option<&Life> {
         self.history.last()?.1.as_ref()

@@ -411,19 +411,24 @@ impl Written {
 
     /// Whether it is what somebody has asked for with this.
     pub fn is(&self, change: &Change) -> bool {
+        // One whose time had come by then is written as one whose time has come.
+        let once = change.once().map(|once| Once {
+            until_ms: once.until_ms.max(self.time_ms),
+            ..*once
+        });
         let asked = match change {
             Change::Event { event, terms, .. } => What::Event {
                 name: event.name().to_string(),
                 data: event.data().to_owned(),
-                terms: *terms,
+                terms: Terms { once, ..*terms },
             },
             Change::Begin { owner, terms, .. } => What::Begin {
                 owner: *owner,
-                terms: *terms,
+                terms: Terms { once, ..*terms },
             },
-            Change::Renew { lease, once, .. } => What::Renew {
+            Change::Renew { lease, .. } => What::Renew {
                 lease: *lease,
-                once: *once,
+                once,
             },
             Change::Cancel { grace_ms, .. } => What::Cancel {
                 grace_ms: *grace_ms,

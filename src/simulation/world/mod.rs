@@ -16,6 +16,7 @@ use super::reader::Reader;
 use super::server::Server;
 use super::trace::Trace;
 use crate::event::job::LifeId;
+use crate::hub::Change;
 use crate::sequencer::Health;
 use crate::sequencer::journal::by_hand::Waiting;
 use crate::sys::clock;
@@ -48,6 +49,8 @@ pub struct World<'a> {
     readers: Vec<Reader>,
     /// Lives that somebody still works for, most of them over.
     lives: Vec<(usize, LifeId)>,
+    /// Changes that were asked for with keys, and may be again.
+    keyed: Vec<(usize, Change)>,
     step: u64,
     next_event: u64,
     trace: &'a Trace,
@@ -88,6 +91,7 @@ impl World<'_> {
             waiting: Vec::new(),
             readers: Vec::new(),
             lives: Vec::new(),
+            keyed: Vec::new(),
             step: 0,
             next_event: 0,
             trace,
@@ -133,7 +137,9 @@ impl World<'_> {
             46..54 => self.work_for_a_life(),
             54..57 => self.renew(),
             57 => self.end_overdue(),
-            58..76 => self.turn(),
+            58..60 => self.cancel(),
+            60..62 => self.repeat(),
+            62..76 => self.turn(),
             76..86 => self.connect(),
             86..89 => self.disconnect(),
             89..95 => self.read_slowly(),

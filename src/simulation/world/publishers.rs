@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::World;
 use crate::access::places::Occupant;
 use crate::event::job::{EventId, LifeId};
-use crate::event::{Event, Lease};
-use crate::hub::{After, Change, Only, Owner, Terms};
+use crate::event::{Content, Event, Lease};
+use crate::hub::{After, Change, Once, Only, Owner, Terms};
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::{Health, Proposal, PublishError};
 use crate::simulation::puts::{Answer, Circumstances};
+use crate::sys::clock;
 
 /// What answers are held against. The puts are borrowed beside it.
 macro_rules! circumstances {
@@ -50,10 +51,46 @@ impl World<'_> {
 
     pub(super) fn terms(&mut self) -> Terms {
         let lease = self.random.one_in(4).then(|| self.lease());
+        let once = self.random.one_in(4).then(|| {
+            self.next_event += 1;
+            self.once(self.next_event)
+        });
         Terms {
             lease,
+            once,
             ..Terms::default()
         }
+    }
+
+    /// A key, and what it stands for.
+    fn once(&mut self, number: u64) -> Once {
+        let window_ms = self.random.pick(&[1000, 60_000, 600_000]);
+        Once {
+            key: format!("k{number}").parse().expect("it is a key"),
+            content: Content::of([number.to_string().as_bytes()]),
+            until_ms: clock::now_ms().max(self.model.time_ms) + window_ms,
+        }
+    }
+
+    /// Somebody who may not have had an answer asks again, or uses a key for something else.
+    pub(super) fn repeat(&mut self) {
+        if self.keyed.is_empty() {
+            return;
+        }
+        let last = self.keyed.len() as u64;
+        let index = last - 1 - self.random.below(last.min(8));
+        let (job, mut change) = self.keyed[index as usize].clone();
+        let mut once = self.once(0);
+        if let (Some(first), Change::Event { terms, .. } | Change::Begin { terms, .. }) =
+            (change.once().copied(), &mut change)
+        {
+            once.key = first.key;
+            if !self.random.one_in(4) {
+                once.content = first.content;
+            }
+            terms.once = Some(once);
+        }
+        self.ask(job, change);
     }
 
     pub(super) fn lease(&mut self) -> Lease {
@@ -163,6 +200,14 @@ impl World<'_> {
         );
     }
 
+    /// Somebody has a worker end its job, perhaps of a life that is long over.
+    pub(super) fn cancel(&mut self) {
+        let job = self.job();
+        let grace_ms = self.random.pick(&[1, 1000, 30_000]);
+        let only = self.random.one_in(2).then(|| self.some_life(job)).flatten();
+        self.ask(job, Change::Cancel { grace_ms, only });
+    }
+
     pub(super) fn some_life(&mut self, job: usize) -> Option<LifeId> {
         let lives = self.lives.iter().rev().filter(|(of, _)| *of == job);
         let lives: Vec<_> = lives.take(3).map(|(_, life)| *life).collect();
@@ -177,6 +222,10 @@ impl World<'_> {
 
     /// Asks for changes. Without a journal they are answered at once.
     pub(super) fn put(&mut self, proposals: Vec<Proposal>) {
+        for proposal in proposals.iter().filter(|it| it.change.once().is_some()) {
+            let job = self.model.number_of(&proposal.job);
+            self.keyed.push((job, proposal.change.clone()));
+        }
         let number = self.puts.begin(&proposals, &circumstances!(self));
         self.note(|| format!("put {number}: {}", told(&proposals)));
         if let Some(journal) = &self.server.journal {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Found, Last, newer};
 use crate::event::Event;
 use crate::event::job::{EventId, JobId};
+use crate::hub::keyed::Keyed;
 use crate::hub::{After, Change, Entry, Hub, Job, Life, Owner, Terms};
 use crate::sequencer::journal::Shared;
 use crate::sequencer::journal::checkpoint::{Head, LOST_MAX};
@@ -345,6 +346,8 @@ impl<'a> Restorer<'a> {
             // Its beginning is lost, which its streams are to hear of.
             if let Ok(Some(life)) = Life::after(None, id, &entry) {
                 hub.load(job, life, EventId(id.0 - 1));
+                let keyed = entry.change.once().map(|&once| Keyed { once, id });
+                hub.load_keys(job, keyed.into_iter().collect());
                 there = hub.find(job);
             }
         }
