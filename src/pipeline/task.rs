@@ -280,7 +280,7 @@ impl<'a> Task<'a> {
                 None => Ran::Well(progress.kept()),
                 Some(how) => {
                     let last_line = progress.last_error_line().to_owned();
-                    log::warn!("{}: {name}: {how}: {last_line}", self.attempt.landed.job);
+                    log::debug!("{}: {name}: {how}: {last_line}", self.attempt.landed.job);
                     Ran::Badly(Crash {
                         how,
                         is_killed: status.signal().is_some(),

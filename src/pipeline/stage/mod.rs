@@ -168,7 +168,7 @@ fn once(
             ];
             let shown = shown::without_paths(&said, &known);
             if shown != said {
-                log::warn!("{}: {}: {said}", attempt.landed.job, stage.name);
+                log::debug!("{}: {}: {said}", attempt.landed.job, stage.name);
             }
             shown
         })
