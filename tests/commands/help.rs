@@ -118,8 +118,9 @@ fn a_reader_who_has_had_enough_is_no_error() {
     }
 }
 
-const GUIDES: [&str; 4] = [
+const GUIDES: [&str; 5] = [
     include_str!("../../src/docs/operating.md"),
+    include_str!("../../src/docs/fleet.md"),
     include_str!("../../src/docs/security.md"),
     include_str!("../../src/docs/http.md"),
     include_str!("../../src/docs/uploads.md"),

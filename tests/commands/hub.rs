@@ -11,7 +11,7 @@ use landfall::{Client, HubAddress, ServerEvent};
 use serde_json::Value;
 
 /// How long a test waits for what must happen soon.
-const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// A `landfall serve`, ended with the test.
 pub struct Hub {

@@ -4,8 +4,9 @@ use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use super::hub::eventually;
+use super::hub::SOON;
 
 /// A terminal.
 pub struct Terminal {
@@ -82,7 +83,15 @@ impl Terminal {
 
     /// Waits until what is to be seen is right.
     pub fn wait_for(&self, what: &str, is_right: impl Fn(&[String]) -> bool) {
-        eventually(what, || is_right(&self.lines()));
+        let deadline = Instant::now() + SOON;
+        loop {
+            let lines = self.lines();
+            if is_right(&lines) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still no {what}: {lines:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits for the command's end.
