@@ -369,7 +369,10 @@ fn a_job_that_was_deleted_before_costs_a_warning_and_not_the_command() {
     let output = hub.output(run);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stderr);
-    assert!(said.contains("PUT /api/jobs/{job}"), "{said}");
+    assert!(
+        said.contains("the job was deleted: --begin begins it"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -385,6 +388,18 @@ fn a_job_of_a_fixed_name_begins_anew_each_night() {
     let output = hub.output(["run", "--job", "a", "--", "sh", "-c", "exit 3"]);
     assert!(text(&output.stderr).contains("refused"));
     assert_eq!(hub.events("a").last().unwrap().0, "done");
+}
+
+#[test]
+fn where_the_job_has_ended_before_what_would_be_right_is_a_flag() {
+    let hub = Hub::start();
+    assert!(hub.output(["publish", "a", "done"]).status.success());
+    let output = hub.output(["run", "--job", "a", "--", "echo", "50%"]);
+    let said = text(&output.stderr);
+    let right = "the job has ended with done: --begin begins it anew, and --job gives another name";
+    assert!(said.contains(right) && !said.contains("PUT"), "{said}");
+    // What the command did stands.
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
 use super::renewal::Renewal;
-use super::target::{Target, say, warn};
+use super::target::{Target, say, warn, why};
 use crate::cli::settings::HubSettings;
 use crate::client::{Backoff, ClientError, Heard};
 
@@ -318,7 +318,7 @@ impl Worker {
     /// Said once: what is refused now will be refused ten times a second.
     fn refuse(&mut self, error: &ClientError) {
         if !std::mem::replace(&mut self.refused, true) {
-            let why = self.target.hub.failure(error.clone());
+            let why = why(&self.target.hub, error.clone());
             say(&format!("progress is refused: {why}"));
         }
     }

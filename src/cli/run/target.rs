@@ -63,9 +63,19 @@ impl Target {
 /// A failure to publish the end is a warning: what the command did stands.
 pub fn warn(hub: &HubSettings, event: &str, result: Result<(), ClientError>) {
     if let Err(error) = result {
-        let why = hub.failure(error);
+        let why = why(hub, error);
         say(&format!("the event `{event}` is not published: {why}"));
     }
+}
+
+/// What went wrong, and what of `run`'s own would be right.
+pub fn why(hub: &HubSettings, error: ClientError) -> String {
+    if let ClientError::Refused { message, .. } = &error
+        && let Some((over, _)) = message.split_once(": begin it anew")
+    {
+        return format!("{over}: --begin begins it anew, and --job gives another name");
+    }
+    hub.failure(error).to_string()
 }
 
 /// Tells the user.
