@@ -14,6 +14,7 @@ pub mod history;
 pub mod journal;
 mod leases;
 mod memory;
+mod order;
 #[cfg(feature = "redis")]
 mod redis;
 mod room;
@@ -36,12 +37,12 @@ pub(crate) use crate::sys::clock::now_ms;
 use crate::sys::limit::Limit;
 pub use error::PublishError;
 pub use fleet::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError};
-use history::ReplayRequest;
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
 use leases::UPLOAD_LEASE;
 pub(crate) use leases::Watch;
 use memory::Memory;
+pub use order::{Health, Order, Proposal};
 
 /// The jobs of one server: their hub, and what puts the changes to them in order. Cloning
 /// it is cheap and gives another handle to the same.
@@ -84,15 +85,6 @@ pub struct Saying {
     pub life: Option<LifeId>,
 }
 
-/// A change that is to get its place in the order.
-#[derive(Clone, Debug)]
-pub struct Proposal {
-    /// The job.
-    pub job: JobId,
-    /// The change.
-    pub change: Change,
-}
-
 impl Saying {
     /// An event, and nothing besides.
     pub fn of(job: JobId, event: Event) -> Saying {
@@ -103,105 +95,6 @@ impl Saying {
             life: None,
         }
     }
-}
-
-impl Proposal {
-    /// Whether it takes something away and adds nothing.
-    pub(crate) fn is_deletion(&self) -> bool {
-        matches!(self.change, Change::Delete { .. } | Change::Forget { .. })
-    }
-
-    /// Whom a life that it begins is counted for.
-    fn client(&self) -> Occupant {
-        match &self.change {
-            Change::Begin { terms, .. } => terms.client,
-            _ => Occupant::default(),
-        }
-    }
-}
-
-/// What puts entries in order.
-pub trait Order: Send + Sync {
-    /// Puts changes in order, in turn, up to the first that is refused. Blocks its thread,
-    /// or suspends its coroutine, until they are applied. Returns the numbers of those that
-    /// were accepted, and why the next one wasn't.
-    fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>);
-
-    /// The same for one that has no others right behind it.
-    ///
-    /// # Errors
-    /// Why it wasn't accepted.
-    fn put_one(&self, proposal: Proposal) -> Result<EventId, PublishError> {
-        let (ids, error) = self.put(vec![proposal]);
-        match (ids.first(), error) {
-            (Some(id), None) => Ok(*id),
-            (_, error) => Err(error.unwrap_or(PublishError::DiskFailing)),
-        }
-    }
-
-    /// The number before the oldest event of a job that [`Order::read`] has. None where it
-    /// has none that the job's ring hasn't.
-    fn history(&self, job: &JobId) -> Option<EventId> {
-        let _ = job;
-        None
-    }
-
-    /// What was given up to this number can't be read back. It is asked for before
-    /// [`Order::history`] is, and a request for many jobs is answered only where it is still
-    /// that.
-    fn kept_from(&self) -> EventId {
-        EventId(0)
-    }
-
-    /// Whether what was read of these jobs is of no life that has been deleted, replaced or
-    /// forgotten since.
-    fn is_current(&self, sources: &[(JobId, EventId)]) -> bool {
-        let _ = sources;
-        true
-    }
-
-    /// Has events read for a stream that is behind its ring. Never blocks. A stream waits
-    /// for the answer, so there are no more requests than streams.
-    fn read(&self, request: ReplayRequest) {
-        drop(request);
-    }
-
-    /// Whether a number that nothing here has yet may have been given elsewhere.
-    fn may_come(&self, id: EventId) -> bool {
-        let _ = id;
-        false
-    }
-
-    /// Whether changes can be put in order now.
-    fn health(&self) -> Health {
-        Health::Good
-    }
-
-    /// Adds what it has counted, as Prometheus reads it.
-    fn write_metrics(&self, out: &mut String) {
-        let _ = out;
-    }
-
-    /// Ends it: all is on the medium then, and nothing is accepted any more. Blocks.
-    fn close(&self) {}
-}
-
-/// Whether changes can be put in order.
-// Only what is elsewhere can be away.
-#[cfg_attr(not(feature = "redis"), allow(dead_code))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Health {
-    /// They can.
-    Good,
-    /// There is no room.
-    Full,
-    /// What keeps them fails.
-    Failing,
-    /// What keeps them can't be reached.
-    Away,
-    /// What keeps them, elsewhere, has no room.
-    NoRoom,
 }
 
 impl Sequencer {
