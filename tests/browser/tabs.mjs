@@ -209,8 +209,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     const [former, leader, other] = tabs;
     for (const percent of [1, 2]) await server.progress("a", percent);
     await untilSaid(former, 2);
-    // It has told the others by then.
-    await former.waitForTimeout(1000);
+    await until("it has told the others", () => former.evaluate(() => unsaid === 0));
     await server.progress("a", 3);
     await untilSaid(former, 3);
     const { length } = gate.asked;
@@ -218,7 +217,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     await former.evaluate(() => many.stop());
     await trackMany(other, ["a"]);
     await until("another leads", () => gate.asked.length > length);
-    await former.waitForTimeout(1000);
+    await until("it has told them of the last", () => former.evaluate(() => unsaid === 0));
     gate.holdsBack = () => false;
     gate.cut();
     assert.deepEqual(await untilSaid(other, 3), scanned("a", 1, 2, 3));
@@ -342,13 +341,18 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
 
 /** Has what a tab says to others come late, and in order, as where there is much to do. */
 function delayMessages(ms) {
+  globalThis.unsaid = 0;
   for (const name of ["postMessage", "close"]) {
     const act = BroadcastChannel.prototype[name];
     BroadcastChannel.prototype[name] = function (...all) {
       // Closed, it hears nothing, though what it said is yet to come.
       if (name === "close") this.onmessage = null;
       const late = new Promise((resolve) => setTimeout(resolve, ms));
-      this.before = Promise.all([this.before, late]).then(() => act.apply(this, all));
+      unsaid += 1;
+      this.before = Promise.all([this.before, late]).then(() => {
+        act.apply(this, all);
+        unsaid -= 1;
+      });
     };
   }
 }
