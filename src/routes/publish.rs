@@ -95,6 +95,9 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         _ => {}
     }
     let life = job.as_ref().and_then(|job| context.jobs.hub().life(job));
+    // A deleted one takes nothing, and is gone once its deletion is remembered no more: then
+    // this begins another.
+    let life = life.filter(|life| !life.is_deleted());
     Ok(Plan::Intake(Box::new(Publications {
         context: context.clone(),
         life: life.map(|life| life.id()),

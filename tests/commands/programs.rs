@@ -380,10 +380,13 @@ fn rclone_in_json() {
 fn restic() {
     let house = House::new();
     for n in 0..10 {
-        house.file(&format!("in/{n} 50%"), &noise(2_000_000 + n * 1000));
+        house.file(&format!("in/{n} 50%"), &noise(6_000_000 + n * 1000));
     }
     house.prepare("restic -q -r repo init");
-    let told = house.told("restic -r repo --json --limit-upload 500 backup in");
+    // One small pack at a time goes out, so that what is read waits for what is stored.
+    let told = house.told(
+        "restic -r repo --json -o local.connections=1 --pack-size 4 --limit-upload 8000 backup in",
+    );
     told.rises(30.0, 1);
 }
 

@@ -455,3 +455,18 @@ fn an_event_whose_body_was_on_its_way_is_not_of_the_next_life() {
         "running"
     );
 }
+
+#[test]
+fn an_event_whose_body_is_on_its_way_while_a_deletion_lapses_begins_a_job() {
+    let server = TestServer::with(|config| config.hub.deleted_for = Duration::from_millis(300));
+    server.progress("a", 1);
+    let deleted = server.delete("a");
+    let body = ["{\"event\":", "\"progress\"}"];
+    let answer = interrupted(&server, "application/json", body, || {
+        wait_until("the deletion is forgotten", || {
+            server.public().get("/api/jobs/a").status == 404
+        });
+    });
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert!(answer.json()["id"].as_u64() > Some(deleted));
+}
