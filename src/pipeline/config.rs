@@ -4,7 +4,6 @@ mod cage;
 mod running;
 mod scanning;
 mod storing;
-pub(crate) mod table;
 mod transcoding;
 
 use std::fmt;
@@ -16,11 +15,11 @@ pub use scanning::{ClamdAddress, Mismatch, Scanning};
 #[cfg(feature = "s3")]
 pub use storing::S3Store;
 pub use storing::Storing;
-pub use table::Need;
-use table::{Spot, Table, Wrong};
+
 pub use transcoding::Transcoding;
 
 use super::environment;
+use crate::sys::toml::{self, Need, Spot, Table, Wrong};
 
 /// The stages that every file goes through.
 #[derive(Clone, Debug)]
@@ -122,7 +121,7 @@ impl StagePlan {
     /// It isn't TOML, or says something that can't be: each line, and what would be right.
     pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, Vec<ConfigError>> {
         let in_lines = |wrong| -> Vec<ConfigError> {
-            let wrong = table::in_lines(text, wrong).into_iter();
+            let wrong = toml::in_lines(text, wrong).into_iter();
             let errors = wrong.map(|(line, message)| ConfigError { line, message });
             errors.collect()
         };
@@ -137,7 +136,7 @@ impl StagePlan {
             needs: Vec::new(),
         };
         for table in tables {
-            plan.add(table, &mut wrong, |at| table::line(text, at));
+            plan.add(table, &mut wrong, |at| toml::line(text, at));
         }
         if has_stages && wrong.is_empty() && !(1..=STAGES_MAX).contains(&counted) {
             wrong.push(Wrong {

@@ -14,8 +14,9 @@ use super::line::Work;
 use super::state::{Failed, FileState, unix_now};
 use super::stop::Why;
 use super::task::Failure;
-use super::{Entry, Inner, StoredRecord, durable, worker};
+use super::{Entry, Inner, StoredRecord, worker};
 use crate::event::job::LifeId;
+use crate::sys::durable;
 use crate::upload::{Landed, UploadId};
 
 /// The most failed jobs whose uploads are kept; beyond it the oldest goes.

@@ -12,7 +12,6 @@
 
 mod attempt;
 pub mod config;
-pub(crate) mod durable;
 mod ending;
 mod environment;
 mod herald;
@@ -43,6 +42,7 @@ use crate::access::places::Place;
 use crate::command::{self, leftover::Mark};
 use crate::event::job::{JobId, LifeId};
 use crate::sequencer::{PublishError, Sequencer};
+use crate::sys::durable;
 use crate::upload::{Landed, Landing, UploadId};
 use attempt::Attempt;
 pub use config::ClamdAddress;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::durable;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::Hub;
+use crate::sys::durable;
 
 /// Where records are, below the data directory.
 const FOLDER: &str = "files/jobs";

@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::config::Stage;
-use super::durable;
+use crate::sys::durable;
 use crate::sys::private;
 use crate::upload::UploadId;
 use removal::all_names;

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::durable;
 use crate::event::job::LifeId;
+use crate::sys::durable;
 use crate::upload::Landed;
 
 /// How far a job has come.

@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::attempt::Attempt;
 use super::config::Stage;
-use super::durable;
 use super::environment;
 use super::state::Facts;
 use crate::command::follow::Guard;
 use crate::command::leftover::Mark;
 use crate::command::{self, Child, End, Keeping, Progress, Signal};
 use crate::progress::{Reader, Throttle, Update};
+use crate::sys::durable;
 
 /// How much of a file is in memory at once.
 const PIECE_BYTES: usize = 128 * 1024;

@@ -14,8 +14,9 @@ use super::listener::Address;
 use super::start;
 use crate::access::keyfile;
 use crate::command;
-use crate::pipeline::config::{Need, StagePlan};
+use crate::pipeline::config::StagePlan;
 use crate::sequencer::journal;
+use crate::sys::toml::Need;
 use crate::webhook::HookPlan;
 
 /// Something that would keep a server from starting.

@@ -1,9 +1,10 @@
 //! The ground: clocks, sockets, coroutines, random bits, counters, units,
-//! characters, names, directories.
+//! characters, names, directories, files.
 
 pub(crate) mod character;
 pub(crate) mod clock;
 pub(crate) mod coroutine;
+pub(crate) mod durable;
 pub(crate) mod headcount;
 pub(crate) mod histogram;
 pub(crate) mod limit;
@@ -14,5 +15,6 @@ pub(crate) mod private;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod socket;
+pub(crate) mod toml;
 pub(crate) mod units;
 pub(crate) mod vital;

@@ -10,7 +10,7 @@ use super::url::HookUrl;
 use crate::access::token::Scope;
 use crate::event::frame::DELETED;
 use crate::event::job::EventName;
-use crate::pipeline::config::table::{Table, in_lines};
+use crate::sys::toml::{Table, in_lines};
 
 /// The most that there may be: each has threads of its own.
 const HOOKS_MAX: usize = 32;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::backlog::{Backlog, Undelivered};
 use crate::event::job::EventId;
-use crate::pipeline::durable;
 use crate::sys::clock::now_ms;
+use crate::sys::durable;
 use crate::sys::random;
 
 const VERSION: u32 = 1;

@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Rooms that know nothing of others, though these are no higher, and why.
-const STRANGERS: [(&str, &[&str], &str); 7] = [
+const STRANGERS: [(&str, &[&str], &str); 8] = [
     ("event", &["sys"], PURE),
     ("http", &["sys"], PURE),
     ("progress", &["sys"], PURE),
@@ -29,6 +29,11 @@ const STRANGERS: [(&str, &[&str], &str); 7] = [
     ("hub", &["http"], "the state machine knows no requests"),
     ("sequencer", &["http"], "the order knows no requests"),
     ("command", &["http", "hub"], "commands know no jobs"),
+    (
+        "webhook",
+        &["stream", "upload", "pipeline", "command"],
+        "a webhook is one more reader of the order",
+    ),
 ];
 const PURE: &str = "it is pure: no sockets, no threads, no clocks";
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::table::Table;
 use crate::command::cage::Cage;
 use crate::command::limits::Limits;
+use crate::sys::toml::Table;
 
 /// How far a file may grow beyond what a stage may write in all: so it is the look at the
 /// folder that ends the command, and says why.

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::pipeline::config::Running;
-use crate::pipeline::durable;
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Ran, Task};
 use crate::progress::Reader;
+use crate::sys::durable;
 
 /// Runs the command on the task's input. Where it makes `{output}`, the next stage works on
 /// that.

@@ -1,7 +1,7 @@
 //! What ffmpeg and ffprobe say when they fail, in words for whoever sent the file.
 
-use crate::pipeline::durable;
 use crate::pipeline::task::{Crash, Failure};
+use crate::sys::durable;
 
 /// What they call a failure that is the file's.
 const OF_THE_FILE: [&str; 7] = [

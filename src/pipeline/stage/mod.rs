@@ -17,12 +17,12 @@ use std::time::Instant;
 
 use super::attempt::Attempt;
 use super::config::{Kind, Stage};
-use super::durable;
 use super::scratch::{Scratch, Scratches};
 use super::shown;
 use super::state::FileState;
 use super::task::{Failure, Outcome, Task, backoff};
 use crate::progress::Update;
+use crate::sys::durable;
 
 /// Takes an attempt through one stage: tells its beginning and its end, tries again what may
 /// pass, and keeps what it made. Blocks for as long as that takes.

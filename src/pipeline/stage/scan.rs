@@ -5,9 +5,9 @@ use std::io;
 
 use super::clamd::{Clamd, ClamdError, Verdict};
 use crate::pipeline::config::{Mismatch, Scanning};
-use crate::pipeline::durable;
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::sys::durable;
 
 /// Scans the task's input.
 pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> {

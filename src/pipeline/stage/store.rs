@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "s3")]
 use super::s3;
 use crate::pipeline::config::Storing;
-use crate::pipeline::durable;
 use crate::pipeline::kind;
 use crate::pipeline::state::Stored;
 use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::sys::durable;
 
 /// What is stored is this user's alone.
 const MODE: u32 = 0o600;

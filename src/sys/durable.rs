@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::sys::private;
+use super::private;
 
 /// Writes a file by way of `path.tmp`, and returns when it will survive a power cut.
 /// Blocks for the disk.

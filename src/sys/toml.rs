@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use toml_span::value::{Value, ValueInner};
 
-use crate::sys::nearest::nearest;
-use crate::sys::units::{self, UnitError};
+use super::nearest::nearest;
+use super::units::{self, UnitError};
 
 /// A table. What is wrong with it is gathered, so that all of it can be said at once.
 pub struct Table<'a> {
