@@ -7,6 +7,7 @@ mod cuts;
 #[path = "../support/http.rs"]
 mod http;
 mod losses;
+mod metrics;
 mod order;
 mod outages;
 mod redis;

@@ -75,7 +75,8 @@ fn alerts_and_the_dashboard_ask_for_what_there_is() {
             .filter(|word| word.starts_with("landfall_") || word.starts_with("process_"))
             .collect();
         assert!(asked.len() > 10, "{asked:?}");
-        for name in asked {
+        // What a fleet measures is tested with one.
+        for name in asked.iter().filter(|it| !it.starts_with("landfall_fleet_")) {
             assert!(there.contains(name), "{file} asks for {name}");
         }
     }

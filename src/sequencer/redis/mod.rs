@@ -93,8 +93,17 @@ struct Shared {
     is_over: AtomicBool,
     /// What was applied last.
     at: Mutex<Position>,
-    is_behind: AtomicBool,
+    lag: Mutex<Lag>,
     counters: Counters,
+}
+
+/// How far this node is behind the log.
+#[derive(Default)]
+struct Lag {
+    /// How far the log went when it was looked at last.
+    end: Position,
+    /// Since when it isn't known that all of it is applied.
+    since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -270,7 +279,10 @@ impl Shared {
             wants_to_be_known: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             at: Mutex::default(),
-            is_behind: AtomicBool::new(false),
+            lag: Mutex::new(Lag {
+                since: Some(clock::now()),
+                ..Lag::default()
+            }),
             counters: Counters::default(),
         }
     }
@@ -327,8 +339,32 @@ impl Shared {
         *self.at.lock() = at;
     }
 
+    /// The log goes so far.
+    fn note_end(&self, end: Position) {
+        self.lag.lock().end = end;
+    }
+
+    /// Whether more is in the log than is applied, or may be.
     fn note_lag(&self, is_behind: bool) {
-        self.is_behind.store(is_behind, Ordering::Release);
+        let mut lag = self.lag.lock();
+        lag.since = is_behind.then(|| lag.since.unwrap_or_else(clock::now));
+    }
+
+    /// How many entries are known to be in the log that aren't applied, and for how long this
+    /// node has been behind.
+    fn lag(&self) -> (u64, Duration) {
+        let at = *self.at.lock();
+        let lag = self.lag.lock();
+        let Some(since) = lag.since else {
+            return (0, Duration::ZERO);
+        };
+        // Of epochs between the two nothing is known here: it is so many at least.
+        let entries = match lag.end.epoch == at.epoch {
+            true => lag.end.sequence.saturating_sub(at.sequence),
+            false if lag.end > at => lag.end.sequence + 1,
+            false => 0,
+        };
+        (entries, clock::now() - since)
     }
 
     fn wish_to_be_known(&self) {
@@ -351,6 +387,12 @@ impl Shared {
             "The epoch of the fleet's log.",
             at.epoch,
         );
+        let (entries, time) = self.lag();
+        let help = "Entries that the fleet's log is known to have and this node hasn't applied.";
+        gauge(out, "fleet_lag_entries", help, entries);
+        let help = "For how long this node hasn't had all that the fleet's log has.";
+        let seconds = format!("{:.3}", time.as_secs_f64());
+        gauge(out, "fleet_lag_seconds", help, seconds);
         let counters = &self.counters;
         for (name, help, counter) in [
             (
@@ -378,5 +420,29 @@ impl Shared {
             head(out, &name, help, "counter");
             let _ = writeln!(out, "landfall_{name} {}", counter.get());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::HubConfig;
+
+    #[test]
+    fn a_node_knows_by_how_much_it_is_behind() {
+        let hub = Hub::new(HubConfig::default(), EventId(0));
+        let shared = Shared::new(&FleetConfig::default(), String::new(), 1, &hub);
+        let place = |epoch, sequence| Position { epoch, sequence };
+        let entries = |at, end, is_behind| {
+            shared.note_position(at);
+            shared.note_end(end);
+            shared.note_lag(is_behind);
+            shared.lag().0
+        };
+        assert_eq!(entries(place(7, 2), place(7, 12), true), 10);
+        assert_eq!(entries(place(7, 2), place(9, 3), true), 4);
+        assert_eq!(entries(place(9, 4), place(9, 3), true), 0);
+        assert_eq!(entries(place(9, 4), place(9, 9), false), 0);
+        assert_eq!(shared.lag().1, Duration::ZERO);
     }
 }

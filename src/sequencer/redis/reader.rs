@@ -30,6 +30,8 @@ const SHYNESS: Duration = Duration::from_millis(3500);
 const LOSS_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a snapshot that others have trimmed away meanwhile is read anew.
 const ATTEMPTS: usize = 8;
+/// How often a node that is behind finds out how far.
+const MEASURE: Duration = Duration::from_secs(1);
 /// What an item costs beyond its payload, about, in Redis's memory.
 const ITEM_BYTES: u64 = 96;
 
@@ -55,6 +57,7 @@ pub struct Reader {
     snapshot_at: Position,
     random: Random,
     joined: Option<Sender<Result<(), String>>>,
+    next_measure: Instant,
 }
 
 /// Why reading can't go on.
@@ -94,6 +97,7 @@ impl Reader {
             snapshot_at: Position::START,
             random: Random::new(),
             joined: Some(joined),
+            next_measure: clock::now(),
         }
     }
 
@@ -128,6 +132,7 @@ impl Reader {
         self.must_look = true;
         self.has_caught_up = false;
         *self.shared.fence.lock() = None;
+        self.shared.note_lag(true);
         let why = match fault {
             Fault::Broken(why) | Fault::Refused(why) => why,
             Fault::Fenced => "another server answers",
@@ -175,17 +180,37 @@ impl Reader {
             self.must_look = true;
             return Ok(());
         }
-        self.shared.note_lag(items.len() == READ);
+        let is_full = items.len() == READ;
+        if is_full {
+            self.shared.note_lag(true);
+            self.find_end()?;
+        }
         let is_alone = items.len() == 1;
         for item in &items {
             self.apply(item, is_alone)?;
         }
-        if items.len() < READ && !self.has_caught_up {
+        if !is_full && !self.has_caught_up {
             self.must_look = true;
+        }
+        if !is_full && self.has_caught_up {
+            self.shared.note_lag(false);
         }
         if self.has_caught_up {
             self.keep_house()?;
         }
+        Ok(())
+    }
+
+    /// Finds out how far the log goes, now and then.
+    fn find_end(&mut self) -> Result<(), Fault> {
+        let now = clock::now();
+        if now < self.next_measure {
+            return Ok(());
+        }
+        self.next_measure = now + MEASURE;
+        let look = self.link()?.look()?;
+        let (end, _) = look.last.unwrap_or_default();
+        self.shared.note_end(end);
         Ok(())
     }
 
@@ -211,6 +236,7 @@ impl Reader {
         if !self.has_state {
             return Err(Stop::Rebuild);
         }
+        self.shared.note_end(*last);
         let at = self.replica.at;
         if *last < at || *last == at && *nonce != self.replica.nonce {
             return Err(Stop::Rebuild);

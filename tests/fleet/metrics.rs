@@ -1,0 +1,61 @@
+//! What is measured of a fleet.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use super::http::publish;
+use super::redis::Redis;
+use super::support::{eventually, get, is_ready, metric, node};
+
+const LAG: &str = "landfall_fleet_lag_seconds";
+
+#[test]
+fn a_node_is_behind_for_as_long_as_redis_says_nothing() {
+    let redis = Redis::start(&[]);
+    let node = node(&redis.url(), "a");
+    publish(node.publish, "j", "progress", "{}");
+    eventually("it has everything", || metric(&node, LAG) == 0.0);
+    assert_eq!(metric(&node, "landfall_fleet_lag_entries"), 0.0);
+    redis.signal(Signal::STOP);
+    eventually("it is behind", || metric(&node, LAG) > 1.0);
+    redis.signal(Signal::CONT);
+    eventually("it is ready again", || is_ready(&node));
+    eventually("it has everything again", || metric(&node, LAG) == 0.0);
+}
+
+#[test]
+fn alerts_and_the_dashboard_ask_for_what_a_fleet_measures_and_promtool_reads_it() {
+    let redis = Redis::start(&[]);
+    let node = node(&redis.url(), "a");
+    let metrics = get(node.ops, "/metrics").body;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/monitoring");
+    for file in ["alerts.yml", "dashboard.json"] {
+        let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let names = text.split(|c| !is_name(c));
+        let asked: Vec<&str> = names
+            .filter(|name| name.starts_with("landfall_fleet_"))
+            .collect();
+        assert!(asked.len() > 3, "{asked:?}");
+        for name in asked {
+            assert!(metrics.contains(&format!("\n{name} ")), "{name}");
+        }
+    }
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is in Debian's prometheus: scripts/test installs it");
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(metrics.as_bytes()).unwrap();
+    drop(stdin);
+    let output = promtool.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
