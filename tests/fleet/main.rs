@@ -12,4 +12,5 @@ mod order;
 mod outages;
 mod redis;
 mod refusals;
+mod script;
 mod support;

@@ -75,7 +75,12 @@ pub struct Stream(BufReader<TcpStream>);
 impl Stream {
     /// Opens one, after a number.
     pub fn open(node: &Binary, target: &str, after: Option<u64>) -> Stream {
-        let mut stream = TcpStream::connect(node.publish).unwrap();
+        Stream::at(node.publish, target, after)
+    }
+
+    /// The same, wherever it is.
+    pub fn at(address: SocketAddr, target: &str, after: Option<u64>) -> Stream {
+        let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let last = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         let head = format!("GET {target} HTTP/1.0\r\nHost: a\r\n{last}\r\n");
