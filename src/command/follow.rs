@@ -244,7 +244,7 @@ impl<'a> Progress<'a> {
         tell: impl FnMut(Update) + 'a,
     ) -> Progress<'a> {
         Progress {
-            reader,
+            reader: reader.of_stage(stage.clone()),
             throttle: Throttle::new(stage),
             teller: Teller {
                 tell: Box::new(tell),

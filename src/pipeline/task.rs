@@ -277,7 +277,10 @@ impl<'a> Task<'a> {
                 Err(too_much())
             }
             End::Exited(status) => Ok(match command::failure(status) {
-                None => Ran::Well(progress.kept()),
+                None => {
+                    progress.end_well();
+                    Ran::Well(progress.kept())
+                }
                 Some(how) => {
                     let last_line = progress.last_error_line().to_owned();
                     log::debug!("{}: {name}: {how}: {last_line}", self.attempt.landed.job);

@@ -14,6 +14,7 @@ mod measure;
 mod number;
 mod outlook;
 mod pattern;
+mod phases;
 mod place;
 mod shapes;
 mod shell;
@@ -32,6 +33,7 @@ pub use update::{Source, Update, overall};
 use ffmpeg::Ffmpeg;
 use lines::{Line, Lines};
 use measure::Row;
+use phases::Phases;
 use shapes::Shapes;
 use tools::Tools;
 use update::Reading;
@@ -73,6 +75,7 @@ pub struct Reader {
     ffmpeg: Ffmpeg,
     tools: Tools,
     shapes: Shapes,
+    phases: Phases,
     /// Stdout has had a NUL: it is what the command makes, not what it says.
     stdout_is_data: bool,
     last_error_line: String,
@@ -89,6 +92,7 @@ impl Reader {
             ffmpeg: Ffmpeg::new(),
             tools: Tools::default(),
             shapes: Shapes::default(),
+            phases: Phases::default(),
             stdout_is_data: false,
             last_error_line: String::new(),
         }
@@ -117,6 +121,12 @@ impl Reader {
             ffmpeg: Ffmpeg::of_input(duration_seconds),
             ..Reader::new(Format::Auto)
         }
+    }
+
+    /// The same reader of a command that is this stage, where it names none itself.
+    pub fn of_stage(mut self, stage: Option<String>) -> Reader {
+        self.phases.belong_to(stage);
+        self
     }
 
     /// Takes the next bytes of one output and calls `each` for what they say. The
@@ -189,12 +199,24 @@ impl Reader {
             return None;
         }
         if let Some(pattern) = &self.pattern {
-            return pattern.read(trimmed);
+            return pattern.read(trimmed).map(Update::before_the_end);
         }
+        if trimmed.starts_with('{') && line.is_whole() && ended {
+            return json::read(trimmed, &mut self.tools);
+        }
+        let update = self.read_text(source, line, &text, ended);
+        update.map(Update::before_the_end)
+    }
+
+    fn read_text(
+        &mut self,
+        source: Source,
+        line: &Line<'_>,
+        text: &str,
+        ended: bool,
+    ) -> Option<Update> {
+        let trimmed = text.trim();
         if line.is_whole() && ended {
-            if trimmed.starts_with('{') {
-                return json::read(trimmed, &mut self.tools);
-            }
             if self.format == Format::Number
                 && let Some(percent) = number::percentage(trimmed)
             {
@@ -209,7 +231,7 @@ impl Reader {
             return update;
         }
         let row = Row {
-            text: &text,
+            text,
             redrawn: line.is_redrawn(),
             continued: line.is_continued(),
         };
@@ -219,8 +241,11 @@ impl Reader {
             (Some(measure), false) => self.shapes.would_believe(measure, row.redrawn),
             (None, false) => false,
         };
-        let measure = measure.filter(|_| believed);
-        measure.map(|measure| Update::percent(measure.percent))
+        let measure = measure.filter(|_| believed)?;
+        Some(Update {
+            stage: self.phases.stage(&measure),
+            ..Update::percent(measure.percent)
+        })
     }
 }
 

@@ -115,20 +115,20 @@ fn percents(format: Format, text: &str) -> Vec<f64> {
 fn each_tool_is_understood_without_being_told_which() {
     for (tool, text, expected) in [
         ("ffmpeg", FFMPEG_ERR, &[0.0, 4.4, 23.2, 98.8][..]),
-        ("rsync", RSYNC, &[0.0, 36.0, 100.0]),
-        ("wget to a file", WGET_DOTS, &[98.0, 99.0, 100.0]),
-        ("wget in a terminal", WGET_BAR, &[49.0, 56.0, 100.0]),
-        ("curl", CURL_METER, &[32.0, 100.0]),
-        ("curl -#", CURL_BAR, &[13.1, 92.6, 100.0]),
+        ("rsync", RSYNC, &[0.0, 36.0, 99.9]),
+        ("wget to a file", WGET_DOTS, &[98.0, 99.0, 99.9]),
+        ("wget in a terminal", WGET_BAR, &[49.0, 56.0, 99.9]),
+        ("curl", CURL_METER, &[32.0, 99.9]),
+        ("curl -#", CURL_BAR, &[13.1, 92.6, 99.9]),
         ("7z", SEVENZIP, &[0.0, 3.0, 99.0]),
-        ("pv", PV_BAR, &[20.0, 100.0]),
+        ("pv", PV_BAR, &[20.0, 99.9]),
         ("dd", DD, &[]),
         ("wget2", WGET2, &[3.0, 93.0]),
         ("aria2", ARIA2, &[26.0, 81.0]),
         ("aria2 of two", ARIA2_TWO, &[12.0, 25.0, 63.5, 87.5]),
-        ("yt-dlp of two", YT_DLP_PARTS, &[0.5, 50.0, 50.5, 100.0]),
+        ("yt-dlp of two", YT_DLP_PARTS, &[0.5, 50.0, 50.5, 99.9]),
         ("zstd", ZSTD, &[0.8, 90.8]),
-        ("yt-dlp", YT_DLP, &[0.0, 93.3, 100.0]),
+        ("yt-dlp", YT_DLP, &[0.0, 93.3, 99.9]),
         ("HandBrake", HANDBRAKE, &[10.1, 99.9]),
         ("rclone", RCLONE, &[25.0, 50.0]),
         ("cargo", CARGO, &[0.0, 83.3]),
@@ -172,10 +172,7 @@ fn progress_blocks_on_stdout_are_measured_against_the_duration_on_stderr() {
 #[test]
 fn a_bare_number_is_believed_only_where_that_is_asked_for() {
     let pv = "20\n41\n62\n83\n100\n";
-    assert_eq!(
-        percents(Format::Number, pv),
-        [20.0, 41.0, 62.0, 83.0, 100.0]
-    );
+    assert_eq!(percents(Format::Number, pv), [20.0, 41.0, 62.0, 83.0, 99.9]);
     assert!(percents(Format::Auto, pv).is_empty());
     assert!(percents(Format::Number, "6291456\n").is_empty());
 }

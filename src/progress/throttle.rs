@@ -1,5 +1,6 @@
 //! How often progress is told.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Update;
@@ -8,14 +9,21 @@ use super::Update;
 /// tenth more keeps it so where they are counted as they arrive, unevenly.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(110);
 
+/// How many changes of stage are told at once in a second: what changes more often names
+/// something else.
+const CHANGES_MAX: usize = 10;
+
 /// Thins a command's updates: at most one per [`MIN_INTERVAL`], always the newest,
-/// nothing twice. The first, the last and a change of stage are never held back.
+/// nothing twice. The first, the last and a change of stage aren't held back, where there are
+/// few of these.
 ///
 /// Owns one update at most, whatever it is offered.
 pub struct Throttle {
     stage: Option<String>,
     shown: Option<(Update, Instant)>,
     pending: Option<Update>,
+    /// When the newest changes of stage were told at once.
+    changes: VecDeque<Instant>,
 }
 
 impl Throttle {
@@ -25,6 +33,7 @@ impl Throttle {
             stage,
             shown: None,
             pending: None,
+            changes: VecDeque::new(),
         }
     }
 
@@ -39,7 +48,8 @@ impl Throttle {
         let at_once = match &self.shown {
             None => true,
             Some((shown, _)) if *shown == update => return None,
-            Some((shown, at)) => shown.stage != update.stage || now >= *at + MIN_INTERVAL,
+            Some((_, at)) if now >= *at + MIN_INTERVAL => true,
+            Some((shown, _)) => shown.stage != update.stage && self.may_change(now),
         };
         if at_once {
             return Some(self.show(update, now));
@@ -71,6 +81,19 @@ impl Throttle {
     /// The percentage told last, if there was one, for the stage that it is in now.
     pub fn shown_percent(&self) -> Option<f64> {
         self.shown.as_ref().and_then(|(update, _)| update.percent)
+    }
+
+    /// Whether one more change of stage may be told at once.
+    fn may_change(&mut self, now: Instant) -> bool {
+        let is_over = |at: &Instant| now >= *at + Duration::from_secs(1);
+        while self.changes.front().is_some_and(is_over) {
+            self.changes.pop_front();
+        }
+        let may_change = self.changes.len() < CHANGES_MAX;
+        if may_change {
+            self.changes.push_back(now);
+        }
+        may_change
     }
 
     fn show(&mut self, update: Update, now: Instant) -> Update {
@@ -142,6 +165,21 @@ mod tests {
         assert_eq!(throttle.due(), None);
         assert_eq!(throttle.offer(percent(5.0), now), None);
         assert_eq!(throttle.take_last(now), Some(staged("storing", 5.0)));
+    }
+
+    #[test]
+    fn a_flood_of_stages_is_thinned_as_well() {
+        let start = Instant::now();
+        let mut throttle = Throttle::new(None);
+        let mut told = Vec::new();
+        for ms in 0..2000 {
+            let now = start + Duration::from_millis(ms);
+            told.extend(throttle.take_due(now));
+            told.extend(throttle.offer(staged(&format!("part {ms}"), 5.0), now));
+        }
+        told.extend(throttle.take_last(start + Duration::from_secs(2)));
+        assert!(told.len() <= 40, "{}", told.len());
+        assert_eq!(told.last().unwrap().stage.as_deref(), Some("part 1999"));
     }
 
     #[test]

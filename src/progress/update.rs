@@ -3,6 +3,9 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+/// The most that is told of a command that goes on, in percent.
+const MOST_BEFORE_THE_END: f64 = 99.9;
+
 /// Which of a command's outputs bytes come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
@@ -64,6 +67,13 @@ impl Update {
         (0.0..=100.0)
             .contains(&percent)
             .then(|| Update::percent(percent))
+    }
+
+    /// The same, where the command goes on: all of it is done when it has ended, whatever it says
+    /// of one of its phases.
+    pub(super) fn before_the_end(mut self) -> Update {
+        self.percent = self.percent.map(|percent| percent.min(MOST_BEFORE_THE_END));
+        self
     }
 
     /// The update as the data of a `progress` event, in JSON: `stage`, `percent`,

@@ -22,6 +22,8 @@ struct House {
 struct Told {
     /// What it said itself, without what `run` adds before and after it.
     percents: Vec<f64>,
+    /// The stage of each.
+    stages: Vec<String>,
     program: String,
 }
 
@@ -79,14 +81,24 @@ impl House {
         let passed = String::from_utf8_lossy(&output.stdout);
         assert_eq!(code, Some(0), "{command}: {said}{passed}");
         let events = self.hub.events("a").into_iter();
-        let mut percents: Vec<f64> = events
-            .filter_map(|(_, data)| data["percent"].as_f64())
-            .collect();
+        let (mut percents, mut stages): (Vec<f64>, Vec<String>) = events
+            .filter_map(|(_, data)| {
+                let stage = data["stage"].as_str().unwrap_or_default();
+                Some((data["percent"].as_f64()?, stage.to_owned()))
+            })
+            .unzip();
         assert_eq!(percents.pop(), Some(100.0), "{command}");
+        assert!(!percents.contains(&100.0), "{command}: {percents:?}");
+        stages.pop();
         if percents.first() == Some(&0.0) {
             percents.remove(0);
+            stages.remove(0);
         }
-        Told { percents, program }
+        Told {
+            percents,
+            stages,
+            program,
+        }
     }
 
     fn with_folder(&self, mut command: Command) -> Command {
@@ -123,18 +135,34 @@ impl House {
 impl Told {
     /// It rose, to so much at least, in so many steps at least.
     fn rises(&self, last: f64, steps: usize) {
-        let Told { percents, program } = self;
+        let Told {
+            percents, program, ..
+        } = self;
         assert!(percents.is_sorted(), "{program}: {percents:?}");
         assert!(percents.len() >= steps, "{program}: {percents:?}");
         assert!(percents.last() >= Some(&last), "{program}: {percents:?}");
     }
 
-    /// The same, in each of its phases, of which there are so many at most.
-    fn rises_in_phases(&self, last: f64, most: usize) {
-        let Told { percents, program } = self;
-        let falls = percents.windows(2).filter(|pair| pair[1] < pair[0]);
-        assert!(falls.count() < most, "{program}: {percents:?}");
-        assert!(percents.last() >= Some(&last), "{program}: {percents:?}");
+    /// It rose in each of its stages, to so much at least in the last, and has these.
+    fn rises_in_stages(&self, last: f64, expected: &[&str]) {
+        let Told {
+            percents,
+            stages,
+            program,
+        } = self;
+        let told: Vec<_> = stages.iter().zip(percents).collect();
+        let phases: Vec<_> = told.chunk_by(|a, b| a.0 == b.0).collect();
+        for phase in &phases {
+            assert!(phase.is_sorted_by_key(|told| told.1), "{program}: {told:?}");
+        }
+        let mut names = phases.iter().map(|phase| phase[0].0);
+        for stage in expected {
+            assert!(
+                names.any(|name| name == stage),
+                "{program}: {stage}: {told:?}"
+            );
+        }
+        assert!(percents.last() >= Some(&last), "{program}: {told:?}");
     }
 }
 
@@ -289,7 +317,23 @@ fn gstreamer() {
 #[test]
 fn image_magick() {
     let told = House::new().told("convert -monitor -size 500x500 plasma: -resize 400% out.png");
-    told.rises_in_phases(90.0, 8);
+    told.rises_in_stages(90.0, &["resize image", "save image"]);
+}
+
+#[test]
+fn git() {
+    let house = House::new();
+    for n in 0..1000 {
+        house.file(&format!("in/{n} 50%"), &noise(2_000 + n * 8));
+    }
+    house.prepare(
+        "cd in && git init -q . && git add . && git -c user.name=a -c user.email=a commit -qm a",
+    );
+    let told = house.told(&format!(
+        "git clone --progress file://{}/in out",
+        house.path().display()
+    ));
+    told.rises_in_stages(0.0, &["Receiving objects"]);
 }
 
 #[test]
@@ -460,7 +504,7 @@ fn cargo_in_a_terminal() {
 #[test]
 fn apt_in_a_terminal() {
     let told = House::new().told_with(&["--pty"], "apt-get install --simulate --reinstall bash");
-    told.rises_in_phases(0.0, 4);
+    told.rises_in_stages(0.0, &["Reading state information"]);
 }
 
 #[test]
