@@ -2,7 +2,7 @@
 //! listen at the same sockets until the new one has said that it is ready.
 //!
 //! The two talk over a socket pair, the new one's standard input. The old one sends the
-//! listening sockets (`SCM_RIGHTS`) and the address of its monitoring; the new one says
+//! listening sockets (`SCM_RIGHTS`), that of monitoring last, if there is one; the new one says
 //! `ready` when it serves; the old one says `go`, and stops. A new one that ends, or is
 //! late, changes nothing.
 //!
@@ -13,7 +13,6 @@
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -26,14 +25,14 @@ use rustix::net::{
 };
 
 use crate::server::Server;
-use crate::server::sockets::{GivenOps, GivenSocket, Sockets};
+use crate::server::sockets::{GivenSocket, Sockets};
 
 /// Says whose place is to be taken: the process id of the one that started this one.
 pub(crate) const VARIABLE: &str = "LANDFALL_HANDOVER";
 /// The sockets that are handed over.
 const SOCKETS: [&str; 3] = ["public", "publish", "ops"];
-/// Stands for the port of monitoring where there is none.
-const NO_PORT: &str = "-";
+/// Begins the line with the names of the sockets whose files go with the server.
+const FILES: &str = "files";
 /// The longest line that is said.
 const LINE_BYTES: usize = 128;
 const READY: &[u8] = b"ready\n";
@@ -192,9 +191,8 @@ impl Predecessor {
                 fds.extend(given);
             }
         }
-        // The socket of monitoring comes last, where it is a unix socket.
-        let ops_fd = (fds.len() == SOCKETS.len()).then(|| fds.pop()).flatten();
-        let (Ok([public, publish]), Some((port, own))) = (
+        let ops = (fds.len() == SOCKETS.len()).then(|| fds.pop()).flatten();
+        let (Ok([public, publish]), Some(files)) = (
             <[OwnedFd; 2]>::try_from(fds),
             parse(&line[..received.bytes]),
         ) else {
@@ -202,12 +200,8 @@ impl Predecessor {
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         };
         let given = |fd, name| {
-            let is_own = own.contains(&name);
-            Some(GivenSocket { fd, is_own })
-        };
-        let ops = match ops_fd {
-            Some(fd) => given(fd, SOCKETS[2]).map(GivenOps::Socket),
-            None => port.map(GivenOps::Port),
+            let is_own = files.contains(&name);
+            GivenSocket { fd, is_own }
         };
         let mut claim = channel.try_clone()?;
         let sockets = Sockets {
@@ -215,9 +209,9 @@ impl Predecessor {
                 // One that is gone, or has become this one, has let go of it already.
                 let _ = claim.write_all(RELEASE);
             })),
-            public: given(public, SOCKETS[0]),
-            publish: given(publish, SOCKETS[1]),
-            ops,
+            public: Some(given(public, SOCKETS[0])),
+            publish: Some(given(publish, SOCKETS[1])),
+            ops: ops.map(|fd| given(fd, SOCKETS[2])),
         };
         Ok(Some((Predecessor { channel }, sockets)))
     }
@@ -231,9 +225,7 @@ impl Predecessor {
 }
 
 fn give(channel: &UnixStream, server: &Server) -> io::Result<()> {
-    let port = server.ops().tcp();
-    let port = port.map_or(NO_PORT.to_owned(), |port| port.to_string());
-    let mut line = format!("ops {port}");
+    let mut line = FILES.to_owned();
     let mut fds = Vec::new();
     for (name, acceptor) in SOCKETS.iter().zip(server.acceptors()) {
         fds.extend(acceptor.socket());
@@ -255,15 +247,10 @@ fn give(channel: &UnixStream, server: &Server) -> io::Result<()> {
     Ok(())
 }
 
-/// The port of monitoring, where it has one, and the sockets whose files go with the server.
-fn parse(line: &[u8]) -> Option<(Option<SocketAddr>, Vec<&str>)> {
+/// The sockets whose files go with the server.
+fn parse(line: &[u8]) -> Option<Vec<&str>> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
-    let mut words = line.strip_prefix("ops ")?.split(' ');
-    let port = match words.next()? {
-        NO_PORT => None,
-        port => Some(port.parse().ok()?),
-    };
-    Some((port, words.collect()))
+    Some(line.strip_prefix(FILES)?.split_whitespace().collect())
 }
 
 /// What is said next, up to its newline; what there was of it where the other side ended.

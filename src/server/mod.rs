@@ -170,7 +170,7 @@ impl Server {
         self.ops.keep_file();
     }
 
-    /// Another process serves at the same sockets: monitoring, whose port is shared, goes on
+    /// Another process serves at the same sockets: monitoring, whose socket is shared, goes on
     /// saying that it is ready.
     pub(crate) fn give_way(&mut self) {
         self.keep_files();
@@ -180,7 +180,7 @@ impl Server {
     /// Stops: accepts no more, answers the requests that have begun, sends every stream
     /// what is pending and a last `retry:`, and closes it, all of them over the drain's
     /// spread. Blocks until that is done, or the drain limit has passed; the monitoring
-    /// listener goes on until the process ends. Returns whether everything went out.
+    /// listener goes on until then. Returns whether everything went out.
     pub fn stop(self) -> bool {
         self.stop_unless(|| false)
     }

@@ -1,95 +1,72 @@
-//! The monitoring listener: `/metrics`, `/healthz`, `/readyz` and `/jobs`, short
-//! answers to requests without bodies, which is what may_minihttp is at its best with.
+//! The monitoring listener: `/metrics`, `/healthz`, `/readyz` and `/jobs`.
 
 mod address;
-mod unix;
+mod conversation;
 
-use std::borrow::Cow;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
-use may_minihttp::{HttpServer, HttpService, Request, Response};
-use socket2::{Domain, Type};
-
-use crate::http::{self, Status};
+use crate::http::{Method, Response, Status};
 use crate::pipeline::StageCounts;
 use crate::routes::snapshot_json;
 use crate::sequencer::Health;
 use crate::server::house::House;
 use crate::server::listener::{Address, Listener, SocketOptions, remove_own};
-use crate::server::sockets::GivenOps;
+use crate::server::sockets::GivenSocket;
 use crate::sys::metrics::{gauge, head};
 use crate::sys::process;
 use crate::upload::spool::Spool;
 pub use address::OpsAddress;
 
-const JSON: &str = "Content-Type: application/json";
-const TEXT: &str = "Content-Type: text/plain; charset=utf-8";
-const PROMETHEUS: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Where monitoring is asked, for as long as the process lives.
+/// Where monitoring is asked, until it is dropped.
 pub struct Monitoring {
     address: OpsAddress,
-    /// The unix socket, for another process.
-    socket: Option<OwnedFd>,
-    /// Whether the unix socket's file goes with it.
-    is_own: bool,
+    listening: Option<Listening>,
 }
 
-/// Starts it. A server that is taken the place of listens at the port or at the socket that it
-/// has `given` as well, until it ends.
+struct Listening {
+    /// Another handle to the socket, for another process.
+    socket: OwnedFd,
+    /// Whether a unix socket's file goes with it.
+    is_own: bool,
+    _held: PipeWriter,
+}
+
+/// Starts it, at the socket that it is `given` by a server whose place is taken.
 ///
 /// # Errors
 /// The address is in use, or not to be had.
 pub fn start(
     address: &OpsAddress,
-    given: Option<GivenOps>,
+    given: Option<GivenSocket>,
     options: SocketOptions,
     house: Arc<House>,
 ) -> io::Result<Monitoring> {
-    let monitor = Monitor { house };
-    let (address, socket, is_own) = match (address, given) {
-        (OpsAddress::Off, _) => (OpsAddress::Off, None, false),
-        (OpsAddress::At(Address::Tcp(address)), given) => {
-            let port = start_tcp(*address, given, monitor)?;
-            (OpsAddress::At(Address::Tcp(port)), None, false)
-        }
-        (OpsAddress::At(wanted), given) => {
-            let listener = match given {
-                Some(GivenOps::Socket(given)) => Listener::given(given, options)?,
-                _ => Listener::bind(wanted, options)?,
-            };
-            let (fd, address, is_own) = listener.into_parts();
-            unix::serve(fd.try_clone()?, monitor)?;
-            (OpsAddress::At(address), Some(fd), is_own)
-        }
+    let OpsAddress::At(wanted) = address else {
+        return Ok(Monitoring {
+            address: OpsAddress::Off,
+            listening: None,
+        });
     };
-    Ok(Monitoring {
-        address,
+    let listener = match given {
+        Some(given) => Listener::given(given, options)?,
+        None => Listener::bind(wanted, options)?,
+    };
+    let (socket, address, is_own) = listener.into_parts();
+    let listening = Listening {
+        _held: conversation::begin(socket.try_clone()?, Monitor { house })?,
         socket,
         is_own,
-    })
-}
-
-fn start_tcp(
-    address: SocketAddr,
-    given: Option<GivenOps>,
-    monitor: Monitor,
-) -> io::Result<SocketAddr> {
-    // may_minihttp shares its port with whoever asks and doesn't say which it got. So
-    // the port is asked for alone first, and kept by a socket that doesn't listen.
-    let address = match given {
-        Some(GivenOps::Port(shared)) if address == shared || address.port() == 0 => shared,
-        _ => TcpListener::bind(address)?.local_addr()?,
     };
-    let keeper = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    keeper.set_reuse_address(true)?;
-    keeper.set_reuse_port(true)?;
-    keeper.bind(&address.into())?;
-    HttpServer(monitor).start(address)?;
-    Ok(address)
+    Ok(Monitoring {
+        address: OpsAddress::At(address),
+        listening: Some(listening),
+    })
 }
 
 impl Monitoring {
@@ -98,25 +75,34 @@ impl Monitoring {
         &self.address
     }
 
-    /// The unix socket, for another process.
+    /// The socket, for another process.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.socket.as_ref().map(OwnedFd::as_fd)
+        self.listening.as_ref().map(|it| it.socket.as_fd())
     }
 
     /// Whether the file of a unix socket goes with it.
     pub fn has_file(&self) -> bool {
-        self.is_own
+        self.file().is_some()
     }
 
     /// Leaves the file of a unix socket where it is: another process listens at it.
     pub fn keep_file(&mut self) {
-        self.is_own = false;
+        if let Some(listening) = &mut self.listening {
+            listening.is_own = false;
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match &self.address {
+            OpsAddress::At(Address::Unix(path)) if self.listening.as_ref()?.is_own => Some(path),
+            _ => None,
+        }
     }
 }
 
 impl Drop for Monitoring {
     fn drop(&mut self) {
-        if let (OpsAddress::At(Address::Unix(path)), true) = (&self.address, self.is_own) {
+        if let Some(path) = self.file() {
             remove_own(path);
         }
     }
@@ -127,104 +113,51 @@ struct Monitor {
     house: Arc<House>,
 }
 
-/// What is answered.
-struct Answer {
-    status: Status,
-    /// The header line that says of which type it is.
-    kind: &'static str,
-    body: Cow<'static, str>,
-}
-
-impl Answer {
-    fn new(status: Status, kind: &'static str, body: impl Into<Cow<'static, str>>) -> Answer {
-        let body = body.into();
-        Answer { status, kind, body }
-    }
-
-    fn into_response(self) -> http::Response {
-        let (_, media_type) = self.kind.split_once(": ").unwrap_or_default();
-        let response = http::Response::text(self.status, media_type, self.body);
-        match self.status {
-            Status::MethodNotAllowed => response.with("Allow", "GET"),
-            _ => response,
-        }
-    }
-}
-
-impl HttpService for Monitor {
-    fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
-        let mut fields = request.headers().iter();
-        let host = fields.find(|field| field.name.eq_ignore_ascii_case("host"));
-        let path = request.path().split('?').next().unwrap_or_default();
-        let answer = self.answer(request.method(), path, host.map(|host| host.value));
-        response
-            .status_code(answer.status.code().into(), answer.status.reason())
-            .header("X-Content-Type-Options: nosniff")
-            .header("Referrer-Policy: no-referrer")
-            .header(answer.kind);
-        if answer.status == Status::MethodNotAllowed {
-            response.header("Allow: GET");
-        }
-        // may_minihttp writes a body whatever the method is, and the client would take it for
-        // the next answer.
-        if request.method() != "HEAD" {
-            response.body_vec(answer.body.into_owned().into_bytes());
-        }
-        Ok(())
-    }
-}
-
 impl Monitor {
-    fn answer(&self, method: &str, path: &str, host: Option<&[u8]>) -> Answer {
-        if !matches!(method, "GET" | "HEAD") {
-            let message = r#"{"error":"only GET is served here"}"#;
-            return Answer::new(Status::MethodNotAllowed, JSON, message);
+    fn answer(&self, method: Method, path: &str, host: Option<&[u8]>) -> Response {
+        if !matches!(method, Method::Get | Method::Head) {
+            let message = "only GET is served here";
+            return Response::error(Status::MethodNotAllowed, message).with("Allow", "GET");
         }
         match path {
-            "/metrics" => Answer::new(Status::Ok, PROMETHEUS, self.metrics()),
-            "/healthz" => Answer::new(Status::Ok, TEXT, "ok\n"),
-            "/readyz" if self.house.is_stopping() => {
-                Answer::new(Status::Unavailable, TEXT, "stopping\n")
-            }
-            "/readyz" => match self.health() {
-                Health::Good => Answer::new(Status::Ok, TEXT, "ready\n"),
-                Health::Away => {
-                    let why = "Redis can't be reached: publishing gets 503, streams go on\n";
-                    Answer::new(Status::Unavailable, TEXT, why)
-                }
-                Health::NoRoom => {
-                    let why = "Redis has no room: publishing gets 503, streams go on\n";
-                    Answer::new(Status::Unavailable, TEXT, why)
-                }
-                Health::Full => {
-                    let why = "the journal has no room: publishing gets 507, streams go on\n";
-                    Answer::new(Status::Unavailable, TEXT, why)
-                }
-                Health::Failing => {
-                    let why = "the journal can't be written: publishing gets 503, streams go on\n";
-                    Answer::new(Status::Unavailable, TEXT, why)
-                }
+            "/metrics" => Response::text(Status::Ok, PROMETHEUS, self.metrics()),
+            "/healthz" => Response::text(Status::Ok, TEXT, "ok\n"),
+            "/readyz" => match self.why_not_ready() {
+                None => Response::text(Status::Ok, TEXT, "ready\n"),
+                Some(why) => Response::text(Status::Unavailable, TEXT, why),
             },
             // The names of jobs are secrets, and a page may have had its own name made to
             // resolve to this host.
             "/jobs" if !self.knows_host(host) => {
-                let message = r#"{"error":"this server doesn't go by the name in Host: use its address, or --host"}"#;
-                Answer::new(Status::Forbidden, JSON, message)
+                let message = "this server doesn't go by the name in Host: use its address, \
+                               or --host";
+                Response::error(Status::Forbidden, message)
             }
-            "/jobs" => Answer::new(Status::Ok, JSON, self.jobs()),
+            "/jobs" => Response::json(Status::Ok, self.jobs()),
             _ => {
-                let message = r#"{"error":"see /metrics, /healthz, /readyz or /jobs"}"#;
-                Answer::new(Status::NotFound, JSON, message)
+                let message = "see /metrics, /healthz, /readyz or /jobs";
+                Response::error(Status::NotFound, message)
+            }
+        }
+    }
+
+    fn why_not_ready(&self) -> Option<&'static str> {
+        if self.house.is_stopping() {
+            return Some("stopping\n");
+        }
+        match self.house.context.jobs.order().health() {
+            Health::Good => None,
+            Health::Away => Some("Redis can't be reached: publishing gets 503, streams go on\n"),
+            Health::NoRoom => Some("Redis has no room: publishing gets 503, streams go on\n"),
+            Health::Full => Some("the journal has no room: publishing gets 507, streams go on\n"),
+            Health::Failing => {
+                Some("the journal can't be written: publishing gets 503, streams go on\n")
             }
         }
     }
 
     fn knows_host(&self, host: Option<&[u8]>) -> bool {
         host.is_none_or(|host| self.house.context.gate().knows_host(host))
-    }
-
-    fn health(&self) -> Health {
-        self.house.context.jobs.order().health()
     }
 
     fn metrics(&self) -> String {

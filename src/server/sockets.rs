@@ -1,7 +1,6 @@
 //! Listening sockets that a server is given instead of binding them: by systemd, or by the
 //! server whose place it takes.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
@@ -24,8 +23,8 @@ pub struct Sockets {
     pub(crate) public: Option<GivenSocket>,
     /// The publishing listener's.
     pub(crate) publish: Option<GivenSocket>,
-    /// Where the server whose place is taken is monitored.
-    pub(crate) ops: Option<GivenOps>,
+    /// The monitoring listener's.
+    pub(crate) ops: Option<GivenSocket>,
     /// Asks that server to let go of the data directory. Never blocks.
     pub(crate) claim: Option<Box<dyn FnOnce()>>,
 }
@@ -37,15 +36,6 @@ pub struct GivenSocket {
     pub fd: OwnedFd,
     /// Whether the file of a unix socket goes with this server.
     pub is_own: bool,
-}
-
-/// Where another server is monitored.
-#[derive(Debug)]
-pub enum GivenOps {
-    /// This port is shared with it.
-    Port(SocketAddr),
-    /// This unix socket listens already.
-    Socket(GivenSocket),
 }
 
 impl Sockets {
