@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use binary::Binary;
 use follower::{Follower, Version};
 use http::{PATIENCE, ask_until, publish};
-use proxy::{Kind, Proxy};
+use proxy::{Kind, Proxy, Upstream};
 
 const JOB: &str = "job_8f3a";
 /// Enough for a median, and less in all than any proxy's buffer.
@@ -35,6 +35,19 @@ fn caddy_passes_frames_one_by_one_over_http_1_1_and_http_2() {
 #[test]
 fn haproxy_passes_frames_one_by_one_over_http_1_1_and_http_2() {
     passes_frames_one_by_one(Kind::HaProxy, &[], &[]);
+}
+
+#[test]
+fn each_proxy_passes_frames_one_by_one_from_a_unix_socket() {
+    for kind in [Kind::Nginx, Kind::Caddy, Kind::HaProxy] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("public.sock");
+        let path = path.to_str().unwrap();
+        let program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        let server = Binary::listening(program, &format!("unix:{path}"), &["--memory-only"]);
+        let proxy = Proxy::before(kind, Upstream::Socket(path), &[]);
+        frames_come_one_by_one(&server, &proxy, &[]);
+    }
 }
 
 #[test]
@@ -168,9 +181,14 @@ fn a_token_in_the_query_isnt_in_the_log_that_the_readme_gives_nginx() {
 fn passes_frames_one_by_one(kind: Kind, more: &[(&str, &str)], arguments: &[&str]) -> Vec<String> {
     let server = Binary::serve(&[]);
     let proxy = Proxy::with(kind, server.public, more);
+    println!("{kind:?}");
+    frames_come_one_by_one(&server, &proxy, arguments)
+}
+
+fn frames_come_one_by_one(server: &Binary, proxy: &Proxy, arguments: &[&str]) -> Vec<String> {
     let mut heads = Vec::new();
     for (job, version) in [("http1", Version::Http1), ("http2", Version::Http2)] {
-        let mut follower = Follower::start(&proxy, job, version, arguments);
+        let mut follower = Follower::start(proxy, job, version, arguments);
         let mut took = Vec::new();
         for percent in 1..=FRAMES {
             let begin = Instant::now();
@@ -181,7 +199,7 @@ fn passes_frames_one_by_one(kind: Kind, more: &[(&str, &str)], arguments: &[&str
         }
         took.sort();
         let median = took[took.len() / 2];
-        println!("{kind:?} {version:?}: {median:?} at the median, {took:?}");
+        println!("{version:?}: {median:?} at the median, {took:?}");
         assert!(median < Duration::from_millis(100), "{took:?}");
         heads.push(follower.head().to_lowercase());
         publish(server.publish, job, "done", "{}");

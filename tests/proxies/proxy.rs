@@ -27,6 +27,13 @@ pub enum Kind {
     HaProxy,
 }
 
+/// Where the server is.
+#[derive(Clone, Copy)]
+pub enum Upstream<'a> {
+    Port(SocketAddr),
+    Socket(&'a str),
+}
+
 /// One that runs, until it is dropped.
 pub struct Proxy {
     child: Child,
@@ -44,6 +51,11 @@ impl Proxy {
 
     /// The same, with more lines of configuration behind those that are given.
     pub fn with(kind: Kind, server: SocketAddr, more: &[(&str, &str)]) -> Proxy {
+        Proxy::before(kind, Upstream::Port(server), more)
+    }
+
+    /// The same, wherever the server is.
+    pub fn before(kind: Kind, server: Upstream<'_>, more: &[(&str, &str)]) -> Proxy {
         for _ in 0..TRIES {
             let directory = TempDir::new().unwrap();
             make_certificate(directory.path());
@@ -120,7 +132,7 @@ impl Kind {
         self,
         directory: &Path,
         port: u16,
-        server: SocketAddr,
+        server: Upstream<'_>,
         more: &[(&str, &str)],
     ) -> Command {
         let here = directory.to_str().unwrap();
@@ -128,7 +140,16 @@ impl Kind {
         for (after, lines) in more {
             swap(&mut text, after, &format!("{after}\n{lines}\n"));
         }
-        swap(&mut text, "127.0.0.1:8080", &server.to_string());
+        match server {
+            Upstream::Port(address) => swap(&mut text, "127.0.0.1:8080", &address.to_string()),
+            Upstream::Socket(path) => {
+                let mut lines = text.lines().map(str::trim);
+                let line = lines.find(|line| line.contains("127.0.0.1:8080"));
+                let line = line.expect("the guide says where the server is").to_owned();
+                swap(&mut text, &line, self.line_of_guide());
+                swap(&mut text, "/run/landfall/public.sock", path);
+            }
+        }
         let path = format!("{here}/config");
         let mut command;
         match self {
@@ -177,6 +198,17 @@ impl Kind {
             Kind::Caddy => "caddyfile",
             Kind::HaProxy => "haproxy",
         }
+    }
+
+    /// What the guide says to write in place of the line with the server's port.
+    fn line_of_guide(self) -> &'static str {
+        let begin = match self {
+            Kind::Nginx => "\n| nginx | `",
+            Kind::Caddy => "\n| Caddy | `",
+            Kind::HaProxy => "\n| HAProxy | `",
+        };
+        let (_, row) = GUIDE.split_once(begin).expect("the guide has a row for it");
+        row.split_once('`').unwrap().0
     }
 }
 

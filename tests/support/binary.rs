@@ -47,10 +47,19 @@ impl Binary {
         Binary::launch(command, [ANY; 2], flags)
     }
 
-    fn launch(mut command: Command, [public, publish]: [SocketAddr; 2], flags: &[&str]) -> Binary {
+    /// The same, where browsers come to anything that `--listen` takes.
+    pub fn listening(command: Command, listen: &str, flags: &[&str]) -> Binary {
+        Binary::run(command, listen, ANY, flags)
+    }
+
+    fn launch(command: Command, [public, publish]: [SocketAddr; 2], flags: &[&str]) -> Binary {
+        Binary::run(command, &public.to_string(), publish, flags)
+    }
+
+    fn run(mut command: Command, listen: &str, publish: SocketAddr, flags: &[&str]) -> Binary {
         let mut child = command
             .args(["serve", "--ops", &ANY.to_string()])
-            .args(["--listen", &public.to_string()])
+            .args(["--listen", listen])
             .args(["--publish", &publish.to_string()])
             .args(flags)
             .stdout(Stdio::piped())
@@ -61,7 +70,9 @@ impl Binary {
         let mut address = |name: &str| {
             let line = line();
             let url = line.strip_prefix(name).expect(&line);
-            url.strip_prefix(" http://").expect(url).parse().unwrap()
+            // A unix socket has none.
+            url.strip_prefix(" http://")
+                .map_or(ANY, |it| it.parse().unwrap())
         };
         let (public, publish) = (address("public"), address("publish"));
         let ops = address("ops");
