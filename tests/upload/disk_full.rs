@@ -76,3 +76,37 @@ fn a_resumable_upload_keeps_what_fits_and_goes_on_when_there_is_room() {
     assert_eq!(rest.status, 204, "{}", rest.text());
     assert!(house.stored("a") == body);
 }
+
+#[test]
+fn the_log_has_a_line_when_the_disk_fails_and_one_when_it_works_again() {
+    let Some(disk) = Disk::mount() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    // The events have a disk of their own, and go on.
+    std::fs::create_dir(&data).unwrap();
+    std::os::unix::fs::symlink(disk.path(), data.join("uploads")).unwrap();
+    let house = House::logging(&data, &log, &["--min-free", "1"]);
+    let upload = |length: usize| {
+        let fields = ["Transfer-Encoding: chunked"];
+        let body = chunked(&bytes(3, length));
+        house
+            .send("POST", "/api/uploads", &fields, &body)
+            .answer()
+            .status
+    };
+    for _ in 0..2 {
+        // What has come is removed before the answer.
+        assert_eq!([upload(12 << 20), upload(12 << 20)], [507; 2]);
+        assert_eq!([upload(1000), upload(1000)], [201; 2]);
+    }
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines = log.lines().filter(|line| line.contains(" uploads: "));
+    let lines: Vec<_> = lines
+        .map(|line| line.split_once("uploads: ").unwrap().1)
+        .collect();
+    let full = "No space left on device (os error 28): they fail until the disk works";
+    assert_eq!(
+        lines,
+        [full, "the disk works again", full, "the disk works again"]
+    );
+}

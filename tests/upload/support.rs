@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -37,16 +38,27 @@ impl House {
 
     /// One on a directory that may have seen another before.
     pub fn on(data: &Path, flags: &[&str]) -> House {
-        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let binary = serve(data, &flags, [ANY; 2]);
+        let owned: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        House::of(serve(data, &owned, [ANY; 2]), data, flags)
+    }
+
+    fn of(binary: Binary, data: &Path, flags: &[&str]) -> House {
         House {
             public: binary.public,
             publish: binary.publish,
             data: data.to_owned(),
-            flags,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             binary,
             _folder: None,
         }
+    }
+
+    /// One whose log goes to a file.
+    pub fn logging(data: &Path, log: &Path, flags: &[&str]) -> House {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        program.stderr(fs::File::create(log).unwrap());
+        let flags = [&["--data", data.to_str().unwrap()], flags].concat();
+        House::of(Binary::started_by(program, &flags), data, &[])
     }
 
     /// SIGKILL.

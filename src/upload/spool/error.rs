@@ -118,12 +118,7 @@ impl From<io::Error> for SpoolError {
     fn from(error: io::Error) -> SpoolError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::DiskFull,
-            // That may be as it should: see `Inner::cause`.
-            kind @ io::ErrorKind::NotFound => SpoolError::Io(kind),
-            kind => {
-                log::error!("an upload's file: {error}");
-                SpoolError::Io(kind)
-            }
+            kind => SpoolError::Io(kind),
         }
     }
 }

@@ -28,7 +28,8 @@ impl Inner {
     fn create_files(&self, entry: &UploadEntry) -> Result<File, SpoolError> {
         let info = entry.info(UploadState::Receiving, &entry.core.lock());
         let is_kept = entry.metadata.is_some();
-        let file = self.store.create(entry.id, &info, is_kept)?;
+        let created = self.store.create(entry.id, &info, is_kept);
+        let file = self.trouble.note(created)?;
         // Where the job was deleted meanwhile, this is refused. Where it is from now on,
         // whoever does it finds the upload.
         self.report(entry, true)?;
@@ -80,7 +81,7 @@ impl Inner {
             (core.offset, core.reserved.saturating_sub(core.offset))
         };
         self.check_space(missing)?;
-        let file = self.store.reopen(entry.id, offset)?;
+        let file = self.trouble.note(self.store.reopen(entry.id, offset))?;
         let info = {
             let mut core = entry.core.lock();
             let before = (core.size, core.unverified_from);
@@ -92,7 +93,8 @@ impl Inner {
                 .then(|| entry.info(UploadState::Receiving, &core))
         };
         if let Some(info) = info {
-            info.write(&self.store.directory(entry.id), true)?;
+            let written = info.write(&self.store.directory(entry.id), true);
+            self.trouble.note(written)?;
             entry.core.lock().is_info_due = false;
         }
         Ok(file)
@@ -103,7 +105,7 @@ impl Inner {
         let promised = self.ledger.lock().promised();
         // What is asked for is among what is promised: its entry is there.
         let needed = promised.max(bytes).saturating_add(self.config().free_bytes);
-        if self.store.free_bytes()? >= needed {
+        if self.trouble.note(self.store.free_bytes())? >= needed {
             Ok(())
         } else {
             Err(SpoolError::DiskFull)

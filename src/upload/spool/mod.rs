@@ -21,6 +21,7 @@ mod recovery;
 mod report;
 mod seat;
 mod store;
+mod trouble;
 
 use std::io;
 use std::path::Path;
@@ -49,6 +50,7 @@ pub use receiver::{Finished, Receiver};
 use report::Failure;
 use seat::{Seat, Seats};
 use store::Store;
+use trouble::Trouble;
 
 /// The stage that an upload is, to its job.
 const STAGE: &str = "uploading";
@@ -67,6 +69,7 @@ struct Inner {
     jobs: Sequencer,
     disk: Disk,
     store: Store,
+    trouble: Trouble,
     landing: Arc<dyn Landing>,
     ledger: Mutex<Ledger>,
     /// Failures that jobs couldn't be told.
@@ -132,6 +135,7 @@ impl Spool {
     ) -> io::Result<Spool> {
         let spool = Spool(Arc::new(Inner {
             store: Store::open(data)?,
+            trouble: Trouble::default(),
             starts: Allowance::new(starts_a_second(&config), MINUTE),
             starts_of_each: Rates::a_minute(config.starts_a_minute_per_address),
             bytes: Allowance::new(bytes_a_second(&config), Duration::ZERO),

@@ -360,7 +360,7 @@ impl Inner {
         if at / SPACE_STEP != end / SPACE_STEP || at == 0 {
             self.check_space(0)?;
         }
-        store::write_at(file, bytes, at)?;
+        self.trouble.note(store::write_at(file, bytes, at))?;
         let metrics = self.metrics();
         metrics.upload_bytes_received.add(bytes.len() as u64);
         {
@@ -425,10 +425,17 @@ impl Inner {
             }
         };
         match info {
-            None => Ok(file.sync_data()?),
+            None => {
+                self.trouble.note(file.sync_data())?;
+                self.trouble.works();
+                Ok(())
+            }
             Some(info) if info.state == UploadState::Receiving => {
-                file.sync_data()?;
-                info.write(&self.store.directory(entry.id), true)?;
+                let directory = self.store.directory(entry.id);
+                let synced = file.sync_data();
+                self.trouble
+                    .note(synced.and_then(|()| info.write(&directory, true)))?;
+                self.trouble.works();
                 entry.core.lock().is_info_due = false;
                 Ok(())
             }
@@ -450,7 +457,8 @@ impl Inner {
         place: Option<Place>,
     ) -> Result<(), SpoolError> {
         self.report(entry, true)?;
-        self.store.land(entry.id, info, file)?;
+        self.trouble.note(self.store.land(entry.id, info, file))?;
+        self.trouble.works();
         {
             let mut core = entry.core.lock();
             core.phase = Phase::Landed;
