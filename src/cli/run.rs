@@ -2,6 +2,7 @@
 
 mod amount;
 mod deletion;
+mod lists;
 mod mailbox;
 mod publisher;
 mod renewal;
@@ -23,7 +24,7 @@ use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
 use crate::event::Lease;
 use crate::event::job::JobId;
-use crate::progress::{Reader, Update};
+use crate::progress::{Reader, Update, commands};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
@@ -122,7 +123,12 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         .iter()
         .map(|it| it.to_string_lossy().into_owned())
         .collect();
-    let reader = Reader::knowing(format, amount::known(&texts)).with_pattern(pattern);
+    let known = amount::known(&texts);
+    // A script may write its list itself, or be elsewhere when it is read.
+    if commands(&texts).len() == 1 {
+        lists::measure(known.lists());
+    }
+    let reader = Reader::knowing(format, known).with_pattern(pattern);
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox));

@@ -1,6 +1,6 @@
 //! What is known of a command before it says anything: by its arguments.
 
-use super::ffmpeg::Plan;
+use super::ffmpeg::{List, Plan};
 
 /// Programs that run another, whose words follow theirs.
 const RUNNERS: [&str; 17] = [
@@ -54,6 +54,12 @@ impl Known {
             ffmpegs: ffmpegs.map(Plan::of_arguments).collect(),
             ..Known::default()
         }
+    }
+
+    /// The lists of files that its ffmpegs read.
+    pub fn lists(&self) -> Vec<List> {
+        let lists = self.ffmpegs.iter().flat_map(Plan::lists);
+        lists.cloned().collect()
     }
 }
 

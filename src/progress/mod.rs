@@ -23,6 +23,7 @@ mod tools;
 mod update;
 mod words;
 
+pub use ffmpeg::List;
 pub use known::{Amount, Known, arguments};
 pub use outlook::Outlook;
 pub use pattern::Pattern;

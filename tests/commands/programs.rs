@@ -508,6 +508,15 @@ fn apt_in_a_terminal() {
 }
 
 #[test]
+fn ffmpeg_of_a_list() {
+    let house = House::new();
+    house.prepare("ffmpeg -v error -f lavfi -i testsrc=d=4:s=64x64:r=25 -c:v mpeg4 'a b.mp4'");
+    house.file("list", b"file 'a b.mp4'\nfile a\\ b.mp4\n");
+    let told = house.told("ffmpeg -re -f concat -safe 0 -i list -c copy out.mp4");
+    told.rises(50.0, 3);
+}
+
+#[test]
 fn handbrake() {
     let house = House::new();
     house.prepare("ffmpeg -v error -f lavfi -i testsrc=d=20:s=640x360:r=25 -c:v mpeg4 in.mkv");

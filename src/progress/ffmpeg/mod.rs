@@ -1,9 +1,11 @@
 //! What ffmpeg prints: its banner, its status line, and `-progress` blocks.
 
 mod filters;
+mod list;
 mod plan;
 mod time;
 
+pub use list::List;
 pub(super) use plan::Plan;
 
 use super::update::{Reading, Source, Update};

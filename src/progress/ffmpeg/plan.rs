@@ -2,6 +2,7 @@
 //! how long its inputs are.
 
 use super::filters::{Change, change};
+use super::list::List;
 use super::time::argument;
 
 /// Options without a value.
@@ -60,8 +61,9 @@ pub(in crate::progress) struct Plan {
 struct Input {
     name: String,
     cut: Cut,
-    /// How often it is read. `None`: for ever.
     times: Times,
+    /// It is a list of files.
+    list: Option<List>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -143,10 +145,7 @@ impl Plan {
                 Some("i") => {
                     let name = words.next().unwrap_or_default().to_owned();
                     if plan.inputs.len() < FILES_MAX {
-                        plan.inputs.push(Input {
-                            name,
-                            ..Input::of_options(&options)
-                        });
+                        plan.inputs.push(Input::of_options(name, &options));
                     }
                     options.clear();
                 }
@@ -176,6 +175,11 @@ impl Plan {
         first == name || first.contains(['$', '`', '*', '?'])
     }
 
+    /// The lists of files that it reads.
+    pub fn lists(&self) -> impl Iterator<Item = &List> {
+        self.inputs.iter().filter_map(|input| input.list.as_ref())
+    }
+
     /// How much the output will be, where its inputs last so long.
     pub(super) fn whole(&self, durations: &[Option<u64>]) -> Whole {
         let inputs: Vec<Length> = self
@@ -199,10 +203,11 @@ impl Plan {
 }
 
 impl Input {
-    fn of_options(options: &[(&str, &str)]) -> Input {
+    fn of_options(name: String, options: &[(&str, &str)]) -> Input {
         let mut input = Input::default();
-        for (name, value) in options {
-            match *name {
+        for (option, value) in options {
+            match *option {
+                "f" if *value == "concat" => input.list = Some(List::at(&name)),
                 "stream_loop" => {
                     input.times = match value.parse::<i64>() {
                         Ok(more @ 0..) => Times::Count(more as u64 + 1),
@@ -210,14 +215,17 @@ impl Input {
                     };
                 }
                 "loop" if *value != "0" => input.times = Times::Forever,
-                name => input.cut.take(name, value),
+                option => input.cut.take(option, value),
             }
         }
-        input
+        Input { name, ..input }
     }
 
     fn length(&self, duration: Option<u64>) -> Length {
-        let once = duration.map_or(Length::Unknown, Length::Known);
+        let of_list = || self.list.as_ref()?.us();
+        let once = duration
+            .or_else(of_list)
+            .map_or(Length::Unknown, Length::Known);
         let all = match (self.times, once) {
             (Times::Forever, _) => Length::Endless,
             (Times::Count(times), Length::Known(us)) => Length::Known(us.saturating_mul(times)),
@@ -450,6 +458,17 @@ mod tests {
             let us = expected.map(|seconds: u64| seconds * SECOND);
             assert_eq!(plan(arguments).whole(&inputs).us, us, "{arguments}");
         }
+    }
+
+    #[test]
+    fn a_list_is_as_long_as_is_found_out_meanwhile() {
+        let plan = plan("-f concat -safe 0 -i list.txt -i b -ss 5 o.mp4");
+        assert_eq!(plan.whole(&[None, None]).us, None);
+        let list = plan.lists().next().unwrap();
+        assert_eq!(list.path, "list.txt");
+        list.put(30 * SECOND);
+        assert_eq!(plan.whole(&[None, None]).us, Some(25 * SECOND));
+        assert_eq!(plan.whole(&[Some(10 * SECOND), None]).us, Some(5 * SECOND));
     }
 
     #[test]
