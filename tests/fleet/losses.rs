@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::binary::Binary;
-use super::http::publish;
+use super::http::{post, publish};
 use super::redis::Redis;
 use super::support::{Stream, eventually, is_ready, node, snapshot, try_to_publish};
 
@@ -129,5 +129,50 @@ fn a_replica_that_lacks_the_end_takes_the_place_of_its_master() {
         assert!(stream.ids(1)[0] > lost);
         let mut stream = Stream::open(node, "/api/jobs/j/events", Some(lost));
         assert_eq!(stream.next().unwrap().event, "reset");
+    }
+}
+
+#[test]
+fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_all() {
+    let mut redis = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let nodes = ["a", "b"].map(|name| node(&redis.url(), name));
+    publish(nodes[0].publish, "j", "progress", "{}");
+    let line = |at| format!("{{\"event\":\"progress\",\"data\":{{\"at\":{at}}}}}\n");
+    let lines: String = (0..5).map(line).collect();
+    let kind = "application/x-ndjson";
+    let answer = post(nodes[0].publish, "/api/jobs/k/events", kind, &lines);
+    let last = answer.json()["ids"][4].to_string();
+    eventually("both have it", || {
+        nodes
+            .iter()
+            .all(|node| snapshot(node, "k").json()["lastEventId"] == last)
+    });
+    redis.kill();
+    // The batch is torn, and begun: Redis passes over it, and puts what comes behind it into it.
+    redis.tear(60);
+    redis.start_again();
+    eventually("both are ready again", || nodes.iter().all(is_ready));
+    let many = lines.replace("\"at\"", "\"later\"");
+    eventually("more is published", || {
+        post(nodes[1].publish, "/api/jobs/l/events", kind, &many).status == 201
+    });
+    redis.kill();
+    redis.start_again();
+    let end = ["j", "m"].map(|job| publish_when_ready(&nodes[0], job));
+    let later = node(&redis.url(), "c");
+    for node in [&nodes[0], &nodes[1], &later] {
+        eventually("all have it", || {
+            snapshot(node, "m").json()["lastEventId"] == end[1].to_string()
+        });
+        for (job, count) in [("j", 2), ("k", 5), ("l", 5), ("m", 1)] {
+            let said = snapshot(node, job);
+            assert_eq!(said.body, snapshot(&nodes[0], job).body);
+            let mut stream = Stream::open(node, &format!("/api/jobs/{job}/events"), None);
+            let frames: Vec<_> = (0..count).map(|_| stream.next().unwrap()).collect();
+            let mut data: Vec<_> = frames.iter().map(|frame| &frame.data).collect();
+            data.dedup();
+            assert!(data.len() == count || job == "j", "{frames:?}");
+            assert_eq!(said.json()["lastEventId"], frames[count - 1].id.to_string());
+        }
     }
 }

@@ -60,6 +60,19 @@ impl Redis {
         let _ = self.child.wait();
     }
 
+    /// Takes some bytes off the end of what it has on disk: a loss of power.
+    pub fn tear(&self, bytes: u64) {
+        let files = std::fs::read_dir(self.directory.path().join("appendonlydir")).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        let is_log = |path: &std::path::PathBuf| path.to_string_lossy().contains(".incr.");
+        let log = std::fs::OpenOptions::new()
+            .write(true)
+            .open(paths.find(is_log).unwrap())
+            .unwrap();
+        let length = log.metadata().unwrap().len();
+        log.set_len(length - bytes).unwrap();
+    }
+
     /// Starts it again where it was, with what it has on disk.
     pub fn start_again(&mut self) {
         let deadline = Instant::now() + PATIENCE;

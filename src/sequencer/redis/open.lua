@@ -1,5 +1,7 @@
 -- Opens an epoch. KEYS: log, snapshot, the one before. ARGV: known epoch, new epoch, nonce,
--- the caller's last id and its nonce, the caller's state or nothing.
+-- the caller's last id and its nonce, the caller's state or nothing, and the last id of a log
+-- that can't be read through, which goes, or nothing.
+if ARGV[7] ~= '' and redis.call('EXISTS', KEYS[1]) == 1 and last() == ARGV[7] then redis.call('DEL', KEYS[1]) end
 if redis.call('EXISTS', KEYS[1]) == 1 then
   local at = last()
   local epoch = tonumber(string.match(at, '^(%d+)'))

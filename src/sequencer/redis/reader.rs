@@ -52,6 +52,8 @@ pub struct Reader {
     high: Position,
     /// Since when there is no log.
     empty_since: Option<Instant>,
+    /// Since when the log can't be read through.
+    unread_since: Option<Instant>,
     /// Bytes since the newest snapshot, and how far that goes.
     bytes: u64,
     snapshot_at: Position,
@@ -93,6 +95,7 @@ impl Reader {
             must_salvage: false,
             high: Position::START,
             empty_since: None,
+            unread_since: None,
             bytes: 0,
             snapshot_at: Position::START,
             random: Random::new(),
@@ -248,7 +251,7 @@ impl Reader {
         self.shared.note_lag(false);
         if self.replica.identity != look.identity || self.high.epoch > at.epoch {
             self.has_caught_up = false;
-            self.open(false)?;
+            self.open(None)?;
             return Ok(());
         }
         self.catch_up();
@@ -380,24 +383,31 @@ impl Reader {
             log::warn!("fleet: Redis has lost everything: it is put back from what is here");
         }
         self.has_caught_up = false;
-        self.open(true)?;
+        self.open(Some(None))?;
         self.has_state = true;
         self.is_verified = true;
         self.must_salvage = true;
         Ok(())
     }
 
-    /// Opens the next epoch.
-    fn open(&mut self, begins_log: bool) -> Result<Opened, Fault> {
+    /// Opens the next epoch; of a log that begins with what is here, where it is to, in the
+    /// place of one that ends there, if there is one.
+    fn open(&mut self, begins_log: Option<Option<Position>>) -> Result<Opened, Fault> {
         let now_s = clock::now_ms() / 1000;
         let is_full = self.replica.at.is_near_the_end();
-        let known = self.high.epoch.max(self.replica.at.epoch);
+        let over = begins_log.flatten();
+        let known = self
+            .high
+            .max(self.replica.at)
+            .max(over.unwrap_or_default())
+            .epoch;
         let epoch = next_epoch(self.slot(), known, now_s, is_full, &mut self.random);
         let opening = Opening {
             known: self.replica.at.epoch,
             epoch,
             nonce: nonce(self.shared.boot, u64::MAX - self.random.next() % (1 << 40)),
-            state: begins_log.then(|| snapshot::take(&self.replica)),
+            state: begins_log.map(|_| snapshot::take(&self.replica)),
+            over,
         };
         let opened = self.link()?.open(&opening)?;
         log::debug!("fleet: epoch {epoch}: {opened:?}");
@@ -418,7 +428,7 @@ impl Reader {
     /// is much since the last.
     fn keep_house(&mut self) -> Result<(), Fault> {
         if self.replica.at.is_near_the_end() {
-            self.open(false)?;
+            self.open(None)?;
             self.must_look = false;
         }
         let share = self.shared.log_bytes / 2;
@@ -453,19 +463,44 @@ impl Reader {
             );
             self.shared.counters.rebuilds.add(1);
         }
+        let mut voids = Vec::new();
         for _ in 0..ATTEMPTS {
             let mut own = Vec::new();
-            if let Some(fresh) = self.read_whole(&mut own)? {
+            if let Some(fresh) = self.read_whole(&mut own, &mut voids)? {
                 self.take_over(fresh, own);
+                self.unread_since = None;
                 return Ok(());
             }
         }
+        self.replace_log()?;
         Err(Fault::Broken("its log has gaps, or no snapshot".to_owned()))
     }
 
-    /// The state that the snapshot and the log make. None where another node has trimmed the
-    /// log meanwhile.
-    fn read_whole(&mut self, own: &mut Vec<(Item, Applied)>) -> Result<Option<Replica>, Fault> {
+    /// The log can't be read through: one begins with the state that there is. Who has read
+    /// in the newest epoch may do so at once, and others where nobody has.
+    fn replace_log(&mut self) -> Result<(), Fault> {
+        let since = *self.unread_since.get_or_insert_with(clock::now);
+        let look = self.link()?.look()?;
+        let Some((last, _)) = look.last.filter(|_| self.has_state && look.is_master) else {
+            return Ok(());
+        };
+        if self.replica.at.epoch >= last.epoch || clock::now() - since > SHYNESS {
+            log::error!("fleet: the log up to {last} can't be read through: one begins anew");
+            self.open(Some(Some(last)))?;
+            self.must_salvage = true;
+        }
+        Ok(())
+    }
+
+    /// The state that the snapshot and the log make, without what was found void. None where
+    /// another node has trimmed the log meanwhile, or more is found so: an opening says after
+    /// what it comes. A Redis that reads a torn file may have what was torn off again later,
+    /// before what was appended since.
+    fn read_whole(
+        &mut self,
+        own: &mut Vec<(Item, Applied)>,
+        voids: &mut Vec<Range<Position>>,
+    ) -> Result<Option<Replica>, Fault> {
         let Some(kept) = self.link()?.snapshot()? else {
             // Somebody else's is told by what stands in it.
             self.link()?.read(Position::START, 1, Duration::ZERO)?;
@@ -482,19 +517,29 @@ impl Reader {
         };
         let is_there = self.link()?.nonce_at(fresh.at)?.as_ref() == Some(&fresh.nonce);
         let mut is_first = true;
+        let mut read = fresh.at;
         loop {
-            let items = self.link()?.read(fresh.at, READ, Duration::ZERO)?;
+            let items = self.link()?.read(read, READ, Duration::ZERO)?;
             if items.is_empty() {
                 return Ok((is_there || !is_first).then_some(fresh));
             }
             for item in &items {
+                read = item.at;
+                if voids.iter().any(|void| void.contains(&item.at)) {
+                    continue;
+                }
                 let is_opening = matches!(item.what, Body::Opening { .. });
                 if std::mem::take(&mut is_first) && !is_there && !is_opening {
                     return Ok(None);
                 }
                 let applied = match fresh.apply(item, false) {
                     Ok(applied) => applied,
-                    Err(Misfit::Gap) => return Ok(None),
+                    Err(Misfit::Gap) => {
+                        if let Body::Opening { before, .. } = item.what {
+                            voids.push(before.next()..item.at);
+                        }
+                        return Ok(None);
+                    }
                     Err(Misfit::Newer) => return Err(self.newer()),
                 };
                 if matches!(applied, Applied::Entry { boot, .. } if boot == self.shared.boot) {

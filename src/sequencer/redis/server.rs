@@ -316,19 +316,22 @@ impl Store for Link {
             epoch,
             nonce,
             state,
+            over,
         } = opening;
         let (at, before, bytes) = match state {
             Some(kept) => (kept.at.to_string(), &*kept.nonce, &*kept.state),
             None => (String::new(), "", &[][..]),
         };
         let (known, epoch) = (known.to_string(), epoch.to_string());
-        let arguments: [&[u8]; 6] = [
+        let over = over.map_or(String::new(), |last| last.to_string());
+        let arguments: [&[u8]; 7] = [
             known.as_bytes(),
             epoch.as_bytes(),
             nonce.as_bytes(),
             at.as_bytes(),
             before.as_bytes(),
             bytes,
+            over.as_bytes(),
         ];
         match self.run(Script::Open, &arguments, STATE_PATIENCE)?.word() {
             Some("OK") => Ok(Opened::Yes),

@@ -43,6 +43,9 @@ pub struct Opening {
     /// What the caller has applied last, and its state then, where it has one: it is what a
     /// log begins with where there is none.
     pub state: Option<Snapshot>,
+    /// The last item of a log that can't be read through: where it still is that, the log goes,
+    /// and one begins with the state.
+    pub over: Option<Position>,
 }
 
 /// What became of the wish to open an epoch.
