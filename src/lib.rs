@@ -16,11 +16,30 @@
 //! published. `sequencer` gives it its number and its place in the one order, and `hub` applies
 //! it to its job. The shards of `stream` read what is new out of the job's ring once, and send
 //! it to each subscriber, a row of 32 bytes. [How it is built](docs::design) is a page of its own.
+//!
+//! Its parts are features. Without any there are jobs, in memory or with a journal, and
+//! `Subscribers`: `landfall = { version = "0.1", default-features = false }`.
+//!
+//! | feature | what there is besides | by default |
+//! | --- | --- | --- |
+//! | `server` | `Server`, and tokens | yes |
+//! | `uploads` | uploads, the stages that process them, and webhooks | yes |
+//! | `client` | `Client` | yes |
+//! | `cli` | the program | yes |
+//! | `futures` | `EventStream` is a `Stream` of futures-core | no |
+//! | `redis` | several servers with one order | no |
+//! | `https` | webhooks with https URLs | no |
+//! | `s3` | stages that store in S3-compatible stores | no |
 #![cfg_attr(not(feature = "internals"), warn(unnameable_types))]
+// Where something is left out of the build, what only that calls is no mistake.
+#![cfg_attr(not(feature = "default"), allow(dead_code))]
 
 mod access;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "uploads")]
 mod command;
 pub mod docs;
 mod event;
@@ -28,31 +47,57 @@ mod http;
 mod hub;
 #[cfg(feature = "internals")]
 pub mod internals;
+#[cfg(feature = "uploads")]
 mod pipeline;
+#[cfg(all(feature = "server", not(feature = "uploads")))]
+#[path = "pipeline/none.rs"]
+mod pipeline;
+#[cfg(feature = "uploads")]
 mod progress;
+#[cfg(feature = "server")]
 mod routes;
 mod sequencer;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(test)]
 mod simulation;
 mod stream;
 mod sys;
+#[cfg(feature = "uploads")]
 mod upload;
+#[cfg(all(feature = "server", not(feature = "uploads")))]
+#[path = "upload/none.rs"]
+mod upload;
+#[cfg(feature = "uploads")]
+mod webhook;
+#[cfg(all(feature = "server", not(feature = "uploads")))]
+#[path = "webhook/none.rs"]
 mod webhook;
 
+#[cfg(feature = "server")]
 pub use access::{Allowed, Block, CookieName, HostName, Malformed, Origin};
+#[cfg(feature = "server")]
 pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
+#[cfg(feature = "client")]
 pub use client::{AddressError, Client, ClientError, HubAddress, ServerEvent, Subscription};
 pub use event::resume::{LastEventId, Start};
 pub use event::{Event, EventError, EventId, EventName, JobId, JobState, Lease, LifeId, NameError};
 pub use event::{IdempotencyKey, IdempotencyKeyError, LeaseError, RingLimits, Word};
-pub use http::{BasePath, BasePathError, HeadLimits};
+#[cfg(feature = "server")]
+pub use http::HeadLimits;
+#[cfg(any(feature = "server", feature = "client"))]
+pub use http::{BasePath, BasePathError};
 pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
+#[cfg(feature = "uploads")]
 pub use pipeline::{ClamdAddress, PipelineConfig};
+#[cfg(feature = "server")]
 pub use routes::{AuthConfig, QuotaConfig};
 pub use sequencer::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError};
 pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
+#[cfg(feature = "server")]
 pub use server::{Address, ConnectionConfig, OpsAddress, Server, ServerConfig, Sockets};
+#[cfg(feature = "server")]
 pub use stream::ShardConfig;
 pub use stream::subscribers::{EventStream, Follow, SentEvent, Subscribers};
+#[cfg(feature = "uploads")]
 pub use upload::SpoolConfig;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use super::malformed::Malformed;
 use crate::http::Head;
@@ -113,8 +113,7 @@ impl FromStr for CookieName {
 impl Credential<'_> {
     /// A number for it, the same in every process, that tells nothing of it.
     pub fn fingerprint(&self) -> u64 {
-        let digest: [u8; 32] = Sha256::digest(self.text.as_bytes()).into();
-        digest
+        Hash::hash(self.text.as_bytes())
             .iter()
             .take(8)
             .fold(0, |number, &byte| number << 8 | u64::from(byte))

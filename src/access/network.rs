@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::malformed::Malformed;
 
 const NO_BLOCK: Malformed =
@@ -13,7 +11,8 @@ const NO_BLOCK: Malformed =
 
 /// What one client has: an IPv4 address, or the /64 that an IPv6 address is in, since a
 /// single host may take any address of its /64 (RFC 4291 section 2.5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "uploads", derive(serde::Serialize, serde::Deserialize))]
 pub struct Network(IpAddr);
 
 /// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.

@@ -10,18 +10,24 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 
 /// Who has something, as far as that can be told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "uploads", derive(serde::Serialize, serde::Deserialize))]
 pub struct Occupant {
     /// Its address. None where many clients are behind it.
-    #[serde(rename = "address", default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "uploads",
+        serde(rename = "address", default, skip_serializing_if = "Option::is_none")
+    )]
     pub network: Option<Network>,
     /// The fingerprint of its token. None where it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "uploads",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub token: Option<u64>,
 }
 

@@ -15,10 +15,13 @@ mod upload;
 mod worker;
 
 pub use address::{AddressError, HubAddress};
+#[cfg(feature = "cli")]
 pub use backoff::Backoff;
 pub(crate) use connection::Connection;
 pub use event_stream::{EventStream, ServerEvent};
+#[cfg(feature = "cli")]
 pub use upload::{PieceError, UploadPlace};
+#[cfg(feature = "cli")]
 pub use worker::Heard;
 
 use std::fmt;

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::publication::{given, in_a_line};
+use super::line::given;
+use super::publication::in_a_line;
 use super::{Content, Lease, LeaseError};
 
 /// What a life begins with.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest job name, in bytes.
 pub const JOB_ID_MAX_BYTES: usize = 128;
@@ -55,17 +55,13 @@ pub struct EventName(Cow<'static, str>);
 /// let id: EventId = jobs.publish(&"a".parse().unwrap(), Event::done()).unwrap();
 /// assert_eq!(jobs.snapshot(&"a".parse().unwrap()).unwrap().last_event_id, Some(id));
 /// ```
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EventId(pub u64);
 
 /// A life of a job: the number of the entry that began it.
 ///
 /// See [`Sequencer::begin`](crate::Sequencer::begin).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LifeId(pub EventId);
 
 /// What a job has come to.
@@ -217,6 +213,30 @@ impl JobId {
 impl EventId {
     /// The highest there is, 2^53 - 1: JavaScript's numbers hold it exactly.
     pub const MAX: EventId = EventId((1 << 53) - 1);
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EventId, D::Error> {
+        u64::deserialize(deserializer).map(EventId)
+    }
+}
+
+impl Serialize for LifeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LifeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LifeId, D::Error> {
+        EventId::deserialize(deserializer).map(LifeId)
+    }
 }
 
 impl EventName {

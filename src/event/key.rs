@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest as _, Sha256};
+use hmac_sha256::Hash;
 
 /// The longest key, in bytes.
 pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
@@ -53,12 +53,12 @@ impl Content {
 
 /// No two lists of parts come to the same bytes: each part has its length before it.
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; DIGEST_BYTES] {
-    let mut sha = Sha256::new();
+    let mut sha = Hash::new();
     for part in parts {
         sha.update((part.len() as u64).to_le_bytes());
         sha.update(part);
     }
-    let whole: [u8; 32] = sha.finalize().into();
+    let whole = sha.finalize();
     let mut digest = [0; DIGEST_BYTES];
     digest.copy_from_slice(&whole[..DIGEST_BYTES]);
     digest

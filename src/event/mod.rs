@@ -1,18 +1,24 @@
 //! Events: their names and numbers, their frames, the ring that keeps them, and where a
 //! stream of them begins. Nothing here knows a socket, a thread or a clock.
 
+#[cfg(feature = "server")]
 mod beginning;
 pub mod frame;
 pub mod job;
 mod key;
 mod lease;
+#[cfg(feature = "server")]
+mod line;
 mod publication;
 pub mod resume;
 pub mod ring;
 
+#[cfg(feature = "server")]
 pub use beginning::Beginning;
 pub use job::{EventId, EventName, JobId, JobState, LifeId, NameError};
 pub use key::{Content, IdempotencyKey, IdempotencyKeyError};
 pub use lease::{Lease, LeaseError};
-pub use publication::{Event, EventError, Publication, Word};
+#[cfg(feature = "server")]
+pub use line::Publication;
+pub use publication::{Event, EventError, Word};
 pub use ring::RingLimits;

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::Deserializer;
+use serde_core::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId, NameError};
-use crate::event::key::{Content, IdempotencyKey, IdempotencyKeyError};
+use crate::event::key::{Content, IdempotencyKeyError};
 use crate::event::lease::{Lease, LeaseError};
 
 /// An event to publish. Its data is one JSON object on one line, so no payload
@@ -49,17 +48,6 @@ pub enum Word {
     /// That the worker is there, which nobody sees, and how long the job may be without
     /// another word.
     Alive(Lease),
-}
-
-/// What a worker says, and of which job, where the text names one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publication {
-    /// The `"job"` member.
-    pub job: Option<JobId>,
-    /// The `"event"`, `"data"` and `"lease"` members.
-    pub word: Word,
-    /// The `"key"` member.
-    pub key: Option<IdempotencyKey>,
 }
 
 /// Why a text is no event.
@@ -120,13 +108,18 @@ impl Event {
         }
     }
 
-    /// `done`, which ends the job.
-    pub fn done() -> Event {
+    /// An event of that name without data.
+    pub(super) fn bare(name: EventName) -> Event {
         Event {
-            name: EventName::DONE,
+            name,
             data: "{}".into(),
             job_id: NamedJob::None,
         }
+    }
+
+    /// `done`, which ends the job.
+    pub fn done() -> Event {
+        Event::bare(EventName::DONE)
     }
 
     /// `error` with a message, which ends the job.
@@ -196,7 +189,7 @@ impl Event {
         }
     }
 
-    fn from_raw(name: EventName, raw: &RawValue) -> Result<Event, EventError> {
+    pub(super) fn from_raw(name: EventName, raw: &RawValue) -> Result<Event, EventError> {
         let text = raw.get();
         if !text.starts_with('{') {
             return Err(EventError::NotAnObject);
@@ -227,65 +220,6 @@ impl Word {
     }
 }
 
-impl Publication {
-    /// Reads `{"event":"progress","data":{...}}`, with `"job"`, `"lease"` and `"key"` where they
-    /// are given. Without `data` the data is `{}`. A lease may come without an event.
-    ///
-    /// # Errors
-    /// As [`Event::new`], and for members that are unknown or missing.
-    pub fn from_json(text: &[u8]) -> Result<Publication, EventError> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Wire<'a> {
-            #[serde(borrow, default, deserialize_with = "given")]
-            job: Option<Text<'a>>,
-            #[serde(borrow, default, deserialize_with = "given")]
-            event: Option<Text<'a>>,
-            #[serde(borrow, default, deserialize_with = "given")]
-            data: Option<&'a RawValue>,
-            #[serde(borrow, default, deserialize_with = "given")]
-            lease: Option<&'a RawValue>,
-            #[serde(borrow, default, deserialize_with = "given")]
-            key: Option<Text<'a>>,
-        }
-        #[derive(Deserialize)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-        let text = std::str::from_utf8(text);
-        let text = text.map_err(|error| EventError::Shape(error.to_string()))?;
-        let wire: Wire = serde_json::from_str(text).map_err(shape)?;
-        let job = wire
-            .job
-            .map(|job| job.0.parse())
-            .transpose()
-            .map_err(EventError::Name)?;
-        let lease = wire.lease.map(Lease::from_json).transpose();
-        let lease = lease.map_err(|_| EventError::Lease)?;
-        let key = wire.key.map(|key| key.0.parse()).transpose();
-        let key = key.map_err(|_| EventError::Key)?;
-        let Some(name) = wire.event else {
-            return match (lease, wire.data) {
-                (Some(lease), None) => Ok(Publication {
-                    job,
-                    word: Word::Alive(lease),
-                    key,
-                }),
-                _ => Err(EventError::Shape("missing field `event`".into())),
-            };
-        };
-        let name = name_of(&name.0)?;
-        let event = match wire.data {
-            Some(raw) => Event::from_raw(name, raw)?,
-            None => Event {
-                name,
-                data: "{}".into(),
-                job_id: NamedJob::None,
-            },
-        };
-        let word = Word::Event(event, lease);
-        Ok(Publication { job, word, key })
-    }
-}
-
 impl fmt::Display for EventError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -310,7 +244,7 @@ impl fmt::Display for EventError {
 
 impl std::error::Error for EventError {}
 
-fn name_of(text: &str) -> Result<EventName, EventError> {
+pub(super) fn name_of(text: &str) -> Result<EventName, EventError> {
     let name: EventName = text.parse().map_err(EventError::Name)?;
     if name.is_reserved() {
         return Err(EventError::Reserved);
@@ -318,15 +252,8 @@ fn name_of(text: &str) -> Result<EventName, EventError> {
     Ok(name)
 }
 
-fn shape(error: serde_json::Error) -> EventError {
+pub(super) fn shape(error: serde_json::Error) -> EventError {
     EventError::Shape(in_a_line(&error))
-}
-
-/// A member that is there. To serde, null would be one that isn't.
-pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    value: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
 }
 
 /// What has to be known of the members of an event's data.

@@ -46,6 +46,7 @@ use forgotten::Forgotten;
 pub use job::{Job, Snapshot};
 use ledger::Ledger;
 pub use life::{Cancellation, Life, LifeState};
+#[cfg(feature = "server")]
 pub use list::Listing;
 use list::Lives;
 pub use mailbox::{Mailbox, MailboxOwner};

@@ -23,10 +23,14 @@ mod tools;
 mod update;
 mod words;
 
+#[cfg(feature = "cli")]
 pub use ffmpeg::List;
-pub use known::{Amount, Known, arguments};
+pub use known::Known;
+#[cfg(feature = "cli")]
+pub use known::{Amount, arguments};
 pub use outlook::Outlook;
 pub use pattern::Pattern;
+#[cfg(feature = "cli")]
 pub use shell::commands;
 pub use throttle::Throttle;
 pub use update::{Source, Update, overall};

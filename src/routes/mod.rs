@@ -4,16 +4,22 @@ mod answers;
 mod begin;
 mod cancel;
 mod delete;
+#[cfg(feature = "uploads")]
 mod file;
 mod gate;
 mod list;
 mod openapi;
 mod publish;
 mod quotas;
+#[cfg(feature = "uploads")]
 mod retry;
 mod snapshot;
 mod stream;
 mod table;
+#[cfg(feature = "uploads")]
+mod upload;
+#[cfg(not(feature = "uploads"))]
+#[path = "upload/none.rs"]
 mod upload;
 mod web;
 
@@ -37,12 +43,15 @@ use crate::stream::opening::Opening;
 use crate::sys::headcount::Headcount;
 use crate::upload::spool::Spool;
 pub use answers::{Answers, Label};
+#[cfg(feature = "uploads")]
 pub use file::Download;
 use gate::forbidden;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use quotas::{Peer, QuotaConfig, Quotas};
 pub use snapshot::to_json as snapshot_json;
 use table::{Found, Handler, Right, Route, Subject};
+#[cfg(not(feature = "uploads"))]
+pub use upload::Download;
 pub use upload::UploadIntake;
 #[cfg(feature = "internals")]
 pub use upload::file_name;
@@ -207,6 +216,7 @@ impl Context {
         }
     }
 
+    #[cfg_attr(not(feature = "uploads"), allow(unreachable_code, unused_variables))]
     fn remove_upload(&self, spool: &Spool, job: &JobId, life: LifeId) {
         let (job, pipeline, uploads) = (job.clone(), self.pipeline.clone(), spool.clone());
         spool.disk().run(move || {

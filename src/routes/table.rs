@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "uploads")]
 use super::upload::{post, tus};
 use super::{Access, Answer, Request};
-use super::{begin, cancel, delete, file, list, openapi, publish, retry, snapshot, stream, web};
+use super::{begin, cancel, delete, list, openapi, publish, snapshot, stream, web};
+#[cfg(feature = "uploads")]
+use super::{file, retry};
 use crate::event::job::{JobId, NameError};
 use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::upload::UploadId;
@@ -61,13 +64,17 @@ pub enum Handler {
 }
 
 use Access::{Public, Publish};
-use Handler::{File, Job, Jobs, Stream, Streams, Tus, TusUpload};
-use Method::{Delete, Get, Patch, Post, Put};
+use Handler::{File, Job, Jobs, Stream, Streams};
+#[cfg(feature = "uploads")]
+use Handler::{Tus, TusUpload};
+#[cfg(feature = "uploads")]
+use Method::Patch;
+use Method::{Delete, Get, Post, Put};
 use Right::{Follow, Named, Nothing};
 
 /// What is asked for most stands first, and a path's methods stand together.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 22] = [
+pub static ROUTES: &[Route] = &[
     route(Post,         "/api/jobs/{job}/events", Publish, Right::Publish, Job(publish::one)),
     route(Get,          "/api/jobs/{job}/events", Public,  Follow,         Stream(stream::one)),
     route(Get,          "/api/events",            Public,  Named,          Streams(stream::many)),
@@ -77,13 +84,21 @@ pub static ROUTES: [Route; 22] = [
     route(Put,          "/api/jobs/{job}",        Publish, Right::Publish, Job(begin::put)),
     route(Delete,       "/api/jobs/{job}",        Publish, Right::Publish, Job(delete::delete)),
     route(Post,         "/api/jobs/{job}/cancel", Public,  Right::Cancel,  Job(cancel::post)),
+    #[cfg(feature = "uploads")]
     route(Post,         "/api/jobs/{job}/retry",  Publish, Right::Publish, Job(retry::post)),
+    #[cfg(feature = "uploads")]
     route(Get,          "/api/jobs/{job}/file",   Public,  Follow,         Job(file::get)),
+    #[cfg(feature = "uploads")]
     route(Post,         "/api/uploads",           Public,  Named,          Jobs(post::post)),
+    #[cfg(feature = "uploads")]
     route(Post,         "/api/tus",               Public,  Named,          Tus(tus::post)),
+    #[cfg(feature = "uploads")]
     route(Method::Head, "/api/tus/{upload}",      Public,  Named,          TusUpload(tus::head)),
+    #[cfg(feature = "uploads")]
     route(Patch,        "/api/tus/{upload}",      Public,  Named,          TusUpload(tus::patch)),
+    #[cfg(feature = "uploads")]
     route(Delete,       "/api/tus/{upload}",      Public,  Named,          TusUpload(tus::delete)),
+    #[cfg(feature = "uploads")]
     route(Post,         "/api/tus/{upload}",      Public,  Named,          TusUpload(tus::overridden)),
     route(Get,          "/openapi.json",          Publish, Nothing,        File(openapi::get)),
     route(Get,          "/",                      Public,  Nothing,        File(web::get)),
@@ -328,7 +343,7 @@ mod tests {
     fn a_path_has_each_method_once_and_its_methods_stand_together() {
         let mut seen = BTreeSet::new();
         let mut before = "";
-        for route in &ROUTES {
+        for route in ROUTES {
             let name = (route.path, route.method.as_str());
             assert!(seen.insert(name), "{name:?} twice");
             let is_new = seen.iter().filter(|(path, _)| *path == route.path).count() == 1;
@@ -339,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_right_to_a_job_is_asked_of_paths_that_name_one() {
-        for route in &ROUTES {
+        for route in ROUTES {
             let is_of_job = matches!(route.right, Right::Follow | Right::Publish | Right::Cancel);
             let names_one = matches!(route.handler, Handler::Job(_) | Handler::Stream(_));
             assert_eq!(is_of_job, names_one, "{}", route.path);

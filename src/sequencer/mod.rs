@@ -19,17 +19,16 @@ mod order;
 mod redis;
 mod room;
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::access::places::Occupant;
+#[cfg(feature = "server")]
+use crate::event::Beginning;
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::event::{Beginning, Content, Event, IdempotencyKey, Lease, Word};
+use crate::event::{Content, Event, IdempotencyKey, Lease, Word};
 use crate::hub::due::cancelled_event;
 use crate::hub::{After, Change, Hub, HubConfig, Once, Only, Owner, Refusal, Snapshot, Terms};
 use crate::sys::clock;
@@ -40,6 +39,7 @@ pub use fleet::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError}
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
 use leases::UPLOAD_LEASE;
+#[cfg(feature = "server")]
 pub(crate) use leases::Watch;
 use memory::Memory;
 pub use order::{Health, Order, Proposal};
@@ -292,6 +292,7 @@ impl Sequencer {
     ///
     /// # Errors
     /// As [`Sequencer::begin`].
+    #[cfg(feature = "server")]
     pub(crate) fn begin_with(
         &self,
         job: &JobId,
@@ -511,11 +512,6 @@ fn in_ms(time: Duration) -> u64 {
 
 /// Logs the end of a job, which somebody may wait for.
 fn log_end(job: &JobId, change: &Change) {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow)]
-        message: Option<Cow<'a, str>>,
-    }
     let Change::Event { event, .. } = change else {
         return;
     };
@@ -523,8 +519,8 @@ fn log_end(job: &JobId, change: &Change) {
         return;
     }
     let name = event.name();
-    let data = serde_json::from_str::<Data<'_>>(event.data()).ok();
-    match data.and_then(|data| data.message) {
+    let data = serde_json::from_str::<serde_json::Value>(event.data()).unwrap_or_default();
+    match data.get("message").and_then(|message| message.as_str()) {
         Some(message) => log::info!("job {job} ended: {name}: {message}"),
         None => log::info!("job {job} ended: {name}"),
     }

@@ -13,10 +13,14 @@ use super::config::ServerConfig;
 use super::listener::Address;
 use super::start;
 use crate::access::keyfile;
+#[cfg(feature = "uploads")]
 use crate::command;
+#[cfg(feature = "uploads")]
 use crate::pipeline::config::StagePlan;
 use crate::sequencer::journal;
+#[cfg(feature = "uploads")]
 use crate::sys::toml::Need;
+#[cfg(feature = "uploads")]
 use crate::webhook::HookPlan;
 
 /// Something that would keep a server from starting.
@@ -45,10 +49,9 @@ pub fn check(config: &ServerConfig) -> Vec<Fault> {
             ),
         ));
     }
+    #[cfg(feature = "uploads")]
     if let Some(file) = &config.pipeline.file {
         stages(file, &config.pipeline.beside, &mut faults);
-    }
-    if let Some(file) = &config.pipeline.file {
         let wrong = match HookPlan::read(file) {
             Ok(plan) => plan.check(),
             Err(wrong) => wrong,
@@ -85,6 +88,7 @@ fn keys(config: &ServerConfig, faults: &mut Vec<Fault>) {
 }
 
 /// What the file says of stages, and what it needs for them.
+#[cfg(feature = "uploads")]
 fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
     let plan = match StagePlan::read(file, beside) {
         Ok(plan) => plan,

@@ -9,11 +9,13 @@ use super::connection::ConnectionConfig;
 use super::listener::Address;
 use crate::http::BasePath;
 use crate::hub::HubConfig;
+#[cfg(feature = "uploads")]
 use crate::pipeline::PipelineConfig;
 use crate::routes::{AuthConfig, QuotaConfig, Rules};
 use crate::sequencer::FleetConfig;
 use crate::sequencer::journal::JournalConfig;
 use crate::stream::ShardConfig;
+#[cfg(feature = "uploads")]
 use crate::upload::spool::SpoolConfig;
 
 /// File descriptors that are kept for what is neither a stream nor a connection.
@@ -66,8 +68,10 @@ pub struct ServerConfig {
     /// Those of one address, and those of one token: 503 beyond it. Default: 16.
     pub downloads_per_address: Option<u16>,
     /// What uploads may be.
+    #[cfg(feature = "uploads")]
     pub spool: SpoolConfig,
     /// What becomes of them.
+    #[cfg(feature = "uploads")]
     pub pipeline: PipelineConfig,
     /// How streams are served.
     pub shard: ShardConfig,
@@ -136,7 +140,9 @@ impl Default for ServerConfig {
             downloads: false,
             downloads_max: 64,
             downloads_per_address: Some(16),
+            #[cfg(feature = "uploads")]
             spool: SpoolConfig::default(),
+            #[cfg(feature = "uploads")]
             pipeline: PipelineConfig::default(),
             shard: ShardConfig::default(),
             connection: ConnectionConfig::default(),

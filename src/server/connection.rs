@@ -1,7 +1,12 @@
 //! A connection as long as it is a conversation: requests are read, answered in order,
 //! and a stream is handed to a shard.
 
+#[cfg(feature = "uploads")]
 mod download;
+#[cfg(feature = "uploads")]
+mod upload;
+#[cfg(not(feature = "uploads"))]
+#[path = "connection/none.rs"]
 mod upload;
 
 use std::io::{self, ErrorKind, Read, Write};

@@ -120,6 +120,7 @@ impl Server {
         let gate = start::gate(config.auth.clone(), &self.publish)?;
         let webhooks = self.house.webhooks();
         let secrets = webhooks.map(Webhooks::reread).transpose()?;
+        #[cfg(feature = "uploads")]
         if let Some(pipeline) = &context.pipeline {
             pipeline.reload(config.pipeline.clone())?;
         }
@@ -131,6 +132,7 @@ impl Server {
         context
             .downloads
             .limit(config.downloads_max, config.downloads_per_address);
+        #[cfg(feature = "uploads")]
         if let Some(spool) = &context.spool {
             spool.limit(config.spool);
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::http::{Method, Response, Status};
+#[cfg(feature = "uploads")]
 use crate::pipeline::StageCounts;
 use crate::routes::snapshot_json;
 use crate::sequencer::Health;
@@ -234,9 +235,11 @@ impl Monitor {
             limit,
         );
         self.house.context.jobs.order().write_metrics(&mut out);
+        #[cfg(feature = "uploads")]
         if let Some(spool) = &self.house.context.spool {
             write_spool(&mut out, spool);
         }
+        #[cfg(feature = "uploads")]
         if let Some(pipeline) = &self.house.context.pipeline {
             write_stages(&mut out, &pipeline.counts());
         }
@@ -257,6 +260,7 @@ impl Monitor {
     }
 }
 
+#[cfg(feature = "uploads")]
 fn write_spool(out: &mut String, spool: &Spool) {
     let (unfinished, bytes) = (spool.unfinished(), spool.bytes());
     let help = "Resumable uploads that have begun and aren't whole.";
@@ -272,6 +276,7 @@ fn write_spool(out: &mut String, spool: &Spool) {
 }
 
 /// Stages' names need no escapes.
+#[cfg(feature = "uploads")]
 fn write_stages(out: &mut String, stages: &[StageCounts]) {
     use std::fmt::Write;
     head(

@@ -20,6 +20,7 @@ use super::sockets::{GivenSocket, Sockets};
 use super::{OpsAddress, Server, monitor, story};
 use crate::access::places::Places;
 use crate::hub::{HubConfig, SHARDS_MAX};
+#[cfg(feature = "uploads")]
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Gate, Quotas};
 use crate::sequencer::journal::{JournalConfig, Lock};
@@ -27,7 +28,9 @@ use crate::sequencer::{FleetConfig, Sequencer, Watch};
 use crate::stream::{Counted, ShardConfig, ShardHandle};
 use crate::sys::coroutine;
 use crate::sys::headcount::Headcount;
+#[cfg(feature = "uploads")]
 use crate::upload::disk::Disk;
+#[cfg(feature = "uploads")]
 use crate::upload::spool::{Spool, SpoolConfig};
 use crate::webhook::HookPlan;
 
@@ -42,6 +45,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     coroutine::configure();
     raise_file_limit();
+    #[cfg(not(feature = "uploads"))]
+    let hooks = HookPlan;
+    #[cfg(feature = "uploads")]
     let hooks = match &config.pipeline.file {
         Some(file) => HookPlan::read(file).map_err(|wrong| io::Error::other(wrong.join("; ")))?,
         None => HookPlan::default(),
@@ -82,6 +88,9 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         .shards
         .min(SHARDS_MAX - usize::from(webhooks.is_some()));
     let (shards, threads) = shards(&jobs, count, &config.shard, &counted)?;
+    #[cfg(not(feature = "uploads"))]
+    let (pipeline, spool) = (None, None);
+    #[cfg(feature = "uploads")]
     let (pipeline, spool) = match &config.data {
         Some(data) => {
             let (pipeline, spool) = uploads(data, config.pipeline, config.spool, &jobs)?;
@@ -218,6 +227,7 @@ fn shards(
 }
 
 /// Where uploads arrive, and what becomes of them.
+#[cfg(feature = "uploads")]
 fn uploads(
     data: &Path,
     pipeline: PipelineConfig,
@@ -237,6 +247,7 @@ fn named(what: &'static str, address: &dyn Display) -> impl FnOnce(io::Error) ->
 }
 
 /// The place for uploads, with what an earlier life left there.
+#[cfg(feature = "uploads")]
 fn open_spool(
     data: &Path,
     config: SpoolConfig,

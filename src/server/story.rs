@@ -30,21 +30,11 @@ pub fn tell(server: &Server) -> String {
         .iter()
         .find(|(state, _)| *state == JobState::Running);
     let running = running.map_or(0, |(_, count)| *count);
-    if let (Some(data), Some(spool), Some(pipeline)) =
-        (&context.data, &context.spool, &context.pipeline)
-    {
-        let in_stages: usize = pipeline
-            .counts()
-            .iter()
-            .map(|it| it.waiting + it.working)
-            .sum();
-        let _ = write!(
-            story,
-            "; {} had {all} jobs, {running} of them running, {} unfinished uploads and \
-             {in_stages} in stages",
-            data.display(),
-            spool.unfinished()
-        );
+    if let Some(data) = &context.data {
+        let data = data.display();
+        let _ = write!(story, "; {data} had {all} jobs, {running} of them running");
+        #[cfg(feature = "uploads")]
+        tell_uploads(&mut story, context);
     } else {
         story += "; nothing is kept on disk";
     }
@@ -56,6 +46,7 @@ pub fn tell(server: &Server) -> String {
         config.jobs,
         show_size(config.memory_bytes as u64)
     );
+    #[cfg(feature = "uploads")]
     if let Some(spool) = &context.spool {
         let config = spool.config();
         let _ = write!(
@@ -67,6 +58,21 @@ pub fn tell(server: &Server) -> String {
         );
     }
     story
+}
+
+/// The uploads that were found.
+#[cfg(feature = "uploads")]
+fn tell_uploads(story: &mut String, context: &Context) {
+    let (Some(spool), Some(pipeline)) = (&context.spool, &context.pipeline) else {
+        return;
+    };
+    let unfinished = spool.unfinished();
+    let stages = pipeline.counts();
+    let in_stages: usize = stages.iter().map(|it| it.waiting + it.working).sum();
+    let _ = write!(
+        story,
+        ", {unfinished} unfinished uploads and {in_stages} in stages"
+    );
 }
 
 /// Starts the thread that logs what is refused, and looks how much of the disk is free; it ends

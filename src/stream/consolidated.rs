@@ -8,7 +8,7 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use super::delivery::BATCH_MAX_BYTES;
+use super::BATCH_MAX_BYTES;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, ResetReason, Start};

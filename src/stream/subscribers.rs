@@ -17,8 +17,8 @@ use std::thread::{self, Thread};
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
+use super::PIECES;
 use super::consolidated::{Consolidated, Selection};
-use super::replay::PIECES;
 use crate::access::places::Occupant;
 use crate::event::job::JobId;
 use crate::event::resume::Start;

@@ -1,8 +1,10 @@
 //! The ground: clocks, sockets, coroutines, random bits, counters, units,
 //! characters, names, directories, files.
 
+pub(crate) mod blocker;
 pub(crate) mod character;
 pub(crate) mod clock;
+#[cfg(feature = "server")]
 pub(crate) mod coroutine;
 pub(crate) mod durable;
 pub(crate) mod headcount;
@@ -15,6 +17,7 @@ pub(crate) mod private;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod socket;
+#[cfg(feature = "uploads")]
 pub(crate) mod toml;
 pub(crate) mod units;
 pub(crate) mod vital;

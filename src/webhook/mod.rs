@@ -35,8 +35,10 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
+#[cfg(feature = "cli")]
+pub use config::EXAMPLE;
 use config::Hook;
-pub use config::{EXAMPLE, HookPlan};
+pub use config::HookPlan;
 use counts::HookCounts;
 use courier::{Courier, Orders};
 use file::HookFile;

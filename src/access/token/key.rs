@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use hmac_sha256::{HMAC, Hash};
 
 /// The shortest key for HS256, in bytes (RFC 7518 section 3.2).
 pub const TOKEN_KEY_MIN_BYTES: usize = 32;
@@ -15,12 +13,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The largest file that can be a key, in bytes.
 pub const KEY_MAX_BYTES: usize = 4096;
 
-/// A key for HS256, of at least 32 bytes. Only the state that it leaves in the hash is
-/// kept, and nothing prints it.
+/// A key for HS256, of at least 32 bytes. Nothing prints it.
 ///
 /// See [`Claims`](crate::Claims).
 #[derive(Clone)]
-pub struct Key(Hmac<Sha256>);
+pub struct Key(HMAC);
 
 /// The keys that a server knows: the first signs, all verify.
 ///
@@ -76,24 +73,22 @@ impl Key {
         if bytes.len() < min_bytes {
             return Err(KeyError::TooShort { min_bytes });
         }
-        Hmac::new_from_slice(bytes)
-            .map(Key)
-            .map_err(|_| KeyError::TooLong)
+        Ok(Key(HMAC::new(bytes)))
     }
 
     pub(super) fn sign(&self, text: &[u8]) -> [u8; 32] {
-        self.0
-            .clone()
-            .chain_update(text)
-            .finalize()
-            .into_bytes()
-            .into()
+        let mut mac = self.0.clone();
+        mac.update(text);
+        mac.finalize()
     }
 
     /// Compares in constant time.
     pub(super) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
-        let mac = self.0.clone().chain_update(text);
-        mac.verify_slice(signature).is_ok()
+        let mut mac = self.0.clone();
+        mac.update(text);
+        signature
+            .try_into()
+            .is_ok_and(|signature| mac.finalize_verify(signature))
     }
 }
 
@@ -132,12 +127,12 @@ impl PublishKey {
         if !key.iter().all(u8::is_ascii_graphic) {
             return Err(KeyError::BadCharacter);
         }
-        Ok(PublishKey(Sha256::digest(key).into()))
+        Ok(PublishKey(Hash::hash(key)))
     }
 
     /// Whether this is the key. It takes as long whatever is wrong with it.
     pub fn is(&self, shown: &[u8]) -> bool {
-        self.0.ct_eq(&Sha256::digest(shown)).into()
+        Hash::verify(shown, &self.0)
     }
 }
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use hmac_sha256::Hash;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::client::{HubAddress, UploadPlace};
 use crate::event::job::JobId;
@@ -31,7 +31,7 @@ impl Memory {
             return Memory(None);
         };
         forget_the_old(&folder);
-        let mut hash = Sha256::new();
+        let mut hash = Hash::new();
         let (seconds, rest) = (metadata.mtime(), metadata.mtime_nsec());
         let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         let job = job.map(JobId::as_str).unwrap_or_default();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Publication;
 
 fn read(text: &str) -> Result<Publication, EventError> {
     Publication::from_json(text.as_bytes())

@@ -49,6 +49,7 @@ use crate::sys::metrics::{Counter, gauge, head};
 use desk::ask;
 pub use files::{Directory, File, Files};
 use index::Index;
+#[cfg(feature = "server")]
 pub use lock::{Lock, is_held};
 use reply::Reply;
 use segment::Segments;

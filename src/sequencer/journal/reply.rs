@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use may::sync::Blocker;
 use parking_lot::Mutex;
+
+use crate::sys::blocker::Blocker;
 
 /// Two ends of one answer, the second of which belongs to who calls this.
 pub fn pair<T>() -> (Reply<T>, Answer<T>) {

@@ -1,10 +1,10 @@
 //! The consolidated streams of a shard.
 
 use super::Shard;
-use super::consolidated::{Consolidated, Filled, Pass, Selection};
 use super::delivery::Sent;
 use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER};
 use crate::event::job::EventId;
+use crate::stream::consolidated::{Consolidated, Filled, Pass, Selection};
 use crate::sys::socket::Socket;
 
 /// Those streams.

@@ -9,10 +9,8 @@ use super::table::{
 use super::{Shard, ShardConfig};
 use crate::event::frame;
 use crate::event::job::EventId;
+use crate::stream::BATCH_MAX_BYTES;
 use crate::sys::metrics::Close;
-
-/// The most bytes read out of a ring at a time: what one send may carry.
-pub(super) const BATCH_MAX_BYTES: usize = 128 * 1024;
 
 /// How sending to a row went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::consolidated::{Selection, Since, history};
 use super::delivery::Sent;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
@@ -12,9 +11,7 @@ use crate::event::job::{EventId, JobId};
 use crate::event::resume::ResetReason;
 use crate::hub::Job;
 use crate::sequencer::history::{Cursor, Replay, ReplayRequest, What};
-
-/// Pieces that wait for a shard. At it the readers wait.
-pub(super) const PIECES: usize = 4;
+use crate::stream::consolidated::{Selection, Since, history};
 
 /// A row that is read for, or was until it couldn't take more.
 pub(super) struct Reading {
