@@ -43,7 +43,7 @@ pub use config::HubConfig;
 pub use entry::{After, Change, Entry, Once, Only, Owner, Terms};
 pub use error::Refusal;
 use forgotten::Forgotten;
-pub use job::{Job, Snapshot};
+pub use job::{Core, Job, Snapshot};
 use ledger::Ledger;
 pub use life::{Cancellation, Life, LifeState};
 #[cfg(feature = "server")]

@@ -8,12 +8,14 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
+
 use super::BATCH_MAX_BYTES;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, ResetReason, Start};
 use crate::event::ring::Batch;
-use crate::hub::{Hub, Job};
+use crate::hub::{Core, Hub, Job};
 use crate::sequencer::Sequencer;
 
 /// Events sent to one stream in one pass.
@@ -397,9 +399,7 @@ impl Consolidated {
         let mut is_behind = false;
         for (index, (job, floor)) in jobs.iter().enumerate() {
             let mut from = after.max(*floor);
-            let history = history(sequencer, job, from);
-            let core = job.lock();
-            let gone = core.gone(history);
+            let (core, gone) = lock_with_gone(sequencer, job, from);
             if gone > from {
                 self.reset(Some(job), ResetReason::Expired, Last::Number(from));
                 from = gone;
@@ -475,6 +475,25 @@ pub(super) fn history(sequencer: &Sequencer, job: &Job, after: EventId) -> Optio
         return None;
     }
     sequencer.order().history(job.id())
+}
+
+/// The job, and the newest number of it that is to be had no more, as far as that matters to a
+/// reader that has `after`.
+fn lock_with_gone<'a>(
+    sequencer: &Sequencer,
+    job: &'a Job,
+    after: EventId,
+) -> (MutexGuard<'a, Core>, EventId) {
+    let mut history = history(sequencer, job, after);
+    let mut core = job.lock();
+    if history.is_none() && core.ring().gone() > after {
+        // Its ring has moved on since it was looked at.
+        drop(core);
+        history = sequencer.order().history(job.id());
+        core = job.lock();
+    }
+    let gone = core.gone(history);
+    (core, gone)
 }
 
 /// The newest number of a job whose event isn't to be had any more.
