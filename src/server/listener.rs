@@ -18,6 +18,7 @@ use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -342,7 +343,10 @@ impl Accepting {
     /// Waits for something to happen, and attends to those who wait. Returns the pause, or
     /// none at all where there are new connections.
     fn turn(&mut self, events: &mut Events, mut pause: Option<Duration>) -> Option<Duration> {
-        let timeout = pause.or(self.lobby.expire());
+        let timeout = pause.or_else(|| {
+            let next = self.guarded(Lobby::expire);
+            next.unwrap_or(Some(Duration::ZERO))
+        });
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return pause,
@@ -356,7 +360,9 @@ impl Accepting {
                     }
                 }
                 LISTENER => pause = Some(Duration::ZERO),
-                Token(place) => self.guarded(|lobby, registry| lobby.attend(place, registry)),
+                Token(place) => {
+                    self.guarded(|lobby, registry| lobby.attend(place, registry));
+                }
             }
         }
         pause
@@ -369,13 +375,15 @@ impl Accepting {
             match self.accept_one(fd) {
                 Ok(()) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return None,
+                // Where there is no descriptor, the system says that first.
+                Err(_) if !is_awaited(fd) => return None,
                 Err(error) => {
                     self.metrics.accept_errors.add(1);
                     self.complain(error);
                     // Who has asked for nothing yet makes room for those who may. Where
                     // nobody does, whoever waits to be accepted goes on waiting.
                     let is_full = matches!(error, Errno::MFILE | Errno::NFILE);
-                    if !(is_full && self.lobby.make_room()) {
+                    if !(is_full && self.guarded(Lobby::make_room).unwrap_or(true)) {
                         return Some(ACCEPT_PAUSE);
                     }
                 }
@@ -398,12 +406,14 @@ impl Accepting {
     }
 
     /// A panic costs the connection that it happens at, and not all those that wait.
-    fn guarded(&mut self, act: impl FnOnce(&mut Lobby, &Registry)) {
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Lobby, &Registry) -> T) -> Option<T> {
         let (lobby, registry) = (&mut self.lobby, self.poll.registry());
-        if catch_unwind(AssertUnwindSafe(|| act(lobby, registry))).is_err() {
+        let done = catch_unwind(AssertUnwindSafe(|| act(lobby, registry)));
+        if done.is_err() {
             self.metrics.panics.add(1);
             self.lobby.recount();
         }
+        done.ok()
     }
 
     fn accept_one(&mut self, fd: &OwnedFd) -> Result<(), Errno> {
@@ -416,6 +426,13 @@ impl Accepting {
         self.guarded(|lobby, registry| lobby.welcome(socket, from, registry));
         Ok(())
     }
+}
+
+/// Whether anybody waits to be accepted.
+fn is_awaited(fd: &OwnedFd) -> bool {
+    let mut listener = [PollFd::new(fd, PollFlags::IN)];
+    // Where that can't be told, accepting tells.
+    poll(&mut listener, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
 }
 
 /// A unix socket whose file has its mode in the moment that it is there, less the umask: at

@@ -108,7 +108,7 @@ impl Lobby {
         let Some(mut guest) = self.listen_to(guest) else {
             return;
         };
-        while self.is_crowded() && self.make_room() {}
+        while self.is_crowded() && self.make_room(registry) {}
         let place = self.free.pop().unwrap_or_else(|| {
             self.guests.push(None);
             self.guests.len() - 1
@@ -146,8 +146,8 @@ impl Lobby {
     }
 
     /// Sees off those who have waited too long. Returns when to look again.
-    pub fn expire(&mut self) -> Option<Duration> {
-        while self.is_crowded() && self.make_room() {}
+    pub fn expire(&mut self, registry: &Registry) -> Option<Duration> {
+        while self.is_crowded() && self.make_room(registry) {}
         let now = Instant::now();
         let next = |lobby: &mut Lobby, of_over: bool| {
             loop {
@@ -191,13 +191,23 @@ impl Lobby {
     }
 
     /// Sends one away who has waited longest. False where nobody waits.
-    pub fn make_room(&mut self) -> bool {
+    pub fn make_room(&mut self, registry: &Registry) -> bool {
         while let Some((place, ticket)) = self.over.pop_front().or_else(|| self.queue.pop_front()) {
+            if !self.is_there(place, ticket) {
+                continue;
+            }
+            // What it asks for may have come, and not been looked at yet.
+            self.attend(place, registry);
             if self.send_away(place, ticket) {
                 return true;
             }
         }
         false
+    }
+
+    fn is_there(&self, place: usize, ticket: u64) -> bool {
+        let guest = self.guests[place].as_ref();
+        guest.is_some_and(|guest| guest.ticket == ticket)
     }
 
     /// Finds the places of those whom a panic took.

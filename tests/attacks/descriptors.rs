@@ -8,24 +8,28 @@ use super::procfs;
 use super::sse::EventStream;
 use super::support::{Client, wait_until};
 
-const FILES: &str = "96";
+const FILES: usize = 96;
 const STREAMS: usize = 40;
 
 #[test]
+fn whoever_took_the_last_descriptor_is_not_sent_away_for_nobody() {
+    let server = server();
+    // Each takes the place of the one before where there is none.
+    let mut silent: Vec<_> = (0..FILES)
+        .map(|_| Client::connect(server.publish))
+        .collect();
+    // One that was inherited may have a number beyond the limit.
+    let all_are_taken = || procfs::open_below(server.pid(), FILES) == FILES;
+    wait_until("all descriptors are taken", all_are_taken);
+    let mut late = Client::connect(server.public);
+    drop(silent.pop());
+    wait_until("the late one has the last", all_are_taken);
+    assert_eq!(late.get("/nowhere").status, 404);
+}
+
+#[test]
 fn when_descriptors_run_out_no_stream_is_lost_and_the_accept_loop_goes_on() {
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")]);
-    command.arg(env!("CARGO_BIN_EXE_landfall"));
-    let server = Binary::started_by(
-        command,
-        &[
-            "--memory-only",
-            "--head-timeout",
-            "2s",
-            "--max-streams",
-            "500",
-        ],
-    );
+    let server = server();
     let mut publisher = Client::connect(server.publish);
     let mut publish = |n: u64| {
         let body = format!(r#"{{"event":"progress","data":{{"n":{n}}}}}"#);
@@ -42,7 +46,7 @@ fn when_descriptors_run_out_no_stream_is_lost_and_the_accept_loop_goes_on() {
         .map(|n| Client::connect([server.public, server.publish][n % 2]))
         .collect();
     wait_until("all descriptors are taken", || {
-        procfs::open_files(server.pid()) >= FILES.parse::<usize>().unwrap() - 2
+        procfs::open_files(server.pid()) >= FILES - 2
     });
     publish(1);
     for stream in &mut streams {
@@ -62,7 +66,7 @@ fn when_descriptors_run_out_no_stream_is_lost_and_the_accept_loop_goes_on() {
     };
     let askers: Vec<_> = (0..100).map(ask).collect();
     wait_until("they have all that there is", || {
-        procfs::open_files(server.pid()) >= FILES.parse::<usize>().unwrap() - 1
+        procfs::open_files(server.pid()) >= FILES - 1
     });
     let before = procfs::cpu_ticks(server.pid());
     std::thread::sleep(Duration::from_secs(1));
@@ -77,4 +81,18 @@ fn when_descriptors_run_out_no_stream_is_lost_and_the_accept_loop_goes_on() {
     let mut late = open();
     assert_eq!(late.event().n(), 0);
     assert_eq!(Client::connect(server.public).get("/nowhere").status, 404);
+}
+
+fn server() -> Binary {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")]);
+    command.arg(env!("CARGO_BIN_EXE_landfall"));
+    let flags = [
+        "--memory-only",
+        "--head-timeout",
+        "10s",
+        "--max-streams",
+        "500",
+    ];
+    Binary::started_by(command, &flags)
 }

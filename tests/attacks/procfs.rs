@@ -15,6 +15,13 @@ pub fn open_files(pid: u32) -> usize {
         .count()
 }
 
+/// Files that are open and have numbers below `limit`.
+pub fn open_below(pid: u32, limit: usize) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let numbers = files.filter_map(|file| file.unwrap().file_name().to_str()?.parse().ok());
+    numbers.filter(|&number: &usize| number < limit).count()
+}
+
 /// CPU used so far, in ticks of 10 ms.
 pub fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
