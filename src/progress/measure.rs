@@ -4,6 +4,13 @@ use super::number::{self, Number, is_blank};
 use super::place::{Place, Standing};
 use super::words;
 
+/// What stands between the two numbers of a counter, besides `/`.
+const OF: [&str; 9] = [
+    " of ", " out of ", " von ", " sur ", " de ", " di ", " van ", " av ", " из ",
+];
+/// What stands behind a percentage, besides `%`.
+const PERCENT: [&str; 5] = [" percent", " pct", " Prozent", " procent", " por ciento"];
+
 /// A number that may be how far the work is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Measure<'a> {
@@ -57,7 +64,8 @@ pub(super) fn best(row: Row<'_>) -> Option<Measure<'_>> {
     let all = all.filter(|it| !(is_table && it.standing == Standing::Labelled));
     let rank = |it: &Measure<'_>| (it.standing, !it.is_counter, it.is_of_all);
     all.reduce(|best, it| {
-        let later = it.standing < Standing::First && rank(&it) == rank(&best);
+        let later = it.standing < Standing::First || is_row(it.head);
+        let later = later && rank(&it) == rank(&best);
         if later || rank(&it) > rank(&best) {
             it
         } else {
@@ -66,10 +74,21 @@ pub(super) fn best(row: Row<'_>) -> Option<Measure<'_>> {
     })
 }
 
+/// Whether a percentage behind this text is the newest of a row of them: `0%...10%...20%`.
+fn is_row(head: &str) -> bool {
+    let in_row = |c: char| c.is_ascii_digit() || matches!(c, '%' | '.' | ' ');
+    head.contains("%.") && head.chars().all(in_row)
+}
+
 fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
-    let signs = row.text.match_indices('%').map(|(at, _)| at);
+    let signs = row.text.match_indices('%');
+    let words = PERCENT.iter().flat_map(|word| row.text.match_indices(word));
     signs
-        .filter_map(|sign| before_sign(row, sign).or_else(|| after_sign(row, sign)))
+        .chain(words)
+        .filter_map(|(at, sign)| {
+            let before = before_sign(row, at, at + sign.len());
+            before.or_else(|| after_sign(row, at).filter(|_| sign == "%"))
+        })
         .filter_map(|(number, end)| {
             let (head, tail) = (&row.text[..number.start], &row.text[end..]);
             let place = Place::new(head, tail, row.redrawn, row.continued);
@@ -108,10 +127,10 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
         .collect()
 }
 
-/// The number that ends at the percent sign at `sign`, and where the percentage ends. Not
+/// The number that ends at the percent sign from `sign` to `end`, and where the percentage ends. Not
 /// every sign has one: `%20` in a URL, `50%off`, `-5%` and `99%.pdf` say nothing.
-fn before_sign(row: Row<'_>, sign: usize) -> Option<(Number, usize)> {
-    let after = &row.text[sign + 1..];
+fn before_sign(row: Row<'_>, sign: usize, end: usize) -> Option<(Number, usize)> {
+    let after = &row.text[end..];
     if !ends_number(after) || after.starts_with(['%', '/']) {
         return None;
     }
@@ -121,8 +140,10 @@ fn before_sign(row: Row<'_>, sign: usize) -> Option<(Number, usize)> {
     let before = row.text[..number.start].chars().next_back();
     let glued = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '%' | '/' | '\\' | '.');
     let is_half = before.is_none() && row.continued;
-    let is_alone = !is_half && !before.is_some_and(glued) && number.unit.is_none();
-    is_alone.then_some((number, sign + 1))
+    let is_led_to = row.text[..number.start].ends_with("..");
+    let is_glued = before.is_some_and(glued) && !is_led_to;
+    let is_alone = !is_half && !is_glued && number.unit.is_none();
+    is_alone.then_some((number, end))
 }
 
 /// The number that begins behind the percent sign, as in Turkish: `%40`.
@@ -160,7 +181,7 @@ fn ends_number(after: &str) -> bool {
 
 fn counters(row: Row<'_>) -> Vec<Counter<'_>> {
     let slashes = row.text.match_indices('/');
-    let ofs = row.text.match_indices(" of ");
+    let ofs = OF.iter().flat_map(|of| row.text.match_indices(of));
     let mut found: Vec<_> = slashes
         .chain(ofs)
         .filter_map(|(at, sign)| counter(row, at, at + sign.len()))
@@ -300,6 +321,8 @@ mod tests {
             ("% 45 osatuta", 45.0),
             ("10\u{2009}% klart", 10.0),
             ("50% of 200%", 50.0),
+            ("10 percent complete", 10.0),
+            ("Progress: 7.5 pct", 7.5),
             ("20% file%20name", 20.0),
         ] {
             assert_eq!(told(line, false), Some(percent), "{line}");
@@ -331,6 +354,8 @@ mod tests {
             "5 %d",
             "1/2%",
             "5%/s",
+            "5 percents",
+            "v5 percent",
         ] {
             assert_eq!(told(line, true), None, "{line}");
         }
@@ -342,6 +367,9 @@ mod tests {
             ("[12/340] CC a.o", 3.5),
             ("3/10", 30.0),
             ("Step 3 of 7", 28.5),
+            ("10 out of 40 done", 25.0),
+            ("Schritt 3 von 4: packen", 50.0),
+            ("Étape 2 sur 4", 25.0),
             ("Step 3/7 : RUN make", 28.5),
             ("#8 [2/4] RUN make", 25.0),
             ("12.3/40.0 MiB", 30.7),
@@ -378,6 +406,7 @@ mod tests {
             ("Sale 50% off.pdf   49%[=====>     ]  14.27M", 49.0),
             ("50% x.pdf  [====>    ] 20%", 20.0),
             ("Extracting Sale 50% off.pdf  13%", 13.0),
+            ("0%...10%...20%...", 20.0),
             ("[download]  20.0% of 9MiB at 50% off", 20.0),
             ("Current progress - 5%  , Total progress - 10%", 10.0),
             ("big.bin at 14680064 (23%) [Receiving data]", 23.0),

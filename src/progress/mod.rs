@@ -16,6 +16,7 @@ mod outlook;
 mod pattern;
 mod phases;
 mod place;
+mod script;
 mod shapes;
 mod shell;
 mod throttle;
@@ -235,8 +236,9 @@ impl Reader {
         if let Reading::Mine(update) = self.tools.read(trimmed, ended) {
             return update;
         }
+        let text = script::in_ascii(text);
         let row = Row {
-            text,
+            text: &text,
             redrawn: line.is_redrawn(),
             continued: line.is_continued(),
         };

@@ -67,7 +67,11 @@ pub(super) fn ending_at(text: &str, end: usize) -> Option<Number> {
     } else {
         digits.trim_end_matches(is_blank)
     };
-    let start = digits.trim_end_matches(is_digit).len();
+    let mut start = digits.trim_end_matches(is_digit).len();
+    // Dots that lead to it are none of it: `...20`.
+    if digits[start..].starts_with("..") {
+        start = digits.len() - digits[start..].trim_start_matches('.').len();
+    }
     let unit = match letters {
         "" => None,
         letters => Some(unit(letters)?),
@@ -183,6 +187,7 @@ mod tests {
         assert_eq!(behind("12"), Some(12.0));
         assert_eq!(behind("12 files"), None);
         assert_eq!(behind("12kb"), Some(12_000.0));
+        assert_eq!(behind("a...12"), Some(12.0));
         let ahead = |text: &str| starting_at(text, 0).map(|it| (it.value, it.end));
         assert_eq!(ahead("60Mi, 3Mi/s"), Some((62_914_560.0, 4)));
         assert_eq!(ahead("60.0 MB 5.0 MB/s"), Some((60e6, 7)));

@@ -52,7 +52,8 @@ impl Phases {
 /// brackets, where it may be one. A file's name is none.
 fn name(measure: &Measure<'_>) -> Option<String> {
     let label = measure.head.trim_end_matches([':', '.', '…', ' ']);
-    let label = &label[label.rfind(": ").map_or(0, |at| at + 2)..];
+    let label = label.trim_end_matches(',');
+    let label = &label[label.rfind([':', ',']).map_or(0, |at| at + 1)..];
     let label = label.split(['[', '(', '|', '<']).next()?;
     let mut named = Vec::new();
     for word in label.split_whitespace() {
@@ -70,9 +71,11 @@ fn name(measure: &Measure<'_>) -> Option<String> {
     let is_plain = match named[..] {
         [] => true,
         [word] => {
-            words::is_progress(word) || measure.standing < Standing::Named && !words::is_doing(word)
+            words::is_progress(word)
+                || words::is_begun(word)
+                || measure.standing < Standing::Named && !words::is_doing(word)
         }
-        _ => measure.standing < Standing::Labelled,
+        _ => measure.standing < Standing::Said,
     };
     let name = named.join(" ");
     (!is_plain && name.chars().count() <= NAME_MAX_CHARS).then_some(name)
@@ -137,6 +140,13 @@ mod tests {
                     Some("home"),
                     Some("home"),
                 ],
+            ),
+            (
+                &[
+                    "Encoding: task 1 of 1, Searching for start time, 60.00 %",
+                    "Encoding: task 1 of 1, 5.00 %",
+                ],
+                &[None, Some("home")],
             ),
             (
                 &["Empfange Objekte: 100%", "Löse Unterschiede auf: 5%"],

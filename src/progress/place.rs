@@ -78,7 +78,7 @@ impl<'a> Place<'a> {
         if self.is_of_other() {
             return Standing::Prose;
         }
-        let is_prose = next == Next::OfSomething && !self.redrawn;
+        let is_prose = (next == Next::OfSomething || self.is_in_table()) && !self.redrawn;
         if self.is_first() && !is_prose {
             return Standing::First;
         }
@@ -174,6 +174,13 @@ impl<'a> Place<'a> {
 
     fn is_first(&self) -> bool {
         !self.continued && self.head.split(is_apart).all(is_no_word)
+    }
+
+    /// Behind two numbers that are nothing else: a row of a table, as `gzip -l` makes it.
+    fn is_in_table(&self) -> bool {
+        let pieces: Vec<&str> = self.head.split_whitespace().collect();
+        let is_number = |it: &&str| it.bytes().all(|b| b.is_ascii_digit());
+        pieces.len() > 1 && pieces.iter().all(is_number)
     }
 
     /// How well something was packed is no progress: `==> 52%`, `49.9% -- replaced with`.
@@ -367,6 +374,7 @@ mod tests {
             "@ uptime",
             "3000 -> 2500   @   linux/amd64",
             "20000 --> 15000 bytes (@), optimized.",
+            "  31541717            62914560  @ half.bin",
         ] {
             assert_eq!(standing(line, false), Standing::Prose, "{line}");
         }

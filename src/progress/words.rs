@@ -162,7 +162,7 @@ const LEADING: [&str; 20] = [
     "only", "or", "than", "to", "under", "with",
 ];
 /// What is counted when it begins: the third of seven is at work, and two are done.
-const BEGUN: [&str; 29] = [
+const BEGUN: [&str; 40] = [
     "batch",
     "chapter",
     "chunk",
@@ -192,9 +192,23 @@ const BEGUN: [&str; 29] = [
     "track",
     "video",
     "volume",
+    "etapa",
+    "fase",
+    "krok",
+    "paso",
+    "passo",
+    "schritt",
+    "stap",
+    "steg",
+    "étape",
+    "шаг",
+    "этап",
 ];
 /// Those of them that are always of the whole.
-const WHOLE: [&str; 6] = ["part", "pass", "phase", "stage", "step", "task"];
+const WHOLE: [&str; 17] = [
+    "part", "pass", "phase", "stage", "step", "task", "etapa", "fase", "krok", "paso", "passo",
+    "schritt", "stap", "steg", "étape", "шаг", "этап",
+];
 
 /// Whether a label, or a word, is about how far work is: `Receiving objects`, `progress`.
 pub(super) fn speak_of_progress(label: &str) -> bool {

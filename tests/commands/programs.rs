@@ -271,6 +271,31 @@ fn pv_in_numbers() {
 }
 
 #[test]
+fn zip() {
+    let house = House::new();
+    for n in 0..8 {
+        house.file(&format!("in/{n} 50%"), &noise(4_000_000));
+    }
+    let told = house.told("zip -9 -dc -db -r out.zip in");
+    told.rises(30.0, 1);
+}
+
+#[test]
+fn a_table_of_ratios_moves_nothing() {
+    let house = House::new();
+    house.prepare("gzip -k noise && zip -q out.zip noise && zstd -q noise");
+    for command in ["gzip -l noise.gz", "unzip -v out.zip", "zstd -l noise.zst"] {
+        let mut run = house.with_folder(house.hub.command(["run", "--begin", "--job", "a", "--"]));
+        assert!(run.args(command.split(' ')).status().unwrap().success());
+        let events = house.hub.events("a").into_iter();
+        let percents: Vec<_> = events
+            .filter_map(|(_, data)| data["percent"].as_f64())
+            .collect();
+        assert_eq!(percents, [0.0], "{command}");
+    }
+}
+
+#[test]
 fn dd() {
     let house = House::new();
     house.prepare("mkfifo in; (exec >/dev/null 2>&1; timeout 60 pv -q -L 1200k noise >in) &");

@@ -10,6 +10,7 @@ pub(super) mod rclone;
 pub(super) mod robots;
 pub(super) mod rsync;
 pub(super) mod yt_dlp;
+pub(super) mod zip;
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ use aria2::Aria2;
 use buildkit::BuildKit;
 use layers::Layers;
 use rclone::Rclone;
-use robots::HandBrake;
+use robots::{HandBrake, MakeMkv};
 use rsync::Rsync;
 use yt_dlp::YtDlp;
 
@@ -32,6 +33,7 @@ pub(super) struct Tools {
     buildkit: BuildKit,
     layers: Layers,
     handbrake: HandBrake,
+    makemkv: MakeMkv,
     rsync: Rsync,
     aria2: Aria2,
     yt_dlp: YtDlp,
@@ -72,6 +74,9 @@ impl Tools {
         if reading == Reading::NotMine {
             reading = self.yt_dlp.read(line, ended);
         }
+        if reading == Reading::NotMine {
+            reading = zip::read(line);
+        }
         if reading == Reading::NotMine && self.is_tar {
             reading = Reading::Mine(None);
         }
@@ -88,7 +93,7 @@ impl Tools {
             |it, line| it.buildkit.read(line),
             |it, line| it.layers.read(line),
             |it, line| it.handbrake.read(line),
-            |_, line| robots::read_makemkv(line),
+            |it, line| it.makemkv.read(line),
         ];
         let mut readings = readings.into_iter().map(|read| read(self, line));
         readings

@@ -1,5 +1,6 @@
 //! Programs that rip discs, as they tell it to other programs.
 
+use crate::progress::STAGE_MAX_BYTES;
 use crate::progress::update::{Reading, Update};
 
 /// What is known of HandBrake's newest report, which is many lines of JSON.
@@ -50,23 +51,42 @@ impl HandBrake {
     }
 }
 
-/// Reads a line of `makemkvcon -r`: `PRGV:now,all,65536`.
-pub(in crate::progress) fn read_makemkv(line: &str) -> Reading {
-    let Some(values) = line.strip_prefix("PRGV:") else {
-        let is_mine = ["PRGC:", "PRGT:", "MSG:"]
-            .iter()
-            .any(|it| line.starts_with(it));
-        return if is_mine {
-            Reading::Mine(None)
-        } else {
-            Reading::NotMine
+/// What is known of a makemkvcon.
+#[derive(Default)]
+pub(in crate::progress) struct MakeMkv {
+    /// What it does, from the second thing on that it does.
+    stage: Option<String>,
+    is_at_work: bool,
+}
+
+impl MakeMkv {
+    /// Reads a line of `makemkvcon -r`: `PRGV:now,all,65536`, and `PRGT:5018,0,"Saving"` before
+    /// each thing that is a whole.
+    pub fn read(&mut self, line: &str) -> Reading {
+        if let Some(named) = line.strip_prefix("PRGT:") {
+            let name = named.splitn(3, ',').nth(2).unwrap_or_default();
+            let name = name.trim_matches('"');
+            let may_be = self.is_at_work && (1..=STAGE_MAX_BYTES).contains(&name.len());
+            self.stage = may_be.then(|| name.to_owned()).or(self.stage.take());
+            self.is_at_work = true;
+            return Reading::Mine(None);
+        }
+        let Some(values) = line.strip_prefix("PRGV:") else {
+            return match line.starts_with("PRGC:") || line.starts_with("MSG:") {
+                true => Reading::Mine(None),
+                false => Reading::NotMine,
+            };
         };
-    };
-    let values: Vec<f64> = values.split(',').filter_map(|it| it.parse().ok()).collect();
-    Reading::Mine(match values[..] {
-        [_, all, most] if most > 0.0 => Update::part(all / most),
-        _ => None,
-    })
+        let values: Vec<f64> = values.split(',').filter_map(|it| it.parse().ok()).collect();
+        let update = match values[..] {
+            [_, all, most] if most > 0.0 => Update::part(all / most),
+            _ => None,
+        };
+        Reading::Mine(update.map(|update| Update {
+            stage: self.stage.clone(),
+            ..update
+        }))
+    }
 }
 
 #[cfg(test)]
@@ -98,16 +118,21 @@ mod tests {
 
     #[test]
     fn makemkv_tells_all_of_it_beside_what_it_does_now() {
-        let percent = |percent| Reading::Mine(Some(Update::percent(percent)));
-        assert_eq!(read_makemkv("PRGV:60000,16384,65536"), percent(25.0));
-        for line in [
-            "PRGT:5018,0,\"Saving 50% off\"",
-            "PRGV:1,2",
-            "PRGV:1,2,0",
-            "PRGV:9,9,1",
-        ] {
-            assert_eq!(read_makemkv(line), Reading::Mine(None), "{line}");
+        let mut makemkv = MakeMkv::default();
+        let mut told = |line: &str| match makemkv.read(line) {
+            Reading::Mine(Some(update)) => Some((update.stage, update.percent.unwrap())),
+            Reading::Mine(None) => None,
+            Reading::NotMine => panic!("{line}"),
+        };
+        assert_eq!(told("PRGT:5018,0,\"Scanning 50% off\""), None);
+        assert_eq!(told("PRGV:60000,16384,65536"), Some((None, 25.0)));
+        assert_eq!(told("PRGC:5017,0,\"Saving, to MKV\""), None);
+        assert_eq!(told("PRGT:5024,0,\"Saving, all\""), None);
+        let saving = Some("Saving, all".to_owned());
+        assert_eq!(told("PRGV:60000,8192,65536"), Some((saving, 12.5)));
+        for line in ["PRGV:1,2", "PRGV:1,2,0", "PRGV:9,9,1", "MSG:5,\"9%\""] {
+            assert_eq!(told(line), None, "{line}");
         }
-        assert_eq!(read_makemkv("PROGRESS 5%"), Reading::NotMine);
+        assert_eq!(makemkv.read("PROGRESS 5%"), Reading::NotMine);
     }
 }
