@@ -57,6 +57,20 @@ test("a job that is deleted leaves the list", async () => {
   await page.locator("#jobs > li", { hasText: "Storing 1%" }).waitFor();
 });
 
+test("in a fleet the node that holds an upload is named", async () => {
+  const server = await Server.start("--memory-only");
+  await server.progress("a", "scanning", 30);
+  const page = await visit(server.operatorsPage);
+  // As a fleet's server has it.
+  await page.route("**/api/jobs**", async (route) => {
+    const answer = await route.fetch();
+    const body = (await answer.text()).replaceAll(/"streams":\d+/g, '$&,"node":"berlin-1"');
+    await route.fulfill({ response: answer, body });
+  });
+  await page.getByRole("link", { name: "a", exact: true }).click();
+  await row(page, "a").getByText("on berlin-1").waitFor();
+});
+
 test("thousands of jobs are counted, and the newest are shown", async () => {
   const server = await Server.start("--memory-only", "--max-event-rate", "off");
   const all = Array.from({ length: 5000 }, (_, n) => ({

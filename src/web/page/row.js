@@ -123,6 +123,8 @@ export class Row {
   async look() {
     const answer = await ask(`api/jobs/${this.id}`).catch(() => null);
     if (answer?.ok) this.may = answer.may;
+    // The server of a fleet that holds the upload.
+    this.on = answer?.said?.node;
     return answer;
   }
 
@@ -307,6 +309,7 @@ export class Row {
       restarted && "Begun anew, since the server restarted",
       retry && `Tried again: ${reason}`,
       ...skipped,
+      this.on && `on ${this.on}`,
     ].filter(Boolean).join(" · ");
   }
 }
