@@ -92,7 +92,9 @@ pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
 pub use pipeline::{ClamdAddress, PipelineConfig};
 #[cfg(feature = "server")]
 pub use routes::{AuthConfig, QuotaConfig};
-pub use sequencer::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError};
+pub use sequencer::{
+    FleetConfig, FleetName, FleetNameError, NodeUrl, NodeUrlError, RedisUrl, RedisUrlError,
+};
 pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
 #[cfg(feature = "server")]
 pub use server::{Address, ConnectionConfig, OpsAddress, Server, ServerConfig, Sockets};

@@ -15,6 +15,7 @@ pub enum Status {
     NoContent = 204,
     PartialContent = 206,
     NotModified = 304,
+    TemporaryRedirect = 307,
     PermanentRedirect = 308,
     BadRequest = 400,
     Unauthorized = 401,
@@ -62,7 +63,7 @@ const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-ref
 
 impl Status {
     /// Every status there is.
-    pub const ALL: [Status; 32] = {
+    pub const ALL: [Status; 33] = {
         use Status::*;
         [
             Ok,
@@ -71,6 +72,7 @@ impl Status {
             NoContent,
             PartialContent,
             NotModified,
+            TemporaryRedirect,
             PermanentRedirect,
             BadRequest,
             Unauthorized,
@@ -114,6 +116,7 @@ impl Status {
             Status::NoContent => "No Content",
             Status::PartialContent => "Partial Content",
             Status::NotModified => "Not Modified",
+            Status::TemporaryRedirect => "Temporary Redirect",
             Status::PermanentRedirect => "Permanent Redirect",
             Status::BadRequest => "Bad Request",
             Status::Unauthorized => "Unauthorized",

@@ -1,6 +1,7 @@
 //! A request target: its path and query, percent-decoded once (RFC 3986).
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::base::BasePath;
 
@@ -89,6 +90,17 @@ impl<'a> Target<'a> {
     /// The pairs of the query.
     pub fn query(&self) -> Query<'a> {
         Query(self.query.split('&'))
+    }
+}
+
+/// As it is sent.
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path)?;
+        match self.query {
+            "" => Ok(()),
+            query => write!(f, "?{query}"),
+        }
     }
 }
 

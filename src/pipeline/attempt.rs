@@ -1,6 +1,7 @@
 //! One attempt to bring an upload through the stages: who it is for, and what it tells.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -29,6 +30,7 @@ pub struct Attempt {
     pub stop: Stop,
     /// Closed when it is to stop at once.
     pub hurry: Receiver<()>,
+    is_ending: AtomicBool,
     jobs: Sequencer,
     /// How many parts there are to the whole: the upload and each stage.
     parts: usize,
@@ -61,6 +63,7 @@ impl Attempt {
             landed,
             number,
             stop: Stop::new(),
+            is_ending: AtomicBool::new(false),
             hurry,
             waits_for: Mutex::new(None),
             jobs: jobs.clone(),
@@ -126,6 +129,7 @@ impl Attempt {
                 return Ending::Told;
             }
         };
+        self.begin_to_end();
         let deadline = Instant::now() + END_PATIENCE;
         loop {
             match self.publish(event.clone()) {
@@ -140,6 +144,16 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Whether it has told its end, or is about to: whoever else ends its job ends it, too.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    /// It is about to tell its end, or has told it.
+    pub fn begin_to_end(&self) {
+        self.is_ending.store(true, Ordering::Release);
     }
 
     fn publish(&self, event: Event) -> Result<(), PublishError> {

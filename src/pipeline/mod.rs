@@ -207,7 +207,13 @@ impl Pipeline {
         for (&life, entry) in &*inner.lives.lock() {
             let (Entry::Active { attempt, .. } | Entry::Kept(attempt, _)) = entry;
             let job = &attempt.landed.job;
-            if !inner.jobs.hub().is_current(job, life) {
+            let now = inner.jobs.hub().life(job);
+            let now = now.filter(|now| now.id() == life && !now.is_deleted());
+            // Somebody has cancelled it, by another server.
+            let is_ended = |now: crate::hub::Life| {
+                now.is_over() && matches!(entry, Entry::Active { .. }) && !attempt.is_ending()
+            };
+            if now.is_none_or(is_ended) {
                 lapsed.push((job.clone(), life));
             }
         }
@@ -306,6 +312,9 @@ impl Landing for Pipeline {
         let line = ticket.line().clone();
         let attempt = inner.attempt(landed.clone(), state.attempt, &line);
         let failed = state.failure.clone();
+        if failed.is_some() || state.done.is_some() {
+            attempt.begin_to_end();
+        }
         let entry = match failed.as_ref().filter(|failed| !failed.is_infected) {
             Some(failed) => Entry::Kept(attempt.clone(), failed.at),
             None => Entry::Active {

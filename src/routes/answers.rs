@@ -11,7 +11,7 @@ use crate::sys::metrics::{Counter, head};
 pub struct Label(usize);
 
 /// The answers that were given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Answers([[Counter; Status::ALL.len()]; Label::COUNT]);
 
 impl Label {
@@ -32,6 +32,15 @@ impl Label {
             None if self == Label::PREFLIGHT => ("OPTIONS", "any"),
             None => ("any", "none"),
         }
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        // An array's own Default goes to 32.
+        Answers(std::array::from_fn(|_| {
+            std::array::from_fn(|_| Counter::default())
+        }))
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::snapshot::missing;
 use super::upload::{exposed, spool};
-use super::{Answer, Context, Plan, Request, web};
+use super::{Answer, Context, Plan, Request, elsewhere, web};
 use crate::access::places::{Full, Place};
 use crate::event::job::{JobId, LifeId};
 use crate::http::disposition::attachment;
@@ -40,6 +40,9 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
     if !context.rules().has_downloads {
         let message = "files aren't given out here: start the server with --downloads";
         return Err(Response::error(Status::NotFound, message));
+    }
+    if let Some((node, _)) = elsewhere::holder(context, &job) {
+        return Err(elsewhere::lead(&request, &node));
     }
     let disk = spool(context)?.disk().clone();
     let place = place(&request)?;

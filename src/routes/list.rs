@@ -23,7 +23,11 @@ pub fn get(request: Request<'_>) -> Answer {
         limit: asked.limit,
         bytes: PAGE_MAX_BYTES,
     });
-    let jobs: Vec<String> = page.jobs.iter().map(snapshot::to_json).collect();
+    let jobs: Vec<String> = page
+        .jobs
+        .iter()
+        .map(|it| snapshot::with_holder(&request.context.jobs, it))
+        .collect();
     let next = page.next.map_or("null".to_owned(), |id| id.to_string());
     let json = format!(
         r#"{{"at":{},"jobs":[{}],"next":{next}}}"#,

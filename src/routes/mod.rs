@@ -5,6 +5,8 @@ mod begin;
 mod cancel;
 mod delete;
 #[cfg(feature = "uploads")]
+mod elsewhere;
+#[cfg(feature = "uploads")]
 mod file;
 mod gate;
 mod list;
@@ -48,7 +50,9 @@ pub use file::Download;
 use gate::forbidden;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use quotas::{Peer, QuotaConfig, Quotas};
+#[cfg(feature = "internals")]
 pub use snapshot::to_json as snapshot_json;
+pub use snapshot::with_holder as snapshot_with_holder;
 use table::{Found, Handler, Right, Route, Subject};
 #[cfg(not(feature = "uploads"))]
 pub use upload::Download;

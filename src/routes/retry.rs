@@ -1,7 +1,7 @@
 //! `POST /api/jobs/{job}/retry`.
 
 use super::upload::spool;
-use super::{Answer, Plan, Request, publish, publish_status, snapshot};
+use super::{Answer, Plan, Request, elsewhere, publish, publish_status, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::pipeline::RetryError;
@@ -9,6 +9,11 @@ use crate::pipeline::RetryError;
 /// Tries a failed job again. Suspends its coroutine for the disk.
 pub fn post(request: Request<'_>, job: JobId) -> Answer {
     let context = request.context;
+    if let Some((node, life)) = elsewhere::holder(context, &job)
+        && context.jobs.hub().is_current(&job, life)
+    {
+        return elsewhere::retry(context, &node, job, life);
+    }
     let uploads = spool(context)?;
     let Some(pipeline) = context.pipeline.clone() else {
         return Err(not_kept());

@@ -1,17 +1,18 @@
 //! `GET /api/jobs/{job}`.
 
 use super::{Access, Answer, Plan, Request};
-use crate::event::job::JobId;
+use crate::event::job::{JobId, LifeId};
 use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
-use crate::sequencer::now_ms;
+use crate::sequencer::{Sequencer, now_ms};
 
 /// Where a job stands.
 pub fn get(request: Request<'_>, job: JobId) -> Answer {
     let hub = request.context.jobs.hub();
     match hub.snapshot(&job) {
         Some(snapshot) => {
-            let response = Response::json(Status::Ok, to_json(&snapshot));
+            let json = with_holder(&request.context.jobs, &snapshot);
+            let response = Response::json(Status::Ok, json);
             let response = response.with("Cache-Control", "no-store");
             Ok(Plan::Answer(match may(&request, &job) {
                 rights if rights.is_empty() => response,
@@ -75,4 +76,17 @@ pub fn to_json(snapshot: &Snapshot) -> String {
         time(snapshot.updated_at),
         snapshot.streams,
     )
+}
+
+/// The same with the server of a fleet that holds the job's upload.
+pub fn with_holder(jobs: &Sequencer, snapshot: &Snapshot) -> String {
+    let mut json = to_json(snapshot);
+    let neighbours = jobs.order().neighbours();
+    let holder = neighbours.and_then(|it| it.holder(&snapshot.job, LifeId(snapshot.began)));
+    if let Some(node) = holder {
+        json.pop();
+        // Nor do the names of servers.
+        json += &format!(r#","node":"{}"}}"#, node.name);
+    }
+    json
 }

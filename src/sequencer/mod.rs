@@ -14,6 +14,7 @@ pub mod history;
 pub mod journal;
 mod leases;
 mod memory;
+mod neighbours;
 mod order;
 #[cfg(feature = "redis")]
 mod redis;
@@ -35,13 +36,18 @@ use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 use crate::sys::limit::Limit;
 pub use error::PublishError;
-pub use fleet::{FleetConfig, FleetName, FleetNameError, RedisUrl, RedisUrlError};
+pub use fleet::{
+    FleetConfig, FleetName, FleetNameError, NodeUrl, NodeUrlError, RedisUrl, RedisUrlError,
+};
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
 use leases::UPLOAD_LEASE;
 #[cfg(feature = "server")]
 pub(crate) use leases::Watch;
 use memory::Memory;
+pub use neighbours::Neighbours;
+#[cfg(any(feature = "uploads", feature = "redis"))]
+pub use neighbours::{Errand, Neighbour};
 pub use order::{Health, Order, Proposal};
 
 /// The jobs of one server: their hub, and what puts the changes to them in order. Cloning

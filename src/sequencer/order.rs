@@ -2,6 +2,7 @@
 
 use super::error::PublishError;
 use super::history::ReplayRequest;
+use super::neighbours::Neighbours;
 use crate::access::places::Occupant;
 use crate::event::job::{EventId, JobId};
 use crate::hub::Change;
@@ -85,6 +86,11 @@ pub trait Order: Send + Sync {
     /// Whether changes can be put in order now.
     fn health(&self) -> Health {
         Health::Good
+    }
+
+    /// The servers that have the same order. None where this one is by itself.
+    fn neighbours(&self) -> Option<&dyn Neighbours> {
+        None
     }
 
     /// Adds what it has counted, as Prometheus reads it.

@@ -3,6 +3,8 @@
 pub mod check;
 mod config;
 pub mod connection;
+#[cfg(feature = "uploads")]
+mod errands;
 pub mod handover;
 mod house;
 pub mod listener;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::http::{Method, Response, Status};
 #[cfg(feature = "uploads")]
 use crate::pipeline::StageCounts;
-use crate::routes::snapshot_json;
+use crate::routes::snapshot_with_holder;
 use crate::sequencer::Health;
 use crate::server::house::House;
 use crate::server::listener::{Address, Listener, SocketOptions, remove_own};
@@ -254,8 +254,10 @@ impl Monitor {
     }
 
     fn jobs(&self) -> String {
-        let snapshots = self.house.context.jobs.hub().snapshots();
-        let jobs: Vec<String> = snapshots.iter().map(snapshot_json).collect();
+        let jobs = &self.house.context.jobs;
+        let snapshots = jobs.hub().snapshots();
+        let snapshots = snapshots.iter().map(|it| snapshot_with_holder(jobs, it));
+        let jobs: Vec<String> = snapshots.collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
     }
 }

@@ -119,6 +119,8 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let public = listeners.public.address().clone();
     let publish = listeners.publish.address().clone();
     story::start_telling(&house.context)?;
+    #[cfg(feature = "uploads")]
+    super::errands::start(&house.context)?;
     // Workers can be heard from here on.
     let leases = Some(Watch::start(&house.context.jobs)?);
     Ok(Server {

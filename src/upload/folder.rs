@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::access::places::{Occupant, Place};
 use crate::event::job::{EventId, JobId, LifeId};
@@ -147,11 +148,28 @@ impl UploadId {
         random::secret().map(UploadId)
     }
 
+    /// The same, given by the server of this name: the others tell it by that.
+    pub fn marked(mut self, name: &str) -> UploadId {
+        self.0[12..].copy_from_slice(&mark(name));
+        self
+    }
+
+    /// Whether a server of this name may have given it.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.0[12..] == mark(name)
+    }
+
     /// A job that is called by it, as one is that nobody gave a name.
     pub fn as_job(&self) -> JobId {
         let name = format!("job_{self}");
         name.parse().expect("digits and letters are a name")
     }
+}
+
+/// What of an upload's name is the server's that gave it: the other 12 bytes are random.
+fn mark(name: &str) -> [u8; 4] {
+    let digest = Sha256::digest(name);
+    [digest[0], digest[1], digest[2], digest[3]]
 }
 
 impl FromStr for UploadId {

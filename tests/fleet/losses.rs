@@ -162,7 +162,7 @@ fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_al
     let later = node(&redis.url(), "c");
     for node in [&nodes[0], &nodes[1], &later] {
         eventually("all have it", || {
-            snapshot(node, "m").json()["lastEventId"] == end[1].to_string()
+            snapshot(node, "m").json()["lastEventId"] == *end[1].to_string()
         });
         for (job, count) in [("j", 2), ("k", 5), ("l", 5), ("m", 1)] {
             let said = snapshot(node, job);

@@ -14,3 +14,4 @@ mod redis;
 mod refusals;
 mod script;
 mod support;
+mod uploads;

@@ -192,7 +192,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Leads to one Redis or another.
+/// Leads to one server or another.
 pub struct Switch(SocketAddr);
 
 impl Switch {
@@ -212,6 +212,11 @@ impl Switch {
             }
         });
         Switch(address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0
     }
 
     pub fn url(&self) -> String {

@@ -142,6 +142,15 @@ pub const FLEET: Group = Group {
              keep Redis's log at a time; by itself it is the host's name.",
         )
         .sample("a"),
+        word(
+            "node-url",
+            "URL",
+            |s| &mut s.server.fleet.url,
+            "Where browsers find this server by itself, --base-path included: the others of the \
+             fleet lead there who ask for an upload, or its file, that is on this one. Without \
+             it they answer 409 and name this node.",
+        )
+        .sample("https://a.example.com"),
         count(
             "redis-wait",
             |s| &mut s.server.fleet.wait,

@@ -18,7 +18,7 @@ use crate::http::BasePath;
 use crate::pipeline::ClamdAddress;
 use crate::progress::{Format, Pattern};
 use crate::sequencer::journal::SyncPolicy;
-use crate::sequencer::{FleetName, RedisUrl};
+use crate::sequencer::{FleetName, NodeUrl, RedisUrl};
 use crate::sys::units::{self, UnitError};
 use crate::{client, server};
 
@@ -178,6 +178,7 @@ impl One for Pattern {}
 impl One for Prefix {}
 impl One for BasePath {}
 impl One for FleetName {}
+impl One for NodeUrl {}
 impl One for RedisUrl {}
 
 impl<T: One> Word for T {

@@ -13,13 +13,16 @@ pub struct UploadIntake {
     base: BasePath,
 }
 
+/// What answers a piece of an upload by tus.
+type TusAnswer = dyn Fn(&Finished, &BasePath) -> Response + Send;
+
 enum Kind {
     /// The body is the file.
     Raw,
     /// The file is in a form.
     Form(Box<Form>),
     /// The body is a piece of an upload by tus, which is answered so.
-    Tus(fn(&Finished, &BasePath) -> Response),
+    Tus(Box<TusAnswer>),
 }
 
 impl UploadIntake {
@@ -45,13 +48,13 @@ impl UploadIntake {
 
     /// A piece of an upload by tus.
     pub fn tus(
-        answer: fn(&Finished, &BasePath) -> Response,
+        answer: impl Fn(&Finished, &BasePath) -> Response + Send + 'static,
         receiver: Receiver,
         cors: bool,
         base: BasePath,
     ) -> UploadIntake {
         UploadIntake {
-            kind: Kind::Tus(answer),
+            kind: Kind::Tus(Box::new(answer)),
             receiver: Some(receiver),
             cors,
             base,

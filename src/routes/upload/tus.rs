@@ -6,7 +6,7 @@ use super::{UploadIntake, created, exposed, file_name, job, may_follow, of_tus, 
 use crate::event::job::JobId;
 use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VERSION, number};
 use crate::http::{BasePath, BodyLength, Head, Response, Status};
-use crate::routes::{Answer, Context, Plan, Request, web};
+use crate::routes::{Answer, Context, Plan, Request, elsewhere, web};
 use crate::upload::UploadId;
 use crate::upload::spool::{Finished, NewUpload, Spool, SpoolError, Standing};
 
@@ -70,7 +70,9 @@ pub fn post(request: Request<'_>) -> Answer {
     let receiver = spool
         .begin(order, checksum)
         .map_err(|error| refusal(&error))?;
-    let intake = UploadIntake::tus(begun, receiver, cors, context.base.clone());
+    let home = elsewhere::home(context);
+    let answer = move |finished: &Finished, base: &BasePath| begun(finished, base, &home);
+    let intake = UploadIntake::tus(answer, receiver, cors, context.base.clone());
     Ok(if has_body {
         Plan::Upload(Box::new(intake))
     } else {
@@ -155,8 +157,11 @@ fn find<'a>(
     id: Option<UploadId>,
 ) -> Result<(&'a Spool, UploadId, Standing), Response> {
     check_version(request.head)?;
-    let spool = spool(request.context)?;
     let id = id.ok_or_else(|| refusal(&SpoolError::NotFound))?;
+    if let Some(node) = elsewhere::giver(request.context, id) {
+        return Err(elsewhere::lead(request, &node));
+    }
+    let spool = spool(request.context)?;
     let standing = spool.find(id).map_err(|error| refusal(&error))?;
     request.caller.pass.upload(&standing.job)?;
     // It has no tag, which would change with each byte: Upload-Offset is held to instead.
@@ -173,9 +178,9 @@ fn answered(response: Response, request: &Request<'_>) -> Plan {
 }
 
 /// The answer to the piece that began an upload.
-fn begun(finished: &Finished, base: &BasePath) -> Response {
+fn begun(finished: &Finished, base: &BasePath, home: &str) -> Response {
     let respond = progress(&finished.job, finished.offset, finished.expires);
-    let location = format!("{}/api/tus/{}", base.as_str(), finished.id);
+    let location = format!("{home}/api/tus/{}", finished.id);
     respond(created(finished, base)).with("Location", location)
 }
 

@@ -1,10 +1,12 @@
 //! What makes a server one of several: where their order is kept, and who this one is.
 
+mod node_url;
 pub(crate) mod url;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use node_url::{NodeUrl, NodeUrlError};
 pub use url::{RedisUrl, RedisUrlError};
 
 /// How a server belongs to a fleet, whose order of events a Redis keeps.
@@ -27,6 +29,9 @@ pub struct FleetConfig {
     pub name: FleetName,
     /// What this server is called among the others. Default: the host's name.
     pub node: FleetName,
+    /// Where browsers find this server by itself: others lead there who ask them for an upload
+    /// that it holds. Default: nowhere, and they are told its name.
+    pub url: Option<NodeUrl>,
     /// How many of Redis's replicas have to confirm an event before it is answered. Default: 0.
     pub wait: u32,
     /// What is kept in Redis of the history of all jobs, in bytes: about so much to twice as
@@ -74,6 +79,7 @@ impl Default for FleetConfig {
             redis: None,
             name: FleetName("landfall".to_owned()),
             node: FleetName::of_host(),
+            url: None,
             wait: 0,
             log_bytes: 64 << 20,
         }

@@ -10,6 +10,7 @@
 //!   5 delete   job, milliseconds, [life], milliseconds until which that is remembered
 //!   6 forget   job, milliseconds, number of the newest entry
 //!   7 node     name, address
+//!   8 again    job, number of the life: whoever holds its upload is to try it again
 //! ```
 //!
 //! Flags: 1 it is void where what its node appended before it was refused, 2 a lease, 4 a key,
@@ -21,11 +22,11 @@ use crate::access::places::Occupant;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::{After, Change, Entry, Once, Only, Owner, Terms};
-use crate::sequencer::Proposal;
 use crate::sequencer::journal::codec::{Payload, Unread, put_event_name, put_name, put_number};
 use crate::sequencer::journal::record::{
     parse_client, parse_lease, parse_once, put_client, put_once,
 };
+use crate::sequencer::{Errand, Proposal};
 
 /// The version of entries and snapshots that is written.
 pub const VERSION: u8 = 1;
@@ -37,6 +38,7 @@ const CANCEL: u8 = 4;
 const DELETE: u8 = 5;
 const FORGET: u8 = 6;
 const NODE: u8 = 7;
+const AGAIN: u8 = 8;
 
 const CHAINED: u8 = 1;
 const LEASED: u8 = 2;
@@ -68,6 +70,8 @@ pub enum What {
         /// Where others find it; empty where it says nothing of that.
         url: String,
     },
+    /// Something that a node asks of another.
+    Errand(Errand),
 }
 
 /// The payload of a change that is proposed at this millisecond.
@@ -156,6 +160,14 @@ pub fn encode_node(name: &str, url: &str) -> Vec<u8> {
     out
 }
 
+/// The payload by which whoever holds a job's upload is asked to try it again.
+pub fn encode_errand(errand: &Errand) -> Vec<u8> {
+    let mut out = vec![VERSION, AGAIN, 0];
+    put_name(&mut out, errand.job.as_str());
+    put_number(&mut out, errand.life.0.0);
+    out
+}
+
 /// Reads a payload.
 ///
 /// # Errors
@@ -172,16 +184,19 @@ pub fn decode(bytes: &[u8]) -> Result<Said, Unread> {
         RENEW => CHAINED | LEASED | KEYED | OF_LIFE,
         CANCEL | DELETE => CHAINED | OF_LIFE,
         FORGET => CHAINED,
-        NODE => 0,
+        NODE | AGAIN => 0,
         _ => return Err(Unread::Newer),
     })?;
-    let what = if kind == NODE {
-        What::Node {
+    let what = match kind {
+        NODE => What::Node {
             name: payload.name()?.to_owned(),
             url: payload.name()?.to_owned(),
-        }
-    } else {
-        What::Change(change(kind, flags, &mut payload)?)
+        },
+        AGAIN => What::Errand(Errand {
+            job: payload.name()?.parse().map_err(|_| Unread::Malformed)?,
+            life: LifeId(payload.id()?),
+        }),
+        _ => What::Change(change(kind, flags, &mut payload)?),
     };
     if !payload.0.is_empty() {
         return Err(Unread::Malformed);
@@ -371,7 +386,7 @@ mod tests {
     fn what_a_newer_node_says_is_known_as_such() {
         let node = encode_node("a", "http://a");
         assert!(matches!(decode(&node).unwrap().what, What::Node { .. }));
-        for (at, byte) in [(0, 2), (1, 8), (2, 128)] {
+        for (at, byte) in [(0, 2), (1, 99), (2, 128)] {
             let mut newer = node.clone();
             newer[at] = byte;
             assert_eq!(decode(&newer).unwrap_err(), Unread::Newer);

@@ -15,46 +15,44 @@
 
 mod entry;
 mod flight;
+mod holders;
 mod position;
 mod reader;
 mod replica;
 mod resp;
 mod server;
+mod shared;
 mod snapshot;
 mod store;
 mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::fleet::{FleetConfig, RedisUrl};
-use super::journal::reply::pair;
+use super::journal::reply::{Reply, pair};
+use super::neighbours::{Errand, Neighbour, Neighbours};
 use super::room::{self, Room};
 use super::{Health, Order, Proposal, PublishError};
-use crate::event::job::{EventId, JobId};
+use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::Hub;
 use crate::sys::clock;
-use crate::sys::metrics::{Counter, gauge, head};
 use crate::sys::{random, vital};
-use flight::Flight;
+use flight::Put;
 use position::Position;
 use reader::Reader;
 use server::Server;
-use store::{Dial, Fence};
+use shared::Shared;
+use store::Dial;
 use writer::{Command, Writer};
 
 /// How long a start waits for Redis to be there, and to know everything.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
-/// How long Redis may be away before publishers hear of it at once.
-const GRACE: Duration = Duration::from_secs(2);
-/// What isn't worth a line in the log.
-const BRIEF: Duration = Duration::from_secs(1);
 /// How long what was proposed may take when the fleet is left.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -63,55 +61,6 @@ pub struct Fleet {
     shared: Arc<Shared>,
     commands: Sender<Command>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// What reader and writer both know.
-struct Shared {
-    hub: Hub,
-    /// The node's name, and where others find it.
-    node: String,
-    url: String,
-    /// Where Redis is, for the log.
-    redis: String,
-    /// What tells this process from every other.
-    boot: u64,
-    wait: u32,
-    log_bytes: u64,
-    flight: Mutex<Flight>,
-    /// Where may be appended. None: nowhere.
-    fence: Mutex<Option<Fence>>,
-    health: AtomicU8,
-    /// Since when it isn't good.
-    trouble_since: Mutex<Option<Instant>>,
-    /// When Redis has answered last.
-    heard_at: Mutex<Instant>,
-    /// Whether the log has said that something is in the way.
-    is_told: AtomicBool,
-    /// The reader is to see who keeps the log.
-    looks_again: AtomicBool,
-    wants_to_be_known: AtomicBool,
-    is_over: AtomicBool,
-    /// What was applied last.
-    at: Mutex<Position>,
-    lag: Mutex<Lag>,
-    counters: Counters,
-}
-
-/// How far this node is behind the log.
-#[derive(Default)]
-struct Lag {
-    /// How far the log went when it was looked at last.
-    end: Position,
-    /// Since when it isn't known that all of it is applied.
-    since: Option<Instant>,
-}
-
-#[derive(Default)]
-struct Counters {
-    appends: Counter,
-    resends: Counter,
-    duplicates: Counter,
-    rebuilds: Counter,
 }
 
 impl Fleet {
@@ -168,8 +117,15 @@ impl Fleet {
         if proposals.is_empty() {
             return (Vec::new(), None);
         }
+        self.command(|reply| Command::Put(proposals, reply))
+    }
+
+    fn command(
+        &self,
+        command: impl FnOnce(Reply<Put>) -> Command,
+    ) -> (Vec<EventId>, Option<PublishError>) {
         let (reply, answer) = pair();
-        let handed = self.commands.send(Command::Put(proposals, reply));
+        let handed = self.commands.send(command(reply));
         let answer = handed.ok().and_then(|()| answer.wait());
         answer.unwrap_or((Vec::new(), Some(PublishError::Away)))
     }
@@ -235,11 +191,11 @@ impl Order for Fleet {
     }
 
     fn health(&self) -> Health {
-        match self.shared.health.load(Ordering::Acquire) {
-            it if it == Health::Good as u8 => Health::Good,
-            it if it == Health::NoRoom as u8 => Health::NoRoom,
-            _ => Health::Away,
-        }
+        self.shared.health()
+    }
+
+    fn neighbours(&self) -> Option<&dyn Neighbours> {
+        Some(self)
     }
 
     fn write_metrics(&self, out: &mut String) {
@@ -259,190 +215,29 @@ impl Order for Fleet {
     }
 }
 
-impl Shared {
-    fn new(config: &FleetConfig, redis: String, boot: u64, hub: &Hub) -> Shared {
-        Shared {
-            hub: hub.clone(),
-            node: config.node.to_string(),
-            url: String::new(),
-            redis,
-            boot,
-            wait: config.wait,
-            log_bytes: config.log_bytes,
-            flight: Mutex::default(),
-            fence: Mutex::default(),
-            health: AtomicU8::new(Health::Away as u8),
-            trouble_since: Mutex::new(Some(clock::now())),
-            heard_at: Mutex::new(clock::now()),
-            is_told: AtomicBool::new(true),
-            looks_again: AtomicBool::new(false),
-            wants_to_be_known: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
-            at: Mutex::default(),
-            lag: Mutex::new(Lag {
-                since: Some(clock::now()),
-                ..Lag::default()
-            }),
-            counters: Counters::default(),
+impl Neighbours for Fleet {
+    fn here(&self) -> &Neighbour {
+        &self.shared.here
+    }
+
+    fn all(&self) -> Vec<Neighbour> {
+        self.shared.holders.nodes()
+    }
+
+    fn holder(&self, job: &JobId, life: LifeId) -> Option<Neighbour> {
+        self.shared.holders.of(job, life)
+    }
+
+    fn ask(&self, errand: Errand) -> Result<(), PublishError> {
+        if self.shared.is_away() {
+            return Err(self.shared.refusal());
         }
+        let payload = entry::encode_errand(&errand);
+        let (_, error) = self.command(|reply| Command::Say(payload, reply));
+        error.map_or(Ok(()), Err)
     }
 
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
-    }
-
-    fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
-    }
-
-    /// Something is in the way, which is said in the log where it lasts.
-    fn trouble(&self, health: Health, why: &str) {
-        self.health.store(health as u8, Ordering::Release);
-        self.trouble_since.lock().get_or_insert_with(clock::now);
-        let lasts = clock::now() - *self.heard_at.lock() >= BRIEF;
-        let is_told = || self.is_told.swap(true, Ordering::AcqRel);
-        if (lasts || health == Health::NoRoom) && !is_told() {
-            log::error!(
-                "fleet: {}: {why}: publishing is answered with 503 until it is back, streams go on",
-                self.redis
-            );
-        }
-    }
-
-    /// Everything is as it should be.
-    fn works(&self) {
-        self.health.store(Health::Good as u8, Ordering::Release);
-        *self.trouble_since.lock() = None;
-        if self.is_told.swap(false, Ordering::AcqRel) {
-            log::info!("fleet: {}: events are put in order there", self.redis);
-        }
-    }
-
-    /// Whether publishers are to hear at once that nothing can be appended.
-    fn is_away(&self) -> bool {
-        let since = *self.trouble_since.lock();
-        since.is_some_and(|since| clock::now() - since > GRACE)
-    }
-
-    fn refusal(&self) -> PublishError {
-        match self.health.load(Ordering::Acquire) {
-            it if it == Health::NoRoom as u8 => PublishError::NoRoom,
-            _ => PublishError::Away,
-        }
-    }
-
-    fn touch(&self) {
-        *self.heard_at.lock() = clock::now();
-    }
-
-    fn note_position(&self, at: Position) {
-        *self.at.lock() = at;
-    }
-
-    /// The log goes so far.
-    fn note_end(&self, end: Position) {
-        self.lag.lock().end = end;
-    }
-
-    /// Whether more is in the log than is applied, or may be.
-    fn note_lag(&self, is_behind: bool) {
-        let mut lag = self.lag.lock();
-        lag.since = is_behind.then(|| lag.since.unwrap_or_else(clock::now));
-    }
-
-    /// How many entries are known to be in the log that aren't applied, and for how long this
-    /// node has been behind.
-    fn lag(&self) -> (u64, Duration) {
-        let at = *self.at.lock();
-        let lag = self.lag.lock();
-        let Some(since) = lag.since else {
-            return (0, Duration::ZERO);
-        };
-        // Of epochs between the two nothing is known here: it is so many at least.
-        let entries = match lag.end.epoch == at.epoch {
-            true => lag.end.sequence.saturating_sub(at.sequence),
-            false if lag.end > at => lag.end.sequence + 1,
-            false => 0,
-        };
-        (entries, clock::now() - since)
-    }
-
-    fn wish_to_be_known(&self) {
-        self.wants_to_be_known.store(true, Ordering::Release);
-    }
-
-    fn take_wish_to_be_known(&self) -> bool {
-        self.wants_to_be_known.swap(false, Ordering::AcqRel)
-    }
-
-    fn write_metrics(&self, out: &mut String) {
-        use std::fmt::Write;
-        let is_up = self.health.load(Ordering::Acquire) == Health::Good as u8;
-        let help = "Whether Redis takes what is published.";
-        gauge(out, "fleet_redis_up", help, u8::from(is_up));
-        let at = *self.at.lock();
-        gauge(
-            out,
-            "fleet_epoch",
-            "The epoch of the fleet's log.",
-            at.epoch,
-        );
-        let (entries, time) = self.lag();
-        let help = "Entries that the fleet's log is known to have and this node hasn't applied.";
-        gauge(out, "fleet_lag_entries", help, entries);
-        let help = "For how long this node hasn't had all that the fleet's log has.";
-        let seconds = format!("{:.3}", time.as_secs_f64());
-        gauge(out, "fleet_lag_seconds", help, seconds);
-        let counters = &self.counters;
-        for (name, help, counter) in [
-            (
-                "appends",
-                "Entries appended to the fleet's log.",
-                &counters.appends,
-            ),
-            (
-                "resends",
-                "Entries that were sent again.",
-                &counters.resends,
-            ),
-            (
-                "duplicates",
-                "Entries that were read again, and not applied again.",
-                &counters.duplicates,
-            ),
-            (
-                "rebuilds",
-                "Times that the state was put back from Redis.",
-                &counters.rebuilds,
-            ),
-        ] {
-            let name = format!("fleet_{name}_total");
-            head(out, &name, help, "counter");
-            let _ = writeln!(out, "landfall_{name} {}", counter.get());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hub::HubConfig;
-
-    #[test]
-    fn a_node_knows_by_how_much_it_is_behind() {
-        let hub = Hub::new(HubConfig::default(), EventId(0));
-        let shared = Shared::new(&FleetConfig::default(), String::new(), 1, &hub);
-        let place = |epoch, sequence| Position { epoch, sequence };
-        let entries = |at, end, is_behind| {
-            shared.note_position(at);
-            shared.note_end(end);
-            shared.note_lag(is_behind);
-            shared.lag().0
-        };
-        assert_eq!(entries(place(7, 2), place(7, 12), true), 10);
-        assert_eq!(entries(place(7, 2), place(9, 3), true), 4);
-        assert_eq!(entries(place(9, 4), place(9, 3), true), 0);
-        assert_eq!(entries(place(9, 4), place(9, 9), false), 0);
-        assert_eq!(shared.lag().1, Duration::ZERO);
+    fn errands(&self) -> Receiver<Errand> {
+        self.shared.asked.clone()
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::Shared;
 use super::position::{Position, SLOTS, next_epoch};
 use super::replica::{Applied, Misfit, Replica, nonce};
+use super::shared::Shared;
 use super::snapshot;
 use super::store::{Body, Dial, Fault, Fence, Item, Look, Opened, Opening, Store};
 use crate::sequencer::Health;
@@ -84,7 +84,10 @@ impl Reader {
         joined: Sender<Result<(), String>>,
     ) -> Reader {
         Reader {
-            replica: Replica::new(shared.hub.clone()),
+            replica: Replica {
+                holders: shared.holders.clone(),
+                ..Replica::new(shared.hub.clone())
+            },
             shared,
             dial,
             link: None,
@@ -293,7 +296,7 @@ impl Reader {
                 );
             }
         }
-        let node = self.replica.nodes.get(&self.shared.node);
+        let node = self.replica.nodes.get(&self.shared.here.name);
         if node.is_none_or(|node| node.boot != self.shared.boot) {
             self.shared.wish_to_be_known();
         }
@@ -323,6 +326,13 @@ impl Reader {
                 Misfit::Gap => Stop::Rebuild,
                 Misfit::Newer => Stop::Newer,
             })?;
+        if let Applied::Entry {
+            errand: Some(errand),
+            ..
+        } = &applied
+        {
+            self.shared.take_errand(errand);
+        }
         self.note(item, applied);
         Ok(())
     }
@@ -345,6 +355,7 @@ impl Reader {
                 boot,
                 count,
                 result,
+                ..
             } if boot == self.shared.boot => {
                 let needs_replicas = self.shared.wait > 0;
                 let mut flight = self.shared.flight.lock();
@@ -417,9 +428,9 @@ impl Reader {
     }
 
     fn slot(&self) -> u64 {
-        let known = self.replica.nodes.get(&self.shared.node);
+        let known = self.replica.nodes.get(&self.shared.here.name);
         known.and_then(|node| node.slot).unwrap_or_else(|| {
-            let bytes = self.shared.node.bytes();
+            let bytes = self.shared.here.name.bytes();
             bytes.fold(0, |sum: u64, byte| sum * 31 + u64::from(byte)) % SLOTS
         })
     }
@@ -561,6 +572,8 @@ impl Reader {
             }
         });
         fresh.hub = self.shared.hub.clone();
+        self.shared.holders.replace_by(&fresh.holders);
+        fresh.holders = self.shared.holders.clone();
         let at = fresh.at;
         self.replica = fresh;
         self.has_state = true;

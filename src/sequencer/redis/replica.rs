@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::entry::{self, Said, What};
+use super::holders::Holders;
 use super::position::{Position, SLOTS};
 use super::store::{Body, Item, Nonce};
-use crate::event::job::EventId;
-use crate::hub::{Entry, Hub, Refusal};
+use crate::event::job::{EventId, LifeId};
+use crate::hub::{Change, Entry, Hub, Owner, Refusal};
 use crate::sequencer::journal::codec::Unread;
-use crate::sequencer::log_end;
+use crate::sequencer::{Errand, Neighbour, log_end};
 
 /// Processes whose counts are remembered. Beyond it the one goes that was heard of the
 /// longest ago: what it sends again after that would be taken twice.
@@ -33,6 +34,8 @@ pub struct Replica {
     pub boots: BTreeMap<u64, Boot>,
     /// The nodes by their names.
     pub nodes: BTreeMap<String, Node>,
+    /// Who holds uploads.
+    pub holders: Holders,
 }
 
 /// What is known of a process.
@@ -74,6 +77,8 @@ pub enum Applied {
         count: u64,
         /// None where it depended on what was refused.
         result: Option<Result<EventId, Refusal>>,
+        /// What it asks of a node.
+        errand: Option<Errand>,
     },
 }
 
@@ -96,6 +101,7 @@ impl Replica {
             identity: String::new(),
             boots: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            holders: Holders::default(),
         }
     }
 
@@ -166,6 +172,7 @@ impl Replica {
         if count <= known.count {
             return Ok(Applied::Repeat);
         }
+        let mut asked = None;
         let result = match entry::decode(payload) {
             Err(Unread::Newer) => return Err(Misfit::Newer),
             Err(Unread::Malformed) => {
@@ -174,7 +181,11 @@ impl Replica {
             }
             Ok(said) if said.is_chained && known.is_refused => None,
             Ok(Said { what, .. }) => Some(match what {
-                What::Change(entry) => self.change(id, entry, is_alone),
+                What::Change(entry) => self.change(id, boot, entry, is_alone),
+                What::Errand(errand) => {
+                    asked = Some(errand);
+                    Ok(id)
+                }
                 What::Node { name, url } => {
                     self.introduce(id, boot, name, url);
                     Ok(id)
@@ -187,14 +198,22 @@ impl Replica {
             boot,
             count,
             result,
+            errand: asked,
         })
     }
 
-    fn change(&self, id: EventId, mut entry: Entry, is_alone: bool) -> Result<EventId, Refusal> {
+    fn change(
+        &self,
+        id: EventId,
+        boot: u64,
+        mut entry: Entry,
+        is_alone: bool,
+    ) -> Result<EventId, Refusal> {
         // Time doesn't go back, whoever's clock says so.
         entry.time_ms = entry.time_ms.max(self.hub.time_ms());
         match self.hub.apply(id, &entry) {
             Ok(news) => {
+                self.note_holder(id, boot, &entry);
                 self.hub.tell(news, is_alone);
                 log_end(&entry.job, &entry.change);
                 Ok(id)
@@ -202,6 +221,26 @@ impl Replica {
             // Its first answer is its answer.
             Err(Refusal::Again(first)) => Ok(first),
             Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// An upload's file is where its life was begun.
+    fn note_holder(&self, id: EventId, boot: u64, entry: &Entry) {
+        match entry.change {
+            Change::Begin {
+                owner: Owner::Upload,
+                ..
+            } => {
+                let mut nodes = self.nodes.iter();
+                match nodes.find(|(_, node)| node.boot == boot) {
+                    Some((name, _)) => self.holders.begin(&entry.job, LifeId(id), name),
+                    None => self.holders.end(&entry.job),
+                }
+            }
+            Change::Begin { .. } | Change::Delete { .. } | Change::Forget { .. } => {
+                self.holders.end(&entry.job);
+            }
+            Change::Event { .. } | Change::Renew { .. } | Change::Cancel { .. } => {}
         }
     }
 
@@ -244,6 +283,16 @@ impl Replica {
                 self.nodes.remove(&oldest);
             }
         }
+        self.tell_holders();
+    }
+
+    /// Has who asks for holders find the nodes that there are.
+    pub fn tell_holders(&self) {
+        let nodes = self.nodes.iter().map(|(name, node)| Neighbour {
+            name: name.clone(),
+            url: node.url.clone(),
+        });
+        self.holders.know(nodes.collect());
     }
 }
 

@@ -5,13 +5,13 @@
 //! head      epoch, sequence, nonce, identity, how many processes, and of each 8 bytes, its
 //!           count, whether that was refused, the number of its newest entry; how many nodes,
 //!           and of each its name, its slot and 1, or 0, its process, its address, the number
-//!           since which
+//!           since which; how many uploads, and of each its job, life, and node
 //! ```
 
 use super::position::Position;
 use super::replica::{Boot, Node, Replica};
 use super::store::Snapshot;
-use crate::event::job::EventId;
+use crate::event::job::{EventId, LifeId};
 use crate::hub::{Hub, HubConfig};
 use crate::sequencer::journal::checkpoint::{self, Head, JobPart, Opened, Part};
 use crate::sequencer::journal::codec::{Payload, Unread, put_name, put_number};
@@ -42,6 +42,12 @@ pub fn take(replica: &Replica) -> Snapshot {
         put_name(&mut out, &node.url);
         put_number(&mut out, node.since.0);
     }
+    put_number(&mut out, replica.holders.len() as u64);
+    replica.holders.each(|job, life, node| {
+        put_name(&mut out, job.as_str());
+        put_number(&mut out, life.0.0);
+        put_name(&mut out, node);
+    });
     put_jobs(&mut out, &replica.hub);
     Snapshot {
         at: replica.at,
@@ -133,6 +139,12 @@ pub fn restore(snapshot: &Snapshot, config: &HubConfig) -> Result<Replica, Unrea
             since: payload.id()?,
         };
         replica.nodes.insert(name, node);
+    }
+    replica.tell_holders();
+    for _ in 0..payload.number()? {
+        let job = payload.name()?.parse().map_err(|_| Unread::Malformed)?;
+        let life = LifeId(payload.id()?);
+        replica.holders.begin(&job, life, payload.name()?);
     }
     restore_jobs(payload.0, &replica.hub)?;
     Ok(replica)

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::Shared;
 use super::entry;
 use super::flight::{Group, Put, Sent};
 use super::replica::nonce;
+use super::shared::Shared;
 use super::store::{Dial, Fault, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
@@ -30,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub enum Command {
     /// To put these in order in turn, up to the first that is refused.
     Put(Vec<Proposal>, Reply<Put>),
+    /// To put this payload in order.
+    Say(Vec<u8>, Reply<Put>),
 }
 
 pub struct Writer {
@@ -67,7 +69,7 @@ impl Writer {
             }
         }
         self.refuse_queue(PublishError::Away);
-        while let Ok(Command::Put(_, reply)) = self.commands.try_recv() {
+        while let Ok(Command::Put(_, reply) | Command::Say(_, reply)) = self.commands.try_recv() {
             reply.answer((Vec::new(), Some(PublishError::Away)));
         }
         self.shared.flight.lock().close();
@@ -81,7 +83,7 @@ impl Writer {
             self.take(command);
         }
         if self.shared.take_wish_to_be_known() {
-            let node = entry::encode_node(&self.shared.node, &self.shared.url);
+            let node = entry::encode_node(&self.shared.here.name, &self.shared.here.url);
             self.queue.push_front(Sent::new(node, None));
         }
         self.shared.flight.lock().refuse_late();
@@ -205,7 +207,13 @@ impl Writer {
     }
 
     fn take(&mut self, command: Command) {
-        let Command::Put(proposals, reply) = command;
+        let (proposals, reply) = match command {
+            Command::Put(proposals, reply) => (proposals, reply),
+            Command::Say(payload, reply) => {
+                let group = Arc::new(Group::new(1, reply));
+                return self.queue.push_back(Sent::new(payload, Some(group)));
+            }
+        };
         let group = Arc::new(Group::new(proposals.len(), reply));
         let time_ms = now_ms();
         for (index, proposal) in proposals.iter().enumerate() {

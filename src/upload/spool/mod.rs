@@ -213,7 +213,10 @@ impl Spool {
         let unfinished = is_resumable.then(|| inner.seats.unfinished(order.client));
         let unfinished = unfinished.transpose()?;
         inner.start(order.client)?;
-        let (id, after) = (UploadId::random()?, order.after);
+        let (mut id, after) = (UploadId::random()?, order.after);
+        if let Some(neighbours) = inner.jobs.order().neighbours() {
+            id = id.marked(&neighbours.here().name);
+        }
         let entry = UploadEntry::new(id, order, unfinished, checksum.is_some());
         let entry = Arc::new(entry);
         inner.ledger.lock().enter(&entry, &config)?;

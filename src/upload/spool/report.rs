@@ -112,9 +112,12 @@ impl Inner {
     /// Ends the jobs of uploads of which nothing is left. Blocks.
     pub(super) fn end_lost(&self, message: &str) {
         let mut lost = Vec::new();
+        let neighbours = self.jobs.order().neighbours();
         self.jobs.hub().each_life(|job, life, _, _| {
             let is_upload = life.owner == Owner::Upload && life.state == LifeState::Running;
-            if is_upload && self.ledger.lock().of(life.id()).is_none() {
+            let is_elsewhere =
+                || neighbours.is_some_and(|it| it.elsewhere(job, life.id()).is_some());
+            if is_upload && !is_elsewhere() && self.ledger.lock().of(life.id()).is_none() {
                 lost.push((job.clone(), life.id()));
             }
         });

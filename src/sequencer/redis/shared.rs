@@ -1,0 +1,292 @@
+//! What the reader, the writer and whoever asks a node all know.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+
+use super::flight::Flight;
+use super::holders::Holders;
+use super::position::Position;
+use super::store::Fence;
+use crate::hub::Hub;
+use crate::sequencer::{Errand, FleetConfig, Health, Neighbour, NodeUrl, PublishError};
+use crate::sys::clock;
+use crate::sys::metrics::{Counter, gauge, head};
+
+/// How long Redis may be away before publishers hear of it at once.
+const GRACE: Duration = Duration::from_secs(2);
+/// What isn't worth a line in the log.
+const BRIEF: Duration = Duration::from_secs(1);
+/// Errands that this node is asked to do and hasn't begun: beyond it others wait in vain.
+const ERRANDS_MAX: usize = 256;
+
+/// What reader and writer both know.
+pub struct Shared {
+    pub hub: Hub,
+    /// What others know of this node.
+    pub here: Neighbour,
+    /// Who holds uploads.
+    pub holders: Holders,
+    /// What others ask of this node, and whoever does that.
+    errands: Sender<Errand>,
+    pub asked: Receiver<Errand>,
+    /// Where Redis is, for the log.
+    pub redis: String,
+    /// What tells this process from every other.
+    pub boot: u64,
+    pub wait: u32,
+    pub log_bytes: u64,
+    pub flight: Mutex<Flight>,
+    /// Where may be appended. None: nowhere.
+    pub fence: Mutex<Option<Fence>>,
+    health: AtomicU8,
+    /// Since when it isn't good.
+    trouble_since: Mutex<Option<Instant>>,
+    /// When Redis has answered last.
+    heard_at: Mutex<Instant>,
+    /// Whether the log has said that something is in the way.
+    is_told: AtomicBool,
+    /// The reader is to see who keeps the log.
+    pub looks_again: AtomicBool,
+    wants_to_be_known: AtomicBool,
+    is_over: AtomicBool,
+    /// What was applied last.
+    at: Mutex<Position>,
+    lag: Mutex<Lag>,
+    pub counters: Counters,
+}
+
+/// How far this node is behind the log.
+#[derive(Default)]
+struct Lag {
+    /// How far the log went when it was looked at last.
+    end: Position,
+    /// Since when it isn't known that all of it is applied.
+    since: Option<Instant>,
+}
+
+#[derive(Default)]
+pub struct Counters {
+    pub appends: Counter,
+    pub resends: Counter,
+    pub duplicates: Counter,
+    pub rebuilds: Counter,
+}
+
+impl Shared {
+    pub fn new(config: &FleetConfig, redis: String, boot: u64, hub: &Hub) -> Shared {
+        let (errands, asked) = bounded(ERRANDS_MAX);
+        Shared {
+            hub: hub.clone(),
+            here: Neighbour {
+                name: config.node.to_string(),
+                url: config
+                    .url
+                    .as_ref()
+                    .map_or_else(String::new, NodeUrl::to_string),
+            },
+            holders: Holders::default(),
+            errands,
+            asked,
+            redis,
+            boot,
+            wait: config.wait,
+            log_bytes: config.log_bytes,
+            flight: Mutex::default(),
+            fence: Mutex::default(),
+            health: AtomicU8::new(Health::Away as u8),
+            trouble_since: Mutex::new(Some(clock::now())),
+            heard_at: Mutex::new(clock::now()),
+            is_told: AtomicBool::new(true),
+            looks_again: AtomicBool::new(false),
+            wants_to_be_known: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            at: Mutex::default(),
+            lag: Mutex::new(Lag {
+                since: Some(clock::now()),
+                ..Lag::default()
+            }),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Something that a node asks of another: of this one, where that has the upload.
+    pub fn take_errand(&self, errand: &Errand) {
+        let holder = self.holders.of(&errand.job, errand.life);
+        let is_here = holder.is_some_and(|holder| holder.name == self.here.name);
+        if is_here && self.errands.try_send(errand.clone()).is_err() {
+            log::warn!("{}: too much is asked of this node at once", errand.job);
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    /// Something is in the way, which is said in the log where it lasts.
+    pub fn trouble(&self, health: Health, why: &str) {
+        self.health.store(health as u8, Ordering::Release);
+        self.trouble_since.lock().get_or_insert_with(clock::now);
+        let lasts = clock::now() - *self.heard_at.lock() >= BRIEF;
+        let is_told = || self.is_told.swap(true, Ordering::AcqRel);
+        if (lasts || health == Health::NoRoom) && !is_told() {
+            log::error!(
+                "fleet: {}: {why}: publishing is answered with 503 until it is back, streams go on",
+                self.redis
+            );
+        }
+    }
+
+    /// Everything is as it should be.
+    pub fn works(&self) {
+        self.health.store(Health::Good as u8, Ordering::Release);
+        *self.trouble_since.lock() = None;
+        if self.is_told.swap(false, Ordering::AcqRel) {
+            log::info!("fleet: {}: events are put in order there", self.redis);
+        }
+    }
+
+    /// Whether publishers are to hear at once that nothing can be appended.
+    pub fn is_away(&self) -> bool {
+        let since = *self.trouble_since.lock();
+        since.is_some_and(|since| clock::now() - since > GRACE)
+    }
+
+    pub fn refusal(&self) -> PublishError {
+        match self.health() {
+            Health::NoRoom => PublishError::NoRoom,
+            _ => PublishError::Away,
+        }
+    }
+
+    /// Whether changes can be put in order now.
+    pub fn health(&self) -> Health {
+        match self.health.load(Ordering::Acquire) {
+            it if it == Health::Good as u8 => Health::Good,
+            it if it == Health::NoRoom as u8 => Health::NoRoom,
+            _ => Health::Away,
+        }
+    }
+
+    pub fn touch(&self) {
+        *self.heard_at.lock() = clock::now();
+    }
+
+    pub fn note_position(&self, at: Position) {
+        *self.at.lock() = at;
+    }
+
+    /// The log goes so far.
+    pub fn note_end(&self, end: Position) {
+        self.lag.lock().end = end;
+    }
+
+    /// Whether more is in the log than is applied, or may be.
+    pub fn note_lag(&self, is_behind: bool) {
+        let mut lag = self.lag.lock();
+        lag.since = is_behind.then(|| lag.since.unwrap_or_else(clock::now));
+    }
+
+    /// How many entries are known to be in the log that aren't applied, and for how long this
+    /// node has been behind.
+    fn lag(&self) -> (u64, Duration) {
+        let at = *self.at.lock();
+        let lag = self.lag.lock();
+        let Some(since) = lag.since else {
+            return (0, Duration::ZERO);
+        };
+        // Of epochs between the two nothing is known here: it is so many at least.
+        let entries = match lag.end.epoch == at.epoch {
+            true => lag.end.sequence.saturating_sub(at.sequence),
+            false if lag.end > at => lag.end.sequence + 1,
+            false => 0,
+        };
+        (entries, clock::now() - since)
+    }
+
+    pub fn wish_to_be_known(&self) {
+        self.wants_to_be_known.store(true, Ordering::Release);
+    }
+
+    pub fn take_wish_to_be_known(&self) -> bool {
+        self.wants_to_be_known.swap(false, Ordering::AcqRel)
+    }
+
+    pub fn write_metrics(&self, out: &mut String) {
+        use std::fmt::Write;
+        let is_up = self.health() == Health::Good;
+        let help = "Whether Redis takes what is published.";
+        gauge(out, "fleet_redis_up", help, u8::from(is_up));
+        let at = *self.at.lock();
+        gauge(
+            out,
+            "fleet_epoch",
+            "The epoch of the fleet's log.",
+            at.epoch,
+        );
+        let (entries, time) = self.lag();
+        let help = "Entries that the fleet's log is known to have and this node hasn't applied.";
+        gauge(out, "fleet_lag_entries", help, entries);
+        let help = "For how long this node hasn't had all that the fleet's log has.";
+        let seconds = format!("{:.3}", time.as_secs_f64());
+        gauge(out, "fleet_lag_seconds", help, seconds);
+        let counters = &self.counters;
+        for (name, help, counter) in [
+            (
+                "appends",
+                "Entries appended to the fleet's log.",
+                &counters.appends,
+            ),
+            (
+                "resends",
+                "Entries that were sent again.",
+                &counters.resends,
+            ),
+            (
+                "duplicates",
+                "Entries that were read again, and not applied again.",
+                &counters.duplicates,
+            ),
+            (
+                "rebuilds",
+                "Times that the state was put back from Redis.",
+                &counters.rebuilds,
+            ),
+        ] {
+            let name = format!("fleet_{name}_total");
+            head(out, &name, help, "counter");
+            let _ = writeln!(out, "landfall_{name} {}", counter.get());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::job::EventId;
+    use crate::hub::HubConfig;
+
+    #[test]
+    fn a_node_knows_by_how_much_it_is_behind() {
+        let hub = Hub::new(HubConfig::default(), EventId(0));
+        let shared = Shared::new(&FleetConfig::default(), String::new(), 1, &hub);
+        let place = |epoch, sequence| Position { epoch, sequence };
+        let entries = |at, end, is_behind| {
+            shared.note_position(at);
+            shared.note_end(end);
+            shared.note_lag(is_behind);
+            shared.lag().0
+        };
+        assert_eq!(entries(place(7, 2), place(7, 12), true), 10);
+        assert_eq!(entries(place(7, 2), place(9, 3), true), 4);
+        assert_eq!(entries(place(9, 4), place(9, 3), true), 0);
+        assert_eq!(entries(place(9, 4), place(9, 9), false), 0);
+        assert_eq!(shared.lag().1, Duration::ZERO);
+    }
+}
