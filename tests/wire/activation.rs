@@ -315,3 +315,20 @@ fn the_service_is_as_shut_in_as_systemd_asks_for() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
 }
+
+#[test]
+fn the_service_may_put_its_stages_into_a_cage() {
+    // On Debian 12 the set @system-service has none of these, and without them there is no cage.
+    let unit = include_str!("../../scripts/systemd/landfall.service");
+    let mut lines = unit.lines();
+    let filter = lines.find_map(|line| line.strip_prefix("SystemCallFilter="));
+    let calls: Vec<_> = filter.unwrap().split(' ').collect();
+    for call in [
+        "landlock_create_ruleset",
+        "landlock_add_rule",
+        "landlock_restrict_self",
+        "seccomp",
+    ] {
+        assert!(calls.contains(&call), "{calls:?} has no {call}");
+    }
+}
