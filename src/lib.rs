@@ -97,7 +97,7 @@ pub use sequencer::{
 };
 pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
 #[cfg(feature = "server")]
-pub use server::{Address, ConnectionConfig, OpsAddress, Server, ServerConfig, Sockets};
+pub use server::{Address, ConnectionConfig, Server, ServerConfig, Sockets};
 #[cfg(feature = "server")]
 pub use stream::ShardConfig;
 pub use stream::subscribers::{EventStream, Follow, SentEvent, Subscribers};

@@ -6,8 +6,8 @@ mod reload;
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Usage};
-use crate::server::ServerConfig;
+use super::error::{Failure, Place, Usage};
+use crate::server::{Address, ServerConfig};
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -37,6 +37,15 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 pub fn config(call: &Call) -> Result<ServerConfig, Usage> {
     call.texts(0)?;
     let mut config = call.settings.server.clone();
+    for (flag, address) in [("listen", &config.listen), ("publish", &config.publish)] {
+        if *address == Address::Off {
+            return Err(Usage::Value {
+                place: Place::Flag(flag),
+                value: address.to_string(),
+                why: "the program has no other way in: give IP:PORT or unix:PATH".to_owned(),
+            });
+        }
+    }
     config.base_path = call.settings.hub.base_path.clone();
     if call.settings.memory_only {
         config.data = None;

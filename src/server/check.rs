@@ -8,7 +8,6 @@ use std::path::Path;
 
 use rustix::fs::{Access as Allowed, access};
 
-use super::OpsAddress;
 use super::config::ServerConfig;
 use super::listener::Address;
 use super::start;
@@ -115,18 +114,19 @@ fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
 }
 
 fn listeners(config: &ServerConfig) -> Vec<Fault> {
-    let mut listeners = vec![
+    let listeners = [
         ("public listener", "listen", &config.listen),
         ("publishing listener", "publish", &config.publish),
+        ("monitoring listener", "ops", &config.ops),
     ];
-    if let OpsAddress::At(ops) = &config.ops {
-        listeners.push(("monitoring listener", "ops", ops));
-    }
     // What is taken is taken by it then.
     let is_served = config.data.as_deref().is_some_and(journal::is_held);
     let mut faults = Vec::new();
     for (index, (what, flag, address)) in listeners.iter().copied().enumerate() {
-        let is_any_port = matches!(address, Address::Tcp(address) if address.port() == 0);
+        let is_any_port = address.tcp().is_some_and(|address| address.port() == 0);
+        if *address == Address::Off {
+            continue;
+        }
         let mut before = listeners[..index].iter();
         if let Some((other, ..)) = before.find(|(.., it)| *it == address && !is_any_port) {
             faults.push(Fault::of(
@@ -148,6 +148,7 @@ fn place(address: &Address, is_served: bool) -> Result<(), String> {
         false => Err("another process listens there".to_owned()),
     };
     match address {
+        Address::Off => Ok(()),
         Address::Tcp(address) => match TcpListener::bind(address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => taken(),
             bound => bound.map(drop).map_err(|error| error.to_string()),

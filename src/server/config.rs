@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::OpsAddress;
 use super::connection::ConnectionConfig;
 use super::listener::Address;
 use crate::http::BasePath;
@@ -21,7 +20,7 @@ use crate::upload::spool::SpoolConfig;
 /// File descriptors that are kept for what is neither a stream nor a connection.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// Where a server listens, and its limits.
+/// Where a server listens, and its limits. Each listener may be [`Address::Off`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,7 +42,7 @@ pub struct ServerConfig {
     /// The publishing listener. Default: 127.0.0.1:8081.
     pub publish: Address,
     /// The monitoring listener. Default: 127.0.0.1:8082.
-    pub ops: OpsAddress,
+    pub ops: Address,
     /// The path below which both of the first are served, for a proxy that passes requests on
     /// as they are. Default: /.
     pub base_path: BasePath,
@@ -129,7 +128,7 @@ impl Default for ServerConfig {
         ServerConfig {
             listen: Address::Tcp(local(8080)),
             publish: Address::Tcp(local(8081)),
-            ops: OpsAddress::At(Address::Tcp(local(8082))),
+            ops: Address::Tcp(local(8082)),
             base_path: BasePath::default(),
             data: None,
             journal: JournalConfig::default(),

@@ -46,19 +46,23 @@ const WAKER: Token = Token(usize::MAX);
 /// Who may connect to a unix socket: its owner and group.
 const SOCKET_MODE: u32 = 0o660;
 
-/// Where to listen, or where it is listened: an address and port, or `unix:PATH`.
+/// Where to listen, or where it is listened: an address and port, `unix:PATH`, or `off`.
 ///
 /// ```
 /// use landfall::Address;
 /// let address: Address = "unix:/run/landfall/publish".parse().unwrap();
 /// assert_eq!(address, Address::Unix("/run/landfall/publish".into()));
+/// assert_eq!("off".parse(), Ok(Address::Off));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// An address and a port; port 0 picks a free one.
     Tcp(SocketAddr),
     /// The path of a unix socket.
     Unix(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// What accepted TCP connections are given.
@@ -107,6 +111,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, String> {
         match text.strip_prefix("unix:") {
+            None if text == "off" => Ok(Address::Off),
             Some("") => Err("unix: needs a path, as in unix:/run/landfall.sock".to_owned()),
             Some(path) => Ok(Address::Unix(path.into())),
             None => text.parse().map(Address::Tcp).map_err(|_| {
@@ -124,6 +129,17 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(address) => write!(f, "http://{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Off => f.write_str("off"),
+        }
+    }
+}
+
+impl Address {
+    /// The address and port. None where there is no port.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) | Address::Off => None,
         }
     }
 }
@@ -133,7 +149,7 @@ impl Listener {
     /// is replaced.
     ///
     /// # Errors
-    /// The address is in use, or not to be had.
+    /// The address is in use, or not to be had; or it is none.
     pub fn bind(address: &Address, options: SocketOptions) -> io::Result<Listener> {
         match address {
             Address::Tcp(address) => {
@@ -168,6 +184,7 @@ impl Listener {
                     is_own: true,
                 })
             }
+            Address::Off => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
 

@@ -30,14 +30,13 @@ use house::House;
 use listener::Acceptor;
 pub use listener::Address;
 use monitor::Monitoring;
-pub use monitor::OpsAddress;
 pub use pulse::Pulse;
 pub use sockets::Sockets;
 
 /// How often a drain looks whether all streams have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
-/// A running server.
+/// A running server. Dropped, it stops at once: who would have been waited for is cut off.
 ///
 /// ```
 /// use landfall::{Event, Server, ServerConfig};
@@ -64,6 +63,8 @@ pub struct Server {
     drain_spread: Duration,
     /// The data directory is this server's for as long as it runs.
     lock: Option<Lock>,
+    /// Whatever is left is dropped as it is.
+    has_stopped: bool,
 }
 
 impl Server {
@@ -95,7 +96,7 @@ impl Server {
     }
 
     /// Where monitoring asks.
-    pub fn ops(&self) -> &OpsAddress {
+    pub fn ops(&self) -> &Address {
         self.ops.address()
     }
 
@@ -184,7 +185,8 @@ impl Server {
     /// Stops: accepts no more, answers the requests that have begun, sends every stream
     /// what is pending and a last `retry:`, and closes it, all of them over the drain's
     /// spread. Blocks until that is done, or the drain limit has passed; the monitoring
-    /// listener goes on until then. Returns whether everything went out.
+    /// listener goes on until then. Nothing listens any more then. Returns whether everything
+    /// went out.
     pub fn stop(self) -> bool {
         self.stop_unless(|| false)
     }
@@ -192,7 +194,13 @@ impl Server {
     /// The same; what is left is cut off as soon as `is_enough`, which is asked again and
     /// again.
     pub fn stop_unless(mut self, is_enough: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + self.drain;
+        let patience = self.drain;
+        self.end(patience, is_enough)
+    }
+
+    fn end(&mut self, patience: Duration, is_enough: impl FnMut() -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        self.has_stopped = true;
         self.close();
         let streams = self.house.context.streams.clone();
         let has_drained = self.wait(is_enough, |server| {
@@ -205,9 +213,9 @@ impl Server {
                 self.house.census.unanswered.get()
             );
         }
-        self.acceptors.into_iter().for_each(Acceptor::stop);
+        self.acceptors.drain(..).for_each(Acceptor::stop);
         self.house.shards().iter().for_each(ShardHandle::stop);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
         self.house.put_away(deadline);
@@ -259,6 +267,14 @@ impl Server {
             std::thread::sleep(DRAIN_POLL);
         }
         is_done(self)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.has_stopped {
+            self.end(Duration::ZERO, || true);
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! The monitoring listener: `/metrics`, `/healthz`, `/readyz` and `/jobs`.
 
-mod address;
 mod conversation;
 
-use std::io::{self, PipeWriter};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,14 +18,14 @@ use crate::server::sockets::GivenSocket;
 use crate::sys::metrics::{gauge, head};
 use crate::sys::process;
 use crate::upload::spool::Spool;
-pub use address::OpsAddress;
+use conversation::Answering;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Where monitoring is asked, until it is dropped.
 pub struct Monitoring {
-    address: OpsAddress,
+    address: Address,
     listening: Option<Listening>,
 }
 
@@ -35,7 +34,7 @@ struct Listening {
     socket: OwnedFd,
     /// Whether a unix socket's file goes with it.
     is_own: bool,
-    _held: PipeWriter,
+    answering: Answering,
 }
 
 /// Starts it, at the socket that it is `given` by a server whose place is taken.
@@ -43,36 +42,36 @@ struct Listening {
 /// # Errors
 /// The address is in use, or not to be had.
 pub fn start(
-    address: &OpsAddress,
+    address: &Address,
     given: Option<GivenSocket>,
     options: SocketOptions,
     house: Arc<House>,
 ) -> io::Result<Monitoring> {
-    let OpsAddress::At(wanted) = address else {
+    if *address == Address::Off {
         return Ok(Monitoring {
-            address: OpsAddress::Off,
+            address: Address::Off,
             listening: None,
         });
-    };
+    }
     let listener = match given {
         Some(given) => Listener::given(given, options)?,
-        None => Listener::bind(wanted, options)?,
+        None => Listener::bind(address, options)?,
     };
     let (socket, address, is_own) = listener.into_parts();
     let listening = Listening {
-        _held: conversation::begin(socket.try_clone()?, Monitor { house })?,
+        answering: conversation::begin(socket.try_clone()?, Monitor { house })?,
         socket,
         is_own,
     };
     Ok(Monitoring {
-        address: OpsAddress::At(address),
+        address,
         listening: Some(listening),
     })
 }
 
 impl Monitoring {
     /// Where.
-    pub fn address(&self) -> &OpsAddress {
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
@@ -95,7 +94,7 @@ impl Monitoring {
 
     fn file(&self) -> Option<&Path> {
         match &self.address {
-            OpsAddress::At(Address::Unix(path)) if self.listening.as_ref()?.is_own => Some(path),
+            Address::Unix(path) if self.listening.as_ref()?.is_own => Some(path),
             _ => None,
         }
     }
@@ -105,6 +104,9 @@ impl Drop for Monitoring {
     fn drop(&mut self) {
         if let Some(path) = self.file() {
             remove_own(path);
+        }
+        if let Some(listening) = self.listening.take() {
+            listening.answering.end();
         }
     }
 }

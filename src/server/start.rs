@@ -17,7 +17,7 @@ use super::house::House;
 use super::listener::{Acceptor, Address, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
 use super::sockets::{GivenSocket, Sockets};
-use super::{OpsAddress, Server, monitor, story};
+use super::{Server, monitor, story};
 use crate::access::places::Places;
 use crate::hub::{HubConfig, SHARDS_MAX};
 #[cfg(feature = "uploads")]
@@ -54,7 +54,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     };
     let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;
     let rules = config.rules();
-    let gate = gate(config.auth, listeners.publish.address())?;
+    let gate = gate(config.auth, &listeners.publish())?;
     warn_of_open_jobs(&config.ops);
     let patience = match sockets.claim {
         Some(claim) if config.data.is_some() => {
@@ -116,8 +116,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let options = socket_options(config.send_buffer_bytes, config.shard.stall);
     let ops = monitor::start(&config.ops, sockets.ops, options, house.clone())
         .map_err(named("monitoring listener", &config.ops))?;
-    let public = listeners.public.address().clone();
-    let publish = listeners.publish.address().clone();
+    let (public, publish) = (address_of(&listeners.public), listeners.publish());
     story::start_telling(&house.context)?;
     #[cfg(feature = "uploads")]
     super::errands::start(&house.context)?;
@@ -134,13 +133,14 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         drain: config.drain,
         drain_spread: config.drain_spread.min(config.drain / 2),
         lock,
+        has_stopped: false,
     })
 }
 
 /// What listens for browsers and workers.
 struct Listeners {
-    public: Listener,
-    publish: Listener,
+    public: Option<Listener>,
+    publish: Option<Listener>,
 }
 
 impl Listeners {
@@ -150,14 +150,22 @@ impl Listeners {
         publish: Option<GivenSocket>,
     ) -> io::Result<Listeners> {
         let options = socket_options(config.send_buffer_bytes, config.shard.stall);
-        let open = |given: Option<GivenSocket>, what, address| match given {
-            Some(given) => Listener::given(given, options),
-            None => Listener::bind(address, options).map_err(named(what, address)),
+        let open = |given: Option<GivenSocket>, what, address: &Address| match given {
+            Some(given) => Listener::given(given, options).map(Some),
+            None if *address == Address::Off => Ok(None),
+            None => Listener::bind(address, options)
+                .map_err(named(what, address))
+                .map(Some),
         };
         Ok(Listeners {
             public: open(public, "public listener", &config.listen)?,
             publish: open(publish, "publishing listener", &config.publish)?,
         })
+    }
+
+    /// Where workers publish.
+    fn publish(&self) -> Address {
+        address_of(&self.publish)
     }
 
     /// Accepts connections at both. Browsers get three quarters of the places at most.
@@ -176,11 +184,16 @@ impl Listeners {
         };
         let of_public = lobby(Access::Public, connections.div_ceil(4) * 3);
         let of_publish = lobby(Access::Publish, connections);
-        Ok(vec![
-            self.public.accept(house.clone(), of_public)?,
-            self.publish.accept(house.clone(), of_publish)?,
-        ])
+        let both = [(self.public, of_public), (self.publish, of_publish)].into_iter();
+        let both = both.filter_map(|(listener, lobby)| Some((listener?, lobby)));
+        both.map(|(listener, lobby)| listener.accept(house.clone(), lobby))
+            .collect()
     }
+}
+
+fn address_of(listener: &Option<Listener>) -> Address {
+    let address = listener.as_ref().map(Listener::address);
+    address.cloned().unwrap_or(Address::Off)
 }
 
 fn socket_options(send_buffer_bytes: usize, silence: Duration) -> SocketOptions {
@@ -278,7 +291,7 @@ fn open_spool(
 pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
     let (is_local, is_unix) = match publish {
         Address::Tcp(address) => (address.ip().to_canonical().is_loopback(), false),
-        Address::Unix(_) => (true, true),
+        Address::Unix(_) | Address::Off => (true, true),
     };
     let gate = Gate::new(config, is_local, is_unix)?;
     if !gate.has_keys() && !gate.publishing_is_open() {
@@ -295,7 +308,7 @@ pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
     Ok(gate)
 }
 
-fn warn_of_open_jobs(ops: &OpsAddress) {
+fn warn_of_open_jobs(ops: &Address) {
     let is_open = |ops: SocketAddr| !ops.ip().to_canonical().is_loopback();
     if ops.tcp().is_some_and(is_open) {
         log::warn!("monitoring listener {ops}: /jobs shows the names of all jobs to everybody");

@@ -40,6 +40,10 @@ fn every_command_complains_in_one_way() {
             "--shards 65: too much: give 64 at most",
         ),
         (
+            &["serve", "--publish", "off"],
+            "--publish off: the program has no other way in: give IP:PORT or unix:PATH",
+        ),
+        (
             &["serve", "--insecure=maybe"],
             "--insecure maybe: neither on nor off: use true or false",
         ),

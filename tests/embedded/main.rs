@@ -3,6 +3,7 @@
 mod ends;
 mod model;
 mod order;
+mod server;
 mod tasks;
 
 use std::time::Duration;

@@ -166,7 +166,6 @@ impl One for String {}
 impl One for PathBuf {}
 impl One for client::HubAddress {}
 impl One for server::listener::Address {}
-impl One for server::OpsAddress {}
 impl One for CookieName {}
 impl One for Allowed {}
 impl One for HostName {}

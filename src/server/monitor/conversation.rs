@@ -3,7 +3,7 @@
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -31,14 +31,28 @@ const LIMITS: HeadLimits = HeadLimits {
     target_bytes: 6 * 1024,
 };
 
-/// Answers at a socket that listens, until what is returned is dropped.
+/// Who answers.
+pub struct Answering {
+    held: PipeWriter,
+    thread: JoinHandle<()>,
+}
+
+impl Answering {
+    /// Closes the socket. Blocks for an instant, until it is.
+    pub fn end(self) {
+        drop(self.held);
+        let _ = self.thread.join();
+    }
+}
+
+/// Answers at a socket that listens, until it is ended.
 ///
 /// # Errors
 /// The system gives no thread or no pipe.
-pub fn begin(listener: OwnedFd, monitor: Monitor) -> io::Result<PipeWriter> {
+pub fn begin(listener: OwnedFd, monitor: Monitor) -> io::Result<Answering> {
     let (end, held) = io::pipe()?;
-    vital::spawn("ops", move || accept(&listener.into(), &end, &monitor))?;
-    Ok(held)
+    let thread = vital::spawn("ops", move || accept(&listener.into(), &end, &monitor))?;
+    Ok(Answering { held, thread })
 }
 
 fn accept(listener: &Socket, end: &PipeReader, monitor: &Monitor) {
