@@ -16,17 +16,15 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let config = ServerConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        publish: "127.0.0.1:0".parse().unwrap(),
-        ops: "127.0.0.1:0".parse().unwrap(),
-        hub: HubConfig {
-            jobs: 2 * JOBS,
-            memory_bytes: 1 << 30,
-            ..HubConfig::default()
-        },
-        ..ServerConfig::default()
-    };
+    let config = ServerConfig::with(|config| {
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.publish = "127.0.0.1:0".parse().unwrap();
+        config.ops = "127.0.0.1:0".parse().unwrap();
+        config.hub = HubConfig::with(|config| {
+            config.jobs = 2 * JOBS;
+            config.memory_bytes = 1 << 30;
+        });
+    });
     let server = Server::start(config).unwrap();
     let jobs = server.jobs();
     grant(jobs, "1h");
@@ -54,7 +52,7 @@ fn grant(jobs: &Sequencer, lease: &str) {
     for first in (0..JOBS).step_by(1000) {
         let sayings = (first..first + 1000).map(|number| Saying {
             job: format!("job{number}").parse().unwrap(),
-            word: Word::Event(Event::progress("x", 1.0), lease.parse().ok()),
+            word: Word::Event(Event::progress("x", 1.0).unwrap(), lease.parse().ok()),
             key: None,
             life: None,
         });

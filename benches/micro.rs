@@ -50,7 +50,7 @@ fn requests(c: &mut Criterion) {
 
 fn frames(c: &mut Criterion) {
     let job = "job_8f3a".parse().unwrap();
-    let event = Event::progress("scanning", 30.0);
+    let event = Event::progress("scanning", 30.0).unwrap();
     c.bench_function("frame/encode", |b| {
         b.iter(|| {
             let id = EventId(black_box(1_795_481_608_347_612));
@@ -65,7 +65,7 @@ fn rings(c: &mut Criterion) {
         bytes: 64 * 1024,
     };
     let job = "job_8f3a".parse().unwrap();
-    let event = Event::progress("scanning", 30.0);
+    let event = Event::progress("scanning", 30.0).unwrap();
     let mut ring = Ring::default();
     let mut id = 0;
     c.bench_function("ring/append to a full one", |b| {

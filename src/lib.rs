@@ -5,7 +5,7 @@
 //! use landfall::{Event, HubConfig, Sequencer};
 //! let jobs = Sequencer::in_memory(HubConfig::default());
 //! let job = "job_8f3a".parse().unwrap();
-//! jobs.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+//! jobs.publish(&job, Event::progress("scanning", 30.0).unwrap()).unwrap();
 //! assert_eq!(jobs.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
 //! ```
 //!

@@ -40,6 +40,7 @@ pub struct Origin(String);
 /// assert!("https://app.example".parse::<Allowed>().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Allowed {
     /// Pages of this origin, with the visitor's cookies.
     Exactly(Origin),

@@ -76,6 +76,7 @@ pub struct Claims {
 /// assert_eq!(Claims::verify("x", &keys, 0), Err(TokenError::Malformed));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenError {
     /// It is longer than 4 KiB.
     TooLong,

@@ -13,6 +13,7 @@ use std::str::FromStr;
 /// assert!("https://hub.example".parse::<HubAddress>().is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum HubAddress {
     /// A host and a port, `127.0.0.1:8081`, with brackets around an IPv6 address.
     Tcp(String),

@@ -55,6 +55,7 @@ pub const ANSWER_MAX_BYTES: usize = 1024 * 1024;
 /// assert!(matches!(error, ClientError::Away { .. }));
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The hub can't be reached, or the connection broke.
     Away {

@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_frame_is_a_chunk_with_event_data_id_and_a_blank_line() {
         assert_eq!(
-            frame("job_8f3a", &Event::progress("scanning", 30.0), 1),
+            frame("job_8f3a", &Event::progress("scanning", 30.0).unwrap(), 1),
             "52\r\n\
              event: progress\n\
              data: {\"jobId\":\"job_8f3a\",\"stage\":\"scanning\",\"percent\":30}\n\

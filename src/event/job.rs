@@ -88,6 +88,7 @@ pub enum JobState {
 /// assert_eq!("".parse::<JobId>(), Err(NameError::Empty));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum NameError {
     /// The text is empty.
     Empty,

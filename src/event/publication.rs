@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_core::Deserialize;
+use serde_core::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId, NameError};
@@ -14,10 +14,12 @@ use crate::event::lease::{Lease, LeaseError};
 /// can end a frame early or begin another.
 ///
 /// ```
-/// use landfall::Event;
-/// let event = Event::progress("scanning", 30.0);
+/// use landfall::{Event, EventError};
+/// let event = Event::progress("scanning", 30.0)?;
 /// assert_eq!(event.data(), r#"{"stage":"scanning","percent":30}"#);
+/// assert_eq!(Event::progress("scanning", f64::NAN), Err(EventError::Percent));
 /// assert!(Event::new("progress", r#"{"percent":101}"#).is_err());
+/// # Ok::<(), EventError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -58,6 +60,7 @@ pub enum Word {
 /// assert_eq!(Event::new("reset", "{}"), Err(EventError::Reserved));
 /// ```
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EventError {
     /// The text isn't JSON of the right shape; what serde_json says of it.
     Shape(String),
@@ -87,13 +90,31 @@ impl Event {
         Event::from_raw(name, raw)
     }
 
-    /// `progress` with a stage and a percent, which is brought into 0 to 100.
-    pub fn progress(stage: &str, percent: f64) -> Event {
-        let percent = if percent.is_finite() {
-            percent.clamp(0.0, 100.0)
-        } else {
-            0.0
-        };
+    /// An event named `name` with any data that becomes a JSON object.
+    ///
+    /// ```
+    /// use landfall::{Event, EventError};
+    /// use std::collections::BTreeMap;
+    /// let event = Event::of("progress", &BTreeMap::from([("percent", 30)])).unwrap();
+    /// assert_eq!(event.data(), r#"{"percent":30}"#);
+    /// assert_eq!(Event::of("progress", &[30]), Err(EventError::NotAnObject));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Event::new`], and where the data can't be JSON.
+    pub fn of(name: &str, data: &(impl Serialize + ?Sized)) -> Result<Event, EventError> {
+        let json = serde_json::to_string(data).map_err(shape)?;
+        Event::new(name, &json)
+    }
+
+    /// `progress` with a stage and a percent.
+    ///
+    /// # Errors
+    /// The percent isn't a number from 0 to 100.
+    pub fn progress(stage: &str, percent: f64) -> Result<Event, EventError> {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(EventError::Percent);
+        }
         // 30.0 is written as 30, as the article does.
         let percent = if percent.fract() == 0.0 {
             serde_json::Value::from(percent as u64)
@@ -101,11 +122,11 @@ impl Event {
             serde_json::Value::from(percent)
         };
         let stage = serde_json::Value::from(stage);
-        Event {
+        Ok(Event {
             name: EventName::PROGRESS,
             data: format!(r#"{{"stage":{stage},"percent":{percent}}}"#),
             job_id: NamedJob::None,
-        }
+        })
     }
 
     /// An event of that name without data.

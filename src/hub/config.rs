@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use crate::event::Lease;
 use crate::event::ring::RingLimits;
 
 /// What a hub keeps, and how much of it.
 ///
 /// ```
-/// use landfall::{HubConfig, RingLimits, Sequencer};
-/// let jobs = Sequencer::in_memory(HubConfig {
-///     ring: RingLimits { events: 16, bytes: 4096 },
-///     jobs: 100,
-///     ..HubConfig::default()
-/// });
+/// use landfall::{HubConfig, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig::with(|config| {
+///     config.ring.events = 16;
+///     config.jobs = 100;
+/// }));
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HubConfig {
     /// What each job's ring keeps for replay. Default: 256 events, 64 KiB.
     pub ring: RingLimits,
@@ -42,9 +43,9 @@ pub struct HubConfig {
     /// A running job without an event for so long counts as finished when room is
     /// needed: its worker is gone. Default: 24 hours.
     pub abandoned_after: Duration,
-    /// The lease of a worker's job whose events and `PUT` say none, 1 s to 24 h. Default:
+    /// The lease of a worker's job whose events and `PUT` say none. Default:
     /// none, and then such a job may be without a word as long as it likes.
-    pub lease: Option<Duration>,
+    pub lease: Option<Lease>,
     /// How long a key is remembered, as long as its job is, and of a job 1,024 of them at
     /// most. Default: 10 min.
     pub idempotency_window: Duration,
@@ -52,6 +53,8 @@ pub struct HubConfig {
     /// 30 s. After it the job ends by itself.
     pub cancel_grace: Duration,
 }
+
+crate::sys::with::with!(HubConfig);
 
 impl Default for HubConfig {
     fn default() -> HubConfig {

@@ -8,6 +8,7 @@ use crate::event::job::{EventId, JobState};
 ///
 /// See [`PublishError`](crate::PublishError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// There is no such job.
     NoJob,

@@ -58,6 +58,7 @@ pub use tally::StageCounts;
 ///
 /// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PipelineConfig {
     /// The file that names the stages, `landfall.toml`. Default: none, and then it is
     /// scanning, transcoding and storing.
@@ -71,6 +72,8 @@ pub struct PipelineConfig {
     /// How long what clamd found something in is kept. Default: 30 days.
     pub keep_quarantined: Duration,
 }
+
+crate::sys::with::with!(PipelineConfig);
 
 impl Default for PipelineConfig {
     fn default() -> PipelineConfig {

@@ -28,6 +28,7 @@ use crate::http::{Head, Method, Response, Status};
 ///
 /// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AuthConfig {
     /// Files with the keys for tokens: the first signs, all verify. Default: none, and
     /// then whoever knows a job's name may follow it.
@@ -47,6 +48,8 @@ pub struct AuthConfig {
     /// Default: none.
     pub hosts: Vec<HostName>,
 }
+
+crate::sys::with::with!(AuthConfig);
 
 impl Default for AuthConfig {
     fn default() -> AuthConfig {

@@ -22,6 +22,7 @@ const EVENT_BURST: Duration = Duration::from_secs(2);
 ///
 /// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct QuotaConfig {
     /// Connections of one address, streams and others: beyond it a stream gets 200, a
     /// `retry:` of `busy_retry`, and a close, and all else 429. IPv6 is counted by /64.
@@ -43,6 +44,8 @@ pub struct QuotaConfig {
     /// or, where nothing is shown, an address. Default: 10,000.
     pub event_rate: Option<u32>,
 }
+
+crate::sys::with::with!(QuotaConfig);
 
 impl Default for QuotaConfig {
     fn default() -> QuotaConfig {

@@ -12,10 +12,11 @@ use crate::sys::limit::Limit;
 /// let jobs = Sequencer::in_memory(HubConfig::default());
 /// let job = "job_8f3a".parse().unwrap();
 /// jobs.publish(&job, Event::done()).unwrap();
-/// let late = jobs.publish(&job, Event::progress("scanning", 30.0));
+/// let late = jobs.publish(&job, Event::progress("scanning", 30.0).unwrap());
 /// assert_eq!(late, Err(PublishError::Refused(Refusal::Ended(JobState::Done))));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PublishError {
     /// What the entries before it have made of its job.
     Refused(Refusal),

@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn progress(jobs: &Sequencer, name: &str, lease: &str) {
-        let event = Event::progress("x", 1.0);
+        let event = Event::progress("x", 1.0).unwrap();
         let word = Word::Event(event, lease.parse().ok());
         let job = job(name);
         let key = None;

@@ -57,7 +57,7 @@ pub use order::{Health, Order, Proposal};
 /// use landfall::{Event, HubConfig, Sequencer};
 /// let jobs = Sequencer::in_memory(HubConfig::default());
 /// let job = "job_8f3a".parse().unwrap();
-/// let first = jobs.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+/// let first = jobs.publish(&job, Event::progress("scanning", 30.0).unwrap()).unwrap();
 /// let second = jobs.publish(&job, Event::done()).unwrap();
 /// assert!(second > first);
 /// // `done` ends a job: nothing follows it.
@@ -76,7 +76,7 @@ pub struct Sequencer {
 /// let jobs = Sequencer::in_memory(HubConfig::default());
 /// let job = "job_8f3a".parse().unwrap();
 /// // Where nothing more is heard for 30 s, the job ends with `error`.
-/// let word = Word::Event(Event::progress("scanning", 30.0), Some("30s".parse().unwrap()));
+/// let word = Word::Event(Event::progress("scanning", 30.0).unwrap(), Some("30s".parse().unwrap()));
 /// jobs.say(Saying { job, word, key: None, life: None }).unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -466,8 +466,7 @@ impl Sequencer {
 
     /// The lease of a worker's job that says none.
     fn default_lease(&self) -> Option<Lease> {
-        let lease = self.hub.config().lease?;
-        Lease::new(lease.clamp(Lease::MIN, Lease::MAX))
+        self.hub.config().lease
     }
 
     fn put_one(&self, job: &JobId, change: Change) -> Result<EventId, PublishError> {

@@ -36,6 +36,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// config.pipeline.file = Some("/etc/landfall/landfall.toml".into());
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// The public listener. Default: 127.0.0.1:8080.
     pub listen: Address,
@@ -116,6 +117,8 @@ impl ServerConfig {
         }
     }
 }
+
+crate::sys::with::with!(ServerConfig);
 
 impl Default for ServerConfig {
     fn default() -> ServerConfig {

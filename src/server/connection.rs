@@ -30,13 +30,11 @@ use crate::sys::socket::Socket;
 /// How long and how large a conversation may be.
 ///
 /// ```
-/// use landfall::{ConnectionConfig, HeadLimits};
-/// let config = ConnectionConfig {
-///     head: HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024 },
-///     ..ConnectionConfig::default()
-/// };
+/// use landfall::ConnectionConfig;
+/// let config = ConnectionConfig::with(|config| config.head.head_bytes = 16 * 1024);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectionConfig {
     /// The head's limits. Default: 8 KiB, of which the target 6 KiB.
     pub head: HeadLimits,
@@ -54,6 +52,8 @@ pub struct ConnectionConfig {
     /// Requests on one connection; the last is answered with a close. Default: 1,000,000.
     pub requests: usize,
 }
+
+crate::sys::with::with!(ConnectionConfig);
 
 impl Default for ConnectionConfig {
     fn default() -> ConnectionConfig {

@@ -46,7 +46,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// config.ops = "127.0.0.1:0".parse().unwrap();
 /// let server = Server::start(config)?;
 /// println!("follow it at {}/api/jobs/job_8f3a/events", server.public());
-/// server.jobs().publish(&"job_8f3a".parse().unwrap(), Event::progress("scanning", 30.0)).unwrap();
+/// server.jobs().publish(&"job_8f3a".parse().unwrap(), Event::progress("scanning", 30.0).unwrap()).unwrap();
 /// server.stop();
 /// # Ok::<(), std::io::Error>(())
 /// ```

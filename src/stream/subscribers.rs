@@ -39,7 +39,7 @@ use waiter::Waiter;
 /// let job: landfall::JobId = "job_8f3a".parse().unwrap();
 /// let stream = subscribers.follow(Follow::Jobs(vec![job.clone()]), &Start::Oldest)?;
 ///
-/// jobs.publish(&job, Event::progress("scanning", 30.0)).unwrap();
+/// jobs.publish(&job, Event::progress("scanning", 30.0).unwrap()).unwrap();
 /// jobs.publish(&job, Event::done()).unwrap();
 /// let names: Vec<_> = stream.map(|event| event.name().to_owned()).collect();
 /// assert_eq!(names, ["progress", "done"]);

@@ -21,3 +21,4 @@ pub(crate) mod socket;
 pub(crate) mod toml;
 pub(crate) mod units;
 pub(crate) mod vital;
+pub(crate) mod with;

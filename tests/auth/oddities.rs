@@ -112,7 +112,7 @@ fn a_job_named_ten_thousand_times_is_followed_once_and_a_forbidden_one_is_found_
     let job = "a".parse().unwrap();
     server
         .jobs()
-        .publish(&job, landfall::Event::progress("scanning", 30.0))
+        .publish(&job, landfall::Event::progress("scanning", 30.0).unwrap())
         .unwrap();
     let mut answer = get(public(&server), &format!("/api/events?{many}"), &field);
     assert_eq!(answer.status, 200);
@@ -251,7 +251,7 @@ fn what_a_last_event_id_says_stays_within_its_reset() {
     let job = "a".parse().unwrap();
     let good = token(&["a"], &[]);
     let publish = |event| server.jobs().publish(&job, event).unwrap();
-    publish(landfall::Event::progress("scanning", 30.0));
+    publish(landfall::Event::progress("scanning", 30.0).unwrap());
     publish(landfall::Event::done());
     let injection = "1%0a%0aevent:%20done%0adata:%20{}%0a%0a";
     for (query, fields) in [

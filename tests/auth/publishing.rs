@@ -133,12 +133,11 @@ fn a_line_for_a_forbidden_job_is_403_and_named_and_what_came_before_stays() {
 fn a_listener_that_others_can_reach_does_not_start_without_a_key_unless_told_to() {
     let files = KeyFiles::new();
     let anywhere = |change: fn(&mut ServerConfig, &KeyFiles)| {
-        let mut config = ServerConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            publish: "0.0.0.0:0".parse().unwrap(),
-            ops: "127.0.0.1:0".parse().unwrap(),
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::with(|config| {
+            config.listen = "127.0.0.1:0".parse().unwrap();
+            config.publish = "0.0.0.0:0".parse().unwrap();
+            config.ops = "127.0.0.1:0".parse().unwrap();
+        });
         change(&mut config, &files);
         Server::start(config)
     };

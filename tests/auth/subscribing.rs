@@ -29,7 +29,10 @@ fn without_a_token_every_way_to_see_a_job_is_401() {
     let server = start_with_tokens(&files);
     server
         .jobs()
-        .publish(&"a".parse().unwrap(), landfall::Event::progress("x", 1.0))
+        .publish(
+            &"a".parse().unwrap(),
+            landfall::Event::progress("x", 1.0).unwrap(),
+        )
         .unwrap();
     for target in [
         STREAM,
@@ -219,7 +222,10 @@ fn a_stream_of_every_job_is_for_a_token_that_covers_the_star() {
     assert_eq!(stream.status, 200);
     server
         .jobs()
-        .publish(&"any".parse().unwrap(), landfall::Event::progress("x", 1.0))
+        .publish(
+            &"any".parse().unwrap(),
+            landfall::Event::progress("x", 1.0).unwrap(),
+        )
         .unwrap();
     stream.wait_for("\"jobId\":\"any\"");
 }
@@ -265,7 +271,7 @@ fn a_stream_ends_when_its_token_does_and_no_other() {
         .collect();
     let mut staying = get(public(&server), STREAM, &long);
     let job = "a".parse().unwrap();
-    let event = || landfall::Event::progress("scanning", 30.0);
+    let event = || landfall::Event::progress("scanning", 30.0).unwrap();
     server.jobs().publish(&job, event()).unwrap();
     for stream in &mut ending {
         assert_eq!(stream.status, 200);
@@ -277,7 +283,7 @@ fn a_stream_ends_when_its_token_does_and_no_other() {
         assert!(now() >= end, "it ended before its token");
     }
     assert!(begun.elapsed() < Duration::from_secs(5));
-    let later = landfall::Event::progress("storing", 60.0);
+    let later = landfall::Event::progress("storing", 60.0).unwrap();
     server.jobs().publish(&job, later).unwrap();
     staying.wait_for("storing");
     assert_eq!(get(public(&server), STREAM, &short).status, 401);
@@ -288,7 +294,7 @@ fn who_may_follow_every_job_that_begins_so_may_list_them() {
     let files = KeyFiles::new();
     let server = start_with_tokens(&files);
     for job in ["user1.a", "user2.a"] {
-        let event = landfall::Event::progress("x", 1.0);
+        let event = landfall::Event::progress("x", 1.0).unwrap();
         server.jobs().publish(&job.parse().unwrap(), event).unwrap();
     }
     for address in [public(&server), publish(&server)] {

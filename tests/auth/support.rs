@@ -42,13 +42,12 @@ impl KeyFiles {
 /// A server on free ports.
 pub fn start(change: impl FnOnce(&mut ServerConfig)) -> Server {
     let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let mut config = ServerConfig {
-        listen: Address::Tcp(local),
-        publish: Address::Tcp(local),
-        ops: local.to_string().parse().unwrap(),
-        drain: Duration::from_millis(100),
-        ..ServerConfig::default()
-    };
+    let mut config = ServerConfig::with(|config| {
+        config.listen = Address::Tcp(local);
+        config.publish = Address::Tcp(local);
+        config.ops = local.to_string().parse().unwrap();
+        config.drain = Duration::from_millis(100);
+    });
     change(&mut config);
     Server::start(config).unwrap()
 }
@@ -67,10 +66,7 @@ pub fn publish(server: &Server) -> SocketAddr {
 }
 
 fn tcp(address: &Address) -> SocketAddr {
-    match address {
-        Address::Tcp(address) => *address,
-        Address::Unix(_) => unreachable!("it was bound to TCP"),
-    }
+    address.tcp().expect("it was bound to TCP")
 }
 
 pub fn now() -> u64 {

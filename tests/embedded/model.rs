@@ -18,13 +18,12 @@ const STREAMS: usize = 12;
 #[test]
 fn with_a_journal_every_stream_has_everything_though_rings_hold_four_events() {
     let folder = tempfile::tempdir().unwrap();
-    let config = HubConfig {
-        ring: RingLimits {
+    let config = HubConfig::with(|config| {
+        config.ring = RingLimits {
             events: 4,
             bytes: 10_000,
-        },
-        ..HubConfig::default()
-    };
+        };
+    });
     let hub = Sequencer::with_journal(folder.path(), JournalConfig::default(), config).unwrap();
     let subscribers = Subscribers::of(&hub).unwrap();
     let readers: Vec<_> = (0..STREAMS)

@@ -117,4 +117,7 @@ fn what_is_named_wrongly_is_an_error_that_says_so() {
     assert!(none.unwrap_err().to_string().contains("name one"));
     let prefix = Follow::Prefix("a\nb".to_owned());
     assert!(subscribers.follow(prefix, &Start::Oldest).is_err());
+    assert!("a\nb".parse::<landfall::JobId>().is_err());
+    assert!(Event::of("a\nb", &[("a", 1)]).is_err());
+    assert!(Event::new("progress", "{}\n\ndata: {}").is_err());
 }

@@ -21,19 +21,17 @@ pub fn hub() -> Hub {
         events: 10_000,
         bytes: 10_000_000,
     };
-    let config = HubConfig {
-        ring,
-        ..HubConfig::default()
-    };
+    let config = HubConfig::with(|config| {
+        config.ring = ring;
+    });
     Hub::new(config, EventId(0))
 }
 
 pub fn open(disk: &Disk, sync: SyncPolicy, bytes: u64) -> Sequencer {
-    let config = JournalConfig {
-        sync,
-        bytes,
-        ..JournalConfig::default()
-    };
+    let config = JournalConfig::with(|config| {
+        config.sync = sync;
+        config.bytes = bytes;
+    });
     open_with(disk, config)
 }
 

@@ -378,7 +378,7 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
         for fault in [Fault::Full, Fault::Write, Fault::Sync, Fault::ReadOnly] {
             let disk = Disk::with(1, &BTreeMap::new());
             let jobs = open(&disk, sync, 1 << 20);
-            let publish = |number| jobs.publish(&job(number), Event::progress("x", 1.0));
+            let publish = |number| jobs.publish(&job(number), Event::progress("x", 1.0).unwrap());
             assert_eq!(publish(0).unwrap(), EventId(1));
             disk.fail(Some(fault));
             let expected = match fault {
@@ -417,7 +417,8 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
 fn a_disk_that_is_full_at_the_start_is_served_from() {
     let disk = Disk::with(1, &BTreeMap::new());
     let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
-    jobs.publish(&job(0), Event::progress("x", 1.0)).unwrap();
+    jobs.publish(&job(0), Event::progress("x", 1.0).unwrap())
+        .unwrap();
     drop(jobs);
     for fault in [Fault::Full, Fault::ReadOnly] {
         disk.fail(Some(fault));
@@ -427,7 +428,9 @@ fn a_disk_that_is_full_at_the_start_is_served_from() {
     }
     disk.fail(None);
     let jobs = open(&disk, SyncPolicy::Always, 1 << 20);
-    let id = jobs.publish(&job(0), Event::progress("x", 1.0)).unwrap();
+    let id = jobs
+        .publish(&job(0), Event::progress("x", 1.0).unwrap())
+        .unwrap();
     assert_eq!(id, EventId(2));
 }
 
@@ -436,7 +439,10 @@ fn numbers_lost_with_the_power_are_unknown_and_not_given_again() {
     let disk = Disk::with(1, &BTreeMap::new());
     let sync = SyncPolicy::Interval(Duration::from_secs(3600));
     let jobs = open(&disk, sync, 1 << 20);
-    let publish = |jobs: &Sequencer| jobs.publish(&job(0), Event::progress("x", 1.0)).unwrap();
+    let publish = |jobs: &Sequencer| {
+        jobs.publish(&job(0), Event::progress("x", 1.0).unwrap())
+            .unwrap()
+    };
     (1..=3).for_each(|id| assert_eq!(publish(&jobs), EventId(id)));
     let nothing_unsynced = after_power_loss(&disk.log(), |_| 0);
     drop(jobs);

@@ -239,12 +239,11 @@ struct House {
 impl House {
     fn start(change: impl FnOnce(&mut ServerConfig)) -> House {
         let any = || "127.0.0.1:0".parse().unwrap();
-        let mut config = ServerConfig {
-            listen: any(),
-            publish: any(),
-            ops: "127.0.0.1:0".parse().unwrap(),
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::with(|config| {
+            config.listen = any();
+            config.publish = any();
+            config.ops = "127.0.0.1:0".parse().unwrap();
+        });
         change(&mut config);
         let server = Server::start(config).unwrap();
         let address = |address: &Address| match address {

@@ -99,11 +99,10 @@ fn what_clamd_finds_ends_the_job_and_goes_to_quarantine() {
 fn a_finding_in_quarantine_goes_after_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let clamd = Clamd::start(folder.path());
-    let config = PipelineConfig {
-        clamd: Some(format!("unix:{}", clamd.socket.display()).parse().unwrap()),
-        keep_quarantined: std::time::Duration::ZERO,
-        ..PipelineConfig::default()
-    };
+    let config = PipelineConfig::with(|config| {
+        config.clamd = Some(format!("unix:{}", clamd.socket.display()).parse().unwrap());
+        config.keep_quarantined = std::time::Duration::ZERO;
+    });
     let plant = Plant::with("", config.clone());
     let job = plant.land("bad", "a.txt", EICAR.concat().as_bytes());
     plant.end(&job, "error");

@@ -198,10 +198,9 @@ fn a_failed_job_is_let_go_of_after_its_time() {
     let job = plant.land("j", "a", b"1");
     plant.end(&job, "error");
     plant.is_clean(1);
-    let config = PipelineConfig {
-        keep_failed: std::time::Duration::ZERO,
-        ..PipelineConfig::default()
-    };
+    let config = PipelineConfig::with(|config| {
+        config.keep_failed = std::time::Duration::ZERO;
+    });
     // It is looked for at the start, and once a minute.
     let plant = plant.restart_with(toml, config);
     plant.is_clean(0);
@@ -385,10 +384,9 @@ fn a_file_goes_through_the_stages_that_there_were_when_it_came() {
     let file = plant.data.join("landfall.toml");
     let reload = |toml: &str| {
         std::fs::write(&file, toml).unwrap();
-        plant.pipeline.reload(PipelineConfig {
-            file: Some(file.clone()),
-            ..PipelineConfig::default()
-        })
+        plant.pipeline.reload(PipelineConfig::with(|config| {
+            config.file = Some(file.clone());
+        }))
     };
     let wrong = reload("[[stage]]\nname = 'x'\n").unwrap_err();
     assert!(wrong.to_string().contains("landfall.toml:2: "), "{wrong}");

@@ -80,10 +80,9 @@ impl Plant {
         fs::create_dir_all(data).unwrap();
         let file = data.join("landfall.toml");
         fs::write(&file, toml).unwrap();
-        let config = PipelineConfig {
-            file: Some(file),
-            ..PipelineConfig::default()
-        };
+        let config = PipelineConfig::with(|config| {
+            config.file = Some(file);
+        });
         let journal = data.join("journal");
         let jobs = Sequencer::with_journal(&journal, JournalConfig::default(), hub_config());
         Plant::of(data, config, jobs.unwrap(), true)
@@ -234,13 +233,12 @@ impl Plant {
 }
 
 fn hub_config() -> HubConfig {
-    HubConfig {
-        ring: RingLimits {
+    HubConfig::with(|config| {
+        config.ring = RingLimits {
             events: 10_000,
             bytes: 1 << 20,
-        },
-        ..HubConfig::default()
-    }
+        };
+    })
 }
 
 impl Drop for Plant {

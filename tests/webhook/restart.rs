@@ -204,10 +204,9 @@ fn what_is_no_longer_kept_is_counted_and_the_rest_is_told() {
     );
     let server = Hooked::with(folder.path(), &toml, |config| {
         config.hub.ring.events = 2;
-        config.journal = JournalConfig {
-            bytes: 512 * 1024,
-            ..JournalConfig::default()
-        };
+        config.journal = JournalConfig::with(|config| {
+            config.bytes = 512 * 1024;
+        });
     });
     let fill = "x".repeat(2000);
     let all: Vec<u64> = (0..1000)
@@ -249,13 +248,12 @@ fn a_file_that_is_no_webhooks_keeps_the_server_from_starting_with_what_to_do() {
 }
 
 fn try_start(folder: &Path, toml: &str) -> String {
-    let mut config = landfall::ServerConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        publish: "127.0.0.1:0".parse().unwrap(),
-        ops: "127.0.0.1:0".parse().unwrap(),
-        data: Some(folder.join("data")),
-        ..landfall::ServerConfig::default()
-    };
+    let mut config = landfall::ServerConfig::with(|config| {
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.publish = "127.0.0.1:0".parse().unwrap();
+        config.ops = "127.0.0.1:0".parse().unwrap();
+        config.data = Some(folder.join("data"));
+    });
     config.pipeline.file = Some(toml_file(folder, toml));
     match landfall::Server::start(config) {
         Ok(_) => panic!("it starts"),

@@ -29,14 +29,13 @@ impl Hooked {
 
     /// The same, configured so besides.
     pub fn with(folder: &Path, toml: &str, change: impl FnOnce(&mut ServerConfig)) -> Hooked {
-        let mut config = ServerConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            publish: "127.0.0.1:0".parse().unwrap(),
-            ops: "127.0.0.1:0".parse().unwrap(),
-            data: Some(folder.join("data")),
-            drain_spread: Duration::ZERO,
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::with(|config| {
+            config.listen = "127.0.0.1:0".parse().unwrap();
+            config.publish = "127.0.0.1:0".parse().unwrap();
+            config.ops = "127.0.0.1:0".parse().unwrap();
+            config.data = Some(folder.join("data"));
+            config.drain_spread = Duration::ZERO;
+        });
         config.pipeline.file = Some(toml_file(folder, toml));
         change(&mut config);
         Hooked {

@@ -222,7 +222,7 @@ fn publishers_subscribers_and_lives_at_once_leave_no_stream_open() {
             scope.spawn(|| {
                 let mut newest = 0;
                 for _ in 0..2000 {
-                    let event = Event::progress("x", 1.0);
+                    let event = Event::progress("x", 1.0).unwrap();
                     if let Ok(id) = server.jobs().publish(&job_id("a"), event) {
                         assert!(id.0 > newest);
                         newest = id.0;

@@ -170,7 +170,7 @@ fn nobody_renews_the_lease_of_what_is_no_running_job() {
 
 #[test]
 fn a_lease_for_all_is_for_those_that_say_none() {
-    let server = TestServer::with(|config| config.hub.lease = Some(Duration::from_secs(1)));
+    let server = TestServer::with(|config| config.hub.lease = "1s".parse().ok());
     let mut worker = server.publishing();
     worker.publish("a", r#"{"event":"progress"}"#);
     worker.publish("b", r#"{"event":"progress","lease":"1h"}"#);

@@ -152,7 +152,7 @@ fn a_stop_ends_the_streams_one_after_the_other_and_those_that_wait_stay_live() {
     super::support::wait_until("the first streams have ended", || {
         super::support::metric(ops, "landfall_streams_open") < STREAMS as i64
     });
-    let event = landfall::Event::progress("late", 1.0);
+    let event = landfall::Event::progress("late", 1.0).unwrap();
     jobs.publish(&"a".parse().unwrap(), event).unwrap();
     let mut ends: Vec<_> = readers.into_iter().map(|r| r.join().unwrap()).collect();
     assert!(stopping.join().unwrap(), "everything went out");

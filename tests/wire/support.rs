@@ -25,19 +25,18 @@ impl TestServer {
     }
 
     pub fn with(change: impl FnOnce(&mut ServerConfig)) -> TestServer {
-        let mut config = ServerConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            publish: "127.0.0.1:0".parse().unwrap(),
-            ops: "127.0.0.1:0".parse().unwrap(),
-            drain: Duration::from_secs(2),
-            drain_spread: Duration::from_millis(20),
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::with(|config| {
+            config.listen = "127.0.0.1:0".parse().unwrap();
+            config.publish = "127.0.0.1:0".parse().unwrap();
+            config.ops = "127.0.0.1:0".parse().unwrap();
+            config.drain = Duration::from_secs(2);
+            config.drain_spread = Duration::from_millis(20);
+        });
         change(&mut config);
         let server = Server::start(config).unwrap();
         let tcp = |address: &Address| match address {
             Address::Tcp(address) => *address,
-            Address::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+            _ => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
         TestServer {
             jobs: server.jobs().clone(),

@@ -66,15 +66,13 @@ struct Own;
 
 impl Own {
     fn open(path: &Path, sync: SyncPolicy) -> Sequencer {
-        let hub = HubConfig {
-            memory_bytes: 64 << 20,
-            ..HubConfig::default()
-        };
-        let config = JournalConfig {
-            sync,
-            bytes: 4 << 30,
-            ..JournalConfig::default()
-        };
+        let hub = HubConfig::with(|config| {
+config.memory_bytes = 64 << 20;
+});
+        let config = JournalConfig::with(|config| {
+config.sync = sync;
+config.bytes = 4 << 30;
+});
         Sequencer::with_journal(path, config, hub).unwrap()
     }
 }

@@ -38,6 +38,7 @@ pub struct PublishKey([u8; 32]);
 /// assert!(landfall::Key::from_bytes(b"short").is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyError {
     /// It is shorter than so many bytes.
     TooShort {

@@ -13,6 +13,7 @@ use crate::access::host::HostName;
 use crate::access::network::Block;
 use crate::cli::logging::LogFormat;
 use crate::cli::settings::{Prefix, Stage};
+use crate::event::Lease;
 use crate::event::job::{JobId, JobState};
 use crate::http::BasePath;
 use crate::pipeline::ClamdAddress;
@@ -137,6 +138,25 @@ impl Quantity for Duration {
 
     fn most(&self) -> u64 {
         u64::MAX
+    }
+}
+
+/// Its flag lets nothing through that is no lease.
+impl Quantity for Option<Lease> {
+    fn get(&self) -> Option<u64> {
+        self.and_then(|lease| lease.duration().get())
+    }
+
+    fn put(&mut self, number: Option<u64>) {
+        *self = number.and_then(|number| Lease::new(Duration::from_nanos(number)));
+    }
+
+    fn most(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn can_be_off(&self) -> bool {
+        true
     }
 }
 

@@ -222,3 +222,17 @@ fn nesting_however_deep_is_an_answer_and_no_overflow() {
     );
     let _ = read(&deep);
 }
+
+#[test]
+fn what_is_no_percent_is_an_error_and_never_made_one() {
+    for percent in [f64::NAN, f64::INFINITY, -0.1, 100.1, 150.0] {
+        let event = Event::progress("scanning", percent);
+        assert_eq!(event, Err(EventError::Percent), "{percent}");
+        let data = std::collections::BTreeMap::from([("percent", percent)]);
+        let event = Event::of("progress", &data);
+        assert_eq!(event, Err(EventError::Percent), "{percent}");
+    }
+    for percent in [0.0, 99.95, 100.0] {
+        assert!(Event::progress("scanning", percent).is_ok(), "{percent}");
+    }
+}

@@ -12,15 +12,13 @@ pub use url::{RedisUrl, RedisUrlError};
 /// How a server belongs to a fleet, whose order of events a Redis keeps.
 ///
 /// ```
-/// use landfall::{FleetConfig, ServerConfig};
+/// use landfall::ServerConfig;
 /// let mut config = ServerConfig::default();
-/// config.fleet = FleetConfig {
-///     redis: "redis://127.0.0.1:6379/0".parse().ok(),
-///     node: "a".parse().unwrap(),
-///     ..FleetConfig::default()
-/// };
+/// config.fleet.redis = "redis://127.0.0.1:6379/0".parse().ok();
+/// config.fleet.node = "a".parse().unwrap();
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FleetConfig {
     /// Where the order is kept. Default: nowhere, and then this server is by itself. It takes
     /// a build with the feature `redis`.
@@ -72,6 +70,8 @@ impl FleetName {
         &self.0
     }
 }
+
+crate::sys::with::with!(FleetConfig);
 
 impl Default for FleetConfig {
     fn default() -> FleetConfig {

@@ -49,6 +49,7 @@ pub(crate) enum Place {
 /// assert_eq!(url, Err(RedisUrlError::Tls));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RedisUrlError {
     /// It has another form.
     Shape,

@@ -71,16 +71,16 @@ const BATCH_SEGMENTS: u64 = 4;
 /// use landfall::{HubConfig, JournalConfig, Sequencer, SyncPolicy};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("journal");
-/// let config = JournalConfig {
-///     sync: SyncPolicy::Always,
-///     age: Duration::from_secs(24 * 60 * 60),
-///     ..JournalConfig::default()
-/// };
+/// let config = JournalConfig::with(|config| {
+///     config.sync = SyncPolicy::Always;
+///     config.age = Duration::from_secs(24 * 60 * 60);
+/// });
 /// let jobs = Sequencer::with_journal(&path, config, HubConfig::default())?;
 /// jobs.close();
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct JournalConfig {
     /// When an event is on the medium. Default: within 200 ms.
     pub sync: SyncPolicy,
@@ -95,6 +95,8 @@ pub struct JournalConfig {
     /// each job's newest. Default: 7 days.
     pub age: Duration,
 }
+
+crate::sys::with::with!(JournalConfig);
 
 impl Default for JournalConfig {
     fn default() -> JournalConfig {

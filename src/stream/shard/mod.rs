@@ -61,6 +61,7 @@ const WAKER: Token = Token(usize::MAX);
 ///
 /// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ShardConfig {
     /// An idle stream gets a comment after so long. Default: 15 s.
     pub heartbeat: Duration,
@@ -84,6 +85,8 @@ pub struct ShardConfig {
     /// theirs are open meanwhile. Default: 64 MiB.
     pub replay_bytes_per_second: usize,
 }
+
+crate::sys::with::with!(ShardConfig);
 
 impl Default for ShardConfig {
     fn default() -> ShardConfig {

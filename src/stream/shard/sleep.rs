@@ -233,7 +233,7 @@ mod tests {
         /// An event that others come with: it wakes the shard, and doesn't stand in for it.
         fn accept(&self, name: &str) {
             let job: JobId = name.parse().unwrap();
-            let event = Event::progress("scanning", 1.0);
+            let event = Event::progress("scanning", 1.0).unwrap();
             self.sequencer.publish_all(vec![(job, event)]);
         }
     }

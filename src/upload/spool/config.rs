@@ -6,6 +6,7 @@ use std::time::Duration;
 ///
 /// See [`ServerConfig`](crate::ServerConfig).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SpoolConfig {
     /// The largest upload, in bytes: 413 beyond it. Default: 4 GiB.
     pub upload_bytes: u64,
@@ -59,6 +60,8 @@ impl SpoolConfig {
         grown.min(self.expiry)
     }
 }
+
+crate::sys::with::with!(SpoolConfig);
 
 impl Default for SpoolConfig {
     fn default() -> SpoolConfig {

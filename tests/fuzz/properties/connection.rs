@@ -77,15 +77,14 @@ impl Running {
     fn start(wants_tokens: bool, takes_uploads: bool) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        let mut config = ServerConfig {
-            listen: Address::Unix(path("public")),
-            publish: Address::Unix(path("publish")),
-            ops: "127.0.0.1:0".parse().unwrap(),
-            shards: 1,
-            body_bytes: 4096,
-            drain: Duration::from_millis(100),
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::with(|config| {
+            config.listen = Address::Unix(path("public"));
+            config.publish = Address::Unix(path("publish"));
+            config.ops = "127.0.0.1:0".parse().unwrap();
+            config.shards = 1;
+            config.body_bytes = 4096;
+            config.drain = Duration::from_millis(100);
+        });
         config.hub.event_bytes = 1024;
         config.connection.head = LIMITS;
         config.auth.cors_origins = vec!["https://app.example".parse().unwrap()];
@@ -118,7 +117,7 @@ impl Running {
             let _ = jobs.begin(&job, Owner::Worker, After::Running);
             jobs.publish(&job, event).unwrap();
         };
-        publish("a", Event::progress("scanning", 30.0));
+        publish("a", Event::progress("scanning", 30.0).unwrap());
         publish("z", Event::done());
     }
 

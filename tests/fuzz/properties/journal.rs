@@ -44,7 +44,7 @@ fn restores(files: &Memory, jobs: Sequencer) {
         is_fit_for_a_frame(snapshot);
     }
     for snapshot in &before {
-        let published = jobs.publish(&snapshot.job, Event::progress("again", 1.0));
+        let published = jobs.publish(&snapshot.job, Event::progress("again", 1.0).unwrap());
         match published {
             Ok(id) => assert!(snapshot.last_event_id.is_none_or(|last| id > last)),
             Err(PublishError::Refused(Refusal::Ended(state))) => assert_eq!(state, snapshot.state),
@@ -54,7 +54,7 @@ fn restores(files: &Memory, jobs: Sequencer) {
         }
     }
     let job = "~new".parse().unwrap();
-    match jobs.publish(&job, Event::progress("new", 1.0)) {
+    match jobs.publish(&job, Event::progress("new", 1.0).unwrap()) {
         Ok(_) | Err(PublishError::DiskFailing) => {}
         Err(PublishError::Refused(Refusal::Ended(_) | Refusal::Deleted)) => {}
         Err(error) => panic!("{error}"),
@@ -69,10 +69,9 @@ fn restores(files: &Memory, jobs: Sequencer) {
 fn open(files: &Memory) -> io::Result<Sequencer> {
     let hub = Hub::new(HubConfig::default(), EventId(0));
     // What is too old goes when its time comes, which is any time here.
-    let config = JournalConfig {
-        age: Duration::from_secs(1 << 40),
-        ..JournalConfig::default()
-    };
+    let config = JournalConfig::with(|config| {
+        config.age = Duration::from_secs(1 << 40);
+    });
     let journal = Journal::open_in(Arc::new(files.clone()), config, &hub)?;
     Ok(landfall::internals::sequencer(hub, Arc::new(journal)))
 }
