@@ -58,6 +58,21 @@ fn a_command_whose_job_is_cancelled_is_ended_and_so_is_its_job() {
 }
 
 #[test]
+fn a_job_that_was_cancelled_before_ends_no_command_that_is_started_after_that() {
+    let hub = Hub::start();
+    hub.output(["publish", "a", "progress"]);
+    hub.output(["cancel", "a"]);
+    let reason = r#"{"reason":"cancelled","message":"the job was cancelled"}"#;
+    hub.output(["publish", "a", "error", reason]);
+    let (code, said) = end(spawn(&hub, &["a", "--", "sh", "-c", "sleep 3; exit 9"]));
+    assert_eq!(code, Some(9), "{said}");
+    assert!(said.contains("--begin begins it anew"), "{said}");
+    let run = spawn(&hub, &["a", "--begin", "--", "sh", "-c", "exit 8"]);
+    assert_eq!(end(run).0, Some(8));
+    assert_eq!(last(&hub, "a").1["message"], "sh: exit status 8");
+}
+
+#[test]
 fn a_job_that_the_hub_has_ended_before_its_command_costs_no_warning() {
     let hub = Hub::with(&["--cancel-grace", "1ms"]);
     let script = "trap 'sleep 0.5; exit 3' TERM; echo 1%; while :; do sleep 0.05; done";

@@ -182,7 +182,9 @@ impl Worker {
         let deadline = self.mailbox.deadline();
         let Target { client, job, .. } = &mut self.target;
         let heard = client.say(job, &name, &data, lease, deadline);
-        if heard.is_cancelled && matches!(mail, Mail::Progress(_)) {
+        // A job that had been cancelled before this run came is no reason to end its command.
+        let is_own = self.is_accepted || heard.result.is_ok();
+        if heard.is_cancelled && is_own && matches!(mail, Mail::Progress(_)) {
             self.cancel();
         }
         (mail, heard.result)
