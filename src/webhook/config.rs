@@ -147,7 +147,10 @@ impl Hook {
 
     /// None where it can't be told where it is.
     fn read(table: &mut Table<'_>) -> Option<Hook> {
-        let url = url(table)?;
+        // The rest is read where it has none, so that all that is wrong is said at once.
+        let url = url(table);
+        let has_url = url.is_some();
+        let url = url.or_else(|| HookUrl::parse("http://localhost/").ok())?;
         let hook = Hook {
             name: name(table, &url),
             events: events(table),
@@ -167,7 +170,7 @@ impl Hook {
             url,
         };
         table.finish();
-        Some(hook)
+        has_url.then_some(hook)
     }
 }
 
@@ -393,6 +396,14 @@ mod tests {
                 assert!(EXAMPLE.contains(key), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_beside_a_url_that_is_none_is_said_as_well() {
+        let text = "[[webhook]]\nurl = 'a'\nevnts = ['x']\n[[webhook]]\nwaiting = 0\n";
+        let wrong = HookPlan::parse(text).unwrap_err().into_iter();
+        let lines: Vec<usize> = wrong.map(|(line, _)| line).collect();
+        assert_eq!(lines, [2, 3, 4, 5]);
     }
 
     #[test]
