@@ -2,12 +2,12 @@
 
 mod amount;
 mod deletion;
-mod lists;
 mod mailbox;
 mod publisher;
 mod renewal;
 mod signals;
 mod target;
+mod unmeasured;
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -124,9 +124,9 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         .map(|it| it.to_string_lossy().into_owned())
         .collect();
     let known = amount::known(&texts);
-    // A script may write its list itself, or be elsewhere when it is read.
+    // A script may write what is read itself, or be elsewhere then.
     if commands(&texts).len() == 1 {
-        lists::measure(known.lists());
+        unmeasured::measure(known.unmeasured());
     }
     let reader = Reader::knowing(format, known).with_pattern(pattern);
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));

@@ -1,6 +1,6 @@
 //! What is known of a command before it says anything: by its arguments.
 
-use super::ffmpeg::{List, Plan};
+use super::ffmpeg::{Material, Plan};
 
 /// Programs that run another, whose words follow theirs.
 const RUNNERS: [&str; 17] = [
@@ -56,10 +56,10 @@ impl Known {
         }
     }
 
-    /// The lists of files that its ffmpegs read.
-    pub fn lists(&self) -> Vec<List> {
-        let lists = self.ffmpegs.iter().flat_map(Plan::lists);
-        lists.cloned().collect()
+    /// What its ffmpegs read and won't say how long it is.
+    pub fn unmeasured(&self) -> Vec<Material> {
+        let unmeasured = self.ffmpegs.iter().flat_map(Plan::unmeasured);
+        unmeasured.cloned().collect()
     }
 }
 

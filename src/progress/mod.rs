@@ -25,7 +25,7 @@ mod update;
 mod words;
 
 #[cfg(feature = "cli")]
-pub use ffmpeg::List;
+pub use ffmpeg::Material;
 pub use known::Known;
 #[cfg(feature = "cli")]
 pub use known::{Amount, arguments};

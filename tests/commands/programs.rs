@@ -542,6 +542,14 @@ fn ffmpeg_of_a_list() {
 }
 
 #[test]
+fn a_quiet_ffmpeg() {
+    let house = House::new();
+    house.prepare("ffmpeg -v error -f lavfi -i testsrc=d=6:s=64x64:r=25 -c:v mpeg4 a.mp4");
+    let told = house.told("ffmpeg -v error -stats -re -i a.mp4 -c copy out.mp4");
+    told.rises(50.0, 3);
+}
+
+#[test]
 fn handbrake() {
     let house = House::new();
     house.prepare("ffmpeg -v error -f lavfi -i testsrc=d=20:s=640x360:r=25 -c:v mpeg4 in.mkv");

@@ -1,11 +1,11 @@
 //! What ffmpeg prints: its banner, its status line, and `-progress` blocks.
 
 mod filters;
-mod list;
+mod material;
 mod plan;
 mod time;
 
-pub use list::List;
+pub use material::Material;
 pub(super) use plan::Plan;
 
 use super::update::{Reading, Source, Update};

@@ -2,7 +2,7 @@
 //! how long its inputs are.
 
 use super::filters::{Change, change};
-use super::list::List;
+use super::material::Material;
 use super::time::argument;
 
 /// Options without a value.
@@ -55,6 +55,8 @@ pub(in crate::progress) struct Plan {
     outputs: Vec<Output>,
     /// What the graph of filters does that is for all outputs.
     graph: Option<Change>,
+    /// It is to say so little that it won't describe its inputs.
+    is_quiet: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,8 +64,8 @@ struct Input {
     name: String,
     cut: Cut,
     times: Times,
-    /// It is a list of files.
-    list: Option<List>,
+    /// It has to be asked how long it is: where it is a list, or ffmpeg is to say less.
+    material: Option<Material>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -154,6 +156,7 @@ impl Plan {
                     let value = words.next().unwrap_or_default();
                     match name {
                         "filter_complex" | "lavfi" => plan.graph = Some(change(value)),
+                        "v" | "loglevel" => plan.is_quiet = is_quiet(value),
                         "filter_complex_script" => plan.graph = Some(Change::Unknown),
                         _ => options.push((name, value)),
                     }
@@ -175,9 +178,10 @@ impl Plan {
         first == name || first.contains(['$', '`', '*', '?'])
     }
 
-    /// The lists of files that it reads.
-    pub fn lists(&self) -> impl Iterator<Item = &List> {
-        self.inputs.iter().filter_map(|input| input.list.as_ref())
+    /// What it reads and won't say how long it is.
+    pub fn unmeasured(&self) -> impl Iterator<Item = &Material> {
+        let all = self.inputs.iter().filter_map(|it| it.material.as_ref());
+        all.filter(|material| material.is_list || self.is_quiet)
     }
 
     /// How much the output will be, where its inputs last so long.
@@ -205,9 +209,14 @@ impl Plan {
 impl Input {
     fn of_options(name: String, options: &[(&str, &str)]) -> Input {
         let mut input = Input::default();
+        let mut has_format = false;
         for (option, value) in options {
             match *option {
-                "f" if *value == "concat" => input.list = Some(List::at(&name)),
+                "f" => {
+                    let is_list = *value == "concat";
+                    input.material = is_list.then(|| Material::at(&name, true));
+                    has_format = true;
+                }
                 "stream_loop" => {
                     input.times = match value.parse::<i64>() {
                         Ok(more @ 0..) => Times::Count(more as u64 + 1),
@@ -218,13 +227,16 @@ impl Input {
                 option => input.cut.take(option, value),
             }
         }
+        if !has_format {
+            input.material = Some(Material::at(&name, false));
+        }
         Input { name, ..input }
     }
 
     fn length(&self, duration: Option<u64>) -> Length {
-        let of_list = || self.list.as_ref()?.us();
+        let of_material = || self.material.as_ref()?.us();
         let once = duration
-            .or_else(of_list)
+            .or_else(of_material)
             .map_or(Length::Unknown, Length::Known);
         let all = match (self.times, once) {
             (Times::Forever, _) => Length::Endless,
@@ -381,6 +393,13 @@ impl Length {
     }
 }
 
+/// Whether a level of the log, as `error` or `level+16`, is below the one that describes inputs.
+fn is_quiet(level: &str) -> bool {
+    const QUIET: [&str; 5] = ["quiet", "panic", "fatal", "error", "warning"];
+    let level = level.rsplit('+').next().unwrap_or_default();
+    QUIET.contains(&level) || level.parse().is_ok_and(|level: i32| level < 32)
+}
+
 fn shortest(lengths: &[Length]) -> Length {
     let known = lengths.iter().filter_map(|length| match length {
         Length::Known(us) => Some(*us),
@@ -464,11 +483,27 @@ mod tests {
     fn a_list_is_as_long_as_is_found_out_meanwhile() {
         let plan = plan("-f concat -safe 0 -i list.txt -i b -ss 5 o.mp4");
         assert_eq!(plan.whole(&[None, None]).us, None);
-        let list = plan.lists().next().unwrap();
-        assert_eq!(list.path, "list.txt");
+        let [list] = plan.unmeasured().collect::<Vec<_>>()[..] else {
+            panic!("{plan:?}");
+        };
+        assert!(list.is_list && list.path == "list.txt");
         list.put(30 * SECOND);
         assert_eq!(plan.whole(&[None, None]).us, Some(25 * SECOND));
         assert_eq!(plan.whole(&[Some(10 * SECOND), None]).us, Some(5 * SECOND));
+    }
+
+    #[test]
+    fn inputs_that_a_quiet_ffmpeg_does_not_describe_have_to_be_asked() {
+        for (arguments, expected) in [
+            ("-v error -i a -f lavfi -i b o.mp4", &["a"][..]),
+            ("-i a -i b -loglevel level+16 o.mp4", &["a", "b"]),
+            ("-v info -i a o.mp4", &[]),
+            ("-v repeat+verbose -i a o.mp4", &[]),
+        ] {
+            let plan = plan(arguments);
+            let paths: Vec<_> = plan.unmeasured().map(|it| it.path.as_str()).collect();
+            assert_eq!(paths, expected, "{arguments}");
+        }
     }
 
     #[test]

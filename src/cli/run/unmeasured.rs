@@ -1,5 +1,5 @@
-//! How long the lists of files are that an ffmpeg is to read: `-f concat -i list.txt`. It doesn't
-//! say so itself, and ffprobe says it of each file.
+//! How long that is what an ffmpeg is to read, where it doesn't say so itself: a list of files
+//! (`-f concat -i list.txt`), or any file where it says less (`-v error`). ffprobe says it of each.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,22 +8,26 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::progress::List;
+use crate::progress::Material;
 
 /// The longest list that is read, in bytes.
 const LIST_MAX_BYTES: u64 = 1 << 20;
 
-/// Measures these lists while the command runs: until then it tells seconds.
-pub fn measure(lists: Vec<List>) {
-    if lists.is_empty() {
+/// Measures it while the command runs: until then seconds are told.
+pub fn measure(unmeasured: Vec<Material>) {
+    if unmeasured.is_empty() {
         return;
     }
     // Where there can be no thread, seconds are told.
     let _ = thread::Builder::new().spawn(move || {
-        for list in lists {
-            if let Some(us) = list_us(Path::new(&list.path)) {
-                list.put(us);
-            }
+        for material in unmeasured {
+            let path = Path::new(&material.path);
+            let us = if material.is_list {
+                list_us(path)
+            } else {
+                file_us(path)
+            };
+            us.into_iter().for_each(|us| material.put(us));
         }
     });
 }
@@ -31,7 +35,7 @@ pub fn measure(lists: Vec<List>) {
 fn list_us(path: &Path) -> Option<u64> {
     let text = read(path).ok()?;
     let folder = path.parent()?;
-    List::length(&text, |file| file_us(&folder.join(file)))
+    Material::length_of_list(&text, |file| file_us(&folder.join(file)))
 }
 
 /// What stands in a file, if it is one that can be read to its end.

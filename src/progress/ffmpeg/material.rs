@@ -1,4 +1,5 @@
-//! A list of files that ffmpeg reads one after another: `-f concat -i list.txt`.
+//! What an ffmpeg reads and doesn't say how long it is: a list of files that it reads one after
+//! another (`-f concat -i list.txt`), and any file where it says less (`-v error`).
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,11 +8,13 @@ use super::time;
 /// How many files are read of a list: more are not looked at.
 const FILES_MAX: usize = 1000;
 
-/// A list that is to be read.
+/// What is to be read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct List {
+pub struct Material {
     /// Its path.
     pub path: String,
+    /// It is a list of files.
+    pub is_list: bool,
     us: Arc<OnceLock<u64>>,
 }
 
@@ -25,18 +28,19 @@ struct Piece {
     to: Option<u64>,
 }
 
-impl List {
-    /// One at this path.
-    pub(super) fn at(path: &str) -> List {
-        List {
+impl Material {
+    /// That at this path.
+    pub(super) fn at(path: &str, is_list: bool) -> Material {
+        Material {
             path: path.to_owned(),
-            ..List::default()
+            is_list,
+            ..Material::default()
         }
     }
 
     /// How long a list of this text is, in microseconds, where it is known, or `of_file` knows, how
     /// long each of its files is.
-    pub fn length(text: &str, of_file: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+    pub fn length_of_list(text: &str, of_file: impl Fn(&str) -> Option<u64>) -> Option<u64> {
         length(&pieces(text)?, of_file)
     }
 
@@ -133,7 +137,7 @@ mod tests {
             "it's b" => Some(20 * SECOND),
             _ => None,
         };
-        Some(List::length(text, of_file)? / SECOND)
+        Some(Material::length_of_list(text, of_file)? / SECOND)
     }
 
     #[test]
