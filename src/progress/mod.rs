@@ -6,6 +6,7 @@
 //! at a clock, and neither can be made to panic or to grow by what a command prints.
 
 mod bar;
+mod bars;
 mod ffmpeg;
 mod json;
 mod known;
@@ -36,6 +37,7 @@ pub use shell::commands;
 pub use throttle::Throttle;
 pub use update::{Source, Update, overall};
 
+use bars::Bars;
 use ffmpeg::Ffmpeg;
 use lines::{Line, Lines};
 use measure::Row;
@@ -82,6 +84,7 @@ pub struct Reader {
     tools: Tools,
     shapes: Shapes,
     phases: Phases,
+    bars: Bars,
     /// Stdout has had a NUL: it is what the command makes, not what it says.
     stdout_is_data: bool,
     last_error_line: String,
@@ -99,6 +102,7 @@ impl Reader {
             tools: Tools::default(),
             shapes: Shapes::default(),
             phases: Phases::default(),
+            bars: Bars::default(),
             stdout_is_data: false,
             last_error_line: String::new(),
         }
@@ -249,9 +253,14 @@ impl Reader {
             (None, false) => false,
         };
         let measure = measure.filter(|_| believed)?;
+        let together = self.bars.take(&measure).filter(|_| row.redrawn);
+        let (stage, percent) = match together {
+            Some(percent) => (self.phases.home(), percent),
+            None => (self.phases.stage(&measure), measure.percent),
+        };
         Some(Update {
-            stage: self.phases.stage(&measure),
-            ..Update::percent(measure.percent)
+            stage,
+            ..Update::percent(percent)
         })
     }
 }

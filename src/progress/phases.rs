@@ -29,6 +29,11 @@ impl Phases {
         self.home = home;
     }
 
+    /// The stage of the whole command.
+    pub fn home(&self) -> Option<String> {
+        self.home.clone()
+    }
+
     /// Takes a measure that is believed, and returns the stage that it is of: that of the whole
     /// command for as long as there was one phase, and each further one's name after that.
     pub fn stage(&mut self, measure: &Measure<'_>) -> Option<String> {

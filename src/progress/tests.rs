@@ -238,6 +238,21 @@ fn a_line_left_open_is_read_in_a_pause_and_only_where_it_is_sure() {
 }
 
 #[test]
+fn bars_that_are_drawn_at_once_are_told_as_one_and_never_fall() {
+    let mut said = String::new();
+    for step in 0..9 {
+        let bar = |done: usize| format!("[{}{}]", "#".repeat(done), ".".repeat(10 - done));
+        let (a, b) = (bar(step), bar(step / 2));
+        said += &format!("\x1b[2A\ra.bin {a} {}%\r\n", step * 10);
+        said += &format!("\rb.bin {b} {}%\r\n", step * 5);
+    }
+    let seen = updates(Format::Auto, &[(Source::Stderr, said.as_bytes())]);
+    let percents: Vec<f64> = seen.iter().filter_map(|it| it.percent).skip(2).collect();
+    assert!(percents.is_sorted(), "{percents:?}");
+    assert_eq!(percents.last(), Some(&60.0));
+}
+
+#[test]
 fn a_json_line_carries_its_stage_and_its_other_fields() {
     let seen = updates(Format::Auto, &[(Source::Stdout, JSON.as_bytes())]);
     assert_eq!(seen[1].stage.as_deref(), Some("storing"));
