@@ -21,6 +21,16 @@ pub fn since_epoch() -> Duration {
     since.unwrap_or_default()
 }
 
+/// Sleeps. In a simulation time passes, and nothing else happens meanwhile.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+pub fn sleep(time: Duration) {
+    #[cfg(test)]
+    if simulated::sleep(time) {
+        return;
+    }
+    std::thread::sleep(time);
+}
+
 /// Milliseconds of the unix clock.
 pub fn now_ms() -> u64 {
     since_epoch().as_millis() as u64
@@ -53,6 +63,13 @@ pub mod simulated {
             NOW.set(Some((now + time, since_epoch + time)));
         }
 
+        /// Somebody sets the unix clock ahead.
+        #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+        pub fn set_ahead(&self, time: Duration) {
+            let (now, since_epoch) = NOW.get().expect("it is simulated");
+            NOW.set(Some((now, since_epoch + time)));
+        }
+
         /// Somebody sets the unix clock back.
         pub fn set_back(&self, time: Duration) {
             let (now, since_epoch) = NOW.get().expect("it is simulated");
@@ -64,6 +81,12 @@ pub mod simulated {
         fn drop(&mut self) {
             NOW.set(None);
         }
+    }
+
+    pub(super) fn sleep(time: Duration) -> bool {
+        let now = NOW.get();
+        NOW.set(now.map(|(now, since_epoch)| (now + time, since_epoch + time)));
+        now.is_some()
     }
 
     pub(super) fn now() -> Option<Instant> {

@@ -3,7 +3,7 @@
 //! The invariant: only who reads the log says what has become of an entry. One that was sent
 //! is sent again under its count until it is read, or one with a higher count is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -176,7 +176,9 @@ impl Flight {
                 self.held.insert(count, Held { group, result });
             }
             Some(result) => group.take(result.map_err(PublishError::Refused)),
-            None => {}
+            // What it depends on was refused, and said so, unless that was taken once, lost,
+            // and sent again.
+            None => group.refuse(PublishError::Away),
         }
     }
 
@@ -190,6 +192,11 @@ impl Flight {
             self.own_bytes -= first.payload.len();
             self.own.pop_front();
         }
+    }
+
+    /// Whether something was read that replicas have yet to confirm.
+    pub fn needs_replicas(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Replicas have all up to this count.
@@ -214,43 +221,69 @@ impl Flight {
             }
             self.own_bytes -= own.payload.len();
             count += 1;
+            let held = self.held.remove(&own.count);
             let sent = Sent {
                 payload: own.payload,
-                group: None,
+                // It will have another number.
+                group: held.map(|held| held.group),
                 sends: 1,
                 since: own.at,
             };
             self.waiting.entry(own.count).or_insert(sent);
         }
-        // It is in the state, and what it was answered isn't known.
-        while let Some(first) = self.waiting.first_entry()
-            && *first.key() <= last
-        {
-            let sent = first.remove();
-            sent.group
-                .iter()
-                .for_each(|group| group.refuse(PublishError::Away));
+        for (_, held) in self.held.split_off(&(last + 1)) {
+            held.group.refuse(PublishError::Away);
         }
+        self.confirmed = self.confirmed.min(last);
+        self.pass_over(last);
         self.count = self.count.max(last);
         self.resend = true;
         count
     }
 
-    /// Redis has no room for what was sent last: who waits for what can't have been taken
-    /// hears it.
-    pub fn refuse_unsent(&mut self, error: PublishError) {
+    /// All up to this count is in a snapshot that was read, and what it was answered isn't
+    /// known. Redis may lose it yet.
+    pub fn pass_over(&mut self, last: u64) {
+        while let Some(first) = self.waiting.first_entry()
+            && *first.key() <= last
+        {
+            let count = *first.key();
+            let sent = first.remove();
+            self.keep(count, sent.payload);
+            sent.group
+                .iter()
+                .for_each(|group| group.refuse(PublishError::Away));
+        }
+    }
+
+    /// Redis has no room for what was sent behind this count: who waits for what can't have
+    /// been taken hears it.
+    pub fn refuse_unsent(&mut self, taken: u64, error: PublishError) {
         let refused: Vec<u64> = self
             .waiting
-            .iter()
+            .range(taken + 1..)
             .filter(|(_, sent)| sent.sends <= 1 && sent.group.is_some())
             .map(|(&count, _)| count)
             .collect();
-        for count in refused {
-            if let Some(group) = self.waiting.remove(&count).and_then(|sent| sent.group) {
-                group.refuse(error);
-            }
-        }
+        let refused = refused.iter().map(|count| self.waiting.remove(count));
+        let refused: Vec<_> = refused.flatten().collect();
+        self.refuse(refused, error);
         self.resend = true;
+    }
+
+    /// These won't be sent. Of whose group something was that may have been taken, nobody
+    /// knows what became.
+    pub fn refuse(&self, refused: impl IntoIterator<Item = Sent>, error: PublishError) {
+        let open = self.waiting.values().chain(&self.dead);
+        let open: HashSet<_> = open
+            .filter_map(|sent| sent.group.as_ref().map(Arc::as_ptr))
+            .collect();
+        for group in refused.into_iter().filter_map(|sent| sent.group) {
+            group.refuse(match open.contains(&Arc::as_ptr(&group)) {
+                true => PublishError::Away,
+                false => error,
+            });
+        }
     }
 
     /// Who has waited too long hears that nobody knows.

@@ -77,6 +77,11 @@ impl Position {
     }
 }
 
+/// The last epoch of this second of the unix clock.
+pub fn epochs_until(now_s: u64) -> u64 {
+    now_s.saturating_sub(SINCE_S) * SLOTS + SLOTS - 1
+}
+
 /// The next epoch of a slot above `known`, at this second of the unix clock. Where the last
 /// is full it is the very next; else one that nobody can have opened who knew less.
 pub fn next_epoch(slot: u64, known: u64, now_s: u64, is_full: bool, random: &mut Random) -> u64 {

@@ -1,6 +1,8 @@
 //! Reads the log, has the hub apply what stands there, and sees to the log itself: opens
 //! epochs, stores snapshots, and puts the state back where Redis has lost some of it.
 
+mod rebuild;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,19 +10,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::position::{Position, SLOTS, next_epoch};
+use super::position::{Position, SLOTS, epochs_until, next_epoch};
 use super::replica::{Applied, Misfit, Replica, nonce};
 use super::shared::Shared;
 use super::snapshot;
 use super::store::{Body, Dial, Fault, Fence, Item, Look, Opened, Opening, Store};
 use crate::sequencer::Health;
-use crate::sequencer::journal::codec::Unread;
 use crate::sys::clock;
 use crate::sys::random::Random;
 use crate::sys::vital;
 
 /// Items that are read at a time.
-const READ: usize = 512;
+const READ: usize = if cfg!(test) { 7 } else { 512 };
 /// How long a read waits for something new.
 pub const WAIT: Duration = Duration::from_millis(1000);
 /// How long a node without a state waits for one with a state to begin the log: longer than
@@ -50,6 +51,9 @@ pub struct Reader {
     must_salvage: bool,
     /// The highest epoch and number that were ever applied here.
     high: Position,
+    /// The highest epoch that this process has asked for, or the one before it by this node
+    /// may have: whether it was opened and lost, nobody knows.
+    asked: u64,
     /// Since when there is no log.
     empty_since: Option<Instant>,
     /// Since when the log can't be read through.
@@ -97,6 +101,7 @@ impl Reader {
             has_caught_up: false,
             must_salvage: false,
             high: Position::START,
+            asked: epochs_until(clock::now_ms() / 1000),
             empty_since: None,
             unread_since: None,
             bytes: 0,
@@ -111,25 +116,45 @@ impl Reader {
     pub fn run(mut self) {
         let mut pause = Duration::ZERO;
         while !self.shared.is_over() {
-            pause = match self.step(WAIT) {
-                Ok(()) => Duration::ZERO,
-                Err(why) => {
-                    let refused = self.joined.take();
-                    match (why, refused) {
-                        (Fault::Refused(why), Some(joined)) => {
-                            let _ = joined.send(Err(why));
-                            return;
-                        }
-                        (fault, joined) => {
-                            self.joined = joined;
-                            self.lose_link(&fault);
-                        }
-                    }
-                    (pause * 2).clamp(Duration::from_millis(20), Duration::from_millis(500))
-                }
+            let Some(next) = self.go_on(pause) else {
+                return;
             };
-            std::thread::sleep(pause);
+            pause = next;
+            clock::sleep(pause);
         }
+    }
+
+    /// A step, and what comes of it where it fails. Returns how long the pause is until the
+    /// next, by the one before. None where the fleet can't be joined.
+    pub fn go_on(&mut self, pause: Duration) -> Option<Duration> {
+        let Err(fault) = self.step(WAIT) else {
+            return Some(Duration::ZERO);
+        };
+        match (fault, self.joined.take()) {
+            (Fault::Refused(why), Some(joined)) => {
+                let _ = joined.send(Err(why));
+                return None;
+            }
+            (fault, joined) => {
+                self.joined = joined;
+                self.lose_link(&fault);
+            }
+        }
+        Some((pause * 2).clamp(Duration::from_millis(20), Duration::from_millis(500)))
+    }
+
+    /// The same, with a chance that is the same every time.
+    #[cfg(test)]
+    pub fn seeded(self, seed: u64) -> Reader {
+        Reader {
+            random: Random::seeded(seed),
+            ..self
+        }
+    }
+
+    #[cfg(test)]
+    pub fn replica(&self) -> &Replica {
+        &self.replica
     }
 
     fn lose_link(&mut self, fault: &Fault) {
@@ -148,7 +173,7 @@ impl Reader {
     }
 
     /// One look, or one read and what comes of it.
-    pub fn step(&mut self, wait: Duration) -> Result<(), Fault> {
+    fn step(&mut self, wait: Duration) -> Result<(), Fault> {
         match self.turn(wait) {
             Ok(()) => Ok(()),
             Err(Stop::Fault(fault)) => Err(fault),
@@ -378,7 +403,7 @@ impl Reader {
         hub.lose(lost.to_vec());
         let until = clock::now() + LOSS_PATIENCE;
         while !hub.has_seen_to_losses() && clock::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
+            clock::sleep(Duration::from_millis(1));
         }
     }
 
@@ -387,7 +412,7 @@ impl Reader {
         let since = *self.empty_since.get_or_insert_with(clock::now);
         self.must_look = true;
         if !self.has_state && clock::now() - since < SHYNESS {
-            std::thread::sleep(Duration::from_millis(100));
+            clock::sleep(Duration::from_millis(100));
             return Ok(());
         }
         if self.has_state {
@@ -407,12 +432,13 @@ impl Reader {
         let now_s = clock::now_ms() / 1000;
         let is_full = self.replica.at.is_near_the_end();
         let over = begins_log.flatten();
-        let known = self
-            .high
-            .max(self.replica.at)
-            .max(over.unwrap_or_default())
-            .epoch;
+        let seen = [self.high, self.replica.at, over.unwrap_or_default()];
+        let known = seen
+            .map(|at| at.epoch)
+            .into_iter()
+            .fold(self.asked, u64::max);
         let epoch = next_epoch(self.slot(), known, now_s, is_full, &mut self.random);
+        self.asked = epoch;
         let opening = Opening {
             known: self.replica.at.epoch,
             epoch,
@@ -460,130 +486,5 @@ impl Reader {
             Err(fault) => return Err(fault),
         }
         Ok(())
-    }
-
-    /// Puts the state back: what the snapshot has, and the log since.
-    fn rebuild(&mut self) -> Result<(), Fault> {
-        self.has_caught_up = false;
-        self.must_look = true;
-        *self.shared.fence.lock() = None;
-        if self.has_state {
-            log::warn!(
-                "fleet: the log doesn't go on from {}: the state is put back",
-                self.replica.at
-            );
-            self.shared.counters.rebuilds.add(1);
-        }
-        let mut voids = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let mut own = Vec::new();
-            if let Some(fresh) = self.read_whole(&mut own, &mut voids)? {
-                self.take_over(fresh, own);
-                self.unread_since = None;
-                return Ok(());
-            }
-        }
-        self.replace_log()?;
-        Err(Fault::Broken("its log has gaps, or no snapshot".to_owned()))
-    }
-
-    /// The log can't be read through: one begins with the state that there is. Who has read
-    /// in the newest epoch may do so at once, and others where nobody has.
-    fn replace_log(&mut self) -> Result<(), Fault> {
-        let since = *self.unread_since.get_or_insert_with(clock::now);
-        let look = self.link()?.look()?;
-        let Some((last, _)) = look.last.filter(|_| self.has_state && look.is_master) else {
-            return Ok(());
-        };
-        if self.replica.at.epoch >= last.epoch || clock::now() - since > SHYNESS {
-            log::error!("fleet: the log up to {last} can't be read through: one begins anew");
-            self.open(Some(Some(last)))?;
-            self.must_salvage = true;
-        }
-        Ok(())
-    }
-
-    /// The state that the snapshot and the log make, without what was found void. None where
-    /// another node has trimmed the log meanwhile, or more is found so: an opening says after
-    /// what it comes. A Redis that reads a torn file may have what was torn off again later,
-    /// before what was appended since.
-    fn read_whole(
-        &mut self,
-        own: &mut Vec<(Item, Applied)>,
-        voids: &mut Vec<Range<Position>>,
-    ) -> Result<Option<Replica>, Fault> {
-        let Some(kept) = self.link()?.snapshot()? else {
-            // Somebody else's is told by what stands in it.
-            self.link()?.read(Position::START, 1, Duration::ZERO)?;
-            return Ok(None);
-        };
-        let fresh = snapshot::restore(&kept, self.shared.hub.config());
-        let mut fresh = match fresh {
-            Ok(fresh) => fresh,
-            Err(Unread::Newer) => return Err(self.newer()),
-            Err(Unread::Malformed) => {
-                let why = "the fleet's snapshot is damaged: see the guide on fleets";
-                return Err(Fault::Refused(why.to_owned()));
-            }
-        };
-        let is_there = self.link()?.nonce_at(fresh.at)?.as_ref() == Some(&fresh.nonce);
-        let mut is_first = true;
-        let mut read = fresh.at;
-        loop {
-            let items = self.link()?.read(read, READ, Duration::ZERO)?;
-            if items.is_empty() {
-                return Ok((is_there || !is_first).then_some(fresh));
-            }
-            for item in &items {
-                read = item.at;
-                if voids.iter().any(|void| void.contains(&item.at)) {
-                    continue;
-                }
-                let is_opening = matches!(item.what, Body::Opening { .. });
-                if std::mem::take(&mut is_first) && !is_there && !is_opening {
-                    return Ok(None);
-                }
-                let applied = match fresh.apply(item, false) {
-                    Ok(applied) => applied,
-                    Err(Misfit::Gap) => {
-                        if let Body::Opening { before, .. } = item.what {
-                            voids.push(before.next()..item.at);
-                        }
-                        return Ok(None);
-                    }
-                    Err(Misfit::Newer) => return Err(self.newer()),
-                };
-                if matches!(applied, Applied::Entry { boot, .. } if boot == self.shared.boot) {
-                    own.push((item.clone(), applied));
-                }
-            }
-        }
-    }
-
-    fn take_over(&mut self, mut fresh: Replica, own: Vec<(Item, Applied)>) {
-        let lost = fresh.hub.lost();
-        if self.has_state {
-            self.announce(&lost);
-        }
-        self.shared.hub.replace_by(&fresh.hub, || {
-            // Streams may have come meanwhile to what was there.
-            if self.has_state {
-                self.announce(&lost);
-            }
-        });
-        fresh.hub = self.shared.hub.clone();
-        self.shared.holders.replace_by(&fresh.holders);
-        fresh.holders = self.shared.holders.clone();
-        let at = fresh.at;
-        self.replica = fresh;
-        self.has_state = true;
-        self.is_verified = true;
-        self.must_salvage = true;
-        self.bytes = 0;
-        for (item, applied) in own {
-            self.note(&item, applied);
-        }
-        self.high = self.high.max(at);
-        self.shared.note_position(at);
     }
 }

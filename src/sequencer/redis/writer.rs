@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::store::{Dial, Fault, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
+use crate::sys::clock;
 
 /// Entries that are appended by one call.
 const BATCH: usize = 64;
@@ -96,6 +97,11 @@ impl Writer {
         };
         let batch = self.batch();
         let Some(&(last, _)) = batch.last() else {
+            // The connection has failed on which replicas were waited for. That can be done
+            // only behind something that was written.
+            if self.shared.flight.lock().needs_replicas() {
+                self.shared.wish_to_be_known();
+            }
             return false;
         };
         let boot = self.shared.boot;
@@ -172,7 +178,7 @@ impl Writer {
         let mut flight = self.shared.flight.lock();
         match fault {
             Fault::Full => {
-                flight.refuse_unsent(PublishError::NoRoom);
+                flight.refuse_unsent(self.sent, PublishError::NoRoom);
                 drop(flight);
                 self.refuse_queue(PublishError::NoRoom);
                 self.shared
@@ -182,7 +188,7 @@ impl Writer {
                 if trimmed.is_err() {
                     self.link = None;
                 }
-                std::thread::sleep(PAUSE);
+                clock::sleep(PAUSE);
             }
             Fault::Fenced => {
                 flight.resend = true;
@@ -201,7 +207,7 @@ impl Writer {
                 // Whether it is away, the reader will find, unless it is of writing alone.
                 log::debug!("fleet: appending has failed: {why}");
                 self.shared.looks_again.store(true, Ordering::Release);
-                std::thread::sleep(PAUSE);
+                clock::sleep(PAUSE);
             }
         }
     }
@@ -224,8 +230,7 @@ impl Writer {
     }
 
     fn refuse_queue(&mut self, error: PublishError) {
-        for sent in self.queue.drain(..) {
-            sent.group.iter().for_each(|group| group.refuse(error));
-        }
+        let flight = self.shared.flight.lock();
+        flight.refuse(self.queue.drain(..), error);
     }
 }

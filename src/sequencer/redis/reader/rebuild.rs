@@ -1,0 +1,151 @@
+//! Puts a node's state back from what Redis has, or Redis's log from what the node has.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::super::position::Position;
+use super::super::replica::{Applied, Misfit, Replica};
+use super::super::snapshot;
+use super::super::store::{Body, Fault, Item};
+use super::{ATTEMPTS, READ, Reader, SHYNESS};
+use crate::sequencer::journal::codec::Unread;
+use crate::sys::clock;
+
+/// What of this process's was found while the state was put back.
+#[derive(Default)]
+struct Own {
+    /// The snapshot has all up to this count.
+    in_snapshot: u64,
+    /// What came behind it.
+    items: Vec<(Item, Applied)>,
+}
+
+impl Reader {
+    /// Puts the state back: what the snapshot has, and the log since.
+    pub(super) fn rebuild(&mut self) -> Result<(), Fault> {
+        self.has_caught_up = false;
+        self.must_look = true;
+        *self.shared.fence.lock() = None;
+        if self.has_state {
+            log::warn!(
+                "fleet: the log doesn't go on from {}: the state is put back",
+                self.replica.at
+            );
+            self.shared.counters.rebuilds.add(1);
+        }
+        let mut voids = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let mut own = Own::default();
+            if let Some(fresh) = self.read_whole(&mut own, &mut voids)? {
+                self.take_over(fresh, own);
+                self.unread_since = None;
+                return Ok(());
+            }
+        }
+        self.replace_log()?;
+        Err(Fault::Broken("its log has gaps, or no snapshot".to_owned()))
+    }
+
+    /// The log can't be read through: one begins with the state that there is. Who has read
+    /// in the newest epoch may do so at once, and others where nobody has.
+    fn replace_log(&mut self) -> Result<(), Fault> {
+        let since = *self.unread_since.get_or_insert_with(clock::now);
+        let look = self.link()?.look()?;
+        let Some((last, _)) = look.last.filter(|_| self.has_state && look.is_master) else {
+            return Ok(());
+        };
+        if self.replica.at.epoch >= last.epoch || clock::now() - since > SHYNESS {
+            log::error!("fleet: the log up to {last} can't be read through: one begins anew");
+            self.open(Some(Some(last)))?;
+            self.must_salvage = true;
+        }
+        Ok(())
+    }
+
+    /// The state that the snapshot and the log make, without what was found void. None where
+    /// another node has trimmed the log meanwhile, or more is found so: an opening says after
+    /// what it comes. A Redis that reads a torn file may have what was torn off again later,
+    /// before what was appended since.
+    fn read_whole(
+        &mut self,
+        own: &mut Own,
+        voids: &mut Vec<Range<Position>>,
+    ) -> Result<Option<Replica>, Fault> {
+        let Some(kept) = self.link()?.snapshot()? else {
+            // Somebody else's is told by what stands in it.
+            self.link()?.read(Position::START, 1, Duration::ZERO)?;
+            return Ok(None);
+        };
+        let fresh = snapshot::restore(&kept, self.shared.hub.config());
+        let mut fresh = match fresh {
+            Ok(fresh) => fresh,
+            Err(Unread::Newer) => return Err(self.newer()),
+            Err(Unread::Malformed) => {
+                let why = "the fleet's snapshot is damaged: see the guide on fleets";
+                return Err(Fault::Refused(why.to_owned()));
+            }
+        };
+        let boot = fresh.boots.get(&self.shared.boot);
+        own.in_snapshot = boot.map_or(0, |boot| boot.count);
+        let is_there = self.link()?.nonce_at(fresh.at)?.as_ref() == Some(&fresh.nonce);
+        let mut is_first = true;
+        let mut read = fresh.at;
+        loop {
+            let items = self.link()?.read(read, READ, Duration::ZERO)?;
+            if items.is_empty() {
+                return Ok((is_there || !is_first).then_some(fresh));
+            }
+            for item in &items {
+                read = item.at;
+                if voids.iter().any(|void| void.contains(&item.at)) {
+                    continue;
+                }
+                let is_opening = matches!(item.what, Body::Opening { .. });
+                if std::mem::take(&mut is_first) && !is_there && !is_opening {
+                    return Ok(None);
+                }
+                let applied = match fresh.apply(item, false) {
+                    Ok(applied) => applied,
+                    Err(Misfit::Gap) => {
+                        if let Body::Opening { before, .. } = item.what {
+                            voids.push(before.next()..item.at);
+                        }
+                        return Ok(None);
+                    }
+                    Err(Misfit::Newer) => return Err(self.newer()),
+                };
+                if matches!(applied, Applied::Entry { boot, .. } if boot == self.shared.boot) {
+                    own.items.push((item.clone(), applied));
+                }
+            }
+        }
+    }
+
+    fn take_over(&mut self, mut fresh: Replica, own: Own) {
+        let lost = fresh.hub.lost();
+        if self.has_state {
+            self.announce(&lost);
+        }
+        self.shared.hub.replace_by(&fresh.hub, || {
+            // Streams may have come meanwhile to what was there.
+            if self.has_state {
+                self.announce(&lost);
+            }
+        });
+        fresh.hub = self.shared.hub.clone();
+        self.shared.holders.replace_by(&fresh.holders);
+        fresh.holders = self.shared.holders.clone();
+        let at = fresh.at;
+        self.replica = fresh;
+        self.has_state = true;
+        self.is_verified = true;
+        self.must_salvage = true;
+        self.bytes = 0;
+        self.shared.flight.lock().pass_over(own.in_snapshot);
+        for (item, applied) in own.items {
+            self.note(&item, applied);
+        }
+        self.high = self.high.max(at);
+        self.shared.note_position(at);
+    }
+}
