@@ -17,7 +17,7 @@ mod memory;
 mod neighbours;
 mod order;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod room;
 
 use std::io;

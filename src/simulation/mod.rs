@@ -9,12 +9,15 @@ mod options;
 mod puts;
 mod random;
 mod reader;
+#[cfg(feature = "redis")]
+mod redis;
 mod restart;
 mod rules;
 mod server;
 mod trace;
 mod world;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,15 +32,20 @@ fn run(seed: u64, is_loud: bool) -> Result<u32, String> {
     let trace = Trace::new(is_loud);
     let ended = catch_unwind(AssertUnwindSafe(|| World::new(seed, &trace).run()));
     ended.map(|()| trace.digest()).map_err(|panic| {
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|&it| it.to_owned()));
         format!(
             "seed {seed}: {}\n\nits last steps:\n{}\n\nto see all of them: LANDFALL_SEED={seed} \
              cargo test --lib simulation -- --nocapture\n",
-            said.unwrap_or_default(),
+            said(&*panic),
             trace.last()
         )
     })
+}
+
+/// What a panic has said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<String>().cloned();
+    let said = said.or_else(|| panic.downcast_ref::<&str>().map(|&it| it.to_owned()));
+    said.unwrap_or_default()
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -45,13 +53,13 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().expect("the variable is a number"))
 }
 
-#[test]
-fn what_must_hold_holds_in_every_world() {
+/// Runs so many seeds, or those that the environment names.
+fn each_seed(seeds: u64, run: impl Fn(u64, bool) -> Result<u32, String> + Sync) {
     if let Some(seed) = number("LANDFALL_SEED") {
         run(seed, true).unwrap_or_else(|failure| panic!("{failure}"));
         return;
     }
-    let seeds = number("LANDFALL_SEEDS").unwrap_or(SEEDS);
+    let seeds = number("LANDFALL_SEEDS").unwrap_or(seeds);
     let first = number("LANDFALL_FIRST_SEED").unwrap_or(1);
     let next = AtomicU64::new(first);
     let work = || {
@@ -72,6 +80,11 @@ fn what_must_hold_holds_in_every_world() {
         ends.filter_map(Result::err).collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn what_must_hold_holds_in_every_world() {
+    each_seed(SEEDS, run);
 }
 
 #[test]

@@ -13,6 +13,8 @@
 //!
 //! Redis is spoken to by two threads, each with a connection of its own.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod entry;
 mod flight;
 mod holders;

@@ -1,0 +1,149 @@
+//! Connections to a made-up Redis, which break before a command, after it, or in the middle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::server::{Command, Redis, Reply};
+use crate::sequencer::redis::by_hand::{
+    Dial, Fault, Fence, Item, Look, Nonce, Opened, Opening, Position, Snapshot, Store,
+};
+use crate::simulation::random::Random;
+
+/// A Redis, and what lies between it and its clients.
+pub struct Network {
+    pub redis: Redis,
+    /// One call in so many fails; none where it is 0.
+    pub faults: u64,
+    pub random: Random,
+    /// What is on its way on connections that are gone.
+    pub late: Vec<Command>,
+}
+
+/// Makes connections.
+pub struct Dialer(pub Arc<Mutex<Network>>);
+
+struct Link {
+    network: Arc<Mutex<Network>>,
+    connection: u64,
+    is_broken: bool,
+}
+
+fn broken() -> Fault {
+    Fault::Broken("made up".to_owned())
+}
+
+impl Network {
+    fn fails(&mut self) -> bool {
+        self.faults > 0 && self.random.one_in(self.faults)
+    }
+
+    /// Something of what is on its way arrives, or never does.
+    pub fn deliver(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.late.len() as u64) as usize;
+        let command = self.late.remove(index);
+        if self.random.one_in(2) && !self.redis.is_down {
+            let _ = self.redis.execute(&command);
+        }
+    }
+}
+
+impl Dial for Dialer {
+    fn dial(&self) -> Result<Box<dyn Store>, Fault> {
+        let mut network = self.0.lock();
+        if network.redis.is_down || network.fails() {
+            return Err(broken());
+        }
+        Ok(Box::new(Link {
+            connection: network.redis.connections,
+            network: self.0.clone(),
+            is_broken: false,
+        }))
+    }
+}
+
+impl Link {
+    fn call<T>(&mut self, call: impl FnOnce(&mut Network) -> Result<T, Fault>) -> Result<T, Fault> {
+        assert!(!self.is_broken, "a connection is used that has failed");
+        let mut network = self.network.lock();
+        let is_closed = network.redis.is_down || network.redis.connections != self.connection;
+        let done = match is_closed || network.fails() {
+            true => Err(broken()),
+            false => call(&mut network),
+        };
+        let done = if network.fails() { Err(broken()) } else { done };
+        self.is_broken = matches!(done, Err(Fault::Broken(_)));
+        done
+    }
+
+    fn execute(&mut self, command: Command) -> Result<Reply, Fault> {
+        self.call(|network| {
+            if network.fails() {
+                network.late.push(command);
+                return Err(broken());
+            }
+            network.redis.execute(&command)
+        })
+    }
+}
+
+impl Store for Link {
+    fn look(&mut self) -> Result<Look, Fault> {
+        self.call(|network| Ok(network.redis.look()))
+    }
+
+    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault> {
+        match self.execute(Command::Open(opening.clone()))? {
+            Reply::Opened(opened) => Ok(opened),
+            other => panic!("an opening is answered {other:?}"),
+        }
+    }
+
+    fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault> {
+        let entries = entries.iter();
+        let entries = entries.map(|(nonce, payload)| (nonce.clone(), payload.to_vec()));
+        let append = Command::Append(fence.clone(), entries.collect());
+        self.execute(append).map(drop)
+    }
+
+    fn read(&mut self, after: Position, most: usize, _: Duration) -> Result<Vec<Item>, Fault> {
+        self.call(|network| Ok(network.redis.read(after, most)))
+    }
+
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault> {
+        self.call(|network| Ok(network.redis.nonce_at(at)))
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, Fault> {
+        self.call(|network| Ok(network.redis.snapshots().0))
+    }
+
+    fn newest_snapshot(&mut self) -> Result<Option<Position>, Fault> {
+        self.call(|network| Ok(network.redis.snapshots().1))
+    }
+
+    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault> {
+        match self.execute(Command::Store(snapshot.clone()))? {
+            Reply::Stored(is_stored) => Ok(is_stored),
+            other => panic!("a snapshot is answered {other:?}"),
+        }
+    }
+
+    fn trim(&mut self) -> Result<(), Fault> {
+        self.execute(Command::Trim).map(drop)
+    }
+
+    fn confirm(&mut self, _: u32) -> Result<bool, Fault> {
+        self.call(|network| {
+            let has = network.random.one_in(2);
+            if has {
+                network.redis.confirm();
+            }
+            Ok(has)
+        })
+    }
+}

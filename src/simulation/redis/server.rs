@@ -1,0 +1,322 @@
+//! A Redis that is made up: what the scripts make of its keys, and what it loses.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::sequencer::redis::by_hand::{
+    Body, Fault, Fence, Item, Look, Nonce, Opened, Opening, Position, Snapshot,
+};
+use crate::simulation::random::Random;
+
+/// States that it may go back to.
+const VERSIONS: usize = 30;
+
+/// What changes it. Each is one script.
+#[derive(Clone)]
+pub enum Command {
+    Append(Fence, Vec<(Nonce, Vec<u8>)>),
+    Open(Opening),
+    Store(Snapshot),
+    Trim,
+}
+
+/// What a command is answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    Done,
+    Opened(Opened),
+    Stored(bool),
+}
+
+/// What it keeps.
+#[derive(Clone, Default)]
+struct Data {
+    log: Option<Log>,
+    snapshot: Option<Arc<Snapshot>>,
+    before: Option<Arc<Snapshot>>,
+}
+
+#[derive(Clone)]
+struct Log {
+    items: VecDeque<Arc<Item>>,
+    last: Position,
+}
+
+/// Such a Redis, with a replica.
+pub struct Redis {
+    data: Data,
+    /// What it was before its newest changes, and how many of these the replica has for sure.
+    versions: VecDeque<Data>,
+    unconfirmed: usize,
+    /// Its process, and its history: both together are its identity.
+    pub run: u64,
+    pub history: u64,
+    /// Connections of another number are closed.
+    pub connections: u64,
+    pub is_master: bool,
+    pub is_full: bool,
+    pub is_down: bool,
+    /// Every item that there ever was.
+    pub given: BTreeMap<Position, Arc<Item>>,
+    /// What a torn file has that isn't read before the next start.
+    torn: Vec<Arc<Item>>,
+    /// Whether anything was ever lost.
+    pub has_lost: bool,
+}
+
+impl Redis {
+    pub fn new() -> Redis {
+        Redis {
+            data: Data::default(),
+            versions: VecDeque::new(),
+            unconfirmed: 0,
+            run: 1,
+            history: 1,
+            connections: 1,
+            is_master: true,
+            is_full: false,
+            is_down: false,
+            given: BTreeMap::new(),
+            torn: Vec::new(),
+            has_lost: false,
+        }
+    }
+
+    fn identity(&self) -> String {
+        format!("{}/{}", self.run, self.history)
+    }
+
+    /// The last place of the log.
+    pub fn last(&self) -> Option<Position> {
+        self.data.log.as_ref().map(|log| log.last)
+    }
+
+    pub fn look(&self) -> Look {
+        Look {
+            identity: self.identity(),
+            is_master: self.is_master,
+            last: self.last().map(|last| (last, self.nonce_of(last))),
+        }
+    }
+
+    pub fn nonce_at(&self, at: Position) -> Option<Nonce> {
+        self.items_from(at)
+            .next()
+            .filter(|item| item.at == at)
+            .map(|item| item.nonce.clone())
+    }
+
+    pub fn read(&self, after: Position, most: usize) -> Vec<Item> {
+        let items = self.items_from(after.next()).take(most);
+        items.map(|item| Item::clone(item)).collect()
+    }
+
+    /// The one that a start begins with, and the newest.
+    pub fn snapshots(&self) -> (Option<Snapshot>, Option<Position>) {
+        let newest = self.data.snapshot.as_ref();
+        let first = self.data.before.as_ref().or(newest);
+        let first = first.map(|kept| Snapshot::clone(kept));
+        (first, newest.map(|kept| kept.at))
+    }
+
+    /// Carries a command out, all of it or nothing.
+    pub fn execute(&mut self, command: &Command) -> Result<Reply, Fault> {
+        let before = self.data.clone();
+        let reply = match command {
+            Command::Append(fence, entries) => self.append(fence, entries),
+            Command::Open(opening) => self.open(opening).map(Reply::Opened),
+            Command::Store(snapshot) => self.store(snapshot).map(Reply::Stored),
+            Command::Trim => self.trim().map(|()| Reply::Done),
+        };
+        self.versions.push_back(before);
+        self.unconfirmed += 1;
+        if self.versions.len() > VERSIONS {
+            self.versions.pop_front();
+        }
+        reply
+    }
+
+    /// The replica has all of it.
+    pub fn confirm(&mut self) {
+        self.unconfirmed = 0;
+    }
+
+    fn items_from(&self, first: Position) -> impl Iterator<Item = &Arc<Item>> {
+        let items = self.data.log.as_ref().map(|log| &log.items);
+        let start = items.map_or(0, |items| items.partition_point(|item| item.at < first));
+        items
+            .into_iter()
+            .flat_map(move |items| items.range(start..))
+    }
+
+    fn nonce_of(&self, at: Position) -> Nonce {
+        self.nonce_at(at).unwrap_or_default()
+    }
+
+    fn add(&mut self, item: Item) {
+        let item = Arc::new(item);
+        let known = self.given.insert(item.at, item.clone());
+        assert!(
+            known.is_none_or(|known| *known == *item),
+            "{} stands for two entries",
+            item.at
+        );
+        let log = self.data.log.get_or_insert_with(|| Log {
+            items: VecDeque::new(),
+            last: Position::START,
+        });
+        assert!(item.at > log.last, "the log goes back to {}", item.at);
+        log.last = item.at;
+        log.items.push_back(item);
+    }
+
+    fn append(&mut self, fence: &Fence, entries: &[(Nonce, Vec<u8>)]) -> Result<Reply, Fault> {
+        let last = self.last().ok_or(Fault::Fenced)?;
+        if fence.identity != self.identity() || last.epoch != fence.epoch {
+            return Err(Fault::Fenced);
+        }
+        self.may_write(true)?;
+        let mut at = last;
+        for (nonce, payload) in entries {
+            at = at.next();
+            let (nonce, what) = (nonce.clone(), Body::Entry(payload.clone()));
+            self.add(Item { at, nonce, what });
+        }
+        Ok(Reply::Done)
+    }
+
+    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault> {
+        let mut has_written = false;
+        if opening.over.is_some() && opening.over == self.last() {
+            self.may_write(false)?;
+            self.data.log = None;
+            has_written = true;
+        }
+        let (before, nonce_before) = match (self.last(), &opening.state) {
+            (Some(last), _) => {
+                if last.epoch > opening.known || last.epoch >= opening.epoch {
+                    return Ok(Opened::Behind);
+                }
+                self.may_write(!has_written)?;
+                (last, self.nonce_of(last))
+            }
+            (None, None) => return Ok(Opened::Empty),
+            (None, Some(state)) => {
+                self.may_write(false)?;
+                self.data.before = None;
+                self.data.snapshot = Some(Arc::new(state.clone()));
+                (state.at, state.nonce.clone())
+            }
+        };
+        let identity = self.identity();
+        self.add(Item {
+            at: Position::opening(opening.epoch),
+            nonce: opening.nonce.clone(),
+            what: Body::Opening {
+                identity,
+                before,
+                nonce_before,
+            },
+        });
+        Ok(Opened::Yes)
+    }
+
+    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault> {
+        if self.nonce_of(snapshot.at) != snapshot.nonce {
+            return Ok(false);
+        }
+        let newest = self.data.snapshot.as_ref().map(|kept| kept.at);
+        if newest.is_some_and(|newest| newest >= snapshot.at) {
+            return Ok(false);
+        }
+        self.may_write(newest.is_none())?;
+        let before = self.data.snapshot.replace(Arc::new(snapshot.clone()));
+        if let Some(newest) = newest {
+            self.data.before = before;
+            self.cut(newest);
+        }
+        Ok(true)
+    }
+
+    fn trim(&mut self) -> Result<(), Fault> {
+        let newest = self.data.snapshot.as_ref().map(|kept| kept.at);
+        if let (Some(newest), Some(_)) = (newest, &self.data.log) {
+            self.may_write(false)?;
+            self.data.before = None;
+            self.cut(newest);
+        }
+        Ok(())
+    }
+
+    /// Whether a script may write. What it writes first takes memory, or doesn't; whoever has
+    /// written, may go on.
+    fn may_write(&self, takes_memory: bool) -> Result<(), Fault> {
+        if !self.is_master {
+            return Err(Fault::Broken("READONLY".to_owned()));
+        }
+        if self.is_full && takes_memory {
+            return Err(Fault::Full);
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, first: Position) {
+        if let Some(log) = &mut self.data.log {
+            log.items.retain(|item| item.at >= first);
+        }
+    }
+
+    /// Another process, or none before it, answers from now on.
+    pub fn start_again(&mut self) {
+        self.run += 1;
+        self.history += 1;
+        self.connections += 1;
+        self.is_master = true;
+        self.confirm();
+        let Some(log) = &mut self.data.log else {
+            return self.torn.clear();
+        };
+        // What was torn off comes back before what was appended since.
+        for item in std::mem::take(&mut self.torn) {
+            let place = log.items.partition_point(|it| it.at < item.at);
+            let is_there = log.items.get(place).is_some_and(|it| it.at == item.at);
+            // It takes something behind it for it to be read.
+            if place > 0 && place < log.items.len() && !is_there {
+                log.items.insert(place, item);
+            }
+        }
+    }
+
+    /// Everything is lost.
+    pub fn lose_all(&mut self) {
+        self.data = Data::default();
+        self.versions.clear();
+        self.torn.clear();
+        self.has_lost = true;
+    }
+
+    /// The end is lost: what a replica hasn't got, or what wasn't on the disk.
+    pub fn lose_end(&mut self, random: &mut Random, only_unconfirmed: bool) -> usize {
+        let most = match only_unconfirmed {
+            true => self.unconfirmed.min(self.versions.len()),
+            false => self.versions.len(),
+        };
+        let count = random.below(most.min(8) as u64 + 1) as usize;
+        self.torn.clear();
+        for _ in 0..count {
+            self.data = self.versions.pop_back().unwrap_or_default();
+        }
+        self.has_lost |= count > 0;
+        count
+    }
+
+    /// The newest batch is torn off a file, and comes back one start later.
+    pub fn tear(&mut self) {
+        let before = self.versions.pop_back().unwrap_or_default();
+        let now = std::mem::replace(&mut self.data, before);
+        let last = self.last().unwrap_or_default();
+        let items = now.log.map(|log| log.items).unwrap_or_default();
+        self.torn = items.into_iter().filter(|item| item.at > last).collect();
+        self.has_lost = true;
+    }
+}

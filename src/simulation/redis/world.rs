@@ -1,0 +1,532 @@
+//! A made-up fleet: nodes, publishers and a Redis that fails, a step at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::line::Line;
+use super::link::{Dialer, Network};
+use super::server::Redis;
+use crate::event::job::{EventId, JobId};
+use crate::event::resume::LastEventId;
+use crate::event::{Event, Lease};
+use crate::hub::{After, Change, HubConfig, Owner, Terms};
+use crate::sequencer::redis::by_hand::{ByHand, Dial, Position, Waiting, state};
+use crate::sequencer::{FleetConfig, Proposal, PublishError};
+use crate::simulation::random::Random;
+use crate::simulation::trace::Trace;
+use crate::sys::clock;
+use crate::sys::clock::simulated::Simulated;
+
+/// When the worlds begin, in seconds of the unix clock.
+const BEGINNING: u64 = 1_800_000_000;
+/// Turns of all nodes after which everything must have come to rest, and how much time passes
+/// between two.
+const TURNS_MAX: usize = 700;
+const TURN: Duration = Duration::from_millis(20);
+/// Turns in a row in which nothing is under way.
+const REST_TURNS: usize = 20;
+/// For how long a node can say again what Redis has lost, with something to spare.
+const REMEMBERED: Duration = Duration::from_secs(50);
+
+/// What a world is like, as its seed has it.
+#[derive(Debug)]
+struct Options {
+    nodes: usize,
+    steps: u64,
+    /// One call in so many fails; one step in so many is a fault of Redis, or a node's end.
+    faults: u64,
+    losses: u64,
+    crashes: u64,
+    /// Replicas confirm what is answered, and Redis loses nothing but by failovers.
+    wait: bool,
+    /// What the log keeps besides its snapshot.
+    log_bytes: u64,
+    /// How far each node's clock is ahead.
+    ahead: Vec<Duration>,
+}
+
+/// What somebody has asked for.
+struct Asked {
+    node: usize,
+    boot: u64,
+    job: JobId,
+    /// The events' data; none where it is something else.
+    data: Vec<Option<String>>,
+    step: u64,
+    waiting: Waiting,
+}
+
+/// What was answered.
+struct Answered {
+    boot: u64,
+    job: JobId,
+    data: Vec<Option<String>>,
+    asked: u64,
+    step: u64,
+    at: Instant,
+    ids: Vec<EventId>,
+    error: Option<PublishError>,
+}
+
+/// A fleet.
+pub struct World<'a> {
+    options: Options,
+    hub: HubConfig,
+    random: Random,
+    time: Simulated,
+    network: Arc<Mutex<Network>>,
+    nodes: Vec<ByHand>,
+    /// Until when each does nothing.
+    stopped: Vec<Instant>,
+    boots: u64,
+    asked: Vec<Asked>,
+    answered: Vec<Answered>,
+    events: u64,
+    step: u64,
+    trace: &'a Trace,
+}
+
+impl World<'_> {
+    /// The fleet of a seed.
+    pub fn new(seed: u64, trace: &Trace) -> World<'_> {
+        let mut random = Random::new(seed);
+        let nodes = random.between(1, 4) as usize;
+        let options = Options {
+            nodes,
+            steps: random.between(200, 900),
+            faults: random.pick(&[0, 10, 30, 100]),
+            losses: random.pick(&[0, 40, 100, 200]),
+            crashes: random.pick(&[0, 50, 200]),
+            wait: random.one_in(4),
+            log_bytes: random.pick(&[1000, 4000, 20_000, 1 << 20]),
+            ahead: (0..nodes)
+                .map(|_| Duration::from_millis(random.pick(&[0, 0, 300, 5000, 40_000])))
+                .collect(),
+        };
+        trace.note(0, || format!("{options:?}"));
+        let time = Simulated::beginning(Duration::from_secs(BEGINNING));
+        let network = Network {
+            redis: Redis::new(),
+            faults: options.faults,
+            random: Random::new(random.next()),
+            late: Vec::new(),
+        };
+        let hub = HubConfig {
+            deleted_for: random.pick(&[Duration::from_millis(500), Duration::from_secs(3600)]),
+            ..HubConfig::default()
+        };
+        let mut world = World {
+            hub,
+            random,
+            time,
+            network: Arc::new(Mutex::new(network)),
+            nodes: Vec::new(),
+            stopped: Vec::new(),
+            boots: 0,
+            asked: Vec::new(),
+            answered: Vec::new(),
+            events: 0,
+            step: 0,
+            options,
+            trace,
+        };
+        for node in 0..world.options.nodes {
+            let made = world.new_node(node);
+            world.nodes.push(made);
+            world.stopped.push(clock::now());
+        }
+        world
+    }
+
+    /// Goes through all of it.
+    pub fn run(&mut self) {
+        for _ in 0..self.options.steps {
+            self.step += 1;
+            let pause = self.random.below(50);
+            self.time.pass(Duration::from_millis(pause));
+            self.take_step();
+            self.hear();
+        }
+        self.come_to_rest();
+        self.check();
+    }
+
+    fn new_node(&mut self, node: usize) -> ByHand {
+        self.boots += 1;
+        let config = FleetConfig {
+            node: ["a", "b", "c", "d"][node].parse().expect("it is a name"),
+            log_bytes: self.options.log_bytes,
+            wait: u32::from(self.options.wait),
+            ..FleetConfig::default()
+        };
+        let dial: Arc<dyn Dial> = Arc::new(Dialer(self.network.clone()));
+        let seed = self.random.next();
+        let ahead = self.options.ahead[node];
+        self.time.set_ahead(ahead);
+        let made = ByHand::new(&config, self.hub.clone(), self.boots, seed, &dial);
+        self.time.set_back(ahead);
+        made.hub.put_all_off();
+        made
+    }
+
+    fn note(&self, what: impl FnOnce() -> String) {
+        self.trace.note(self.step, what);
+    }
+
+    fn take_step(&mut self) {
+        let comes = |random: &mut Random, rate| rate > 0 && random.one_in(rate);
+        if comes(&mut self.random, self.options.losses) {
+            return self.break_redis();
+        }
+        let node = self.random.below(self.nodes.len() as u64) as usize;
+        if comes(&mut self.random, self.options.crashes) {
+            return self.end_node(node);
+        }
+        match self.random.below(100) {
+            0..45 => self.turn(node, true, false),
+            45..70 => self.turn(node, false, true),
+            70..90 => self.publish(node),
+            90..95 => self.live(node),
+            95..97 => self.end_overdue(node),
+            97..99 => self.network.lock().deliver(),
+            _ => {
+                let time = self.random.pick(&[100, 1500, 6000]);
+                self.note(|| format!("node {node} stops for {time} ms"));
+                self.stopped[node] = clock::now() + Duration::from_millis(time);
+            }
+        }
+    }
+
+    /// A node reads, or writes, by its own clock.
+    fn turn(&mut self, node: usize, reads: bool, writes: bool) {
+        if clock::now() < self.stopped[node] {
+            return;
+        }
+        let ahead = self.options.ahead[node];
+        let before = self.nodes[node].replica().at;
+        self.time.set_ahead(ahead);
+        if reads {
+            self.nodes[node].read();
+        }
+        if writes {
+            self.nodes[node].write();
+        }
+        self.time.set_back(ahead);
+        let at = self.nodes[node].replica().at;
+        if at != before {
+            self.note(|| format!("node {node} is at {at}"));
+        }
+    }
+
+    fn end_node(&mut self, node: usize) {
+        self.note(|| format!("node {node} dies and is started again"));
+        self.nodes[node] = self.new_node(node);
+        let boot = self.nodes[node].boot;
+        // Nobody hears the answers any more.
+        self.asked
+            .retain(|asked| asked.node != node || asked.boot == boot);
+        let mut network = self.network.lock();
+        let Network { redis, late, .. } = &mut *network;
+        if redis.last().is_none()
+            && self
+                .nodes
+                .iter()
+                .all(|it| it.replica().at == Position::START)
+        {
+            // Nobody knows anything any more: what is begun now is another order.
+            redis.given.clear();
+            late.clear();
+        }
+    }
+
+    fn break_redis(&mut self) {
+        let mut network = self.network.lock();
+        let Network { redis, .. } = &mut *network;
+        let what = match self.random.below(if self.options.wait { 6 } else { 10 }) {
+            0 => {
+                redis.is_down = !redis.is_down;
+                redis.start_again();
+                "it goes away, or comes back".to_owned()
+            }
+            1 => {
+                redis.start_again();
+                "it is started again".to_owned()
+            }
+            2 => {
+                redis.is_full = !redis.is_full;
+                format!("there is room: {}", !redis.is_full)
+            }
+            3 => {
+                redis.is_master = !redis.is_master;
+                // Connections stay.
+                redis.history += 1;
+                format!("it is a master: {}", redis.is_master)
+            }
+            4 | 5 => {
+                let lost = redis.lose_end(&mut self.random, true);
+                redis.start_again();
+                format!("a replica that lacks {lost} takes its place")
+            }
+            6 => {
+                redis.lose_all();
+                "it is flushed".to_owned()
+            }
+            7 => {
+                redis.lose_all();
+                redis.start_again();
+                "it is started again with nothing".to_owned()
+            }
+            8 => {
+                let lost = redis.lose_end(&mut self.random, false);
+                redis.start_again();
+                format!("it is started again, and lacks {lost}")
+            }
+            _ => {
+                redis.start_again();
+                redis.tear();
+                "it is started again, and its file is torn".to_owned()
+            }
+        };
+        drop(network);
+        self.note(|| format!("Redis: {what}"));
+    }
+
+    /// Asks for events on steady jobs, which don't end.
+    fn publish(&mut self, node: usize) {
+        let count = if self.random.one_in(4) { 5 } else { 1 };
+        let job = format!("steady.{}", self.random.below(3));
+        let proposals = (0..count).map(|_| self.event(&job, "progress")).collect();
+        self.ask(node, proposals);
+    }
+
+    fn event(&mut self, job: &str, name: &str) -> Proposal {
+        self.events += 1;
+        let padding = "x".repeat(self.random.below(60) as usize);
+        let data = format!("{{\"n\":{},\"p\":\"{padding}\"}}", self.events);
+        let lease = self
+            .random
+            .one_in(5)
+            .then(|| Lease::new(Duration::from_secs(3600)));
+        let terms = Terms {
+            lease: lease.flatten(),
+            ..Terms::default()
+        };
+        Proposal {
+            job: job.parse().expect("it is a name"),
+            change: Change::Event {
+                event: Event::new(name, &data).expect("it is an event"),
+                only: None,
+                terms,
+            },
+        }
+    }
+
+    /// Asks for something of jobs that begin and end.
+    fn live(&mut self, node: usize) {
+        let job = format!("lively.{}", self.random.below(2));
+        let name: JobId = job.parse().expect("it is a name");
+        let until_ms = clock::now_ms() + self.hub.deleted_for.as_millis() as u64;
+        let terms = Terms {
+            lease: Lease::new(Duration::from_secs(1)),
+            ..Terms::default()
+        };
+        let change = match self.random.below(5) {
+            0 => Change::Delete {
+                until_ms,
+                only: None,
+            },
+            1 => Change::Begin {
+                owner: self.random.pick(&[Owner::Worker, Owner::Upload]),
+                after: self.random.pick(&[After::Ended, After::Running]),
+                terms,
+            },
+            2 => Change::Cancel {
+                grace_ms: 500,
+                only: None,
+            },
+            it => {
+                let event = if it == 3 { "progress" } else { "done" };
+                let proposals = vec![self.event(&job, event), self.event(&job, "progress")];
+                return self.ask(node, proposals);
+            }
+        };
+        self.ask(node, vec![Proposal { job: name, change }]);
+    }
+
+    /// What a node's clock says is over.
+    fn end_overdue(&mut self, node: usize) {
+        let hub = &self.nodes[node].hub;
+        let mut changes = hub.overdue(clock::now(), 10);
+        let lapsed = hub.lapsed_deletions(clock::now_ms(), 10).into_iter();
+        changes.extend(lapsed.map(|(job, last)| (job, Change::Forget { last })));
+        for (job, change) in changes {
+            self.ask(node, vec![Proposal { job, change }]);
+        }
+    }
+
+    fn ask(&mut self, node: usize, proposals: Vec<Proposal>) {
+        let data = proposals.iter().map(|proposal| match &proposal.change {
+            // Who has ended a job says nothing of its own.
+            Change::Event { event, only, .. } if only.is_none() => Some(event.data().to_owned()),
+            _ => None,
+        });
+        let asked = Asked {
+            node,
+            boot: self.nodes[node].boot,
+            job: proposals[0].job.clone(),
+            data: data.collect(),
+            step: self.step,
+            waiting: self.nodes[node].submit(proposals),
+        };
+        self.note(|| format!("node {node} is asked for {:?} of {}", asked.data, asked.job));
+        self.asked.push(asked);
+    }
+
+    fn hear(&mut self) {
+        for asked in std::mem::take(&mut self.asked) {
+            let Some(answer) = asked.waiting.take() else {
+                self.asked.push(asked);
+                continue;
+            };
+            let answer = answer.unwrap_or_else(|| panic!("nobody answers {:?}", asked.data));
+            let (ids, error) = answer;
+            self.note(|| format!("{:?} is answered {ids:?} {error:?}", asked.data));
+            self.answered.push(Answered {
+                boot: asked.boot,
+                job: asked.job,
+                data: asked.data,
+                asked: asked.step,
+                step: self.step,
+                at: clock::now(),
+                ids,
+                error,
+            });
+        }
+    }
+
+    /// Nothing fails any more, and everybody comes to the end.
+    fn come_to_rest(&mut self) {
+        self.note(|| "everything comes to rest".to_owned());
+        let mut network = self.network.lock();
+        while !network.late.is_empty() {
+            network.deliver();
+        }
+        network.faults = 0;
+        let redis = &mut network.redis;
+        (redis.is_down, redis.is_full, redis.is_master) = (false, false, true);
+        redis.history += 1;
+        drop(network);
+        let mut rest = 0;
+        for _ in 0..TURNS_MAX {
+            self.step += 1;
+            self.time.pass(TURN);
+            for node in 0..self.nodes.len() {
+                self.turn(node, true, true);
+            }
+            self.hear();
+            let last = self.network.lock().redis.last();
+            let is_done = |node: &ByHand| node.is_at_rest() && Some(node.replica().at) == last;
+            rest = if self.asked.is_empty() && self.nodes.iter().all(is_done) {
+                rest + 1
+            } else {
+                0
+            };
+            if rest > REST_TURNS {
+                return;
+            }
+        }
+        let told: Vec<_> = self.nodes.iter().map(ByHand::told).collect();
+        panic!(
+            "it doesn't come to rest: {} are asked for: {told:#?}",
+            self.asked.len()
+        );
+    }
+
+    fn check(&self) {
+        let network = self.network.lock();
+        let redis = &network.redis;
+        let line = Line::of(
+            &redis.given,
+            redis.last().expect("there is a log"),
+            &self.hub,
+        );
+        for (node, by_hand) in self.nodes.iter().enumerate() {
+            assert_same(
+                &state(by_hand.replica()),
+                &line.state,
+                &format!("node {node}"),
+            );
+            for at in redis.given.keys() {
+                let number = at.number().expect("no epoch is full");
+                let found = by_hand.hub.find_number(&LastEventId::Number(number.0));
+                let has_stayed = line.has(number);
+                assert_eq!(found.is_some(), has_stayed, "node {node} has {at}");
+            }
+        }
+        for (data, ids) in &line.accepted {
+            assert_eq!(ids.len(), 1, "{data} was taken as {ids:?}");
+        }
+        let has_lost = redis.has_lost && !self.options.wait;
+        for answered in &self.answered {
+            self.check_answered(answered, &line, has_lost);
+        }
+        self.check_order(&line);
+    }
+
+    fn check_answered(&self, answered: &Answered, line: &Line, has_lost: bool) {
+        let Answered {
+            data, ids, error, ..
+        } = answered;
+        for (data, id) in data.iter().zip(ids) {
+            let Some(data) = data else { continue };
+            let accepted = line.accepted.get(data).and_then(|ids| ids.first());
+            if line.has(*id) {
+                assert_eq!(accepted, Some(id), "{data} was answered {id}");
+                continue;
+            }
+            assert!(has_lost, "{data}, answered {id}, is lost");
+            // Who has said it says it again.
+            let is_alive = self.nodes.iter().any(|node| node.boot == answered.boot);
+            let is_fresh = clock::now() - answered.at < REMEMBERED;
+            let is_steady = answered.job.as_str().starts_with("steady");
+            assert!(
+                accepted.is_some() || !(is_alive && is_fresh && is_steady),
+                "{data}, answered {id}, isn't put back"
+            );
+        }
+        if *error == Some(PublishError::NoRoom) {
+            for data in data.iter().skip(ids.len()).flatten() {
+                let accepted = line.accepted.get(data);
+                assert_eq!(accepted, None, "{data} was refused for want of room");
+            }
+        }
+    }
+
+    /// What a node was asked for when another thing had been answered comes behind that.
+    fn check_order(&self, line: &Line) {
+        let place = |data: &Option<String>| line.accepted.get(data.as_ref()?)?.first().copied();
+        for before in self.answered.iter().filter(|it| it.error.is_none()) {
+            let later = self.answered.iter().filter(|it| it.error.is_none());
+            let later = later.filter(|it| it.boot == before.boot && it.asked > before.step);
+            for after in later {
+                if let (Some(one), Some(other)) = (place(&before.data[0]), place(&after.data[0])) {
+                    assert!(
+                        one < other,
+                        "{:?} comes before {:?}",
+                        after.data,
+                        before.data
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn assert_same(one: &str, other: &str, whose: &str) {
+    let lines = one.lines().zip(other.lines());
+    let differing = lines.into_iter().find(|(one, other)| one != other);
+    let is_same = one == other;
+    assert!(is_same, "{whose} and what there was differ: {differing:#?}");
+}
