@@ -1,5 +1,6 @@
 """What goes wrong."""
 
+import os
 import random
 import signal
 import time
@@ -14,9 +15,10 @@ LOSSES = {"tear", "empty", "flush", "promote", "demote"}
 
 
 class Attacker:
-    def __init__(self, nodes, redises, proxies, oracle):
+    def __init__(self, nodes, redises, proxies, oracle, folder):
         self.nodes, self.redises, self.proxies, self.oracle = nodes, redises, proxies, oracle
         self.counts = {}
+        self.log = open(os.path.join(folder, "faults.log"), "w")
 
     @property
     def master(self):
@@ -24,6 +26,7 @@ class Attacker:
 
     def attack(self):
         fault = random.choices(list(FAULTS), FAULTS.values())[0]
+        print(time.strftime("%T"), fault, file=self.log, flush=True)
         if fault in LOSSES:
             self.oracle.losses.append(time.time())
         getattr(self, fault)()

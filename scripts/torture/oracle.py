@@ -64,6 +64,9 @@ class Line:
     def __init__(self, oracle, recorder):
         self.ranges, self.is_whole = recorder.line()
         self.starts = sorted(recorder.starts)
+        self.losses = list(oracle.losses)
+        # What was said to be unknown, and stayed after all.
+        self.stayed = set()
         self.numbers = dict(oracle.numbers)
         for token, answers in oracle.acknowledged.items():
             for job, number, _, _ in answers:
@@ -78,6 +81,11 @@ class Line:
 
     def has(self, number):
         return any(first <= number <= last for first, last in self.ranges)
+
+    def has_lost_twice(self, when):
+        """Whether Redis has lost something twice about then: what one node has found lost,
+        another that hasn't yet may have put back. Each loss is noted at its start and its end."""
+        return sum(when - 30 < loss < when for loss in self.losses) > 2
 
     def skipped(self, job, after, upto):
         """What a stream hasn't shown that went on from one number to the other."""
@@ -106,14 +114,18 @@ def judge_reader(reader, line):
             base = place = number
             is_lost = not line.has(number)
         elif what == "reset":
-            job, of, why = more
+            job, of, why, when = more
             if why == "unknown" and of.isdigit() and line.has(int(of)):
-                wrong.append(f"a reset says that {of} is unknown")
+                if line.has_lost_twice(when):
+                    line.stayed.add(int(of))
+                else:
+                    wrong.append(f"a reset says that {of} is unknown")
             if why == "expired" and not line.may_have_expired(job, place):
                 wrong.append(f"a reset says that {job} has expired behind {place}")
             if why == "unknown" or job == "*":
                 all_excused, excused = True, set()
-                seen = {job: ("", last) for job, (_, last) in seen.items()}
+                seen = {job: ("", max(last, number)) for job, (_, last) in seen.items()}
+            seen[job] = (seen.get(job, [""])[0], max(seen.get(job, ("", 0))[1], number))
             excused.add(job)
             is_lost, place = False, number
         else:
@@ -141,7 +153,7 @@ def judge_reader(reader, line):
         newest = max(seen.get(job, ("", 0))[1], base)
         # Events that were answered without one are of a kind that nobody sees.
         if is_its(job) and newest < numbers[-1]:
-            lacks.append(f"{numbers[-1]}, the newest of {job}, hasn't come")
+            lacks.append(f"{numbers[-1]}, the newest of {job}, hasn't come behind {reader.seen[-1]}")
     return wrong, lacks
 
 

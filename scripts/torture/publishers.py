@@ -29,7 +29,9 @@ class Publisher:
                 self.oracle.fault(f"{self.name}: {method} {path} isn't answered by {node.name}")
             if status not in (0, -1, 503):
                 return node, status, answer
-            self.oracle.note("unanswered" if status <= 0 else "refused with 503")
+            # Why it was refused, without the address.
+            why = answer.decode()[:60] if status == 503 else "unanswered"
+            self.oracle.note(why)
             if not repeats:
                 return None
             time.sleep(0.1)

@@ -16,7 +16,7 @@ class Reader:
         self.nodes, self.path, self.oracle, self.name = nodes, path, oracle, name
         # It goes on from here, where it has begun with a list.
         self.last = at
-        # In turn: ("at", number), ("frame", number, job), ("reset", number, job, of which, why).
+        # In turn: ("at", number), ("frame", number, job), ("reset", number, job, of which, why, when).
         self.seen = [] if at is None else [("at", at)]
         self.connections = 0
 
@@ -62,7 +62,7 @@ class Reader:
         self.last = number
         job = data.get("jobId")
         if event == "reset":
-            self.seen.append(("reset", number, job, data["lastEventId"], data["reason"]))
+            self.seen.append(("reset", number, job, data["lastEventId"], data["reason"], time.time()))
             return
         before = self.seen[-1] if self.seen else ("", 0)
         if before[0] != "reset" and number <= before[1]:

@@ -27,7 +27,7 @@ REST = 90
 
 class Torture:
     def __init__(self, folder):
-        self.oracle = Oracle()
+        self.oracle, self.folder = Oracle(), folder
         self.redises = [Redis(folder, name) for name in ("master", "replica")]
         master, replica = self.redises
         replica.ask("REPLICAOF", "127.0.0.1", str(master.port))
@@ -53,7 +53,7 @@ class Torture:
                    for reader in self.readers]
         for thread in writing + reading:
             thread.start()
-        attacker = Attacker(self.nodes, self.redises, self.proxies, self.oracle)
+        attacker = Attacker(self.nodes, self.redises, self.proxies, self.oracle, self.folder)
         try:
             self.attack(attacker, minutes, faults)
         finally:
@@ -131,7 +131,8 @@ class Torture:
               f"entries in the log {len(self.recorder.items)}"
               f"{'' if line.is_whole else ', of which the oldest were never seen'}\n"
               f"frames {frames} to {len(readers)} readers on {sum(r.connections for r in readers)} "
-              f"streams, resets {kinds.count('unknown')} unknown, {kinds.count('expired')} expired")
+              f"streams, resets {kinds.count('unknown')} unknown, {kinds.count('expired')} expired; {len(line.stayed)} numbers were unknown "
+              f"between two losses and stayed")
         for what in oracle.wrong[:30]:
             print("WRONG:", what)
         if oracle.wrong:
