@@ -176,3 +176,26 @@ fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_al
         }
     }
 }
+
+#[test]
+fn a_master_that_becomes_a_replica_without_breaking_connections_holds_nobody_up() {
+    let master = Redis::start(&[]);
+    let port = master.address.port().to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
+    let target = std::sync::Arc::new(std::sync::Mutex::new(master.address));
+    let proxy = super::redis::Switch::start(target.clone());
+    let node = node(&proxy.url(), "a");
+    publish(node.publish, "j", "progress", "{}");
+    eventually("the replica has it", || {
+        replica.ask(&["EXISTS", "landfall:log"]) == ":1"
+            && replica.ask(&["XLEN", "landfall:log"]) == master.ask(&["XLEN", "landfall:log"])
+    });
+    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    *target.lock().unwrap() = replica.address;
+    let port = replica.address.port().to_string();
+    master.ask(&["REPLICAOF", "127.0.0.1", &port]);
+    eventually("the master follows", || {
+        replica.ask(&["WAIT", "1", "1000"]) == ":1"
+    });
+    publish_when_ready(&node, "j");
+}

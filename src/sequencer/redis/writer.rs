@@ -193,6 +193,8 @@ impl Writer {
             Fault::Fenced => {
                 flight.resend = true;
                 drop(flight);
+                // It may lead to a master of before, which answers as a replica now.
+                self.link = None;
                 let mut now = self.shared.fence.lock();
                 if now.as_ref() == Some(fence) {
                     *now = None;
