@@ -210,7 +210,10 @@ impl Row {
             self.last_id = id;
         }
         let is_new = self.tell(&event.event, data, now);
-        if let Some((_, took)) = self.known_end.filter(|(end, _)| *end == id) {
+        // The snapshot may have been of a job that went on.
+        if self.has_ended()
+            && let Some((_, took)) = self.known_end.filter(|(end, _)| *end == id)
+        {
             self.took = Some(took);
         }
         is_new

@@ -291,6 +291,19 @@ mod tests {
     }
 
     #[test]
+    fn time_passes_where_a_snapshot_was_of_the_newest_event() {
+        let mut roster = named(&["a"]);
+        let snapshot = r#"{"jobId":"a","state":"running","lastEvent":null,"lastEventId":"1",
+            "createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z"}"#;
+        roster.began("a", &serde_json::from_str(snapshot).unwrap());
+        let begin = Instant::now();
+        tell(&mut roster, 1, "a", "progress", r#"{"percent":1}"#, begin);
+        let row = roster.rows().next().unwrap();
+        let passed = |seconds| row.elapsed(begin + Duration::from_secs(seconds)).unwrap();
+        assert!(passed(9) > passed(4));
+    }
+
+    #[test]
     fn a_line_is_never_wider_than_the_terminal_and_a_narrow_one_has_no_bars() {
         let now = Instant::now();
         let mut roster = named(&[&"x".repeat(128), "b"]);
