@@ -71,7 +71,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         Events::One(event, json) => {
             let data = object(json).map_err(|why| wrong("JSON", json, &why))?;
             let mut client = hub.client()?;
-            let done = client.publish(&job, &event, data, None);
+            let done = client.publish_by(&job, &event, data.get(), None);
             done.map_err(|error| Failure::Hub(hub.failure(error)))?;
         }
         Events::Stdin(event) => publish_stdin(hub, &mut hub.client()?, &job, event)?,
@@ -108,7 +108,7 @@ fn publish_stdin(
     });
     while let Some(batch) = next_batch(&lines) {
         if !batch.text.is_empty() {
-            let done = client.publish_lines(job, batch.text.as_bytes());
+            let done = client.post_lines(job, batch.text.as_bytes());
             done.map_err(|error| Failure::Lines {
                 first: batch.first,
                 last: batch.last,

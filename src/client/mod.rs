@@ -28,9 +28,10 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
-use crate::event::job::{EventName, JobId};
+use crate::event::Event;
+use crate::event::job::{EventId, EventName, JobId};
 use crate::http::BasePath;
 use response::AnswerHead;
 
@@ -81,10 +82,10 @@ pub enum ClientError {
 /// most to connect, and 10 s for the answer.
 ///
 /// ```no_run
-/// use landfall::Client;
+/// use landfall::{Client, Event};
 /// let mut client = Client::new("127.0.0.1:8081".parse()?).with_token(None);
 /// let job = "job_8f3a".parse()?;
-/// client.publish_lines(&job, br#"{"event":"progress","data":{"percent":30}}"#)?;
+/// let id = client.publish(&job, &Event::progress("scanning", 30.0)?)?;
 /// let stream = client.events(&[job], "")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -114,6 +115,23 @@ pub struct Subscription {
     events: EventStream,
     decoded: Vec<u8>,
     ended: bool,
+}
+
+/// What a hub says of an event.
+#[derive(Deserialize)]
+struct Told {
+    id: EventId,
+}
+
+/// What it says of several.
+#[derive(Deserialize)]
+struct AllTold {
+    ids: Vec<EventId>,
+}
+
+fn told<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ClientError> {
+    let why = "the answer to an event doesn't say its number";
+    serde_json::from_slice(answer).map_err(|_| ClientError::Malformed(why))
 }
 
 impl Client {
@@ -151,22 +169,41 @@ impl Client {
         self.opened
     }
 
-    /// Publishes one event; `data` is a JSON object. The whole call ends by
-    /// `deadline`, where one is given.
-    pub fn publish(
+    /// Publishes one event, and returns its number.
+    pub fn publish(&mut self, job: &JobId, event: &Event) -> Result<EventId, ClientError> {
+        let answer = self.publish_by(job, event.name(), event.data(), None)?;
+        let told: Told = told(&answer)?;
+        Ok(told.id)
+    }
+
+    /// The same of data that may be wrong. The whole call ends by `deadline`, where one is
+    /// given. Returns the answer.
+    pub(crate) fn publish_by(
         &mut self,
         job: &JobId,
         event: &EventName,
-        data: &RawValue,
+        data: &str,
         deadline: Option<Instant>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Vec<u8>, ClientError> {
         let body = format!(r#"{{"event":"{event}","data":{data}}}"#);
         let path = format!("/api/jobs/{job}/events");
         self.post(&path, "application/json", body.as_bytes(), deadline)
     }
 
-    /// Publishes many events: a JSON object `{"event":..,"data":..}` a line.
-    pub fn publish_lines(&mut self, job: &JobId, lines: &[u8]) -> Result<(), ClientError> {
+    /// Publishes many events, a JSON object `{"event":..,"data":..}` a line, and returns their
+    /// numbers.
+    pub fn publish_lines(
+        &mut self,
+        job: &JobId,
+        lines: &[u8],
+    ) -> Result<Vec<EventId>, ClientError> {
+        let answer = self.post_lines(job, lines)?;
+        let told: AllTold = told(&answer)?;
+        Ok(told.ids)
+    }
+
+    /// The same. Returns the answer.
+    pub(crate) fn post_lines(&mut self, job: &JobId, lines: &[u8]) -> Result<Vec<u8>, ClientError> {
         let path = format!("/api/jobs/{job}/events");
         self.post(&path, "application/x-ndjson", lines, None)
     }
@@ -238,9 +275,9 @@ impl Client {
         content_type: &str,
         body: &[u8],
         deadline: Option<Instant>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Vec<u8>, ClientError> {
         let request = self.post_request(path, content_type, "", body);
-        self.exchange(&request, deadline).map(drop)
+        self.exchange(&request, deadline)
     }
 
     fn post_request(&self, path: &str, content_type: &str, fields: &str, body: &[u8]) -> Vec<u8> {

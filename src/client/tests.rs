@@ -45,24 +45,22 @@ fn tcp(answers: Vec<Vec<&'static str>>) -> (Client, thread::JoinHandle<Vec<Strin
     (client, hub)
 }
 
-fn publish(client: &mut Client) -> Result<(), ClientError> {
-    let data = RawValue::from_string(r#"{"percent":5}"#.into()).unwrap();
-    client.publish(
-        &"a".parse().unwrap(),
-        &"progress".parse().unwrap(),
-        &data,
-        None,
-    )
+fn publish(client: &mut Client) -> Result<u64, ClientError> {
+    let event = Event::new("progress", r#"{"percent":5}"#).unwrap();
+    let id = client.publish(&"a".parse().unwrap(), &event);
+    id.map(|id| id.0)
 }
 
 const CREATED: &str = "HTTP/1.1 201 Created\r\nContent-Length: 8\r\n\r\n{\"id\":1}";
+const ALL_CREATED: &str = "HTTP/1.1 201 Created\r\nContent-Length: 13\r\n\r\n{\"ids\":[2,3]}";
 
 #[test]
 fn requests_share_a_connection_and_carry_the_token() {
-    let (client, hub) = tcp(vec![vec![CREATED, CREATED]]);
+    let (client, hub) = tcp(vec![vec![CREATED, ALL_CREATED]]);
     let mut client = client.with_token(Some("secret".into()));
-    assert_eq!(publish(&mut client), Ok(()));
-    assert_eq!(client.publish_lines(&"a".parse().unwrap(), b"{}\n"), Ok(()));
+    assert_eq!(publish(&mut client), Ok(1));
+    let ids = client.publish_lines(&"a".parse().unwrap(), b"{}\n");
+    assert_eq!(ids, Ok(vec![EventId(2), EventId(3)]));
     let asked = hub.join().unwrap().concat();
     assert!(
         asked.starts_with("POST /api/jobs/a/events HTTP/1.1\r\nHost: 127.0.0.1:"),
@@ -88,12 +86,12 @@ fn requests_share_a_connection_and_carry_the_token() {
 #[test]
 fn a_connection_that_the_hub_closed_meanwhile_is_replaced() {
     let (mut client, hub) = tcp(vec![vec![CREATED], vec![CREATED]]);
-    assert_eq!(publish(&mut client), Ok(()));
+    assert_eq!(publish(&mut client), Ok(1));
     // The hub closes after the last answer it is given; that must have arrived.
     while client.connection.as_ref().is_some_and(Connection::is_idle) {
         thread::yield_now();
     }
-    assert_eq!(publish(&mut client), Ok(()));
+    assert_eq!(publish(&mut client), Ok(1));
     assert_eq!(hub.join().unwrap().len(), 2);
 }
 
@@ -139,11 +137,10 @@ fn a_hub_that_is_away_is_a_temporary_error() {
 fn a_hub_that_never_answers_is_given_up_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = Client::new(HubAddress::Tcp(listener.local_addr().unwrap().to_string()));
-    let data = RawValue::from_string("{}".into()).unwrap();
     let (job, event) = ("a".parse().unwrap(), "x".parse().unwrap());
     let deadline = Some(Instant::now() + Duration::from_millis(50));
     assert_eq!(
-        client.publish(&job, &event, &data, deadline),
+        client.publish_by(&job, &event, "{}", deadline),
         Err(ClientError::TimedOut)
     );
 }
@@ -155,7 +152,7 @@ fn a_unix_socket_will_do() {
     let listener = UnixListener::bind(&path).unwrap();
     let hub = thread::spawn(move || serve(listener.accept().unwrap().0, &[CREATED]));
     let mut client = Client::new(HubAddress::Unix(path));
-    assert_eq!(publish(&mut client), Ok(()));
+    assert_eq!(publish(&mut client), Ok(1));
     assert!(hub.join().unwrap().contains("\r\nHost: localhost\r\n"));
 }
 

@@ -6,6 +6,9 @@ pub mod publishing {}
 #[doc = include_str!("browser.md")]
 pub mod browser {}
 
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
+
 #[doc = include_str!("http.md")]
 pub mod http {}
 

@@ -24,6 +24,16 @@ fn a_stream_ends_when_every_job_that_it_names_has() {
 }
 
 #[test]
+fn a_stream_that_has_nothing_to_say_has_ended_from_the_beginning() {
+    let (hub, subscribers) = in_memory();
+    let end = hub.publish(&job("a"), Event::done()).unwrap();
+    let stream = subscribers.follow(jobs(&["a"]), &super::after(end));
+    assert!(stream.unwrap().has_ended());
+    let stream = subscribers.follow(jobs(&["a"]), &Start::Oldest);
+    assert!(!stream.unwrap().has_ended());
+}
+
+#[test]
 fn a_stream_of_names_goes_through_lives() {
     let (hub, subscribers) = in_memory();
     let follow = Follow::Prefix("a".to_owned());

@@ -1,6 +1,7 @@
 //! Landfall as a part of another program: its jobs are followed from within the process.
 
 mod ends;
+mod examples;
 mod model;
 mod order;
 mod server;

@@ -38,6 +38,7 @@ fn an_event_has_its_parts_and_is_a_frame_as_it_stands() {
     );
     let frame = format!("event: progress\ndata: {}\nid: {}\n\n", event.data(), id.0);
     assert_eq!(event.frame(), frame);
+    assert_eq!(event.as_ref(), frame.as_bytes());
 }
 
 #[test]

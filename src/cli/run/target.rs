@@ -53,8 +53,9 @@ impl Target {
         }
         let name = ending.event.parse().expect("an event's name");
         let publish = |()| {
-            let data = &ending.data;
-            self.client.publish(&self.job, &name, data, Some(deadline))
+            let (client, data) = (&mut self.client, ending.data.get());
+            let published = client.publish_by(&self.job, &name, data, Some(deadline));
+            published.map(drop)
         };
         warn(&self.hub, ending.event, begun.and_then(publish));
     }

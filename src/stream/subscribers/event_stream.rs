@@ -60,8 +60,9 @@ enum Look {
 }
 
 impl EventStream {
-    pub(super) fn new(desk: Arc<Desk>, stream: Consolidated) -> EventStream {
+    pub(super) fn new(desk: Arc<Desk>, mut stream: Consolidated) -> EventStream {
         let waiter = Arc::<Waiter>::default();
+        let has_ended = stream.is_over();
         EventStream {
             number: desk.join(&waiter, &stream),
             after: stream.after,
@@ -71,7 +72,7 @@ impl EventStream {
             ready: Arc::default(),
             taken: 0,
             reading: Reading::default(),
-            has_ended: false,
+            has_ended,
         }
     }
 
@@ -82,7 +83,8 @@ impl EventStream {
     }
 
     /// Whether nothing follows: every job that was named has ended, or there are no
-    /// [`Subscribers`](super::Subscribers) any more.
+    /// [`Subscribers`](super::Subscribers) any more. Where that is so from the beginning, a
+    /// browser is answered with 204, so that it comes back no more.
     pub fn has_ended(&self) -> bool {
         self.has_ended && self.taken == self.ready.len()
     }
