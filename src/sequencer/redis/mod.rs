@@ -189,7 +189,9 @@ impl Order for Fleet {
     }
 
     fn may_come(&self, id: EventId) -> bool {
-        Position::may_be(id, clock::now_ms() / 1000)
+        self.shared
+            .position()
+            .may_precede(id, clock::now_ms() / 1000)
     }
 
     fn health(&self) -> Health {

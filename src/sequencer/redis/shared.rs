@@ -182,6 +182,11 @@ impl Shared {
         *self.at.lock() = at;
     }
 
+    /// What was applied last.
+    pub fn position(&self) -> Position {
+        *self.at.lock()
+    }
+
     /// The log goes so far.
     pub fn note_end(&self, end: Position) {
         self.lag.lock().end = end;
