@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::elsewhere::Followed;
 use super::{Hub, Job};
 use crate::access::places::Occupant;
 use crate::access::quota::Share;
@@ -38,12 +39,17 @@ impl Hub {
         // The names are held still: nobody takes this one away before it is followed.
         let has_joined = name.lock().join(most);
         drop(names);
+        if has_joined {
+            self.note_followed(|| Followed::Job(id.clone()));
+        }
         has_joined.then_some(name).ok_or(Limit::StreamsPerJob)
     }
 
     /// Counts a stream out at a name.
     pub fn leave(&self, name: &Arc<Job>) {
-        if name.lock().leave() {
+        let is_unused = name.lock().leave();
+        self.note_followed(|| Followed::Job(name.id().clone()));
+        if is_unused {
             self.close_if_unused(name);
         }
     }

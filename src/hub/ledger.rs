@@ -187,7 +187,8 @@ impl Hub {
             let core = job.lock();
             let life = core.life().filter(|life| !life.is_over())?;
             let is_silent = life.updated_ms < before_ms && !life.ends_by_itself();
-            let is_abandoned = is_silent && core.streams() == 0;
+            let is_abandoned =
+                is_silent && core.streams() == 0 && self.streams_elsewhere(job.id()) == 0;
             is_abandoned.then(|| Ended {
                 job: job.id().clone(),
                 last: life.last,

@@ -101,7 +101,7 @@ impl Hub {
                         page.next = Some(seen);
                         return page;
                     }
-                    page.jobs.push(self.with_prefixes(snapshot));
+                    page.jobs.push(self.with_all_streams(snapshot));
                 }
                 seen = began;
             }

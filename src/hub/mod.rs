@@ -12,6 +12,9 @@
 mod awaited;
 mod config;
 pub mod due;
+// Only a fleet has others.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+pub mod elsewhere;
 mod entry;
 mod error;
 mod forgotten;
@@ -40,6 +43,7 @@ use crate::event::job::{EventId, JobId, JobIdHasher, JobState, LifeId};
 use crate::event::resume::{Given, LastEventId, Resumption, Start};
 use crate::sys::metrics::Metrics;
 pub use config::HubConfig;
+use elsewhere::Followed;
 pub use entry::{After, Change, Entry, Once, Only, Owner, Terms};
 pub use error::Refusal;
 use forgotten::Forgotten;
@@ -96,6 +100,7 @@ struct Inner {
     /// The shards that follow every job there is, as bits.
     followers_of_all: AtomicU64,
     prefixes: Mutex<Prefixes>,
+    elsewhere: elsewhere::Elsewhere,
     /// What was applied, for a simulation that wants to know.
     #[cfg(test)]
     tap: Mutex<Option<Vec<Applied>>>,
@@ -140,6 +145,7 @@ impl Hub {
             mailboxes: RwLock::default(),
             followers_of_all: AtomicU64::new(0),
             prefixes: Mutex::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             #[cfg(test)]
             tap: Mutex::default(),
         }))
@@ -261,7 +267,7 @@ impl Hub {
     /// What a job has come to. None where there is none, or it was deleted.
     pub fn snapshot(&self, id: &JobId) -> Option<Snapshot> {
         let snapshot = self.find(id)?.snapshot()?;
-        Some(self.with_prefixes(snapshot))
+        Some(self.with_all_streams(snapshot))
     }
 
     /// Every job's snapshot, in the order of their names.
@@ -269,7 +275,7 @@ impl Hub {
         let mut names: Vec<_> = self.0.names.read().values().cloned().collect();
         names.sort_unstable_by(|a, b| a.id().cmp(b.id()));
         let snapshots = names.iter().filter_map(|name| name.snapshot());
-        snapshots.map(|it| self.with_prefixes(it)).collect()
+        snapshots.map(|it| self.with_all_streams(it)).collect()
     }
 
     /// How many jobs are in each state: running, done, failed.
@@ -396,18 +402,21 @@ impl Hub {
 
     /// Counts a stream in that follows every job whose name begins with `prefix`.
     pub fn join_matching(&self, prefix: &Arc<str>) {
-        self.0.prefixes.lock().join(prefix);
+        self.0.prefixes.lock().join(prefix, 1);
+        self.note_followed(|| Followed::Prefix(prefix.clone()));
     }
 
     /// Counts such a stream out.
     pub fn leave_matching(&self, prefix: &Arc<str>) {
-        self.0.prefixes.lock().leave(prefix);
+        self.0.prefixes.lock().leave(prefix, 1);
+        self.note_followed(|| Followed::Prefix(prefix.clone()));
     }
 
-    /// How many streams get a job's events, also where it has yet to begin.
+    /// How many streams get a job's events, also where it has yet to begin, those of other
+    /// servers included.
     pub fn streams(&self, job: &JobId) -> usize {
         let by_name = self.find(job).map_or(0, |job| job.lock().streams());
-        by_name + self.0.prefixes.lock().streams_of(job.as_str())
+        by_name + self.streams_besides(job)
     }
 
     /// Whether the worker of a job was asked to end it.
@@ -419,9 +428,15 @@ impl Hub {
                 .is_some_and(|job| job.lock().life().is_some_and(|it| it.cancelled.is_some()))
     }
 
-    /// The snapshot with the streams that follow its job by a prefix.
-    fn with_prefixes(&self, mut snapshot: Snapshot) -> Snapshot {
-        snapshot.streams += self.0.prefixes.lock().streams_of(snapshot.job.as_str());
+    /// The streams that follow a job by a prefix, and those of other servers.
+    fn streams_besides(&self, job: &JobId) -> usize {
+        let by_prefix = self.0.prefixes.lock().streams_of(job.as_str());
+        by_prefix + self.streams_elsewhere(job)
+    }
+
+    /// The snapshot with all streams that follow its job.
+    fn with_all_streams(&self, mut snapshot: Snapshot) -> Snapshot {
+        snapshot.streams += self.streams_besides(&snapshot.job);
         snapshot
     }
 

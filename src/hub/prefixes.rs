@@ -13,21 +13,24 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// Counts a stream in.
-    pub fn join(&mut self, prefix: &Arc<str>) {
+    /// Counts streams in.
+    pub fn join(&mut self, prefix: &Arc<str>, count: usize) {
+        if count == 0 {
+            return;
+        }
         let streams = self.streams.entry(prefix.clone()).or_insert(0);
-        *streams += 1;
-        if *streams == 1 {
+        *streams += count;
+        if *streams == count {
             *self.lengths.entry(prefix.len()).or_insert(0) += 1;
         }
     }
 
-    /// Counts a stream out.
-    pub fn leave(&mut self, prefix: &Arc<str>) {
+    /// Counts streams out.
+    pub fn leave(&mut self, prefix: &Arc<str>, count: usize) {
         let Some(streams) = self.streams.get_mut(prefix) else {
             return;
         };
-        *streams -= 1;
+        *streams = streams.saturating_sub(count);
         if *streams > 0 {
             return;
         }
@@ -38,6 +41,16 @@ impl Prefixes {
                 self.lengths.remove(&prefix.len());
             }
         }
+    }
+
+    /// The prefixes that are followed.
+    pub fn all(&self) -> impl Iterator<Item = Arc<str>> {
+        self.streams.keys().cloned()
+    }
+
+    /// How many streams follow a prefix.
+    pub fn count(&self, prefix: &str) -> usize {
+        self.streams.get(prefix).copied().unwrap_or(0)
     }
 
     /// How many streams follow a prefix that the name begins with.
@@ -56,15 +69,15 @@ mod tests {
     fn a_name_is_followed_by_all_its_beginnings_as_long_as_their_streams_are_there() {
         let mut prefixes = Prefixes::default();
         let all: Vec<Arc<str>> = ["", "a", "ab", "ab", "b", "abcd"].map(Arc::from).into();
-        all.iter().for_each(|prefix| prefixes.join(prefix));
+        all.iter().for_each(|prefix| prefixes.join(prefix, 1));
         assert_eq!(prefixes.streams_of("abc"), 4);
         assert_eq!(prefixes.streams_of("abcd"), 5);
         assert_eq!(prefixes.streams_of("b"), 2);
         assert_eq!(prefixes.streams_of("c"), 1);
-        prefixes.leave(&all[2]);
+        prefixes.leave(&all[2], 1);
         assert_eq!(prefixes.streams_of("abc"), 3);
-        all[..2].iter().for_each(|prefix| prefixes.leave(prefix));
-        all[3..].iter().for_each(|prefix| prefixes.leave(prefix));
+        all[..2].iter().for_each(|prefix| prefixes.leave(prefix, 1));
+        all[3..].iter().for_each(|prefix| prefixes.leave(prefix, 1));
         assert_eq!(prefixes.streams_of("abcd"), 0);
         assert!(prefixes.streams.is_empty() && prefixes.lengths.is_empty());
     }

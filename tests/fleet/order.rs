@@ -1,8 +1,9 @@
 //! One order on every node.
 
+use super::binary::Binary;
 use super::http::{post, publish};
 use super::redis::Redis;
-use super::support::{Stream, eventually, node, snapshot, try_to_publish};
+use super::support::{Stream, eventually, get, node, snapshot, try_to_publish};
 
 #[test]
 fn what_is_published_on_one_node_is_followed_on_another_and_resumed_on_a_third() {
@@ -104,7 +105,7 @@ fn the_log_is_cut_short_and_a_node_that_comes_later_knows_every_job() {
     };
     let start = |name| {
         let flags = flags(name);
-        super::binary::Binary::serve(&flags.each_ref().map(|flag| &**flag))
+        Binary::serve(&flags.each_ref().map(|flag| &**flag))
     };
     let first = start("a");
     let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(60_000));
@@ -137,4 +138,37 @@ fn what_a_dead_node_was_told_is_everywhere() {
     let id = publish(again.publish, "j0", "done", "{}");
     assert_eq!(stream.ids(1), [id]);
     assert!(id > *ids.last().unwrap());
+}
+#[test]
+fn streams_are_counted_on_all_nodes_together() {
+    let redis = Redis::start(&[]);
+    let mut nodes = ["a", "b", "c"].map(|name| node(&redis.url(), name));
+    let streams = |node: &Binary, job: &str| {
+        let answer = try_to_publish(node, job, "progress");
+        answer.json()["streams"].as_u64().unwrap()
+    };
+    assert_eq!(streams(&nodes[0], "x.j"), 0);
+    let of_job = "/api/jobs/x.j/events";
+    let mut open = vec![
+        Stream::open(&nodes[0], of_job, None),
+        Stream::open(&nodes[1], of_job, None),
+        Stream::open(&nodes[2], of_job, None),
+    ];
+    open.push(Stream::open(&nodes[1], "/api/events?jobs=x.*", None));
+    open.push(Stream::open(&nodes[2], "/api/events", None));
+    for node in &nodes {
+        eventually("each knows of all", || streams(node, "x.j") == 5);
+        assert_eq!(snapshot(node, "x.j").json()["streams"], 5);
+        let list = get(node.publish, "/api/jobs?prefix=x.").json();
+        assert_eq!(list["jobs"][0]["streams"], 5);
+        assert_eq!(streams(node, "other"), 1);
+    }
+    let later = node(&redis.url(), "d");
+    eventually("one that joins learns it", || streams(&later, "x.j") == 5);
+    open.truncate(2);
+    eventually("they are gone", || streams(&nodes[0], "x.j") == 2);
+    eventually("they are gone", || streams(&nodes[2], "x.j") == 2);
+    // Those of a node that has died are counted no more, when nothing is heard of it.
+    nodes[1].kill();
+    eventually("its streams are gone", || streams(&nodes[0], "x.j") == 1);
 }

@@ -171,6 +171,6 @@ pub fn event_of(item: &Item) -> Option<String> {
             Change::Event { event, .. } => Some(event.data().to_owned()),
             _ => None,
         },
-        entry::What::Node { .. } | entry::What::Errand(_) => None,
+        entry::What::Node { .. } | entry::What::Errand(_) | entry::What::Crowd(_) => None,
     }
 }

@@ -11,6 +11,8 @@
 //!   6 forget   job, milliseconds, number of the newest entry
 //!   7 node     name, address
 //!   8 again    job, number of the life: whoever holds its upload is to try it again
+//!   9 crowd    1 where what its node said before is void, or 0, how many, and of each 0 for a
+//!              job or 1 for a prefix, its name, how many streams follow it on that node
 //! ```
 //!
 //! Flags: 1 it is void where what its node appended before it was refused, 2 a lease, 4 a key,
@@ -18,15 +20,20 @@
 //! `jobId` of its own, 128 it is counted for a client. Numbers and names are written as the journal's. Another version, kind or
 //! flag is a newer node's.
 
+use super::crowd::Statement;
 use crate::access::places::Occupant;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
+use crate::hub::elsewhere::Followed;
 use crate::hub::{After, Change, Entry, Once, Only, Owner, Terms};
 use crate::sequencer::journal::codec::{Payload, Unread, put_event_name, put_name, put_number};
 use crate::sequencer::journal::record::{
     parse_client, parse_lease, parse_once, put_client, put_once,
 };
 use crate::sequencer::{Errand, Proposal};
+
+/// What a node may say of streams at most: sums of it are none too large.
+const COUNT_MAX: usize = 1 << 32;
 
 /// The version of entries and snapshots that is written.
 pub const VERSION: u8 = 1;
@@ -39,6 +46,7 @@ const DELETE: u8 = 5;
 const FORGET: u8 = 6;
 const NODE: u8 = 7;
 const AGAIN: u8 = 8;
+const CROWD: u8 = 9;
 
 const CHAINED: u8 = 1;
 const LEASED: u8 = 2;
@@ -72,6 +80,8 @@ pub enum What {
     },
     /// Something that a node asks of another.
     Errand(Errand),
+    /// What streams a node has.
+    Crowd(Statement),
 }
 
 /// The payload of a change that is proposed at this millisecond.
@@ -168,6 +178,41 @@ pub fn encode_errand(errand: &Errand) -> Vec<u8> {
     out
 }
 
+/// The payload by which a node says what streams it has.
+pub fn encode_statement(statement: &Statement) -> Vec<u8> {
+    let mut out = vec![VERSION, CROWD, 0, u8::from(statement.is_anew)];
+    put_number(&mut out, statement.counts.len() as u64);
+    for (followed, count) in &statement.counts {
+        let (kind, name) = match followed {
+            Followed::Job(job) => (0, job.as_str()),
+            Followed::Prefix(prefix) => (1, &**prefix),
+        };
+        out.push(kind);
+        put_name(&mut out, name);
+        put_number(&mut out, *count as u64);
+    }
+    out
+}
+
+fn statement(payload: &mut Payload<'_>) -> Result<Statement, Unread> {
+    let mut statement = Statement {
+        is_anew: payload.byte()? != 0,
+        counts: Vec::new(),
+    };
+    for _ in 0..payload.number()? {
+        let kind = payload.byte()?;
+        let name = payload.name()?;
+        let followed = match kind {
+            0 => Followed::Job(name.parse().map_err(|_| Unread::Malformed)?),
+            1 => Followed::Prefix(name.into()),
+            _ => return Err(Unread::Newer),
+        };
+        let count = usize::try_from(payload.number()?).unwrap_or(usize::MAX);
+        statement.counts.push((followed, count.min(COUNT_MAX)));
+    }
+    Ok(statement)
+}
+
 /// Reads a payload.
 ///
 /// # Errors
@@ -184,7 +229,7 @@ pub fn decode(bytes: &[u8]) -> Result<Said, Unread> {
         RENEW => CHAINED | LEASED | KEYED | OF_LIFE,
         CANCEL | DELETE => CHAINED | OF_LIFE,
         FORGET => CHAINED,
-        NODE | AGAIN => 0,
+        NODE | AGAIN | CROWD => 0,
         _ => return Err(Unread::Newer),
     })?;
     let what = match kind {
@@ -196,6 +241,7 @@ pub fn decode(bytes: &[u8]) -> Result<Said, Unread> {
             job: payload.name()?.parse().map_err(|_| Unread::Malformed)?,
             life: LifeId(payload.id()?),
         }),
+        CROWD => What::Crowd(statement(&mut payload)?),
         _ => What::Change(change(kind, flags, &mut payload)?),
     };
     if !payload.0.is_empty() {
@@ -379,6 +425,24 @@ mod tests {
                     assert!(decode(&bytes[..end]).is_err(), "{change:?} cut at {end}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_streams_a_node_has_is_read_as_it_was_written_and_half_of_it_is_none() {
+        let statement = Statement {
+            is_anew: true,
+            counts: vec![
+                (Followed::Job("job_8f3a".parse().unwrap()), 3),
+                (Followed::Prefix("user42.".into()), 300),
+                (Followed::Prefix("".into()), 0),
+            ],
+        };
+        let bytes = encode_statement(&statement);
+        let said = decode(&bytes).unwrap();
+        assert!(matches!(said.what, What::Crowd(read) if read == statement));
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
         }
     }
 

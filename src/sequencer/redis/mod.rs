@@ -15,6 +15,7 @@
 
 #[cfg(test)]
 pub(crate) mod by_hand;
+mod crowd;
 mod entry;
 mod flight;
 mod holders;
@@ -80,6 +81,7 @@ impl Fleet {
         let dial: Arc<dyn Dial> = Arc::new(server);
         let (commands, received) = unbounded();
         let (joined, has_joined) = bounded(1);
+        hub.have_others();
         let reader = Reader::new(shared.clone(), dial.clone(), joined);
         let writer = Writer::new(shared.clone(), dial, received);
         let threads = vec![

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::crowd::Crowd;
 use super::position::{Position, SLOTS, epochs_until, next_epoch};
-use super::replica::{Applied, Misfit, Replica, nonce};
+use super::replica::{Applied, Aside, Misfit, Replica, nonce};
 use super::shared::Shared;
 use super::snapshot;
 use super::store::{Body, Dial, Fault, Fence, Item, Look, Opened, Opening, Store};
@@ -64,6 +65,8 @@ pub struct Reader {
     random: Random,
     joined: Option<Sender<Result<(), String>>>,
     next_measure: Instant,
+    /// The streams of other nodes.
+    crowd: Crowd,
 }
 
 /// Why reading can't go on.
@@ -88,6 +91,7 @@ impl Reader {
         joined: Sender<Result<(), String>>,
     ) -> Reader {
         Reader {
+            crowd: Crowd::new(shared.hub.clone()),
             replica: Replica {
                 holders: shared.holders.clone(),
                 ..Replica::new(shared.hub.clone())
@@ -227,6 +231,7 @@ impl Reader {
             self.shared.note_lag(false);
         }
         if self.has_caught_up {
+            self.crowd.let_silent_go();
             self.keep_house()?;
         }
         Ok(())
@@ -321,6 +326,9 @@ impl Reader {
                 );
             }
         }
+        if !self.has_caught_up {
+            self.crowd.wait_anew();
+        }
         let node = self.replica.nodes.get(&self.shared.here.name);
         if node.is_none_or(|node| node.boot != self.shared.boot) {
             self.shared.wish_to_be_known();
@@ -352,14 +360,36 @@ impl Reader {
                 Misfit::Newer => Stop::Newer,
             })?;
         if let Applied::Entry {
-            errand: Some(errand),
+            boot,
+            aside: Some(aside),
             ..
         } = &applied
         {
-            self.shared.take_errand(errand);
+            self.hear(*boot, aside);
         }
         self.note(item, applied);
         Ok(())
+    }
+
+    /// A process has said something that is none of the state's.
+    fn hear(&mut self, boot: u64, aside: &Aside) {
+        let is_own = boot == self.shared.boot;
+        match aside {
+            Aside::Errand(errand) => self.shared.take_errand(errand),
+            Aside::Crowd(_) if is_own => {}
+            Aside::Crowd(statement) => {
+                if !self.crowd.hear(boot, statement.clone()) {
+                    // Whoever hears of this node says it all again.
+                    self.shared.wish_to_be_known();
+                }
+            }
+            Aside::Node(before) => {
+                if let Some(before) = before.filter(|before| *before != boot) {
+                    self.crowd.drop(before);
+                }
+                self.shared.have_streams_told();
+            }
+        }
     }
 
     fn note(&mut self, item: &Item, applied: Applied) {

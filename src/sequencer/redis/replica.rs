@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::crowd::Statement;
 use super::entry::{self, Said, What};
 use super::holders::Holders;
 use super::position::{Position, SLOTS};
@@ -77,9 +78,20 @@ pub enum Applied {
         count: u64,
         /// None where it depended on what was refused.
         result: Option<Result<EventId, Refusal>>,
-        /// What it asks of a node.
-        errand: Option<Errand>,
+        /// What it says that is none of the state's.
+        aside: Option<Aside>,
     },
+}
+
+/// What an entry says that is none of the state's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// A node is there, in the place of this process of it.
+    Node(Option<u64>),
+    /// Something that a node asks of another.
+    Errand(Errand),
+    /// What streams a node has.
+    Crowd(Statement),
 }
 
 /// Why an item can't be applied.
@@ -172,7 +184,7 @@ impl Replica {
         if count <= known.count {
             return Ok(Applied::Repeat);
         }
-        let mut asked = None;
+        let mut aside = None;
         let result = match entry::decode(payload) {
             Err(Unread::Newer) => return Err(Misfit::Newer),
             Err(Unread::Malformed) => {
@@ -183,10 +195,16 @@ impl Replica {
             Ok(Said { what, .. }) => Some(match what {
                 What::Change(entry) => self.change(id, boot, entry, is_alone),
                 What::Errand(errand) => {
-                    asked = Some(errand);
+                    aside = Some(Aside::Errand(errand));
+                    Ok(id)
+                }
+                What::Crowd(statement) => {
+                    aside = Some(Aside::Crowd(statement));
                     Ok(id)
                 }
                 What::Node { name, url } => {
+                    let before = self.nodes.get(&name).map(|node| node.boot);
+                    aside = Some(Aside::Node(before));
                     self.introduce(id, boot, name, url);
                     Ok(id)
                 }
@@ -198,7 +216,7 @@ impl Replica {
             boot,
             count,
             result,
-            errand: asked,
+            aside,
         })
     }
 

@@ -51,6 +51,8 @@ pub struct Shared {
     /// The reader is to see who keeps the log.
     pub looks_again: AtomicBool,
     wants_to_be_known: AtomicBool,
+    /// All streams that this node has are to be told.
+    tells_streams: AtomicBool,
     is_over: AtomicBool,
     /// What was applied last.
     at: Mutex<Position>,
@@ -102,6 +104,7 @@ impl Shared {
             is_told: AtomicBool::new(true),
             looks_again: AtomicBool::new(false),
             wants_to_be_known: AtomicBool::new(false),
+            tells_streams: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             at: Mutex::default(),
             lag: Mutex::new(Lag {
@@ -217,6 +220,14 @@ impl Shared {
 
     pub fn wish_to_be_known(&self) {
         self.wants_to_be_known.store(true, Ordering::Release);
+    }
+
+    pub fn have_streams_told(&self) {
+        self.tells_streams.store(true, Ordering::Release);
+    }
+
+    pub fn take_wish_for_streams(&self) -> bool {
+        self.tells_streams.swap(false, Ordering::AcqRel)
     }
 
     pub fn take_wish_to_be_known(&self) -> bool {

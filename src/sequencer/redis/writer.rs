@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+use super::crowd::{self, Statement};
 use super::entry;
 use super::flight::{Group, Put, Sent};
 use super::replica::nonce;
@@ -44,6 +45,9 @@ pub struct Writer {
     queue: VecDeque<Sent>,
     /// Everything up to this count was sent.
     sent: u64,
+    /// When streams are told of next, and when that was done last.
+    tells_at: Instant,
+    told_at: Instant,
 }
 
 impl Writer {
@@ -55,6 +59,8 @@ impl Writer {
             commands,
             queue: VecDeque::new(),
             sent: 0,
+            tells_at: clock::now(),
+            told_at: clock::now(),
         }
     }
 
@@ -95,6 +101,7 @@ impl Writer {
             }
             return false;
         };
+        self.tell_streams();
         let batch = self.batch();
         let Some(&(last, _)) = batch.last() else {
             // The connection has failed on which replicas were waited for. That can be done
@@ -167,6 +174,36 @@ impl Writer {
         }
     }
 
+    /// Says what streams are here, where that has changed; and now and then that they are.
+    fn tell_streams(&mut self) {
+        let now = clock::now();
+        if now < self.tells_at {
+            return;
+        }
+        self.tells_at = now + crowd::TURN;
+        let hub = &self.shared.hub;
+        let mut is_anew = self.shared.take_wish_for_streams();
+        let is_due = now >= self.told_at + crowd::WORD;
+        let mut everything = is_anew;
+        loop {
+            let counts = hub.take_followed(everything, crowd::STATEMENT_MAX);
+            everything = false;
+            if counts.is_empty() && !is_anew && !(is_due && self.told_at < now && hub.is_followed())
+            {
+                return;
+            }
+            self.told_at = now;
+            let is_last = counts.len() < crowd::STATEMENT_MAX;
+            let statement = Statement { is_anew, counts };
+            let payload = entry::encode_statement(&statement);
+            self.queue.push_back(Sent::new(payload, None));
+            is_anew = false;
+            if is_last {
+                return;
+            }
+        }
+    }
+
     fn linked(&mut self) -> Result<&mut Box<dyn Store>, Fault> {
         if self.link.is_none() {
             self.link = Some(self.dial.dial()?);
@@ -232,7 +269,11 @@ impl Writer {
     }
 
     fn refuse_queue(&mut self, error: PublishError) {
-        let flight = self.shared.flight.lock();
-        flight.refuse(self.queue.drain(..), error);
+        // What nobody waits for is said when it can be.
+        let is_unheard = |sent: &Sent| sent.group.is_none();
+        let (kept, refused) = self.queue.drain(..).partition(is_unheard);
+        self.queue = kept;
+        let refused: VecDeque<Sent> = refused;
+        self.shared.flight.lock().refuse(refused, error);
     }
 }

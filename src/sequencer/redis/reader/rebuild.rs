@@ -141,6 +141,9 @@ impl Reader {
         self.is_verified = true;
         self.must_salvage = true;
         self.bytes = 0;
+        // What others had said is unknown, and they say it again.
+        self.crowd.clear();
+        self.shared.wish_to_be_known();
         self.shared.flight.lock().pass_over(own.in_snapshot);
         for (item, applied) in own.items {
             self.note(&item, applied);
