@@ -4,6 +4,7 @@
 #[path = "../support/binary.rs"]
 mod binary;
 mod cuts;
+mod guide;
 #[path = "../support/http.rs"]
 mod http;
 mod losses;
@@ -12,6 +13,8 @@ mod order;
 mod outages;
 mod redis;
 mod refusals;
+mod replicas;
+mod rights;
 mod script;
 mod support;
 mod uploads;

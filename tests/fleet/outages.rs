@@ -59,3 +59,66 @@ fn a_redis_that_is_started_again_with_its_data_goes_on_without_a_reset() {
     assert!(ids.is_sorted());
     assert_eq!(stream.ids(ids.len()), ids);
 }
+
+#[test]
+fn a_redis_that_is_full_is_said_to_be_and_all_goes_on_when_it_has_room() {
+    let redis = Redis::start(&[]);
+    let node = node(&redis.url(), "a");
+    let mut stream = Stream::open(&node, "/api/events", None);
+    let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
+    redis.ask(&["CONFIG", "SET", "maxmemory", "500kb"]);
+    let mut refused = None;
+    eventually("publishing is refused", || {
+        let answer = try_to_publish(&node, "j", "progress");
+        ids.extend(answer.json()["id"].as_u64());
+        let is_refused = answer.status == 503;
+        refused = Some(answer);
+        is_refused
+    });
+    let refused = refused.unwrap();
+    assert!(refused.body.contains("raise its maxmemory"), "{refused:?}");
+    assert!(refused.field("Retry-After").is_some(), "{refused:?}");
+    let told = get(node.ops, "/readyz");
+    assert_eq!(told.status, 503);
+    assert!(told.body.contains("Redis has no room"), "{told:?}");
+    assert_eq!(snapshot(&node, "j").status, 200);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    eventually("it is ready again", || is_ready(&node));
+    ids.push(publish(node.publish, "j", "progress", "{}"));
+    // What was refused is nowhere.
+    assert_eq!(stream.ids(ids.len()), ids);
+}
+
+#[test]
+fn a_master_that_is_a_replica_for_a_while_is_waited_for() {
+    let redis = Redis::start(&[]);
+    let node = node(&redis.url(), "a");
+    let mut last = publish(node.publish, "j", "progress", "{}");
+    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    eventually("it isn't ready", || !is_ready(&node));
+    eventually("publishing is refused", || {
+        let answer = try_to_publish(&node, "k", "progress");
+        last = answer.json()["id"].as_u64().unwrap_or(last);
+        answer.status == 503
+    });
+    assert_eq!(snapshot(&node, "j").status, 200);
+    redis.ask(&["REPLICAOF", "NO", "ONE"]);
+    eventually("it is ready again", || is_ready(&node));
+    eventually("it is published again", || {
+        let answer = try_to_publish(&node, "j", "progress");
+        let id = answer.json()["id"].as_u64();
+        assert!(id.is_none_or(|id| id > last));
+        answer.status == 201
+    });
+}
+
+#[test]
+fn a_node_that_is_started_before_redis_waits_for_it() {
+    let mut redis = Redis::start(&[]);
+    let url = redis.url();
+    redis.kill();
+    let starting = std::thread::spawn(move || node(&url, "a"));
+    redis.start_again();
+    let node = starting.join().unwrap();
+    publish(node.publish, "j", "progress", "{}");
+}

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -73,6 +74,17 @@ impl Redis {
         log.set_len(length - bytes).unwrap();
     }
 
+    /// Where it keeps what it has on disk.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The same with other flags than before.
+    pub fn start_again_with(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self.start_again();
+    }
+
     /// Starts it again where it was, with what it has on disk.
     pub fn start_again(&mut self) {
         let deadline = Instant::now() + PATIENCE;
@@ -98,11 +110,18 @@ fn free_port() -> u16 {
 }
 
 fn launch(address: SocketAddr, flags: &[String], directory: &tempfile::TempDir) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+    let mut command = Command::new("redis-server");
+    command
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
         .args(["--save", "", "--repl-diskless-sync-delay", "0", "--dir"])
         .arg(directory.path())
-        .args(flags)
+        .args(flags);
+    begin(command, address)
+}
+
+/// Starts it. None where it ends at once: its port is another's.
+fn begin(mut command: Command, address: SocketAddr) -> Option<Child> {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -122,6 +141,59 @@ fn launch(address: SocketAddr, flags: &[String], directory: &tempfile::TempDir) 
     let _ = child.kill();
     let _ = child.wait();
     panic!("redis-server says nothing");
+}
+
+/// A Sentinel that watches over a Redis, which it calls `main`.
+pub struct Sentinel {
+    child: Child,
+    pub address: SocketAddr,
+    _directory: tempfile::TempDir,
+}
+
+impl Sentinel {
+    pub fn start(master: SocketAddr) -> Sentinel {
+        let monitor = format!("sentinel monitor main {} {} 1", master.ip(), master.port());
+        Sentinel::start_with(&[
+            &monitor,
+            "sentinel down-after-milliseconds main 1000",
+            "sentinel failover-timeout main 5000",
+        ])
+    }
+
+    /// One with these lines in its file.
+    pub fn start_with(settings: &[&str]) -> Sentinel {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sentinel.conf");
+        loop {
+            let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+            let (ip, port) = (address.ip(), address.port());
+            let settings = settings.join("\n");
+            let lines = format!("bind {ip}\nport {port}\n{settings}\n");
+            std::fs::write(&file, lines).unwrap();
+            let mut command = Command::new("redis-server");
+            command.arg(&file).arg("--sentinel");
+            command.arg("--dir").arg(directory.path());
+            if let Some(child) = begin(command, address) {
+                return Sentinel {
+                    child,
+                    address,
+                    _directory: directory,
+                };
+            }
+        }
+    }
+
+    /// What it answers to a command.
+    pub fn ask(&self, words: &[&str]) -> String {
+        ask(self.address, words).unwrap()
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// What a Redis answers, as it stands on the wire, as far as the first line goes.

@@ -104,4 +104,58 @@ fn what_is_no_redis_or_an_old_one_is_refused() {
     let old = serve("$37\r\nredis_version:6.0.16\r\nrole:master\r\n\r\n\r\n");
     let said = refusal(&old);
     assert!(said.contains("too old: run 6.2 or later"), "{said}");
+    let other = serve("HTTP/1.1 400 Bad Request\r\n\r\n");
+    let said = refusal(&other);
+    assert!(said.contains("is no Redis: see the URL"), "{said}");
+}
+
+#[test]
+fn a_database_that_there_is_none_of_is_refused() {
+    let redis = Redis::start(&[]);
+    let said = refusal(&format!("redis://{}/99", redis.address));
+    assert!(said.contains("it has no such database"), "{said}");
+}
+
+#[test]
+fn a_user_that_may_too_little_is_refused() {
+    let redis = Redis::start(&[]);
+    let url = format!("redis://landfall:SECRET@{}", redis.address);
+    let rule = super::rights::rule();
+    for missing in ["+xadd", "+xread", "+info", "+hset"] {
+        redis.ask(&["FLUSHALL"]);
+        redis.ask(&["ACL", "DELUSER", "landfall"]);
+        let rights: Vec<&str> = rule
+            .iter()
+            .filter(|word| **word != missing)
+            .copied()
+            .collect();
+        assert_eq!(rights.len(), rule.len() - 1, "{missing}");
+        assert_eq!(redis.ask(&rights), "+OK");
+        let said = refusal(&url);
+        assert!(
+            said.contains("its user may not do what a fleet needs"),
+            "{missing}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_snapshot_of_another_program_or_version_is_refused_and_left_alone() {
+    let redis = Redis::start(&[]);
+    redis.ask(&["SET", "landfall:snapshot", "mine"]);
+    assert!(refusal(&redis.url()).contains("another program's"));
+    redis.ask(&["FLUSHALL"]);
+    drop(node(&redis.url(), "a"));
+    for (state, why) in [
+        ("LANDFS9\nwhat is to come", "start that version here, too"),
+        ("mine", "snapshot is damaged"),
+    ] {
+        redis.ask(&["HSET", "landfall:snapshot", "state", state]);
+        let said = refusal(&redis.url());
+        assert!(said.contains(why), "{said}");
+        assert_eq!(
+            redis.ask(&["HSTRLEN", "landfall:snapshot", "state"]),
+            format!(":{}", state.len())
+        );
+    }
 }

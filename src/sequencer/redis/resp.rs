@@ -130,7 +130,8 @@ fn read(input: &mut impl BufRead, depth: usize) -> io::Result<Value> {
             }
             _ => Err(malformed()),
         },
-        _ => Err(malformed()),
+        // Whoever begins so speaks something else.
+        _ => Err(io::Error::new(ErrorKind::Unsupported, "it is no Redis")),
     }
 }
 

@@ -216,6 +216,9 @@ fn call<A: AsRef<[u8]>>(
     match connection.call(words, patience) {
         Ok(Value::Error(error)) => Err(fault_of(&error)),
         Ok(value) => Ok(value),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(Fault::Refused(
+            "what answers there is no Redis: see the URL".to_owned(),
+        )),
         Err(error) => Err(Fault::Broken(match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                 format!("it says nothing within {patience:?}")
@@ -239,6 +242,9 @@ fn fault_of(error: &str) -> Fault {
         "READONLY" | "UNBLOCKED" | "LOADING" | "MASTERDOWN" | "NOSCRIPT" | "BUSY" | "MISCONF"
         | "NOREPLICAS" => Fault::Broken(error.to_owned()),
         _ if error.contains("OOM") => Fault::Full,
+        _ if error.contains("no permissions") || error.contains("can't run this command") => {
+            refuse("its user may not do what a fleet needs: see the guide on fleets")
+        }
         _ if error.contains("without any password") || error.contains("invalid password") => {
             refuse("its password is another: see the URL")
         }
