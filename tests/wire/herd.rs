@@ -212,8 +212,9 @@ impl Member {
     fn ended(&self, connection: &Connection) -> Outcome {
         assert_eq!(String::from_utf8_lossy(&connection.head), STREAM_HEAD);
         assert!(connection.parser.is_between_frames());
-        assert!(connection.chunks.is_whole);
-        let last = self.frames.last().map(|frame| &*frame.event);
+        let last = self.frames.last();
+        assert!(connection.chunks.is_whole, "cut off after {last:?}");
+        let last = last.map(|frame| &*frame.event);
         assert_eq!(
             last,
             Some("done"),

@@ -47,7 +47,6 @@ use crate::hub::Hub;
 use crate::sys::clock;
 use crate::sys::{random, vital};
 use flight::Put;
-use position::Position;
 use reader::Reader;
 use server::Server;
 use shared::Shared;
