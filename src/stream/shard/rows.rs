@@ -1,5 +1,6 @@
 //! Rows and the jobs that they follow: how they come, and how they go.
 
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -12,6 +13,10 @@ use super::{Adoption, Followed, Shard, Stream};
 use crate::access::quota::Share;
 use crate::hub::Job;
 use crate::sys::metrics::Close;
+use crate::sys::socket::Socket;
+
+/// Reads before a client that has closed counts as gone, whatever else it has said.
+const LAST_READS_MAX: usize = 8;
 
 impl Shard {
     pub(super) fn adopt(&mut self, adoption: Adoption) {
@@ -165,17 +170,36 @@ impl Shard {
             there.flags &= !BLOCKED;
             self.queue_row(row);
         }
-        if event.is_error() || event.is_read_closed() {
+        let is_over = event.is_error() || event.is_read_closed();
+        let Some(socket) = self.table.get(row).and_then(|row| row.socket.as_ref()) else {
+            return;
+        };
+        if is_over {
             // A client that half-closes has gone: nothing tells it from one that crashed.
-            // What is there for it already is sent first.
-            self.serve_behind(row);
-            self.close(row, Close::ClientGone);
-        } else if event.is_readable()
-            && let Some(socket) = self.table.get(row).and_then(|row| row.socket.as_ref())
-        {
+            // But the row may be another's by now: a socket that was closed is polled on for
+            // as long as a child that is just being started has it, too.
+            if has_left(socket) {
+                // What is there for it already is sent first.
+                self.serve_behind(row);
+                self.close(row, Close::ClientGone);
+            }
+        } else if event.is_readable() {
             // A client has nothing more to say. What it says is dropped, once an event.
             let mut dropped = [0; 1024];
             let _ = socket.receive(&mut dropped);
         }
     }
+}
+
+/// Whether nothing more comes from a client, or so much that nobody waits for its end.
+fn has_left(socket: &Socket) -> bool {
+    let mut dropped = [0; 1024];
+    for _ in 0..LAST_READS_MAX {
+        match socket.receive(&mut dropped) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+    true
 }

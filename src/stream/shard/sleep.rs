@@ -187,7 +187,7 @@ mod tests {
         sequencer: Sequencer,
         shard: Arc<Mutex<Shard>>,
         handle: ShardHandle,
-        _poll: Poll,
+        poll: Poll,
     }
 
     impl House {
@@ -206,7 +206,7 @@ mod tests {
                 sequencer,
                 shard,
                 handle,
-                _poll: poll,
+                poll,
             }
         }
 
@@ -214,6 +214,11 @@ mod tests {
         fn follow(&self, name: &str) -> UnixStream {
             let (ours, theirs) = UnixStream::pair().unwrap();
             ours.set_nonblocking(true).unwrap();
+            self.adopt(name, theirs);
+            ours
+        }
+
+        fn adopt(&self, name: &str, theirs: UnixStream) {
             theirs.set_nonblocking(true).unwrap();
             let name = name.parse().unwrap();
             let job = self
@@ -227,7 +232,15 @@ mod tests {
                 opening: Opening::new(None, Duration::from_secs(1)),
                 stream: Stream::Job { job, after },
             });
-            ours
+        }
+
+        /// Has the shard hear what its sockets have to say.
+        fn poll(&mut self) -> usize {
+            let mut events = Events::with_capacity(8);
+            self.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+            let mut shard = self.shard.lock();
+            let of_sockets = events.iter().filter(|event| event.token() != WAKER);
+            of_sockets.map(|event| shard.socket_event(event)).count()
         }
 
         /// An event that others come with: it wakes the shard, and doesn't stand in for it.
@@ -256,6 +269,30 @@ mod tests {
         house.accept("a");
         assert!(shard.serve_in_sleep());
         assert_eq!(events(&mut stream), 1);
+    }
+
+    #[test]
+    fn a_socket_that_lives_on_in_a_child_ends_no_stream_that_has_its_row() {
+        let mut house = House::new();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let inherited = theirs.try_clone().unwrap();
+        house.adopt("a", theirs);
+        assert!(!house.shard.lock().turn());
+        let end = ("a".parse().unwrap(), Event::done());
+        house.sequencer.publish_all(vec![end]);
+        assert!(!house.shard.lock().turn());
+        let mut next = house.follow("b");
+        assert!(!house.shard.lock().turn());
+        house.poll();
+        drop(ours);
+        assert!(house.poll() > 0, "the old socket is polled on");
+        house.accept("b");
+        assert!(!house.shard.lock().turn());
+        assert_eq!(events(&mut next), 1);
+        drop(inherited);
+        drop(next);
+        assert!(house.poll() > 0);
+        assert_eq!(house.sequencer.hub().streams(&"b".parse().unwrap()), 0);
     }
 
     #[test]
