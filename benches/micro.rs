@@ -1,13 +1,17 @@
-//! The pure parts of the event-stream path, one at a time.
+//! The pure parts of the event-stream path, one at a time; and an answer of the monitoring
+//! listener, beside may_minihttp's.
 
 use std::hint::black_box;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use landfall::internals::event::Publication;
 use landfall::internals::event::frame::Frame;
 use landfall::internals::event::ring::{Batch, Ring, RingLimits};
 use landfall::internals::http::{BodyLength, Decoder, Head, HeadLimits};
-use landfall::{Event, EventId, HubConfig, Sequencer};
+use landfall::{Event, EventId, HubConfig, Sequencer, Server, ServerConfig};
+use may_minihttp::{HttpServer, HttpService, Request, Response};
 
 const EVENT: &[u8] = br#"{"event":"progress","data":{"stage":"scanning","percent":30}}"#;
 
@@ -89,5 +93,48 @@ fn rings(c: &mut Criterion) {
     });
 }
 
-criterion_group!(micro, requests, frames, rings);
+/// What answers as the monitoring listener does, without knowing anything.
+#[derive(Clone)]
+struct Healthy;
+
+impl HttpService for Healthy {
+    fn call(&mut self, _: Request, response: &mut Response) -> io::Result<()> {
+        response.header("Content-Type: text/plain").body("ok\n");
+        Ok(())
+    }
+}
+
+/// Each answer on a connection of its own, as the monitoring listener gives them.
+fn monitoring(c: &mut Criterion) {
+    let config = ServerConfig::with(|config| {
+        config.listen = "off".parse().unwrap();
+        config.publish = "off".parse().unwrap();
+        config.ops = "127.0.0.1:0".parse().unwrap();
+    });
+    let server = Server::start(config).unwrap();
+    let own = server.ops().tcp().unwrap();
+    // It doesn't say which port it got.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = free.local_addr().unwrap();
+    drop(free);
+    let _other = HttpServer(Healthy).start(other).unwrap();
+    for (name, address) in [("own", own), ("may_minihttp", other)] {
+        c.bench_function(&format!("monitoring/{name}"), |b| {
+            b.iter(|| ask(black_box(address)));
+        });
+    }
+    server.stop();
+}
+
+fn ask(address: SocketAddr) -> usize {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+    length
+}
+
+criterion_group!(micro, requests, frames, rings, monitoring);
 criterion_main!(micro);
