@@ -95,7 +95,7 @@ pub use routes::{AuthConfig, QuotaConfig};
 pub use sequencer::{
     FleetConfig, FleetName, FleetNameError, NodeUrl, NodeUrlError, RedisUrl, RedisUrlError,
 };
-pub use sequencer::{JournalConfig, PublishError, Saying, Sequencer, SyncPolicy};
+pub use sequencer::{JournalConfig, LeaseWatch, PublishError, Saying, Sequencer, SyncPolicy};
 #[cfg(feature = "server")]
 pub use server::{Address, ConnectionConfig, Server, ServerConfig, Sockets};
 #[cfg(feature = "server")]

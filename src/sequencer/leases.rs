@@ -29,23 +29,36 @@ const LAPSE_RETRY: Duration = Duration::from_secs(5);
 /// How long the thread sleeps that has nothing to wait for.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// The thread that ends jobs whose leases have run out. It ends with this.
-pub(crate) struct Watch {
+/// The thread that ends jobs whose leases have run out, and lets go of deletions that are
+/// remembered no more. A [`Server`](crate::Server) has one; whoever has only a [`Sequencer`] keeps
+/// this beside it, one for all. The thread ends with it.
+///
+/// ```
+/// use landfall::{HubConfig, LeaseWatch, Sequencer};
+/// let jobs = Sequencer::in_memory(HubConfig::default());
+/// let watch = LeaseWatch::start(&jobs)?;
+/// # drop(watch);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct LeaseWatch {
     is_over: Arc<AtomicBool>,
     bell: Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watch {
-    /// Starts it.
-    pub fn start(jobs: &Sequencer) -> io::Result<Watch> {
+impl LeaseWatch {
+    /// Starts it. A lease that there is already begins anew with this.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(jobs: &Sequencer) -> io::Result<LeaseWatch> {
         let (bell, rung) = bounded(1);
         let is_over = Arc::new(AtomicBool::new(false));
         jobs.hub().put_all_off();
         jobs.hub().ring_when_due_sooner(bell.clone());
         let (jobs, ends) = (jobs.clone(), is_over.clone());
         let thread = vital::spawn("leases", move || watch(&jobs, &rung, &ends))?;
-        Ok(Watch {
+        Ok(LeaseWatch {
             is_over,
             bell,
             thread: Some(thread),
@@ -53,7 +66,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for LeaseWatch {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
         let _ = self.bell.try_send(());
@@ -264,7 +277,7 @@ mod tests {
     #[test]
     fn the_watch_ends_a_job_by_itself_and_ends_with_its_owner() {
         let jobs = jobs();
-        let watch = Watch::start(&jobs).unwrap();
+        let watch = LeaseWatch::start(&jobs).unwrap();
         progress(&jobs, "a", "1s");
         let deadline = Instant::now() + Duration::from_secs(20);
         while is_running(&jobs, "a") {

@@ -41,9 +41,8 @@ pub use fleet::{
 };
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
+pub use leases::LeaseWatch;
 use leases::UPLOAD_LEASE;
-#[cfg(feature = "server")]
-pub(crate) use leases::Watch;
 use memory::Memory;
 pub use neighbours::Neighbours;
 #[cfg(any(feature = "uploads", feature = "redis"))]

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::sequencer::journal::Lock;
-use crate::sequencer::{Sequencer, Watch};
+use crate::sequencer::{LeaseWatch, Sequencer};
 use crate::stream::ShardHandle;
 use crate::webhook::Webhooks;
 pub use config::ServerConfig;
@@ -58,7 +58,7 @@ pub struct Server {
     acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
     /// Ends jobs whose leases have run out.
-    leases: Option<Watch>,
+    leases: Option<LeaseWatch>,
     drain: Duration,
     drain_spread: Duration,
     /// The data directory is this server's for as long as it runs.

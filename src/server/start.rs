@@ -24,7 +24,7 @@ use crate::hub::{HubConfig, SHARDS_MAX};
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Gate, Quotas};
 use crate::sequencer::journal::{JournalConfig, Lock};
-use crate::sequencer::{FleetConfig, Sequencer, Watch};
+use crate::sequencer::{FleetConfig, LeaseWatch, Sequencer};
 use crate::stream::{Counted, ShardConfig, ShardHandle};
 use crate::sys::coroutine;
 use crate::sys::headcount::Headcount;
@@ -121,7 +121,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     #[cfg(feature = "uploads")]
     super::errands::start(&house.context)?;
     // Workers can be heard from here on.
-    let leases = Some(Watch::start(&house.context.jobs)?);
+    let leases = Some(LeaseWatch::start(&house.context.jobs)?);
     Ok(Server {
         leases,
         acceptors: listeners.accept(&house, config.connection, config.connections)?,

@@ -1,6 +1,6 @@
 use std::thread;
 
-use landfall::{After, Event, Follow, Owner, Start};
+use landfall::{After, Event, Follow, LeaseWatch, Owner, Saying, Start, Word};
 
 use super::{NEVER, SOON, in_memory, job, jobs, progress, said};
 
@@ -21,6 +21,22 @@ fn a_stream_ends_when_every_job_that_it_names_has() {
         .collect();
     assert_eq!(rest.last().unwrap(), "deleted", "{rest:?}");
     assert!(stream.has_ended());
+}
+
+#[test]
+fn a_job_whose_lease_runs_out_ends_without_a_server_too() {
+    let (hub, subscribers) = in_memory();
+    let _watch = LeaseWatch::start(&hub).unwrap();
+    let word = Word::Event(progress(1), Some("1s".parse().unwrap()));
+    hub.say(Saying {
+        word,
+        ..Saying::of(job("a"), progress(1))
+    })
+    .unwrap();
+    let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+    let mut next = || stream.next_within(SOON).unwrap();
+    assert_eq!(next().name(), "progress");
+    assert_eq!(next().name(), "error");
 }
 
 #[test]
