@@ -98,10 +98,8 @@ impl Subscribers {
     /// Those of these jobs.
     ///
     /// # Errors
-    /// There is no thread to be had.
-    ///
-    /// # Panics
-    /// Where the jobs have 64 shards and others of its kind already.
+    /// There is no thread to be had, or the jobs have 64 shards and others of its kind already, which
+    /// count for as long as the jobs are there.
     pub fn of(jobs: &Sequencer) -> io::Result<Subscribers> {
         let sleeper: Arc<Mutex<Option<Thread>>> = Arc::default();
         let owner = sleeper.clone();
@@ -111,7 +109,9 @@ impl Subscribers {
             }
         }));
         let desk = Arc::new(Desk {
-            number: jobs.hub().register(mailbox.clone()),
+            number: jobs.hub().register(mailbox.clone()).ok_or_else(|| {
+                io::Error::other("the jobs have 64 shards and subscribers already")
+            })?,
             sequencer: jobs.clone(),
             mailbox,
             pieces: crossbeam_channel::bounded(PIECES),

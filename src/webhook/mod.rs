@@ -223,7 +223,9 @@ fn mailbox(jobs: &Sequencer, bells: Vec<Sender<()>>) -> Arc<Mailbox> {
     };
     let mailbox = Arc::new(Mailbox::new(ring));
     let hub = jobs.hub();
-    let place = hub.register(mailbox.clone());
+    let place = hub
+        .register(mailbox.clone())
+        .expect("a server has no more shards than there may be");
     hub.follow_all(place, true);
     mailbox
 }

@@ -1,6 +1,6 @@
 use std::thread;
 
-use landfall::{After, Event, Follow, LeaseWatch, Owner, Saying, Start, Word};
+use landfall::{After, Event, Follow, LeaseWatch, Owner, Saying, Start, Subscribers, Word};
 
 use super::{NEVER, SOON, in_memory, job, jobs, progress, said};
 
@@ -116,4 +116,16 @@ fn thousands_of_streams_have_one_thread() {
     }
     drop(streams);
     assert_eq!(hub.snapshot(&names[0]).unwrap().streams, 0);
+}
+
+#[test]
+fn more_subscribers_than_there_may_be_are_an_error() {
+    let (hub, first) = in_memory();
+    let others: Vec<_> = (0..64).map(|_| Subscribers::of(&hub)).collect();
+    assert!(others.last().unwrap().is_err());
+    hub.publish(&job("a"), Event::done()).unwrap();
+    for subscribers in others.iter().flatten().chain([&first]) {
+        let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+        assert_eq!(stream.next().unwrap().name(), "done");
+    }
 }

@@ -310,7 +310,10 @@ impl Shard {
         mailbox: Arc<Mailbox>,
     ) -> Shard {
         let now = clock::now();
-        let number = sequencer.hub().register(mailbox.clone());
+        let number = sequencer
+            .hub()
+            .register(mailbox.clone())
+            .expect("a server has no more shards than there may be");
         #[cfg(feature = "redis")]
         sequencer.hub().attend_losses(number);
         Shard {
