@@ -38,7 +38,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
       const all = await untilSaid(page, 80);
       for (const job of jobs) assert.deepEqual(of(job, all), scanned(job, 25, 75));
     }
-    assert.equal(await server.streams(), 1);
+    await server.untilStreams(1);
     const ask = () => fetch("/api/jobs/job-0", { cache: "no-store" }).then(({ status }) => status);
     const answers = await Promise.all(tabs.map((page) => page.evaluate(ask)));
     assert.deepEqual(answers, Array(12).fill(200));
@@ -77,7 +77,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
       // One after the other, so that each leads in its turn.
       await until("it is open", () => tabs[n].evaluate(() => states.includes("b open")));
     }
-    assert.equal(await server.streams(), 1);
+    await server.untilStreams(1);
     let percent = 0;
     let isOver = false;
     const publish = async () => {
@@ -142,7 +142,7 @@ describe("many jobs and many tabs", { concurrency: 2, timeout: 300_000 }, () => 
     const all = await untilSaid(first, 5);
     assert.deepEqual(of("a", all), scanned("a", 1, 2, 3));
     assert.deepEqual(of("b", all), scanned("b", 1, 2));
-    assert.equal(await server.streams(), 1);
+    await server.untilStreams(1);
   });
 
   test("jobs are added and removed while it runs: nothing is missed and nothing repeated", async () => {
