@@ -187,7 +187,7 @@ describe("the docs'", { concurrency: 2, timeout: 300_000 }, () => {
     const server = await Server.start("--data", scratch(), "--upload-bandwidth", "1MiB");
     const module = await bundle("ts", block("ts", "uploadAndTrack"), use);
     const { page, errors, untilShown } = await run(server, module);
-    await until("it is shown", () => page.evaluate(() => document.querySelector("progress").value > 0));
+    await until("it is shown", () => page.evaluate(() => document.querySelector("progress")?.value > 0));
     await page.evaluate(() => sent.cancel());
     await untilShown("cancelled");
     assert.deepEqual(errors, []);
