@@ -29,12 +29,25 @@ const SEEDS: u64 = 300;
 
 /// Runs the world of a seed. Returns its digest.
 fn run(seed: u64, is_loud: bool) -> Result<u32, String> {
+    traced(seed, is_loud, "--lib simulation", |trace| {
+        World::new(seed, trace).run();
+    })
+}
+
+/// Runs what is made of a seed, by a test that `arguments` choose. Returns the digest of its
+/// trace.
+fn traced(
+    seed: u64,
+    is_loud: bool,
+    arguments: &str,
+    world: impl FnOnce(&Trace),
+) -> Result<u32, String> {
     let trace = Trace::new(is_loud);
-    let ended = catch_unwind(AssertUnwindSafe(|| World::new(seed, &trace).run()));
+    let ended = catch_unwind(AssertUnwindSafe(|| world(&trace)));
     ended.map(|()| trace.digest()).map_err(|panic| {
         format!(
             "seed {seed}: {}\n\nits last steps:\n{}\n\nto see all of them: LANDFALL_SEED={seed} \
-             cargo test --lib simulation -- --nocapture\n",
+             cargo test {arguments} -- --nocapture\n",
             said(&*panic),
             trace.last()
         )

@@ -11,6 +11,8 @@ mod losses;
 mod metrics;
 mod order;
 mod outages;
+#[path = "../support/promtool.rs"]
+mod promtool;
 mod redis;
 mod refusals;
 mod replicas;

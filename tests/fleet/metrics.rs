@@ -1,11 +1,9 @@
 //! What is measured of a fleet.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use rustix::process::Signal;
 
 use super::http::publish;
+use super::promtool::{folder, promtool};
 use super::redis::Redis;
 use super::support::{eventually, get, is_ready, metric, node};
 
@@ -30,9 +28,8 @@ fn alerts_and_the_dashboard_ask_for_what_a_fleet_measures_and_promtool_reads_it(
     let redis = Redis::start(&[]);
     let node = node(&redis.url(), "a");
     let metrics = get(node.ops, "/metrics").body;
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/monitoring");
     for file in ["alerts.yml", "dashboard.json"] {
-        let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        let text = std::fs::read_to_string(folder().join(file)).unwrap();
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         let names = text.split(|c| !is_name(c));
         let asked: Vec<&str> = names
@@ -43,17 +40,7 @@ fn alerts_and_the_dashboard_ask_for_what_a_fleet_measures_and_promtool_reads_it(
             assert!(metrics.contains(&format!("\n{name} ")), "{name}");
         }
     }
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is in Debian's prometheus: scripts/test installs it");
-    let mut stdin = promtool.stdin.take().unwrap();
-    stdin.write_all(metrics.as_bytes()).unwrap();
-    drop(stdin);
-    let output = promtool.wait_with_output().unwrap();
+    let output = promtool(&["check", "metrics"], &metrics);
     assert!(
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"

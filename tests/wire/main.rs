@@ -21,6 +21,8 @@ mod ops;
 mod pressure;
 mod program;
 mod prometheus;
+#[path = "../support/promtool.rs"]
+mod promtool;
 mod publishing;
 mod reconnect;
 mod refusals;

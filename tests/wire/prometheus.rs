@@ -1,15 +1,9 @@
 //! The metrics as Prometheus takes them, and the alerts and the dashboard that are made of them.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
+use super::promtool::{folder, promtool};
 use super::support::{TestServer, wait_until};
-
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/monitoring"))
-}
 
 /// Everything that is measured, where all that is measured has happened.
 fn metrics() -> String {
@@ -24,21 +18,6 @@ fn metrics() -> String {
         metrics.contains("outcomes_total{stage=\"storing\",outcome=\"done\"} 1")
     });
     server.ops().get("/metrics").body
-}
-
-fn promtool(arguments: &[&str], input: &str) -> Output {
-    let mut promtool = Command::new("promtool")
-        .args(arguments)
-        .current_dir(folder())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is in Debian's prometheus: scripts/test installs it");
-    let mut stdin = promtool.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    promtool.wait_with_output().unwrap()
 }
 
 #[test]

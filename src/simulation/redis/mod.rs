@@ -7,10 +7,7 @@ mod link;
 mod server;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use super::trace::Trace;
-use super::{each_seed, said};
+use super::{each_seed, traced};
 use world::World;
 
 /// How many seeds are tried, unless `LANDFALL_SEEDS` says.
@@ -18,15 +15,9 @@ const SEEDS: u64 = 300;
 
 /// Runs the fleet of a seed. Returns its digest.
 fn run(seed: u64, is_loud: bool) -> Result<u32, String> {
-    let trace = Trace::new(is_loud);
-    let ended = catch_unwind(AssertUnwindSafe(|| World::new(seed, &trace).run()));
-    ended.map(|()| trace.digest()).map_err(|panic| {
-        format!(
-            "seed {seed}: {}\n\nits last steps:\n{}\n\nto see all of them: LANDFALL_SEED={seed} \
-             cargo test --features redis --lib simulation::redis -- --nocapture\n",
-            said(&*panic),
-            trace.last()
-        )
+    let arguments = "--features redis --lib simulation::redis";
+    traced(seed, is_loud, arguments, |trace| {
+        World::new(seed, trace).run()
     })
 }
 
