@@ -111,9 +111,16 @@ impl House {
         ] {
             command.env(name, value);
         }
-        command
-            .env_remove("CARGO_TARGET_DIR")
-            .current_dir(self.path());
+        // Where these are set, cargo shows no bar.
+        for name in [
+            "CARGO_TARGET_DIR",
+            "CI",
+            "TF_BUILD",
+            "CARGO_TERM_PROGRESS_WHEN",
+        ] {
+            command.env_remove(name);
+        }
+        command.current_dir(self.path());
         command
     }
 
@@ -462,17 +469,22 @@ fn restic() {
 #[test]
 fn borg() {
     let house = House::new();
-    for n in 0..10 {
-        house.file(&format!("in/{n} 50%"), &noise(1_000_000));
-    }
-    house.prepare("borg init -e none repo && borg create repo::a in");
+    // It tells no more than ten times a second.
+    house.prepare(
+        "mkdir in && for n in 0 1 2 3 4 5 6 7 8 9; do\n\
+         cat noise noise noise >\"in/$n 50%\"; done\n\
+         borg init -e none repo && borg create repo::a in",
+    );
     house.told("borg extract --progress repo::a").rises(50.0, 1);
 }
 
 #[test]
 fn borg_in_json() {
     let house = House::new();
-    house.prepare("borg init -e none repo && borg create repo::a noise");
+    house.prepare(
+        "for n in 0 1 2 3 4 5 6 7 8 9; do cat noise noise noise; done >large\n\
+         borg init -e none repo && borg create repo::a large",
+    );
     house
         .told("borg extract --progress --log-json repo::a")
         .rises(50.0, 1);
@@ -515,11 +527,15 @@ fn cargo_in_a_terminal() {
         "Cargo.toml",
         b"[workspace]\nmembers = [\"a*\"]\nresolver = \"2\"\n",
     );
+    // It shows a bar only to who has waited for half a second.
+    house.file("slowly", b"#!/bin/sh\nsleep 0.4\nexec \"$@\"\n");
+    house.prepare("chmod +x slowly");
     let cargo_home = std::env::var("HOME").unwrap();
     let told = house.told_with(
         &["--pty"],
         &format!(
-            "env HOME={cargo_home} {} build --offline -j1",
+            "env HOME={cargo_home} RUSTC_WRAPPER={}/slowly {} build --offline -j1",
+            house.path().display(),
             env!("CARGO")
         ),
     );
