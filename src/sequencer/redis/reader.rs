@@ -25,8 +25,8 @@ use crate::sys::vital;
 const READ: usize = if cfg!(test) { 7 } else { 512 };
 /// How long a read waits for something new.
 pub const WAIT: Duration = Duration::from_millis(1000);
-/// How long a node without a state waits for one with a state to begin the log: longer than
-/// one takes to find that there is none.
+/// How long a node without a state, or that hadn't read all there was, waits for one that has it
+/// to begin the log: longer than one takes to find that there is none.
 const SHYNESS: Duration = Duration::from_millis(3500);
 /// What streams are waited for that have to hear of a loss.
 const LOSS_PATIENCE: Duration = Duration::from_secs(2);
@@ -44,6 +44,8 @@ pub struct Reader {
     replica: Replica,
     /// Whether what the replica has is anything's state.
     has_state: bool,
+    /// Whether more is known to be in the log, or to have been there.
+    is_behind: bool,
     /// Whether the log on this connection is known to be the replica's.
     is_verified: bool,
     must_look: bool,
@@ -100,6 +102,7 @@ impl Reader {
             dial,
             link: None,
             has_state: false,
+            is_behind: false,
             is_verified: false,
             must_look: true,
             has_caught_up: false,
@@ -216,6 +219,7 @@ impl Reader {
             return Ok(());
         }
         let is_full = items.len() == READ;
+        self.is_behind = is_full;
         if is_full {
             self.shared.note_lag(true);
             self.find_end()?;
@@ -277,7 +281,8 @@ impl Reader {
         if *last < at || *last == at && *nonce != self.replica.nonce {
             return Err(Stop::Rebuild);
         }
-        if *last > at {
+        self.is_behind = *last > at;
+        if self.is_behind {
             return self.verify();
         }
         self.is_verified = true;
@@ -441,7 +446,8 @@ impl Reader {
     fn begin_log(&mut self) -> Result<(), Fault> {
         let since = *self.empty_since.get_or_insert_with(clock::now);
         self.must_look = true;
-        if !self.has_state && clock::now() - since < SHYNESS {
+        let has_all = self.has_state && !self.is_behind;
+        if !has_all && clock::now() - since < SHYNESS {
             clock::sleep(Duration::from_millis(100));
             return Ok(());
         }
@@ -451,6 +457,7 @@ impl Reader {
         self.has_caught_up = false;
         self.open(Some(None))?;
         self.has_state = true;
+        self.is_behind = false;
         self.is_verified = true;
         self.must_salvage = true;
         Ok(())

@@ -89,8 +89,12 @@ impl Both {
         let network = Arc::new(Mutex::new(Network {
             redis: Redis::new(),
             faults: 0,
+            losses: 0,
+            is_confirmed: false,
             random: Random::new(1),
             late: Vec::new(),
+            told: Vec::new(),
+            planned: None,
         }));
         let url = format!("redis://127.0.0.1:{}/0", real_one.port);
         let dials: [Arc<dyn Dial>; 2] = [real(&url), Arc::new(Dialer(network.clone()))];

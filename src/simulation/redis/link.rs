@@ -16,9 +16,24 @@ pub struct Network {
     pub redis: Redis,
     /// One call in so many fails; none where it is 0.
     pub faults: u64,
+    /// One call in so many comes right after a fault of Redis.
+    pub losses: u64,
+    /// Replicas confirm what is answered, and Redis loses nothing but by failovers.
+    pub is_confirmed: bool,
     pub random: Random,
     /// What is on its way on connections that are gone.
     pub late: Vec<Command>,
+    /// What has befallen Redis between two calls.
+    pub told: Vec<String>,
+    /// What happens at the call after so many.
+    pub planned: Option<(u64, Mishap)>,
+}
+
+/// What happens at a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// Redis is flushed before it.
+    Flush,
 }
 
 /// Makes connections.
@@ -35,8 +50,26 @@ fn broken() -> Fault {
 }
 
 impl Network {
+    /// What happens before this call.
+    fn befall(&mut self) {
+        if self.losses > 0 && self.random.one_in(self.losses) {
+            let what = self.break_redis();
+            self.told.push(what);
+        }
+        match self.planned.take() {
+            Some((0, Mishap::Flush)) => self.redis.lose_all(),
+            Some((calls, mishap)) => self.planned = Some((calls - 1, mishap)),
+            None => {}
+        }
+    }
+
     fn fails(&mut self) -> bool {
         self.faults > 0 && self.random.one_in(self.faults)
+    }
+
+    /// Something befalls Redis. Returns what.
+    pub fn break_redis(&mut self) -> String {
+        self.redis.suffer(&mut self.random, self.is_confirmed)
     }
 
     /// Something of what is on its way arrives, or never does.
@@ -70,12 +103,14 @@ impl Link {
     fn call<T>(&mut self, call: impl FnOnce(&mut Network) -> Result<T, Fault>) -> Result<T, Fault> {
         assert!(!self.is_broken, "a connection is used that has failed");
         let mut network = self.network.lock();
+        network.befall();
         let is_closed = network.redis.is_down || network.redis.connections != self.connection;
         let done = match is_closed || network.fails() {
             true => Err(broken()),
             false => call(&mut network),
         };
-        let done = if network.fails() { Err(broken()) } else { done };
+        let is_answered = !network.fails();
+        let done = if is_answered { done } else { Err(broken()) };
         self.is_broken = matches!(done, Err(Fault::Broken(_)));
         done
     }

@@ -2,6 +2,7 @@
 //! must hold of an order over Redis.
 
 mod alike;
+mod found;
 mod line;
 mod link;
 mod server;

@@ -62,6 +62,8 @@ pub struct Redis {
     torn: Vec<Arc<Item>>,
     /// Whether anything was ever lost.
     pub has_lost: bool,
+    /// Where the log has ended of late.
+    ends: Vec<Option<Position>>,
 }
 
 impl Redis {
@@ -79,7 +81,18 @@ impl Redis {
             given: BTreeMap::new(),
             torn: Vec::new(),
             has_lost: false,
+            ends: Vec::new(),
         }
+    }
+
+    /// Forgets where the log has ended up to now.
+    pub fn forget_ends(&mut self) {
+        self.ends = vec![self.last()];
+    }
+
+    /// Whether the log has ended here since then.
+    pub fn has_ended(&self, at: Position) -> bool {
+        self.ends.contains(&Some(at))
     }
 
     fn identity(&self) -> String {
@@ -133,6 +146,7 @@ impl Redis {
         if self.versions.len() > VERSIONS {
             self.versions.pop_front();
         }
+        self.ends.push(self.last());
         reply
     }
 
@@ -264,6 +278,58 @@ impl Redis {
         if let Some(log) = &mut self.data.log {
             log.items.retain(|item| item.at >= first);
         }
+    }
+
+    /// Something befalls it. Where replicas confirm what is answered, nothing is lost but by
+    /// failovers. Returns what it was.
+    pub fn suffer(&mut self, random: &mut Random, is_confirmed: bool) -> String {
+        let what = match random.below(if is_confirmed { 6 } else { 10 }) {
+            0 => {
+                self.is_down = !self.is_down;
+                self.start_again();
+                "it goes away, or comes back".to_owned()
+            }
+            1 => {
+                self.start_again();
+                "it is started again".to_owned()
+            }
+            2 => {
+                self.is_full = !self.is_full;
+                format!("there is room: {}", !self.is_full)
+            }
+            3 => {
+                self.is_master = !self.is_master;
+                // Connections stay.
+                self.history += 1;
+                format!("it is a master: {}", self.is_master)
+            }
+            4 | 5 => {
+                let lost = self.lose_end(random, true);
+                self.start_again();
+                format!("a replica that lacks {lost} takes its place")
+            }
+            6 => {
+                self.lose_all();
+                "it is flushed".to_owned()
+            }
+            7 => {
+                self.lose_all();
+                self.start_again();
+                "it is started again with nothing".to_owned()
+            }
+            8 => {
+                let lost = self.lose_end(random, false);
+                self.start_again();
+                format!("it is started again, and lacks {lost}")
+            }
+            _ => {
+                self.start_again();
+                self.tear();
+                "it is started again, and its file is torn".to_owned()
+            }
+        };
+        self.ends.push(self.last());
+        what
     }
 
     /// Another process, or none before it, answers from now on.

@@ -32,19 +32,21 @@ const REMEMBERED: Duration = Duration::from_secs(50);
 
 /// What a world is like, as its seed has it.
 #[derive(Debug)]
-struct Options {
-    nodes: usize,
-    steps: u64,
+pub struct Options {
+    pub nodes: usize,
+    pub steps: u64,
     /// One call in so many fails; one step in so many is a fault of Redis, or a node's end.
-    faults: u64,
-    losses: u64,
-    crashes: u64,
+    pub faults: u64,
+    pub losses: u64,
+    pub crashes: u64,
+    /// One call in so many comes right after a fault of Redis.
+    pub losses_between: u64,
     /// Replicas confirm what is answered, and Redis loses nothing but by failovers.
-    wait: bool,
+    pub wait: bool,
     /// What the log keeps besides its snapshot.
-    log_bytes: u64,
+    pub log_bytes: u64,
     /// How far each node's clock is ahead.
-    ahead: Vec<Duration>,
+    pub ahead: Vec<Duration>,
 }
 
 /// What somebody has asked for.
@@ -76,8 +78,8 @@ pub struct World<'a> {
     hub: HubConfig,
     random: Random,
     time: Simulated,
-    network: Arc<Mutex<Network>>,
-    nodes: Vec<ByHand>,
+    pub network: Arc<Mutex<Network>>,
+    pub nodes: Vec<ByHand>,
     /// Until when each does nothing.
     stopped: Vec<Instant>,
     boots: u64,
@@ -99,23 +101,33 @@ impl World<'_> {
             faults: random.pick(&[0, 10, 30, 100]),
             losses: random.pick(&[0, 40, 100, 200]),
             crashes: random.pick(&[0, 50, 200]),
+            losses_between: random.pick(&[0, 0, 30, 200]),
             wait: random.one_in(4),
             log_bytes: random.pick(&[1000, 4000, 20_000, 1 << 20]),
             ahead: (0..nodes)
                 .map(|_| Duration::from_millis(random.pick(&[0, 0, 300, 5000, 40_000])))
                 .collect(),
         };
+        let hub = HubConfig {
+            deleted_for: random.pick(&[Duration::from_millis(500), Duration::from_secs(3600)]),
+            ..HubConfig::default()
+        };
+        World::of(options, hub, random, trace)
+    }
+
+    /// The fleet of these options.
+    pub fn of(options: Options, hub: HubConfig, mut random: Random, trace: &Trace) -> World<'_> {
         trace.note(0, || format!("{options:?}"));
         let time = Simulated::beginning(Duration::from_secs(BEGINNING));
         let network = Network {
             redis: Redis::new(),
             faults: options.faults,
+            losses: options.losses_between,
+            is_confirmed: options.wait,
             random: Random::new(random.next()),
             late: Vec::new(),
-        };
-        let hub = HubConfig {
-            deleted_for: random.pick(&[Duration::from_millis(500), Duration::from_secs(3600)]),
-            ..HubConfig::default()
+            told: Vec::new(),
+            planned: None,
         };
         let mut world = World {
             hub,
@@ -147,6 +159,7 @@ impl World<'_> {
             let pause = self.random.below(50);
             self.time.pass(Duration::from_millis(pause));
             self.take_step();
+            self.begin_anew();
             self.hear();
         }
         self.come_to_rest();
@@ -200,12 +213,13 @@ impl World<'_> {
     }
 
     /// A node reads, or writes, by its own clock.
-    fn turn(&mut self, node: usize, reads: bool, writes: bool) {
+    pub fn turn(&mut self, node: usize, reads: bool, writes: bool) {
         if clock::now() < self.stopped[node] {
             return;
         }
         let ahead = self.options.ahead[node];
         let before = self.nodes[node].replica().at;
+        self.network.lock().redis.forget_ends();
         self.time.set_ahead(ahead);
         if reads {
             self.nodes[node].read();
@@ -214,10 +228,19 @@ impl World<'_> {
             self.nodes[node].write();
         }
         self.time.set_back(ahead);
-        let at = self.nodes[node].replica().at;
-        if at != before {
-            self.note(|| format!("node {node} is at {at}"));
+        for what in std::mem::take(&mut self.network.lock().told) {
+            self.note(|| format!("Redis, meanwhile: {what}"));
         }
+        let at = self.nodes[node].replica().at;
+        if at == before {
+            return;
+        }
+        self.note(|| format!("node {node} is at {at}"));
+        let has_ended = self.network.lock().redis.has_ended(at);
+        assert!(
+            before < at || has_ended,
+            "node {node} has put back what there was up to {at}, and there was more"
+        );
     }
 
     fn end_node(&mut self, node: usize) {
@@ -227,69 +250,21 @@ impl World<'_> {
         // Nobody hears the answers any more.
         self.asked
             .retain(|asked| asked.node != node || asked.boot == boot);
-        let mut network = self.network.lock();
-        let Network { redis, late, .. } = &mut *network;
-        if redis.last().is_none()
-            && self
-                .nodes
-                .iter()
-                .all(|it| it.replica().at == Position::START)
-        {
-            // Nobody knows anything any more: what is begun now is another order.
+    }
+
+    /// Where nobody knows anything any more, what is begun next is another order.
+    fn begin_anew(&mut self) {
+        let Network { redis, late, .. } = &mut *self.network.lock();
+        let knows = |node: &ByHand| node.replica().at > Position::START;
+        if redis.last().is_none() && !self.nodes.iter().any(knows) {
             redis.given.clear();
             late.clear();
+            self.answered.clear();
         }
     }
 
     fn break_redis(&mut self) {
-        let mut network = self.network.lock();
-        let Network { redis, .. } = &mut *network;
-        let what = match self.random.below(if self.options.wait { 6 } else { 10 }) {
-            0 => {
-                redis.is_down = !redis.is_down;
-                redis.start_again();
-                "it goes away, or comes back".to_owned()
-            }
-            1 => {
-                redis.start_again();
-                "it is started again".to_owned()
-            }
-            2 => {
-                redis.is_full = !redis.is_full;
-                format!("there is room: {}", !redis.is_full)
-            }
-            3 => {
-                redis.is_master = !redis.is_master;
-                // Connections stay.
-                redis.history += 1;
-                format!("it is a master: {}", redis.is_master)
-            }
-            4 | 5 => {
-                let lost = redis.lose_end(&mut self.random, true);
-                redis.start_again();
-                format!("a replica that lacks {lost} takes its place")
-            }
-            6 => {
-                redis.lose_all();
-                "it is flushed".to_owned()
-            }
-            7 => {
-                redis.lose_all();
-                redis.start_again();
-                "it is started again with nothing".to_owned()
-            }
-            8 => {
-                let lost = redis.lose_end(&mut self.random, false);
-                redis.start_again();
-                format!("it is started again, and lacks {lost}")
-            }
-            _ => {
-                redis.start_again();
-                redis.tear();
-                "it is started again, and its file is torn".to_owned()
-            }
-        };
-        drop(network);
+        let what = self.network.lock().break_redis();
         self.note(|| format!("Redis: {what}"));
     }
 
@@ -301,7 +276,7 @@ impl World<'_> {
         self.ask(node, proposals);
     }
 
-    fn event(&mut self, job: &str, name: &str) -> Proposal {
+    pub fn event(&mut self, job: &str, name: &str) -> Proposal {
         self.events += 1;
         let padding = "x".repeat(self.random.below(60) as usize);
         let data = format!("{{\"n\":{},\"p\":\"{padding}\"}}", self.events);
@@ -366,7 +341,7 @@ impl World<'_> {
         }
     }
 
-    fn ask(&mut self, node: usize, proposals: Vec<Proposal>) {
+    pub fn ask(&mut self, node: usize, proposals: Vec<Proposal>) {
         let data = proposals.iter().map(|proposal| match &proposal.change {
             // Who has ended a job says nothing of its own.
             Change::Event { event, only, .. } if only.is_none() => Some(event.data().to_owned()),
@@ -407,13 +382,13 @@ impl World<'_> {
     }
 
     /// Nothing fails any more, and everybody comes to the end.
-    fn come_to_rest(&mut self) {
+    pub fn come_to_rest(&mut self) {
         self.note(|| "everything comes to rest".to_owned());
         let mut network = self.network.lock();
         while !network.late.is_empty() {
             network.deliver();
         }
-        network.faults = 0;
+        (network.faults, network.losses) = (0, 0);
         let redis = &mut network.redis;
         (redis.is_down, redis.is_full, redis.is_master) = (false, false, true);
         redis.history += 1;
@@ -444,7 +419,7 @@ impl World<'_> {
         );
     }
 
-    fn check(&self) {
+    pub fn check(&self) {
         let network = self.network.lock();
         let redis = &network.redis;
         let line = Line::of(
@@ -473,6 +448,18 @@ impl World<'_> {
             self.check_answered(answered, &line, has_lost);
         }
         self.check_order(&line);
+    }
+
+    /// How many numbers were answered that are lost.
+    pub fn lost(&self) -> usize {
+        let redis = &self.network.lock().redis;
+        let line = Line::of(
+            &redis.given,
+            redis.last().expect("there is a log"),
+            &self.hub,
+        );
+        let ids = self.answered.iter().flat_map(|it| &it.ids);
+        ids.filter(|id| !line.has(**id)).count()
     }
 
     fn check_answered(&self, answered: &Answered, line: &Line, has_lost: bool) {

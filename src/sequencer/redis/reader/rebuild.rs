@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::position::Position;
 use super::super::replica::{Applied, Misfit, Replica};
 use super::super::snapshot;
-use super::super::store::{Body, Fault, Item};
+use super::super::store::{Body, Fault, Item, Look};
 use super::{ATTEMPTS, READ, Reader, SHYNESS};
 use crate::sequencer::journal::codec::Unread;
 use crate::sys::clock;
@@ -42,16 +42,21 @@ impl Reader {
                 return Ok(());
             }
         }
-        self.replace_log()?;
+        let look = self.link()?.look()?;
+        if look.last.is_none() {
+            // It is gone by now: what was here is still here, for another to begin with.
+            return Ok(());
+        }
+        self.replace_log(&look)?;
         Err(Fault::Broken("its log has gaps, or no snapshot".to_owned()))
     }
 
     /// The log can't be read through: one begins with the state that there is. Who has read
     /// in the newest epoch may do so at once, and others where nobody has.
-    fn replace_log(&mut self) -> Result<(), Fault> {
+    fn replace_log(&mut self, look: &Look) -> Result<(), Fault> {
         let since = *self.unread_since.get_or_insert_with(clock::now);
-        let look = self.link()?.look()?;
-        let Some((last, _)) = look.last.filter(|_| self.has_state && look.is_master) else {
+        let may_begin = self.has_state && look.is_master;
+        let Some(&(last, _)) = look.last.as_ref().filter(|_| may_begin) else {
             return Ok(());
         };
         if self.replica.at.epoch >= last.epoch || clock::now() - since > SHYNESS {
@@ -63,9 +68,9 @@ impl Reader {
     }
 
     /// The state that the snapshot and the log make, without what was found void. None where
-    /// another node has trimmed the log meanwhile, or more is found so: an opening says after
-    /// what it comes. A Redis that reads a torn file may have what was torn off again later,
-    /// before what was appended since.
+    /// another node has trimmed the log meanwhile, or Redis has lost some of it, or more is found
+    /// void: an opening says after what it comes. A Redis that reads a torn file may have what was
+    /// torn off again later, before what was appended since.
     fn read_whole(
         &mut self,
         own: &mut Own,
@@ -90,10 +95,18 @@ impl Reader {
         let is_there = self.link()?.nonce_at(fresh.at)?.as_ref() == Some(&fresh.nonce);
         let mut is_first = true;
         let mut read = fresh.at;
+        let mut end = None;
         loop {
             let items = self.link()?.read(read, READ, Duration::ZERO)?;
             if items.is_empty() {
-                return Ok((is_there || !is_first).then_some(fresh));
+                // Nothing follows where the log ends, and where there is none any more.
+                let last = self.link()?.look()?.last;
+                let is_whole = |(at, nonce)| at == fresh.at && nonce == fresh.nonce;
+                if last == end || last.clone().is_none_or(|(at, _)| at <= read) {
+                    return Ok(last.is_some_and(is_whole).then_some(fresh));
+                }
+                end = last;
+                continue;
             }
             for item in &items {
                 read = item.at;
@@ -138,6 +151,7 @@ impl Reader {
         let at = fresh.at;
         self.replica = fresh;
         self.has_state = true;
+        self.is_behind = false;
         self.is_verified = true;
         self.must_salvage = true;
         self.bytes = 0;

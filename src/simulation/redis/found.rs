@@ -1,0 +1,87 @@
+//! What was found of fleets, each told again in a few steps.
+
+use std::time::Duration;
+
+use super::link::Mishap;
+use super::world::{Options, World};
+use crate::hub::HubConfig;
+use crate::sequencer::redis::by_hand::Position;
+use crate::simulation::random::Random;
+use crate::simulation::trace::Trace;
+
+/// A fleet of so many nodes, all of which have what one of them was asked for: so many events.
+fn with_events(nodes: usize, events: usize, trace: &Trace) -> World<'_> {
+    let options = Options {
+        nodes,
+        steps: 0,
+        faults: 0,
+        losses: 0,
+        crashes: 0,
+        losses_between: 0,
+        wait: false,
+        log_bytes: 1 << 20,
+        ahead: vec![Duration::ZERO; nodes],
+    };
+    let mut world = World::of(options, HubConfig::default(), Random::new(1), trace);
+    world.come_to_rest();
+    for _ in 0..events {
+        publish(&mut world, 0);
+    }
+    world.come_to_rest();
+    world
+}
+
+fn publish(world: &mut World, node: usize) {
+    let event = world.event("steady.0", "progress");
+    world.ask(node, vec![event]);
+}
+
+/// How far the log goes.
+fn end(world: &World) -> Option<Position> {
+    world.network.lock().redis.last()
+}
+
+#[test]
+fn a_state_is_not_put_back_by_half_where_redis_loses_the_rest_meanwhile() {
+    for calls in 0..16 {
+        let trace = Trace::new(false);
+        let mut world = with_events(2, 40, &trace);
+        {
+            let redis = &mut world.network.lock().redis;
+            redis.start_again();
+            redis.tear();
+        }
+        world.network.lock().planned = Some((calls, Mishap::Flush));
+        for _ in 0..5 {
+            world.turn(0, true, false);
+        }
+        world.come_to_rest();
+        world.check();
+    }
+}
+
+#[test]
+fn who_lacks_some_of_the_log_lets_another_begin_it_anew() {
+    let trace = Trace::new(false);
+    let mut world = with_events(2, 0, &trace);
+    for _ in 0..40 {
+        publish(&mut world, 0);
+    }
+    while world.nodes[0].write() {}
+    while Some(world.nodes[0].replica().at) != end(&world) {
+        world.turn(0, true, false);
+    }
+    let whole = end(&world);
+    world.turn(1, true, false);
+    assert!(Some(world.nodes[1].replica().at) < whole);
+    world.network.lock().redis.lose_all();
+    for _ in 0..10 {
+        world.turn(1, true, false);
+        assert_eq!(end(&world), None);
+    }
+    world.come_to_rest();
+    world.check();
+    let begins_at = world.nodes[0].replica().at;
+    assert!(Some(begins_at) > whole);
+    assert_eq!(world.lost(), 0, "what the other had is where it was");
+}
