@@ -4,6 +4,7 @@
 //! is sent again under its count until it is read, or one with a higher count is.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -256,12 +257,12 @@ impl Flight {
         }
     }
 
-    /// Redis has no room for what was sent behind this count: who waits for what can't have
-    /// been taken hears it.
-    pub fn refuse_unsent(&mut self, taken: u64, error: PublishError) {
+    /// Redis has no room for a batch of these counts: who waits for what of it was never sent
+    /// before, and so can't have been taken, hears it.
+    pub fn refuse_batch(&mut self, counts: RangeInclusive<u64>, error: PublishError) {
         let refused: Vec<u64> = self
             .waiting
-            .range(taken + 1..)
+            .range(counts)
             .filter(|(_, sent)| sent.sends <= 1 && sent.group.is_some())
             .map(|(&count, _)| count)
             .collect();

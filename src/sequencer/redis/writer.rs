@@ -2,6 +2,7 @@
 //! is read back.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::entry;
 use super::flight::{Group, Put, Sent};
 use super::replica::nonce;
 use super::shared::Shared;
-use super::store::{Dial, Fault, Store};
+use super::store::{Dial, Fault, Fence, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
 use crate::sys::clock;
@@ -103,7 +104,7 @@ impl Writer {
         };
         self.tell_streams();
         let batch = self.batch();
-        let Some(&(last, _)) = batch.last() else {
+        let (Some(&(first, _)), Some(&(last, _))) = (batch.first(), batch.last()) else {
             // The connection has failed on which replicas were waited for. That can be done
             // only behind something that was written.
             if self.shared.flight.lock().needs_replicas() {
@@ -124,7 +125,7 @@ impl Writer {
                 true
             }
             Err(fault) => {
-                self.fail(fault, &fence);
+                self.fail(fault, first..=last, &fence);
                 false
             }
         }
@@ -211,11 +212,11 @@ impl Writer {
         self.link.as_mut().ok_or(Fault::Fenced)
     }
 
-    fn fail(&mut self, fault: Fault, fence: &super::store::Fence) {
+    fn fail(&mut self, fault: Fault, counts: RangeInclusive<u64>, fence: &Fence) {
         let mut flight = self.shared.flight.lock();
         match fault {
             Fault::Full => {
-                flight.refuse_unsent(self.sent, PublishError::NoRoom);
+                flight.refuse_batch(counts, PublishError::NoRoom);
                 drop(flight);
                 self.refuse_queue(PublishError::NoRoom);
                 self.shared

@@ -85,3 +85,21 @@ fn who_lacks_some_of_the_log_lets_another_begin_it_anew() {
     assert!(Some(begins_at) > whole);
     assert_eq!(world.lost(), 0, "what the other had is where it was");
 }
+
+#[test]
+fn what_may_have_been_taken_is_not_refused_for_want_of_room() {
+    let trace = Trace::new(false);
+    let mut world = with_events(1, 0, &trace);
+    // More than are sent at a time.
+    for _ in 0..70 {
+        publish(&mut world, 0);
+    }
+    world.turn(0, false, true);
+    world.network.lock().planned = Some((0, Mishap::NoAnswer));
+    world.turn(0, false, true);
+    world.network.lock().redis.is_full = true;
+    // All of it is sent again, from the first on.
+    world.turn(0, false, true);
+    world.come_to_rest();
+    world.check();
+}

@@ -34,6 +34,8 @@ pub struct Network {
 pub enum Mishap {
     /// Redis is flushed before it.
     Flush,
+    /// It is executed, and its answer is lost.
+    NoAnswer,
 }
 
 /// Makes connections.
@@ -50,17 +52,21 @@ fn broken() -> Fault {
 }
 
 impl Network {
-    /// What happens before this call.
-    fn befall(&mut self) {
+    /// What happens at this call.
+    fn mishap(&mut self) -> Option<Mishap> {
         if self.losses > 0 && self.random.one_in(self.losses) {
             let what = self.break_redis();
             self.told.push(what);
         }
-        match self.planned.take() {
-            Some((0, Mishap::Flush)) => self.redis.lose_all(),
-            Some((calls, mishap)) => self.planned = Some((calls - 1, mishap)),
-            None => {}
+        let (calls, mishap) = self.planned.take()?;
+        if calls > 0 {
+            self.planned = Some((calls - 1, mishap));
+            return None;
         }
+        if mishap == Mishap::Flush {
+            self.redis.lose_all();
+        }
+        Some(mishap)
     }
 
     fn fails(&mut self) -> bool {
@@ -103,13 +109,13 @@ impl Link {
     fn call<T>(&mut self, call: impl FnOnce(&mut Network) -> Result<T, Fault>) -> Result<T, Fault> {
         assert!(!self.is_broken, "a connection is used that has failed");
         let mut network = self.network.lock();
-        network.befall();
+        let mishap = network.mishap();
         let is_closed = network.redis.is_down || network.redis.connections != self.connection;
         let done = match is_closed || network.fails() {
             true => Err(broken()),
             false => call(&mut network),
         };
-        let is_answered = !network.fails();
+        let is_answered = mishap != Some(Mishap::NoAnswer) && !network.fails();
         let done = if is_answered { done } else { Err(broken()) };
         self.is_broken = matches!(done, Err(Fault::Broken(_)));
         done
