@@ -24,11 +24,33 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The name of the event with which a deleted life ends.
 pub const DELETED: &str = "deleted";
 
+/// What an event is to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// The next of its kind takes its place.
+    Progress,
+    /// A stream of its job ends with it.
+    Terminal,
+    /// Neither.
+    Other,
+}
+
 /// An event as it is sent.
 pub struct Frame {
     id: EventId,
-    is_terminal: bool,
+    kind: FrameKind,
     text: String,
+}
+
+impl FrameKind {
+    /// That of the events of this name.
+    pub fn of(name: &str) -> FrameKind {
+        match name {
+            "progress" => FrameKind::Progress,
+            "done" | "error" | DELETED => FrameKind::Terminal,
+            _ => FrameKind::Other,
+        }
+    }
 }
 
 impl Frame {
@@ -70,7 +92,7 @@ impl Frame {
         lines[0] = hex(length, &mut digits);
         Frame {
             id,
-            is_terminal: ["done", "error", DELETED].contains(&name),
+            kind: FrameKind::of(name),
             text: lines.concat(),
         }
     }
@@ -80,9 +102,9 @@ impl Frame {
         self.id
     }
 
-    /// Whether a stream of its job ends with it.
-    pub fn is_terminal(&self) -> bool {
-        self.is_terminal
+    /// What it is to a stream.
+    pub fn kind(&self) -> FrameKind {
+        self.kind
     }
 
     /// Its bytes, with its chunk's own lines.

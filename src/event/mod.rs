@@ -9,6 +9,7 @@ mod key;
 mod lease;
 #[cfg(feature = "server")]
 mod line;
+mod pace;
 mod publication;
 pub mod resume;
 pub mod ring;
@@ -20,5 +21,6 @@ pub use key::{Content, IdempotencyKey, IdempotencyKeyError};
 pub use lease::{Lease, LeaseError};
 #[cfg(feature = "server")]
 pub use line::Publication;
+pub use pace::{Pace, PaceError};
 pub use publication::{Event, EventError, Word};
 pub use ring::RingLimits;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, FrameKind};
 use super::job::EventId;
 
 /// What a ring keeps, whichever is reached first. However large they are, the newest two
@@ -35,6 +35,10 @@ pub struct Ring {
     begin: u32,
     /// The newest number that is no longer kept; zero where all are.
     gone: u64,
+    /// The same, but for progress events that a newer one had replaced before they went.
+    missed: u64,
+    /// The newest number that a progress event had, kept or not.
+    progress: u64,
 }
 
 #[derive(Debug)]
@@ -42,8 +46,25 @@ struct Entry {
     id: u64,
     /// Where the frame ends, counted as `Ring::begin` is.
     end: u32,
-    /// Whether a stream of the job ends with it.
-    is_terminal: bool,
+    kind: Kind,
+}
+
+/// What an entry is to readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Frame(FrameKind),
+    /// A progress event, and a newer one of the same life has come.
+    Replaced,
+}
+
+impl Kind {
+    fn is_progress(self) -> bool {
+        matches!(self, Kind::Frame(FrameKind::Progress) | Kind::Replaced)
+    }
+
+    fn is_terminal(self) -> bool {
+        self == Kind::Frame(FrameKind::Terminal)
+    }
 }
 
 /// Whole frames copied out of a ring, to be sent when no lock is held.
@@ -66,6 +87,7 @@ impl Ring {
     pub fn beginning_after(id: EventId) -> Ring {
         Ring {
             gone: id.0,
+            missed: id.0,
             ..Ring::default()
         }
     }
@@ -74,6 +96,9 @@ impl Ring {
     pub fn append(&mut self, frame: &Frame, limits: RingLimits) {
         let limit_bytes = limits.bytes.min(RING_MAX_BYTES);
         let bytes = frame.bytes().len();
+        let kind = Kind::Frame(frame.kind());
+        // What it replaces may be what goes.
+        self.replace_with(kind);
         // Room is made first, so that the ring's memory never passes its limit.
         while !self.entries.is_empty()
             && (self.entries.len() >= limits.events
@@ -82,10 +107,10 @@ impl Ring {
             self.evict();
         }
         self.bytes.extend(frame.bytes());
-        self.entries.push_back(Entry {
+        self.push(Entry {
             id: frame.id().0,
             end: self.begin.wrapping_add(self.bytes.len() as u32),
-            is_terminal: frame.is_terminal(),
+            kind,
         });
     }
 
@@ -121,6 +146,50 @@ impl Ring {
         EventId(self.gone)
     }
 
+    /// The newest number that is no longer kept, but for progress events that a newer one had
+    /// replaced before they went.
+    pub fn missed(&self) -> EventId {
+        EventId(self.missed)
+    }
+
+    /// The newest number that a progress event had, kept or not; zero where none is known.
+    pub fn newest_progress(&self) -> EventId {
+        EventId(self.progress)
+    }
+
+    /// Copies the frames after `after` and up to `upto` as [`Ring::copy_after`] does, but of the
+    /// progress events among them the newest only.
+    pub fn copy_newest(&self, after: u64, upto: u64, max_bytes: usize, batch: &mut Batch) {
+        batch.clear();
+        batch.after = after;
+        if after < self.missed.min(upto) {
+            batch.after = self.entries.front().map_or(self.gone, |entry| entry.id - 1);
+        }
+        let first = self.entries.partition_point(|entry| entry.id <= after);
+        let mut following = self.entries.range(first..);
+        let end_of_life = following.find(|entry| entry.kind.is_terminal());
+        let upto = end_of_life.map_or(upto, |end| upto.min(end.id));
+        for index in self.newest_indices(first, upto) {
+            let entry = &self.entries[index];
+            let range = self.start_of(index)..self.offset(entry.end);
+            if batch.bytes.len() + range.len() > max_bytes && !batch.ends.is_empty() {
+                batch.cut_short = true;
+                break;
+            }
+            extend_from_range(&mut batch.bytes, &self.bytes, range);
+            batch.ends.push((entry.id, batch.bytes.len()));
+            batch.is_end = entry.kind.is_terminal();
+        }
+    }
+
+    /// The numbers of the events after `after` and up to `upto`, oldest first; of the progress
+    /// events among them only the newest of each life.
+    pub fn newest_numbers(&self, after: EventId, upto: EventId) -> impl Iterator<Item = EventId> {
+        let first = self.entries.partition_point(|entry| entry.id <= after.0);
+        let indices = self.newest_indices(first, upto.0);
+        indices.map(|index| EventId(self.entries[index].id))
+    }
+
     /// Copies the frames after `after` into `batch`, at most `max_bytes` of them but
     /// always one, and none behind one that a stream of the job ends with. Where events
     /// after it are missing, `batch.after` is above `after`.
@@ -139,7 +208,7 @@ impl Ring {
                 break;
             }
             batch.ends.push((entry.id, end));
-            if entry.is_terminal {
+            if entry.kind.is_terminal() {
                 batch.is_end = true;
                 break;
             }
@@ -215,7 +284,8 @@ impl Ring {
             let range = self.start_of(index)..self.offset(entry.end);
             old.bytes.extend(self.bytes.range(range));
             let end = old.begin.wrapping_add(old.bytes.len() as u32);
-            old.entries.push_back(Entry { end, ..*entry });
+            old.replace_with(entry.kind);
+            old.push(Entry { end, ..*entry });
         }
         while old.entries.len() > limits.events
             || old.entries.len() > 1 && old.bytes.len() > limits.bytes.min(RING_MAX_BYTES)
@@ -233,6 +303,43 @@ impl Ring {
         self.bytes.drain(..bytes);
         self.begin = entry.end;
         self.gone = entry.id;
+        if entry.kind != Kind::Replaced {
+            self.missed = entry.id;
+        }
+    }
+
+    /// An entry of this kind comes: where it is progress, it replaces that before it in its
+    /// life. The walk there ends where the last one began.
+    fn replace_with(&mut self, kind: Kind) {
+        if !kind.is_progress() {
+            return;
+        }
+        let mut before = self.entries.iter_mut().rev();
+        let last = before.find(|it| it.kind.is_progress() || it.kind.is_terminal());
+        if let Some(last) = last.filter(|last| last.kind.is_progress()) {
+            last.kind = Kind::Replaced;
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if entry.kind.is_progress() {
+            self.progress = entry.id;
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// The entries from `first` on and up to the number `upto`, without progress that has been
+    /// replaced up to that number.
+    fn newest_indices(&self, first: usize, upto: u64) -> impl Iterator<Item = usize> {
+        let end = self.entries.partition_point(|entry| entry.id <= upto);
+        let range = first.min(end)..end;
+        let mut kept = self.entries.range(range.clone());
+        // The newest may have been replaced since.
+        let newest = kept.rposition(|entry| entry.kind.is_progress());
+        let newest = newest.map(|behind| range.start + behind);
+        range.filter(move |&index| {
+            self.entries[index].kind != Kind::Replaced || newest == Some(index)
+        })
     }
 
     /// Where in `bytes` the mark `end` stands.
@@ -323,189 +430,4 @@ fn extend_from_range(out: &mut Vec<u8>, bytes: &VecDeque<u8>, range: std::ops::R
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Event;
-    use crate::event::job::JobId;
-
-    const LIMITS: RingLimits = RingLimits {
-        events: 4,
-        bytes: 1000,
-    };
-
-    fn job() -> JobId {
-        "j".parse().unwrap()
-    }
-
-    fn event(text: &str) -> Event {
-        let data = serde_json::json!({ "text": text });
-        Event::new("log", &data.to_string()).unwrap()
-    }
-
-    fn append(ring: &mut Ring, id: u64, text: &str, limits: RingLimits) {
-        ring.append(&Frame::new(&job(), &event(text), EventId(id)), limits);
-    }
-
-    fn frame(id: u64, text: &str) -> Vec<u8> {
-        Frame::new(&job(), &event(text), EventId(id))
-            .bytes()
-            .to_vec()
-    }
-
-    /// Numbers that look random and are the same in every run.
-    fn random(seed: &mut u64) -> u64 {
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        *seed
-    }
-
-    #[test]
-    fn a_ring_is_the_tail_of_a_plain_vector() {
-        for seed in 1..200 {
-            let mut seed = 0x9e37_79b9_7f4a_7c15 ^ (seed << 7);
-            let limits = RingLimits {
-                events: 1 + (random(&mut seed) % 9) as usize,
-                bytes: 60 + (random(&mut seed) % 900) as usize,
-            };
-            let mut ring = Ring {
-                begin: u32::MAX - 500,
-                ..Ring::default()
-            };
-            let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
-            let mut id = random(&mut seed) % 5;
-            for _ in 0..60 {
-                // Other jobs' events lie between.
-                id += 1 + random(&mut seed) % 3 / 2;
-                let text = "x".repeat((random(&mut seed) % 200) as usize);
-                append(&mut ring, id, &text, limits);
-                all.push((id, frame(id, &text)));
-
-                let mut kept = 1;
-                let size = |n: usize| {
-                    let newest = all.iter().rev().take(n);
-                    newest.map(|(_, f)| f.len()).sum::<usize>()
-                };
-                while kept < all.len()
-                    && kept < limits.events
-                    && (kept < 2 || size(kept + 1) <= limits.bytes)
-                {
-                    kept += 1;
-                }
-                let (lost, kept) = all.split_at(all.len() - kept);
-                let oldest = kept[0].0;
-                for after in 0..=id + 1 {
-                    let mut batch = Batch::default();
-                    ring.copy_after(after, usize::MAX, &mut batch);
-                    let missing = lost.last().is_some_and(|&(last, _)| after < last);
-                    assert_eq!(batch.after, if missing { oldest - 1 } else { after });
-                    let expected: Vec<_> = kept.iter().filter(|&&(id, _)| id > after).collect();
-                    let bytes: Vec<u8> = expected.iter().flat_map(|(_, f)| f.clone()).collect();
-                    assert_eq!(batch.bytes, bytes);
-                    let ids: Vec<u64> = batch.ends.iter().map(|&(id, _)| id).collect();
-                    assert_eq!(ids, expected.iter().map(|&&(id, _)| id).collect::<Vec<_>>());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_batch_is_cut_between_frames_and_never_empty() {
-        let mut ring = Ring::default();
-        (1..=4).for_each(|id| append(&mut ring, id, "abc", LIMITS));
-        let one = frame(1, "abc").len();
-        let mut batch = Batch::default();
-        ring.copy_after(0, one * 2 + 1, &mut batch);
-        assert_eq!((batch.newest(), batch.cut_short), (2, true));
-        ring.copy_after(2, 1, &mut batch);
-        assert_eq!((batch.newest(), batch.cut_short), (3, true));
-        ring.copy_after(3, 1, &mut batch);
-        assert_eq!((batch.newest(), batch.cut_short), (4, false));
-    }
-
-    #[test]
-    fn a_batch_goes_to_the_end_of_a_life_and_no_further() {
-        let mut ring = Ring::default();
-        append(&mut ring, 1, "a", LIMITS);
-        ring.append(&Frame::new(&job(), &Event::done(), EventId(2)), LIMITS);
-        append(&mut ring, 5, "b", LIMITS);
-        ring.append(&Frame::deleted(&job(), EventId(6)), LIMITS);
-        let mut batch = Batch::default();
-        for (after, newest, is_end) in [(0, 2, true), (1, 2, true), (2, 6, true), (6, 6, false)] {
-            ring.copy_after(after, usize::MAX, &mut batch);
-            assert_eq!((batch.newest(), batch.is_end), (newest, is_end), "{after}");
-        }
-    }
-
-    #[test]
-    fn what_is_void_is_not_missed_and_what_is_evicted_is() {
-        let mut ring = Ring::default();
-        (1..=6).for_each(|id| append(&mut ring, id, "abc", LIMITS));
-        assert_eq!(ring.gone(), EventId(2));
-        ring.evict_all();
-        assert_eq!(ring.gone(), EventId(6));
-        let mut batch = Batch::default();
-        ring.copy_after(3, usize::MAX, &mut batch);
-        assert_eq!(batch.after, 6);
-        ring.make_void();
-        ring.append(&Frame::deleted(&job(), EventId(9)), LIMITS);
-        ring.copy_after(3, usize::MAX, &mut batch);
-        assert_eq!((batch.after, batch.newest()), (3, 9));
-    }
-
-    #[test]
-    fn offsets_in_a_batch_are_those_of_its_frames() {
-        let mut ring = Ring::default();
-        (1..=4).for_each(|id| append(&mut ring, id, &"y".repeat(id as usize), LIMITS));
-        let mut batch = Batch::default();
-        ring.copy_after(1, usize::MAX, &mut batch);
-        batch.add_last_chunk();
-        assert_eq!(batch.offset_after(0), None);
-        assert_eq!(batch.offset_after(1), Some(0));
-        assert_eq!(batch.offset_after(2), Some(batch.ends[0].1));
-        assert_eq!(batch.offset_after(4), Some(batch.frames_end()));
-        assert_eq!(batch.frames_between(0, batch.bytes.len()), 3);
-        assert_eq!(batch.frames_between(1, batch.ends[1].1 - 1), 1);
-    }
-
-    #[test]
-    fn a_batch_without_chunks_has_the_same_frames() {
-        let mut ring = Ring::default();
-        (1..=4).for_each(|id| append(&mut ring, id, &"y".repeat(id as usize), LIMITS));
-        let (mut batch, mut plain) = (Batch::default(), Batch::default());
-        ring.copy_after(1, usize::MAX, &mut batch);
-        batch.add_last_chunk();
-        plain.unchunk(&batch);
-        let mut expected = Vec::new();
-        frame::unchunk(&batch.bytes, &mut expected);
-        assert_eq!(plain.bytes, expected);
-        assert_eq!(plain.frames_end(), plain.bytes.len());
-        assert_eq!(plain.newest(), batch.newest());
-    }
-
-    #[test]
-    fn one_event_is_copied_by_its_number() {
-        let mut ring = Ring::default();
-        (1..=6).for_each(|n| append(&mut ring, n * 10, "abc", LIMITS));
-        let numbers: Vec<_> = ring.numbers(EventId(30), EventId(55)).collect();
-        assert_eq!(numbers, [EventId(40), EventId(50)]);
-        let mut batch = Batch::default();
-        assert!(ring.copy_one(EventId(40), &mut batch));
-        assert!(!ring.copy_one(EventId(41), &mut batch));
-        assert!(!ring.copy_one(EventId(20), &mut batch));
-        assert_eq!(batch.bytes, frame(40, "abc"));
-    }
-
-    #[test]
-    fn the_newest_two_events_are_kept_however_large() {
-        let mut ring = Ring::default();
-        append(&mut ring, 1, "a", LIMITS);
-        append(&mut ring, 2, &"b".repeat(5000), LIMITS);
-        append(&mut ring, 3, "c", LIMITS);
-        assert_eq!(ring.oldest(), Some(EventId(2)));
-        append(&mut ring, 4, &"b".repeat(5000), LIMITS);
-        assert_eq!(ring.oldest(), Some(EventId(3)));
-        let frame = ring.newest_frame().unwrap();
-        assert!(frame::parse(&frame).unwrap().1.contains("bbbb"));
-    }
-}
+mod tests;

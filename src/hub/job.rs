@@ -220,12 +220,14 @@ impl Core {
         &self.ring
     }
 
-    /// What is kept, for the beginning of a stream.
+    /// What is kept, for the beginning of a stream; for one that gets the newest progress only
+    /// where it `is_paced`.
     pub(super) fn kept<'a>(
         &self,
         given: Given<'a>,
         forgotten: EventId,
         history: Option<EventId>,
+        is_paced: bool,
     ) -> Kept<'a> {
         let floor = self.floor(forgotten);
         let before = |id: EventId| EventId(id.0 - 1);
@@ -234,7 +236,10 @@ impl Core {
             gone => self.ring.oldest().map_or(gone, before),
         };
         let newest = self.ring.newest().filter(|&newest| newest > floor);
-        let gone = self.gone(history);
+        let gone = match is_paced {
+            true => self.gone(history).min(self.ring.missed()),
+            false => self.gone(history),
+        };
         Kept {
             given,
             floor,
@@ -334,9 +339,27 @@ impl Core {
     /// stream that has all of it is at its end.
     pub fn copy_after(&self, after: u64, max_bytes: usize, batch: &mut Batch) -> bool {
         self.ring.copy_after(after, max_bytes, batch);
+        self.is_end(batch)
+    }
+
+    fn is_end(&self, batch: &Batch) -> bool {
         // One that has the end already, and was kept from taking all of it.
         let has_end = batch.ends.is_empty() && self.is_over() && batch.newest() >= self.newest().0;
         batch.is_end || has_end
+    }
+
+    /// Copies what follows `after` and isn't numbered above `upto` as [`Core::copy_after`] does,
+    /// but of the progress events among it the newest only.
+    #[cfg(feature = "server")]
+    pub fn copy_newest(
+        &self,
+        after: u64,
+        upto: EventId,
+        max_bytes: usize,
+        batch: &mut Batch,
+    ) -> bool {
+        self.ring.copy_newest(after, upto.0, max_bytes, batch);
+        self.is_end(batch)
     }
 
     /// Tells every shard that follows it and doesn't know yet. Returns the shards to

@@ -357,10 +357,17 @@ impl Hub {
 
     /// Where a stream of one job begins. `history` says which number the oldest event has
     /// before it that is kept elsewhere than in the ring.
-    pub fn begin(&self, job: &Job, start: &Start, history: Option<EventId>) -> Resumption {
+    pub fn begin(
+        &self,
+        job: &Job,
+        start: &Start,
+        history: Option<EventId>,
+        is_paced: bool,
+    ) -> Resumption {
         self.given(|given| {
             let core = job.lock();
-            core.kept(given, self.forgotten(), history).begin(start)
+            core.kept(given, self.forgotten(), history, is_paced)
+                .begin(start)
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Answer, Caller, Context, Plan, Request};
 use crate::access::quota::Share;
+use crate::event::Pace;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, Resumption, Start};
@@ -30,7 +31,7 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
         head,
         caller,
     } = &request;
-    let start = start(head)?;
+    let (start, pace) = wished(head)?;
     let hub = context.jobs.hub();
     if head.method == Method::Head {
         let there = hub.find(&id);
@@ -51,7 +52,7 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
         hub.leave(&job);
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
     }
-    let beginning = begin(context, &job, &start);
+    let beginning = begin(context, &job, &start, pace);
     let mut first = Opening {
         open: Some(open),
         token: Some(token),
@@ -65,7 +66,7 @@ pub fn one(request: Request<'_>, id: JobId) -> Answer {
         hub.metrics().resets_sent.add(1);
     }
     let after = beginning.after;
-    Ok(Plan::Stream(first, Stream::Job { job, after }))
+    Ok(Plan::Stream(first, Stream::Job { job, after, pace }))
 }
 
 /// Why a stream isn't let in.
@@ -99,7 +100,7 @@ pub fn many(request: Request<'_>) -> Answer {
         head,
         caller,
     } = &request;
-    let start = start(head)?;
+    let (start, pace) = wished(head)?;
     let asked = asked(head, caller)?;
     let hub = context.jobs.hub();
     if head.method == Method::Head {
@@ -126,6 +127,9 @@ pub fn many(request: Request<'_>) -> Answer {
     if stream.is_over() {
         stream.leave(hub);
         return Ok(Plan::Answer(Response::empty(Status::NoContent)));
+    }
+    if let Some(pace) = pace {
+        stream.set_pace(pace);
     }
     Ok(Plan::Stream(
         Opening {
@@ -222,18 +226,19 @@ fn join_all(
     Ok(jobs)
 }
 
-fn begin(context: &Context, job: &Job, start: &Start) -> Resumption {
+fn begin(context: &Context, job: &Job, start: &Start, pace: Option<Pace>) -> Resumption {
     let hub = context.jobs.hub();
     let history = match job.lock().ring().gone() {
         EventId(0) => None,
         _ => Some(()),
     };
     let history = history.and_then(|()| context.jobs.order().history(job.id()));
-    hub.begin(job, start, history)
+    hub.begin(job, start, history, pace.is_some())
 }
 
-fn start(head: &Head<'_>) -> Result<Start, Response> {
-    let mut start = Start::Oldest;
+/// Where a client wants its stream to begin, and how often it wants progress.
+fn wished(head: &Head<'_>) -> Result<(Start, Option<Pace>), Response> {
+    let (mut start, mut pace) = (Start::Oldest, None);
     let mut last = head.last_event_id.and_then(LastEventId::parse);
     for pair in head.target.query() {
         let (name, value) = pair.ok_or_else(bad_query)?;
@@ -246,10 +251,14 @@ fn start(head: &Head<'_>) -> Result<Start, Response> {
                 let message = "replay is one of latest, none and all";
                 return Err(Response::error(Status::BadRequest, message));
             }
+            ("maxRate", value) => {
+                let bad = |error| Response::error(Status::BadRequest, &format!("maxRate: {error}"));
+                pace = Some(value.parse::<Pace>().map_err(bad)?);
+            }
             _ => {}
         }
     }
-    Ok(last.map_or(start, Start::After))
+    Ok((last.map_or(start, Start::After), pace))
 }
 
 /// Whether what the client has is here. Where the order may have come to it elsewhere, it is
@@ -286,7 +295,7 @@ fn admit(context: &Context, caller: &Caller<'_>) -> Result<(Presence, Share), Re
 
 /// Whether a client that begins so gets 204.
 fn has_seen_the_end(context: &Context, job: &Job, start: &Start) -> bool {
-    let beginning = begin(context, job, start);
+    let beginning = begin(context, job, start, None);
     let core = job.lock();
     beginning.reset.is_none() && core.is_over() && beginning.after >= core.newest()
 }

@@ -19,11 +19,17 @@ pub struct ReplayRequest {
     pub what: What,
     /// Where the last piece ended.
     pub cursor: Option<Cursor>,
+    /// Says of a job which progress event is its newest: those before it aren't wanted. None
+    /// where all are.
+    pub newest: Option<NewestOf>,
     /// Where the piece goes.
     pub reply: Sender<Replay>,
     /// Who is woken then.
     pub mailbox: Arc<Mailbox>,
 }
+
+/// What finds the number of a job's newest progress event.
+pub type NewestOf = Box<dyn Fn(&JobId) -> EventId + Send>;
 
 /// Which events.
 pub enum What {

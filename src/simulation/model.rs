@@ -290,6 +290,13 @@ impl Model {
         }
     }
 
+    /// Whether it is progress, and newer progress of its job has come.
+    pub fn is_replaced(&self, id: u64, told: &Told) -> bool {
+        let is_progress = |it: &Told| it.event == "progress" && it.job == told.job;
+        let mut newer = self.told.range(id + 1..);
+        is_progress(told) && newer.any(|(_, it)| is_progress(it))
+    }
+
     /// Whether an event is of a job that is forgotten by now.
     pub fn is_forgotten(&self, told: &Told) -> bool {
         let life = self.jobs[told.job].life();

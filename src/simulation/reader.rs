@@ -2,11 +2,14 @@
 //! seen. It knows what it is owed, and says so where it doesn't get that.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Said};
 use super::front::Answer;
 use super::model::{Model, Told};
 use super::server::Server;
+use crate::event::Pace;
+use crate::event::job::EventId;
 use crate::sys::clock;
 
 /// What a client follows.
@@ -24,6 +27,8 @@ pub struct Reader {
     pub follows: Follows,
     /// What it asks to begin with, where it has nothing yet: a word for `?replay=`.
     replay: &'static str,
+    /// What it asks for with `?maxRate=`, where it does.
+    rate: Option<&'static str>,
     /// The last id that it has seen; or what it makes up.
     pub last: Option<String>,
     /// It reads a little at a time.
@@ -57,6 +62,8 @@ struct Account {
     reads_at: u64,
     /// What was read last was all, and whether it ends amid a frame.
     drains: Option<bool>,
+    /// When progress of a life came.
+    progress: HashMap<EventId, Vec<Instant>>,
 }
 
 impl Reader {
@@ -64,11 +71,17 @@ impl Reader {
         Reader {
             follows,
             replay,
+            rate: None,
             last: None,
             is_slow,
             connection: None,
             account: Account::default(),
         }
+    }
+
+    /// It wants so much progress a second at most.
+    pub fn paced(self, rate: Option<&'static str>) -> Reader {
+        Reader { rate, ..self }
     }
 
     pub fn is_connected(&self) -> bool {
@@ -120,6 +133,9 @@ impl Reader {
         };
         if !self.replay.is_empty() {
             query.push(format!("replay={}", self.replay));
+        }
+        if let Some(rate) = self.rate {
+            query.push(format!("maxRate={rate}"));
         }
         let sign = if query.is_empty() { "" } else { "?" };
         format!("{path}{sign}{}", query.join("&"))
@@ -293,10 +309,31 @@ impl Reader {
             assert!(may_be_old, "{id} is of a life that is no more");
         }
         self.check_owed(has + 1..id, model);
+        if event == "progress" {
+            self.check_rate(told.life);
+        }
         self.account.has = id;
         self.account.has_event = true;
         let is_terminal = ["done", "error", "deleted"].contains(&event);
         self.account.is_at_end = is_terminal && matches!(self.follows, Follows::One(_));
+    }
+
+    /// Progress of a life has come: not more often than it may.
+    fn check_rate(&mut self, life: EventId) {
+        let Some(rate) = self.rate.filter(|_| !self.is_slow) else {
+            return;
+        };
+        let (second, now) = (Duration::from_secs(1), clock::now());
+        let interval = rate.parse::<Pace>().expect("it is a rate").interval();
+        let came = self.account.progress.entry(life).or_default();
+        came.retain(|&then| now - then < second);
+        came.push(now);
+        // At the beginning, at the end, and in between.
+        let most = 2 + second.as_millis().div_ceil(interval.as_millis());
+        assert!(
+            came.len() <= most as usize,
+            "progress comes too often: {came:?}"
+        );
     }
 
     /// Whether it has all of these numbers that it is owed.
@@ -318,7 +355,9 @@ impl Reader {
         let is_told =
             id <= account.told_forgotten || upto(account.told_forgotten_of.get(&told.job));
         let is_forgotten = is_told && model.is_forgotten(told);
-        self.follows(model, told.job) && told.void_since.is_none() && !is_excused && !is_forgotten
+        let is_owed = told.void_since.is_none() && !is_excused && !is_forgotten;
+        let is_replaced = || self.rate.is_some() && model.is_replaced(id, told);
+        self.follows(model, told.job) && is_owed && !is_replaced()
     }
 
     fn reset(&mut self, data: &str, id: u64, server: &Server, model: &Model) {

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::BATCH_MAX_BYTES;
+use super::paced::Paced;
+use crate::event::Pace;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, ResetReason, Start};
@@ -33,6 +35,8 @@ pub struct Consolidated {
     /// How many jobs had been forgotten when the stream was served last. None where it goes on
     /// for a client that hasn't been served yet.
     forgettings: Option<u64>,
+    /// How often it is served, where there is a limit.
+    pub(super) paced: Option<Paced>,
 }
 
 /// The jobs of a consolidated stream.
@@ -213,7 +217,18 @@ impl Consolidated {
             },
             resets: Vec::new(),
             forgettings: Some(hub.forgettings()),
+            paced: None,
         }
+    }
+
+    /// Has it served so often at most.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.paced = Some(Paced::new(pace));
+    }
+
+    /// Whether it gets the newest progress only.
+    pub(super) fn is_paced(&self) -> bool {
+        self.paced.is_some()
     }
 
     fn resumed(&self, hub: &Hub, start: &Start) -> Option<EventId> {
@@ -323,12 +338,17 @@ impl Consolidated {
         batch: &mut Batch,
     ) -> Pass {
         let hub = sequencer.hub();
-        let upto = hub.published();
+        let published = hub.published();
+        let paced = self.paced.as_mut();
+        let upto = paced.map_or(published, |paced| paced.begin(published));
         let since = Since {
             kept_from: sequencer.order().kept_from(),
             forgettings: hub.forgettings(),
         };
         let filled = self.fill(sequencer, after, upto, since, batch);
+        if let Some(paced) = &mut self.paced {
+            paced.note(!batch.ends.is_empty() || matches!(filled, Filled::Behind(_)));
+        }
         let before_first = match (batch.ends.first(), filled) {
             (Some(&(first, _)), _) => first - 1,
             (None, Filled::Whole(upto)) => upto.0,
@@ -378,6 +398,37 @@ impl Consolidated {
         self.forgettings = Some(since.forgettings);
     }
 
+    /// The newest number of a job that its ring can't give the stream.
+    fn missed(&self, core: &Core) -> EventId {
+        match self.paced {
+            None => core.ring().gone(),
+            Some(_) => core.ring().missed(),
+        }
+    }
+
+    /// The job, and the newest number of it that is to be had no more, as far as that matters to
+    /// a stream that has `after`.
+    fn lock_with_gone<'a>(
+        &self,
+        sequencer: &Sequencer,
+        job: &'a Job,
+        after: EventId,
+    ) -> (MutexGuard<'a, Core>, EventId) {
+        let mut history = history(sequencer, job, after);
+        let mut core = job.lock();
+        if history.is_none() && self.missed(&core) > after {
+            // Its ring has moved on since it was looked at.
+            drop(core);
+            history = sequencer.order().history(job.id());
+            core = job.lock();
+        }
+        let gone = match self.missed(&core) > after {
+            true => core.gone(history),
+            false => EventId(0),
+        };
+        (core, gone)
+    }
+
     /// Fills the batch with a stream's events after `after` and up to `upto`, oldest
     /// first, and notes what is missing.
     fn fill(
@@ -399,23 +450,21 @@ impl Consolidated {
         let mut is_behind = false;
         for (index, (job, floor)) in jobs.iter().enumerate() {
             let mut from = after.max(*floor);
-            let (core, gone) = lock_with_gone(sequencer, job, from);
+            if self.is_paced() && from >= upto {
+                // What has gone since is looked for when its time has come.
+                continue;
+            }
+            let (core, gone) = self.lock_with_gone(sequencer, job, from);
             if gone > from {
                 self.reset(Some(job), ResetReason::Expired, Last::Number(from));
                 from = gone;
                 self.raise_floor(job, gone);
             }
-            is_behind |= core.ring().gone() > from;
-            for number in core.ring().numbers(from, upto) {
-                if oldest.len() == PASS_EVENTS {
-                    is_whole = false;
-                    if oldest.peek().is_some_and(|&(newest, _)| number > newest) {
-                        break;
-                    }
-                    oldest.pop();
-                }
-                oldest.push((number, index));
-            }
+            is_behind |= self.missed(&core) > from;
+            is_whole &= match self.paced {
+                None => add_oldest(&mut oldest, index, core.ring().numbers(from, upto)),
+                Some(_) => add_oldest(&mut oldest, index, core.ring().newest_numbers(from, upto)),
+            };
         }
         let mut oldest = oldest.into_sorted_vec();
         if is_behind {
@@ -441,6 +490,26 @@ impl Consolidated {
             Filled::Partly
         }
     }
+}
+
+/// Adds to the oldest numbers of all jobs those of another. False where there are more.
+fn add_oldest(
+    oldest: &mut BinaryHeap<(EventId, usize)>,
+    index: usize,
+    numbers: impl Iterator<Item = EventId>,
+) -> bool {
+    let mut is_whole = true;
+    for number in numbers {
+        if oldest.len() == PASS_EVENTS {
+            is_whole = false;
+            if oldest.peek().is_some_and(|&(newest, _)| number > newest) {
+                break;
+            }
+            oldest.pop();
+        }
+        oldest.push((number, index));
+    }
+    is_whole
 }
 
 impl Selection {
@@ -475,25 +544,6 @@ pub(super) fn history(sequencer: &Sequencer, job: &Job, after: EventId) -> Optio
         return None;
     }
     sequencer.order().history(job.id())
-}
-
-/// The job, and the newest number of it that is to be had no more, as far as that matters to a
-/// reader that has `after`.
-fn lock_with_gone<'a>(
-    sequencer: &Sequencer,
-    job: &'a Job,
-    after: EventId,
-) -> (MutexGuard<'a, Core>, EventId) {
-    let mut history = history(sequencer, job, after);
-    let mut core = job.lock();
-    if history.is_none() && core.ring().gone() > after {
-        // Its ring has moved on since it was looked at.
-        drop(core);
-        history = sequencer.order().history(job.id());
-        core = job.lock();
-    }
-    let gone = core.gone(history);
-    (core, gone)
 }
 
 /// The newest number of a job whose event isn't to be had any more.

@@ -2,6 +2,7 @@
 //! process.
 
 mod consolidated;
+mod paced;
 #[cfg(feature = "server")]
 mod shard;
 pub mod subscribers;

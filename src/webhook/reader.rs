@@ -248,6 +248,7 @@ fn ask(jobs: &Sequencer, what: What, cursor: Option<Cursor>) -> Option<Replay> {
         ticket: 0,
         what,
         cursor,
+        newest: None,
         reply,
         // Who asks waits for the answer.
         mailbox: Arc::new(Mailbox::new(|| ())),

@@ -63,6 +63,7 @@ pub fn events(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
                 upto,
             },
             cursor,
+            newest: None,
             reply: reply.clone(),
             mailbox: Arc::new(Mailbox::new(|| {})),
         });

@@ -194,3 +194,30 @@ fn memory_that_is_short_takes_rings_and_no_events() {
         assert_eq!(snapshot["lastEvent"]["data"]["n"], job * 31 + 31);
     }
 }
+
+#[test]
+fn of_progress_that_is_read_back_a_stream_with_a_rate_gets_the_newest_and_all_else() {
+    let (_data, server) = start(&[]);
+    for part in 1..=40 {
+        server.progress_all("j", part * 100 - 99..=part * 100);
+        server.publish("j", "log", &format!(r#"{{"n":{part}}}"#));
+    }
+    server.publish("j", "done", r#"{"n":0}"#);
+    for target in [
+        "/api/jobs/j/events?maxRate=2",
+        "/api/events?job=j&maxRate=2",
+    ] {
+        for after in [None, Some(2), Some(1000)] {
+            let frames = server.follow(target, after, usize::MAX);
+            let of = |name: &str| {
+                let named = frames.iter().filter(|frame| frame.event == name);
+                named.map(|frame| frame.n()).collect::<Vec<_>>()
+            };
+            let first = after.unwrap_or(0) / 101 + 1;
+            assert_eq!(of("log"), (first..=40).collect::<Vec<_>>(), "{target}");
+            assert_eq!(of("progress"), [4000], "{target}");
+            assert_eq!(frames.last().unwrap().event, "done");
+            assert!(frames.windows(2).all(|pair| pair[0].id < pair[1].id));
+        }
+    }
+}

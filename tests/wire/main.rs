@@ -15,6 +15,7 @@ mod herd;
 mod keys;
 mod leases;
 mod lists;
+mod max_rate;
 mod memory;
 mod monitoring;
 mod ops;

@@ -22,10 +22,10 @@ use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
 use super::segment::Gone;
 use super::{Alarm, Shared};
 use crate::event::Event;
-use crate::event::frame::{DELETED, Frame};
+use crate::event::frame::{DELETED, Frame, FrameKind};
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
-use crate::sequencer::history::{Cursor, Jobs, Replay, ReplayRequest, What};
+use crate::sequencer::history::{Cursor, Jobs, NewestOf, Replay, ReplayRequest, What};
 use crate::sys::vital;
 
 /// Threads that read.
@@ -132,10 +132,10 @@ impl Shared {
         for _ in 0..TRIES {
             replay.begin(after);
             let read = match &request.what {
-                What::Job { job, .. } => self.read_job(&mut replay, job, upto, request.cursor),
+                What::Job { job, .. } => self.read_job(&mut replay, job, upto, &request),
                 What::Many {
                     jobs, kept_from, ..
-                } => self.read_many(&mut replay, jobs, upto, *kept_from, request.cursor),
+                } => self.read_many(&mut replay, jobs, upto, *kept_from, &request),
             };
             match read {
                 Ok(Outcome::Whole) => return replay,
@@ -200,8 +200,9 @@ impl Shared {
         replay: &mut Replay,
         job: &JobId,
         upto: EventId,
-        cursor: Option<Cursor>,
+        request: &ReplayRequest,
     ) -> io::Result<Outcome> {
+        let (cursor, newest_of) = (request.cursor, request.newest.as_ref());
         let mut last = EventId(replay.batch.after);
         let mut first = None;
         loop {
@@ -233,6 +234,9 @@ impl Shared {
                     return Step::Stop;
                 }
                 newest = record.id;
+                if record.is_replaced(job, newest_of) {
+                    return Step::Next;
+                }
                 let step = replay.add(job, record);
                 // A stream of the job goes no further than the end of a life.
                 replay.batch.is_end = ["done", "error", DELETED].contains(&record.name);
@@ -262,6 +266,11 @@ impl Shared {
                 replay.reached = upto.0;
                 return Ok(Outcome::Whole);
             }
+            if newest > last {
+                // Nothing but what isn't wanted.
+                replay.reached = newest.0;
+                return Ok(Outcome::Whole);
+            }
             match place.next {
                 Some(next) if next < upto => last = next.max(last),
                 _ => {
@@ -280,8 +289,9 @@ impl Shared {
         jobs: &Jobs,
         upto: EventId,
         kept_from: EventId,
-        cursor: Option<Cursor>,
+        request: &ReplayRequest,
     ) -> io::Result<Outcome> {
+        let (cursor, newest_of) = (request.cursor, request.newest.as_ref());
         let after = EventId(replay.batch.after);
         let mut known: HashMap<String, Option<Source>> = HashMap::new();
         let (number, segment) = match self.segments.next_after(after, kept_from) {
@@ -317,6 +327,7 @@ impl Shared {
             if let Some(source) = source
                 && record.id >= source.first
                 && record.id > source.floor
+                && !record.is_replaced(&source.job, newest_of)
             {
                 step = replay.add(&source.job, record);
             }
@@ -457,6 +468,13 @@ impl Piece for Replay {
 }
 
 impl<'a> EventRecord<'a> {
+    /// Whether it is progress, and there is newer progress of the job.
+    fn is_replaced(&self, job: &JobId, newest_of: Option<&NewestOf>) -> bool {
+        newest_of.is_some_and(|newest_of| {
+            FrameKind::of(self.name) == FrameKind::Progress && self.id < newest_of(job)
+        })
+    }
+
     fn of(entry: &EntryRecord<'a>) -> Option<EventRecord<'a>> {
         let (previous, name, data, names_its_job) = match entry.change {
             ChangeRecord::Event {

@@ -20,7 +20,9 @@ impl World<'_> {
         };
         let replay = self.random.pick(&["", "", "", "latest", "none"]);
         let is_slow = self.random.one_in(4);
-        Reader::new(follows, replay, is_slow)
+        let rate = [None, None, Some("0.5"), Some("2"), Some("20")];
+        let rate = self.random.pick(&rate);
+        Reader::new(follows, replay, is_slow).paced(rate)
     }
 
     pub(super) fn reader(&mut self) -> usize {

@@ -9,6 +9,8 @@ use super::table::{
 use super::{Shard, ShardConfig};
 use crate::event::frame;
 use crate::event::job::EventId;
+use crate::event::ring::Batch;
+use crate::hub::Core;
 use crate::stream::BATCH_MAX_BYTES;
 use crate::sys::metrics::Close;
 
@@ -28,6 +30,7 @@ impl Shard {
         };
         followed.queued = false;
         let job = followed.job.clone();
+        let upto = followed.strand.as_ref().map(|strand| strand.upto);
         let is_resumed = followed.walk != NONE;
         let mut row = if is_resumed {
             followed.walk
@@ -42,7 +45,7 @@ impl Shard {
             let mut core = job.lock();
             // From here on the shard hears of newer news. A walk that goes on in the
             // middle reads it too, but not for the rows that it has passed.
-            if !is_resumed {
+            if !is_resumed && upto.is_none() {
                 core.mark_clean(self.number);
             }
             match row {
@@ -50,7 +53,7 @@ impl Shard {
                     self.batch.clear();
                     false
                 }
-                _ => core.copy_after(self.table[row].after, BATCH_MAX_BYTES, &mut self.batch),
+                _ => copy(&core, self.table[row].after, upto, &mut self.batch),
             }
         };
         if has_ended {
@@ -61,9 +64,10 @@ impl Shard {
             .map_or(0, |f| f.consolidated.len())
         {
             if let Some(followed) = &self.jobs[slot as usize] {
-                self.queue_row(followed.consolidated[index]);
+                self.tell_row(followed.consolidated[index]);
             }
         }
+        self.tell_strands(slot);
         while row != NONE {
             let next = self.table[row].next;
             if self.table[row].flags & (BLOCKED | QUEUED | READING) == 0 {
@@ -83,6 +87,8 @@ impl Shard {
         {
             self.queue_job(slot);
         }
+        // Its life may have ended while a strand was walked.
+        self.tell_strand(slot);
     }
 
     /// Sends a row what it hasn't of the batch that was read for all of a job's.
@@ -133,13 +139,16 @@ impl Shard {
             return;
         }
         let (after, slot) = (there.after, there.place);
+        let there_ends = there.flags & ENDING != 0;
         let Some(Some(followed)) = self.jobs.get(slot as usize) else {
             return;
         };
         let job = followed.job.clone();
-        let has_ended = job
-            .lock()
-            .copy_after(after, BATCH_MAX_BYTES, &mut self.batch);
+        let upto = self.upto(slot).map(|upto| match there_ends {
+            true => EventId::MAX,
+            false => upto,
+        });
+        let has_ended = copy(&job.lock(), after, upto, &mut self.batch);
         if self.batch.after > after {
             let (after, oldest) = (EventId(after), EventId(self.batch.after));
             if self.read_job(row, &job, after, oldest) {
@@ -340,5 +349,14 @@ impl Shard {
 
     pub(super) fn forget_leftover(&mut self, row: u32) {
         self.leftovers.remove(row);
+    }
+}
+
+/// Copies what follows `after` for a job's rows, or for those of a strand that get what is
+/// numbered up to `upto`. Says whether their streams end with it.
+fn copy(core: &Core, after: u64, upto: Option<EventId>, batch: &mut Batch) -> bool {
+    match upto {
+        None => core.copy_after(after, BATCH_MAX_BYTES, batch),
+        Some(upto) => core.copy_newest(after, upto, BATCH_MAX_BYTES, batch),
     }
 }

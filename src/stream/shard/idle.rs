@@ -78,6 +78,7 @@ impl Shard {
             self.until_deadline(),
             self.until_drain(),
             self.admission.until_next(),
+            self.rests.until_next(self.now),
         ];
         let next = waits.into_iter().flatten().fold(step, Duration::min);
         (self.table.len() > 0).then_some(next)

@@ -16,6 +16,7 @@ mod leftover;
 #[cfg(feature = "redis")]
 mod lost;
 pub mod opening;
+mod paced;
 mod replay;
 mod rows;
 mod sleep;
@@ -34,6 +35,7 @@ use parking_lot::Mutex;
 
 use super::{Consolidated, PIECES};
 use crate::access::quota::Shares;
+use crate::event::Pace;
 use crate::event::job::EventId;
 use crate::event::ring::Batch;
 use crate::hub::{Hub, Job, Mailbox};
@@ -48,6 +50,7 @@ use admission::Admission;
 use drain::Drain;
 use leftover::Leftovers;
 use opening::Opening;
+use paced::{Rests, Strand};
 use replay::Reading;
 use sleep::{Sleeper, run};
 use table::{NONE, Table};
@@ -120,6 +123,8 @@ pub enum Stream {
         job: Arc<Job>,
         /// The number that the client has.
         after: EventId,
+        /// How often it gets progress, where there is a limit.
+        pace: Option<Pace>,
     },
     /// Several jobs, or all.
     Consolidated(Box<Consolidated>),
@@ -178,6 +183,25 @@ struct Followed {
     queued: bool,
     /// The consolidated streams that list it.
     consolidated: Vec<u32>,
+    /// The places of its rows that have a pace.
+    strands: Vec<u32>,
+    /// What it is where it is the place of such rows itself, and not the job's.
+    strand: Option<Box<Strand>>,
+}
+
+impl Followed {
+    fn new(job: Arc<Job>) -> Followed {
+        Followed {
+            job,
+            head: NONE,
+            walk: NONE,
+            again: false,
+            queued: false,
+            consolidated: Vec::new(),
+            strands: Vec::new(),
+            strand: None,
+        }
+    }
 }
 
 struct Shard {
@@ -202,6 +226,7 @@ struct Shard {
     behind: VecDeque<u32>,
     /// Rows that wait for their replay.
     admission: Admission,
+    rests: Rests,
     leftovers: Leftovers,
     /// Rows that are behind their rings.
     reading: HashMap<u32, Reading>,
@@ -333,6 +358,7 @@ impl Shard {
             arrivals: VecDeque::new(),
             dirty: VecDeque::new(),
             behind: VecDeque::new(),
+            rests: Rests::default(),
             leftovers: Leftovers::default(),
             reading: HashMap::new(),
             next_ticket: 0,
@@ -374,6 +400,7 @@ impl Shard {
             return true;
         }
         self.take_dirty();
+        self.end_rests();
 
         // Half of a slice each, so that neither a herd that reconnects nor a broadcast
         // delays the other.

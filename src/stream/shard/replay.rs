@@ -9,9 +9,9 @@ use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::ResetReason;
-use crate::hub::Job;
-use crate::sequencer::history::{Cursor, Replay, ReplayRequest, What};
-use crate::stream::consolidated::{Selection, Since, history};
+use crate::hub::{Hub, Job};
+use crate::sequencer::history::{Cursor, NewestOf, Replay, ReplayRequest, What};
+use crate::stream::consolidated::{Consolidated, Since, history};
 
 /// A row that is read for, or was until it couldn't take more.
 pub(super) struct Reading {
@@ -42,7 +42,8 @@ impl Shard {
             after: after.max(kept),
             upto,
         };
-        self.request(row, what, 0);
+        let is_paced = self.upto(self.table[row].place).is_some();
+        self.request(row, what, 0, is_paced);
         true
     }
 
@@ -50,17 +51,17 @@ impl Shard {
     pub(super) fn read_many(
         &mut self,
         row: u32,
-        selection: &Selection,
+        stream: &Consolidated,
         upto: EventId,
         since: Since,
     ) {
         let what = What::Many {
-            jobs: selection.jobs(),
+            jobs: stream.selection.jobs(),
             after: EventId(self.table[row].after),
             upto,
             kept_from: since.kept_from,
         };
-        self.request(row, what, since.forgettings);
+        self.request(row, what, since.forgettings, stream.is_paced());
     }
 
     /// What a row is behind by has been sent, or nobody needs it.
@@ -136,7 +137,7 @@ impl Shard {
             .has_forgotten(reading.forgettings, after, is_followed)
     }
 
-    fn request(&mut self, row: u32, what: What, forgettings: u64) {
+    fn request(&mut self, row: u32, what: What, forgettings: u64, is_paced: bool) {
         // The head, or a reset, goes before what may take a while.
         self.batch.clear();
         self.batch.after = self.table[row].after;
@@ -163,6 +164,7 @@ impl Shard {
             ticket,
             what,
             cursor: reading.cursor,
+            newest: is_paced.then(|| newest_of(&self.hub)),
             reply: self.pieces.0.clone(),
             mailbox: self.mailbox.clone(),
         });
@@ -176,4 +178,13 @@ impl Shard {
         self.add_leftover(row, &reset);
         self.table[row].after = id.0;
     }
+}
+
+/// What finds the number of a job's newest progress event.
+fn newest_of(hub: &Hub) -> NewestOf {
+    let hub = hub.clone();
+    Box::new(move |job| {
+        let job = hub.find(job);
+        job.map_or(EventId(0), |job| job.lock().ring().newest_progress())
+    })
 }

@@ -27,8 +27,11 @@ impl Shard {
         } = adoption;
         let fd = socket.as_raw_fd();
         let (row, job) = match stream {
-            Stream::Job { job, after } => {
-                let slot = self.follow(&job);
+            Stream::Job { job, after, pace } => {
+                let slot = match pace {
+                    None => self.follow(&job),
+                    Some(pace) => self.follow_paced(&job, pace, after),
+                };
                 let row = self.table.insert(socket, slot, after.0, HAS_LEFTOVER);
                 let followed = self.jobs[slot as usize]
                     .as_mut()
@@ -80,20 +83,18 @@ impl Shard {
         if let Some(slot) = core.slot_in(self.number) {
             return slot;
         }
+        // Under the job's lock: what comes from here on is news for the place.
+        let slot = self.place(Followed::new(job.clone()));
+        core.follow(self.number, slot);
+        slot
+    }
+
+    pub(super) fn place(&mut self, followed: Followed) -> u32 {
         let slot = self.free_jobs.pop().unwrap_or_else(|| {
             self.jobs.push(None);
             self.jobs.len() as u32 - 1
         });
-        core.follow(self.number, slot);
-        drop(core);
-        self.jobs[slot as usize] = Some(Followed {
-            job: job.clone(),
-            head: NONE,
-            walk: NONE,
-            again: false,
-            queued: false,
-            consolidated: Vec::new(),
-        });
+        self.jobs[slot as usize] = Some(followed);
         slot
     }
 
@@ -102,11 +103,18 @@ impl Shard {
         let place = &mut self.jobs[slot as usize];
         if place
             .as_ref()
-            .is_some_and(|f| f.head == NONE && f.consolidated.is_empty())
+            .is_some_and(|f| f.head == NONE && f.consolidated.is_empty() && f.strands.is_empty())
             && let Some(followed) = place.take()
         {
-            followed.job.lock().unfollow(self.number);
             self.free_jobs.push(slot);
+            let Some(strand) = followed.strand else {
+                followed.job.lock().unfollow(self.number);
+                return;
+            };
+            if let Some(followed) = &mut self.jobs[strand.job as usize] {
+                followed.strands.retain(|&other| other != slot);
+            }
+            self.unfollow_if_unused(strand.job);
         }
     }
 

@@ -80,6 +80,7 @@ impl Shard {
             return Some(Duration::ZERO);
         }
         self.rest();
+        self.rests.has_new = false;
         if self.mailbox.is_empty() {
             self.until_next_step()
         } else {
@@ -126,7 +127,8 @@ impl Shard {
                 self.serve_behind(row);
             }
         }
-        if self.has_work() {
+        // The thread's sleep may be longer than a rest that has begun.
+        if self.has_work() || self.rests.has_new {
             return false;
         }
         self.rest();
@@ -230,7 +232,11 @@ mod tests {
             self.handle.adopt(Adoption {
                 socket: Socket::new(OwnedFd::from(theirs)),
                 opening: Opening::new(None, Duration::from_secs(1)),
-                stream: Stream::Job { job, after },
+                stream: Stream::Job {
+                    job,
+                    after,
+                    pace: None,
+                },
             });
         }
 

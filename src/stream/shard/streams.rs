@@ -2,7 +2,7 @@
 
 use super::Shard;
 use super::delivery::Sent;
-use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER};
+use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER, RESTS};
 use crate::event::job::EventId;
 use crate::stream::consolidated::{Consolidated, Filled, Pass, Selection};
 use crate::sys::socket::Socket;
@@ -73,12 +73,18 @@ impl Shard {
 
     pub(super) fn queue_followers_of_all(&mut self) {
         for index in 0..self.streams.all.len() {
-            self.queue_row(self.streams.all[index]);
+            self.tell_row(self.streams.all[index]);
         }
     }
 
     pub(super) fn serve_consolidated(&mut self, row: u32) {
         let (after, place) = (EventId(self.table[row].after), self.table[row].place);
+        if self.table[row].flags & (RESTS | ENDING) == RESTS {
+            // It takes what was left of a comment.
+            self.batch.clear();
+            self.send(row, 0, false);
+            return;
+        }
         let Some(mut stream) = self.streams.places[place as usize].take() else {
             return;
         };
@@ -96,7 +102,7 @@ impl Shard {
             self.table[row].after = self.table[row].after.max(self.batch.after);
         }
         if let Filled::Behind(upto) = filled {
-            self.read_many(row, &stream.selection, upto, since);
+            self.read_many(row, &stream, upto, since);
             self.streams.places[place as usize] = Some(stream);
             return;
         }
@@ -122,6 +128,8 @@ impl Shard {
             self.queue_row(row);
         } else if self.table[row].flags & ENDING != 0 {
             self.end_with_retry(row);
+        } else {
+            self.rest_row(row, place);
         }
     }
 }

@@ -51,6 +51,11 @@ pub const PLAIN: u16 = 512;
 /// Its stream has ended: what is left is its last.
 pub const ENDED: u16 = 1024;
 
+/// It has a pace, and gets nothing before its time comes again.
+pub const RESTS: u16 = 2048;
+/// There is news for it when its rest ends.
+pub const NEWS: u16 = 4096;
+
 /// Rows that are allocated together. A table that grew by doubling would hold up to
 /// twice its rows, and their copy meanwhile.
 const CHUNK_ROWS: usize = 128;

@@ -197,6 +197,7 @@ impl EventStream {
                 kept_from: since.kept_from,
             },
             cursor: self.reading.cursor,
+            newest: None,
             reply: self.desk.pieces.0.clone(),
             mailbox: self.desk.mailbox.clone(),
         });
