@@ -26,6 +26,7 @@
 //! | `uploads` | uploads, the stages that process them, and webhooks | yes |
 //! | `client` | `Client` | yes |
 //! | `cli` | the program | yes |
+//! | `serve` | the program with the commands `serve`, `check` and `token` alone | yes |
 //! | `futures` | `EventStream` is a `Stream` of futures-core | no |
 //! | `redis` | several servers with one order | no |
 //! | `https` | webhooks with https URLs | no |
@@ -35,7 +36,7 @@
 #![cfg_attr(not(feature = "default"), allow(dead_code))]
 
 mod access;
-#[cfg(feature = "cli")]
+#[cfg(feature = "serve")]
 pub mod cli;
 #[cfg(feature = "client")]
 mod client;

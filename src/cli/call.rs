@@ -1,6 +1,8 @@
 //! How a command is called: its arguments and its variables, read by the table of flags.
 
 use std::ffi::OsString;
+#[cfg(feature = "uploads")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,17 +10,22 @@ use super::error::{Failure, Place, Usage};
 use super::file::{self, ConfigFile};
 use super::flags::{self, Flag};
 use super::settings::Settings;
+#[cfg(feature = "uploads")]
 use crate::command::leftover;
+#[cfg(feature = "cli")]
 use crate::event::job::{JobId, NameError};
+#[cfg(feature = "uploads")]
 use crate::pipeline::config::StagePlan;
 use crate::server::handover;
 use crate::sys::nearest::nearest;
+#[cfg(feature = "uploads")]
 use crate::webhook::HookPlan;
 
 /// Variables that are no flags: what the server tells the commands of stages, and the
 /// server that takes its place.
-const OTHER_VARIABLES: [&str; 5] = [
+const OTHER_VARIABLES: &[&str] = &[
     handover::VARIABLE,
+    #[cfg(feature = "uploads")]
     leftover::MARK,
     "LANDFALL_NAME",
     "LANDFALL_CONTENT_TYPE",
@@ -123,6 +130,11 @@ pub fn read(
             place,
         });
     }
+    #[cfg(feature = "cli")]
+    settings
+        .hub
+        .base_path
+        .clone_from(&settings.server.base_path);
     Ok(Wish::Work(Box::new(Call {
         settings,
         words: line.words,
@@ -167,6 +179,7 @@ impl Call {
     }
 }
 
+#[cfg(feature = "cli")]
 impl Call {
     /// The words as names of jobs, each once.
     ///
@@ -209,21 +222,14 @@ impl Line {
         let Some(path) = there else {
             return ConfigFile::default();
         };
+        #[cfg_attr(not(feature = "uploads"), expect(unused_mut))]
         let (mut file, mut all) = ConfigFile::read(&path);
-        let stages = StagePlan::read(&path, &file.keys).err();
-        let hooks = HookPlan::read(&path);
-        let hooks = hooks.map(|plan| file.webhooks = format!("{plan:?}")).err();
-        let others = stages.into_iter().chain(hooks).flatten();
-        for usage in others.map(Usage::File) {
-            // A file that can't be read is found so twice.
-            if !all.contains(&usage) {
-                all.push(usage);
-            }
-        }
-        wrong.extend(all);
-        let pipeline = &mut settings.server.pipeline;
-        pipeline.beside.clone_from(&file.keys);
-        pipeline.file = Some(path);
+        #[cfg(feature = "uploads")]
+        add_sections(&path, &mut file, &mut all);
+        wrong.append(&mut all);
+        #[cfg(feature = "uploads")]
+        settings.server.pipeline.beside.clone_from(&file.keys);
+        settings.file = Some(path);
         file
     }
 
@@ -280,6 +286,21 @@ impl Line {
             }
         }
         Ok(Ok(line))
+    }
+}
+
+/// Adds what a file says of webhooks, and what is wrong in that and in its stages.
+#[cfg(feature = "uploads")]
+fn add_sections(path: &Path, file: &mut ConfigFile, wrong: &mut Vec<Usage>) {
+    let stages = StagePlan::read(path, &file.keys).err();
+    let hooks = HookPlan::read(path);
+    let hooks = hooks.map(|plan| file.webhooks = format!("{plan:?}")).err();
+    let others = stages.into_iter().chain(hooks).flatten();
+    for usage in others.map(Usage::File) {
+        // A file that can't be read is found so twice.
+        if !wrong.contains(&usage) {
+            wrong.push(usage);
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::io;
+#[cfg(feature = "cli")]
 use std::path::PathBuf;
 
+#[cfg(feature = "cli")]
 use super::lines::LineError;
+#[cfg(feature = "cli")]
 use crate::client;
 
 /// How much of a value is shown, in characters.
@@ -17,8 +20,10 @@ pub enum Failure {
     /// It is called in a wrong way.
     Usage(Usage),
     /// The hub is away, or refuses.
+    #[cfg(feature = "cli")]
     Hub(HubFailure),
     /// The hub refuses one of these lines of stdin, or is away.
+    #[cfg(feature = "cli")]
     Lines {
         /// The number of the first.
         first: u64,
@@ -28,6 +33,7 @@ pub enum Failure {
         why: HubFailure,
     },
     /// This line of stdin is no event.
+    #[cfg(feature = "cli")]
     Line {
         /// Its number.
         number: u64,
@@ -47,6 +53,13 @@ pub enum Usage {
         name: String,
         /// The nearest that there is.
         nearest: Option<&'static str>,
+    },
+    /// This build hasn't that command, or that part of the file.
+    LeftOut {
+        /// What.
+        what: String,
+        /// The feature that has it.
+        feature: &'static str,
     },
     /// The command has no such flag.
     NoFlag {
@@ -100,6 +113,7 @@ pub enum Place {
 }
 
 /// What a hub did instead.
+#[cfg(feature = "cli")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubFailure {
     /// Where it was asked.
@@ -114,10 +128,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(usage) => usage.fmt(f),
+            #[cfg(feature = "cli")]
             Failure::Hub(failure) => failure.fmt(f),
+            #[cfg(feature = "cli")]
             Failure::Lines { first, last, why } => {
                 write!(f, "stdin, lines {first} to {last}: {why}")
             }
+            #[cfg(feature = "cli")]
             Failure::Line { number, why } => write!(f, "stdin, line {number}: {why}"),
             Failure::System(error) => error.fmt(f),
         }
@@ -131,6 +148,10 @@ impl fmt::Display for Usage {
                 write!(f, "there is no command {name}")?;
                 nearest.map_or(Ok(()), |nearest| write!(f, ": the nearest is {nearest}"))
             }
+            Usage::LeftOut { what, feature } => write!(
+                f,
+                "{what} is left out of this build: build it with the feature {feature}"
+            ),
             Usage::NoFlag {
                 name,
                 nearest,
@@ -181,6 +202,7 @@ impl fmt::Display for Place {
     }
 }
 
+#[cfg(feature = "cli")]
 impl fmt::Display for HubFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use client::ClientError::{Away, Malformed, Refused, TimedOut};

@@ -3,7 +3,9 @@
 use super::file;
 use super::help::Page;
 use super::settings::Settings;
+#[cfg(feature = "uploads")]
 use crate::pipeline::config::EXAMPLE as STAGES;
+#[cfg(feature = "uploads")]
 use crate::webhook::EXAMPLE as HOOKS;
 
 /// How wide its comments are.
@@ -11,6 +13,11 @@ const WIDTH: usize = 96;
 const HEAD: &str = "The configuration of landfall: everything that it can be told. Every setting is \
                     commented out, and at its default where it has one: take the # away before \
                     one to change it. landfall check says what is wrong with the file.";
+/// What stands there beside the settings, each with its title.
+#[cfg(feature = "uploads")]
+const SECTIONS: &[(&str, &str)] = &[("Stages", STAGES), ("Webhooks", HOOKS)];
+#[cfg(not(feature = "uploads"))]
+const SECTIONS: &[(&str, &str)] = &[];
 const LIVE: &str = "SIGHUP has a server that runs read it again.";
 
 /// The file.
@@ -32,7 +39,7 @@ pub fn file() -> String {
         }
         page.code(&format!("{} = {}", flag.name, flag.example(&mut defaults)));
     }
-    for (title, section) in [("Stages", STAGES), ("Webhooks", HOOKS)] {
+    for (title, section) in SECTIONS {
         page.blank();
         page.blank();
         page.line(&format!("==== {title} ===="));

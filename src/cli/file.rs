@@ -76,6 +76,12 @@ impl ConfigFile {
         let mut all_wrong = Vec::new();
         for (key, mut value) in members {
             if SECTIONS.contains(&&*key.name) {
+                if !cfg!(feature = "uploads") {
+                    let what = format!("[[{}]]", key.name);
+                    let feature = "uploads";
+                    let left_out = Usage::LeftOut { what, feature };
+                    all_wrong.push(wrong(key.span.start, left_out.to_string()));
+                }
                 continue;
             }
             file.keys.push(key.name.to_string());

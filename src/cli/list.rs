@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::call::{Call, Command};
 use super::error::Failure;
+use super::hub::{HubSettings, SelectionSettings};
 use super::output;
-use super::settings::{HubSettings, SelectionSettings};
 use super::words::{age, describe, printable};
 use crate::client::{self, Client};
 

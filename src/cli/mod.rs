@@ -1,30 +1,45 @@
 //! The command line: one file a command, and one table of flags for them all.
 
+#[cfg(feature = "cli")]
 mod bar;
 mod call;
+#[cfg(feature = "cli")]
 mod cancel;
 mod check;
+#[cfg(feature = "cli")]
 mod completions;
+#[cfg(feature = "cli")]
 mod delete;
 mod error;
 mod example;
 mod file;
 mod flags;
 mod help;
+#[cfg(feature = "cli")]
+mod hub;
+#[cfg(feature = "cli")]
 mod lines;
+#[cfg(feature = "cli")]
 mod list;
 mod logging;
 mod manual;
 mod output;
+#[cfg(feature = "cli")]
 mod publish;
+#[cfg(feature = "cli")]
 mod retry;
+#[cfg(feature = "cli")]
 mod run;
+#[cfg(feature = "cli")]
 mod screen;
 mod serve;
 mod settings;
 mod token;
+#[cfg(feature = "cli")]
 mod upload;
+#[cfg(feature = "cli")]
 mod watch;
+#[cfg(feature = "cli")]
 mod words;
 
 use std::borrow::Cow;
@@ -37,6 +52,7 @@ use call::{Command, Wish};
 use error::{Failure, Usage};
 
 /// Every command there is.
+#[cfg(feature = "cli")]
 const COMMANDS: &[&Command] = &[
     &serve::COMMAND,
     &run::COMMAND,
@@ -50,6 +66,21 @@ const COMMANDS: &[&Command] = &[
     &token::COMMAND,
     &check::COMMAND,
     &completions::COMMAND,
+];
+#[cfg(not(feature = "cli"))]
+const COMMANDS: &[&Command] = &[&serve::COMMAND, &token::COMMAND, &check::COMMAND];
+
+/// Those that a build without the feature cli leaves out.
+const OTHER_COMMANDS: [&str; 9] = [
+    "run",
+    "watch",
+    "publish",
+    "list",
+    "cancel",
+    "delete",
+    "retry",
+    "upload",
+    "completions",
 ];
 
 /// What is wrong with the flags in a configuration file that is called so.
@@ -95,10 +126,18 @@ type Failed = (Option<&'static Command>, Failure);
 fn find(name: &str) -> Result<&'static Command, Usage> {
     let found = COMMANDS.iter().find(|command| command.name == name);
     let names = COMMANDS.iter().map(|command| command.name);
-    found.copied().ok_or_else(|| Usage::NoCommand {
-        name: name.to_owned(),
-        nearest: nearest(name, names.chain(["help", "version"])),
-    })
+    found
+        .copied()
+        .ok_or_else(|| match OTHER_COMMANDS.contains(&name) {
+            true => Usage::LeftOut {
+                what: name.to_owned(),
+                feature: "cli",
+            },
+            false => Usage::NoCommand {
+                name: name.to_owned(),
+                nearest: nearest(name, names.chain(["help", "version"])),
+            },
+        })
 }
 
 fn call(command: &'static Command, arguments: VecDeque<OsString>) -> Result<ExitCode, Failed> {
@@ -147,4 +186,17 @@ fn complain(command: Option<&Command>, failure: &Failure) {
         Failure::Usage(usage) => format!("landfall{name}: {usage}; see landfall{name} --help"),
         failure => format!("landfall{name}: {failure}"),
     });
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_build_leaves_out_is_what_the_other_has_more() {
+        let kept = ["serve", "token", "check"];
+        let names = COMMANDS.iter().map(|command| command.name);
+        let more: Vec<_> = names.filter(|name| !kept.contains(name)).collect();
+        assert_eq!(more, OTHER_COMMANDS);
+    }
 }

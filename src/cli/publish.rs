@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
+use super::hub::HubSettings;
 use super::lines::{LineError, Lines, NumberedLine, object};
-use super::settings::HubSettings;
 use crate::client::Client;
 use crate::event::job::{EventName, JobId};
 

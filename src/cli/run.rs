@@ -18,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::call::{Call, Command};
 use super::error::{Failure, Usage};
+use super::hub::RunSettings;
 use super::output;
-use super::settings::RunSettings;
 use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
 use crate::event::Lease;

@@ -46,7 +46,8 @@ pub fn config(call: &Call) -> Result<ServerConfig, Usage> {
             });
         }
     }
-    config.base_path = call.settings.hub.base_path.clone();
+    #[cfg(feature = "uploads")]
+    config.pipeline.file.clone_from(&call.settings.file);
     if call.settings.memory_only {
         config.data = None;
     }

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
+use super::hub::HubSettings;
 use super::output;
-use super::settings::HubSettings;
 use crate::client::{self, Client};
 use crate::event::job::JobId;
 use journey::Journey;

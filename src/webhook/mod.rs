@@ -35,7 +35,7 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "serve")]
 pub use config::EXAMPLE;
 use config::Hook;
 pub use config::HookPlan;

@@ -1,7 +1,12 @@
 //! What the commands beside the server take.
 
-use super::{Group, duration, list, switch, word};
+use super::value::{One, Word};
+use super::{Group, duration, switch, word};
+use crate::cli::hub::{Prefix, Stage};
+use crate::client::HubAddress;
 use crate::event::Lease;
+use crate::event::job::{JobId, JobState};
+use crate::progress::{Format, Pattern};
 
 /// What a job is called and its command's output means.
 pub const RUN: Group = Group {
@@ -108,77 +113,6 @@ pub const ALL: Group = Group {
     )],
 };
 
-/// What a token is good for.
-pub const TOKEN: Group = Group {
-    title: "The token",
-    commands: &["token"],
-    flags: &[
-        list(
-            "jobs",
-            "JOB",
-            |s| &mut s.token.jobs,
-            "Jobs that may be followed: names, or beginnings of them that end in *; * alone for \
-             all.",
-        ),
-        list(
-            "publish",
-            "JOB",
-            |s| &mut s.token.publish,
-            "Jobs that may be published to, in the same form; its variable is \
-             LANDFALL_TOKEN_PUBLISH.",
-        )
-        .twin("LANDFALL_TOKEN_PUBLISH"),
-        list(
-            "upload",
-            "JOB",
-            |s| &mut s.token.upload,
-            "Jobs that an upload may begin, in the same form.",
-        ),
-        list(
-            "cancel",
-            "JOB",
-            |s| &mut s.token.cancel,
-            "Jobs that may be cancelled, also on the public listener, in the same form.",
-        ),
-        duration(
-            "ttl",
-            |s| &mut s.token.ttl,
-            "How long it is good for, from 1s to 100 years.",
-        )
-        // A century is as good as for ever.
-        .bounds(1_000_000_000, 100 * 366 * 86_400 * 1_000_000_000),
-        word("sub", "TEXT", |s| &mut s.token.sub, "Whose it is."),
-    ],
-};
-
-/// Where a hub serves, as it is told itself, and as whoever talks to it is.
-pub const BASE: Group = Group {
-    title: "The path",
-    commands: &[
-        "serve", "check", "run", "watch", "publish", "list", "cancel", "delete", "retry", "upload",
-    ],
-    flags: &[word(
-        "base-path",
-        "PATH",
-        |s| &mut s.hub.base_path,
-        "Everything is below this path, on the public listener and on the publishing one, for a \
-         proxy that passes requests on as they are; 404 for what isn't.",
-    )
-    .default("/")],
-};
-
-/// What `check` shows instead.
-pub const CHECK: Group = Group {
-    title: "An example",
-    commands: &["check"],
-    flags: &[switch(
-        "example",
-        |s| &mut s.example,
-        "Shows a configuration file with everything that can stand in it, each with what it does \
-         and at its default, and checks nothing.",
-    )],
-};
-
 /// The hub that a command talks to.
 pub const HUB: Group = Group {
     title: "The hub",
@@ -201,3 +135,29 @@ pub const HUB: Group = Group {
         ),
     ],
 };
+
+impl One for HubAddress {}
+impl One for JobId {}
+impl One for Stage {}
+impl One for Pattern {}
+impl One for Prefix {}
+
+impl Word for Format {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "auto" => Format::Auto,
+            "number" => Format::Number,
+            _ => return Err("not a format: use auto or number".to_owned()),
+        };
+        Ok(())
+    }
+}
+
+impl Word for Option<JobState> {
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        let states = [JobState::Running, JobState::Done, JobState::Failed];
+        let state = states.into_iter().find(|state| state.as_str() == text);
+        *self = Some(state.ok_or("not a state: use running, done or error")?);
+        Ok(())
+    }
+}

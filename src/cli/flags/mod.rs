@@ -1,8 +1,11 @@
 //! The one table of flags. Arguments, environment and help are read from it.
 
+#[cfg(feature = "cli")]
 mod client;
 mod keeping;
 mod serving;
+mod token;
+#[cfg(feature = "uploads")]
 mod uploading;
 mod value;
 
@@ -53,24 +56,31 @@ enum Kind {
 
 /// Every flag there is.
 pub const GROUPS: &[Group] = &[
+    serving::FILE,
     serving::LISTENERS,
-    client::BASE,
+    serving::BASE,
     serving::ACCESS,
     keeping::DISK,
     keeping::MEMORY,
     keeping::FLEET,
     serving::PUBLISHING,
+    #[cfg(feature = "uploads")]
     uploading::UPLOADS,
+    #[cfg(feature = "uploads")]
     uploading::PROCESSING,
     serving::STREAMS,
     serving::CONNECTIONS,
     serving::LOG,
     serving::STOPPING,
-    client::CHECK,
+    serving::CHECK,
+    #[cfg(feature = "cli")]
     client::RUN,
+    #[cfg(feature = "cli")]
     client::SELECTION,
+    #[cfg(feature = "cli")]
     client::ALL,
-    client::TOKEN,
+    token::TOKEN,
+    #[cfg(feature = "cli")]
     client::HUB,
 ];
 

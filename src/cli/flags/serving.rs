@@ -3,6 +3,25 @@
 use super::{Group, count, duration, list, size, switch, word};
 use crate::event::Lease;
 
+/// What says the rest.
+pub const FILE: Group = Group {
+    title: "The configuration file",
+    commands: &["serve", "check"],
+    flags: &[word(
+        "config",
+        "FILE",
+        |s| &mut s.file,
+        if cfg!(feature = "uploads") {
+            "The configuration file: any other of these flags under its own name, the webhooks \
+             that are told of events, and the stages that uploads go through, which are scanning, \
+             transcoding and storing where it names none."
+        } else {
+            "The configuration file: any other of these flags under its own name."
+        },
+    )
+    .default("landfall.toml, if there")],
+};
+
 /// Where it listens.
 pub const LISTENERS: Group = Group {
     title: "Listeners",
@@ -371,4 +390,32 @@ pub const STOPPING: Group = Group {
              old one goes on.",
         ),
     ],
+};
+
+/// Where a hub serves, as it is told itself, and as whoever talks to it is.
+pub const BASE: Group = Group {
+    title: "The path",
+    commands: &[
+        "serve", "check", "run", "watch", "publish", "list", "cancel", "delete", "retry", "upload",
+    ],
+    flags: &[word(
+        "base-path",
+        "PATH",
+        |s| &mut s.server.base_path,
+        "Everything is below this path, on the public listener and on the publishing one, for a \
+         proxy that passes requests on as they are; 404 for what isn't.",
+    )
+    .default("/")],
+};
+
+/// What `check` shows instead.
+pub const CHECK: Group = Group {
+    title: "An example",
+    commands: &["check"],
+    flags: &[switch(
+        "example",
+        |s| &mut s.example,
+        "Shows a configuration file with everything that can stand in it, each with what it does \
+         and at its default, and checks nothing.",
+    )],
 };

@@ -141,15 +141,6 @@ pub const PROCESSING: Group = Group {
     commands: &["serve", "check"],
     flags: &[
         word(
-            "config",
-            "FILE",
-            |s| &mut s.server.pipeline.file,
-            "The configuration file: any other of these flags under its own name, the webhooks \
-             that are told of events, and the stages that uploads go through, which are scanning, \
-             transcoding and storing where it names none.",
-        )
-        .default("landfall.toml, if there"),
-        word(
             "clamd",
             "ADDR",
             |s| &mut s.server.pipeline.clamd,

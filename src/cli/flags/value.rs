@@ -12,16 +12,14 @@ use crate::access::credential::CookieName;
 use crate::access::host::HostName;
 use crate::access::network::Block;
 use crate::cli::logging::LogFormat;
-use crate::cli::settings::{Prefix, Stage};
 use crate::event::Lease;
-use crate::event::job::{JobId, JobState};
 use crate::http::BasePath;
+#[cfg(feature = "uploads")]
 use crate::pipeline::ClamdAddress;
-use crate::progress::{Format, Pattern};
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::{FleetName, NodeUrl, RedisUrl};
+use crate::server;
 use crate::sys::units::{self, UnitError};
-use crate::{client, server};
 
 /// What a quantity is of.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +55,7 @@ pub trait List {
 }
 
 /// What is read by its own rules.
-trait One: FromStr<Err: Display> {}
+pub trait One: FromStr<Err: Display> {}
 
 impl Unit {
     pub fn name(self) -> &'static str {
@@ -184,17 +182,13 @@ impl<Q: Quantity + Default> Quantity for Option<Q> {
 
 impl One for String {}
 impl One for PathBuf {}
-impl One for client::HubAddress {}
 impl One for server::listener::Address {}
 impl One for CookieName {}
 impl One for Allowed {}
 impl One for HostName {}
 impl One for Block {}
+#[cfg(feature = "uploads")]
 impl One for ClamdAddress {}
-impl One for JobId {}
-impl One for Stage {}
-impl One for Pattern {}
-impl One for Prefix {}
 impl One for BasePath {}
 impl One for FleetName {}
 impl One for NodeUrl {}
@@ -229,17 +223,6 @@ impl Word for SyncPolicy {
     }
 }
 
-impl Word for Format {
-    fn put(&mut self, text: &str) -> Result<(), String> {
-        *self = match text {
-            "auto" => Format::Auto,
-            "number" => Format::Number,
-            _ => return Err("not a format: use auto or number".to_owned()),
-        };
-        Ok(())
-    }
-}
-
 impl Word for Option<LevelFilter> {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
@@ -257,15 +240,6 @@ impl Word for LogFormat {
             "json" => LogFormat::Json,
             _ => return Err("not a format: use text or json".to_owned()),
         };
-        Ok(())
-    }
-}
-
-impl Word for Option<JobState> {
-    fn put(&mut self, text: &str) -> Result<(), String> {
-        let states = [JobState::Running, JobState::Done, JobState::Failed];
-        let state = states.into_iter().find(|state| state.as_str() == text);
-        *self = Some(state.ok_or("not a state: use running, done or error")?);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::deletion::Notice;
 use super::mailbox::{Ending, Mail, Mailbox};
 use super::renewal::Renewal;
 use super::target::{Target, say, warn, why};
-use crate::cli::settings::HubSettings;
+use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, ClientError, Heard};
 
 /// The waits between attempts while the hub is away.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::mailbox::Ending;
+use crate::cli::hub::HubSettings;
 use crate::cli::output;
-use crate::cli::settings::HubSettings;
 use crate::client::{Client, ClientError};
 use crate::event::Lease;
 use crate::event::job::JobId;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::memory::Memory;
 use super::view::View;
 use crate::cli::error::Failure;
-use crate::cli::settings::HubSettings;
+use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, Client, ClientError, PieceError, UploadPlace};
 
 /// The waits between attempts.

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cli::settings::HubSettings;
+use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, Client, ClientError, ServerEvent, Subscription};
 use crate::event::job::JobId;
 
