@@ -69,6 +69,8 @@ struct Content {
     seen: Vec<u8>,
     kept: Vec<u8>,
     pending: Vec<Change>,
+    /// How many of those are part of the sync that has begun.
+    begun: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -136,6 +138,7 @@ impl Disk {
         state.ends_in = None;
         state.is_down = false;
         state.interrupt = None;
+        state.files.iter_mut().for_each(|file| file.begun = None);
     }
 
     /// The power goes, and comes back.
@@ -243,11 +246,13 @@ impl Content {
         self.pending.push(change);
     }
 
-    /// What was changed comes to the medium in any part, and no more of it will; but for its
-    /// length, which is no data.
+    /// What was changed comes to the medium in any part, or not at all, and no more of it will;
+    /// but for its length, which is no data.
     fn keep_some(&mut self, random: &mut Random) {
+        self.begun = None;
+        let fates = if random.one_in(4) { 1 } else { 3 };
         for change in std::mem::take(&mut self.pending) {
-            match (random.below(3), &change) {
+            match (random.below(fates), &change) {
                 (0, Change::Truncate(_)) => self.pending.push(change),
                 (0, Change::Write(..)) => {}
                 (1, _) => change.part(random).apply(&mut self.kept),
@@ -429,7 +434,8 @@ impl File for Open {
         let file = &mut state.files[self.file];
         match way {
             Way::Whole => {
-                for change in file.pending.drain(..) {
+                let synced = file.begun.take().unwrap_or(file.pending.len());
+                for change in file.pending.drain(..synced) {
                     change.apply(&mut file.kept);
                 }
                 Ok(())
@@ -441,6 +447,11 @@ impl File for Open {
                 Err(error)
             }
         }
+    }
+
+    fn begin_sync(&self) {
+        let file = &mut self.disk.enter().files[self.file];
+        file.begun = Some(file.pending.len());
     }
 }
 

@@ -14,6 +14,7 @@ use crate::event::job::{EventId, LifeId};
 use crate::event::ring::RingLimits;
 use crate::hub::{After, Change, HubConfig, Only, Owner, Terms};
 use crate::sequencer::PublishError;
+use crate::sequencer::journal::by_hand::RESERVED;
 use crate::sequencer::journal::{JournalConfig, SyncPolicy};
 
 /// Options of a world with two jobs, in memory.
@@ -333,6 +334,39 @@ fn a_failed_sync_counts_also_where_another_succeeds_after_it() {
         world.ask(1, event("log"));
         world.write();
         world.settle();
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
+fn numbers_that_the_medium_has_not_set_aside_are_seen_by_nobody() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut options = journaled(SELDOM);
+        // All of it is in one segment.
+        options.journal.iter_mut().for_each(|it| it.bytes = 1 << 20);
+        let mut world = World::with(options, Random::new(seed), &trace);
+        for _ in 0..3 * RESERVED {
+            world.put_one(0, event("progress")).expect("it runs");
+        }
+        world.end_with(End::Unpowered);
+        world.put_one(1, event("log")).expect("it begins");
+    }
+}
+
+#[test]
+fn what_is_written_while_the_medium_is_waited_for_is_not_taken_for_synced() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.ask(0, event("done"));
+        world.write();
+        world.begin_sync();
+        world.ask(1, event("done"));
+        world.write();
+        world.sync();
+        // The second end waits for a sync of its own.
+        world.hear_of_sync();
         world.end_with(End::Unpowered);
     }
 }

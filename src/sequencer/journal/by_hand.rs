@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::checkpoint::{self, Opened};
 use super::desk::{Desk, ask};
 use super::keeper::Keeper;
+pub use super::record::RESERVED;
 use super::record::{ChangeRecord, EntryRecord, MAGIC, Record, decode};
 use super::reply::{Answer, pair};
 use super::scan::{Piece, Scan};
@@ -23,12 +24,19 @@ use crate::hub::{Change, Entry, Hub, Once, Owner, Terms};
 use crate::sequencer::history::ReplayRequest;
 use crate::sequencer::{Health, Order, Proposal, PublishError};
 
-/// What the writer's and the syncer's threads would have.
+/// What the writer's thread would have.
 struct Bench {
     writer: Writer,
     commands: Receiver<Command>,
+}
+
+/// What the syncer's thread would have.
+struct Medium {
+    shared: Arc<Shared>,
     jobs: Receiver<Job>,
     synced: Sender<Synced>,
+    /// What it has begun with.
+    begun: Mutex<Option<Job>>,
 }
 
 /// Hands commands over, and has them carried out where somebody waits.
@@ -36,6 +44,7 @@ struct Bench {
 struct Hand {
     commands: Sender<Command>,
     bench: Arc<Mutex<Bench>>,
+    medium: Arc<Medium>,
 }
 
 /// A journal without threads.
@@ -95,19 +104,24 @@ impl ByHand {
         let (call, calls) = crossbeam_channel::bounded(1);
         let next_checkpoint = found.next_checkpoint;
         let (mut syncer, jobs, synced) = Syncer::without_thread();
-        let (waiting_jobs, waiting_synced) = (jobs.clone(), synced.clone());
+        let medium = Arc::new(Medium {
+            shared: shared.clone(),
+            jobs,
+            synced,
+            begun: Mutex::default(),
+        });
+        let awaited = medium.clone();
         syncer.before_wait = Some(Box::new(move || {
-            sync(&waiting_jobs, &waiting_synced);
+            awaited.end_sync();
         }));
         let bench = Bench {
             writer: Writer::new(shared.clone(), hub.clone(), found, call, syncer),
             commands: received,
-            jobs,
-            synced,
         };
         let hand = Hand {
             commands,
             bench: Arc::new(Mutex::new(bench)),
+            medium,
         };
         Ok(ByHand {
             keeper: Mutex::new(Keeper::new(
@@ -135,10 +149,15 @@ impl ByHand {
         self.hand.bench.lock().write()
     }
 
+    /// The medium begins with what is to be brought there. False where nothing is.
+    pub fn begin_sync(&self) -> bool {
+        self.hand.medium.begin_sync()
+    }
+
     /// Brings to the medium what is to be brought there; that it is, the writer doesn't know
     /// yet. False where nothing is.
     pub fn sync(&self) -> bool {
-        self.hand.bench.lock().sync()
+        self.hand.medium.end_sync()
     }
 
     /// Tells the writer what has become of that. False where there is nothing to tell.
@@ -210,26 +229,34 @@ impl Bench {
         true
     }
 
-    fn sync(&mut self) -> bool {
-        sync(&self.jobs, &self.synced)
-    }
-
     fn tell_synced(&mut self) -> bool {
-        let Ok((segment, upto, result)) = self.writer.syncer.results.try_recv() else {
+        let Ok(synced) = self.writer.syncer.results.try_recv() else {
             return false;
         };
-        self.writer.synced(segment, upto, result);
+        self.writer.synced(synced);
         true
     }
 }
 
-fn sync(jobs: &Receiver<Job>, synced: &Sender<Synced>) -> bool {
-    let Ok((segment, upto, file)) = jobs.try_recv() else {
-        return false;
-    };
-    let sent = synced.try_send((segment, upto, file.sync()));
-    sent.expect("the writer asks for one at a time");
-    true
+impl Medium {
+    fn begin_sync(&self) -> bool {
+        let Ok(job) = self.jobs.try_recv() else {
+            return false;
+        };
+        job.begin();
+        *self.begun.lock() = Some(job);
+        true
+    }
+
+    fn end_sync(&self) -> bool {
+        let begun = self.begun.lock().take();
+        let Some(job) = begun.or_else(|| self.jobs.try_recv().ok()) else {
+            return false;
+        };
+        let sent = self.synced.try_send(job.carry_out(&self.shared));
+        assert!(sent.is_ok(), "the writer asks for one at a time");
+        true
+    }
 }
 
 impl Desk for Hand {
@@ -243,7 +270,7 @@ impl Desk for Hand {
                 return answer;
             }
             let mut bench = self.bench.lock();
-            let works = bench.write() || bench.sync() || bench.tell_synced();
+            let works = bench.write() || self.medium.end_sync() || bench.tell_synced();
             assert!(
                 works,
                 "somebody waits for an answer, and nobody works on it"

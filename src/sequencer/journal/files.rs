@@ -81,6 +81,9 @@ pub trait File: Send + Sync {
     /// # Errors
     /// The file system's.
     fn sync(&self) -> io::Result<()>;
+    /// The next sync has begun: what is written from here on isn't part of it.
+    #[cfg(test)]
+    fn begin_sync(&self) {}
 }
 
 /// A directory on disk.

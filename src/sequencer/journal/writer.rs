@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::record::{Record, SegmentNumber, encode};
+use super::record::{RESERVED, Record, SegmentNumber, encode};
 use super::reply::Reply;
 use super::restore::{Found, Unsettled};
 use super::{Alarm, Health, Shared, SyncPolicy};
@@ -39,12 +39,14 @@ use segment::Active;
 pub(super) use sync::Syncer;
 #[cfg(test)]
 pub(super) use sync::{Job, Synced};
+use sync::{Mark, Reserving, Waiter};
 
 /// What is written at a time, whichever is reached first.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_ENTRIES: usize = 4096;
-/// A reservation is renewed when so many numbers are left of it: more than a batch has.
-const RESERVE_AHEAD: u64 = 3 * BATCH_ENTRIES as u64;
+/// A reservation is renewed when so many numbers are left of it: enough for what is given
+/// until the next one is on the medium.
+const RESERVE_AHEAD: u64 = RESERVED / 2;
 /// What may be written and not synced. At it the writer waits for the medium.
 const UNSYNCED_MAX_BYTES: usize = 8 << 20;
 /// How long a publisher waits for the keeper to make room.
@@ -91,8 +93,9 @@ pub struct Writer {
     /// No entry is older than this.
     time_ms: u64,
     active: Option<Active>,
-    /// The last number that may be given.
+    /// The last number that may be given, and the next such.
     reserved: EventId,
+    reserving: Option<Reserving>,
     /// What was written and isn't synced: the end of the active segment.
     unsynced: Vec<u8>,
     unsynced_since: Instant,
@@ -108,8 +111,8 @@ pub struct Writer {
     /// What waits for room, and since when the first of it does.
     waiting: VecDeque<Command>,
     waiting_since: Instant,
-    /// Answers that wait until so many bytes of the active segment are synced.
-    awaiting: Vec<(u64, Answer)>,
+    /// Who waits until the medium has what is written so far.
+    awaiting: Vec<(Mark, Waiter)>,
 }
 
 /// Whether there is room for events.
@@ -163,6 +166,7 @@ impl Writer {
             time_ms: found.time_ms,
             active: None,
             reserved: EventId(0),
+            reserving: None,
             unsynced: Vec::new(),
             unsynced_since: clock::now(),
             is_broken: false,
@@ -184,11 +188,11 @@ impl Writer {
             let command = select! {
                 recv(commands) -> command => command,
                 recv(self.syncer.results) -> result => {
-                    let Ok((segment, upto, result)) = result else {
+                    let Ok(synced) = result else {
                         log::error!("journal: what waits for the medium has ended");
                         return;
                     };
-                    self.synced(segment, upto, result);
+                    self.synced(synced);
                     continue;
                 }
                 default(timeout) => {
@@ -262,7 +266,7 @@ impl Writer {
         }
         match last {
             Some(Command::Forget(proposals, reply)) => self.forget(proposals, reply),
-            Some(Command::Flush(reply)) => reply.answer(self.flush()),
+            Some(Command::Flush(reply)) => self.flush(reply),
             Some(Command::Room { is_exhausted }) => {
                 self.is_exhausted = is_exhausted;
                 if is_exhausted && self.shared.is_over_limit() {
@@ -300,8 +304,10 @@ impl Writer {
         self.ready().map_err(|error| self.failed(&error))?;
         let time_ms = now_ms().max(self.hub.time_ms()).max(self.time_ms);
         let mut batch = Batch::after(self.hub.published(), time_ms);
+        batch.is_probe = probe;
         self.buffer.clear();
-        if probe || batch.newest.0 + RESERVE_AHEAD > self.reserved.0 {
+        let is_due = batch.newest.0 + RESERVE_AHEAD > self.reserved.0;
+        if probe || is_due && self.reserving.is_none() {
             batch.reserves = self.reservation(batch.newest);
             let record = self.open_record(batch.newest, batch.reserves);
             let segment = self.segment();
@@ -414,18 +420,16 @@ impl Writer {
             return Err(error);
         }
         self.apply(&batch, start);
-        let end = self.active.as_ref().map_or(0, |active| active.bytes);
+        let end = self.end();
         for (answer, need) in batch.answers {
             match need {
                 Need::Medium if !needs_medium && !self.unsynced.is_empty() => {
-                    self.awaiting.push((end, answer))
+                    self.awaiting.push((end, Waiter::Publisher(answer)));
                 }
                 _ => answer.give(),
             }
         }
-        if !self.awaiting.is_empty() {
-            self.start_sync();
-        }
+        self.sync_for_waiters();
         Ok(())
     }
 
@@ -440,18 +444,23 @@ impl Writer {
         reply.answer((ids, error));
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.settle().and_then(|()| {
-            if self.is_broken {
-                self.repair()
-            } else {
-                self.sync()
-            }
+    fn flush(&mut self, reply: Reply<io::Result<()>>) {
+        let is_ready = self.settle().and_then(|()| match self.is_broken {
+            true => self.repair(),
+            false => Ok(()),
         });
-        // From here on it is tried again.
-        flushed.inspect_err(|error| {
-            self.failed(error);
-        })
+        match is_ready {
+            Ok(()) if self.unsynced.is_empty() => reply.answer(Ok(())),
+            Ok(()) => {
+                self.awaiting.push((self.end(), Waiter::Keeper(reply)));
+                self.sync_for_waiters();
+            }
+            Err(error) => {
+                // From here on it is tried again.
+                self.failed(&error);
+                reply.answer(Err(error));
+            }
+        }
     }
 
     /// Tries whether it can write again.
@@ -468,14 +477,23 @@ impl Writer {
         self.write(needs_medium)
             .map_err(|error| self.failed(&error))?;
         self.works();
-        if let Some(reserved) = batch.reserves {
-            self.reserved = reserved;
+        if let Some(last) = batch.reserves {
+            let at = self.end();
+            self.reserving = Some(Reserving { at, last });
+            if needs_medium {
+                self.reserved = last;
+                self.reserving = None;
+            }
         }
         Ok(())
     }
 
+    /// Whether nobody may see it before it is on the medium: numbers above the reserved ones
+    /// would be given again after a loss of power.
     fn needs_medium(&self, batch: &Batch) -> bool {
-        batch.reserves.is_some() || self.shared.config.sync == SyncPolicy::Always
+        batch.is_probe
+            || batch.newest > self.reserved
+            || self.shared.config.sync == SyncPolicy::Always
     }
 
     pub(super) fn until_tick(&self) -> Duration {
@@ -512,12 +530,7 @@ impl Writer {
     /// Notes a failure, in the log where it is the first, and says how it is answered.
     fn failed(&mut self, error: &io::Error) -> PublishError {
         self.shared.counters.errors.add(1);
-        let (health, answer, status) = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                (Health::Full, PublishError::DiskFull, 507)
-            }
-            _ => (Health::Failing, PublishError::DiskFailing, 503),
-        };
+        let (health, answer, status) = judge(error);
         let before = self.shared.health.swap(health as u8, Ordering::AcqRel);
         if before != health as u8 {
             log::error!("journal: {error}: publishing is answered with {status} until it works");
@@ -537,5 +550,15 @@ impl Writer {
         if before != Health::Good as u8 {
             log::info!("journal: it can be written again");
         }
+    }
+}
+
+/// What a failure makes of the journal's health, and how publishing is answered.
+fn judge(error: &io::Error) -> (Health, PublishError, u16) {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            (Health::Full, PublishError::DiskFull, 507)
+        }
+        _ => (Health::Failing, PublishError::DiskFailing, 503),
     }
 }

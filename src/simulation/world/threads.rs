@@ -13,7 +13,7 @@ impl World<'_> {
         let Some(journal) = self.server.journal.clone() else {
             return;
         };
-        let which = self.random.below(12);
+        let which = self.random.below(13);
         let (what, works) = match which {
             0..5 => ("the writer writes", journal.write()),
             5 | 6 => ("the medium has it", journal.sync()),
@@ -21,7 +21,8 @@ impl World<'_> {
             8 => ("the writer's time has come", journal.tick()),
             9 => ("a piece is read", journal.read_one()),
             10 if !journal.calls_keeper() => return,
-            _ => ("the keeper looks", self.keep()),
+            10 | 11 => ("the keeper looks", self.keep()),
+            _ => ("the medium begins", journal.begin_sync()),
         };
         self.note(|| format!("{what}: {works}"));
     }
@@ -90,6 +91,18 @@ impl World<'_> {
     /// What is to be brought to the medium is, and the writer doesn't know yet.
     pub fn sync(&mut self) -> bool {
         self.journal().sync()
+    }
+
+    /// The medium begins with what it is given; what is written later isn't part of that.
+    pub fn begin_sync(&mut self) -> bool {
+        self.journal().begin_sync()
+    }
+
+    /// The writer hears what has become of that.
+    pub fn hear_of_sync(&mut self) -> bool {
+        let heard = self.journal().tell_synced();
+        self.settle();
+        heard
     }
 
     /// A piece is read for a stream.

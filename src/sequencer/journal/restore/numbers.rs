@@ -93,7 +93,7 @@ mod tests {
 
     fn opened() -> Last {
         let mut last = Last::default();
-        last.open(BOOT, EventId(500));
+        last.open(BOOT, EventId(110));
         last.go_on();
         last
     }
@@ -106,7 +106,7 @@ mod tests {
     fn a_loss_of_power_costs_what_was_reserved_and_the_end_of_a_process_nothing() {
         let mut last = opened();
         assert_eq!(lost(&last, BOOT), 0);
-        assert_eq!(lost(&last, NEXT_BOOT), 400);
+        assert_eq!(lost(&last, NEXT_BOOT), 10);
         last.close();
         assert_eq!(lost(&last, NEXT_BOOT), 0);
     }
@@ -120,8 +120,8 @@ mod tests {
         last.go_on();
         assert_eq!(lost(&last, BOOT), 0);
         assert_eq!(lost(&last, NEXT_BOOT), RESERVED);
-        last.open(BOOT, EventId(500));
-        assert_eq!(lost(&last, NEXT_BOOT), 400);
+        last.open(BOOT, EventId(110));
+        assert_eq!(lost(&last, NEXT_BOOT), 10);
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         last.lose_a_segment(0);
         assert_eq!(lost(&last, BOOT), SEGMENT_NUMBERS);
         assert_eq!(lost(&last, NEXT_BOOT), SEGMENT_NUMBERS);
-        last.open(BOOT, EventId(500));
+        last.open(BOOT, EventId(110));
         assert_eq!(lost(&last, BOOT), 0);
     }
 

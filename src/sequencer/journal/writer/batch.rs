@@ -46,6 +46,8 @@ pub(super) struct Batch {
     pub time_ms: u64,
     /// The last number that may be given once it is on the medium.
     pub reserves: Option<EventId>,
+    /// It is written to see whether anything can be.
+    pub is_probe: bool,
     /// What the jobs that it touches will have come to when it is written.
     jobs: HashMap<JobId, Pending, JobIdHasher>,
     /// How many jobs more there will be.

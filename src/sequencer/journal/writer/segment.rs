@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{UNSYNCED_MAX_BYTES, Writer};
 use crate::event::job::EventId;
-use crate::sequencer::PublishError;
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{MAGIC, RESERVED, Record, SegmentNumber, encode};
@@ -168,6 +167,7 @@ impl Writer {
         self.count_written(written);
         self.gap = None;
         self.reserved = reservation.unwrap_or(EventId::MAX);
+        self.reserving = None;
         self.active = Some(Active {
             number,
             file,
@@ -192,13 +192,13 @@ impl Writer {
         if self.unsynced.is_empty() {
             self.unsynced_since = clock::now();
         }
-        let unsynced = self.unsynced.len();
         self.unsynced.extend_from_slice(&self.buffer);
         let is_too_much = self.unsynced.len() > UNSYNCED_MAX_BYTES;
         if (needs_medium || is_too_much)
             && let Err(error) = self.sync()
         {
-            self.unsynced.truncate(unsynced);
+            self.unsynced
+                .truncate(self.unsynced.len() - self.buffer.len());
             if let Some(active) = &mut self.active {
                 active.bytes = start;
             }
@@ -233,7 +233,7 @@ impl Writer {
                 self.failed(&error);
             }
         }
-        self.answer_awaiting(u64::MAX, Some(PublishError::DiskFailing));
+        self.refuse_waiters(&io::Error::other("the journal is closed"));
     }
 
     pub(super) fn cut_off(&self, torn: &[(SegmentNumber, u64)]) {

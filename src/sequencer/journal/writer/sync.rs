@@ -1,4 +1,9 @@
 //! What is written and not yet on the medium, and whom that keeps waiting.
+//!
+//! The invariants:
+//! - Only what was written before a sync began is on the medium when it has ended.
+//! - One sync is under way at a time, on the syncer's thread or on the writer's.
+//! - After one that failed nothing counts as synced that wasn't before it.
 
 use std::io;
 use std::sync::Arc;
@@ -7,9 +12,11 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Writer;
-use crate::sequencer::PublishError;
+use super::batch::Answer;
+use crate::event::job::EventId;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::SegmentNumber;
+use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::journal::{Alarm, Shared};
 use crate::sys::clock;
 use crate::sys::vital;
@@ -19,25 +26,52 @@ pub(in crate::sequencer::journal) struct Syncer {
     pub jobs: Sender<Job>,
     pub results: Receiver<Synced>,
     pub is_busy: bool,
-    pub since: Instant,
     /// Who waits has the work done first, where there is no thread.
     #[cfg(test)]
     pub before_wait: Option<Box<dyn Fn() + Send>>,
 }
 
-/// A segment that is to be brought to the medium, up to a byte.
-pub(in crate::sequencer::journal) type Job = (SegmentNumber, u64, Arc<dyn File>);
+/// How far something is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sequencer::journal) struct Mark {
+    pub segment: SegmentNumber,
+    pub bytes: u64,
+}
+
+/// What is to be brought to the medium.
+pub(in crate::sequencer::journal) struct Job {
+    upto: Mark,
+    since: Instant,
+    file: Arc<dyn File>,
+}
+
 /// What has become of that.
-pub(in crate::sequencer::journal) type Synced = (SegmentNumber, u64, io::Result<()>);
+pub(in crate::sequencer::journal) struct Synced {
+    upto: Mark,
+    since: Instant,
+    result: io::Result<()>,
+}
+
+/// Who waits for the medium.
+pub(super) enum Waiter {
+    Publisher(Answer),
+    Keeper(Reply<io::Result<()>>),
+}
+
+/// Numbers that may be given when the record that reserves them is on the medium.
+#[derive(Clone, Copy)]
+pub(super) struct Reserving {
+    pub at: Mark,
+    pub last: EventId,
+}
 
 impl Syncer {
     pub fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
         let (syncer, received, done) = Syncer::without_thread();
         vital::spawn("journal-sync", move || {
             let alarm = Alarm(shared.clone());
-            for (segment, upto, file) in received {
-                shared.counters.syncs.add(1);
-                if done.send((segment, upto, file.sync())).is_err() {
+            for job in received {
+                if done.send(job.carry_out(&shared)).is_err() {
                     break;
                 }
             }
@@ -47,14 +81,13 @@ impl Syncer {
     }
 
     /// Waits for what it is at.
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<Synced> {
         #[cfg(test)]
         if let Some(before_wait) = &self.before_wait {
             before_wait();
         }
         let ended = || io::Error::other("what waits for the medium has ended");
-        let (_, _, result) = self.results.recv().map_err(|_| ended())?;
-        result
+        self.results.recv().map_err(|_| ended())
     }
 
     /// The thread's ends besides: where its jobs come from, and where it says how they went.
@@ -65,7 +98,6 @@ impl Syncer {
             jobs,
             results,
             is_busy: false,
-            since: clock::now(),
             #[cfg(test)]
             before_wait: None,
         };
@@ -73,80 +105,121 @@ impl Syncer {
     }
 }
 
+impl Job {
+    /// Blocks until the medium has it.
+    pub fn carry_out(self, shared: &Shared) -> Synced {
+        shared.counters.syncs.add(1);
+        Synced {
+            upto: self.upto,
+            since: self.since,
+            result: self.file.sync(),
+        }
+    }
+
+    /// The medium begins with it. What is written later isn't part of it.
+    #[cfg(test)]
+    pub fn begin(&self) {
+        self.file.begin_sync();
+    }
+}
+
 impl Writer {
     /// Waits until everything that was written is on the medium.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let Some(active) = &self.active else {
-            return Ok(());
-        };
-        self.shared.counters.syncs.add(1);
-        let synced = active.file.sync();
-        // The kernel tells of a failure once, whoever it is that asks.
-        let other = match self.syncer.is_busy {
-            true => self.syncer.wait(),
-            false => Ok(()),
-        };
-        self.syncer.is_busy = false;
-        if let Err(error) = synced.and(other) {
-            self.is_broken = true;
-            return Err(error);
+        if self.syncer.is_busy {
+            // The kernel tells of a failure once, whoever it is that asks.
+            let synced = self.syncer.wait()?;
+            self.take_synced(synced)?;
         }
-        self.unsynced.clear();
-        self.answer_awaiting(u64::MAX, None);
-        Ok(())
+        match self.job() {
+            Some(job) => {
+                let synced = job.carry_out(&self.shared);
+                self.take_synced(synced)
+            }
+            None => Ok(()),
+        }
     }
 
+    /// Has everything that was written brought to the medium, while the writer goes on.
     pub(super) fn start_sync(&mut self) {
-        if let Some(active) = &self.active
-            && !self.syncer.is_busy
-            && !self.unsynced.is_empty()
-            && !self.is_broken
-        {
+        if self.syncer.is_busy || self.unsynced.is_empty() || self.is_broken {
+            return;
+        }
+        if let Some(job) = self.job() {
             self.syncer.is_busy = true;
-            self.syncer.since = clock::now();
-            let job = (active.number, active.bytes, active.file.clone());
             let _ = self.syncer.jobs.send(job);
         }
     }
 
-    pub(in crate::sequencer::journal) fn synced(
-        &mut self,
-        segment: SegmentNumber,
-        upto: u64,
-        result: io::Result<()>,
-    ) {
-        self.syncer.is_busy = false;
-        let Some(active) = &self.active else { return };
-        match result {
-            // It was synced as a whole when the next one began.
-            _ if segment != active.number => {}
-            Ok(()) => {
-                let left = (active.bytes - upto) as usize;
-                let synced = self.unsynced.len().saturating_sub(left);
-                self.unsynced.drain(..synced);
-                self.unsynced_since = self.syncer.since;
-                self.answer_awaiting(upto, None);
-            }
-            Err(error) => {
-                self.is_broken = true;
-                let error = self.failed(&error);
-                self.answer_awaiting(u64::MAX, Some(error));
-            }
-        }
-        if !self.awaiting.is_empty() {
+    /// The same, where somebody waits for it.
+    pub(super) fn sync_for_waiters(&mut self) {
+        if !self.awaiting.is_empty() || self.reserving.is_some() {
             self.start_sync();
         }
     }
 
-    pub(super) fn answer_awaiting(&mut self, upto: u64, error: Option<PublishError>) {
-        let (due, rest) = std::mem::take(&mut self.awaiting)
-            .into_iter()
-            .partition::<Vec<_>, _>(|&(bytes, _)| bytes <= upto);
-        self.awaiting = rest;
-        for (_, answer) in due {
-            match error {
-                Some(error) => answer.refuse(error),
-                None => answer.give(),
+    fn job(&self) -> Option<Job> {
+        let active = self.active.as_ref()?;
+        Some(Job {
+            upto: self.end(),
+            since: clock::now(),
+            file: active.file.clone(),
+        })
+    }
+
+    /// How far the journal is written.
+    pub(super) fn end(&self) -> Mark {
+        Mark {
+            segment: self.segment(),
+            bytes: self.active.as_ref().map_or(0, |active| active.bytes),
+        }
+    }
+
+    /// The syncer has done what it was asked for, or has failed to.
+    pub(in crate::sequencer::journal) fn synced(&mut self, synced: Synced) {
+        if let Err(error) = self.take_synced(synced) {
+            self.failed(&error);
+        }
+        self.sync_for_waiters();
+    }
+
+    fn take_synced(&mut self, synced: Synced) -> io::Result<()> {
+        let Synced {
+            upto,
+            since,
+            result,
+        } = synced;
+        self.syncer.is_busy = false;
+        if let Err(error) = result {
+            self.is_broken = true;
+            self.refuse_waiters(&error);
+            return Err(error);
+        }
+        let left = (self.end().bytes - upto.bytes) as usize;
+        let synced = self.unsynced.len().saturating_sub(left);
+        self.unsynced.drain(..synced);
+        self.unsynced_since = since;
+        if let Some(reserving) = self.reserving.take_if(|it| it.at <= upto) {
+            self.reserved = reserving.last;
+        }
+        for (_, waiter) in self.awaiting.extract_if(.., |(mark, _)| *mark <= upto) {
+            match waiter {
+                Waiter::Publisher(answer) => answer.give(),
+                Waiter::Keeper(reply) => reply.answer(Ok(())),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is waited for doesn't come to the medium.
+    pub(super) fn refuse_waiters(&mut self, error: &io::Error) {
+        let (_, refusal, _) = super::judge(error);
+        for (_, waiter) in self.awaiting.drain(..) {
+            match waiter {
+                Waiter::Publisher(answer) => answer.refuse(refusal),
+                Waiter::Keeper(reply) => {
+                    reply.answer(Err(io::Error::new(error.kind(), error.to_string())));
+                }
             }
         }
     }
