@@ -285,7 +285,7 @@ impl World<'_> {
                 // Nothing is written that isn't taken.
                 assert!(
                     self.server.journal.is_none(),
-                    "{id} is refused: {refusal:?}"
+                    "{id} is refused: {refusal:?}: {entry:?}"
                 );
                 continue;
             }
