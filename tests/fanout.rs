@@ -13,7 +13,17 @@ const EVENTS: usize = 250;
 
 #[test]
 fn events_published_while_others_are_being_sent_reach_every_subscriber() {
+    deliver(false);
+}
+
+#[test]
+fn they_do_so_too_where_many_are_sent_to_at_once() {
+    deliver(true);
+}
+
+fn deliver(io_uring: bool) {
     let config = ServerConfig::with(|config| {
+        config.shard.io_uring = io_uring;
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.publish = "127.0.0.1:0".parse().unwrap();
         config.ops = "127.0.0.1:0".parse().unwrap();

@@ -46,6 +46,36 @@ fn a_delivery_is_one_system_call_and_little_else() {
 }
 
 #[test]
+fn where_the_kernel_has_io_uring_many_deliveries_are_one_call() {
+    let server = Binary::serve(&["--io-uring"]);
+    let links = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    let has_ring = links
+        .filter_map(|link| std::fs::read_link(link.unwrap().path()).ok())
+        .any(|file| file.to_string_lossy().contains("io_uring"));
+    if !has_ring {
+        println!("this kernel has none");
+        return;
+    }
+    let mut publisher = Publisher::connect(server.publish, "job");
+    publisher.publish();
+    let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| Subscriber::connect(server.public, "job", 1))
+        .collect();
+    let trace = Trace::of(&server);
+    deliver(EVENTS, &mut publisher, &mut subscribers);
+    let calls = trace.finish();
+    drop(server);
+
+    let deliveries = SUBSCRIBERS * EVENTS;
+    let total = calls.total();
+    println!("{total} calls for {deliveries} deliveries");
+    assert!(
+        total * 4 <= deliveries,
+        "{total} calls for {deliveries} deliveries"
+    );
+}
+
+#[test]
 fn an_event_for_a_few_subscribers_is_sent_without_waking_another_thread() {
     let server = Binary::serve(&[]);
     let mut publisher = Publisher::connect(server.publish, "job");

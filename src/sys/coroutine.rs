@@ -1,10 +1,4 @@
-//! Where coroutines begin: the only module with `unsafe`.
-//!
-//! `may` marks spawning unsafe because a coroutine that overflows its stack, or that
-//! reads a thread-local before and after it has waited, is undefined behaviour. Here
-//! stacks are 64 KiB with a guard page behind them, large buffers are on the heap, and
-//! nothing holds a thread-local across a wait.
-#![allow(unsafe_code)]
+//! Where coroutines begin and pause.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,11 +8,12 @@ use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use may::coroutine::Builder;
 use may::io::{CoIo, WaitIo};
 use may::sync::Blocker;
 use parking_lot::Mutex;
 use rustix::event::EventfdFlags;
+
+pub use super::raw::spawn;
 
 /// The stack of a coroutine, in machine words: 64 KiB. Only what is touched is resident.
 const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
@@ -45,14 +40,6 @@ pub fn configure() {
         // then, and the state is gone: a crash in some 100,000 requests on a busy machine.
         config.set_workers(1);
     });
-}
-
-/// Starts a coroutine.
-///
-/// # Errors
-/// There is no memory for its stack.
-pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    unsafe { Builder::new().spawn(body) }.map(drop)
 }
 
 /// Starts coroutines, a few in each turn of their worker, and lets those go on that had theirs.

@@ -16,6 +16,8 @@ pub(crate) mod notice;
 pub(crate) mod private;
 pub(crate) mod process;
 pub(crate) mod random;
+#[cfg(feature = "server")]
+pub(crate) mod raw;
 pub(crate) mod socket;
 #[cfg(feature = "uploads")]
 pub(crate) mod toml;

@@ -263,6 +263,12 @@ pub const STREAMS: Group = Group {
              4KiB at least, and fewer while it is late with its work; a stream whose replay \
              waits is open, with its retry.",
         ),
+        switch(
+            "io-uring",
+            |s| &mut s.server.shard.io_uring,
+            "Sends a job's news to many streams with one system call, by io_uring, where the \
+             kernel lets it; else the log says why, and each has a call of its own.",
+        ),
         count(
             "shards",
             |s| &mut s.server.shards,

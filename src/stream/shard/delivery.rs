@@ -76,11 +76,15 @@ impl Shard {
                         followed.walk = row;
                     }
                     self.queue_job(slot);
-                    return;
+                    break;
                 }
                 self.send_news(row, has_ended, sends);
             }
             row = next;
+        }
+        self.send_gathered(has_ended);
+        if row != NONE {
+            return;
         }
         if let Some(Some(followed)) = self.jobs.get_mut(slot as usize)
             && std::mem::take(&mut followed.again)
@@ -105,7 +109,9 @@ impl Shard {
             }
             Some(offset) => {
                 *sends -= 1;
-                if self.send(row, offset, has_ended) == Sent::All {
+                if !self.gather(row, offset, has_ended)
+                    && self.send(row, offset, has_ended) == Sent::All
+                {
                     self.queue_rest(row);
                 }
             }
@@ -244,7 +250,6 @@ impl Shard {
         let Some(socket) = &there.socket else {
             return Sent::Closed;
         };
-        self.sends += 1;
         let (taken, left_bytes) = if there.flags & HAS_LEFTOVER != 0 {
             let leftover = self.leftovers.get(row);
             let left = leftover.map_or(&[][..], |it| &it.bytes[it.sent..]);
@@ -258,6 +263,23 @@ impl Shard {
             (Ok(0), 0)
         } else {
             (socket.send(news), 0)
+        };
+        self.settle(row, offset, has_ended, taken, left_bytes)
+    }
+
+    /// Takes note of what a row's socket took of the `left_bytes` that it had left over and of
+    /// the batch from `offset` on.
+    pub(super) fn settle(
+        &mut self,
+        row: u32,
+        offset: usize,
+        has_ended: bool,
+        taken: io::Result<usize>,
+        left_bytes: usize,
+    ) -> Sent {
+        self.sends += 1;
+        let Some(there) = self.table.get(row) else {
+            return Sent::Closed;
         };
         let taken = match taken {
             Ok(taken) => taken,

@@ -22,6 +22,7 @@ mod rows;
 mod sleep;
 mod streams;
 mod table;
+mod together;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -54,6 +55,7 @@ use paced::{Rests, Strand};
 use replay::Reading;
 use sleep::{Sleeper, run};
 use table::{NONE, Table};
+use together::Together;
 
 /// Sends between two looks at the sockets and the letter box.
 const SLICE_SENDS: usize = 64;
@@ -87,6 +89,9 @@ pub struct ShardConfig {
     /// replay at least; fewer while it is late with its work. Streams that have to wait for
     /// theirs are open meanwhile. Default: 64 MiB.
     pub replay_bytes_per_second: usize,
+    /// A job's news goes to many streams with one system call, by the kernel's io_uring, where
+    /// there is one. Default: each has a call of its own.
+    pub io_uring: bool,
 }
 
 crate::sys::with::with!(ShardConfig);
@@ -101,6 +106,7 @@ impl Default for ShardConfig {
             retry: Duration::from_secs(5),
             max_stream_age: None,
             replay_bytes_per_second: 64 * 1024 * 1024,
+            io_uring: false,
         }
     }
 }
@@ -236,6 +242,7 @@ struct Shard {
     batch: Batch,
     /// The same without chunks.
     plain: Batch,
+    together: Option<Together>,
     posted: Vec<u32>,
     random: Random,
     began: Instant,
@@ -346,6 +353,7 @@ impl Shard {
             hub: sequencer.hub().clone(),
             sequencer: sequencer.clone(),
             admission: Admission::new(config.replay_bytes_per_second, now),
+            together: config.io_uring.then(Together::new).flatten(),
             config,
             counted,
             sockets,
