@@ -365,7 +365,8 @@ fn publish_status(error: &PublishError) -> Status {
         | PublishError::Share
         | PublishError::DiskFailing
         | PublishError::Away
-        | PublishError::NoRoom => Status::Unavailable,
+        | PublishError::NoRoom
+        | PublishError::Denied => Status::Unavailable,
         PublishError::DiskFull => Status::InsufficientStorage,
         PublishError::TooLarge { .. } => Status::BodyTooLarge,
     }

@@ -406,7 +406,8 @@ pub fn retriable(response: Response, error: &PublishError) -> Response {
         | PublishError::DiskFull
         | PublishError::DiskFailing
         | PublishError::Away
-        | PublishError::NoRoom => response.with("Retry-After", "5"),
+        | PublishError::NoRoom
+        | PublishError::Denied => response.with("Retry-After", "5"),
         _ => response,
     }
 }

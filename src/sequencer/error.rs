@@ -40,6 +40,8 @@ pub enum PublishError {
     Away,
     /// It has no room.
     NoRoom,
+    /// It takes no writes.
+    Denied,
 }
 
 impl From<Refusal> for PublishError {
@@ -79,6 +81,10 @@ impl fmt::Display for PublishError {
                 "the fleet's Redis can't be reached, see the server's log: publish it again \
                  later, with an Idempotency-Key where it mustn't come twice; streams go on \
                  meanwhile",
+            ),
+            PublishError::Denied => f.write_str(
+                "the fleet's Redis takes no writes, the server's log says why: publish it again \
+                 when it does; streams go on meanwhile",
             ),
             PublishError::NoRoom => f.write_str(
                 "the fleet's Redis has no room for the event: raise its maxmemory, and publish \

@@ -491,7 +491,8 @@ impl Sequencer {
             | PublishError::ForeignJob
             | PublishError::DiskFailing
             | PublishError::Away
-            | PublishError::NoRoom => {
+            | PublishError::NoRoom
+            | PublishError::Denied => {
                 return;
             }
         };

@@ -118,4 +118,6 @@ pub enum Health {
     Away,
     /// What keeps them, elsewhere, has no room.
     NoRoom,
+    /// It takes no writes.
+    Denied,
 }

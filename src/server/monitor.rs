@@ -152,6 +152,9 @@ impl Monitor {
             Health::Good => None,
             Health::Away => Some("Redis can't be reached: publishing gets 503, streams go on\n"),
             Health::NoRoom => Some("Redis has no room: publishing gets 503, streams go on\n"),
+            Health::Denied => {
+                Some("Redis takes no writes, see the log: publishing gets 503, streams go on\n")
+            }
             Health::Full => Some("the journal has no room: publishing gets 507, streams go on\n"),
             Health::Failing => {
                 Some("the journal can't be written: publishing gets 503, streams go on\n")

@@ -4,6 +4,7 @@
 #[path = "../support/binary.rs"]
 mod binary;
 mod cuts;
+mod denials;
 mod guide;
 #[path = "../support/http.rs"]
 mod http;

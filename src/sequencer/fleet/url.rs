@@ -64,7 +64,9 @@ impl FromStr for RedisUrl {
 
     fn from_str(text: &str) -> Result<RedisUrl, RedisUrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(RedisUrlError::Shape)?;
-        match scheme {
+        // Valkey is spoken to likewise.
+        let scheme = scheme.replacen("valkey", "redis", 1);
+        match &*scheme {
             "redis" | "redis+sentinel" => {}
             "redis+unix" | "unix" => return unix(rest),
             "rediss" => return Err(RedisUrlError::Tls),
@@ -254,6 +256,19 @@ mod tests {
         assert_eq!(socket.password.as_deref(), Some("x"));
         let watched = url("redis+sentinel://a,b:7/main/1").unwrap();
         assert_eq!(watched.to_string(), "redis+sentinel://a:26379,b:7/main/1");
+    }
+
+    #[test]
+    fn a_valkey_is_named_as_a_redis_is() {
+        for (scheme, other) in [
+            ("valkey://me:p@a:1/2", "redis://me:p@a:1/2"),
+            ("valkey+unix:///a?db=2", "redis+unix:///a?db=2"),
+            ("valkey+sentinel://a/main", "redis+sentinel://a/main"),
+        ] {
+            assert_eq!(url(scheme), url(other));
+        }
+        assert_eq!(url("valkeys://a"), Err(RedisUrlError::Tls));
+        assert_eq!(url("redisvalkey://a"), Err(RedisUrlError::Shape));
     }
 
     #[test]

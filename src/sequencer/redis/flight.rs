@@ -40,7 +40,7 @@ pub struct Sent {
     pub payload: Arc<[u8]>,
     /// Who waits for it.
     pub group: Option<Arc<Group>>,
-    /// How often it was sent.
+    /// How often it was sent and may have been taken.
     pub sends: u32,
     pub since: Instant,
 }
@@ -257,19 +257,23 @@ impl Flight {
         }
     }
 
-    /// Redis has no room for a batch of these counts: who waits for what of it was never sent
-    /// before, and so can't have been taken, hears it.
-    pub fn refuse_batch(&mut self, counts: RangeInclusive<u64>, error: PublishError) {
-        let refused: Vec<u64> = self
-            .waiting
-            .range(counts)
-            .filter(|(_, sent)| sent.sends <= 1 && sent.group.is_some())
-            .map(|(&count, _)| count)
-            .collect();
-        let refused = refused.iter().map(|count| self.waiting.remove(count));
+    /// Nothing of a batch of these counts was taken, this time.
+    pub fn take_back(&mut self, counts: RangeInclusive<u64>) {
+        for (_, sent) in self.waiting.range_mut(counts) {
+            sent.sends = sent.sends.saturating_sub(1);
+        }
+        self.resend = true;
+    }
+
+    /// Who waits for what can't have been taken at any time hears why it won't be.
+    pub fn refuse_untaken(&mut self, error: PublishError) {
+        let is_untaken = |sent: &Sent| sent.sends == 0 && sent.group.is_some();
+        let waiting = self.waiting.iter();
+        let untaken = waiting.filter(|(_, sent)| is_untaken(sent));
+        let untaken: Vec<u64> = untaken.map(|(&count, _)| count).collect();
+        let refused = untaken.iter().map(|count| self.waiting.remove(count));
         let refused: Vec<_> = refused.flatten().collect();
         self.refuse(refused, error);
-        self.resend = true;
     }
 
     /// These won't be sent. Of whose group something was that may have been taken, nobody

@@ -171,12 +171,13 @@ impl Reader {
         self.has_caught_up = false;
         *self.shared.fence.lock() = None;
         self.shared.note_lag(true);
-        let why = match fault {
-            Fault::Broken(why) | Fault::Refused(why) => why,
-            Fault::Fenced => "another server answers",
-            Fault::Full => "it has no room",
+        let (health, why) = match fault {
+            Fault::Broken(why) => (Health::Away, &**why),
+            Fault::Denied(why) | Fault::Refused(why) => (Health::Denied, &**why),
+            Fault::Fenced => (Health::Away, "another server answers"),
+            Fault::Full => (Health::NoRoom, "Redis has no room (maxmemory)"),
         };
-        self.shared.trouble(Health::Away, why);
+        self.shared.cannot_read(health, why);
     }
 
     /// One look, or one read and what comes of it.
@@ -267,7 +268,7 @@ impl Reader {
         self.shared.touch();
         if !look.is_master {
             let why = "it is a replica and takes no writes".to_owned();
-            return Err(Fault::Broken(why).into());
+            return Err(Fault::Denied(why).into());
         }
         let Some((last, nonce)) = &look.last else {
             return self.begin_log().map_err(Stop::Fault);
@@ -340,7 +341,7 @@ impl Reader {
         }
         self.has_caught_up = true;
         self.raise_fence();
-        self.shared.works();
+        self.shared.reads();
         if let Some(joined) = self.joined.take() {
             let _ = joined.send(Ok(()));
         }
@@ -519,7 +520,7 @@ impl Reader {
         let taken = snapshot::take(&self.replica);
         match self.link()?.store(&taken) {
             Ok(true) => self.snapshot_at = taken.at,
-            Ok(false) | Err(Fault::Full) => {}
+            Ok(false) | Err(Fault::Full | Fault::Denied(_)) => {}
             Err(fault) => return Err(fault),
         }
         Ok(())

@@ -233,14 +233,25 @@ fn call<A: AsRef<[u8]>>(
 fn fault_of(error: &str) -> Fault {
     let word = error.split(' ').next().unwrap_or_default();
     let refuse = |what: &str| Fault::Refused(format!("{what} ({error})"));
+    let deny = |what: &str| Fault::Denied(format!("{what} ({error})"));
     match word {
         "NOAUTH" => refuse("it asks for a password: put it into the URL, redis://:PASSWORD@HOST"),
         "WRONGPASS" => refuse("it knows no such user and password: see the URL"),
         "NOPERM" => refuse("its user may not do what a fleet needs: see the guide on fleets"),
         // It may be freed, or be another's in an instant.
         "OOM" => Fault::Full,
-        "READONLY" | "UNBLOCKED" | "LOADING" | "MASTERDOWN" | "NOSCRIPT" | "BUSY" | "MISCONF"
-        | "NOREPLICAS" => Fault::Broken(error.to_owned()),
+        "UNBLOCKED" | "LOADING" | "MASTERDOWN" | "NOSCRIPT" | "BUSY" => {
+            Fault::Broken(error.to_owned())
+        }
+        // Before 7.0, a script's error has them in its middle.
+        _ if error.contains("READONLY") => deny("it is a replica and takes no writes"),
+        _ if error.contains("NOREPLICAS") => deny(
+            "it takes no writes, as it has fewer replicas than its min-replicas-to-write: start \
+             them, or set it lower",
+        ),
+        _ if error.contains("MISCONF") => {
+            deny("it takes no writes, as it couldn't write to its disk: see its log, and make room")
+        }
         _ if error.contains("OOM") => Fault::Full,
         _ if error.contains("no permissions") || error.contains("can't run this command") => {
             refuse("its user may not do what a fleet needs: see the guide on fleets")

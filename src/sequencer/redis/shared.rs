@@ -1,6 +1,6 @@
 //! What the reader, the writer and whoever asks a node all know.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -16,7 +16,7 @@ use crate::sys::clock;
 use crate::sys::metrics::{Counter, gauge, head};
 
 /// How long Redis may be away before publishers hear of it at once.
-const GRACE: Duration = Duration::from_secs(2);
+pub const GRACE: Duration = Duration::from_secs(2);
 /// What isn't worth a line in the log.
 const BRIEF: Duration = Duration::from_secs(1);
 /// Errands that this node is asked to do and hasn't begun: beyond it others wait in vain.
@@ -41,13 +41,9 @@ pub struct Shared {
     pub flight: Mutex<Flight>,
     /// Where may be appended. None: nowhere.
     pub fence: Mutex<Option<Fence>>,
-    health: AtomicU8,
-    /// Since when it isn't good.
-    trouble_since: Mutex<Option<Instant>>,
+    state: Mutex<State>,
     /// When Redis has answered last.
     heard_at: Mutex<Instant>,
-    /// Whether the log has said that something is in the way.
-    is_told: AtomicBool,
     /// The reader is to see who keeps the log.
     pub looks_again: AtomicBool,
     wants_to_be_known: AtomicBool,
@@ -58,6 +54,16 @@ pub struct Shared {
     at: Mutex<Position>,
     lag: Mutex<Lag>,
     pub counters: Counters,
+}
+
+/// Whether changes can be put in order, as reader and writer have found.
+struct State {
+    reading: Health,
+    writing: Health,
+    /// Since when they can't.
+    since: Option<Instant>,
+    /// Whether the log has said so.
+    is_told: bool,
 }
 
 /// How far this node is behind the log.
@@ -75,6 +81,15 @@ pub struct Counters {
     pub resends: Counter,
     pub duplicates: Counter,
     pub rebuilds: Counter,
+}
+
+impl State {
+    fn health(&self) -> Health {
+        match self.reading {
+            Health::Good => self.writing,
+            trouble => trouble,
+        }
+    }
 }
 
 impl Shared {
@@ -98,10 +113,13 @@ impl Shared {
             log_bytes: config.log_bytes,
             flight: Mutex::default(),
             fence: Mutex::default(),
-            health: AtomicU8::new(Health::Away as u8),
-            trouble_since: Mutex::new(Some(clock::now())),
+            state: Mutex::new(State {
+                reading: Health::Away,
+                writing: Health::Good,
+                since: Some(clock::now()),
+                is_told: true,
+            }),
             heard_at: Mutex::new(clock::now()),
-            is_told: AtomicBool::new(true),
             looks_again: AtomicBool::new(false),
             wants_to_be_known: AtomicBool::new(false),
             tells_streams: AtomicBool::new(false),
@@ -132,13 +150,31 @@ impl Shared {
         self.is_over.store(true, Ordering::Release);
     }
 
-    /// Something is in the way, which is said in the log where it lasts.
-    pub fn trouble(&self, health: Health, why: &str) {
-        self.health.store(health as u8, Ordering::Release);
-        self.trouble_since.lock().get_or_insert_with(clock::now);
-        let lasts = clock::now() - *self.heard_at.lock() >= BRIEF;
-        let is_told = || self.is_told.swap(true, Ordering::AcqRel);
-        if (lasts || health == Health::NoRoom) && !is_told() {
+    /// Something is in the reader's way, which is said in the log where it lasts.
+    pub fn cannot_read(&self, health: Health, why: &str) {
+        self.trouble(|state| state.reading = health, why);
+    }
+
+    /// Something is in the writer's way.
+    pub fn cannot_write(&self, health: Health, why: &str) {
+        self.trouble(|state| state.writing = health, why);
+    }
+
+    fn trouble(&self, note: impl FnOnce(&mut State), why: &str) {
+        let mut state = self.state.lock();
+        note(&mut state);
+        let now = clock::now();
+        let since = *state.since.get_or_insert(now);
+        let lasts = match state.health() {
+            Health::NoRoom => true,
+            Health::Away => now - *self.heard_at.lock() >= BRIEF,
+            _ => now - since >= BRIEF,
+        };
+        if lasts && !std::mem::replace(&mut state.is_told, true) {
+            // Some that is wrong says where, too.
+            let why = why
+                .trim_start_matches(&*self.redis)
+                .trim_start_matches(": ");
             log::error!(
                 "fleet: {}: {why}: publishing is answered with 503 until it is back, streams go on",
                 self.redis
@@ -146,35 +182,50 @@ impl Shared {
         }
     }
 
-    /// Everything is as it should be.
-    pub fn works(&self) {
-        self.health.store(Health::Good as u8, Ordering::Release);
-        *self.trouble_since.lock() = None;
-        if self.is_told.swap(false, Ordering::AcqRel) {
+    /// All that there is was read.
+    pub fn reads(&self) {
+        self.go_on(|state| state.reading = Health::Good);
+    }
+
+    /// Something was written.
+    pub fn writes(&self) {
+        self.go_on(|state| state.writing = Health::Good);
+    }
+
+    fn go_on(&self, note: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        note(&mut state);
+        if state.health() != Health::Good {
+            return;
+        }
+        state.since = None;
+        if std::mem::take(&mut state.is_told) {
             log::info!("fleet: {}: events are put in order there", self.redis);
         }
     }
 
+    /// Whether the last that was to be written was, as far as that is known.
+    pub fn takes_writes(&self) -> bool {
+        self.state.lock().writing == Health::Good
+    }
+
     /// Whether publishers are to hear at once that nothing can be appended.
     pub fn is_away(&self) -> bool {
-        let since = *self.trouble_since.lock();
+        let since = self.state.lock().since;
         since.is_some_and(|since| clock::now() - since > GRACE)
     }
 
     pub fn refusal(&self) -> PublishError {
         match self.health() {
             Health::NoRoom => PublishError::NoRoom,
+            Health::Denied => PublishError::Denied,
             _ => PublishError::Away,
         }
     }
 
     /// Whether changes can be put in order now.
     pub fn health(&self) -> Health {
-        match self.health.load(Ordering::Acquire) {
-            it if it == Health::Good as u8 => Health::Good,
-            it if it == Health::NoRoom as u8 => Health::NoRoom,
-            _ => Health::Away,
-        }
+        self.state.lock().health()
     }
 
     pub fn touch(&self) {

@@ -94,6 +94,8 @@ pub enum Fault {
     Fenced,
     /// It wasn't done: there is no memory.
     Full,
+    /// It wasn't done: there are no writes at present.
+    Denied(String),
     /// It can't be done, which somebody has to see to.
     Refused(String),
 }

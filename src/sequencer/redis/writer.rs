@@ -2,7 +2,6 @@
 //! is read back.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use super::crowd::{self, Statement};
 use super::entry;
 use super::flight::{Group, Put, Sent};
 use super::replica::nonce;
-use super::shared::Shared;
+use super::shared::{GRACE, Shared};
 use super::store::{Dial, Fault, Fence, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
@@ -28,6 +27,8 @@ const FLIGHT_MAX: usize = 4096;
 /// How often what waits is looked at while there is nothing to do, and how long after a
 /// failure it is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long it is after one that lasts.
+const LONG_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the writer is asked for.
 pub enum Command {
@@ -46,6 +47,8 @@ pub struct Writer {
     queue: VecDeque<Sent>,
     /// Everything up to this count was sent.
     sent: u64,
+    /// Since when nothing could be appended that was to be.
+    failing_since: Option<Instant>,
     /// When streams are told of next, and when that was done last.
     tells_at: Instant,
     told_at: Instant,
@@ -60,6 +63,7 @@ impl Writer {
             commands,
             queue: VecDeque::new(),
             sent: 0,
+            failing_since: None,
             tells_at: clock::now(),
             told_at: clock::now(),
         }
@@ -97,17 +101,16 @@ impl Writer {
         self.shared.flight.lock().refuse_late();
         let fence = self.shared.fence.lock().clone();
         let Some(fence) = fence else {
-            if self.shared.is_away() {
-                self.refuse_queue(PublishError::Away);
-            }
+            self.refuse_where_away();
             return false;
         };
         self.tell_streams();
         let batch = self.batch();
         let (Some(&(first, _)), Some(&(last, _))) = (batch.first(), batch.last()) else {
-            // The connection has failed on which replicas were waited for. That can be done
-            // only behind something that was written.
-            if self.shared.flight.lock().needs_replicas() {
+            // The connection has failed on which replicas were waited for, which can be done only
+            // behind something that was written. Or nothing could be written, and whether it can
+            // again is found out by something that is.
+            if self.shared.flight.lock().needs_replicas() || !self.shared.takes_writes() {
                 self.shared.wish_to_be_known();
             }
             return false;
@@ -117,15 +120,25 @@ impl Writer {
             .iter()
             .map(|(count, payload)| (nonce(boot, *count), &**payload));
         let entries: Vec<_> = entries.collect();
-        let appended = self.linked().and_then(|link| link.append(&fence, &entries));
+        let is_linked = self.linked().map(drop);
+        let appended = match is_linked.is_ok() {
+            true => self.linked().and_then(|link| link.append(&fence, &entries)),
+            false => is_linked.clone(),
+        };
+        // What wasn't sent wasn't taken, nor what was refused.
+        if is_linked.is_err() || !matches!(appended, Ok(()) | Err(Fault::Broken(_))) {
+            self.shared.flight.lock().take_back(first..=last);
+        }
         match appended.and_then(|()| self.confirm(last)) {
             Ok(()) => {
                 self.sent = last;
+                self.failing_since = None;
                 self.shared.counters.appends.add(entries.len() as u64);
+                self.shared.writes();
                 true
             }
             Err(fault) => {
-                self.fail(fault, first..=last, &fence);
+                self.fail(fault, &fence);
                 false
             }
         }
@@ -212,25 +225,22 @@ impl Writer {
         self.link.as_mut().ok_or(Fault::Fenced)
     }
 
-    fn fail(&mut self, fault: Fault, counts: RangeInclusive<u64>, fence: &Fence) {
-        let mut flight = self.shared.flight.lock();
+    fn fail(&mut self, fault: Fault, fence: &Fence) {
+        let since = *self.failing_since.get_or_insert_with(clock::now);
+        let lasts = clock::now() - since > GRACE;
+        self.shared.flight.lock().resend = true;
         match fault {
             Fault::Full => {
-                flight.refuse_batch(counts, PublishError::NoRoom);
-                drop(flight);
-                self.refuse_queue(PublishError::NoRoom);
-                self.shared
-                    .trouble(Health::NoRoom, "Redis has no room (maxmemory)");
+                self.refuse_untaken(PublishError::NoRoom);
+                let why = "Redis has no room (maxmemory)";
+                self.shared.cannot_write(Health::NoRoom, why);
                 // Where something of it can go, it is enough for the next.
                 let trimmed = self.linked().and_then(|link| link.trim());
                 if trimmed.is_err() {
                     self.link = None;
                 }
-                clock::sleep(PAUSE);
             }
             Fault::Fenced => {
-                flight.resend = true;
-                drop(flight);
                 // It may lead to a master of before, which answers as a replica now.
                 self.link = None;
                 let mut now = self.shared.fence.lock();
@@ -239,17 +249,38 @@ impl Writer {
                 }
                 drop(now);
                 self.shared.looks_again.store(true, Ordering::Release);
+                return;
             }
-            Fault::Broken(why) | Fault::Refused(why) => {
-                flight.resend = true;
-                drop(flight);
+            Fault::Denied(why) | Fault::Refused(why) => {
+                // There may be another master.
                 self.link = None;
-                // Whether it is away, the reader will find, unless it is of writing alone.
-                log::debug!("fleet: appending has failed: {why}");
+                self.shared.cannot_write(Health::Denied, &why);
                 self.shared.looks_again.store(true, Ordering::Release);
-                clock::sleep(PAUSE);
+            }
+            Fault::Broken(why) => {
+                self.link = None;
+                log::debug!("fleet: appending has failed: {why}");
+                // Whether it is away, the reader will find, unless it is of writing alone.
+                if lasts {
+                    self.shared.cannot_write(Health::Away, &why);
+                }
+                self.shared.looks_again.store(true, Ordering::Release);
             }
         }
+        self.refuse_where_away();
+        clock::sleep(if lasts { LONG_PAUSE } else { PAUSE });
+    }
+
+    /// Where nothing can be written for longer, nobody waits for what can't have been taken.
+    fn refuse_where_away(&mut self) {
+        if self.shared.is_away() {
+            self.refuse_untaken(self.shared.refusal());
+        }
+    }
+
+    fn refuse_untaken(&mut self, error: PublishError) {
+        self.shared.flight.lock().refuse_untaken(error);
+        self.refuse_queue(error);
     }
 
     fn take(&mut self, command: Command) {

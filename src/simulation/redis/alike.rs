@@ -118,7 +118,8 @@ impl Both {
     ) -> Option<T> {
         let [real, made_up] = &mut self.links;
         let (real, made_up) = (call(&mut **real, true), call(&mut **made_up, false));
-        let is_broken = |it: &Result<T, Fault>| matches!(it, Err(Fault::Broken(_)));
+        let is_broken =
+            |it: &Result<T, Fault>| matches!(it, Err(Fault::Broken(_) | Fault::Denied(_)));
         if is_broken(&real) && is_broken(&made_up) {
             self.network.lock().redis.connections += 1;
             // A replica is none to begin with.

@@ -266,7 +266,7 @@ impl Redis {
     /// written, may go on.
     fn may_write(&self, takes_memory: bool) -> Result<(), Fault> {
         if !self.is_master {
-            return Err(Fault::Broken("READONLY".to_owned()));
+            return Err(Fault::Denied("READONLY".to_owned()));
         }
         if self.is_full && takes_memory {
             return Err(Fault::Full);

@@ -1,0 +1,118 @@
+//! A Redis that answers and takes no writes, or not those of a fleet.
+
+use std::fs::File;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::NamedTempFile;
+
+use super::binary::Binary;
+use super::http::publish;
+use super::redis::Redis;
+use super::support::{Stream, eventually, get, is_ready, metric, snapshot, try_to_publish};
+
+/// What a publisher waits at most that can know at once that nothing was taken. Who can't
+/// know waits for half a minute.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A node, and what it writes into its log.
+fn logged(redis: &Redis) -> (Binary, NamedTempFile) {
+    let log = NamedTempFile::new().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    program.stderr(File::create(log.path()).unwrap());
+    let flags = ["--memory-only", "--node", "a", "--redis", &redis.url()];
+    (Binary::started_by(program, &flags), log)
+}
+
+fn says(log: &NamedTempFile, what: &str) -> bool {
+    std::fs::read_to_string(log.path()).unwrap().contains(what)
+}
+
+/// Publishes until it is refused, which is soon, and takes down what was taken.
+fn refused(node: &Binary, ids: &mut Vec<u64>, why: &str) {
+    let mut is_refused = false;
+    eventually("publishing is refused", || {
+        let began = Instant::now();
+        let answer = try_to_publish(node, "j", "progress");
+        ids.extend(answer.json()["id"].as_u64());
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        is_refused = answer.status == 503;
+        if is_refused {
+            assert!(answer.body.contains(why), "{answer:?}");
+            assert!(answer.field("Retry-After").is_some(), "{answer:?}");
+        }
+        is_refused
+    });
+}
+
+#[test]
+fn a_redis_that_takes_no_writes_for_want_of_replicas_is_said_to_until_it_does() {
+    let redis = Redis::start(&[]);
+    let (node, log) = logged(&redis);
+    let mut stream = Stream::open(&node, "/api/events", None);
+    let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
+    redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    refused(&node, &mut ids, "takes no writes");
+    eventually("the log says so", || {
+        says(&log, "min-replicas-to-write: start them, or set it lower")
+    });
+    // It stays so, also where nobody publishes and reading goes on.
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        let told = get(node.ops, "/readyz");
+        assert_eq!(told.status, 503);
+        assert!(told.body.contains("Redis takes no writes"), "{told:?}");
+        assert_eq!(metric(&node, "landfall_fleet_redis_up"), 0.0);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(snapshot(&node, "j").status, 200);
+    redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    eventually("it is ready again by itself", || is_ready(&node));
+    let ends = "min-replicas-to-write";
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let (_, since) = text.split_once(ends).unwrap();
+    assert!(since.contains("events are put in order there"), "{text}");
+    assert!(!since.contains(ends), "it is said once: {text}");
+    ids.push(publish(node.publish, "j", "progress", "{}"));
+    // What was refused is nowhere.
+    assert_eq!(stream.ids(ids.len()), ids);
+}
+
+#[test]
+fn who_publishes_when_the_master_becomes_a_replica_is_answered_soon() {
+    let redis = Redis::start(&[]);
+    let (node, log) = logged(&redis);
+    let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
+    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    refused(&node, &mut ids, "takes no writes");
+    eventually("it isn't ready", || {
+        get(node.ops, "/readyz").body.contains("takes no writes")
+    });
+    eventually("the log says so", || says(&log, "it is a replica"));
+    redis.ask(&["REPLICAOF", "NO", "ONE"]);
+    eventually("it is ready again", || is_ready(&node));
+    let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
+    ids.push(publish(node.publish, "j", "progress", "{}"));
+    assert_eq!(stream.ids(ids.len()), ids);
+}
+
+#[test]
+fn a_log_in_whose_place_another_program_puts_something_is_left_alone_until_that_is_gone() {
+    let redis = Redis::start(&[]);
+    let (node, log) = logged(&redis);
+    let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
+    let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
+    redis.ask(&["SET", "landfall:log", "mine"]);
+    eventually("it isn't ready", || !is_ready(&node));
+    refused(&node, &mut ids, "the server's log says why");
+    eventually("the log says so", || {
+        says(&log, "the key landfall:log is another program's, a string")
+    });
+    assert_eq!(snapshot(&node, "j").status, 200);
+    assert_eq!(redis.ask(&["TYPE", "landfall:log"]), "+string");
+    redis.ask(&["DEL", "landfall:log"]);
+    eventually("it is ready again", || is_ready(&node));
+    ids.push(publish(node.publish, "j", "progress", "{}"));
+    // What it had is what the new log begins with.
+    assert_eq!(stream.ids(ids.len()), ids);
+}
