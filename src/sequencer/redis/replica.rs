@@ -11,7 +11,8 @@ use super::holders::Holders;
 use super::position::{Position, SLOTS};
 use super::store::{Body, Item, Nonce};
 use crate::event::job::{EventId, LifeId};
-use crate::hub::{Change, Entry, Hub, Owner, Refusal};
+use crate::event::resume::LastEventId;
+use crate::hub::{After, Change, Entry, Hub, Only, Owner, Refusal};
 use crate::sequencer::journal::codec::Unread;
 use crate::sequencer::{Errand, Neighbour, log_end};
 
@@ -229,6 +230,7 @@ impl Replica {
     ) -> Result<EventId, Refusal> {
         // Time doesn't go back, whoever's clock says so.
         entry.time_ms = entry.time_ms.max(self.hub.time_ms());
+        self.find_life(&mut entry);
         match self.hub.apply(id, &entry) {
             Ok(news) => {
                 self.note_holder(id, boot, &entry);
@@ -239,6 +241,19 @@ impl Replica {
             // Its first answer is its answer.
             Err(Refusal::Again(first)) => Ok(first),
             Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// What is meant for a life whose beginning is lost is meant for the one that was put back in
+    /// its place, or for one that it begins itself, where it is the first to be put back.
+    fn find_life(&self, entry: &mut Entry) {
+        let Some(meant) = meant(&entry.change) else {
+            return;
+        };
+        let now = self.hub.life(&entry.job).map(|life| life.id());
+        let began = LastEventId::Number(meant.0.0);
+        if now != Some(meant) && self.hub.find_number(&began).is_none() {
+            mean(&mut entry.change, now);
         }
     }
 
@@ -311,6 +326,40 @@ impl Replica {
             url: node.url.clone(),
         });
         self.holders.know(nodes.collect());
+    }
+}
+
+/// The life that a change is meant for, where no other is.
+fn meant(change: &Change) -> Option<LifeId> {
+    match change {
+        Change::Event { only, .. } => match only {
+            Some(Only::Life(life)) => Some(*life),
+            _ => None,
+        },
+        Change::Renew { only, .. } | Change::Cancel { only, .. } | Change::Delete { only, .. } => {
+            *only
+        }
+        Change::Begin { after, .. } => match after {
+            After::Failed(life) => Some(*life),
+            _ => None,
+        },
+        Change::Forget { .. } => None,
+    }
+}
+
+/// Has it mean this one; any, where there is none.
+fn mean(change: &mut Change, life: Option<LifeId>) {
+    match change {
+        Change::Event { only, .. } => *only = life.map(Only::Life),
+        Change::Renew { only, .. } | Change::Cancel { only, .. } | Change::Delete { only, .. } => {
+            *only = life;
+        }
+        Change::Begin { after, .. } => {
+            if let Some(life) = life {
+                *after = After::Failed(life);
+            }
+        }
+        Change::Forget { .. } => {}
     }
 }
 

@@ -103,3 +103,37 @@ fn what_may_have_been_taken_is_not_refused_for_want_of_room() {
     world.come_to_rest();
     world.check();
 }
+
+#[test]
+fn what_was_said_of_a_life_whose_beginning_is_lost_is_put_back_with_it() {
+    let trace = Trace::new(false);
+    let mut world = with_events(3, 0, &trace);
+    let before = world.network.lock().redis.versions();
+    // The first begins the life, and the others say more of it.
+    for node in [0, 1, 2, 1] {
+        let life = world.life(node, "steady.0");
+        assert_eq!(life.is_none(), node == 0);
+        let event = world.event_in("steady.0", "progress", life);
+        world.ask(node, vec![event]);
+        settle(&mut world);
+    }
+    world.network.lock().redis.go_back_to(before);
+    // Whoever puts back first what it has said.
+    for node in [2, 1, 0] {
+        for _ in 0..20 {
+            world.turn(node, true, true);
+        }
+    }
+    world.come_to_rest();
+    assert_eq!(world.lost(), 4);
+    world.check();
+}
+
+/// Everybody reads all that was written.
+fn settle(world: &mut World) {
+    for _ in 0..5 {
+        for node in 0..world.nodes.len() {
+            world.turn(node, true, true);
+        }
+    }
+}

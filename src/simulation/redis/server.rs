@@ -376,6 +376,20 @@ impl Redis {
         count
     }
 
+    /// How many states it may go back to.
+    pub fn versions(&self) -> usize {
+        self.versions.len()
+    }
+
+    /// Another process has the state after so many changes.
+    pub fn go_back_to(&mut self, versions: usize) {
+        while self.versions.len() > versions {
+            self.data = self.versions.pop_back().unwrap_or_default();
+        }
+        self.has_lost = true;
+        self.start_again();
+    }
+
     /// The newest batch is torn off a file, and comes back one start later.
     pub fn tear(&mut self) {
         let before = self.versions.pop_back().unwrap_or_default();

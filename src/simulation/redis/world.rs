@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use super::line::Line;
 use super::link::{Dialer, Network};
 use super::server::Redis;
-use crate::event::job::{EventId, JobId};
+use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::resume::LastEventId;
 use crate::event::{Event, Lease};
-use crate::hub::{After, Change, HubConfig, Owner, Terms};
+use crate::hub::{After, Change, HubConfig, Only, Owner, Terms};
 use crate::sequencer::redis::by_hand::{ByHand, Dial, Position, Waiting, state};
 use crate::sequencer::{FleetConfig, Proposal, PublishError};
 use crate::simulation::random::Random;
@@ -272,11 +272,26 @@ impl World<'_> {
     fn publish(&mut self, node: usize) {
         let count = if self.random.one_in(4) { 5 } else { 1 };
         let job = format!("steady.{}", self.random.below(3));
-        let proposals = (0..count).map(|_| self.event(&job, "progress")).collect();
-        self.ask(node, proposals);
+        let life = self.life(node, &job);
+        let events = (0..count).map(|_| self.event_in(&job, "progress", life));
+        let events = events.collect();
+        self.ask(node, events);
+    }
+
+    /// The life that a job has there by now.
+    pub fn life(&self, node: usize, job: &str) -> Option<LifeId> {
+        let life = self.nodes[node]
+            .hub
+            .life(&job.parse().expect("it is a name"))?;
+        (!life.is_deleted()).then(|| life.id())
     }
 
     pub fn event(&mut self, job: &str, name: &str) -> Proposal {
+        self.event_in(job, name, None)
+    }
+
+    /// An event, that is for this life alone where there is one.
+    pub fn event_in(&mut self, job: &str, name: &str, life: Option<LifeId>) -> Proposal {
         self.events += 1;
         let padding = "x".repeat(self.random.below(60) as usize);
         let data = format!("{{\"n\":{},\"p\":\"{padding}\"}}", self.events);
@@ -292,7 +307,7 @@ impl World<'_> {
             job: job.parse().expect("it is a name"),
             change: Change::Event {
                 event: Event::new(name, &data).expect("it is an event"),
-                only: None,
+                only: life.map(Only::Life),
                 terms,
             },
         }
@@ -344,7 +359,11 @@ impl World<'_> {
     pub fn ask(&mut self, node: usize, proposals: Vec<Proposal>) {
         let data = proposals.iter().map(|proposal| match &proposal.change {
             // Who has ended a job says nothing of its own.
-            Change::Event { event, only, .. } if only.is_none() => Some(event.data().to_owned()),
+            Change::Event {
+                event,
+                only: None | Some(Only::Life(_)),
+                ..
+            } => Some(event.data().to_owned()),
             _ => None,
         });
         let asked = Asked {
