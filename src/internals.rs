@@ -19,6 +19,8 @@ rooms! {
     access client event http hub pipeline progress routes sequencer upload
 }
 
+pub use crate::sys::channel;
+
 /// What is wrong with the flags in a configuration file that is called so.
 pub fn wrong_flags(name: &str, text: &str) -> Vec<String> {
     crate::cli::wrong_flags(name, text)

@@ -10,10 +10,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::sys::channel::{Receiver, Sender, TrySendError, bounded};
 use crate::sys::character::is_printable;
+use crate::sys::thread;
 
 /// Lines that wait to be written. More are lost.
 const LINES_MAX: usize = 4096;
@@ -95,9 +96,7 @@ pub fn set(settings: &LogSettings) {
 /// There is no thread to be had.
 pub fn detach() -> io::Result<()> {
     let (sender, lines) = bounded(LINES_MAX);
-    std::thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || write_all(&lines))?;
+    thread::start("log", move || write_all(&lines))?;
     let _ = LINES.set(sender);
     Ok(())
 }
@@ -117,7 +116,7 @@ impl Log for Logger {
     fn flush(&self) {
         let Some(lines) = LINES.get() else { return };
         let (done, is_done) = bounded(1);
-        if lines.send_timeout(Message::Flush(done), PATIENCE).is_ok() {
+        if lines.send_within(Message::Flush(done), PATIENCE) {
             let _ = is_done.recv_timeout(PATIENCE);
         }
     }
@@ -132,7 +131,7 @@ fn level_of(said: &str) -> Option<LevelFilter> {
 }
 
 fn write_all(lines: &Receiver<Message>) {
-    for message in lines {
+    for message in lines.iter() {
         let lost = LOST.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let message = format!("{lost} lines of the log were lost: stderr is read too slowly");

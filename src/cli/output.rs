@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use crate::sys::thread;
+
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -33,7 +35,8 @@ pub fn say(text: &str) {
 /// Ends the process as soon as nobody is left to read stdout, though there is nothing to
 /// be written. For commands that only tell.
 pub fn end_with_reader() {
-    std::thread::spawn(|| {
+    // Without one, the reader's end is seen with the next line.
+    let _ = thread::start("reader", || {
         let out = io::stdout();
         // Asked for nothing, it still tells that the other end is closed.
         let mut polled = [PollFd::new(&out, PollFlags::empty())];

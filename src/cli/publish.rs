@@ -5,14 +5,14 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use crossbeam_channel::{Receiver, bounded};
-
 use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
 use super::hub::HubSettings;
 use super::lines::{LineError, Lines, NumberedLine, object};
 use crate::client::Client;
 use crate::event::job::{EventName, JobId};
+use crate::sys::channel::{Receiver, bounded};
+use crate::sys::thread;
 
 /// How much is sent to the hub at once, in events and in bytes, whichever is
 /// reached first. A batch never waits to become full.
@@ -98,14 +98,14 @@ fn publish_stdin(
     event: Option<EventName>,
 ) -> Result<(), Failure> {
     let (sender, lines) = bounded(READ_AHEAD_LINES);
-    std::thread::spawn(move || {
+    thread::start("stdin", move || {
         for line in Lines::new(io::stdin().lock(), event) {
             let failed = line.is_err();
             if sender.send(line).is_err() || failed {
                 break;
             }
         }
-    });
+    })?;
     while let Some(batch) = next_batch(&lines) {
         if !batch.text.is_empty() {
             let done = client.post_lines(job, batch.text.as_bytes());

@@ -117,7 +117,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         }
     };
     let (notice, watchman) = deletion::watch();
-    let publisher = Publisher::start(target, Arc::clone(&mailbox), notice);
+    let publisher = Publisher::start(target, Arc::clone(&mailbox), notice)?;
     let stage = stage.map_or_else(|| name.chars().take(32).collect(), |stage| stage.0);
     let texts: Vec<String> = words
         .iter()
@@ -131,8 +131,8 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let reader = Reader::knowing(format, known).with_pattern(pattern);
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
-    forwarding.start(child.handle().clone(), Arc::clone(&mailbox));
-    watchman.start(child.handle().clone());
+    forwarding.start(child.handle().clone(), Arc::clone(&mailbox))?;
+    watchman.start(child.handle().clone())?;
     let End::Exited(status) = command::follow(&child, &mut progress, &Guard::none())? else {
         unreachable!("nothing stops the command");
     };

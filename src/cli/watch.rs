@@ -8,12 +8,11 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-
 use super::call::{Call, Command};
 use super::error::{Failure, Usage};
 use super::output;
 use crate::client::ClientError;
+use crate::sys::channel::{Receiver, RecvTimeoutError};
 use follower::{News, Selection};
 use roster::{Roster, Standing};
 use view::View;
@@ -66,7 +65,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         output::end_with_reader();
     }
     let roster = Roster::new(&selection);
-    let news = follower::start(hub.clone(), client, selection.clone());
+    let news = follower::start(hub.clone(), client, selection.clone())?;
     let mut watch = Watch {
         is_open: matches!(selection, Selection::Matching(_)),
         view,

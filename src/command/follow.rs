@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, never, select};
 
 use super::{Child, Message, Signal};
 use crate::progress::{Outlook, Reader, Source, Throttle, Update};
+use crate::sys::channel;
 
 /// How long the command must be silent before its open line is read.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -152,7 +153,7 @@ impl Following<'_> {
             never()
         };
         select! {
-            recv(self.child.messages) -> message => match message {
+            recv(self.child.messages.parcels()) -> message => match message.map(channel::Receiver::open) {
                 Ok(Message::Output(source, bytes)) => {
                     progress.keep_of(source, &bytes);
                     progress.read(|reader, each| reader.feed(source, &bytes, each));

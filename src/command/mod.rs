@@ -11,16 +11,14 @@ mod terminal;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
@@ -28,6 +26,8 @@ pub use follow::{End, Progress, follow};
 pub use rustix::process::Signal;
 
 use crate::progress::Source;
+use crate::sys::channel::{Receiver, Sender, bounded};
+use crate::sys::thread;
 use cage::Cage;
 use leftover::Mark;
 use terminal::Terminal;
@@ -107,31 +107,34 @@ impl Child {
         drop(command);
         let (sender, messages) = bounded(MESSAGES_MAX);
         let passing_on = Arc::new(AtomicUsize::new(0));
-        let own = |fd: io::Result<_>| fd.ok().filter(|_| mark.is_none()).map(File::from);
+        let has_company = mark.is_none();
+        let own = |fd: io::Result<_>| fd.ok().filter(|_| has_company).map(File::from);
         let outputs = if terminal.is_some() { 1 } else { 2 };
-        if let Some(terminal) = terminal {
-            let to = own(io::stdout().as_fd().try_clone_to_owned());
-            let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
-            // What a command shows on a terminal is what it says.
-            output::read(Source::Stderr, terminal, to, sender, passing_on);
-        }
-        if let Some(stdout) = child.stdout.take() {
-            let to = own(io::stdout().as_fd().try_clone_to_owned());
-            let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
-            output::read(Source::Stdout, stdout, to, sender, passing_on);
-        }
-        if let Some(stderr) = child.stderr.take() {
-            let to = own(io::stderr().as_fd().try_clone_to_owned());
-            let (sender, passing_on) = (sender.clone(), Arc::clone(&passing_on));
-            output::read(Source::Stderr, stderr, to, sender, passing_on);
-        }
+        let stdout = child.stdout.take().map(OwnedFd::from);
+        let stderr = child.stderr.take().map(OwnedFd::from);
         let handle = Handle {
             pid: Pid::from_child(&child),
             is_group: mark.is_some(),
             running: Arc::new(Mutex::new(true)),
         };
-        let also = handle.clone();
-        thread::spawn(move || wait(child, &also, mark.as_ref(), &sender));
+        let (also, its) = (handle.clone(), sender.clone());
+        let waiting = thread::start("wait", move || wait(child, &also, mark.as_ref(), &its));
+        let (out, err) = (io::stdout(), io::stderr());
+        let reading = [
+            // What a command shows on a terminal is what it says.
+            (Source::Stderr, terminal.map(OwnedFd::from), out.as_fd()),
+            (Source::Stdout, stdout, out.as_fd()),
+            (Source::Stderr, stderr, err.as_fd()),
+        ];
+        let reading = reading.into_iter().try_for_each(|(source, from, to)| {
+            let Some(from) = from else { return Ok(()) };
+            let to = own(to.try_clone_to_owned());
+            output::read(source, from, to, sender.clone(), Arc::clone(&passing_on))
+        });
+        if let Err(error) = waiting.and(reading) {
+            handle.signal(Signal::KILL);
+            return Err(error);
+        }
         Ok(Child {
             messages,
             handle,

@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags};
 
 use super::Message;
 use crate::progress::Source;
+use crate::sys::channel::Sender;
+use crate::sys::thread;
 
 const READ_BYTES: usize = 16 * 1024;
 
@@ -20,12 +20,13 @@ const READ_BYTES: usize = 16 * 1024;
 /// command may care little.
 pub fn read(
     source: Source,
-    mut from: impl Read + Send + 'static,
+    from: OwnedFd,
     mut to: Option<File>,
     sender: Sender<Message>,
     passing_on: Arc<AtomicUsize>,
-) {
-    thread::spawn(move || {
+) -> io::Result<()> {
+    let mut from = File::from(from);
+    let work = move || {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let count = match from.read(&mut buffer) {
@@ -46,7 +47,8 @@ pub fn read(
             }
         }
         let _ = sender.send(Message::Closed);
-    });
+    };
+    thread::start("output", work).map(drop)
 }
 
 /// Writes everything, to an output that may have been made non-blocking by whoever

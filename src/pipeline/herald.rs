@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::sys;
+
 use parking_lot::{Condvar, Mutex};
 
 use super::Pipeline;
@@ -93,6 +95,5 @@ pub fn start(pipeline: Pipeline) -> io::Result<()> {
             thread::sleep(INTERVAL);
         }
     };
-    thread::Builder::new().name("herald".into()).spawn(run)?;
-    Ok(())
+    sys::thread::start("herald", run).map(drop)
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
@@ -18,13 +17,14 @@ use super::stage;
 use super::state::{Facts, FileState};
 use super::stop::Why;
 use super::task::{Failure, hex};
+use crate::sys::thread;
 use crate::upload::Landed;
 
 /// Starts one more worker of a stage.
 pub fn start(pipeline: Pipeline, line: Arc<Line>, index: usize) {
     let name = line.stages[index].name.clone();
     let its = line.clone();
-    let started = thread::Builder::new().name(name.clone()).spawn(move || {
+    let started = thread::start(name.clone(), move || {
         let inner = &pipeline.0;
         let nice = i32::from(line.stages[index].nice);
         // On Linux a thread has its own nice level, and hands it to what it starts.

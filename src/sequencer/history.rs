@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
-
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
 use crate::hub::Mailbox;
+use crate::sys::channel::Sender;
 
 /// What a stream asks for.
 pub struct ReplayRequest {

@@ -1,9 +1,8 @@
 //! Other servers that have the same order, and what is on one of them alone: the uploads.
 
-use crossbeam_channel::Receiver;
-
 use super::error::PublishError;
 use crate::event::job::{JobId, LifeId};
+use crate::sys::channel::Receiver;
 
 /// A server, as the others know it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::routes::Context;
+use crate::sys::thread;
 
 /// How often the thread sees whether the server is still there.
 const LOOK: Duration = Duration::from_secs(1);
@@ -37,6 +38,5 @@ pub fn start(context: &Arc<Context>) -> io::Result<()> {
             }
         }
     };
-    let builder = std::thread::Builder::new().name("errands".to_owned());
-    builder.spawn(run).map(drop)
+    thread::start("errands", run).map(drop)
 }

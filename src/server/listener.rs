@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
@@ -27,6 +26,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use crate::server::house::House;
 use crate::server::lobby::{Lobby, LobbyConfig};
 use crate::server::sockets::GivenSocket;
+use crate::sys::channel::Sender;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 use crate::sys::vital;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Server;
 use super::listener::{Acceptor, Knocker};
 use crate::stream::ShardHandle;
-use crate::sys::coroutine;
+use crate::sys::{channel, coroutine};
 
 /// Finds out whether a server is alive.
 pub struct Pulse {
@@ -26,7 +26,7 @@ impl Pulse {
     pub fn is_alive(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let count = self.shards.len() + self.acceptors.len() + 1;
-        let (answer, answers) = crossbeam_channel::bounded(count);
+        let (answer, answers) = channel::bounded(count);
         self.shards.iter().for_each(|it| it.knock(answer.clone()));
         self.acceptors
             .iter()

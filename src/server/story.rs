@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Server;
 use crate::event::job::JobState;
 use crate::routes::Context;
+use crate::sys::thread;
 use crate::sys::units::show_size;
 
 /// How often it is looked for what was refused.
@@ -93,6 +94,5 @@ pub fn start_telling(context: &Arc<Context>) -> io::Result<()> {
             std::thread::sleep(LOOK);
         }
     };
-    let builder = std::thread::Builder::new().name("watcher".to_owned());
-    builder.spawn(tell).map(drop)
+    thread::start("watcher", tell).map(drop)
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 
-use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use super::PIECES;
@@ -25,6 +24,7 @@ use crate::event::resume::Start;
 use crate::hub::{Hub, Job, Mailbox};
 use crate::sequencer::Sequencer;
 use crate::sequencer::history::Replay;
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::limit::Limit;
 use crate::sys::vital;
 pub use event_stream::{EventStream, SentEvent};
@@ -114,7 +114,7 @@ impl Subscribers {
             })?,
             sequencer: jobs.clone(),
             mailbox,
-            pieces: crossbeam_channel::bounded(PIECES),
+            pieces: channel::bounded(PIECES),
             streams: Mutex::default(),
             is_closed: AtomicBool::new(false),
         });

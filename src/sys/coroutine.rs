@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use may::io::{CoIo, WaitIo};
 use may::sync::Blocker;
 use parking_lot::Mutex;
 use rustix::event::EventfdFlags;
 
+use super::channel::{self, Receiver, RecvTimeoutError, Sender};
 pub use super::raw::spawn;
+use super::thread;
 
 /// The stack of a coroutine, in machine words: 64 KiB. Only what is touched is resident.
 const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
@@ -140,9 +141,8 @@ pub fn pause(duration: Duration) {
     static PAUSES: OnceLock<Sender<(Instant, Arc<Blocker>)>> = OnceLock::new();
     let pauses = PAUSES.get_or_init(|| {
         // As many as there are connections, at most.
-        let (sender, receiver) = crossbeam_channel::unbounded();
-        let waking = std::thread::Builder::new().name("pauses".to_owned());
-        if let Err(error) = waking.spawn(move || wake(&receiver)) {
+        let (sender, receiver) = channel::unbounded();
+        if let Err(error) = thread::start("pauses", move || wake(&receiver)) {
             log::error!("no thread for pauses: {error}");
         }
         sender

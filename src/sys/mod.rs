@@ -2,6 +2,7 @@
 //! characters, names, directories, files.
 
 pub(crate) mod blocker;
+pub mod channel;
 pub(crate) mod character;
 pub(crate) mod clock;
 #[cfg(feature = "server")]
@@ -19,6 +20,7 @@ pub(crate) mod random;
 #[cfg(feature = "server")]
 pub(crate) mod raw;
 pub(crate) mod socket;
+pub(crate) mod thread;
 #[cfg(feature = "uploads")]
 pub(crate) mod toml;
 pub(crate) mod units;

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
+
+use super::thread;
 
 /// The exit status after a fault in the program itself: EX_SOFTWARE of sysexits.h.
 pub const STATUS: i32 = 70;
@@ -16,8 +18,11 @@ pub fn spawn(
     name: impl Into<String>,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let name = name.into();
-    Builder::new().name(name.clone()).spawn(move || {
+    spawn_boxed(name.into(), Box::new(work))
+}
+
+fn spawn_boxed(name: String, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    thread::start(name.clone(), move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             end(&name);
         }

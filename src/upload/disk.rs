@@ -6,8 +6,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use may::sync::{Semphore, mpsc};
+
+use crate::sys::channel::{Receiver, Sender, bounded};
+use crate::sys::thread;
 
 /// Work that waits for a thread, at most. Whoever brings more waits itself.
 const QUEUE: usize = 64;
@@ -35,14 +37,12 @@ impl Disk {
         let places = Arc::new(Semphore::new(QUEUE));
         for index in 0..threads.max(1) {
             let (works, places): (Receiver<Work>, _) = (works.clone(), places.clone());
-            std::thread::Builder::new()
-                .name(format!("disk-{index}"))
-                .spawn(move || {
-                    for work in works {
-                        places.post();
-                        work();
-                    }
-                })?;
+            thread::start(format!("disk-{index}"), move || {
+                for work in works.iter() {
+                    places.post();
+                    work();
+                }
+            })?;
         }
         Ok(Disk { queue, places })
     }

@@ -19,6 +19,7 @@ use crate::event::frame::DELETED;
 use crate::event::job::{EventId, JobId};
 use crate::hub::Mailbox;
 use crate::sequencer::Sequencer;
+use crate::sys::channel;
 use crate::sys::clock::now_ms;
 use crate::sys::random::Random;
 use crate::sys::vital;
@@ -211,8 +212,8 @@ impl Courier {
             }
         }
         select! {
-            recv(self.porters.delivered) -> delivered => {
-                if let Ok(delivered) = delivered {
+            recv(self.porters.delivered.parcels()) -> delivered => {
+                if let Ok(delivered) = delivered.map(channel::Receiver::open) {
                     self.settle(delivered);
                 }
             }

@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::HookEvent;
 use super::config::Hook;
 use super::reader::read_one;
@@ -12,6 +10,7 @@ use super::request::{DeliveryEnd, HookLine};
 use crate::event::job::{EventId, JobId};
 use crate::sequencer::Sequencer;
 use crate::sequencer::history::Cursor;
+use crate::sys::channel::{Receiver, Sender, bounded};
 use crate::sys::vital;
 
 /// The porters of a webhook. They end with this, each with its request.
@@ -88,7 +87,7 @@ fn carry(
     given: &Receiver<Parcel>,
     settled: &Sender<Delivered>,
 ) {
-    for parcel in given {
+    for parcel in given.iter() {
         let id = parcel.id;
         let end = deliver(hook, jobs, mark, &parcel);
         if settled.send(Delivered { id, end }).is_err() {

@@ -13,6 +13,7 @@ use crate::event::ring::Batch;
 use crate::hub::{Hub, Job, Mailbox};
 use crate::sequencer::Sequencer;
 use crate::sequencer::history::{Cursor, Jobs, Replay, ReplayRequest, What};
+use crate::sys::channel;
 
 /// Events that are looked at together.
 const TOGETHER: usize = 256;
@@ -242,7 +243,7 @@ pub fn read_one(
 
 /// Has events read back. None where nobody does, or what they are of is no more.
 fn ask(jobs: &Sequencer, what: What, cursor: Option<Cursor>) -> Option<Replay> {
-    let (reply, replies) = crossbeam_channel::bounded(1);
+    let (reply, replies) = channel::bounded(1);
     jobs.order().read(ReplayRequest {
         row: 0,
         ticket: 0,

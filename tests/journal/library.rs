@@ -50,7 +50,7 @@ pub fn events(jobs: &Sequencer, number: usize) -> Vec<(u64, String)> {
     if landfall::internals::order(jobs).history(&name).is_none() {
         return Vec::new();
     }
-    let (reply, replies) = crossbeam_channel::bounded(1);
+    let (reply, replies) = landfall::internals::channel::bounded(1);
     let upto = job.newest();
     let (mut after, mut cursor, mut found) = (EventId(0), None, Vec::new());
     while after < upto {

@@ -1,12 +1,14 @@
 //! What becomes of a command whose job is deleted or cancelled: nobody wants its result any
 //! more.
 
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::command::{Handle, Signal};
+use crate::sys;
 
 /// What SIGTERM gives the command before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
@@ -33,8 +35,8 @@ impl Notice {
 
 impl Watchman {
     /// Ends the command when it is said, if it still runs then.
-    pub fn start(self, command: Handle) {
-        thread::spawn(move || {
+    pub fn start(self, command: Handle) -> io::Result<()> {
+        let work = move || {
             if self.0.recv().is_err() {
                 return;
             }
@@ -43,6 +45,7 @@ impl Watchman {
             command.signal(Signal::CONT);
             thread::sleep(GRACE);
             command.signal(Signal::KILL);
-        });
+        };
+        sys::thread::start("deletion", work).map(drop)
     }
 }

@@ -1,10 +1,9 @@
 //! The thread that takes from the mailbox and brings it to the hub.
 
+use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,6 +13,8 @@ use super::renewal::Renewal;
 use super::target::{Target, say, warn, why};
 use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, ClientError, Heard};
+use crate::sys;
+use crate::sys::channel::{Receiver, bounded};
 
 /// The waits between attempts while the hub is away.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -34,7 +35,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Starts the thread.
-    pub fn start(target: Target, mailbox: Arc<Mailbox>, deletion: Notice) -> Publisher {
+    pub fn start(target: Target, mailbox: Arc<Mailbox>, deletion: Notice) -> io::Result<Publisher> {
         let (sender, finished) = bounded(1);
         let hub = target.hub.clone();
         let worker = Worker {
@@ -53,14 +54,14 @@ impl Publisher {
             published_at: None,
             look_at: Instant::now() + LOOK,
         };
-        thread::spawn(move || {
+        sys::thread::start("publish", move || {
             let _ = sender.send(worker.run());
-        });
-        Publisher {
+        })?;
+        Ok(Publisher {
             hub,
             mailbox,
             finished,
-        }
+        })
     }
 
     /// Publishes the end and waits until that is done, `wait` at most. A failure is a

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::mailbox::Mailbox;
 use crate::command::{Handle, Signal};
+use crate::sys::thread;
 
 /// Signals that are caught, and wait until there is a command.
 pub struct Forwarding(Signals);
@@ -20,8 +20,8 @@ impl Forwarding {
     }
 
     /// Passes them on to the command while it runs; after that they hurry the mailbox.
-    pub fn start(mut self, command: Handle, mailbox: Arc<Mailbox>) {
-        thread::spawn(move || {
+    pub fn start(mut self, command: Handle, mailbox: Arc<Mailbox>) -> io::Result<()> {
+        let work = move || {
             for signal in self.0.forever() {
                 let signal = match signal {
                     SIGINT => Signal::INT,
@@ -32,6 +32,7 @@ impl Forwarding {
                     mailbox.hurry();
                 }
             }
-        });
+        };
+        thread::start("signals", work).map(drop)
     }
 }

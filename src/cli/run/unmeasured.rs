@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 
 use crate::progress::Material;
+use crate::sys::thread;
 
 /// The longest list that is read, in bytes.
 const LIST_MAX_BYTES: u64 = 1 << 20;
@@ -19,7 +19,7 @@ pub fn measure(unmeasured: Vec<Material>) {
         return;
     }
     // Where there can be no thread, seconds are told.
-    let _ = thread::Builder::new().spawn(move || {
+    let _ = thread::start("measure", move || {
         for material in unmeasured {
             let path = Path::new(&material.path);
             let us = if material.is_list {

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -21,6 +20,8 @@ use crate::cli::logging;
 use crate::server::Server;
 use crate::server::handover::{Predecessor, Rebirth, Said, Successor};
 use crate::server::sockets::Sockets;
+use crate::sys::channel::{self, Receiver, Sender};
+use crate::sys::thread;
 
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
 const WISHES_MAX: usize = 64;
@@ -67,11 +68,11 @@ fn live(call: &Call) -> Result<(), Failure> {
     logging::detach()?;
     // Before anything is started, so that a signal in between isn't lost.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
-    let (wish, wishes) = crossbeam_channel::bounded(WISHES_MAX);
+    let (wish, wishes) = channel::bounded(WISHES_MAX);
     let signalled = wish.clone();
     let hurry: Arc<OnceLock<Hurry>> = Arc::default();
     let hurried = hurry.clone();
-    std::thread::spawn(move || {
+    thread::start("signals", move || {
         let mut stops = 0;
         for signal in signals.forever() {
             let _ = signalled.try_send(Wish::Signal(signal));
@@ -80,7 +81,7 @@ fn live(call: &Call) -> Result<(), Failure> {
                 end_at_once(hurried.get());
             }
         }
-    });
+    })?;
     let patience = config.handover;
     let server = Server::start_on(config, sockets)?;
     let _ = hurry.set(Box::new(server.hurry()));
@@ -101,7 +102,7 @@ fn end_at_once(hurry: Option<&Hurry>) {
     if let Some(hurry) = hurry {
         hurry();
     }
-    let ending = std::thread::Builder::new().spawn(|| {
+    let ending = thread::start("ending", || {
         std::thread::sleep(HASTE);
         log::logger().flush();
         std::process::exit(0);
@@ -123,7 +124,7 @@ fn serve(
     let mut succession: Option<Succession> = None;
     let mut rebirth = None;
     let mut is_succeeded = false;
-    for next in wishes {
+    for next in wishes.iter() {
         match next {
             Wish::Signal(SIGHUP) => now = reload(&server, call, now),
             // Rotators of logs send it to whatever runs, and would otherwise end it.
@@ -240,7 +241,7 @@ fn begin(server: &Server, wish: &Sender<Wish>, patience: Duration) -> Option<Suc
 fn await_it(successor: Successor, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
     let wish = wish.clone();
     let awaited = successor.caller_off().and_then(|caller_off| {
-        let thread = std::thread::Builder::new().spawn(move || {
+        let thread = thread::start("succession", move || {
             let _ = wish.send(Wish::Succession(successor.wait(patience)));
         })?;
         Ok(Succession { caller_off, thread })
@@ -258,19 +259,17 @@ fn watch(server: &Server) {
     };
     let pulse = server.pulse();
     let pause = limit / 2;
-    let watched = std::thread::Builder::new()
-        .name("watchdog".to_owned())
-        .spawn(move || {
-            loop {
-                let begin = Instant::now();
-                if pulse.is_alive(pause) {
-                    notify(&[NotifyState::Watchdog]);
-                } else {
-                    log::error!("a thread of the server didn't answer within {pause:?}");
-                }
-                std::thread::sleep(pause.saturating_sub(begin.elapsed()));
+    let watched = thread::start("watchdog", move || {
+        loop {
+            let begin = Instant::now();
+            if pulse.is_alive(pause) {
+                notify(&[NotifyState::Watchdog]);
+            } else {
+                log::error!("a thread of the server didn't answer within {pause:?}");
             }
-        });
+            std::thread::sleep(pause.saturating_sub(begin.elapsed()));
+        }
+    });
     if let Err(error) = watched {
         log::error!("no thread for the watchdog: {error}");
     }

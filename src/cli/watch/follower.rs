@@ -1,15 +1,17 @@
 //! Follows jobs over as many connections as it takes, and tells what it hears.
 
+use std::io;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, Client, ClientError, ServerEvent, Subscription};
 use crate::event::job::JobId;
+use crate::sys;
+use crate::sys::channel::{Receiver, Sender, bounded};
 
 /// The waits between attempts to connect, where the hub has not asked for another.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -64,7 +66,7 @@ pub struct LastEvent {
 }
 
 /// Follows jobs in a thread of its own, which ends when nobody hears it any more.
-pub fn start(hub: HubSettings, client: Client, selection: Selection) -> Receiver<News> {
+pub fn start(hub: HubSettings, client: Client, selection: Selection) -> io::Result<Receiver<News>> {
     let (sender, news) = bounded(NEWS_MAX);
     let mut follower = Follower {
         hub,
@@ -75,11 +77,11 @@ pub fn start(hub: HubSettings, client: Client, selection: Selection) -> Receiver
         is_listed: false,
         asked_wait: None,
     };
-    thread::spawn(move || {
+    sys::thread::start("follow", move || {
         let over = follower.follow();
         follower.tell(News::Over(over));
-    });
-    news
+    })?;
+    Ok(news)
 }
 
 struct Follower {

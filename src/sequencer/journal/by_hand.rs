@@ -23,6 +23,7 @@ use crate::event::{Event, Lease};
 use crate::hub::{Change, Entry, Hub, Once, Owner, Terms};
 use crate::sequencer::history::ReplayRequest;
 use crate::sequencer::{Health, Order, Proposal, PublishError};
+use crate::sys::channel;
 
 /// What the writer's thread would have.
 struct Bench {
@@ -33,8 +34,8 @@ struct Bench {
 /// What the syncer's thread would have.
 struct Medium {
     shared: Arc<Shared>,
-    jobs: Receiver<Job>,
-    synced: Sender<Synced>,
+    jobs: channel::Receiver<Job>,
+    synced: channel::Sender<Synced>,
     /// What it has begun with.
     begun: Mutex<Option<Job>>,
 }

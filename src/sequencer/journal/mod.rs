@@ -45,6 +45,7 @@ use super::history::ReplayRequest;
 use super::{Health, Order, Proposal, PublishError};
 use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Hub};
+use crate::sys::channel;
 use crate::sys::metrics::{Counter, gauge, head};
 use desk::ask;
 pub use files::{Directory, File, Files};
@@ -136,7 +137,7 @@ struct Counters {
 /// A journal that is open. It ends with this, or when it is closed.
 pub struct Journal {
     commands: Sender<Command>,
-    requests: Sender<ReplayRequest>,
+    requests: channel::Sender<ReplayRequest>,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -187,7 +188,7 @@ impl Journal {
         let found = restore::restore(&shared, hub)?;
         shared.keys.store(hub.keys(), Ordering::Release);
         let (commands, received) = crossbeam_channel::unbounded();
-        let (requests, asked) = crossbeam_channel::unbounded();
+        let (requests, asked) = channel::unbounded();
         let (call, calls) = crossbeam_channel::bounded(1);
         let next_checkpoint = found.next_checkpoint;
         // Whatever has begun ends with this, should another not begin.

@@ -16,8 +16,6 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
-
 use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
 use super::segment::Gone;
 use super::{Alarm, Shared};
@@ -26,6 +24,7 @@ use crate::event::frame::{DELETED, Frame, FrameKind};
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
 use crate::sequencer::history::{Cursor, Jobs, NewestOf, Replay, ReplayRequest, What};
+use crate::sys::channel::Receiver;
 use crate::sys::vital;
 
 /// Threads that read.
@@ -98,7 +97,7 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<ReplayRequest>) ->
         let (shared, requests) = (shared.clone(), requests.clone());
         vital::spawn("journal-read", move || {
             let alarm = Alarm(shared.clone());
-            for request in requests {
+            for request in requests.iter() {
                 shared.counters.reads.add(1);
                 let (reply, mailbox) = (request.reply.clone(), request.mailbox.clone());
                 let replay = shared.answer(request);

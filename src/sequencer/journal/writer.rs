@@ -32,6 +32,7 @@ use crate::event::job::EventId;
 use crate::hub::{Hub, Refusal};
 use crate::sequencer::room::forget;
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
+use crate::sys::channel;
 use crate::sys::clock;
 use crate::sys::vital;
 use batch::{Answer, Batch, Need};
@@ -187,8 +188,8 @@ impl Writer {
             let timeout = self.until_tick();
             let command = select! {
                 recv(commands) -> command => command,
-                recv(self.syncer.results) -> result => {
-                    let Ok(synced) = result else {
+                recv(self.syncer.results.parcels()) -> result => {
+                    let Ok(synced) = result.map(channel::Receiver::open) else {
                         log::error!("journal: what waits for the medium has ended");
                         return;
                     };

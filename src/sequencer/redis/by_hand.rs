@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crate::sys::channel::{Sender, bounded, unbounded};
 
 use super::flight::Put;
 pub use super::position::Position;
@@ -90,7 +90,7 @@ impl ByHand {
     /// Whether it has read everything, and nothing of its own is under way.
     pub fn is_at_rest(&self) -> bool {
         self.shared.flight.lock().len() == 0
-            && self.commands.is_empty()
+            && self.commands.waiting() == 0
             && self.shared.health() == Health::Good
             && self.shared.fence.lock().is_some()
     }
@@ -102,7 +102,7 @@ impl ByHand {
             self.replica().at,
             self.shared.flight.lock().len(),
             self.shared.fence.lock(),
-            self.commands.len()
+            self.commands.waiting()
         )
     }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crate::sys::channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::fleet::{FleetConfig, RedisUrl};
@@ -209,7 +209,7 @@ impl Order for Fleet {
 
     fn close(&self) {
         let until = clock::now() + LEAVE_PATIENCE;
-        let is_busy = || !self.commands.is_empty() || self.shared.flight.lock().len() > 0;
+        let is_busy = || self.commands.waiting() > 0 || self.shared.flight.lock().len() > 0;
         while is_busy() && !self.shared.is_away() && clock::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crate::sys::channel::Sender;
 
 use super::crowd::Crowd;
 use super::position::{Position, SLOTS, epochs_until, next_epoch};

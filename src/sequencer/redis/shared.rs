@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::sys::channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
 use super::flight::Flight;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crate::sys::channel::Receiver;
 
 use super::crowd::{self, Statement};
 use super::entry;

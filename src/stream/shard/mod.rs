@@ -30,7 +30,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
 use mio::{Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
@@ -42,6 +41,7 @@ use crate::event::ring::Batch;
 use crate::hub::{Hub, Job, Mailbox};
 use crate::sequencer::Sequencer;
 use crate::sequencer::history::Replay;
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::clock;
 use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
@@ -370,7 +370,7 @@ impl Shard {
             leftovers: Leftovers::default(),
             reading: HashMap::new(),
             next_ticket: 0,
-            pieces: crossbeam_channel::bounded(PIECES),
+            pieces: channel::bounded(PIECES),
             batch: Batch::default(),
             plain: Batch::default(),
             posted: Vec::new(),

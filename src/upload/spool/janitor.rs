@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use crate::sys::thread;
+
 use super::Inner;
 use super::entry::Phase;
 
@@ -21,27 +23,25 @@ const REMEMBERED_MAX: usize = 1024;
 /// Starts its thread, which ends with the spool.
 pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
     let spool = Arc::downgrade(spool);
-    std::thread::Builder::new()
-        .name("janitor".to_owned())
-        .spawn(move || {
-            while let Some(spool) = Weak::upgrade(&spool) {
-                if spool.is_closed.load(Ordering::Acquire) {
-                    return;
-                }
-                spool.keep_alive();
-                spool.strike_off_landed();
-                spool.remove_expired();
-                spool.remove_lapsed();
-                spool.tell_failures();
-                if let Err(error) = spool.remove_strays() {
-                    log::warn!("the uploads' directory: {error}");
-                }
-                let soonest = spool.config().expiry_of(0);
-                drop(spool);
-                std::thread::sleep((soonest / 4).clamp(ROUND_MIN, ROUND_MAX));
+    let work = move || {
+        while let Some(spool) = Weak::upgrade(&spool) {
+            if spool.is_closed.load(Ordering::Acquire) {
+                return;
             }
-        })?;
-    Ok(())
+            spool.keep_alive();
+            spool.strike_off_landed();
+            spool.remove_expired();
+            spool.remove_lapsed();
+            spool.tell_failures();
+            if let Err(error) = spool.remove_strays() {
+                log::warn!("the uploads' directory: {error}");
+            }
+            let soonest = spool.config().expiry_of(0);
+            drop(spool);
+            std::thread::sleep((soonest / 4).clamp(ROUND_MIN, ROUND_MAX));
+        }
+    };
+    thread::start("janitor", work).map(drop)
 }
 
 /// What a job is told whose upload has expired.

@@ -9,8 +9,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
-
 use super::Writer;
 use super::batch::Answer;
 use crate::event::job::EventId;
@@ -18,6 +16,7 @@ use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::SegmentNumber;
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::journal::{Alarm, Shared};
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::clock;
 use crate::sys::vital;
 
@@ -70,7 +69,7 @@ impl Syncer {
         let (syncer, received, done) = Syncer::without_thread();
         vital::spawn("journal-sync", move || {
             let alarm = Alarm(shared.clone());
-            for job in received {
+            for job in received.iter() {
                 if done.send(job.carry_out(&shared)).is_err() {
                     break;
                 }
@@ -92,8 +91,8 @@ impl Syncer {
 
     /// The thread's ends besides: where its jobs come from, and where it says how they went.
     pub fn without_thread() -> (Syncer, Receiver<Job>, Sender<Synced>) {
-        let (jobs, received) = crossbeam_channel::bounded(1);
-        let (done, results) = crossbeam_channel::bounded(1);
+        let (jobs, received) = channel::bounded(1);
+        let (done, results) = channel::bounded(1);
         let syncer = Syncer {
             jobs,
             results,
