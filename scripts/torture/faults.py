@@ -8,7 +8,7 @@ import time
 from .redis import wait
 
 # How often each happens, in proportion.
-FAULTS = {"kill": 5, "pause": 2, "cut": 10, "links": 1, "stop": 2, "restart": 2, "tear": 2,
+FAULTS = {"kill": 5, "pause": 2, "cut": 10, "late": 6, "links": 1, "stop": 2, "restart": 2, "tear": 2,
           "empty": 1, "flush": 1, "promote": 2, "demote": 1, "full": 2}
 # By these Redis loses what it had.
 LOSSES = {"tear", "empty", "flush", "promote", "demote"}
@@ -50,6 +50,10 @@ class Attacker:
 
     def cut(self):
         random.choice(self.proxies).cut()
+
+    def late(self):
+        """What is appended is executed when nobody waits for it any more."""
+        random.choice(self.proxies).delays = True
 
     def links(self):
         self.master.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

@@ -160,10 +160,12 @@ def judge_reader(reader, line):
 def judge_tokens(oracle, line, nodes):
     """What is wrong with what was answered; and how much was put back, and lost."""
     wrong, put_back, lost = [], 0, 0
-    stands = collections.defaultdict(set)
+    stands, put_at = collections.defaultdict(set), {}
     for number, (_, _, token) in line.numbers.items():
         if token is not None and line.has(number):
             stands[token].add(number)
+        # What was put back and is lost once more is sent again once more.
+        put_at[token] = max(put_at.get(token, 0), oracle.known_at.get(number, 0))
     wrong += [f"{token} stands twice: {sorted(numbers)}" for token, numbers in stands.items()
               if len(numbers) > 1]
     for token, answers in oracle.acknowledged.items():
@@ -174,6 +176,7 @@ def judge_tokens(oracle, line, nodes):
             put_back += 1
             continue
         lost += 1
+        at = max(at, put_at.get(token, 0))
         if not any(loss > at - 3 for loss in oracle.losses):
             wrong.append(f"{token} ({number}) is lost, and Redis has lost nothing since")
         # Who had said it has sent it again, where it lived and the job took it.

@@ -3,6 +3,11 @@
 import random
 import socket
 import threading
+import time
+
+
+# A script that is called with more bytes appends something.
+APPEND_LEAST = 300
 
 
 class Proxy:
@@ -12,8 +17,10 @@ class Proxy:
         self.target = target
         # Bytes until the next cut, there and back. None: there is no cut.
         self.budgets = [None, None]
+        # Whether the next append is executed when its connection is gone.
+        self.delays = False
         self.links = []
-        self.cuts = 0
+        self.cuts = self.late = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -34,6 +41,13 @@ class Proxy:
     def carry(self, one, other, way):
         try:
             while data := one.recv(65536):
+                if way == 0 and self.delays and len(data) > APPEND_LEAST and b"EVALSHA" in data:
+                    self.delays = False
+                    self.late += 1
+                    one.shutdown(socket.SHUT_RDWR)
+                    time.sleep(random.choice([0.02, 0.2, 1]) * random.uniform(0.5, 1.5))
+                    other.sendall(data)
+                    break
                 budget = self.budgets[way]
                 if budget is not None:
                     data, self.budgets[way] = data[:budget], budget - len(data)

@@ -45,7 +45,7 @@ class Publisher:
         token = self.token()
         body = {"event": event, "data": {"token": token}} | ({"lease": lease} if lease else {})
         # Without a key it isn't asked for again, and may have been taken or not.
-        key = token if random.random() < 0.8 else None
+        key = token if random.random() < 0.6 else None
         path = f"/api/jobs/{job}/events"
         got = self.ask(over, "POST", path, json.dumps(body), key=key, repeats=key is not None)
         if got is None:

@@ -123,7 +123,7 @@ class Torture:
         kinds = [seen[4] for reader in readers for seen in reader.seen if seen[0] == "reset"]
         frames = sum(seen[0] == "frame" for reader in readers for seen in reader.seen)
         print(f"faults {sum(faults.values())}: {faults}, and {sum(p.cuts for p in self.proxies)} cuts "
-              f"in the middle\n"
+              f"in the middle, {sum(p.late for p in self.proxies)} appends executed late\n"
               f"acknowledged {len(oracle.acknowledged)}, of which Redis lost {put_back + lost}: "
               f"{put_back} put back by other numbers, {lost} gone\n"
               f"besides {dict(oracle.counts)}\n"
