@@ -63,6 +63,12 @@ impl Server {
         Ok(server)
     }
 
+    /// Has the directory outlive the process.
+    pub fn keeping(mut self, directory: tempfile::TempDir) -> Self {
+        self._keep = Some(directory);
+        self
+    }
+
     /// Starts a server that was told its address; waits until it accepts.
     pub fn told(
         command: &mut Command,

@@ -372,6 +372,41 @@ fn what_is_written_while_the_medium_is_waited_for_is_not_taken_for_synced() {
 }
 
 #[test]
+fn what_a_failed_sync_has_lost_of_a_full_segment_is_written_again() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.ask(0, event_of("log", 2000));
+        world.write();
+        world.disk.fail(Some(Fault::Sync));
+        // The next one begins, and waits for its name.
+        world.ask(0, event("log"));
+        world.write();
+        assert!(world.sync(), "it is asked for");
+        world.disk.fail(None);
+        world.hear_of_sync();
+        world.pass(Duration::from_secs(2));
+        world.put_one(0, event("done")).expect("it works again");
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
+fn a_close_that_the_medium_refuses_does_not_speak_for_what_is_before_it() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.put_one(0, event("log")).expect("it begins");
+        world.disk.fail(Some(Fault::Sync));
+        world.restart(End::Closed);
+        world.disk.fail(None);
+        world.pass(Duration::from_secs(2));
+        world.put_one(0, event("done")).expect("it goes on");
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
 fn a_checkpoint_waits_until_what_it_tells_of_is_on_the_medium() {
     for seed in 1..40 {
         let trace = Trace::new(false);

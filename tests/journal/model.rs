@@ -173,8 +173,22 @@ fn write_of(log: &[Operation], data: &str) -> Option<(usize, usize)> {
 fn is_synced(log: &[Operation], data: &str) -> bool {
     write_of(log, data).is_some_and(|(at, written)| {
         let syncs = |o: &Operation| matches!(o, Operation::Sync(file) if *file == written);
-        log[at..].iter().any(syncs)
+        log[at..].iter().any(syncs) && has_name(log, written)
     })
+}
+
+/// Whether the medium has a segment's name: before that nobody is told that it has what is in it.
+fn has_name(log: &[Operation], file: usize) -> bool {
+    let created = log.iter().find_map(|o| match o {
+        Operation::Create(name, it) if *it == file => Some(name),
+        _ => None,
+    });
+    let Some(created) = created.filter(|name| name.ends_with(".new")) else {
+        return true;
+    };
+    let renames = |o: &Operation| matches!(o, Operation::Rename(from, _) if from == created);
+    let mut since = log.iter().skip_while(|o| !renames(o));
+    since.any(|o| matches!(o, Operation::SyncNames))
 }
 
 /// The highest number that somebody may have seen.

@@ -37,8 +37,14 @@ impl Peer for Landfall {
     fn start(&self, setup: &Setup) -> Result<Server> {
         program(&self.0.landfall)?;
         let mut serve = Command::new(&self.0.landfall);
-        serve.args(["serve", "--memory-only"]);
-        Server::announced(self.flags(&mut serve, setup))
+        if !setup.is_kept {
+            serve.args(["serve", "--memory-only"]);
+            return Server::announced(self.flags(&mut serve, setup));
+        }
+        let directory = tempfile::tempdir()?;
+        serve.args(["serve", "--data"]).arg(directory.path());
+        let server = Server::announced(self.flags(&mut serve, setup))?;
+        Ok(server.keeping(directory))
     }
 
     fn start_on(&self, setup: &Setup, socket: &TcpListener, data: &Path) -> Result<Server> {

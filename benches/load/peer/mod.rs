@@ -33,6 +33,8 @@ pub struct Setup {
     pub ring_events: usize,
     /// The same in bytes.
     pub ring_bytes: usize,
+    /// Whether events are kept on disk, by a server that can do that.
+    pub is_kept: bool,
 }
 
 impl Default for Setup {
@@ -41,6 +43,7 @@ impl Default for Setup {
         Setup {
             ring_events: 1024,
             ring_bytes: 1024 * 1024,
+            is_kept: false,
         }
     }
 }

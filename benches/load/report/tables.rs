@@ -33,7 +33,7 @@ const fn column(metric: &'static str, title: &'static str, decimals: usize) -> C
     }
 }
 
-pub const TABLES: [Table; 11] = [
+pub const TABLES: [Table; 12] = [
     Table {
         scenario: "idle",
         title: "Idle memory",
@@ -198,6 +198,18 @@ pub const TABLES: [Table; 11] = [
             logarithmic: false,
             decimals: 0,
         }],
+    },
+    Table {
+        scenario: "kept",
+        title: "One subscriber, one publisher, all on disk",
+        about: "Publish to receipt, 1,000 events of 2 KB a second. Landfall has its journal, with \
+                its default settings; the others keep nothing on disk.",
+        columns: &[
+            column("p50_us", "p50, us", 0),
+            column("p99_us", "p99, us", 0),
+            column("p999_us", "p99.9, us", 0),
+        ],
+        charts: &[],
     },
     Table {
         scenario: "neighbours",

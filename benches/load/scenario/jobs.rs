@@ -63,6 +63,7 @@ pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
     let setup = Setup {
         ring_events: 256,
         ring_bytes: 64 * 1024,
+        ..Setup::default()
     };
     let mut field = Field::new(peer, &setup)?;
     let jobs: Vec<String> = (0..count).map(|job| format!("job_{job:05}")).collect();

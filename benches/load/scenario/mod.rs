@@ -4,6 +4,7 @@ mod broadcast;
 mod burst;
 mod idle;
 mod jobs;
+mod kept;
 mod neighbours;
 mod rest;
 mod restart;
@@ -39,7 +40,7 @@ pub struct Scenario {
 }
 
 /// All of them, in the order of the tables.
-pub const ALL: [Scenario; 10] = [
+pub const ALL: [Scenario; 11] = [
     scenario("idle", idle::run),
     scenario("broadcast", broadcast::run),
     scenario("burst", burst::run),
@@ -47,6 +48,7 @@ pub const ALL: [Scenario; 10] = [
     scenario("storm", storm::run),
     scenario("restart", restart::run),
     scenario("single", single::run),
+    scenario("kept", kept::run),
     scenario("neighbours", neighbours::run),
     scenario("slow", slow::run),
     scenario("rest", rest::run),

@@ -15,6 +15,7 @@ pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
     let setup = Setup {
         ring_events: 256,
         ring_bytes: 64 * 1024,
+        ..Setup::default()
     };
     let server = peer.start(&setup)?;
     std::thread::sleep(Duration::from_secs(1));

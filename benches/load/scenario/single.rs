@@ -13,8 +13,17 @@ use crate::peer::{self, Peer, Setup};
 const PERIOD: Duration = Duration::from_millis(1);
 
 pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
-    let events: u32 = scale.of(10_000, 1_000);
-    let mut field = Field::new(peer, &Setup::default())?;
+    run_with(peer, &Setup::default(), scale.of(10_000, 1_000), peer::data)
+}
+
+/// The same on a server that is set up otherwise, with so many events of other data.
+pub fn run_with(
+    peer: &dyn Peer,
+    setup: &Setup,
+    events: u32,
+    data: fn(&str, u32, u64) -> String,
+) -> Result<Measured> {
+    let mut field = Field::new(peer, setup)?;
     field.subscribe(1)?;
     field.burst(100, 1)?;
     field.clients.timed = true;
@@ -28,7 +37,7 @@ pub fn run(peer: &dyn Peer, scale: Scale) -> Result<Measured> {
             for n in first..first + events {
                 let due = start + PERIOD * (n - first);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                connection.publish(&peer.publish(JOB, &peer::data(JOB, n, now_ns())))?;
+                connection.publish(&peer.publish(JOB, &data(JOB, n, now_ns())))?;
             }
             Ok(())
         });

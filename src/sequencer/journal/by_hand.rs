@@ -12,10 +12,11 @@ use super::checkpoint::{self, Opened};
 use super::desk::{Desk, ask};
 use super::keeper::Keeper;
 pub use super::record::RESERVED;
-use super::record::{ChangeRecord, EntryRecord, MAGIC, Record, decode};
+use super::record::{ChangeRecord, EntryRecord, MAGIC, Record, SegmentNumber, decode};
 use super::reply::{Answer, pair};
+use super::restore::has_begun_in;
 use super::scan::{Piece, Scan};
-use super::segment::parse_file_name;
+use super::segment::{parse_file_name, parse_unnamed_file};
 use super::writer::{Command, Job, Put, Synced, Syncer, Writer};
 use super::{Files, JournalConfig, Shared, restore};
 use crate::event::job::{EventId, JobId};
@@ -355,9 +356,12 @@ pub struct Contents {
 }
 
 impl Contents {
-    pub fn of(files: &[(String, Vec<u8>)]) -> Contents {
+    /// What the next life finds in these, where the host has this boot by then; without one,
+    /// what is there for sure.
+    pub fn of(files: &[(String, Vec<u8>)], boot: Option<[u8; 16]>) -> Contents {
         let mut contents = Contents::default();
         let mut is_first = true;
+        let mut last = None;
         for (name, content) in files {
             if let Some(number) = checkpoint::parse_file_name(name)
                 && let Opened::Whole(whole) = checkpoint::open(content, number)
@@ -366,9 +370,15 @@ impl Contents {
                 let jobs = whole.jobs().map(|it| (it.job.to_owned(), it.life.last));
                 contents.told.jobs.extend(jobs);
             }
-            let Some(segment) = parse_file_name(name) else {
+            let goes_on = |segment: &SegmentNumber| {
+                let is_next = last == segment.0.checked_sub(1).map(SegmentNumber);
+                is_next && boot.is_some_and(|boot| has_begun_in(boot, content, *segment))
+            };
+            let unnamed = parse_unnamed_file(name).filter(goes_on);
+            let Some(segment) = parse_file_name(name).or(unnamed) else {
                 continue;
             };
+            last = Some(segment);
             for piece in Scan::new(content, segment, MAGIC, decode) {
                 match piece {
                     Piece::Record {

@@ -10,6 +10,8 @@
 //!   that is the last that was written. After a loss of power it is the number that the
 //!   life before had reserved, and where bytes are lost, at least as many as entries can
 //!   have stood in them. Those in between are remembered as lost.
+//! - A segment that has no name yet counts as long as the host goes on. After a loss of power
+//!   the one before it may lack its end, and it holds nothing that was on the medium for sure.
 
 mod entries;
 mod numbers;
@@ -17,17 +19,21 @@ mod old;
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Shared;
 use super::checkpoint::{self, Head, Opened};
-use super::files::Files;
+use super::files::{File, Files};
 use super::record::{MAGIC, Record, SegmentNumber, decode};
 use super::scan::{Piece, Scan};
-use super::segment::{Segment, file_name, parse_file_name};
+use super::segment::{Segment, file_name, parse_file_name, parse_unnamed_file, unnamed_file};
 use crate::hub::Hub;
 pub(super) use entries::Restorer;
 pub(super) use numbers::Last;
+
+/// More than the first record of a segment has.
+const HEAD_BYTES: u64 = 128;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -44,8 +50,9 @@ pub struct Found {
     pub torn: Vec<(SegmentNumber, u64)>,
     /// The last segment, where the writer may go on in it.
     pub resumable: Option<SegmentNumber>,
-    /// The last segment, whose end may not be on the medium.
-    pub unsettled: Option<Unsettled>,
+    /// The last segment, whose end may not be on the medium. Where it has no name yet, the
+    /// one before it comes first.
+    pub unsettled: Vec<Unsettled>,
     /// The time of the newest entry.
     pub time_ms: u64,
 }
@@ -57,6 +64,8 @@ pub struct Unsettled {
     pub number: SegmentNumber,
     /// How many bytes it has.
     pub bytes: u64,
+    /// Whether it has its name.
+    pub is_named: bool,
     /// The process that wrote it has ended as it shouldn't, since the host began. Had a sync
     /// failed before that, the kernel would show what was written, and take it for synced.
     pub was_killed: bool,
@@ -68,6 +77,7 @@ struct Listed {
     number: SegmentNumber,
     bytes: u64,
     kind: Kind,
+    is_named: bool,
 }
 
 /// What a segment's first bytes say.
@@ -97,11 +107,12 @@ struct Listing {
 pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
     let began = Instant::now();
     let files = &*shared.files;
-    let listing = list(files)?;
+    let boot = files.boot();
+    let listing = list(files, boot)?;
     let mut found = Found {
         next: listing.segments.last().map_or(0, |last| last.number.0) + 1,
         next_checkpoint: listing.checkpoints.last().map_or(0, |&(last, _)| last) + 1,
-        boot: files.boot(),
+        boot,
         ..Found::default()
     };
     let mut restorer = Restorer::new(shared, hub);
@@ -141,11 +152,7 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
     }
     shared.segments.put_in_order();
     let count = restorer.entries;
-    found.unsettled = kept.last().map(|last| Unsettled {
-        number: last.number,
-        bytes: last.bytes,
-        was_killed: restorer.last.was_killed(found.boot),
-    });
+    found.unsettled = unsettled(&kept, restorer.last.was_killed(found.boot));
     restorer.finish(&mut found, kept.len() as u64);
     found.resumable = resumable(shared, &kept, &found);
     let dropped = old.iter().filter(|segment| segment.number < first);
@@ -164,6 +171,22 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
     Ok(found)
 }
 
+/// The segments whose end may not be on the medium.
+fn unsettled(kept: &[&Listed], was_killed: bool) -> Vec<Unsettled> {
+    let count = match kept.last() {
+        Some(last) if !last.is_named => 2,
+        _ => 1,
+    };
+    let first = kept.len().saturating_sub(count);
+    let last = kept[first..].iter().map(|listed| Unsettled {
+        number: listed.number,
+        bytes: listed.bytes,
+        is_named: listed.is_named,
+        was_killed,
+    });
+    last.collect()
+}
+
 /// Puts an error to the file that it is of.
 pub(super) fn named(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
@@ -179,10 +202,18 @@ fn newer(name: &str) -> io::Error {
 }
 
 /// Reads a whole file. None where it can't be read, which is reported.
-pub(super) fn read_whole(files: &dyn Files, name: &str, bytes: u64) -> io::Result<Option<Vec<u8>>> {
+fn read_whole(files: &dyn Files, name: &str, bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    read(files.open(name, false), name, bytes)
+}
+
+/// The same of a file that was opened, or should have been.
+pub(super) fn read(
+    file: io::Result<Arc<dyn File>>,
+    name: &str,
+    bytes: u64,
+) -> io::Result<Option<Vec<u8>>> {
     let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("{name} is too large"));
     let mut content = vec![0; usize::try_from(bytes).map_err(|_| too_large())?];
-    let file = files.open(name, false);
     match file.and_then(|file| file.read_at(0, &mut content)) {
         Ok(read) => content.truncate(read),
         // It is a link, or no file: who put it there can have it read and written.
@@ -197,8 +228,9 @@ pub(super) fn read_whole(files: &dyn Files, name: &str, bytes: u64) -> io::Resul
     Ok(Some(content))
 }
 
-fn list(files: &dyn Files) -> io::Result<Listing> {
+fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
     let mut listing = Listing::default();
+    let mut unnamed = Vec::new();
     for (name, bytes) in files.list()? {
         if let Some(number) = parse_file_name(&name) {
             let kind = kind_of(files, &name, number, bytes)?;
@@ -206,9 +238,12 @@ fn list(files: &dyn Files) -> io::Result<Listing> {
                 number,
                 bytes,
                 kind,
+                is_named: true,
             });
         } else if let Some(number) = checkpoint::parse_file_name(&name) {
             listing.checkpoints.push((number, bytes));
+        } else if let Some(number) = parse_unnamed_file(&name) {
+            unnamed.push((number, bytes));
         } else if name.ends_with(".new") {
             listing.unfinished.push(name);
         } else {
@@ -219,12 +254,54 @@ fn list(files: &dyn Files) -> io::Result<Listing> {
         .segments
         .sort_unstable_by_key(|segment| segment.number);
     listing.checkpoints.sort_unstable();
+    for (number, bytes) in unnamed {
+        if goes_on(files, &listing, number, bytes, boot)? {
+            listing.segments.push(Listed {
+                number,
+                bytes,
+                kind: Kind::This,
+                is_named: false,
+            });
+        } else {
+            listing.unfinished.push(unnamed_file(number));
+        }
+    }
     Ok(listing)
 }
 
+/// Whether a segment without a name goes on behind those that have one.
+fn goes_on(
+    files: &dyn Files,
+    listing: &Listing,
+    number: SegmentNumber,
+    bytes: u64,
+    boot: [u8; 16],
+) -> io::Result<bool> {
+    let is_next = |last: &Listed| {
+        let is_of_this = [Kind::This, Kind::CarriedOver].contains(&last.kind);
+        last.is_named && is_of_this && last.number.0 + 1 == number.0
+    };
+    if !listing.segments.last().is_some_and(is_next) {
+        return Ok(false);
+    }
+    let head = read_whole(files, &unnamed_file(number), bytes.min(HEAD_BYTES))?;
+    Ok(head.is_some_and(|head| has_begun_in(boot, &head, number)))
+}
+
+/// Whether a segment with these first bytes was begun since the host began.
+pub(super) fn has_begun_in(boot: [u8; 16], head: &[u8], number: SegmentNumber) -> bool {
+    let first = Scan::new(head, number, MAGIC, decode).next();
+    let opened = match first {
+        Some(Piece::Record {
+            record: Record::Open { boot, .. },
+            ..
+        }) => Some(boot),
+        _ => None,
+    };
+    opened == Some(boot)
+}
+
 fn kind_of(files: &dyn Files, name: &str, number: SegmentNumber, bytes: u64) -> io::Result<Kind> {
-    // More than the first record has.
-    const HEAD_BYTES: u64 = 128;
     let Some(head) = read_whole(files, name, bytes.min(HEAD_BYTES))? else {
         return Ok(Kind::This);
     };
@@ -321,8 +398,12 @@ fn restore_segment(
         number,
         bytes,
         kind,
+        is_named,
     } = *listed;
-    let name = file_name(number);
+    let name = match is_named {
+        true => file_name(number),
+        false => unnamed_file(number),
+    };
     let segment = Segment::after(restorer.newest(), bytes);
     shared.segments.lock().insert(number, segment);
     if kind == Kind::Blank {

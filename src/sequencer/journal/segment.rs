@@ -1,9 +1,12 @@
 //! What is known of the segments: how large they are, and which numbers they hold.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::files::{File, Files};
 use super::record::SegmentNumber;
 use crate::event::job::EventId;
 
@@ -117,6 +120,44 @@ fn kept_from(segments: &BTreeMap<SegmentNumber, Segment>) -> EventId {
 /// A segment's file.
 pub fn file_name(segment: SegmentNumber) -> String {
     format!("{:010}.journal", segment.0)
+}
+
+/// Its file while it has no name: the medium may lack what comes before it.
+pub fn unnamed_file(segment: SegmentNumber) -> String {
+    format!("{}.new", file_name(segment))
+}
+
+/// The segment of a file that has no name yet.
+pub fn parse_unnamed_file(name: &str) -> Option<SegmentNumber> {
+    parse_file_name(name.strip_suffix(".new")?)
+}
+
+/// Gives it its name. Returns when that is on the medium.
+pub fn give_name(files: &dyn Files, segment: SegmentNumber) -> io::Result<()> {
+    match files.rename(&unnamed_file(segment), &file_name(segment)) {
+        // It has got it before, and the medium failed then.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        renamed => renamed?,
+    }
+    files.sync_names()
+}
+
+/// Opens its file, whether or not it has its name.
+pub fn open(files: &dyn Files, segment: SegmentNumber) -> io::Result<Arc<dyn File>> {
+    let is_absent = |file: &io::Result<_>| {
+        let kind = file.as_ref().err().map(io::Error::kind);
+        kind == Some(ErrorKind::NotFound)
+    };
+    let named = files.open(&file_name(segment), false);
+    if !is_absent(&named) {
+        return named;
+    }
+    let unnamed = files.open(&unnamed_file(segment), false);
+    if !is_absent(&unnamed) {
+        return unnamed;
+    }
+    // It may have got its name in between.
+    files.open(&file_name(segment), false)
 }
 
 /// The segment of a file, if it is one's. There is always a number after it.

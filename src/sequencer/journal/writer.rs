@@ -13,6 +13,8 @@ mod apply;
 mod batch;
 mod segment;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -36,7 +38,7 @@ use crate::sys::channel;
 use crate::sys::clock;
 use crate::sys::vital;
 use batch::{Answer, Batch, Need};
-use segment::Active;
+use segment::{Active, Sealed};
 pub(super) use sync::Syncer;
 #[cfg(test)]
 pub(super) use sync::{Job, Synced};
@@ -87,13 +89,17 @@ pub struct Writer {
     next: u32,
     /// Where the life before has ended, and this one can go on.
     resumable: Option<SegmentNumber>,
-    /// That segment, or another that is the last, until it is on the medium.
-    unsettled: Option<Unsettled>,
+    /// That segment, or another that is the last, until it is on the medium; and the one
+    /// before it, where it has no name yet.
+    unsettled: Vec<Unsettled>,
     /// Lost numbers that the journal has to be told of.
     gap: Option<Range<u64>>,
     /// No entry is older than this.
     time_ms: u64,
     active: Option<Active>,
+    /// The segment before it, where the medium may lack the end of that: the active one has
+    /// no name then.
+    sealed: Option<Sealed>,
     /// The last number that may be given, and the next such.
     reserved: EventId,
     reserving: Option<Reserving>,
@@ -166,6 +172,7 @@ impl Writer {
             gap: found.gap,
             time_ms: found.time_ms,
             active: None,
+            sealed: None,
             reserved: EventId(0),
             reserving: None,
             unsynced: Vec::new(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::World;
+use crate::sequencer::journal::Files;
 use crate::sequencer::journal::by_hand::Contents;
 use crate::simulation::disk::Disk;
 use crate::simulation::model::Model;
@@ -63,13 +64,13 @@ impl World<'_> {
     }
 
     pub(super) fn restart_journal(&mut self, end: End) {
-        let kept = (end == End::Unpowered).then(|| Contents::of(&self.disk.kept()));
+        let kept = (end == End::Unpowered).then(|| Contents::of(&self.disk.kept(), None));
         self.disk.restart();
         if end == End::Unpowered {
             self.disk.lose_power();
         }
         let left = Left {
-            seen: Contents::of(&self.disk.seen()),
+            seen: Contents::of(&self.disk.seen(), Some(self.disk.boot())),
             kept,
         };
         let uncertain = left.reconcile(&mut self.model, &mut self.puts);

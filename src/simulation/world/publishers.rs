@@ -249,7 +249,11 @@ impl World<'_> {
         self.note(|| format!("put {number} is answered {ids:?} {error:?}"));
         let now = circumstances!(self);
         let promised = self.puts.answered(&answer, &now);
-        self.model.promised.extend(promised);
+        // What was written before it is on the medium, too.
+        let newest = promised.iter().max().copied().unwrap_or_default();
+        let entries = self.model.entries.iter().map(|(id, _)| id.0);
+        let before: Vec<u64> = entries.take_while(|&id| id <= newest).collect();
+        self.model.promised.extend(before);
         self.last_answer = Some(answer);
     }
 

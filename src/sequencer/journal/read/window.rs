@@ -8,7 +8,7 @@ use crate::sequencer::journal::Shared;
 use crate::sequencer::journal::codec::{Found, HEADER_BYTES};
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{Record, SegmentNumber, decode};
-use crate::sequencer::journal::segment::file_name;
+use crate::sequencer::journal::segment;
 
 /// What is read from a file at a time.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -24,7 +24,7 @@ impl Window {
     pub fn open(shared: &Shared, segment: SegmentNumber) -> io::Result<Window> {
         Ok(Window {
             segment,
-            file: shared.files.open(&file_name(segment), false)?,
+            file: segment::open(&*shared.files, segment)?,
             bytes: Vec::new(),
         })
     }

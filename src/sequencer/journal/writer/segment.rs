@@ -3,13 +3,13 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use super::{UNSYNCED_MAX_BYTES, Writer};
+use super::{Reserving, UNSYNCED_MAX_BYTES, Writer};
 use crate::event::job::EventId;
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{MAGIC, RESERVED, Record, SegmentNumber, encode};
-use crate::sequencer::journal::restore::{Unsettled, read_whole};
-use crate::sequencer::journal::segment::{Segment, file_name};
+use crate::sequencer::journal::restore::{Unsettled, read};
+use crate::sequencer::journal::segment::{self, Segment, file_name, give_name, unnamed_file};
 use crate::sys::clock;
 
 /// The segment that is written.
@@ -18,6 +18,15 @@ pub(super) struct Active {
     pub file: Arc<dyn File>,
     /// How much of it is written.
     pub bytes: u64,
+}
+
+/// The segment before it, which is written in full.
+pub(super) struct Sealed {
+    pub number: SegmentNumber,
+    pub file: Arc<dyn File>,
+    pub bytes: u64,
+    /// The end of it, which the medium may lack.
+    pub unsynced: Vec<u8>,
 }
 
 impl Writer {
@@ -48,7 +57,11 @@ impl Writer {
             self.repair()?;
         }
         self.settle()?;
-        let segment_bytes = self.shared.config.segment_bytes();
+        let mut segment_bytes = self.shared.config.segment_bytes();
+        if self.sealed.is_some() {
+            // It has to have its name before there is another. The medium is given time.
+            segment_bytes += segment_bytes / 2;
+        }
         let is_full = |active: &Active| active.bytes >= segment_bytes;
         match self.resumable.take() {
             Some(there) => self.resume_segment(there),
@@ -60,28 +73,31 @@ impl Writer {
     /// Brings to the medium what the life before has left, as it was read, and its name: what
     /// follows must not be there without it.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        let Some(Unsettled {
+        let files = &*self.shared.files;
+        for &Unsettled {
             number,
             bytes,
+            is_named,
             was_killed,
-        }) = self.unsettled
-        else {
-            return Ok(());
-        };
-        let files = &*self.shared.files;
-        let name = file_name(number);
-        let file = match files.open(&name, false) {
-            // Somebody has removed it.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            file => file?,
-        };
-        if was_killed && let Some(content) = read_whole(files, &name, bytes)? {
-            file.write_at(0, &content)?;
+        } in &self.unsettled
+        {
+            let file = match segment::open(files, number) {
+                // Somebody has removed it.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            let name = file_name(number);
+            if was_killed && let Some(content) = read(Ok(file.clone()), &name, bytes)? {
+                file.write_at(0, &content)?;
+            }
+            file.truncate(bytes)?;
+            file.sync()?;
+            match is_named {
+                true => files.sync_names()?,
+                false => give_name(files, number)?,
+            }
         }
-        file.truncate(bytes)?;
-        file.sync()?;
-        files.sync_names()?;
-        self.unsettled = None;
+        self.unsettled.clear();
         Ok(())
     }
 
@@ -109,9 +125,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins another segment. It has its name when it has a beginning, and the medium has
+    /// all of the one before it: it must not be there without that. Nobody waits for that
+    /// here but who waits for the medium with every write.
     fn begin_segment(&mut self) -> io::Result<()> {
-        if self.active.is_some() {
-            // The next one must not be there without all of this one.
+        let is_beside = self.active.is_some() && self.shared.config.sync != SyncPolicy::Always;
+        if self.active.is_some() && (self.sealed.is_some() || !is_beside) {
             self.sync()?;
         }
         let number = SegmentNumber(self.next);
@@ -119,28 +138,45 @@ impl Writer {
         let mut head = MAGIC.to_vec();
         head.extend_from_slice(&records);
         let files = &self.shared.files;
-        let name = file_name(number);
-        // It has its name when it has a beginning: one without is what is left of another.
-        let new = format!("{name}.new");
+        let new = unnamed_file(number);
         let file = files.open(&new, true)?;
-        let written = file
-            .write_at(0, &head)
-            .and_then(|()| file.sync())
-            .and_then(|()| files.rename(&new, &name))
-            .and_then(|()| files.sync_names());
+        let written = file.write_at(0, &head).and_then(|()| match is_beside {
+            true => Ok(()),
+            false => file.sync().and_then(|()| give_name(&**files, number)),
+        });
         if let Err(error) = written {
             // Half of it would be taken for what is left of events.
             let _ = files.remove(&new);
-            let _ = files.remove(&name);
+            let _ = files.remove(&file_name(number));
             return Err(error);
         }
         self.next += 1;
         let bytes = head.len() as u64;
+        if is_beside {
+            self.seal();
+        }
         self.has_begun(number, file, head.len(), bytes, reservation);
+        if is_beside {
+            self.unsynced = head;
+        }
         let segment = Segment::after(self.hub.published(), bytes);
         self.shared.segments.lock().insert(number, segment);
         let _ = self.call.try_send(());
         Ok(())
+    }
+
+    /// Nothing more is written to the active segment.
+    fn seal(&mut self) {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        if unsynced.is_empty() {
+            self.unsynced_since = clock::now();
+        }
+        self.sealed = self.active.take().map(|active| Sealed {
+            number: active.number,
+            file: active.file,
+            bytes: active.bytes,
+            unsynced,
+        });
     }
 
     /// What a life begins with in a segment, and the last number that it may give.
@@ -166,13 +202,19 @@ impl Writer {
     ) {
         self.count_written(written);
         self.gap = None;
-        self.reserved = reservation.unwrap_or(EventId::MAX);
-        self.reserving = None;
         self.active = Some(Active {
             number,
             file,
             bytes,
         });
+        let last = reservation.unwrap_or(EventId::MAX);
+        if self.sealed.is_some() {
+            let at = self.end();
+            self.reserving = Some(Reserving { at, last });
+        } else {
+            self.reserved = last;
+            self.reserving = None;
+        }
     }
 
     /// Writes the buffer; where it `needs_medium`, to the medium. After an error nothing
@@ -193,7 +235,7 @@ impl Writer {
             self.unsynced_since = clock::now();
         }
         self.unsynced.extend_from_slice(&self.buffer);
-        let is_too_much = self.unsynced.len() > UNSYNCED_MAX_BYTES;
+        let is_too_much = self.unsynced_bytes() > UNSYNCED_MAX_BYTES;
         if (needs_medium || is_too_much)
             && let Err(error) = self.sync()
         {
@@ -201,6 +243,8 @@ impl Writer {
                 .truncate(self.unsynced.len() - self.buffer.len());
             if let Some(active) = &mut self.active {
                 active.bytes = start;
+                // A close that is left there would say that all before it is on the medium.
+                let _ = active.file.truncate(start);
             }
             return Err(error);
         }
@@ -214,10 +258,11 @@ impl Writer {
 
     /// Writes again what may have been lost with a failed sync, and nothing else.
     pub(super) fn repair(&mut self) -> io::Result<()> {
+        if let Some(sealed) = &self.sealed {
+            write_end(&*sealed.file, sealed.bytes, &sealed.unsynced)?;
+        }
         if let Some(active) = &self.active {
-            let synced = active.bytes - self.unsynced.len() as u64;
-            active.file.write_at(synced, &self.unsynced)?;
-            active.file.truncate(active.bytes)?;
+            write_end(&*active.file, active.bytes, &self.unsynced)?;
         }
         self.is_broken = false;
         self.sync()
@@ -264,4 +309,10 @@ impl Writer {
         self.shared.counters.writes.add(1);
         self.shared.counters.bytes.add(bytes as u64);
     }
+}
+
+/// Has a file of so many bytes end with these.
+fn write_end(file: &dyn File, bytes: u64, end: &[u8]) -> io::Result<()> {
+    file.write_at(bytes - end.len() as u64, end)?;
+    file.truncate(bytes)
 }

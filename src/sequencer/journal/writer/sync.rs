@@ -2,6 +2,7 @@
 //!
 //! The invariants:
 //! - Only what was written before a sync began is on the medium when it has ended.
+//! - A segment gets its name when all of the one before it is on the medium.
 //! - One sync is under way at a time, on the syncer's thread or on the writer's.
 //! - After one that failed nothing counts as synced that wasn't before it.
 
@@ -12,9 +13,10 @@ use std::time::Instant;
 use super::Writer;
 use super::batch::Answer;
 use crate::event::job::EventId;
-use crate::sequencer::journal::files::File;
+use crate::sequencer::journal::files::{File, Files};
 use crate::sequencer::journal::record::SegmentNumber;
 use crate::sequencer::journal::reply::Reply;
+use crate::sequencer::journal::segment::give_name;
 use crate::sequencer::journal::{Alarm, Shared};
 use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::clock;
@@ -41,6 +43,8 @@ pub(in crate::sequencer::journal) struct Mark {
 pub(in crate::sequencer::journal) struct Job {
     upto: Mark,
     since: Instant,
+    /// The segment before it, where the medium may lack the end of that.
+    sealed: Option<Arc<dyn File>>,
     file: Arc<dyn File>,
 }
 
@@ -111,13 +115,25 @@ impl Job {
         Synced {
             upto: self.upto,
             since: self.since,
-            result: self.file.sync(),
+            result: self.bring(&*shared.files),
+        }
+    }
+
+    fn bring(&self, files: &dyn Files) -> io::Result<()> {
+        if let Some(sealed) = &self.sealed {
+            sealed.sync()?;
+        }
+        self.file.sync()?;
+        match self.sealed {
+            Some(_) => give_name(files, self.upto.segment),
+            None => Ok(()),
         }
     }
 
     /// The medium begins with it. What is written later isn't part of it.
     #[cfg(test)]
     pub fn begin(&self) {
+        self.sealed.iter().for_each(|file| file.begin_sync());
         self.file.begin_sync();
     }
 }
@@ -162,6 +178,7 @@ impl Writer {
         Some(Job {
             upto: self.end(),
             since: clock::now(),
+            sealed: self.sealed.as_ref().map(|sealed| sealed.file.clone()),
             file: active.file.clone(),
         })
     }
@@ -194,10 +211,17 @@ impl Writer {
             self.refuse_waiters(&error);
             return Err(error);
         }
-        let left = (self.end().bytes - upto.bytes) as usize;
-        let synced = self.unsynced.len().saturating_sub(left);
-        self.unsynced.drain(..synced);
-        self.unsynced_since = since;
+        match &mut self.sealed {
+            Some(sealed) if sealed.number == upto.segment => {
+                forget_synced(&mut sealed.unsynced, sealed.bytes - upto.bytes);
+            }
+            _ => {
+                self.sealed = None;
+                let left = self.end().bytes - upto.bytes;
+                forget_synced(&mut self.unsynced, left);
+                self.unsynced_since = since;
+            }
+        }
         if let Some(reserving) = self.reserving.take_if(|it| it.at <= upto) {
             self.reserved = reserving.last;
         }
@@ -208,6 +232,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// How many bytes are written and not synced.
+    pub(super) fn unsynced_bytes(&self) -> usize {
+        let sealed = self.sealed.as_ref().map_or(0, |it| it.unsynced.len());
+        sealed + self.unsynced.len()
     }
 
     /// What is waited for doesn't come to the medium.
@@ -222,4 +252,10 @@ impl Writer {
             }
         }
     }
+}
+
+/// Keeps so many bytes that are left to be synced, those at the end.
+fn forget_synced(unsynced: &mut Vec<u8>, left: u64) {
+    let synced = unsynced.len().saturating_sub(left as usize);
+    unsynced.drain(..synced);
 }
