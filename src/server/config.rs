@@ -93,6 +93,11 @@ pub struct ServerConfig {
     /// What the kernel holds for a client that reads slowly, in bytes. Default: 128 KiB.
     /// A stream that fills it waits for its client, up to the stall limit.
     pub send_buffer_bytes: usize,
+    /// What the kernel holds of all streams together that their clients haven't taken, in bytes.
+    /// Default: 256 MiB. While there is room, who reads and has filled a small buffer gets one
+    /// of `send_buffer_bytes`; beyond it a stream that takes nothing for a second is closed, and
+    /// resumes.
+    pub send_memory_bytes: usize,
     /// What a stream that there is no room for is asked to wait, before jitter.
     /// Default: 30 s.
     pub busy_retry: Duration,
@@ -155,6 +160,7 @@ impl Default for ServerConfig {
             connections: connections as usize,
             body_bytes: 1024 * 1024,
             send_buffer_bytes: 128 * 1024,
+            send_memory_bytes: 256 * 1024 * 1024,
             busy_retry: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             drain_spread: Duration::from_secs(5),

@@ -25,7 +25,7 @@ use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::routes::{Access, AuthConfig, Context, Gate, Quotas};
 use crate::sequencer::journal::{JournalConfig, Lock};
 use crate::sequencer::{FleetConfig, LeaseWatch, Sequencer};
-use crate::stream::{Counted, ShardConfig, ShardHandle};
+use crate::stream::{Counted, SendMemory, ShardConfig, ShardHandle};
 use crate::sys::coroutine;
 use crate::sys::headcount::Headcount;
 #[cfg(feature = "uploads")]
@@ -79,6 +79,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         addresses: quotas.addresses().clone(),
         tokens: quotas.tokens().clone(),
         streams: streams.clone(),
+        send_memory: SendMemory::new(config.send_memory_bytes, config.send_buffer_bytes),
     };
     let webhooks = hooks
         .start(&jobs, config.data.as_deref())

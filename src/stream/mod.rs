@@ -4,11 +4,15 @@
 mod consolidated;
 mod paced;
 #[cfg(feature = "server")]
+mod send_memory;
+#[cfg(feature = "server")]
 mod shard;
 pub mod subscribers;
 
 #[cfg(feature = "server")]
 pub use consolidated::{Consolidated, Listed};
+#[cfg(feature = "server")]
+pub use send_memory::SendMemory;
 #[cfg(test)]
 pub(crate) use shard::by_hand;
 #[cfg(feature = "server")]

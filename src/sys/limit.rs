@@ -21,6 +21,8 @@ pub enum Limit {
     StallMemory,
     /// What those of one client leave.
     StallMemoryPerAddress,
+    /// What the kernel holds of streams.
+    SendMemory,
     /// Names that streams wait for.
     Awaited,
     /// Those of one client.
@@ -69,7 +71,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 30] = [
+    pub const ALL: [Limit; 31] = [
         Limit::Connections,
         Limit::ConnectionsPerAddress,
         Limit::Streams,
@@ -78,6 +80,7 @@ impl Limit {
         Limit::StreamRate,
         Limit::StallMemory,
         Limit::StallMemoryPerAddress,
+        Limit::SendMemory,
         Limit::Awaited,
         Limit::AwaitedPerAddress,
         Limit::EventRate,
@@ -113,6 +116,7 @@ impl Limit {
             Limit::StreamRate => "max-stream-rate",
             Limit::StallMemory => "stall-memory",
             Limit::StallMemoryPerAddress => "stall-memory-per-address",
+            Limit::SendMemory => "send-memory",
             Limit::Awaited => "max-awaited",
             Limit::AwaitedPerAddress => "max-awaited-per-address",
             Limit::EventRate => "max-event-rate",
@@ -151,7 +155,7 @@ impl Limit {
             Limit::StreamRate => {
                 "too many streams of this address have begun lately: try again later"
             }
-            Limit::StallMemory | Limit::StallMemoryPerAddress => {
+            Limit::StallMemory | Limit::StallMemoryPerAddress | Limit::SendMemory => {
                 "too much was left of what this stream didn't take: read it sooner"
             }
             Limit::Awaited => "too many names are waited for: try again later",

@@ -40,6 +40,8 @@ pub enum Close {
 pub struct Metrics {
     /// Streams that wait for their replay.
     pub replays_waiting: Gauge,
+    /// What the kernel may hold of streams, in bytes.
+    pub send_memory: Gauge,
     /// Connections that were accepted.
     pub connections_accepted: Counter,
     /// Failures to accept one, for want of file descriptors among others.
@@ -155,6 +157,12 @@ impl Metrics {
             "replays_waiting",
             "Event streams whose replay waits for its turn.",
             self.replays_waiting.get(),
+        );
+        gauge(
+            out,
+            "send_memory_bytes",
+            "What the kernel may hold of event streams that clients haven't taken.",
+            self.send_memory.get(),
         );
         for (name, help, counter) in self.counters() {
             head(out, &format!("{name}_total"), help, "counter");

@@ -39,6 +39,14 @@ impl Socket {
         Ok(rustix::io::retry_on_intr(|| rustix::net::recv(&self.0, &mut *buffer, flags))?.0)
     }
 
+    /// Has the kernel hold so many bytes of what is sent and not taken, which it doubles. What it
+    /// holds already stays.
+    pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_send_buffer_size(
+            &self.0, bytes,
+        )?)
+    }
+
     /// Says that nothing more will be sent.
     pub fn shutdown_write(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)

@@ -28,6 +28,7 @@ mod publishing;
 mod reconnect;
 mod refusals;
 mod resume;
+mod send_memory;
 mod smuggling;
 mod sse;
 mod stop;

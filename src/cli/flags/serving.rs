@@ -222,6 +222,11 @@ pub const STREAMS: Group = Group {
             |s| &mut s.server.send_buffer_bytes,
             "What the kernel holds for a slow reader, in bytes; its stream waits beyond it.",
         ),
+        size(
+            "send-memory",
+            |s| &mut s.server.send_memory_bytes,
+            "What it holds for all of them, in bytes; beyond it those that take nothing are closed.",
+        ),
         count(
             "max-streams",
             |s| &mut s.server.streams,

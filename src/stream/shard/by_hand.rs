@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::{Counted, Shard, ShardConfig, ShardHandle, WAKER};
 use crate::access::quota::Shares;
 use crate::sequencer::Sequencer;
+use crate::stream::SendMemory;
 use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
 
@@ -27,6 +28,7 @@ impl ByHand {
             addresses: Shares::new(None),
             tokens: Shares::new(None),
             streams: Headcount::default(),
+            send_memory: SendMemory::new(64 << 20, 128 * 1024),
         };
         let made = ShardHandle::without_thread(sequencer, config, counted, &poll);
         let (shard, handle) = made.expect("there is a waker");

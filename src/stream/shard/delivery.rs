@@ -365,10 +365,6 @@ impl Shard {
         Sent::Blocked
     }
 
-    pub(super) fn block(&mut self, row: u32) {
-        self.table[row].flags |= BLOCKED;
-    }
-
     pub(super) fn forget_leftover(&mut self, row: u32) {
         self.leftovers.remove(row);
     }

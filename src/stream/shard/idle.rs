@@ -32,6 +32,11 @@ impl Shard {
         let Some(there) = self.table.get(row) else {
             return;
         };
+        there.age += u8::from(there.flags & HAS_LEFTOVER == 0);
+        self.look_at_buffer(row);
+        let Some(there) = self.table.get(row) else {
+            return;
+        };
         if there.flags & HAS_LEFTOVER != 0 {
             let stall = self.config.stall;
             if self
@@ -43,7 +48,6 @@ impl Shard {
             }
             return;
         }
-        there.age += 1;
         if u32::from(there.age) < HEARTBEAT_PARTS {
             return;
         }

@@ -6,6 +6,7 @@
 //! ring once for all its rows; a row that is behind by more is served by itself.
 
 mod admission;
+mod buffers;
 #[cfg(test)]
 pub(crate) mod by_hand;
 mod deadline;
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 use mio::{Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
-use super::{Consolidated, PIECES};
+use super::{Consolidated, PIECES, SendMemory};
 use crate::access::quota::Shares;
 use crate::event::Pace;
 use crate::event::job::EventId;
@@ -155,6 +156,8 @@ pub struct Counted {
     pub tokens: Arc<Shares>,
     /// All streams.
     pub streams: Headcount,
+    /// What the kernel holds of them.
+    pub send_memory: SendMemory,
 }
 
 /// A handle to a running shard.

@@ -41,6 +41,7 @@ impl Shard {
             }
             Stream::Consolidated(stream) => (self.adopt_consolidated(socket, *stream), None),
         };
+        self.make_small(row);
         let bytes = opening.to_bytes();
         // A row has no room for what gives these back: closing it does.
         let one = opening.open.unwrap_or_else(|| self.counted.streams.one());
@@ -145,6 +146,7 @@ impl Shard {
         self.leave_waiting(row);
         self.forget_leftover(row);
         self.forget_reading(row);
+        self.give_buffer_back(row);
         if is_consolidated {
             self.leave_consolidated(row, slot);
         } else if let Some(Some(followed)) = self.jobs.get_mut(slot as usize) {
@@ -175,7 +177,7 @@ impl Shard {
             return;
         };
         if event.is_writable() && there.flags & BLOCKED != 0 {
-            there.flags &= !BLOCKED;
+            self.unblock(row);
             self.queue_row(row);
         }
         let is_over = event.is_error() || event.is_read_closed();

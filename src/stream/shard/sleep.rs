@@ -180,6 +180,7 @@ mod tests {
     use crate::event::job::{EventId, JobId};
     use crate::hub::HubConfig;
     use crate::sequencer::Sequencer;
+    use crate::stream::SendMemory;
     use crate::stream::opening::Opening;
     use crate::sys::headcount::Headcount;
     use crate::sys::socket::Socket;
@@ -200,6 +201,7 @@ mod tests {
                 addresses: Shares::new(None),
                 tokens: Shares::new(None),
                 streams: Headcount::default(),
+                send_memory: SendMemory::new(64 << 20, 128 * 1024),
             };
             let config = ShardConfig::default();
             let (shard, handle) =

@@ -56,6 +56,9 @@ pub const RESTS: u16 = 2048;
 /// There is news for it when its rest ends.
 pub const NEWS: u16 = 4096;
 
+/// The kernel has a large buffer for it.
+pub const LARGE: u16 = 8192;
+
 /// Rows that are allocated together. A table that grew by doubling would hold up to
 /// twice its rows, and their copy meanwhile.
 const CHUNK_ROWS: usize = 128;
