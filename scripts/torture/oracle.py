@@ -21,6 +21,8 @@ class Oracle:
         # Of each job its deletions: who has answered them, when they were asked for, and when
         # they were answered; and when a number was known first.
         self.deletions, self.known_at = collections.defaultdict(list), {}
+        # Of each job, when it was deleted or replaced: what nobody may have seen.
+        self.voided = collections.defaultdict(list)
         self.losses, self.wrong = [], []
         self.counts = collections.Counter()
 
@@ -53,7 +55,12 @@ class Oracle:
         if known is not None and known[2] != token:
             self.fault(f"{number} is {known}, and was answered for {token}")
 
+    def replaced(self, job, asked):
+        with self.lock:
+            self.voided[job].append((asked, time.time()))
+
     def deleted(self, job, node, asked):
+        self.replaced(job, asked)
         with self.lock:
             self.deletions[job].append((node, asked, time.time()))
 
@@ -65,6 +72,7 @@ class Line:
         self.ranges, self.is_whole = recorder.line()
         self.starts = sorted(recorder.starts)
         self.losses = list(oracle.losses)
+        self.voided, self.known_at = oracle.voided, oracle.known_at
         # What was said to be unknown, and stayed after all.
         self.stayed = set()
         self.numbers = dict(oracle.numbers)
@@ -101,6 +109,8 @@ class Line:
         is_long = any(len(self.jobs[it]) - bisect.bisect_right(self.jobs[it], after) >= RING
                       for it in jobs)
         has_voids = any(number > after for it in jobs for number in self.voids[it])
+        since = self.known_at.get(after, 0) - 10
+        has_voids |= any(answered > since for it in jobs for _, answered in self.voided[it])
         return is_long or has_voids or any(start > after for start in self.starts)
 
 

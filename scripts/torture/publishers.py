@@ -115,4 +115,6 @@ def lively(nodes, oracle, jobs, over, name):
                     oracle.note(what)
                 if method == "DELETE" and status == 204:
                     oracle.deleted(job, node.name, asked)
+                elif what == "replace" and status < 300:
+                    oracle.replaced(job, asked)
         time.sleep(random.uniform(0, 0.06))

@@ -16,7 +16,8 @@ use crate::sequencer::PublishError;
 use crate::sequencer::journal::reply::Reply;
 use crate::sys::clock;
 
-/// How long what was applied is kept, to be sent again where Redis loses it.
+/// How long what was applied is kept, to be sent again where Redis loses it; longer where it
+/// isn't known for a while what Redis has lost.
 const KEPT: Duration = Duration::from_secs(60);
 /// How much of it, in bytes.
 const KEPT_MAX_BYTES: usize = 64 << 20;
@@ -69,6 +70,8 @@ pub struct Flight {
     dead: VecDeque<Sent>,
     own: VecDeque<Own>,
     own_bytes: usize,
+    /// It isn't known what Redis has lost: nothing of it is too old.
+    pub holds: bool,
     /// All that waits is to be sent again.
     pub resend: bool,
     /// Replicas have all up to this count.
@@ -153,7 +156,6 @@ impl Flight {
     pub fn settle(
         &mut self,
         count: u64,
-        payload: &[u8],
         result: Option<Result<EventId, Refusal>>,
         needs_replicas: bool,
     ) {
@@ -162,14 +164,14 @@ impl Flight {
         {
             self.dead.push_back(first.remove());
         }
-        let sent = self.waiting.remove(&count);
-        let payload = sent
-            .as_ref()
-            .map_or_else(|| payload.into(), |it| it.payload.clone());
+        // What is read once more, while the state is put back, is kept already.
+        let Some(sent) = self.waiting.remove(&count) else {
+            return;
+        };
         if matches!(result, Some(Ok(_))) {
-            self.keep(count, payload);
+            self.keep(count, sent.payload);
         }
-        let Some(group) = sent.and_then(|sent| sent.group) else {
+        let Some(group) = sent.group else {
             return;
         };
         match result {
@@ -188,7 +190,7 @@ impl Flight {
         self.own_bytes += payload.len();
         self.own.push_back(Own { count, payload, at });
         while let Some(first) = self.own.front()
-            && (self.own_bytes > KEPT_MAX_BYTES || at - first.at > KEPT)
+            && (self.own_bytes > KEPT_MAX_BYTES || !self.holds && at - first.at > KEPT)
         {
             self.own_bytes -= first.payload.len();
             self.own.pop_front();

@@ -169,7 +169,7 @@ impl Reader {
         self.is_verified = false;
         self.must_look = true;
         self.has_caught_up = false;
-        *self.shared.fence.lock() = None;
+        self.fence_off();
         self.shared.note_lag(true);
         let (health, why) = match fault {
             Fault::Broken(why) => (Health::Away, &**why),
@@ -340,11 +340,18 @@ impl Reader {
             self.shared.wish_to_be_known();
         }
         self.has_caught_up = true;
+        self.shared.flight.lock().holds = false;
         self.raise_fence();
         self.shared.reads();
         if let Some(joined) = self.joined.take() {
             let _ = joined.send(Ok(()));
         }
+    }
+
+    /// Nothing is appended until it is known what the log has.
+    fn fence_off(&self) {
+        *self.shared.fence.lock() = None;
+        self.shared.flight.lock().holds = true;
     }
 
     fn raise_fence(&self) {
@@ -420,7 +427,7 @@ impl Reader {
             } if boot == self.shared.boot => {
                 let needs_replicas = self.shared.wait > 0;
                 let mut flight = self.shared.flight.lock();
-                flight.settle(count, payload, result, needs_replicas);
+                flight.settle(count, result, needs_replicas);
             }
             Applied::Entry { .. } | Applied::Opened | Applied::Void => {}
         }

@@ -137,3 +137,21 @@ fn settle(world: &mut World) {
         }
     }
 }
+
+#[test]
+fn what_a_node_has_said_is_kept_for_as_long_as_it_cannot_know_what_is_lost() {
+    let trace = Trace::new(false);
+    let mut world = with_events(2, 10, &trace);
+    let before = world.network.lock().redis.versions() - 5;
+    world.network.lock().redis.go_back_to(before);
+    world.network.lock().redis.is_down = true;
+    // Longer than it is kept where nothing is wrong.
+    for _ in 0..10 {
+        world.turn(0, true, true);
+        world.pass(Duration::from_secs(10));
+    }
+    world.come_to_rest();
+    assert!(world.lost() > 0);
+    assert!(world.has_all());
+    world.check();
+}

@@ -469,6 +469,22 @@ impl World<'_> {
         self.check_order(&line);
     }
 
+    /// Time passes, in which nothing happens.
+    pub fn pass(&self, time: Duration) {
+        self.time.pass(time);
+    }
+
+    /// Whether everything that was answered is there, by this number or another.
+    pub fn has_all(&self) -> bool {
+        let redis = &self.network.lock().redis;
+        let last = redis.last().expect("there is a log");
+        let line = Line::of(&redis.given, last, &self.hub);
+        let answered = self.answered.iter();
+        let data = answered.flat_map(|it| it.data.iter().take(it.ids.len()).flatten());
+        data.into_iter()
+            .all(|data| line.accepted.contains_key(data))
+    }
+
     /// How many numbers were answered that are lost.
     pub fn lost(&self) -> usize {
         let redis = &self.network.lock().redis;

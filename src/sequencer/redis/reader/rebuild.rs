@@ -25,7 +25,7 @@ impl Reader {
     pub(super) fn rebuild(&mut self) -> Result<(), Fault> {
         self.has_caught_up = false;
         self.must_look = true;
-        *self.shared.fence.lock() = None;
+        self.fence_off();
         if self.has_state {
             log::warn!(
                 "fleet: the log doesn't go on from {}: the state is put back",
