@@ -56,6 +56,8 @@ pub struct Head<'a> {
     pub authorization: Option<&'a [u8]>,
     /// `Cookie`.
     pub cookie: Option<&'a [u8]>,
+    /// Whether `Accept-Encoding` names gzip.
+    pub takes_gzip: bool,
     others: Vec<(&'a str, &'a [u8])>,
 }
 
@@ -125,6 +127,7 @@ impl<'a> Head<'a> {
             origin: fields.origin,
             authorization: fields.authorization,
             cookie: fields.cookie,
+            takes_gzip: fields.takes_gzip,
             others: fields.others,
         };
         Ok(Some((head, head_bytes)))

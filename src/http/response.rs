@@ -202,6 +202,12 @@ impl Response {
         self
     }
 
+    /// The response with this body.
+    pub fn with_body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Response {
+        self.body = body.into();
+        self
+    }
+
     /// The response with a body of this length, which is sent behind it.
     pub fn with_length(mut self, length: u64) -> Response {
         self.length = Some(length);

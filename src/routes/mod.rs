@@ -11,6 +11,7 @@ mod file;
 mod gate;
 mod list;
 mod openapi;
+mod packed;
 mod publish;
 mod quotas;
 #[cfg(feature = "uploads")]

@@ -1,12 +1,14 @@
 //! `GET /openapi.json`.
 
+use super::packed::Packed;
 use super::{Answer, Plan};
-use crate::http::{Head, Response, Status};
+use crate::http::Head;
 
 /// Its text.
-pub const DESCRIPTION: &str = include_str!("openapi.json");
+pub static DESCRIPTION: Packed =
+    Packed::new(include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz")));
 
 /// The description of the HTTP API (OpenAPI 3.1).
-pub fn get(_: &Head<'_>, _: &str) -> Answer {
-    Ok(Plan::Answer(Response::json(Status::Ok, DESCRIPTION)))
+pub fn get(head: &Head<'_>, _: &str) -> Answer {
+    Ok(Plan::Answer(DESCRIPTION.answer(head, "application/json")))
 }

@@ -3,6 +3,7 @@
 //! They say nothing of any job, so they need no token. A page of another origin may
 //! import the client where it may follow streams: `--cors-origin` decides on both.
 
+use super::packed::Packed;
 use super::{Answer, Plan};
 use crate::http::{Head, Response, Status};
 
@@ -10,7 +11,7 @@ use crate::http::{Head, Response, Status};
 struct WebFile {
     path: &'static str,
     media_type: &'static str,
-    body: &'static str,
+    body: Packed,
     /// The body's digest: the files keep their names from one version to the next.
     digest: u64,
 }
@@ -27,16 +28,28 @@ static FILES: [WebFile; 5] = [
     WebFile::new(
         "",
         "text/html; charset=utf-8",
-        include_str!("../web/index.html"),
+        include_bytes!(concat!(env!("OUT_DIR"), "/index.html.gz")),
     ),
-    WebFile::new("page.css", "text/css", include_str!("../web/page.css")),
-    WebFile::new("page.js", SCRIPT, include_str!("../web/page.js")),
-    WebFile::new("landfall.js", SCRIPT, include_str!("../web/landfall.js")),
+    WebFile::new(
+        "page.css",
+        "text/css",
+        include_bytes!(concat!(env!("OUT_DIR"), "/page.css.gz")),
+    ),
+    WebFile::new(
+        "page.js",
+        SCRIPT,
+        include_bytes!(concat!(env!("OUT_DIR"), "/page.js.gz")),
+    ),
+    WebFile::new(
+        "landfall.js",
+        SCRIPT,
+        include_bytes!(concat!(env!("OUT_DIR"), "/landfall.js.gz")),
+    ),
     // There is no registered type for TypeScript.
     WebFile::new(
         "landfall.d.ts",
         "text/plain; charset=utf-8",
-        include_str!("../web/landfall.d.ts"),
+        include_bytes!(concat!(env!("OUT_DIR"), "/landfall.d.ts.gz")),
     ),
 ];
 
@@ -63,10 +76,14 @@ impl WebFile {
     }
 
     fn get(&'static self, head: &Head<'_>) -> Plan {
-        let tag = format!("\"{:016x}\"", self.digest);
+        // What isn't the same bytes has another tag.
+        let kind = if head.takes_gzip { "z" } else { "" };
+        let tag = format!("\"{:016x}{kind}\"", self.digest);
         let response = match head.field("If-None-Match") {
-            Some(tags) if names(tags, tag.as_bytes()) => Response::empty(Status::NotModified),
-            _ => Response::text(Status::Ok, self.media_type, self.body),
+            Some(tags) if names(tags, tag.as_bytes()) => {
+                Response::empty(Status::NotModified).with("Vary", "Accept-Encoding")
+            }
+            _ => self.body.answer(head, self.media_type),
         };
         let mut response = response.with("Cache-Control", "no-cache");
         if self.path.is_empty() {
@@ -75,12 +92,12 @@ impl WebFile {
         Plan::Answer(response.with("ETag", tag))
     }
 
-    const fn new(path: &'static str, media_type: &'static str, body: &'static str) -> WebFile {
+    const fn new(path: &'static str, media_type: &'static str, file: &'static [u8]) -> WebFile {
         WebFile {
             path,
             media_type,
-            body,
-            digest: fnv1a(body.as_bytes()),
+            body: Packed::new(file),
+            digest: fnv1a(file),
         }
     }
 }

@@ -81,6 +81,39 @@ fn a_file_that_the_browser_has_already_is_304_and_the_connection_goes_on() {
 }
 
 #[test]
+fn who_takes_gzip_gets_the_files_packed_under_tags_of_their_own() {
+    let server = TestServer::start();
+    let mut client = server.public();
+    let mut head = |target: &str, fields: &str| {
+        let request = get(target, fields).replacen("GET", "HEAD", 1);
+        client.send(request).answer_to_head()
+    };
+    let length = |answer: &Answer| -> usize {
+        let length = answer.field("content-length").unwrap();
+        length.parse().unwrap()
+    };
+    for (target, media_type) in FILES {
+        let plain = head(target, "");
+        let packed = head(target, "Accept-Encoding: br, gzip;q=0.5\r\n");
+        assert_eq!(packed.field("content-encoding"), Some("gzip"), "{target}");
+        assert_eq!(packed.field("content-type"), Some(media_type));
+        assert!(length(&packed) * 2 < length(&plain), "{target}");
+        let tag = packed.field("etag").unwrap();
+        assert_ne!(Some(tag), plain.field("etag"));
+        let fields = format!("If-None-Match: {tag}\r\n");
+        assert_eq!(head(target, &fields).status, 200);
+        let fields = format!("{fields}Accept-Encoding: gzip\r\n");
+        assert_eq!(head(target, &fields).status, 304);
+        for fields in ["", "gzip;q=0", "br, gzip; q=0.000", "identity", "gzipped"] {
+            let answer = head(target, &format!("Accept-Encoding: {fields}\r\n"));
+            assert_eq!(answer.field("content-encoding"), None, "{fields}");
+            assert_eq!(answer.field("vary"), Some("Accept-Encoding"));
+            assert_eq!(answer.field("etag"), plain.field("etag"));
+        }
+    }
+}
+
+#[test]
 fn the_client_is_imported_by_pages_of_the_origins_that_may_follow_streams() {
     const APP: &str = "https://app.example";
     let server = TestServer::with(|config| config.auth.cors_origins = vec![APP.parse().unwrap()]);

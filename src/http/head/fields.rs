@@ -21,6 +21,7 @@ pub struct Fields<'a> {
     pub origin: Option<&'a [u8]>,
     pub authorization: Option<&'a [u8]>,
     pub cookie: Option<&'a [u8]>,
+    pub takes_gzip: bool,
     pub others: Vec<(&'a str, &'a [u8])>,
 }
 
@@ -69,6 +70,8 @@ impl<'a> Fields<'a> {
                 if fields.cookie.replace(value).is_some() {
                     return Err(bad("Cookie is given twice: give all cookies in one field"));
                 }
+            } else if is("accept-encoding") {
+                fields.takes_gzip |= names_gzip(value);
             } else if is_other(header.name) {
                 if fields.others.iter().any(|(name, _)| is(name)) {
                     return Err(bad(
@@ -157,6 +160,21 @@ fn is_other(name: &str) -> bool {
         ]
         .iter()
         .any(is)
+}
+
+/// Whether a value of Accept-Encoding names gzip (RFC 9110 section 12.5.3).
+fn names_gzip(codings: &[u8]) -> bool {
+    codings.split(|&byte| byte == b',').any(|coding| {
+        let mut parts = coding.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let is_gzip = parts.next().is_some_and(|name| {
+            name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip")
+        });
+        let is_refused = |weight: &[u8]| {
+            let weight = weight.strip_prefix(b"q=").or(weight.strip_prefix(b"Q="));
+            weight.is_some_and(|it| it.iter().all(|byte| matches!(byte, b'0' | b'.')))
+        };
+        is_gzip && !parts.any(is_refused)
+    })
 }
 
 /// Digits alone: a sign, a list and an empty value are all refused.

@@ -1,0 +1,44 @@
+//! Compresses what is embedded for browsers: they get it so, and the program is smaller for it.
+
+#[cfg(feature = "server")]
+fn main() {
+    const FILES: [&str; 6] = [
+        "src/web/index.html",
+        "src/web/page.css",
+        "src/web/page.js",
+        "src/web/landfall.js",
+        "src/web/landfall.d.ts",
+        "src/routes/openapi.json",
+    ];
+    println!("cargo::rerun-if-changed=src/web/build.rs");
+    let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
+    for path in FILES {
+        println!("cargo::rerun-if-changed={path}");
+        let text = std::fs::read(path).expect("it is a file of the tree");
+        let name = path.rsplit('/').next().unwrap_or_default();
+        std::fs::write(out.join(format!("{name}.gz")), gzip(&text))
+            .expect("OUT_DIR can be written to");
+    }
+}
+
+#[cfg(not(feature = "server"))]
+fn main() {
+    println!("cargo::rerun-if-changed=src/web/build.rs");
+}
+
+/// RFC 1952, without a name and a time.
+#[cfg(feature = "server")]
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+    file.extend(miniz_oxide::deflate::compress_to_vec(text, 10));
+    let mut crc = u32::MAX;
+    for &byte in text {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    file.extend((!crc).to_le_bytes());
+    file.extend((text.len() as u32).to_le_bytes());
+    file
+}
