@@ -65,6 +65,7 @@ impl<T: Send + 'static> Sender<T> {
     }
 
     /// Whether there is no room.
+    #[cfg(test)]
     pub fn is_full(&self) -> bool {
         self.0.is_full()
     }
