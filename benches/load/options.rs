@@ -14,7 +14,7 @@ load: subscribes by the thousand, publishes, and checks every event
 load run [options]
   --server NAME,...     landfall, durable-streams, nchan, axum, send-loop (all)
   --scenario NAME,...   idle, broadcast, burst, jobs, storm, restart, single, kept,
-                        neighbours, slow, rest (all)
+                        neighbours, slow, pace, proxy, rest (all)
   --rounds N            every scenario on every server, N times in turn (3)
   --quick               a tenth of everything, to see that it works
   --out FILE            rows are added to it, JSON, one a line (results.jsonl)

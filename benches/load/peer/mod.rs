@@ -48,6 +48,22 @@ impl Default for Setup {
     }
 }
 
+/// How a proxy reaches a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Tcp,
+    Unix,
+}
+
+/// Why another server isn't measured in a scenario, if it isn't.
+fn only_landfall(scenario: &str) -> Option<&'static str> {
+    match scenario {
+        "pace" => Some("it leaves nothing out"),
+        "proxy" => Some("only Landfall's two ways are compared"),
+        _ => None,
+    }
+}
+
 /// One kind of server.
 pub trait Peer: Sync {
     fn name(&self) -> &'static str;
@@ -62,9 +78,14 @@ pub trait Peer: Sync {
     /// The files its program consists of, for its size.
     fn files(&self) -> Vec<PathBuf>;
 
+    /// The same behind nginx on this host, which is the second.
+    fn start_behind(&self, _: &Setup, _: Way) -> Result<(Server, Server)> {
+        fail("it isn't put behind a proxy")
+    }
+
     /// Why it can't take part in a scenario, if it can't.
-    fn cannot(&self, _scenario: &str) -> Option<&'static str> {
-        None
+    fn cannot(&self, scenario: &str) -> Option<&'static str> {
+        only_landfall(scenario)
     }
 
     /// A request without which a job doesn't exist.
@@ -74,6 +95,11 @@ pub trait Peer: Sync {
 
     /// A stream that begins with the next event.
     fn subscribe(&self, job: &str) -> Vec<u8>;
+
+    /// The same, with so many events a second at most, always the newest.
+    fn subscribe_paced(&self, _job: &str, _rate: u32) -> Option<Vec<u8>> {
+        None
+    }
 
     /// A stream that begins after the event whose token this is.
     fn resume(&self, job: &str, token: &str) -> Vec<u8>;

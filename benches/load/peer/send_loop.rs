@@ -36,7 +36,7 @@ impl Peer for SendLoop {
             "storm" => Some("keeps nothing to replay"),
             "neighbours" => Some("answers no other request"),
             "slow" => Some("waits for whoever doesn't read"),
-            _ => None,
+            _ => super::only_landfall(scenario),
         }
     }
 

@@ -33,7 +33,7 @@ const fn column(metric: &'static str, title: &'static str, decimals: usize) -> C
     }
 }
 
-pub const TABLES: [Table; 12] = [
+pub const TABLES: [Table; 14] = [
     Table {
         scenario: "idle",
         title: "Idle memory",
@@ -253,6 +253,37 @@ pub const TABLES: [Table; 12] = [
             logarithmic: false,
             decimals: 1,
         }],
+    },
+    Table {
+        scenario: "pace",
+        title: "A job with 100 events a second, and 10,000 subscribers that want two",
+        about: "Frames, and reads of the load generator, for a subscriber in a second; CPU of the \
+                server in percent of one core. First without and then with ?maxRate=2.",
+        columns: &[
+            column("frames_per_s_all", "frames a second", 1),
+            column("reads_per_s_all", "reads a second", 1),
+            column("cpu_percent_all", "server CPU, %", 1),
+            column("frames_per_s_paced", "with maxRate=2: frames", 2),
+            column("reads_per_s_paced", "reads", 2),
+            column("cpu_percent_paced", "server CPU, %", 1),
+            column("frames_ratio", "frames, without : with", 1),
+        ],
+        charts: &[],
+    },
+    Table {
+        scenario: "proxy",
+        title: "One event to 5,000 subscribers behind nginx on the same host",
+        about: "nginx has one worker, and reaches the server by TCP over loopback or by a unix \
+                socket. CPU per delivery in microseconds.",
+        columns: &[
+            column("cpu_us_tcp", "by TCP: server", 2),
+            column("proxy_us_tcp", "nginx", 2),
+            column("wall_ms_tcp", "until the last has it, ms", 1),
+            column("cpu_us_unix", "by a unix socket: server", 2),
+            column("proxy_us_unix", "nginx", 2),
+            column("wall_ms_unix", "until the last has it, ms", 1),
+        ],
+        charts: &[],
     },
     Table {
         scenario: "rest",

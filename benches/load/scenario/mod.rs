@@ -6,6 +6,8 @@ mod idle;
 mod jobs;
 mod kept;
 mod neighbours;
+mod pace;
+mod proxy;
 mod rest;
 mod restart;
 mod single;
@@ -40,7 +42,7 @@ pub struct Scenario {
 }
 
 /// All of them, in the order of the tables.
-pub const ALL: [Scenario; 11] = [
+pub const ALL: [Scenario; 13] = [
     scenario("idle", idle::run),
     scenario("broadcast", broadcast::run),
     scenario("burst", burst::run),
@@ -51,6 +53,8 @@ pub const ALL: [Scenario; 11] = [
     scenario("kept", kept::run),
     scenario("neighbours", neighbours::run),
     scenario("slow", slow::run),
+    scenario("pace", pace::run),
+    scenario("proxy", proxy::run),
     scenario("rest", rest::run),
 ];
 
