@@ -61,6 +61,14 @@ const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir()
   ],
 });
 const tab = await context.newPage();
+// What a failure is explained by.
+const story = [];
+for (const happening of ["request", "requestfailed", "requestfinished"]) {
+  tab.on(happening, (request) => {
+    const offset = request.headers()["upload-offset"] ?? "";
+    story.push([happening, request.method(), new URL(request.url()).pathname, offset].join(" "));
+  });
+}
 try {
   await tab.goto(`http://127.0.0.1:${port}/`);
   await tab.setInputFiles("#form", clip);
@@ -69,13 +77,13 @@ try {
   await tab.goto(`http://127.0.0.1:${port}/`);
   await tab.evaluate(([endpoint, job]) => begin(endpoint, job), [`${api}/tus/`, "by-uppy"]);
   await tab.setInputFiles("#uppy", file);
-  const handle = await tab.waitForFunction(() => globalThis.ended, null, { timeout: 60_000 });
+  const handle = await tab.waitForFunction(() => globalThis.ended, null, { timeout: 120_000 });
   const { successful, failed } = await handle.jsonValue();
   const aborted = await tab.evaluate(() => globalThis.stopped);
   if (failed.length > 0) throw new Error(failed.join());
   console.log(`form ${form}, uppy ${successful} of 1, aborted ${aborted}`);
 } catch (error) {
-  console.log(String(error));
+  console.log([String(error).replaceAll("\n", " "), ...story.slice(-30)].join("; "));
   process.exitCode = 1;
 } finally {
   await context.close();
