@@ -272,7 +272,7 @@ impl Reader {
                     if event == "reset" {
                         self.reset(data, *id, server, model);
                     } else {
-                        self.frame(event, data, *id, model);
+                        self.frame(event, data, *id, server, model);
                     }
                     self.last = Some(id.to_string());
                     self.account.is_amid = false;
@@ -294,7 +294,7 @@ impl Reader {
         }
     }
 
-    fn frame(&mut self, event: &str, data: &str, id: u64, model: &Model) {
+    fn frame(&mut self, event: &str, data: &str, id: u64, server: &Server, model: &Model) {
         let told = model.told.get(&id);
         let told = told.unwrap_or_else(|| panic!("nobody has published {id}: {event} {data}"));
         assert_eq!((event, data), (&*told.event, &*told.data), "what {id} is");
@@ -310,7 +310,12 @@ impl Reader {
         }
         self.check_owed(has + 1..id, model);
         if event == "progress" {
-            self.check_rate(told.life);
+            // After a restart the newest progress may lie further back than the ring, and what is
+            // read behind that is all.
+            let job = server.jobs.hub().find(&model.jobs[told.job].name);
+            if job.is_some_and(|job| job.lock().ring().newest_progress() > EventId(0)) {
+                self.check_rate(told.life);
+            }
         }
         self.account.has = id;
         self.account.has_event = true;

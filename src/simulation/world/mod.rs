@@ -172,6 +172,7 @@ impl World<'_> {
         let mut rest = 0;
         for _ in 0..TURNS_MAX {
             self.step += 1;
+            let published = self.server.published();
             let mut has_more = self.server.shard.turn();
             let next_due = self.server.jobs.end_overdue();
             assert!(
@@ -193,7 +194,7 @@ impl World<'_> {
             for index in 0..self.readers.len() {
                 has_more |= self.read(index, usize::MAX);
             }
-            if has_more {
+            if has_more || self.server.published() != published {
                 rest = 0;
                 continue;
             }

@@ -286,9 +286,10 @@ impl World<'_> {
     pub(super) fn take_applied(&mut self) {
         for (id, entry, refusal) in self.server.jobs.hub().drain_tap() {
             if refusal.is_some() {
-                // Nothing is written that isn't taken.
+                // Nothing is written that isn't taken, but that a job is to be forgotten, which may
+                // have been deleted meanwhile.
                 assert!(
-                    self.server.journal.is_none(),
+                    self.server.journal.is_none() || matches!(entry.change, Change::Forget { .. }),
                     "{id} is refused: {refusal:?}: {entry:?}"
                 );
                 continue;

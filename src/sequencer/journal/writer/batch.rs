@@ -295,7 +295,7 @@ impl Batch {
                 }
             }
             let asked = self.asked;
-            self.asked = (asked * 8).max(8);
+            self.asked = asked.saturating_mul(8).max(8);
             let (ended, _) = hub.first_ended(self.asked);
             let next = ended.into_iter().skip(asked);
             self.spare = next.map(|ended| forget(ended.job, ended.last)).collect();
