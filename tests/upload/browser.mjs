@@ -69,6 +69,8 @@ for (const happening of ["request", "requestfailed", "requestfinished"]) {
     story.push([happening, request.method(), new URL(request.url()).pathname, offset].join(" "));
   });
 }
+tab.on("pageerror", (error) => story.push(String(error)));
+tab.on("console", (message) => story.push(message.text()));
 try {
   await tab.goto(`http://127.0.0.1:${port}/`);
   await tab.setInputFiles("#form", clip);
