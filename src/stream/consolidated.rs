@@ -352,7 +352,8 @@ impl Consolidated {
         let before_first = match (batch.ends.first(), filled) {
             (Some(&(first, _)), _) => first - 1,
             (None, Filled::Whole(upto)) => upto.0,
-            (None, _) => after.0,
+            (None, Filled::Partly) => batch.after,
+            (None, Filled::Behind(_)) => after.0,
         };
         batch.after = before_first.max(after.0);
         hub.metrics().resets_sent.add(self.resets.len() as u64);
@@ -455,12 +456,15 @@ impl Consolidated {
                 continue;
             }
             let (core, gone) = self.lock_with_gone(sequencer, job, from);
+            // What has gone above the number that this pass goes up to is told of by the next: a
+            // reset's number is the one before what follows.
+            let gone = gone.min(upto);
             if gone > from {
                 self.reset(Some(job), ResetReason::Expired, Last::Number(from));
                 from = gone;
                 self.raise_floor(job, gone);
             }
-            is_behind |= self.missed(&core) > from;
+            is_behind |= from < upto && self.missed(&core) > from;
             is_whole &= match self.paced {
                 None => add_oldest(&mut oldest, index, core.ring().numbers(from, upto)),
                 Some(_) => add_oldest(&mut oldest, index, core.ring().newest_numbers(from, upto)),
@@ -480,7 +484,11 @@ impl Consolidated {
         for (number, index) in oldest {
             let core = jobs[index].0.lock();
             if batch.bytes.len() >= BATCH_MAX_BYTES || !core.ring().copy_one(number, batch) {
-                // The rest is for the next pass, which also tells of what has gone since.
+                // The rest is for the next pass, which also tells of what has gone since. What
+                // this one tells of is what has gone before it.
+                if !self.resets.is_empty() {
+                    batch.after = number.0 - 1;
+                }
                 return Filled::Partly;
             }
         }
