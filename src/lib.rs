@@ -83,9 +83,7 @@ pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
 pub use client::{AddressError, Client, ClientError, HubAddress, ServerEvent, Subscription};
 pub use event::resume::{LastEventId, Start};
 pub use event::{Event, EventError, EventId, EventName, JobId, JobState, Lease, LifeId, NameError};
-pub use event::{
-    IdempotencyKey, IdempotencyKeyError, LeaseError, Pace, PaceError, RingLimits, Word,
-};
+pub use event::{IdempotencyKey, IdempotencyKeyError, LeaseError, RingLimits, Word};
 #[cfg(feature = "server")]
 pub use http::HeadLimits;
 #[cfg(any(feature = "server", feature = "client"))]

@@ -21,6 +21,6 @@ pub use key::{Content, IdempotencyKey, IdempotencyKeyError};
 pub use lease::{Lease, LeaseError};
 #[cfg(feature = "server")]
 pub use line::Publication;
-pub use pace::{Pace, PaceError};
+pub use pace::Pace;
 pub use publication::{Event, EventError, Word};
 pub use ring::RingLimits;

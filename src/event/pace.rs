@@ -12,7 +12,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// those between it gets none, and of all other events each.
 ///
 /// ```
-/// use landfall::Pace;
+/// use landfall::internals::event::Pace;
 /// let pace: Pace = "2".parse().unwrap();
 /// assert_eq!(pace.interval(), std::time::Duration::from_millis(500));
 /// assert!("0".parse::<Pace>().is_err());
