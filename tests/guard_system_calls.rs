@@ -18,14 +18,7 @@ const EVENTS_FOR_FEW: usize = 300;
 #[test]
 fn a_delivery_is_one_system_call_and_little_else() {
     let server = Binary::serve(&[]);
-    let mut publisher = Publisher::connect(server.publish, "job");
-    publisher.publish();
-    let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
-        .map(|_| Subscriber::connect(server.public, "job", 1))
-        .collect();
-    let trace = Trace::of(&server);
-    deliver(EVENTS, &mut publisher, &mut subscribers);
-    let calls = trace.finish();
+    let calls = calls_of_a_broadcast(&server);
     drop(server);
 
     let deliveries = SUBSCRIBERS * EVENTS;
@@ -56,14 +49,7 @@ fn where_the_kernel_has_io_uring_many_deliveries_are_one_call() {
         println!("this kernel has none");
         return;
     }
-    let mut publisher = Publisher::connect(server.publish, "job");
-    publisher.publish();
-    let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
-        .map(|_| Subscriber::connect(server.public, "job", 1))
-        .collect();
-    let trace = Trace::of(&server);
-    deliver(EVENTS, &mut publisher, &mut subscribers);
-    let calls = trace.finish();
+    let calls = calls_of_a_broadcast(&server);
     drop(server);
 
     let deliveries = SUBSCRIBERS * EVENTS;
@@ -99,6 +85,18 @@ fn an_event_for_a_few_subscribers_is_sent_without_waking_another_thread() {
         wakes * 2 <= EVENTS_FOR_FEW,
         "{wakes} wakes for {EVENTS_FOR_FEW} events"
     );
+}
+
+/// What it takes the server to send each event to all subscribers.
+fn calls_of_a_broadcast(server: &Binary) -> Calls {
+    let mut publisher = Publisher::connect(server.publish, "job");
+    publisher.publish();
+    let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| Subscriber::connect(server.public, "job", 1))
+        .collect();
+    let trace = Trace::of(server);
+    deliver(EVENTS, &mut publisher, &mut subscribers);
+    trace.finish()
 }
 
 /// Publishes one event after the other, each when all have the one before.
