@@ -14,11 +14,6 @@ impl Hub {
         self.0.base.store(base.0, Ordering::Release);
     }
 
-    /// The newest entry had this time, or one before it.
-    pub fn reach_time(&self, time_ms: u64) {
-        self.0.time_ms.fetch_max(time_ms, Ordering::AcqRel);
-    }
-
     /// Calls `each` with every job, deleted ones included: its name, its life, its keys, its
     /// newest frame, and the number of the event before that, or the newest that isn't kept.
     pub fn each_kept(

@@ -147,6 +147,11 @@ impl Hub {
         all.extend(lost.filter(|lost| !lost.is_empty()));
     }
 
+    /// The newest entry had this time, or one before it.
+    pub fn reach_time(&self, time_ms: u64) {
+        self.0.time_ms.fetch_max(time_ms, Ordering::AcqRel);
+    }
+
     /// The numbers that may have been given, and are lost.
     pub fn lost(&self) -> Vec<Range<u64>> {
         self.0.lost.lock().clone()

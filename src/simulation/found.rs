@@ -102,6 +102,20 @@ fn a_deletion_is_remembered_also_where_the_clock_was_set_back() {
 }
 
 #[test]
+fn a_deletion_is_remembered_also_where_the_clock_was_set_back_before_a_start() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    world.put_one(0, event("progress")).expect("it begins");
+    // Then the checkpoint has all that the segments have.
+    drop_segments(&mut world);
+    world.set_back(Duration::from_secs(200));
+    world.restart(End::Killed);
+    world.delete_one(0).expect("it is there");
+    let refused = world.put_one(0, event("progress"));
+    assert!(refused.is_err(), "it was deleted");
+}
+
+#[test]
 fn a_list_of_jobs_hears_of_a_forgotten_life_also_where_two_came_since() {
     let trace = Trace::new(false);
     let mut world = World::with(quiet(), Random::new(1), &trace);

@@ -53,8 +53,6 @@ pub struct Found {
     /// The last segment, whose end may not be on the medium. Where it has no name yet, the
     /// one before it comes first.
     pub unsettled: Vec<Unsettled>,
-    /// The time of the newest entry.
-    pub time_ms: u64,
 }
 
 /// A segment whose end may not be on the medium as it was read.

@@ -94,8 +94,6 @@ pub struct Writer {
     unsettled: Vec<Unsettled>,
     /// Lost numbers that the journal has to be told of.
     gap: Option<Range<u64>>,
-    /// No entry is older than this.
-    time_ms: u64,
     active: Option<Active>,
     /// The segment before it, where the medium may lack the end of that: the active one has
     /// no name then.
@@ -170,7 +168,6 @@ impl Writer {
             resumable: found.resumable,
             unsettled: found.unsettled,
             gap: found.gap,
-            time_ms: found.time_ms,
             active: None,
             sealed: None,
             reserved: EventId(0),
@@ -310,7 +307,7 @@ impl Writer {
             return Err(PublishError::DiskFailing);
         }
         self.ready().map_err(|error| self.failed(&error))?;
-        let time_ms = now_ms().max(self.hub.time_ms()).max(self.time_ms);
+        let time_ms = now_ms().max(self.hub.time_ms());
         let mut batch = Batch::after(self.hub.published(), time_ms);
         batch.is_probe = probe;
         self.buffer.clear();

@@ -266,7 +266,8 @@ impl<'a> Restorer<'a> {
             found.gap = Some(lost.clone());
             self.lose(lost);
         }
-        found.time_ms = self.time_ms;
+        // What stands in a checkpoint too was not applied again.
+        self.hub.reach_time(self.time_ms);
         self.lost.sort_unstable_by_key(|lost| lost.start);
         self.lost.dedup();
         let old = self.lost.len().saturating_sub(LOST_MAX);
