@@ -116,6 +116,21 @@ fn a_deletion_is_remembered_also_where_the_clock_was_set_back_before_a_start() {
 }
 
 #[test]
+fn a_deletion_refuses_also_who_asked_when_it_was_past_and_before_the_clock_was_set_back() {
+    let trace = Trace::new(false);
+    let mut world = World::with(journaled(SyncPolicy::Always), Random::new(1), &trace);
+    world.put_one(0, event("progress")).expect("it begins");
+    world.delete_one(0).expect("it is there");
+    world.pass(Duration::from_secs(20));
+    world.ask(0, event("progress"));
+    world.set_back(Duration::from_secs(15));
+    world.write();
+    // They hear of it when it is past again.
+    world.pass(Duration::from_secs(15));
+    world.answer_all();
+}
+
+#[test]
 fn a_list_of_jobs_hears_of_a_forgotten_life_also_where_two_came_since() {
     let trace = Trace::new(false);
     let mut world = World::with(quiet(), Random::new(1), &trace);

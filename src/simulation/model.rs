@@ -83,6 +83,11 @@ impl Model {
         }
     }
 
+    /// The time, as the order has it.
+    pub fn now_ms(&self) -> u64 {
+        clock::now_ms().max(self.time_ms)
+    }
+
     pub fn number_of(&self, name: &JobId) -> usize {
         self.numbers[name]
     }
@@ -300,7 +305,7 @@ impl Model {
     /// Whether an event is of a job that is forgotten by now.
     pub fn is_forgotten(&self, told: &Told) -> bool {
         let life = self.jobs[told.job].life();
-        let now_ms = clock::now_ms().max(self.time_ms);
+        let now_ms = self.now_ms();
         told.is_forgotten || life.is_some_and(|life| life.is_forgotten_at(now_ms))
     }
 
@@ -331,7 +336,7 @@ impl Model {
     pub fn check(&self, hub: &Hub, number: usize) {
         let job = &self.jobs[number];
         let name = &job.name;
-        let now_ms = clock::now_ms().max(self.time_ms);
+        let now_ms = self.now_ms();
         let remembered = |life: &Life| !life.is_forgotten_at(now_ms);
         let expected = job.life().cloned().filter(remembered);
         let life = hub.life(name).filter(remembered);

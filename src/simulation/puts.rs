@@ -7,7 +7,6 @@ use crate::event::job::EventId;
 use crate::hub::{Change, Entry, Only};
 use crate::sequencer::journal::by_hand::Written;
 use crate::sequencer::{Proposal, PublishError};
-use crate::sys::clock;
 
 /// Changes that one publisher wants made, in turn.
 pub struct Put {
@@ -16,6 +15,8 @@ pub struct Put {
     /// The newest number when it was asked for, and the time.
     since: u64,
     since_ms: u64,
+    /// The earliest time that it has been since: somebody may have set the clock back.
+    earliest_ms: u64,
     /// How often the disk had failed then.
     failures: u64,
     was_healthy: bool,
@@ -57,15 +58,24 @@ impl Puts {
     /// Somebody asks for changes. Returns the put's number.
     pub fn begin(&mut self, proposals: &[Proposal], now: &Circumstances<'_>) -> u64 {
         self.next += 1;
+        let now_ms = now.model.now_ms();
         self.open.push(Put {
             number: self.next,
             proposals: proposals.to_vec(),
             since: now.model.newest,
-            since_ms: clock::now_ms().max(now.model.time_ms),
+            since_ms: now_ms,
+            earliest_ms: now_ms,
             failures: now.failures,
             was_healthy: now.is_healthy,
         });
         self.next
+    }
+
+    /// Somebody has set the clock back.
+    pub fn set_back(&mut self, model: &Model) {
+        for put in &mut self.open {
+            put.earliest_ms = put.earliest_ms.min(model.now_ms());
+        }
     }
 
     pub fn has_open(&self) -> bool {
@@ -171,7 +181,7 @@ impl Puts {
         match error {
             PublishError::Refused(refusal) => {
                 // It was refused at some time since it was asked for.
-                let now_ms = clock::now_ms().max(now.model.time_ms);
+                let times = [put.since_ms, put.earliest_ms, now.model.now_ms()];
                 let entry = |time_ms| Entry {
                     job: proposal.job.clone(),
                     time_ms,
@@ -183,7 +193,7 @@ impl Puts {
                     .map_or(put.since, |id| id.0.max(put.since));
                 let may_be = |ms| now.model.may_refuse(&entry(ms), refusal, since);
                 assert!(
-                    may_be(put.since_ms) || may_be(now_ms),
+                    times.into_iter().any(may_be),
                     "{proposal:?} was refused: {refusal:?}"
                 );
             }

@@ -81,6 +81,7 @@ impl World<'_> {
         self.note(|| format!("the unix clock is set back by {time:?}"));
         self.time.set_back(time);
         self.set_back += time;
+        self.puts.set_back(&self.model);
     }
 
     /// The writer's thread does what there is, for a while.
