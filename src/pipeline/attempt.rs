@@ -37,6 +37,8 @@ pub struct Attempt {
     /// The stage that it waits for. Held while its position is told, so that none is told
     /// once the stage has begun.
     waits_for: Mutex<Option<usize>>,
+    /// What was told last, which isn't told again.
+    told: Mutex<String>,
 }
 
 /// What comes of telling an end.
@@ -66,12 +68,13 @@ impl Attempt {
             is_ending: AtomicBool::new(false),
             hurry,
             waits_for: Mutex::new(None),
+            told: Mutex::new(String::new()),
             jobs: jobs.clone(),
             parts: stages + 1,
         }
     }
 
-    /// Tells how far a stage is; the first is 0. Blocks for the
+    /// Tells how far a stage is; the first is 0. Says nothing twice in a row. Blocks for the
     /// journal.
     pub fn progress(&self, stage: usize, name: &str, mut update: Update) {
         // What a command calls its own part.
@@ -87,9 +90,15 @@ impl Attempt {
         let overall = overall(stage + 1, within, self.parts);
         update.extra.insert("overall".into(), overall);
         update.extra.insert("attempt".into(), self.number.into());
-        match Event::new("progress", &update.to_json()) {
+        let data = update.to_json();
+        if *self.told.lock() == data {
+            return;
+        }
+        match Event::new("progress", &data) {
             Ok(event) => {
-                let _ = self.publish(event);
+                if self.publish(event).is_ok() {
+                    *self.told.lock() = data;
+                }
             }
             Err(error) => log::debug!("{}: {error}", self.landed.job),
         }
@@ -225,6 +234,19 @@ mod tests {
         attempt.begin();
         attempt.queued(0, "scanning", 2);
         assert!(last(&jobs).ends_with(r#""position":3}"#));
+    }
+
+    #[test]
+    fn nothing_is_told_twice_in_a_row() {
+        let jobs = jobs();
+        let attempt = attempt(&jobs, begin(&jobs));
+        let tell = |percent| {
+            attempt.progress(0, "scanning", Update::percent(percent));
+            jobs.snapshot(&job()).unwrap().last_event_id
+        };
+        let first = tell(100.0);
+        assert_eq!(tell(100.0), first);
+        assert!(tell(0.0) > first, "as where a stage begins again");
     }
 
     #[test]

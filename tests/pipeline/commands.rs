@@ -41,6 +41,8 @@ fn a_command_makes_the_next_stages_file_and_tells_how_far_it_is() {
     let percents: Vec<_> = mine.iter().filter_map(|told| told.percent()).collect();
     assert!(percents.is_sorted(), "{percents:?}");
     assert_eq!((percents[0], *percents.last().unwrap()), (0.0, 100.0));
+    let is_told_twice = told.windows(2).any(|two| two[0].data == two[1].data);
+    assert!(!is_told_twice, "{told:?}");
     assert!(percents.contains(&60.0), "{percents:?}");
     assert_eq!(told[0].stage(), "queued");
     assert_eq!(told[0].data["position"], 1);
