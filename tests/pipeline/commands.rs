@@ -74,6 +74,33 @@ fn a_command_that_makes_nothing_leaves_the_file_as_it_was() {
 }
 
 #[test]
+fn a_file_is_put_under_the_name_that_its_client_gave_it_and_no_other() {
+    let shelf = tempfile::tempdir().unwrap();
+    let place = shelf.path().display();
+    let toml = format!(
+        "[[stage]]\nname = \"mine\"\nwrite = [\"{place}\"]\n\
+         run = [\"sh\", \"-c\", \"mkdir {place}/{{stem}} && cp $0 {place}/{{stem}}/{{name}}\", \"{{input}}\"]\n"
+    );
+    let plant = Plant::new(&toml);
+    let hostile = "-f x;touch $HOME`id`.mp4";
+    for (job, name, kept) in [
+        ("a", "clip 1.mp4", "clip_1/clip_1.mp4"),
+        (
+            "b",
+            hostile,
+            "_-f_x_touch__HOME_id_/_-f_x_touch__HOME_id_.mp4",
+        ),
+        ("c", "..", "_./_.."),
+    ] {
+        let job = plant.land(job, name, name.as_bytes());
+        plant.end(&job, "done");
+        let kept = fs::read(shelf.path().join(kept)).unwrap();
+        assert_eq!(kept, name.as_bytes());
+    }
+    assert_eq!(fs::read_dir(shelf.path()).unwrap().count(), 3);
+}
+
+#[test]
 fn a_crash_is_an_error_with_what_was_said_last_and_the_upload_stays() {
     let plant = Plant::new(&shell("echo doing; echo 'bad pixel' >&2; exit 3", ""));
     let job = plant.land("j", "a", b"x");

@@ -8,8 +8,8 @@ use crate::progress::Format;
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Running {
-    /// The command and its arguments, one at least. In each, `{input}`, `{output}` and
-    /// `{job}` stand for what they name. No shell reads them.
+    /// The command and its arguments, one at least. In each, `{input}`, `{output}`,
+    /// `{job}`, `{name}` and `{stem}` stand for what they name. No shell reads them.
     pub run: Vec<String>,
     /// The name of the file that `{output}` names, in the stage's folder. Default: `output`.
     pub output: String,

@@ -8,11 +8,18 @@ use crate::pipeline::task::{Failure, Outcome, Ran, Task};
 use crate::progress::Reader;
 use crate::sys::durable;
 
+/// The most characters of a name, of up to four bytes each, that stand in a command line.
+const STEM_CHARACTERS: usize = 50;
+/// The most of its extension, with the point.
+const EXTENSION_CHARACTERS: usize = 12;
+
 /// Runs the command on the task's input. Where it makes `{output}`, the next stage works on
 /// that.
 pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let output = task.folder.join(&options.output);
     let job = task.attempt.landed.job.as_str();
+    let name = plain(&task.facts.name);
+    let stem = stem(&name).to_owned();
     let mut words = options.run.iter();
     let mut word = || {
         let word = words.next()?;
@@ -22,6 +29,8 @@ pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
                 ("{input}", &task.input.to_string_lossy()),
                 ("{output}", &output.to_string_lossy()),
                 ("{job}", job),
+                ("{name}", &name),
+                ("{stem}", &stem),
             ],
         ))
     };
@@ -64,10 +73,34 @@ pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
 
 /// A name with another extension.
 pub fn renamed(name: &str, extension: &str) -> String {
+    format!("{}.{extension}", stem(name))
+}
+
+/// A name without its extension.
+fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => format!("{stem}.{extension}"),
-        _ => format!("{name}.{extension}"),
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => name,
     }
+}
+
+/// A client's name for a file as it may stand in a command line: one part of a path, no option,
+/// and nothing that a shell or another language would read as more than a word. What else there
+/// is in it becomes underscores.
+fn plain(name: &str) -> String {
+    let plain = |character: char| match character {
+        '.' | '-' | '_' => character,
+        _ if character.is_alphanumeric() => character,
+        _ => '_',
+    };
+    let (stem, extension) = name.split_at(stem(name).len());
+    // A file's name has 255 bytes at most.
+    let cut = |text: &str, most: usize| text.chars().map(plain).take(most).collect::<String>();
+    let mut plain = cut(stem, STEM_CHARACTERS) + &cut(extension, EXTENSION_CHARACTERS);
+    if plain.is_empty() || plain.starts_with(['-', '.']) {
+        plain.insert(0, '_');
+    }
+    plain
 }
 
 /// Puts values in the place of their names, in one pass: what a value says is not read again.
@@ -110,5 +143,29 @@ mod tests {
         assert_eq!(renamed("clip", "mp4"), "clip.mp4");
         assert_eq!(renamed(".mov", "mp4"), ".mov.mp4");
         assert_eq!(renamed("a.b.c", "d"), "a.b.d");
+    }
+
+    #[test]
+    fn a_name_in_a_command_line_is_one_word_and_no_option() {
+        for (name, word) in [
+            ("clip.mp4", "clip.mp4"),
+            ("Ferien \u{fc}ber (1).mp4", "Ferien_\u{fc}ber__1_.mp4"),
+            ("-rf.mp4", "_-rf.mp4"),
+            ("..", "_.."),
+            (".htaccess", "_.htaccess"),
+            ("", "_"),
+            (
+                "a;rm -r $HOME`id`'\"\n{job}.mp4",
+                "a_rm_-r__HOME_id_____job_.mp4",
+            ),
+            ("x.$(id)", "x.__id_"),
+        ] {
+            assert_eq!(plain(name), word, "{name}");
+        }
+        let long = plain(&format!("{}.{}", "\u{20000}".repeat(300), "y".repeat(300)));
+        assert!(
+            long.len() <= 255 && long.ends_with(".yyyyyyyyyyy"),
+            "{long}"
+        );
     }
 }
