@@ -177,7 +177,7 @@ impl Context {
             && matches!(response.status, Status::Unauthorized | Status::Forbidden)
         {
             let unwelcome = &self.jobs.hub().metrics().unwelcome;
-            unwelcome.add_with(|| format!("{} from {peer}", response.message()));
+            unwelcome.add_with(|| format!("from {peer}: {}", response.message()));
         }
         (name, decided.unwrap_or_else(Plan::Answer))
     }

@@ -176,7 +176,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.network {
             Some(network) => network.fmt(f),
-            None => f.write_str("a trusted proxy, or a unix socket"),
+            None => f.write_str("a trusted proxy or a unix socket"),
         }
     }
 }

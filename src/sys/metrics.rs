@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::histogram::Histogram;
 use super::limit::Limit;
-use super::notice::Notice;
+use super::notice::{Notice, times};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -141,12 +141,12 @@ impl Metrics {
             if let Some((count, _)) = self.refusals[limit as usize].take(now, at_last) {
                 let flag = limit.flag();
                 let what = limit.what().split(':').next().unwrap_or_default();
-                log::warn!("refused by --{flag}, {count} times: {what}");
+                log::warn!("refused by --{flag}, {}: {what}", times(count));
             }
         }
         if let Some((count, what)) = self.unwelcome.take(now, at_last) {
             let what = what.unwrap_or_default();
-            log::warn!("refused by who asks, {count} times, first: {what}");
+            log::warn!("refused for who asks, {}, first {what}", times(count));
         }
     }
 

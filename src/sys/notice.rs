@@ -58,6 +58,14 @@ impl Notice {
     }
 }
 
+/// How often, in words.
+pub fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        _ => format!("{count} times"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
