@@ -79,6 +79,10 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) 
         (Ok(Ok(())), None) => {
             work.since = Instant::now();
             work.told = 0;
+            if stage::is_needless(&stages[index + 1], &work.state) {
+                tally.done.add(1);
+                return work_on(pipeline, work, line, index + 1);
+            }
             pipeline.enqueue(*work);
             &tally.done
         }

@@ -218,6 +218,23 @@ fn what_is_no_media_is_skipped_and_the_stage_says_why() {
 }
 
 #[test]
+fn what_is_no_media_does_not_wait_for_the_transcoding_of_others() {
+    // As slow as it is played, so that it takes longer than a test waits.
+    let toml = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'transcoding'\n\
+                args = ['-vf', 'realtime', '-c:v', 'mpeg4']\n[[stage]]\nname = 'storing'\n";
+    let plant = Plant::new(toml);
+    let slow = "-f lavfi -i testsrc=duration=600:size=16x16:rate=1 -c:v mpeg4";
+    let video = plant.land("video", "clip.mp4", &media(slow, "in.mp4"));
+    plant.wait(&video, |told| told.stage() == "transcoding");
+    let text = plant.land("text", "a.txt", b"hello");
+    let told = plant.end(&text, "done");
+    let waits = |told: &Told| told.stage() == "queued" && told.data["for"] == "transcoding";
+    assert!(!told.iter().any(waits), "{told:?}");
+    assert!(told.iter().any(|told| told.data["skipped"] == true));
+    assert_eq!(plant.told(&video).last().unwrap().event, "progress");
+}
+
+#[test]
 fn broken_media_is_an_error_that_says_so_and_no_path() {
     let plant = Plant::new("");
     let video = media("-f lavfi -i testsrc=duration=1 -pix_fmt yuv420p", "in.mp4");

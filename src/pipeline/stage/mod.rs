@@ -87,6 +87,16 @@ pub fn run(
     Ok(())
 }
 
+/// Whether a stage will find nothing to do, by what a stage before has found out. A file needn't
+/// wait for that.
+pub fn is_needless(stage: &Stage, state: &FileState) -> bool {
+    let Kind::Transcode(_) = &stage.kind else {
+        return false;
+    };
+    let kind = state.facts.content_type.as_deref();
+    kind.is_some_and(|kind| !transcode::is_media(kind))
+}
+
 /// Tries as often as the stage may. Blocks between the tries, too.
 fn until_it_passes(
     stage: &Stage,

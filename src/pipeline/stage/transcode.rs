@@ -28,7 +28,7 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
             .to_owned(),
     };
     // By its bytes: a playlist is text, and would make ffmpeg open what it names.
-    if !(kind.starts_with("audio/") || kind.starts_with("video/")) {
+    if !is_media(&kind) {
         return skipped(&format!("{kind} is neither audio nor video"));
     }
     let demuxer = Demuxer::of_file(&kind, task.input).map_err(|error| task.unreadable(&error))?;
@@ -80,6 +80,11 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
         task.note("mediaSeconds", seconds);
     }
     Ok(Outcome::Made(output))
+}
+
+/// Whether a type is one of audio or video.
+pub fn is_media(kind: &str) -> bool {
+    kind.starts_with("audio/") || kind.starts_with("video/")
 }
 
 /// What ffprobe says of the input; none where it isn't installed.
