@@ -71,6 +71,10 @@ fn the_dashboard_is_one() {
     for panel in panels.iter().filter(|panel| panel["type"] != "row") {
         let targets = panel["targets"].as_array().unwrap();
         assert!(!targets.is_empty(), "{panel}");
+        // Grafana draws none unless it is told to, whatever its place.
+        if panel["type"] == "timeseries" {
+            assert_eq!(panel["options"]["legend"]["showLegend"], true, "{panel}");
+        }
         for target in targets {
             // As Grafana fills them in.
             let query = target["expr"].as_str().unwrap();
