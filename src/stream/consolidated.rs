@@ -7,6 +7,7 @@
 
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::MutexGuard;
 
@@ -224,6 +225,11 @@ impl Consolidated {
     /// Has it served so often at most.
     pub fn set_pace(&mut self, pace: Pace) {
         self.paced = Some(Paced::new(pace));
+    }
+
+    /// Whether it isn't to be served now.
+    pub(super) fn rests_at(&mut self, now: Instant) -> bool {
+        self.paced.as_mut().is_some_and(|paced| paced.rests_at(now))
     }
 
     /// Whether it gets the newest progress only.

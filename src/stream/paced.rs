@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use crate::event::Pace;
 use crate::event::job::EventId;
+use crate::hub::Hub;
+use crate::sequencer::history::NewestOf;
 
 /// What there is to know of it.
 pub(super) struct Paced {
@@ -46,6 +48,12 @@ impl Paced {
         self.rests_until
     }
 
+    /// Whether it rests. A rest that is over is ended.
+    pub fn rests_at(&mut self, now: Instant) -> bool {
+        self.rests_until = self.rests_until.filter(|&until| now < until);
+        self.rests_until.is_some()
+    }
+
     /// Ends the rest that lasts until then. False where that isn't its own.
     pub fn wake(&mut self, until: Instant) -> bool {
         let is_its_own = self.rests_until == Some(until);
@@ -54,4 +62,13 @@ impl Paced {
         }
         is_its_own
     }
+}
+
+/// What finds the number of a job's newest progress event.
+pub(super) fn newest_of(hub: &Hub) -> NewestOf {
+    let hub = hub.clone();
+    Box::new(move |job| {
+        let job = hub.find(job);
+        job.map_or(EventId(0), |job| job.lock().ring().newest_progress())
+    })
 }

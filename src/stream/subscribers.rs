@@ -7,12 +7,14 @@
 mod event_stream;
 mod waiter;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -37,11 +39,11 @@ use waiter::Waiter;
 /// let jobs = Sequencer::in_memory(HubConfig::default());
 /// let subscribers = Subscribers::of(&jobs)?;
 /// let job: landfall::JobId = "job_8f3a".parse().unwrap();
-/// let stream = subscribers.follow(Follow::Jobs(vec![job.clone()]), &Start::Oldest)?;
+/// let mut stream = subscribers.follow(Follow::Jobs(vec![job.clone()]), &Start::Oldest)?;
 ///
 /// jobs.publish(&job, Event::progress("scanning", 30.0).unwrap()).unwrap();
 /// jobs.publish(&job, Event::done()).unwrap();
-/// let names: Vec<_> = stream.map(|event| event.name().to_owned()).collect();
+/// let names: Vec<_> = stream.events().map(|event| event.name().to_owned()).collect();
 /// assert_eq!(names, ["progress", "done"]);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -87,6 +89,8 @@ struct Streams {
     free: Vec<u32>,
     /// The streams of prefixes.
     matching: Vec<u32>,
+    /// When streams that rest are woken. One may have been left by then.
+    rests: BinaryHeap<Reverse<(Instant, u32)>>,
 }
 
 struct Followed {
@@ -188,11 +192,38 @@ impl Desk {
                 return self.wake_all();
             }
             self.mailbox.fall_asleep();
+            let rest = self.end_rests();
             if self.mailbox.is_empty() && self.pieces.1.is_empty() {
-                thread::park();
+                rest.map_or_else(thread::park, thread::park_timeout);
             }
             self.mailbox.awake();
         }
+    }
+
+    /// Has a stream woken then.
+    fn rest(&self, until: Instant, number: u32) {
+        let rests = &mut self.streams.lock().rests;
+        let is_first = rests.peek().is_none_or(|Reverse((next, _))| until < *next);
+        rests.push(Reverse((until, number)));
+        if is_first {
+            self.mailbox.wake();
+        }
+    }
+
+    /// Wakes those whose rest is over. Returns how long the next one's lasts.
+    fn end_rests(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let mut streams = self.streams.lock();
+        while let Some(&Reverse((until, number))) = streams.rests.peek() {
+            if until > now {
+                return Some(until - now);
+            }
+            streams.rests.pop();
+            if let Some(waiter) = streams.waiters.get(&number) {
+                waiter.wake();
+            }
+        }
+        None
     }
 
     fn wake(&self, slots: &mut Vec<u32>, has_any: bool) {

@@ -11,12 +11,12 @@ fn a_stream_ends_when_every_job_that_it_names_has() {
         .follow(jobs(&["a", "b"]), &Start::Oldest)
         .unwrap();
     hub.publish(&job("a"), Event::done()).unwrap();
-    assert_eq!(stream.next().unwrap().name(), "done");
+    assert_eq!(stream.events().next().unwrap().name(), "done");
     assert!(stream.next_within(NEVER).is_none() && !stream.has_ended());
     hub.publish(&job("b"), progress(1)).unwrap();
     hub.delete(&job("b"), None).unwrap();
     let rest: Vec<_> = stream
-        .by_ref()
+        .events()
         .map(|event| event.name().to_owned())
         .collect();
     assert_eq!(rest.last().unwrap(), "deleted", "{rest:?}");
@@ -69,7 +69,7 @@ fn streams_end_with_the_last_handle_and_those_that_wait_are_woken() {
     let (_hub, subscribers) = in_memory();
     let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
     let waiter = thread::spawn(move || {
-        assert!(stream.next().is_none());
+        assert!(stream.events().next().is_none());
         stream.has_ended()
     });
     drop(subscribers.clone());
@@ -126,6 +126,6 @@ fn more_subscribers_than_there_may_be_are_an_error() {
     hub.publish(&job("a"), Event::done()).unwrap();
     for subscribers in others.iter().flatten().chain([&first]) {
         let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
-        assert_eq!(stream.next().unwrap().name(), "done");
+        assert_eq!(stream.events().next().unwrap().name(), "done");
     }
 }

@@ -2,6 +2,7 @@
 
 mod ends;
 mod examples;
+mod max_rate;
 mod model;
 mod order;
 mod server;

@@ -17,7 +17,7 @@ fn events_come_once_and_in_the_order_of_their_numbers() {
             hub.publish(&job(name), Event::done()).unwrap();
         })
     });
-    let events: Vec<_> = stream.unwrap().collect();
+    let events: Vec<_> = stream.unwrap().events().collect();
     for publisher in publishers {
         publisher.join().unwrap();
     }
@@ -30,7 +30,7 @@ fn an_event_has_its_parts_and_is_a_frame_as_it_stands() {
     let (hub, subscribers) = in_memory();
     let id = hub.publish(&job("a"), progress(7)).unwrap();
     let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
-    let event = stream.next().unwrap();
+    let event = stream.events().next().unwrap();
     assert_eq!(event.id(), id);
     assert_eq!(
         (event.name(), event.data()),

@@ -1,13 +1,11 @@
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use futures_core::Stream;
-use landfall::{Event, EventStream, SentEvent, Start};
+use futures_util::StreamExt;
+use landfall::{Event, Start};
 
-use super::{in_memory, job, jobs, progress};
+use super::{SOON, in_memory, job, jobs, progress};
 
 struct Unparker(Thread);
 
@@ -29,10 +27,6 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-async fn next(stream: &mut EventStream) -> Option<SentEvent> {
-    poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
-}
-
 #[test]
 fn a_task_is_woken_for_each_event_and_told_of_the_end() {
     let (hub, subscribers) = in_memory();
@@ -40,7 +34,7 @@ fn a_task_is_woken_for_each_event_and_told_of_the_end() {
     let reader = thread::spawn(move || {
         block_on(async move {
             let mut names = Vec::new();
-            while let Some(event) = next(&mut stream).await {
+            while let Some(event) = stream.next().await {
                 names.push(event.name().to_owned());
             }
             names
@@ -53,4 +47,36 @@ fn a_task_is_woken_for_each_event_and_told_of_the_end() {
     hub.publish(&job("a"), Event::done()).unwrap();
     let names = reader.join().unwrap();
     assert_eq!((names.len(), &*names[50]), (51, "done"));
+}
+
+#[test]
+fn a_task_whose_stream_rests_is_woken_when_its_time_has_come() {
+    let (hub, subscribers) = in_memory();
+    let stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+    let mut stream = stream.max_rate(1.0).unwrap();
+    let (tell, told) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        block_on(async move {
+            while let Some(event) = stream.next().await {
+                tell.send(event.id()).unwrap();
+            }
+        })
+    });
+    for event in [progress(1), Event::done()] {
+        // The second comes while it rests, and nobody publishes after it.
+        let id = hub.publish(&job("a"), event).unwrap();
+        assert_eq!(told.recv_timeout(SOON), Ok(id));
+    }
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_stream_gives_a_thread_its_events_where_the_names_of_tasks_are_there_too() {
+    let (hub, subscribers) = in_memory();
+    hub.publish(&job("a"), progress(1)).unwrap();
+    hub.publish(&job("a"), Event::done()).unwrap();
+    let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+    assert_eq!(stream.events().next().unwrap().name(), "progress");
+    let rest: Vec<_> = stream.events().map(|event| event.id()).collect();
+    assert_eq!((rest.len(), stream.has_ended()), (1, true));
 }

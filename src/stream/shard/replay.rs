@@ -9,9 +9,10 @@ use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::ResetReason;
-use crate::hub::{Hub, Job};
-use crate::sequencer::history::{Cursor, NewestOf, Replay, ReplayRequest, What};
+use crate::hub::Job;
+use crate::sequencer::history::{Cursor, Replay, ReplayRequest, What};
 use crate::stream::consolidated::{Consolidated, Since, history};
+use crate::stream::paced::newest_of;
 
 /// A row that is read for, or was until it couldn't take more.
 pub(super) struct Reading {
@@ -178,13 +179,4 @@ impl Shard {
         self.add_leftover(row, &reset);
         self.table[row].after = id.0;
     }
-}
-
-/// What finds the number of a job's newest progress event.
-fn newest_of(hub: &Hub) -> NewestOf {
-    let hub = hub.clone();
-    Box::new(move |job| {
-        let job = hub.find(job);
-        job.map_or(EventId(0), |job| job.lock().ring().newest_progress())
-    })
 }

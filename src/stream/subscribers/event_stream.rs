@@ -2,13 +2,16 @@
 //! sent.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::consolidated::{Consolidated, Filled, Since};
-use super::{Desk, Waiter};
+use super::super::paced::newest_of;
+use super::{Desk, Waiter, invalid};
+use crate::event::Pace;
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::ring::Batch;
@@ -17,10 +20,11 @@ use crate::sequencer::history::{Cursor, Replay, ReplayRequest, What};
 /// The events of jobs, as [`Subscribers::follow`](super::Subscribers::follow) begins them. It
 /// misses nothing and repeats nothing: where events are gone, `reset` says so.
 ///
-/// As an iterator it blocks its thread; [`EventStream::next_within`] does so for a while. With
-/// the feature `futures` it is a `Stream` as well, which any executor can poll. It reads the
-/// rings that all subscribers share when it is asked, so one that stops reading holds up
-/// nobody and costs nothing more.
+/// [`EventStream::events`] gives them to a thread, and blocks it; [`EventStream::next_within`]
+/// does so for a while. With the feature `futures` it is a `Stream`, which any executor can
+/// poll, and no iterator, so `next` and `map` mean those of `StreamExt`. It reads the rings that
+/// all subscribers share when it is asked, so one that stops reading holds up nobody and costs
+/// nothing more.
 pub struct EventStream {
     desk: Arc<Desk>,
     /// None once it has been left.
@@ -74,6 +78,46 @@ impl EventStream {
             reading: Reading::default(),
             has_ended,
         }
+    }
+
+    /// Its events, one after the other, until it ends. Each blocks the thread until it comes.
+    ///
+    /// ```
+    /// use landfall::{Event, Follow, HubConfig, Sequencer, Start, Subscribers};
+    /// # let jobs = Sequencer::in_memory(HubConfig::default());
+    /// # let subscribers = Subscribers::of(&jobs)?;
+    /// # jobs.publish(&"job_8f3a".parse().unwrap(), Event::done()).unwrap();
+    /// let job = "job_8f3a".parse().unwrap();
+    /// let mut stream = subscribers.follow(Follow::Jobs(vec![job]), &Start::Oldest)?;
+    /// for event in stream.events() {
+    ///     assert_eq!(event.name(), "done");
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn events(&mut self) -> impl Iterator<Item = SentEvent> {
+        std::iter::from_fn(|| self.next_by(None))
+    }
+
+    /// Has it give progress so many times a second at most, from 0.1 to 100: of each job the
+    /// newest then. All other events come, as with `?maxRate=` on the wire, in the same turns.
+    ///
+    /// ```
+    /// # use landfall::{Follow, HubConfig, Sequencer, Start, Subscribers};
+    /// # let jobs = Sequencer::in_memory(HubConfig::default());
+    /// # let subscribers = Subscribers::of(&jobs)?;
+    /// let every_job = Follow::Prefix(String::new());
+    /// let stream = subscribers.follow(every_job, &Start::Newest)?.max_rate(2.0)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] where it is no such number.
+    pub fn max_rate(mut self, per_second: f64) -> io::Result<EventStream> {
+        let pace = Pace::of(per_second).map_err(invalid)?;
+        if let Some(stream) = &mut self.stream {
+            stream.set_pace(pace);
+        }
+        Ok(self)
     }
 
     /// The next event, where it comes within so long; none as well where the stream has ended,
@@ -156,6 +200,9 @@ impl EventStream {
         let Some(stream) = &mut self.stream else {
             return false;
         };
+        if stream.rests_at(Instant::now()) {
+            return false;
+        }
         let mut batch = Batch::default();
         let pass = stream.pass(&self.desk.sequencer, self.after, &mut batch);
         let (newest, mut ready) = (batch.newest(), pass.resets);
@@ -174,11 +221,28 @@ impl EventStream {
             Filled::Partly => self.after = EventId(newest.max(self.after.0)),
         }
         self.reading.cursor = None;
-        if let Some(stream) = &mut self.stream {
-            stream.has_reached(self.after);
-        }
+        stream.has_reached(self.after);
         self.has_ended = pass.has_ended;
-        pass.has_more || self.has_ended || !self.ready.is_empty()
+        if pass.has_more || self.has_ended {
+            return true;
+        }
+        let has_news = self.rest();
+        has_news || !self.ready.is_empty()
+    }
+
+    /// It has all that there was when its turn began: it rests, where it has a rate. Returns
+    /// whether there is more, and no rest.
+    fn rest(&mut self) -> bool {
+        let Some(paced) = self.stream.as_mut().and_then(|it| it.paced.as_mut()) else {
+            return false;
+        };
+        match paced.rest(Instant::now()) {
+            Some(until) => {
+                self.desk.rest(until, self.number);
+                false
+            }
+            None => self.desk.sequencer.hub().published() > self.after,
+        }
     }
 
     /// Has events up to `upto` read back.
@@ -197,7 +261,9 @@ impl EventStream {
                 kept_from: since.kept_from,
             },
             cursor: self.reading.cursor,
-            newest: None,
+            newest: stream
+                .is_paced()
+                .then(|| newest_of(self.desk.sequencer.hub())),
             reply: self.desk.pieces.0.clone(),
             mailbox: self.desk.mailbox.clone(),
         });
@@ -227,14 +293,6 @@ impl EventStream {
             stream.has_reached(self.after);
         }
         true
-    }
-}
-
-impl Iterator for EventStream {
-    type Item = SentEvent;
-
-    fn next(&mut self) -> Option<SentEvent> {
-        self.next_by(None)
     }
 }
 

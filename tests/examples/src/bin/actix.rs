@@ -20,9 +20,7 @@ async fn follow(hub: Data<Subscribers>, job: Path<String>, asked: HttpRequest) -
     if stream.has_ended() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let frames = StreamExt::map(stream, |event| {
-        Ok::<_, std::io::Error>(Bytes::from_owner(event))
-    });
+    let frames = stream.map(|event| Ok::<_, std::io::Error>(Bytes::from_owner(event)));
     let mut answer = HttpResponse::Ok();
     Ok(answer.content_type("text/event-stream").streaming(frames))
 }

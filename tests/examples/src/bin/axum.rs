@@ -28,9 +28,7 @@ async fn follow(State((_, subscribers)): Hub, job: Path<String>, head: HeaderMap
     if stream.has_ended() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let frames = StreamExt::map(stream, |event| {
-        Ok::<_, std::io::Error>(Bytes::from_owner(event))
-    });
+    let frames = stream.map(|event| Ok::<_, std::io::Error>(Bytes::from_owner(event)));
     let body = Body::from_stream(frames);
     Ok(([("content-type", "text/event-stream")], body).into_response())
 }

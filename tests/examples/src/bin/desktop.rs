@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let names = names.collect::<Result<_, _>>()?;
     let mut stream = subscribers.follow(Follow::Jobs(names), &Start::Oldest)?;
     let window = thread::spawn(move || {
-        for event in &mut stream {
+        for event in stream.events() {
             emit(event.name(), event.data());
         }
     });

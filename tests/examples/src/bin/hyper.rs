@@ -35,7 +35,7 @@ async fn serve(request: Request<Incoming>, hub: (Sequencer, Subscribers)) -> Ans
     if stream.has_ended() {
         return text(204, String::new());
     }
-    let frames = StreamExt::map(stream, |event| Ok(Frame::data(Bytes::from_owner(event))));
+    let frames = stream.map(|event| Ok(Frame::data(Bytes::from_owner(event))));
     let response = Response::builder().header("content-type", "text/event-stream");
     Ok(response.body(BodyExt::boxed(StreamBody::new(frames)))?)
 }
