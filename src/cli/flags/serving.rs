@@ -264,9 +264,9 @@ pub const STREAMS: Group = Group {
         size(
             "replay-rate",
             |s| &mut s.server.shard.replay_bytes_per_second,
-            "Bytes of replays that each shard begins to send in a second, a replay counting as \
-             4KiB at least, and fewer while it is late with its work; a stream whose replay \
-             waits is open, with its retry.",
+            "Bytes of replays that each shard begins to send in a second at most, a replay \
+             counting as 4KiB at least: as many as the host can stand, fewer while the shard is \
+             late with its work; a stream whose replay waits is open, with its retry.",
         ),
         switch(
             "io-uring",

@@ -1,6 +1,6 @@
-//! Who comes back with a replay due is let in at a rate that the host can stand. A replay is
-//! paid for in bytes, from a bucket that fills more slowly while the shard finds that it is
-//! late.
+//! Who comes back with a replay due is let in as fast as the host can stand. A replay is paid
+//! for in bytes, from a bucket that fills faster and faster while the shard is in time with its
+//! work, and more slowly while it finds that it is late.
 //! Who has to wait is a row as any other: it has its head and its `retry:`, and gets
 //! comments; only its events wait.
 
@@ -12,8 +12,13 @@ use super::table::{CONSOLIDATED, QUEUED, WAITING};
 
 /// What a replay costs at least, in bytes: a call to the kernel has its price too.
 const COST_MIN: f64 = 4096.0;
-/// What the bucket holds at most, in bytes: so much is sent without a wait.
-const BURST: f64 = 32.0 * COST_MIN;
+/// What the bucket holds at most, in bytes: so much is sent without a look at what else there
+/// is. It is what the rate brings in so long, but between these.
+const BURST_TIME: Duration = Duration::from_millis(2);
+const BURST_MIN: f64 = 32.0 * COST_MIN;
+const BURST_MAX: f64 = 128.0 * COST_MIN;
+/// Bytes a second that are sent before it is known what the host can stand.
+const RATE_FIRST: f64 = 256.0 * 1024.0 * 1024.0;
 /// How often the rate is looked at while somebody waits.
 const WINDOW: Duration = Duration::from_millis(10);
 /// A shard that comes to its work later than this has too much of it, or its host has.
@@ -45,8 +50,8 @@ impl Admission {
         let ceiling = (ceiling as f64).max(RATE_MIN);
         Admission {
             ceiling,
-            rate: ceiling,
-            level: BURST,
+            rate: ceiling.min(RATE_FIRST),
+            level: BURST_MIN,
             filled: now,
             window_ends: now,
             latest: Duration::ZERO,
@@ -78,7 +83,8 @@ impl Admission {
     /// Whether a replay may begin.
     fn is_open(&mut self, now: Instant) -> bool {
         let past = now.saturating_duration_since(self.filled);
-        self.level = (self.level + past.as_secs_f64() * self.rate).min(BURST);
+        let most = (self.rate * BURST_TIME.as_secs_f64()).clamp(BURST_MIN, BURST_MAX);
+        self.level = (self.level + past.as_secs_f64() * self.rate).min(most);
         self.filled = now;
         self.level > 0.0
     }
@@ -202,6 +208,47 @@ mod tests {
             0
         );
         assert!(admitted(&mut admission, 1, now + Duration::from_millis(900)) > 0);
+    }
+
+    /// How long it takes to let 2,000 in, each with 60 KiB, on a host that can send 400 MB a
+    /// second, where every turn takes so much longer.
+    fn catch_up(ceiling: usize, late: Duration) -> Duration {
+        let began = Instant::now();
+        let mut now = began;
+        let mut admission = Admission::new(ceiling, now);
+        admission.waiting = (0..2000).collect();
+        while !admission.waiting.is_empty() {
+            // A turn takes a little, also one that sends nothing.
+            let mut took = late + Duration::from_micros(1);
+            for _ in 0..32 {
+                if !admission.is_open(now) || admission.waiting.pop_front().is_none() {
+                    break;
+                }
+                admission.pay(60 << 10);
+                took += SENDING;
+            }
+            now += took + admission.until_next().unwrap_or_default();
+            admission.note(took, now);
+        }
+        now - began
+    }
+
+    const SENDING: Duration = Duration::from_nanos((60 << 10) * 1000 / 400);
+
+    #[test]
+    fn a_host_that_is_idle_lets_a_herd_in_as_fast_as_it_sends_but_for_its_sleeps() {
+        let idle = catch_up(1 << 30, Duration::ZERO);
+        let needed = 2000 * SENDING;
+        assert!(idle < needed * 2, "{idle:?} for {needed:?}");
+        let limited = catch_up(64 << 20, Duration::ZERO);
+        assert!(limited > needed * 5, "{limited:?} for {needed:?}");
+    }
+
+    #[test]
+    fn a_host_that_is_busy_lets_a_herd_in_slowly() {
+        let idle = catch_up(1 << 30, Duration::ZERO);
+        let busy = catch_up(1 << 30, LATE * 2);
+        assert!(busy > idle * 20, "{busy:?} instead of {idle:?}");
     }
 
     #[test]

@@ -87,8 +87,9 @@ pub struct ShardConfig {
     /// elsewhere where there is a balancer. Default: none, and streams last.
     pub max_stream_age: Option<Duration>,
     /// The most bytes of replays that a shard begins to send in a second, 4 KiB for each
-    /// replay at least; fewer while it is late with its work. Streams that have to wait for
-    /// theirs are open meanwhile. Default: 64 MiB.
+    /// replay at least. It begins with 256 MiB, and sends more while it is in time with its
+    /// work, and fewer while it is late. Streams that have to wait for theirs are open
+    /// meanwhile. Default: 1 GiB.
     pub replay_bytes_per_second: usize,
     /// A job's news goes to many streams with one system call, by the kernel's io_uring, where
     /// there is one. Default: each has a call of its own.
@@ -106,7 +107,7 @@ impl Default for ShardConfig {
             leftover_bytes_per_address: Some(1024 * 1024),
             retry: Duration::from_secs(5),
             max_stream_age: None,
-            replay_bytes_per_second: 64 * 1024 * 1024,
+            replay_bytes_per_second: 1024 * 1024 * 1024,
             io_uring: false,
         }
     }
