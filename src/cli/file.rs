@@ -9,6 +9,7 @@ use toml_span::value::{Value, ValueInner};
 use super::error::{Place, Usage};
 use super::flags::{self, Flag};
 use crate::sys::nearest::nearest;
+use crate::sys::order::sort_by_key;
 
 /// What it is called where nothing else is said.
 pub const DEFAULT: &str = "landfall.toml";
@@ -72,7 +73,7 @@ impl ConfigFile {
             return (file, vec![wrong(0, "the file is no table".to_owned())]);
         };
         let mut members: Vec<_> = table.into_iter().collect();
-        members.sort_unstable_by_key(|(key, _)| key.span.start);
+        sort_by_key(&mut members, |(key, _)| key.span.start);
         let mut all_wrong = Vec::new();
         for (key, mut value) in members {
             if SECTIONS.contains(&&*key.name) {

@@ -42,6 +42,7 @@ use crate::access::quota::Shares;
 use crate::event::job::{EventId, JobId, JobIdHasher, JobState, LifeId};
 use crate::event::resume::{Given, LastEventId, Resumption, Start};
 use crate::sys::metrics::Metrics;
+use crate::sys::order::sort_by;
 pub use config::HubConfig;
 use elsewhere::Followed;
 pub use entry::{After, Change, Entry, Once, Only, Owner, Terms};
@@ -273,7 +274,7 @@ impl Hub {
     /// Every job's snapshot, in the order of their names.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         let mut names: Vec<_> = self.0.names.read().values().cloned().collect();
-        names.sort_unstable_by(|a, b| a.id().cmp(b.id()));
+        sort_by(&mut names, |a, b| a.id().cmp(b.id()));
         let snapshots = names.iter().filter_map(|name| name.snapshot());
         snapshots.map(|it| self.with_all_streams(it)).collect()
     }

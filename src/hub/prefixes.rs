@@ -1,6 +1,6 @@
 //! Streams that follow every job whose name begins alike.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many streams follow each prefix.
@@ -9,7 +9,7 @@ pub(super) struct Prefixes {
     streams: HashMap<Arc<str>, usize>,
     /// How many of the prefixes have each length, in bytes: a name is looked up once for
     /// each, however many prefixes there are.
-    lengths: BTreeMap<usize, usize>,
+    lengths: Vec<usize>,
 }
 
 impl Prefixes {
@@ -21,7 +21,9 @@ impl Prefixes {
         let streams = self.streams.entry(prefix.clone()).or_insert(0);
         *streams += count;
         if *streams == count {
-            *self.lengths.entry(prefix.len()).or_insert(0) += 1;
+            let lengths = self.lengths.len().max(prefix.len() + 1);
+            self.lengths.resize(lengths, 0);
+            self.lengths[prefix.len()] += 1;
         }
     }
 
@@ -35,11 +37,8 @@ impl Prefixes {
             return;
         }
         self.streams.remove(prefix);
-        if let Some(prefixes) = self.lengths.get_mut(&prefix.len()) {
+        if let Some(prefixes) = self.lengths.get_mut(prefix.len()) {
             *prefixes -= 1;
-            if *prefixes == 0 {
-                self.lengths.remove(&prefix.len());
-            }
         }
     }
 
@@ -55,7 +54,9 @@ impl Prefixes {
 
     /// How many streams follow a prefix that the name begins with.
     pub fn streams_of(&self, name: &str) -> usize {
-        let beginnings = self.lengths.keys().map_while(|&length| name.get(..length));
+        let lengths = self.lengths.iter().enumerate();
+        let lengths = lengths.filter(|&(_, &prefixes)| prefixes > 0);
+        let beginnings = lengths.map_while(|(length, _)| name.get(..length));
         let streams = beginnings.filter_map(|beginning| self.streams.get(beginning));
         streams.sum()
     }
@@ -79,6 +80,6 @@ mod tests {
         all[..2].iter().for_each(|prefix| prefixes.leave(prefix, 1));
         all[3..].iter().for_each(|prefix| prefixes.leave(prefix, 1));
         assert_eq!(prefixes.streams_of("abcd"), 0);
-        assert!(prefixes.streams.is_empty() && prefixes.lengths.is_empty());
+        assert!(prefixes.streams.is_empty() && prefixes.lengths.iter().all(|&it| it == 0));
     }
 }

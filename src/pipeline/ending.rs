@@ -17,6 +17,7 @@ use super::task::Failure;
 use super::{Entry, Inner, StoredRecord, worker};
 use crate::event::job::LifeId;
 use crate::sys::durable;
+use crate::sys::order::sort_by;
 use crate::upload::{Landed, UploadId};
 
 /// The most failed jobs whose uploads are kept; beyond it the oldest goes.
@@ -219,7 +220,7 @@ impl Inner {
                 Entry::Active { .. } => None,
             })
             .collect();
-        kept.sort_unstable();
+        sort_by(&mut kept, Ord::cmp);
         let surplus = kept.len().saturating_sub(KEPT_MAX);
         for (index, (at, life)) in kept.into_iter().enumerate() {
             if (index < surplus || is_old(at, self.config.read().keep_failed))

@@ -182,11 +182,13 @@ fn ends_number(after: &str) -> bool {
 fn counters(row: Row<'_>) -> Vec<Counter<'_>> {
     let slashes = row.text.match_indices('/');
     let ofs = OF.iter().flat_map(|of| row.text.match_indices(of));
-    let mut found: Vec<_> = slashes
-        .chain(ofs)
-        .filter_map(|(at, sign)| counter(row, at, at + sign.len()))
-        .collect();
-    found.sort_unstable_by_key(|it| it.end);
+    let mut found: Vec<Counter> = Vec::new();
+    for (at, sign) in slashes.chain(ofs) {
+        if let Some(it) = counter(row, at, at + sign.len()) {
+            let place = found.partition_point(|before| before.end <= it.end);
+            found.insert(place, it);
+        }
+    }
     found
 }
 

@@ -19,6 +19,7 @@ use crate::server::house::House;
 use crate::sys::coroutine::Starter;
 use crate::sys::headcount::{Headcount, Presence};
 use crate::sys::limit::Limit;
+use crate::sys::order::sort_by_key;
 use crate::sys::socket::Socket;
 
 /// A read's buffer. A longer request is read in more than one.
@@ -181,8 +182,8 @@ impl Lobby {
         }
         let guests = &self.guests;
         let deadline = |&(place, _): &(usize, u64)| guests[place].as_ref().map(|g| g.deadline);
-        self.queue.make_contiguous().sort_unstable_by_key(deadline);
-        self.over.make_contiguous().sort_unstable_by_key(deadline);
+        sort_by_key(self.queue.make_contiguous(), deadline);
+        sort_by_key(self.over.make_contiguous(), deadline);
     }
 
     /// Whether nobody waits.

@@ -28,6 +28,7 @@ use crate::sequencer::Sequencer;
 use crate::sequencer::history::Replay;
 use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::limit::Limit;
+use crate::sys::order::sort_by;
 use crate::sys::vital;
 pub use event_stream::{EventStream, SentEvent};
 use waiter::Waiter;
@@ -149,7 +150,7 @@ impl Subscribers {
                 return Err(invalid("there is no job to follow: name one at least"));
             }
             Follow::Jobs(mut names) => {
-                names.sort_unstable();
+                sort_by(&mut names, Ord::cmp);
                 names.dedup();
                 let jobs = join_all(desk.sequencer.hub(), &names)?;
                 let jobs = jobs.into_iter().map(|job| (job, None)).collect();

@@ -14,6 +14,7 @@ pub(crate) mod limit;
 pub mod metrics;
 pub(crate) mod nearest;
 pub(crate) mod notice;
+pub(crate) mod order;
 pub(crate) mod private;
 pub(crate) mod process;
 pub(crate) mod random;

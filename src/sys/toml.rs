@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use toml_span::value::{Value, ValueInner};
 
 use super::nearest::nearest;
+use super::order::sort_by_key;
 use super::units::{self, UnitError};
 
 /// A table. What is wrong with it is gathered, so that all of it can be said at once.
@@ -140,7 +141,7 @@ impl<'a> Table<'a> {
             return Vec::new();
         };
         let mut members: Vec<_> = members.into_iter().collect();
-        members.sort_by_key(|(name, _)| name.span.start);
+        sort_by_key(&mut members, |(name, _)| name.span.start);
         let mut texts = Vec::new();
         for (name, value) in members {
             if let Some((value, at)) = self.as_text(&format!("{key}: {}", name.name), value) {
@@ -273,7 +274,7 @@ impl<'a> Table<'a> {
 
 /// What is wrong with a text, each with its line and in their order.
 pub fn in_lines(text: &str, mut wrong: Vec<Wrong>) -> Vec<(usize, String)> {
-    wrong.sort_by_key(|wrong| wrong.at);
+    sort_by_key(&mut wrong, |wrong| wrong.at);
     let wrong = wrong.into_iter();
     let lines = wrong.map(|Wrong { at, message }| (line(text, at), message));
     lines.collect()
@@ -309,9 +310,12 @@ fn json(mut value: Value<'_>) -> Json {
         ValueInner::Boolean(is_true) => is_true.into(),
         ValueInner::Array(list) => list.into_iter().map(json).collect(),
         ValueInner::Table(members) => {
-            let members = members.into_iter();
-            let members = members.map(|(name, value)| (name.name.into_owned(), json(value)));
-            Json::Object(members.collect())
+            // Not collected: that would sort, by code of its own.
+            let mut object = serde_json::Map::new();
+            for (name, value) in members {
+                object.insert(name.name.into_owned(), json(value));
+            }
+            Json::Object(object)
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Compresses what is embedded for browsers: they get it so, and the program is smaller for it.
+//! It is also smaller where its linker can pack what has to be moved when it is loaded.
 
 #[cfg(feature = "server")]
 fn main() {
@@ -19,6 +20,34 @@ fn main() {
         std::fs::write(out.join(format!("{name}.gz")), gzip(&text))
             .expect("OUT_DIR can be written to");
     }
+    const PACKED: &str = "-Wl,-z,pack-relative-relocs";
+    if std::env::var_os("CARGO_FEATURE_SERVE").is_some() && starts_with(PACKED, &out) == Some(true)
+    {
+        println!("cargo::rustc-link-arg-bins={PACKED}");
+    }
+}
+
+/// Whether a program for release that is linked so can be made, and starts on this machine: an
+/// older linker doesn't know every flag, and an older C library not all that it makes.
+#[cfg(feature = "server")]
+fn starts_with(flag: &str, out: &std::path::Path) -> Option<bool> {
+    use std::process::{Command, Stdio};
+    let set = |name| std::env::var(name).ok();
+    if set("PROFILE")? != "release" || set("TARGET") != set("HOST") {
+        return None;
+    }
+    let (source, program) = (out.join("empty.rs"), out.join("empty"));
+    std::fs::write(&source, "fn main() {}").ok()?;
+    let mut rustc = Command::new(set("RUSTC")?);
+    let flags = set("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    rustc.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
+    if let Some(linker) = set("RUSTC_LINKER") {
+        rustc.arg(format!("-Clinker={linker}"));
+    }
+    rustc.arg(format!("-Clink-arg={flag}")).arg("-o");
+    rustc.arg(&program).arg(source).stderr(Stdio::null());
+    let is_made = rustc.status().ok()?.success();
+    Some(is_made && Command::new(program).status().ok()?.success())
 }
 
 #[cfg(not(feature = "server"))]

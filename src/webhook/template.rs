@@ -111,9 +111,12 @@ impl HookJson {
             HookJson::Text(text) => Value::String(text.fill(event)),
             HookJson::List(list) => list.iter().map(|it| it.fill(event)).collect(),
             HookJson::Object(members) => {
-                let members = members.iter();
-                let members = members.map(|(name, it)| (name.clone(), it.fill(event)));
-                Value::Object(members.collect::<Map<_, _>>())
+                // Not collected: that would sort, by code of its own.
+                let mut object = Map::new();
+                for (name, it) in members {
+                    object.insert(name.clone(), it.fill(event));
+                }
+                Value::Object(object)
             }
         }
     }

@@ -29,6 +29,7 @@ use super::record::{MAGIC, Record, SegmentNumber, decode};
 use super::scan::{Piece, Scan};
 use super::segment::{Segment, file_name, parse_file_name, parse_unnamed_file, unnamed_file};
 use crate::hub::Hub;
+use crate::sys::order::{sort_by, sort_by_key};
 pub(super) use entries::Restorer;
 pub(super) use numbers::Last;
 
@@ -248,10 +249,8 @@ fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
             log::warn!("journal: {name} is no segment: it is left alone");
         }
     }
-    listing
-        .segments
-        .sort_unstable_by_key(|segment| segment.number);
-    listing.checkpoints.sort_unstable();
+    sort_by_key(&mut listing.segments, |segment| segment.number);
+    sort_by(&mut listing.checkpoints, Ord::cmp);
     for (number, bytes) in unnamed {
         if goes_on(files, &listing, number, bytes, boot)? {
             listing.segments.push(Listed {

@@ -1,11 +1,13 @@
 //! Removes what nobody goes on with and what is of a life that is over, and strikes off what
 //! the pipeline is done with.
 
+use std::cmp::Reverse;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use crate::sys::order::sort_by_key;
 use crate::sys::thread;
 
 use super::Inner;
@@ -65,11 +67,16 @@ impl Inner {
 
     fn remove_expired(&self) {
         let now = SystemTime::now();
-        let mut uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
+        let uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
         // Bytes may come meanwhile: each is looked at once.
-        uploads.sort_by_cached_key(|entry| std::cmp::Reverse(entry.core.lock().touched));
+        let touched = uploads.into_iter().map(|entry| {
+            let touched = entry.core.lock().touched;
+            (Reverse(touched), entry)
+        });
+        let mut uploads: Vec<_> = touched.collect();
+        sort_by_key(&mut uploads, |(touched, _)| *touched);
         let mut remembered = 0;
-        for entry in uploads {
+        for (_, entry) in uploads {
             let (phase, expiry) = {
                 let mut core = entry.core.lock();
                 let expiry = self.config().expiry_of(core.offset);

@@ -16,6 +16,7 @@ use crate::sequencer::journal::record::{
 };
 use crate::sequencer::journal::scan::{Piece, Scan};
 use crate::sequencer::journal::segment::{Place, file_name};
+use crate::sys::order::sort_by_key;
 
 /// Applies entries again, in their order.
 pub struct Restorer<'a> {
@@ -268,7 +269,7 @@ impl<'a> Restorer<'a> {
         }
         // What stands in a checkpoint too was not applied again.
         self.hub.reach_time(self.time_ms);
-        self.lost.sort_unstable_by_key(|lost| lost.start);
+        sort_by_key(&mut self.lost, |lost| lost.start);
         self.lost.dedup();
         let old = self.lost.len().saturating_sub(LOST_MAX);
         for lost in self.lost.drain(..).skip(old) {
