@@ -1,22 +1,23 @@
 //! Commands whose jobs somebody wants to have an end, or whose host died.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::hub::{Hub, landfall, text};
+use super::process::{Process, Start};
 
-fn spawn(hub: &Hub, arguments: &[&str]) -> Child {
+fn spawn(hub: &Hub, arguments: &[&str]) -> Process {
     let mut command = hub.command(["run", "--job"]);
     let command = command.args(arguments).stdin(Stdio::null());
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command.start()
 }
 
 /// The exit code and what was said.
-fn end(mut run: Child) -> (Option<i32>, String) {
+fn end(mut run: Process) -> (Option<i32>, String) {
     let mut said = String::new();
     let stderr = run.stderr.as_mut().unwrap();
     stderr.read_to_string(&mut said).unwrap();

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use super::hub::{landfall, text};
+use super::process::Start;
 
 const COMMANDS: [&str; 10] = [
     "serve", "run", "watch", "publish", "list", "delete", "retry", "upload", "token", "check",
@@ -101,7 +102,7 @@ fn a_reader_who_has_had_enough_is_no_error() {
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = command.start();
         drop(child.stdout.take());
         let mut said = String::new();
         child

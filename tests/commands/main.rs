@@ -9,6 +9,7 @@ mod help;
 mod hub;
 mod jobs;
 mod logs;
+mod process;
 mod programs;
 mod publish;
 mod reload;

@@ -4,18 +4,19 @@ use std::process::{Output, Stdio};
 use serde_json::json;
 
 use super::hub::{Hub, landfall, text};
+use super::process::Start;
 
 fn publish<const N: usize>(hub: &Hub, args: [&str; N], input: &str) -> Output {
     let mut command = hub.command(args);
     command.stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap();
+    let mut process = command.start();
     process
         .stdin
         .take()
         .unwrap()
         .write_all(input.as_bytes())
         .unwrap();
-    process.wait_with_output().unwrap()
+    process.wait_with_output()
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn without_json_the_data_is_empty_and_stdin_is_left_alone() {
     let hub = Hub::start();
     // Nothing comes, and nothing ends.
     let mut publish = hub.command(["publish", "a", "note"]);
-    let mut publish = publish.stdin(Stdio::piped()).spawn().unwrap();
+    let mut publish = publish.stdin(Stdio::piped()).start();
     assert!(publish.wait().unwrap().success());
     assert!(hub.output(["publish", "a", "done"]).status.success());
     let data = json!({"jobId": "a"});

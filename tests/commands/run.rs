@@ -1,23 +1,24 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::hub::{Hub, eventually, landfall, text};
+use super::process::{Process, Start};
 
 /// A command that a test talks to through its stdin and stdout.
 struct Talk {
-    process: Child,
+    process: Process,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Talk {
     fn start(command: &mut Command) -> Talk {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = command.stderr(Stdio::piped()).start();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         Talk { process, stdout }
     }
@@ -339,11 +340,7 @@ fn a_command_whose_job_is_deleted_is_ended_and_what_it_says_then_is_its_exit_cod
         while :; do i=$((i % 90 + 1)); echo $i%; sleep 0.02; done";
     let run = ["run", "--job", "a", "--", "sh", "-c", script];
     let mut run = hub.command(run);
-    let mut run = run
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::piped()).start();
     eventually("progress", || {
         let snapshot = hub.client().snapshot(&"a".parse().unwrap());
         String::from_utf8_lossy(&snapshot.unwrap_or_default()).contains("percent")
@@ -454,7 +451,7 @@ fn a_silent_command_hears_that_its_job_is_deleted_or_begun_anew_by_another() {
         let script = "echo 1%; exec sleep 600";
         let mut run = hub.command(["run", "--job", job, "--", "sh", "-c", script]);
         let run = run.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut run = run.spawn().unwrap();
+        let mut run = run.start();
         // Before this it has looked which life is its own.
         hub.wait_for_percent(job, 1);
         if again {
@@ -561,7 +558,7 @@ fn a_reader_who_leaves_does_not_end_the_command() {
     talk.hear("line 0");
     let Talk { process, stdout } = talk;
     drop(stdout);
-    let output = process.wait_with_output().unwrap();
+    let output = process.wait_with_output();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "end\n");
 }

@@ -12,6 +12,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::hub::{Hub, eventually, landfall, text};
+use super::process::Start;
 use super::terminal::Terminal;
 
 /// A hub that keeps what it is sent, and files to send it.
@@ -158,7 +159,7 @@ fn one_that_was_killed_is_gone_on_with_by_the_same_call() {
     let house = House::new(&["--upload-bandwidth=4M"]);
     let content = bytes(8_000_000);
     let file = house.file("clip.mp4", &content);
-    let mut first = house.upload(&["--job=a"], &[&file]).spawn().unwrap();
+    let mut first = house.upload(&["--job=a"], &[&file]).start();
     let has_some = || {
         let folder = house.folder.path().join("data/uploads");
         let uploads = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -175,7 +176,7 @@ fn one_that_was_killed_is_gone_on_with_by_the_same_call() {
     assert!(house.stored("a") == content);
     assert_eq!(house.remembered(), 0);
     // What is remembered of an upload that is gone misleads nobody.
-    let mut third = house.upload(&["--job=b"], &[&file]).spawn().unwrap();
+    let mut third = house.upload(&["--job=b"], &[&file]).start();
     eventually("its place", || house.remembered() == 1);
     third.kill().unwrap();
     third.wait().unwrap();

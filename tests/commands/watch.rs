@@ -2,6 +2,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use super::hub::{Hub, eventually, text};
+use super::process::Start;
 
 #[test]
 fn a_job_is_told_a_line_per_change_until_its_end() {
@@ -35,7 +36,7 @@ fn a_deletion_is_an_end_and_what_begins_anew_is_followed_while_others_go_on() {
         hub.output(["publish", job, "progress", r#"{"percent":1}"#]);
     }
     let mut watch = hub.command(["watch", "a", "b"]);
-    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch = watch.stdout(Stdio::piped()).start();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut line = || lines.next().unwrap().unwrap();
     assert_eq!([line(), line()], ["a 1%", "b 1%"]);
@@ -80,11 +81,7 @@ fn a_watch_outlives_its_hub_and_goes_on_with_the_next() {
     let path = directory.path().join("hub.sock");
     let hub = Hub::start_at(&path);
     let mut watch = hub.command(["watch", "a"]);
-    let mut watch = watch
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).start();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     hub.output(["publish", "a", "progress", r#"{"percent":1}"#]);
     assert_eq!(lines.next().unwrap().unwrap(), "a 1%");
@@ -106,15 +103,11 @@ fn a_watch_ends_when_its_reader_goes_though_nothing_happens() {
     let hub = Hub::start();
     hub.output(["publish", "a", "progress", r#"{"percent":1}"#]);
     let mut watch = hub.command(["watch", "a"]);
-    let mut watch = watch
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).start();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "a 1%");
     drop(lines);
-    let output = watch.wait_with_output().unwrap();
+    let output = watch.wait_with_output();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stderr), "");
 }
@@ -144,11 +137,7 @@ fn all_jobs_are_told_a_line_per_change_from_now_on() {
     hub.output(["publish", "user2.a", "progress", r#"{"percent":2}"#]);
     let follow = |arguments: &[&str]| {
         let mut watch = hub.command(["watch"]);
-        let mut watch = watch
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut watch = watch.args(arguments).stdout(Stdio::piped()).start();
         (BufReader::new(watch.stdout.take().unwrap()).lines(), watch)
     };
     let (mut all, mut first) = follow(&["--all"]);
