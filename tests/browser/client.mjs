@@ -454,6 +454,21 @@ describe("the client", { concurrency: 3, timeout: 300_000 }, () => {
     assert.deepEqual(await untilSaid(page, 3), scanned("a", 3, 4, 4));
   });
 
+  test("progress comes no more often than maxRate says, and all else comes", async () => {
+    const server = await Server.start();
+    const page = await tab(await profile(), server.origin);
+    await track(page, "a", { maxRate: 0.5 });
+    await server.untilStreams(1);
+    const began = performance.now();
+    for (let percent = 1; percent <= 20; percent++) await server.progress("a", percent);
+    await server.publish("a", "done");
+    await until("it is done", async () => (await said(page)).at(-1) === "a done");
+    const all = await said(page);
+    const times = (performance.now() - began) / 2000 + 2;
+    assert.ok(all.length - 1 <= times, `${all.length - 1} times`);
+    assert.equal(all.at(-2), scanned("a", 20)[0]);
+  });
+
   test("retry is honoured", async () => {
     // More than what Chromium waits by itself, which is 3 s.
     const server = await Server.start("--retry", "4s");

@@ -66,15 +66,14 @@ describe("the npm package", { timeout: 300_000 }, () => {
   }
 
   test("has the client, its types, its sources and the licence, and needs nothing", async () => {
-    const sources = ["connection", "group", "pace", "tools", "transfer", "upload"];
+    const sources = ["connection", "group", "landfall", "pace", "tools", "transfer", "upload"];
     assert.deepEqual(tarball.files.toSorted(), [
       "LICENSE",
       "README.md",
+      ...sources.map((name) => `client/${name}.ts`),
       "landfall.d.ts",
       "landfall.js",
       "package.json",
-      ...sources.map((name) => `source/client/${name}.ts`),
-      "source/landfall.ts",
     ]);
     const installed = join(await project(), "node_modules/landfall");
     for (const name of ["landfall.js", "landfall.d.ts"]) {

@@ -302,7 +302,7 @@ describe("an upload", { concurrency: 2, timeout: 300_000 }, () => {
     const types = readFileSync(new URL("../../src/web/landfall.d.ts", import.meta.url), "utf8");
     const declared = (name) => {
       const [, body] = new RegExp(`interface ${name} \\{(.*?)^\\}`, "ms").exec(types);
-      return new Set([...body.matchAll(/^    (\w+)\??:/gm)].map(([, key]) => key));
+      return new Set([...body.matchAll(/^  (\w+)\??:/gm)].map(([, key]) => key));
     };
     const server = await start();
     const page = await tab(await profile(), server.origin);

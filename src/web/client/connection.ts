@@ -1,5 +1,5 @@
 // A connection of the tab that leads: a stream, or what does instead where none can be had.
-import type { TrackOptions } from "../landfall";
+import type { TrackOptions } from "../landfall.d.ts";
 import type { Group } from "./group";
 import { ENDS, LIVE } from "./group";
 import { absolute, backoffMs, credentials, wordsOf } from "./tools";
@@ -166,7 +166,7 @@ export class Connection {
   }
 
   #path(): string {
-    const { replay } = this.#options;
+    const { replay, maxRate } = this.#options;
     const query = this.#query();
     const places = new Set([...this.from.keys()].map((job) => this.now(job)));
     for (const job of this.from.keys()) {
@@ -177,6 +177,7 @@ export class Connection {
     const [place] = places;
     if (place && places.size === 1) query.set("lastEventId", `${place}`);
     if (replay) query.set("replay", replay);
+    if (maxRate) query.set("maxRate", `${maxRate}`);
     this.#last = 0;
     return `api/events?${query}`;
   }

@@ -6,7 +6,7 @@
 //   began no later than that; else it says where it stands, and a new session begins there.
 // - What tabs say may overtake each other. So what comes of a session names it, and one of a
 //   tab that leads no longer has the one that does begin anew.
-import type { ProgressHandlers, TrackOptions, TrackState } from "../landfall";
+import type { ProgressHandlers, TrackOptions, TrackState } from "../landfall.d.ts";
 import { Connection } from "./connection";
 import { Pace } from "./pace";
 import { absolute, guarded, randomName, tellState } from "./tools";
@@ -53,9 +53,9 @@ const groups = new Map<string, Group>();
 
 export function groupFor(options: TrackOptions): Group {
   if (!(options.share ?? !options.token)) return new Group(options);
-  const { withCredentials = true, replay = "all", token } = options;
+  const { withCredentials = true, replay = "all", maxRate, token } = options;
   // Tabs understand each other if they have the same version of this file.
-  const key = JSON.stringify([4, absolute(options, ""), withCredentials, replay, !!token]);
+  const key = JSON.stringify([4, absolute(options, ""), withCredentials, replay, maxRate, !!token]);
   let group = groups.get(key);
   if (!group) groups.set(key, (group = new Group(options, `landfall ${key}`)));
   group.options = options;

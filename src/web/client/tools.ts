@@ -1,5 +1,5 @@
 // What several files of the client need.
-import type { ProgressHandlers, TrackOptions, TrackState } from "../landfall";
+import type { ProgressHandlers, TrackOptions, TrackState } from "../landfall.d.ts";
 
 /** Where a path of the server is. */
 export function absolute({ baseUrl = "" }: TrackOptions, path: string): string {

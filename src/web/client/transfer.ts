@@ -1,6 +1,6 @@
 // A file on its way to the server, by tus 1.0 as tus-js-client speaks it: begun by POST, sent
 // by PATCH, and after a drop, or a reload, gone on with where HEAD says.
-import type { UploadOptions } from "../landfall";
+import type { UploadOptions } from "../landfall.d.ts";
 import { absolute, backoffMs, credentials, wordsOf } from "./tools";
 
 /** What sends nothing for so long has lost its connection. */

@@ -1,5 +1,5 @@
 // An upload as one sequence: the file's bytes, then what becomes of its job.
-import type { ProgressHandlers, TrackState, TrackedUpload, UploadOptions } from "../landfall";
+import type { ProgressHandlers, TrackState, TrackedUpload, UploadOptions } from "../landfall.d.ts";
 import { groupFor } from "./group";
 import { Pace } from "./pace";
 import { guarded, randomName, tellState, wordsOf } from "./tools";
