@@ -76,31 +76,48 @@ mod webhook;
 mod webhook;
 
 #[cfg(feature = "server")]
-pub use access::{Allowed, Block, CookieName, HostName, Malformed, Origin};
-#[cfg(feature = "server")]
 pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
 #[cfg(feature = "client")]
-pub use client::{AddressError, Client, ClientError, HubAddress, ServerEvent, Subscription};
+pub use client::{Client, ClientError, ServerEvent, Subscription};
 pub use event::resume::{LastEventId, Start};
-pub use event::{Event, EventError, EventId, EventName, JobId, JobState, Lease, LifeId, NameError};
-pub use event::{IdempotencyKey, IdempotencyKeyError, LeaseError, RingLimits, Word};
-#[cfg(feature = "server")]
-pub use http::HeadLimits;
+pub use event::{Event, EventError, EventId, EventName, IdempotencyKey, JobId, JobState};
+pub use event::{Lease, LifeId, Malformed, NameError, Word};
 #[cfg(any(feature = "server", feature = "client"))]
-pub use http::{BasePath, BasePathError};
+pub use http::Address;
 pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
-#[cfg(feature = "uploads")]
-pub use pipeline::{ClamdAddress, PipelineConfig};
+pub use sequencer::{JournalConfig, LeaseWatch, PublishError, Saying, Sequencer};
 #[cfg(feature = "server")]
-pub use routes::{AuthConfig, QuotaConfig};
-pub use sequencer::{
-    FleetConfig, FleetName, FleetNameError, NodeUrl, NodeUrlError, RedisUrl, RedisUrlError,
-};
-pub use sequencer::{JournalConfig, LeaseWatch, PublishError, Saying, Sequencer, SyncPolicy};
-#[cfg(feature = "server")]
-pub use server::{Address, ConnectionConfig, Server, ServerConfig, Sockets};
-#[cfg(feature = "server")]
-pub use stream::ShardConfig;
+pub use server::{Server, ServerConfig, Sockets};
 pub use stream::subscribers::{EventStream, Follow, SentEvent, Subscribers};
-#[cfg(feature = "uploads")]
-pub use upload::SpoolConfig;
+
+/// What the fields of configurations are: each is made by `parse`, or set by its own fields, so
+/// that few programs name it.
+///
+/// ```
+/// use landfall::{Server, ServerConfig};
+/// let config = ServerConfig::with(|config| {
+///     config.hub.ring.events = 64;
+///     config.auth.cors_origins = vec!["https://app.example".parse().unwrap()];
+///     config.base_path = "/landfall".parse().unwrap();
+/// });
+/// ```
+pub mod config {
+    #[cfg(feature = "server")]
+    pub use crate::access::{Allowed, Block, CookieName, HostName, Origin};
+    pub use crate::event::RingLimits;
+    #[cfg(any(feature = "server", feature = "client"))]
+    pub use crate::http::BasePath;
+    #[cfg(feature = "server")]
+    pub use crate::http::HeadLimits;
+    #[cfg(feature = "uploads")]
+    pub use crate::pipeline::PipelineConfig;
+    #[cfg(feature = "server")]
+    pub use crate::routes::{AuthConfig, QuotaConfig};
+    pub use crate::sequencer::{FleetConfig, FleetName, NodeUrl, RedisUrl, SyncPolicy};
+    #[cfg(feature = "server")]
+    pub use crate::server::ConnectionConfig;
+    #[cfg(feature = "server")]
+    pub use crate::stream::ShardConfig;
+    #[cfg(feature = "uploads")]
+    pub use crate::upload::SpoolConfig;
+}

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::malformed::Malformed;
+use crate::event::Malformed;
 
-const NO_ORIGIN: Malformed = Malformed(
+const NO_ORIGIN: Malformed = Malformed::new(
     "not an origin: use a scheme and a host, as in https://app.example, without a path, \
              or * for pages of every origin without their cookies",
 );
@@ -24,7 +24,7 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 /// only where it isn't the scheme's own. `null`, which any sandboxed page has, is none.
 ///
 /// ```
-/// use landfall::Origin;
+/// use landfall::config::Origin;
 /// let origin: Origin = "HTTPS://App.example:443".parse().unwrap();
 /// assert_eq!(origin.as_str(), "https://app.example");
 /// assert!("https://app.example/".parse::<Origin>().is_err());
@@ -35,7 +35,7 @@ pub struct Origin(String);
 /// What `--cors-origin` takes: an origin, or `*`.
 ///
 /// ```
-/// use landfall::Allowed;
+/// use landfall::config::Allowed;
 /// assert_eq!("*".parse(), Ok(Allowed::Any));
 /// assert!("https://app.example".parse::<Allowed>().is_ok());
 /// ```

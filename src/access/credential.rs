@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use hmac_sha256::Hash;
 
-use super::malformed::Malformed;
+use crate::event::Malformed;
 use crate::http::Head;
 
 /// What a request shows. Nothing prints it.
@@ -33,7 +33,7 @@ pub enum CredentialSource {
 /// The name of a cookie: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 ///
 /// ```
-/// use landfall::CookieName;
+/// use landfall::config::CookieName;
 /// assert!("landfall_token".parse::<CookieName>().is_ok());
 /// assert!("my token".parse::<CookieName>().is_err());
 /// ```
@@ -103,7 +103,7 @@ impl FromStr for CookieName {
         if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
             Ok(CookieName(text.to_owned()))
         } else {
-            Err(Malformed(
+            Err(Malformed::new(
                 "not a cookie's name: use 1 to 64 of A-Z a-z 0-9 . _ -",
             ))
         }

@@ -5,15 +5,15 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::malformed::Malformed;
+use crate::event::Malformed;
 
 const NO_HOST: Malformed =
-    Malformed("not a host's name: use a name without a scheme or a port, as in hub.example");
+    Malformed::new("not a host's name: use a name without a scheme or a port, as in hub.example");
 
 /// A name of a host, without a port.
 ///
 /// ```
-/// use landfall::HostName;
+/// use landfall::config::HostName;
 /// assert!("hub.example".parse::<HostName>().is_ok());
 /// assert!("hub.example:8081".parse::<HostName>().is_err());
 /// ```

@@ -9,7 +9,6 @@ pub mod credential;
 pub mod host;
 #[cfg(feature = "server")]
 pub(crate) mod keyfile;
-pub mod malformed;
 pub mod network;
 pub(crate) mod places;
 pub mod quota;
@@ -22,8 +21,6 @@ pub use cors::{Allowed, Origin};
 pub use credential::CookieName;
 #[cfg(feature = "server")]
 pub use host::HostName;
-#[cfg(feature = "server")]
-pub use malformed::Malformed;
 #[cfg(feature = "server")]
 pub use network::Block;
 #[cfg(feature = "server")]

@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::malformed::Malformed;
+use crate::event::Malformed;
 
 const NO_BLOCK: Malformed =
-    Malformed("not a network: use an address or a range, as 10.0.0.0/8 or fd00::/8");
+    Malformed::new("not a network: use an address or a range, as 10.0.0.0/8 or fd00::/8");
 
 /// What one client has: an IPv4 address, or the /64 that an IPv6 address is in, since a
 /// single host may take any address of its /64 (RFC 4291 section 2.5.1).
@@ -18,7 +18,7 @@ pub struct Network(IpAddr);
 /// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
 ///
 /// ```
-/// let proxies: landfall::Block = "10.0.0.0/8".parse().unwrap();
+/// let proxies: landfall::config::Block = "10.0.0.0/8".parse().unwrap();
 /// assert!(proxies.contains("10.1.2.3".parse().unwrap()));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

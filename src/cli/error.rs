@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use super::lines::LineError;
 #[cfg(feature = "cli")]
 use crate::client;
+#[cfg(feature = "cli")]
+use crate::http::Address;
 
 /// How much of a value is shown, in characters.
 const VALUE_MAX_CHARS: usize = 100;
@@ -117,7 +119,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubFailure {
     /// Where it was asked.
-    pub hub: client::HubAddress,
+    pub hub: Address,
     /// The file with what it was shown.
     pub key: Option<PathBuf>,
     /// What came of it.

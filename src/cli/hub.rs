@@ -1,6 +1,7 @@
 //! The hub that a command talks to, which jobs it means there, and how it runs one's command.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -10,14 +11,14 @@ use super::error::{Failure, HubFailure, Place, Usage};
 use super::output;
 use crate::client::{self, Client};
 use crate::event::job::{JobId, JobState, NameError};
-use crate::http::BasePath;
+use crate::http::{Address, BasePath};
 use crate::progress::{Format, Pattern, STAGE_MAX_BYTES};
 
 /// The hub that a command talks to.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
     /// Where it listens.
-    pub address: client::HubAddress,
+    pub address: Address,
     /// A file with what it is shown.
     pub key: Option<PathBuf>,
     /// The path below which it serves everything.
@@ -61,7 +62,7 @@ pub struct RunSettings {
 impl Default for HubSettings {
     fn default() -> HubSettings {
         HubSettings {
-            address: client::HubAddress::Tcp("127.0.0.1:8081".to_owned()),
+            address: Address::from(SocketAddr::from(([127, 0, 0, 1], 8081))),
             key: None,
             base_path: BasePath::default(),
         }

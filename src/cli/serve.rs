@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
-use crate::server::{Address, ServerConfig};
+use crate::http::Address;
+use crate::server::ServerConfig;
 
 /// The command.
 pub const COMMAND: Command = Command {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::response::{self, AnswerHead, Body};
-use super::{ANSWER_MAX_BYTES, ClientError, HubAddress};
+use super::{ANSWER_MAX_BYTES, ClientError};
+use crate::http::Address;
 
 const READ_BYTES: usize = 16 * 1024;
 
@@ -19,12 +20,12 @@ pub struct Connection {
 
 impl Connection {
     /// Connects, to whichever of a name's addresses answers first in order.
-    pub fn open(address: &HubAddress, deadline: Instant) -> Result<Connection, ClientError> {
+    pub fn open(address: &Address, deadline: Instant) -> Result<Connection, ClientError> {
         let candidates: Vec<SockAddr> = match address {
-            HubAddress::Tcp(authority) => {
-                authority.to_socket_addrs()?.map(SockAddr::from).collect()
-            }
-            HubAddress::Unix(path) => vec![SockAddr::unix(path)?],
+            Address::Tcp(address) => vec![SockAddr::from(*address)],
+            Address::Host(name) => name.to_socket_addrs()?.map(SockAddr::from).collect(),
+            Address::Unix(path) => vec![SockAddr::unix(path)?],
+            Address::Off => Vec::new(),
         };
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for candidate in candidates {

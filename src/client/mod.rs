@@ -5,7 +5,6 @@
 //! stripped binary 370 KB larger, reaches unix sockets only through an interface
 //! that it keeps out of semantic versioning, and takes proxies from the environment.
 
-mod address;
 mod backoff;
 mod connection;
 mod event_stream;
@@ -14,7 +13,6 @@ mod response;
 mod upload;
 mod worker;
 
-pub use address::{AddressError, HubAddress};
 #[cfg(feature = "cli")]
 pub use backoff::Backoff;
 pub(crate) use connection::Connection;
@@ -32,7 +30,7 @@ use serde::Deserialize;
 
 use crate::event::Event;
 use crate::event::job::{EventId, EventName, JobId};
-use crate::http::BasePath;
+use crate::http::{Address, BasePath};
 use response::AnswerHead;
 
 /// How long a connection may take to open.
@@ -90,7 +88,7 @@ pub enum ClientError {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Client {
-    address: HubAddress,
+    address: Address,
     token: Option<String>,
     base: BasePath,
     connection: Option<Connection>,
@@ -136,7 +134,7 @@ fn told<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ClientError> {
 
 impl Client {
     /// A client that will connect when it is first used.
-    pub fn new(address: HubAddress) -> Client {
+    pub fn new(address: Address) -> Client {
         Client {
             address,
             token: None,
@@ -159,7 +157,7 @@ impl Client {
     }
 
     /// Where the hub is.
-    pub fn address(&self) -> &HubAddress {
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
@@ -295,7 +293,7 @@ impl Client {
 
     /// A request for a path that the hub has told.
     fn request_at(&self, method: &str, path: &str, headers: &str) -> String {
-        let host = self.address.host();
+        let host = self.address.authority();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}");
         if let Some(token) = &self.token {
             head += &format!("Authorization: Bearer {token}\r\n");

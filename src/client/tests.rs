@@ -35,7 +35,7 @@ fn serve(mut socket: impl Read + Write, answers: &[&str]) -> String {
 
 fn tcp(answers: Vec<Vec<&'static str>>) -> (Client, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = Client::new(HubAddress::Tcp(listener.local_addr().unwrap().to_string()));
+    let client = Client::new(listener.local_addr().unwrap().into());
     let hub = thread::spawn(move || {
         let connections = answers.iter();
         connections
@@ -121,7 +121,7 @@ fn a_hub_that_is_away_is_a_temporary_error() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let mut client = Client::new(HubAddress::Tcp(port.to_string()));
+    let mut client = Client::new(port.into());
     let error = publish(&mut client).unwrap_err();
     assert!(matches!(
         error,
@@ -136,7 +136,7 @@ fn a_hub_that_is_away_is_a_temporary_error() {
 #[test]
 fn a_hub_that_never_answers_is_given_up_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = Client::new(HubAddress::Tcp(listener.local_addr().unwrap().to_string()));
+    let mut client = Client::new(listener.local_addr().unwrap().into());
     let (job, event) = ("a".parse().unwrap(), "x".parse().unwrap());
     let deadline = Some(Instant::now() + Duration::from_millis(50));
     assert_eq!(
@@ -151,7 +151,7 @@ fn a_unix_socket_will_do() {
     let path = directory.path().join("hub.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let hub = thread::spawn(move || serve(listener.accept().unwrap().0, &[CREATED]));
-    let mut client = Client::new(HubAddress::Unix(path));
+    let mut client = Client::new(Address::Unix(path));
     assert_eq!(publish(&mut client), Ok(1));
     assert!(hub.join().unwrap().contains("\r\nHost: localhost\r\n"));
 }

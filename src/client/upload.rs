@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::connection::Connection;
 use super::response::AnswerHead;
-use super::{CONNECT_TIMEOUT, Client, ClientError, HubAddress, refusal};
+use super::{CONNECT_TIMEOUT, Client, ClientError, refusal};
+use crate::http::Address;
 
 /// What is read of a file and sent at once, in bytes.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -122,14 +123,16 @@ impl Client {
     /// there.
     fn at(&self, location: &str) -> Result<(Option<Client>, String), ClientError> {
         let fits = |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
-        let Some(rest) = location.strip_prefix("http://") else {
+        const SCHEME: &str = "http://";
+        let Some(rest) = location.strip_prefix(SCHEME) else {
             return match fits(location) {
                 true => Ok((None, location.to_owned())),
                 false => Err(ClientError::Malformed("the address of an upload")),
             };
         };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let address: Result<HubAddress, _> = authority.parse();
+        let end = SCHEME.len() + rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = location.split_at(end);
+        let address: Result<Address, _> = authority.parse();
         match address {
             Ok(address) if fits(path) => {
                 let client = Client::new(address).with_token(self.token.clone());

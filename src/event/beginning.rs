@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::line::given;
 use super::publication::in_a_line;
-use super::{Content, Lease, LeaseError};
+use super::{Content, Lease, lease};
 
 /// What a life begins with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl fmt::Display for BeginningError {
                 f,
                 r#"not what a life begins with: {why}; that is {{"lease":"30s"}}, or nothing"#
             ),
-            BeginningError::Lease => LeaseError.fmt(f),
+            BeginningError::Lease => lease::WRONG.fmt(f),
         }
     }
 }

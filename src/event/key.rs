@@ -1,12 +1,18 @@
 //! What a change is known by when it is asked for again.
 
-use std::fmt;
 use std::str::FromStr;
 
 use hmac_sha256::Hash;
 
+use super::Malformed;
+
 /// The longest key, in bytes.
 pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
+
+pub(super) const WRONG: Malformed = Malformed::new(
+    "a key is 1 to 255 visible ASCII characters, without spaces: a new one for each change, and \
+     the same one only to ask for the same again",
+);
 
 /// So many bytes of a digest tell what was said from all else that is ever said.
 pub(crate) const DIGEST_BYTES: usize = 16;
@@ -28,17 +34,13 @@ pub struct IdempotencyKey(pub(crate) [u8; DIGEST_BYTES]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content(pub(crate) [u8; DIGEST_BYTES]);
 
-/// A text is no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdempotencyKeyError;
-
 impl FromStr for IdempotencyKey {
-    type Err = IdempotencyKeyError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<IdempotencyKey, IdempotencyKeyError> {
+    fn from_str(text: &str) -> Result<IdempotencyKey, Malformed> {
         let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_visible || !(1..=IDEMPOTENCY_KEY_MAX_BYTES).contains(&text.len()) {
-            return Err(IdempotencyKeyError);
+            return Err(WRONG);
         }
         Ok(IdempotencyKey(digest([text.as_bytes()])))
     }
@@ -64,18 +66,6 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; DIGEST_BYTES] {
     digest
 }
 
-impl fmt::Display for IdempotencyKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a key is 1 to {IDEMPOTENCY_KEY_MAX_BYTES} visible ASCII characters, without spaces: a new one \
-             for each change, and the same one only to ask for the same again"
-        )
-    }
-}
-
-impl std::error::Error for IdempotencyKeyError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +86,7 @@ mod tests {
             "\u{7f}",
             &"x".repeat(256),
         ] {
-            assert_eq!(key(text), Err(IdempotencyKeyError), "{text:?}");
+            assert_eq!(key(text), Err(WRONG), "{text:?}");
         }
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a"), key("A"));

@@ -7,6 +7,12 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::Malformed;
+
+pub(super) const WRONG: Malformed = Malformed::new(
+    r#"a lease is how long the job may be without a word, from "1s" to "24h": a string, with a unit, as "30s" or "5m""#,
+);
+
 /// How long a job may be without a word from its worker: 1 s to 24 h.
 ///
 /// ```
@@ -20,12 +26,6 @@ use serde_json::value::RawValue;
 pub struct Lease {
     ms: u32,
 }
-
-/// A text is no lease, or one that is too short or too long.
-///
-/// See [`Lease`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseError;
 
 impl Lease {
     /// The shortest.
@@ -45,8 +45,8 @@ impl Lease {
     ///
     /// # Errors
     /// It is none.
-    pub(crate) fn from_json(raw: &RawValue) -> Result<Lease, LeaseError> {
-        let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| LeaseError)?;
+    pub(crate) fn from_json(raw: &RawValue) -> Result<Lease, Malformed> {
+        let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| WRONG)?;
         text.parse()
     }
 
@@ -62,11 +62,11 @@ impl Lease {
 }
 
 impl FromStr for Lease {
-    type Err = LeaseError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Lease, LeaseError> {
-        let duration = humantime::parse_duration(text).map_err(|_| LeaseError)?;
-        Lease::new(duration).ok_or(LeaseError)
+    fn from_str(text: &str) -> Result<Lease, Malformed> {
+        let duration = humantime::parse_duration(text).map_err(|_| WRONG)?;
+        Lease::new(duration).ok_or(WRONG)
     }
 }
 
@@ -76,16 +76,6 @@ impl fmt::Display for Lease {
         humantime::format_duration(self.duration()).fmt(f)
     }
 }
-
-impl fmt::Display for LeaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            r#"a lease is how long the job may be without a word, from "1s" to "24h": a string, with a unit, as "30s" or "5m""#,
-        )
-    }
-}
-
-impl std::error::Error for LeaseError {}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ mod key;
 mod lease;
 #[cfg(feature = "server")]
 mod line;
+mod malformed;
 mod pace;
 mod publication;
 pub mod resume;
@@ -17,10 +18,11 @@ pub mod ring;
 #[cfg(feature = "server")]
 pub use beginning::Beginning;
 pub use job::{EventId, EventName, JobId, JobState, LifeId, NameError};
-pub use key::{Content, IdempotencyKey, IdempotencyKeyError};
-pub use lease::{Lease, LeaseError};
+pub use key::{Content, IdempotencyKey};
+pub use lease::Lease;
 #[cfg(feature = "server")]
 pub use line::Publication;
+pub use malformed::Malformed;
 pub use pace::Pace;
 pub use publication::{Event, EventError, Word};
 pub use ring::RingLimits;

@@ -1,12 +1,14 @@
 //! How often a stream gets progress: `?maxRate=2`.
 
-use std::error::Error;
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::Malformed;
+
 /// Paces differ by so much, so that there are few of them.
 const STEP: Duration = Duration::from_millis(10);
+const WRONG: Malformed =
+    Malformed::new("a rate is a number of events a second from 0.1 to 100, as 2 or 0.5");
 
 /// How many progress events of a job a stream gets in a second, at most: always the newest. Of
 /// those between it gets none, and of all other events each.
@@ -20,10 +22,6 @@ const STEP: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pace(Duration);
 
-/// A text is no pace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PaceError;
-
 impl Pace {
     /// The lowest, in events a second: one in ten seconds.
     pub const MIN: f64 = 0.1;
@@ -34,9 +32,9 @@ impl Pace {
     ///
     /// # Errors
     /// It is below [`Pace::MIN`] or above [`Pace::MAX`], or no number.
-    pub fn of(per_second: f64) -> Result<Pace, PaceError> {
+    pub fn of(per_second: f64) -> Result<Pace, Malformed> {
         if !(Pace::MIN..=Pace::MAX).contains(&per_second) {
-            return Err(PaceError);
+            return Err(WRONG);
         }
         // Rounded up, so that it is never more. A third of a second isn't quite that in binary.
         let steps = (1.0 / per_second / STEP.as_secs_f64() - 1e-6).ceil();
@@ -50,29 +48,16 @@ impl Pace {
 }
 
 impl FromStr for Pace {
-    type Err = PaceError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Pace, PaceError> {
+    fn from_str(text: &str) -> Result<Pace, Malformed> {
         let is_plain = text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.');
         let number = text.parse().ok().filter(|_| is_plain);
-        Pace::of(number.ok_or(PaceError)?)
+        Pace::of(number.ok_or(WRONG)?)
     }
 }
-
-impl fmt::Display for PaceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a rate is a number of events a second from {} to {}, as 2 or 0.5",
-            Pace::MIN,
-            Pace::MAX
-        )
-    }
-}
-
-impl Error for PaceError {}
 
 #[cfg(test)]
 mod tests {
@@ -99,9 +84,9 @@ mod tests {
             "", ".", "0", "0.0", "0.09", "100.1", "-1", "+1", "1e1", "NaN", "inf", "two", "1,5",
             " 1", "1 ", "1.2.3", "٢", &long,
         ] {
-            assert_eq!(bad.parse::<Pace>(), Err(PaceError), "{bad}");
+            assert_eq!(bad.parse::<Pace>(), Err(WRONG), "{bad}");
         }
-        assert_eq!(Pace::of(f64::NAN), Err(PaceError));
-        assert_eq!(Pace::of(f64::INFINITY), Err(PaceError));
+        assert_eq!(Pace::of(f64::NAN), Err(WRONG));
+        assert_eq!(Pace::of(f64::INFINITY), Err(WRONG));
     }
 }

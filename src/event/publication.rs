@@ -7,8 +7,8 @@ use serde_core::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::event::job::{EventName, JobId, NameError};
-use crate::event::key::{Content, IdempotencyKeyError};
-use crate::event::lease::{Lease, LeaseError};
+use crate::event::key::{self, Content};
+use crate::event::lease::{self, Lease};
 
 /// An event to publish. Its data is one JSON object on one line, so no payload
 /// can end a frame early or begin another.
@@ -257,8 +257,8 @@ impl fmt::Display for EventError {
                 "reset, deleted and open are events that the server itself sends: name yours \
                  otherwise",
             ),
-            EventError::Lease => LeaseError.fmt(f),
-            EventError::Key => IdempotencyKeyError.fmt(f),
+            EventError::Lease => lease::WRONG.fmt(f),
+            EventError::Key => key::WRONG.fmt(f),
         }
     }
 }

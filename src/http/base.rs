@@ -4,23 +4,23 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::event::Malformed;
+
 /// The longest, in bytes: it is in every target.
 const MAX_BYTES: usize = 256;
+const WRONG: Malformed =
+    Malformed::new("not a path: use one as /landfall, of A-Z a-z 0-9 . _ ~ - between slashes");
 
 /// A path below which everything is served, for a proxy that passes requests on as they are:
 /// `/landfall`. It is `/` where nothing is said.
 ///
 /// ```
-/// use landfall::BasePath;
+/// use landfall::config::BasePath;
 /// assert_eq!("/tools/landfall/".parse::<BasePath>().unwrap().to_string(), "/tools/landfall");
 /// assert!("tools".parse::<BasePath>().is_err());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BasePath(Arc<str>);
-
-/// A text is no such path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BasePathError;
 
 impl BasePath {
     /// As it stands before a path that begins with a slash: empty for `/`.
@@ -41,9 +41,9 @@ impl BasePath {
 }
 
 impl FromStr for BasePath {
-    type Err = BasePathError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<BasePath, BasePathError> {
+    fn from_str(text: &str) -> Result<BasePath, Malformed> {
         let path = text.strip_suffix('/').unwrap_or(text);
         let is_segment = |segment: &str| {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
@@ -54,7 +54,7 @@ impl FromStr for BasePath {
         let is_absolute = segments.next() == Some("") && text.starts_with('/');
         match is_absolute && path.len() <= MAX_BYTES && segments.all(is_segment) {
             true => Ok(BasePath(path.into())),
-            false => Err(BasePathError),
+            false => Err(WRONG),
         }
     }
 }
@@ -64,14 +64,6 @@ impl fmt::Display for BasePath {
         f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
     }
 }
-
-impl fmt::Display for BasePathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a path: use one as /landfall, of A-Z a-z 0-9 . _ ~ - between slashes")
-    }
-}
-
-impl std::error::Error for BasePathError {}
 
 #[cfg(test)]
 mod tests {
@@ -93,7 +85,7 @@ mod tests {
             "", "a", "//", "/a//b", "/.", "/a/..", "/a b", "/a?b", "/a#b", "/é", "/%61", "/a\r\n",
             &long,
         ] {
-            assert_eq!(text.parse::<BasePath>(), Err(BasePathError), "{text:?}");
+            assert_eq!(text.parse::<BasePath>(), Err(WRONG), "{text:?}");
         }
     }
 

@@ -2,6 +2,8 @@
 //! whatever bytes are there, and "not enough yet" is no error.
 
 #[cfg(any(feature = "server", feature = "client"))]
+pub mod address;
+#[cfg(any(feature = "server", feature = "client"))]
 pub mod base;
 #[cfg(feature = "server")]
 pub mod body;
@@ -25,7 +27,9 @@ pub mod target;
 pub mod tus;
 
 #[cfg(any(feature = "server", feature = "client"))]
-pub use base::{BasePath, BasePathError};
+pub use address::Address;
+#[cfg(any(feature = "server", feature = "client"))]
+pub use base::BasePath;
 #[cfg(feature = "server")]
 pub use body::{BodyLength, Decoder};
 #[cfg(feature = "server")]

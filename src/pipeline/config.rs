@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use running::{MAX_OUTPUT_BYTES, Running};
-pub use scanning::{ClamdAddress, Mismatch, Scanning};
+pub use scanning::{Mismatch, Scanning};
 #[cfg(feature = "s3")]
 pub use storing::S3Store;
 pub use storing::Storing;

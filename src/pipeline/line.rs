@@ -12,6 +12,7 @@ use super::queue;
 use super::scratch::Scratches;
 use super::state::FileState;
 use super::tally::Tally;
+use crate::http::Address;
 use crate::sys::headcount::{Headcount, Presence};
 
 /// Stages, and what waits for each.
@@ -51,7 +52,8 @@ impl Line {
         let mut stages = plan.stages;
         for stage in &mut stages {
             if let Kind::Scan(options) = &mut stage.kind {
-                options.clamd = options.clamd.take().or_else(|| config.clamd.clone());
+                let clamd = options.clamd.take().or_else(|| config.clamd.clone());
+                options.clamd = clamd.filter(|address| *address != Address::Off);
             }
         }
         let known = |name: &str| {

@@ -41,11 +41,11 @@ use parking_lot::{Mutex, RwLock};
 use crate::access::places::Place;
 use crate::command::{self, leftover::Mark};
 use crate::event::job::{JobId, LifeId};
+use crate::http::Address;
 use crate::sequencer::{PublishError, Sequencer};
 use crate::sys::durable;
 use crate::upload::{Landed, Landing, UploadId};
 use attempt::Attempt;
-pub use config::ClamdAddress;
 use herald::Bell;
 use line::{Line, Ticket, Work};
 pub use record::StoredRecord;
@@ -66,7 +66,7 @@ pub struct PipelineConfig {
     /// The keys at the top of that file that others read. Default: none.
     pub beside: Vec<String>,
     /// Where clamd listens, for scanning that says nothing of it. Default: none.
-    pub clamd: Option<ClamdAddress>,
+    pub clamd: Option<Address>,
     /// How long a failed job's upload is kept for a retry. Default: 24 h.
     pub keep_failed: Duration,
     /// How long what clamd found something in is kept. Default: 30 days.

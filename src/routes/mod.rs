@@ -36,7 +36,7 @@ use parking_lot::RwLock;
 use crate::access::cors::CorsLines;
 use crate::access::places::{Occupant, Places};
 use crate::event::job::{JobId, LifeId};
-use crate::event::{EventError, IdempotencyKey, IdempotencyKeyError};
+use crate::event::{EventError, IdempotencyKey, Malformed};
 use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::hub::Refusal;
 use crate::pipeline::Pipeline;
@@ -352,9 +352,8 @@ fn key_of(head: &Head<'_>) -> Result<Option<IdempotencyKey>, Response> {
         return Ok(None);
     };
     let key = std::str::from_utf8(value).unwrap_or_default().parse();
-    key.map(Some).map_err(|error: IdempotencyKeyError| {
-        Response::error(Status::BadRequest, &error.to_string())
-    })
+    key.map(Some)
+        .map_err(|error: Malformed| Response::error(Status::BadRequest, &error.to_string()))
 }
 
 /// The status for a refused event.

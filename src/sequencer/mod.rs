@@ -36,9 +36,7 @@ use crate::sys::clock;
 pub(crate) use crate::sys::clock::now_ms;
 use crate::sys::limit::Limit;
 pub use error::PublishError;
-pub use fleet::{
-    FleetConfig, FleetName, FleetNameError, NodeUrl, NodeUrlError, RedisUrl, RedisUrlError,
-};
+pub use fleet::{FleetConfig, FleetName, NodeUrl, RedisUrl};
 use journal::Journal;
 pub use journal::{JournalConfig, SyncPolicy};
 pub use leases::LeaseWatch;

@@ -9,11 +9,11 @@ use std::path::Path;
 use rustix::fs::{Access as Allowed, access};
 
 use super::config::ServerConfig;
-use super::listener::Address;
 use super::start;
 use crate::access::keyfile;
 #[cfg(feature = "uploads")]
 use crate::command;
+use crate::http::Address;
 #[cfg(feature = "uploads")]
 use crate::pipeline::config::StagePlan;
 use crate::sequencer::journal;
@@ -79,7 +79,10 @@ fn keys(config: &ServerConfig, faults: &mut Vec<Fault>) {
     {
         faults.push(Fault::of("publish-key", error.to_string()));
     }
+    // Of a name it isn't known whom it lets in, and nothing can listen there.
+    let is_named = matches!(config.publish, Address::Host(_));
     if faults.len() == before
+        && !is_named
         && let Err(error) = start::gate(config.auth.clone(), &config.publish)
     {
         faults.push(Fault::of("publish", error.to_string()));
@@ -153,6 +156,7 @@ fn place(address: &Address, is_served: bool) -> Result<(), String> {
             Err(error) if error.kind() == ErrorKind::AddrInUse => taken(),
             bound => bound.map(drop).map_err(|error| error.to_string()),
         },
+        Address::Host(_) => Err("it needs an IP address, as in 127.0.0.1:8080".to_owned()),
         Address::Unix(path) => {
             use std::os::unix::fs::FileTypeExt;
             match fs::symlink_metadata(path) {
@@ -252,6 +256,9 @@ mod tests {
             same[0].contains("the public listener has the same"),
             "{same:?}"
         );
+        let named = wrong(&config("localhost:0", "localhost:0"));
+        assert_eq!(named.len(), 2, "{named:?}");
+        assert!(named[0].contains("needs an IP address"), "{named:?}");
         let open = wrong(&config("127.0.0.1:0", "0.0.0.0:0"));
         assert!(open[0].contains("--publish-key FILE"), "{open:?}");
     }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::ConnectionConfig;
-use super::listener::Address;
-use crate::http::BasePath;
+use crate::http::{Address, BasePath};
 use crate::hub::HubConfig;
 #[cfg(feature = "uploads")]
 use crate::pipeline::PipelineConfig;

@@ -30,7 +30,7 @@ use crate::sys::socket::Socket;
 /// How long and how large a conversation may be.
 ///
 /// ```
-/// use landfall::ConnectionConfig;
+/// use landfall::config::ConnectionConfig;
 /// let config = ConnectionConfig::with(|config| config.head.head_bytes = 16 * 1024);
 /// ```
 #[derive(Clone, Debug)]

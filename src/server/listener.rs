@@ -1,6 +1,5 @@
 //! A listening socket, TCP or unix, and the thread that accepts from it.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,7 +7,6 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -23,6 +21,7 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockAddr, Type};
 
+use crate::http::Address;
 use crate::server::house::House;
 use crate::server::lobby::{Lobby, LobbyConfig};
 use crate::server::sockets::GivenSocket;
@@ -45,25 +44,6 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX);
 /// Who may connect to a unix socket: its owner and group.
 const SOCKET_MODE: u32 = 0o660;
-
-/// Where to listen, or where it is listened: an address and port, `unix:PATH`, or `off`.
-///
-/// ```
-/// use landfall::Address;
-/// let address: Address = "unix:/run/landfall/publish".parse().unwrap();
-/// assert_eq!(address, Address::Unix("/run/landfall/publish".into()));
-/// assert_eq!("off".parse(), Ok(Address::Off));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Address {
-    /// An address and a port; port 0 picks a free one.
-    Tcp(SocketAddr),
-    /// The path of a unix socket.
-    Unix(PathBuf),
-    /// Nowhere.
-    Off,
-}
 
 /// What accepted TCP connections are given.
 #[derive(Clone, Copy, Debug)]
@@ -106,44 +86,6 @@ struct Door {
 #[derive(Clone)]
 pub struct Knocker(Arc<Door>);
 
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Address, String> {
-        match text.strip_prefix("unix:") {
-            None if text == "off" => Ok(Address::Off),
-            Some("") => Err("unix: needs a path, as in unix:/run/landfall.sock".to_owned()),
-            Some(path) => Ok(Address::Unix(path.into())),
-            None => text.parse().map(Address::Tcp).map_err(|_| {
-                format!(
-                    "{text:?} is no address: use IP:PORT, as in 127.0.0.1:8080 or [::1]:8080, \
-                     or unix:PATH"
-                )
-            }),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp(address) => write!(f, "http://{address}"),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
-            Address::Off => f.write_str("off"),
-        }
-    }
-}
-
-impl Address {
-    /// The address and port. None where there is no port.
-    pub fn tcp(&self) -> Option<SocketAddr> {
-        match self {
-            Address::Tcp(address) => Some(*address),
-            Address::Unix(_) | Address::Off => None,
-        }
-    }
-}
-
 impl Listener {
     /// Listens at `address`. The file of a unix socket that nobody listens at any more
     /// is replaced.
@@ -183,6 +125,10 @@ impl Listener {
                     address: address.clone(),
                     is_own: true,
                 })
+            }
+            Address::Host(_) => {
+                let message = "a listener needs an IP address, as in 127.0.0.1:8080";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, message))
             }
             Address::Off => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
@@ -499,17 +445,6 @@ mod tests {
         send_buffer_bytes: 65536,
         silence: Duration::from_secs(30),
     };
-
-    #[test]
-    fn an_address_is_an_ip_and_port_or_a_path() {
-        let parse = |text: &str| text.parse::<Address>().map(|address| address.to_string());
-        assert_eq!(parse("127.0.0.1:0"), Ok("http://127.0.0.1:0".into()));
-        assert_eq!(parse("[::1]:80"), Ok("http://[::1]:80".into()));
-        assert_eq!(parse("unix:/a b"), Ok("unix:/a b".into()));
-        for bad in ["", "8080", "localhost", "unix:", "1.2.3.4"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_socket_file_is_replaced_only_when_nobody_listens() {

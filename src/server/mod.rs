@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::http::Address;
 use crate::sequencer::journal::Lock;
 use crate::sequencer::{LeaseWatch, Sequencer};
 use crate::stream::ShardHandle;
@@ -28,7 +29,6 @@ pub use config::ServerConfig;
 pub use connection::ConnectionConfig;
 use house::House;
 use listener::Acceptor;
-pub use listener::Address;
 use monitor::Monitoring;
 pub use pulse::Pulse;
 pub use sockets::Sockets;

@@ -7,13 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::http::Address;
 use crate::http::{Method, Response, Status};
 #[cfg(feature = "uploads")]
 use crate::pipeline::StageCounts;
 use crate::routes::snapshot_with_holder;
 use crate::sequencer::Health;
 use crate::server::house::House;
-use crate::server::listener::{Address, Listener, SocketOptions, remove_own};
+use crate::server::listener::{Listener, SocketOptions, remove_own};
 use crate::server::sockets::GivenSocket;
 use crate::sys::metrics::{gauge, head};
 use crate::sys::process;

@@ -14,11 +14,12 @@ use parking_lot::RwLock;
 use super::config::ServerConfig;
 use super::connection::ConnectionConfig;
 use super::house::House;
-use super::listener::{Acceptor, Address, Listener, SocketOptions};
+use super::listener::{Acceptor, Listener, SocketOptions};
 use super::lobby::LobbyConfig;
 use super::sockets::{GivenSocket, Sockets};
 use super::{Server, monitor, story};
 use crate::access::places::Places;
+use crate::http::Address;
 use crate::hub::{HubConfig, SHARDS_MAX};
 #[cfg(feature = "uploads")]
 use crate::pipeline::{Pipeline, PipelineConfig};
@@ -292,6 +293,7 @@ fn open_spool(
 pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
     let (is_local, is_unix) = match publish {
         Address::Tcp(address) => (address.ip().to_canonical().is_loopback(), false),
+        Address::Host(_) => (false, false),
         Address::Unix(_) | Address::Off => (true, true),
     };
     let gate = Gate::new(config, is_local, is_unix)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::client::HubAddress;
+use crate::http::Address;
 
 /// An address, `http://` or `https://`. What is shown of it is the host: the rest may be a
 /// secret.
@@ -11,7 +11,7 @@ pub struct HookUrl {
     /// Whether it is `https`.
     pub is_tls: bool,
     /// What connects there.
-    pub address: HubAddress,
+    pub address: Address,
     /// The host, and the port where it isn't the usual one: the field `Host`.
     pub host: String,
     /// The path, and the query.

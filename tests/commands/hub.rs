@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use landfall::{Client, HubAddress, ServerEvent};
+use landfall::{Client, ServerEvent};
 use serde_json::Value;
 
 /// How long a test waits for what must happen soon.
@@ -117,7 +117,7 @@ impl Hub {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(self.address.parse::<HubAddress>().unwrap())
+        Client::new(self.address.parse().unwrap())
     }
 
     /// Sends a request without a body about a job. It must succeed.

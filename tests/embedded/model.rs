@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use landfall::config::RingLimits;
 use landfall::{
-    After, Event, EventId, EventStream, Follow, HubConfig, JournalConfig, Owner, RingLimits,
-    Sequencer, Start, Subscribers,
+    After, Event, EventId, EventStream, Follow, HubConfig, JournalConfig, Owner, Sequencer, Start,
+    Subscribers,
 };
 
 use super::{NEVER, SOON, after, job, progress};

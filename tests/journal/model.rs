@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use landfall::Refusal;
-use landfall::SyncPolicy;
+use landfall::config::SyncPolicy;
 use landfall::{After, Event, EventId, Owner, PublishError, Sequencer};
 
 use super::disk::{Disk, Fault, Operation, after_power_loss};

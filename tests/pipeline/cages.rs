@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use landfall::PipelineConfig;
+use landfall::config::PipelineConfig;
 use tempfile::TempDir;
 
 use crate::support::Plant;

@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use landfall::PipelineConfig;
+use landfall::config::PipelineConfig;
 
 use crate::support::{Plant, Told, until};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use landfall::PipelineConfig;
+use landfall::config::PipelineConfig;
 
 use crate::support::Plant;
 

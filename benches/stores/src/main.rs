@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use landfall::{JournalConfig, SyncPolicy};
+use landfall::JournalConfig;
+use landfall::config::SyncPolicy;
 use landfall::{Event, HubConfig, JobId, Sequencer};
 
 /// Events that are published together.

@@ -3,7 +3,6 @@
 use super::value::{One, Word};
 use super::{Group, duration, switch, word};
 use crate::cli::hub::{Prefix, Stage};
-use crate::client::HubAddress;
 use crate::event::Lease;
 use crate::event::job::{JobId, JobState};
 use crate::progress::{Format, Pattern};
@@ -136,7 +135,6 @@ pub const HUB: Group = Group {
     ],
 };
 
-impl One for HubAddress {}
 impl One for JobId {}
 impl One for Stage {}
 impl One for Pattern {}

@@ -376,7 +376,7 @@ mod tests {
             ("ttl", "500ms", "give 1s at least"),
             ("trusted-proxy", "10.0.0.0/40", "10.0.0.0/8"),
             ("listen", "8080", "IP:PORT"),
-            ("ops", "localhost:80", "IP:PORT"),
+            ("ops", "localhost", "IP:PORT"),
             ("insecure", "maybe", "true or false"),
             ("sync", "never", "always"),
             ("pattern", "(", "not a pattern"),

@@ -13,12 +13,9 @@ use crate::access::host::HostName;
 use crate::access::network::Block;
 use crate::cli::logging::LogFormat;
 use crate::event::Lease;
-use crate::http::BasePath;
-#[cfg(feature = "uploads")]
-use crate::pipeline::ClamdAddress;
+use crate::http::{Address, BasePath};
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::{FleetName, NodeUrl, RedisUrl};
-use crate::server;
 use crate::sys::units::{self, UnitError};
 
 /// What a quantity is of.
@@ -182,13 +179,11 @@ impl<Q: Quantity + Default> Quantity for Option<Q> {
 
 impl One for String {}
 impl One for PathBuf {}
-impl One for server::listener::Address {}
+impl One for Address {}
 impl One for CookieName {}
 impl One for Allowed {}
 impl One for HostName {}
 impl One for Block {}
-#[cfg(feature = "uploads")]
-impl One for ClamdAddress {}
 impl One for BasePath {}
 impl One for FleetName {}
 impl One for NodeUrl {}

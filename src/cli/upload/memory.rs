@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use hmac_sha256::Hash;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{HubAddress, UploadPlace};
+use crate::client::UploadPlace;
 use crate::event::job::JobId;
+use crate::http::Address;
 
 /// How long an upload is remembered: no hub keeps an unfinished one as long as this.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -26,7 +27,7 @@ struct Remembered {
 impl Memory {
     /// The memory of a file's upload to a hub: another as soon as the file is changed. What
     /// is too old goes. Blocks for the disk.
-    pub fn of(hub: &HubAddress, file: &Path, metadata: &Metadata, job: Option<&JobId>) -> Memory {
+    pub fn of(hub: &Address, file: &Path, metadata: &Metadata, job: Option<&JobId>) -> Memory {
         let Some(folder) = folder() else {
             return Memory(None);
         };

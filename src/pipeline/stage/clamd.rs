@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use crate::pipeline::config::ClamdAddress;
+use crate::http::Address;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,17 +50,17 @@ impl Socket for UnixStream {}
 
 impl<'a> Clamd<'a> {
     /// Connects, and begins a scan. Everything ends when `stop` is closed.
-    pub fn begin(address: &ClamdAddress, stop: &'a Receiver<()>) -> Result<Clamd<'a>, ClamdError> {
+    pub fn begin(address: &Address, stop: &'a Receiver<()>) -> Result<Clamd<'a>, ClamdError> {
         let socket: Box<dyn Socket> = match address {
-            ClamdAddress::Unix(path) => {
+            Address::Unix(path) => {
                 let socket = UnixStream::connect(path)?;
                 socket.set_read_timeout(Some(LOOK))?;
                 socket.set_write_timeout(Some(LOOK))?;
                 Box::new(socket)
             }
-            ClamdAddress::Tcp(authority) => {
+            address => {
                 let mut last = io::Error::from(io::ErrorKind::NotFound);
-                let mut addresses = authority.to_socket_addrs()?;
+                let mut addresses = address.authority().to_socket_addrs()?;
                 let socket = addresses.find_map(|address| {
                     let socket = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);
                     socket.map_err(|error| last = error).ok()

@@ -6,8 +6,11 @@ pub(crate) mod url;
 use std::fmt;
 use std::str::FromStr;
 
-pub use node_url::{NodeUrl, NodeUrlError};
-pub use url::{RedisUrl, RedisUrlError};
+use crate::event::Malformed;
+pub use node_url::NodeUrl;
+pub use url::RedisUrl;
+
+const WRONG: Malformed = Malformed::new("not a name: use 1 to 64 of A-Z a-z 0-9 . _ -");
 
 /// How a server belongs to a fleet, whose order of events a Redis keeps.
 ///
@@ -40,21 +43,12 @@ pub struct FleetConfig {
 /// A fleet's name, or a node's: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 ///
 /// ```
-/// use landfall::FleetName;
+/// use landfall::config::FleetName;
 /// assert_eq!("berlin-1".parse::<FleetName>().unwrap().to_string(), "berlin-1");
 /// assert!("a b".parse::<FleetName>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetName(String);
-
-/// Why a text is no such name.
-///
-/// ```
-/// use landfall::{FleetName, FleetNameError};
-/// assert_eq!("".parse::<FleetName>(), Err(FleetNameError));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FleetNameError;
 
 impl FleetName {
     /// The host's name, as far as it is one.
@@ -87,15 +81,15 @@ impl Default for FleetConfig {
 }
 
 impl FromStr for FleetName {
-    type Err = FleetNameError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<FleetName, FleetNameError> {
+    fn from_str(text: &str) -> Result<FleetName, Malformed> {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let is_name = (1..=64).contains(&text.len()) && text.bytes().all(is_part);
         if is_name {
             Ok(FleetName(text.to_owned()))
         } else {
-            Err(FleetNameError)
+            Err(WRONG)
         }
     }
 }
@@ -105,11 +99,3 @@ impl fmt::Display for FleetName {
         self.0.fmt(f)
     }
 }
-
-impl fmt::Display for FleetNameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a name: use 1 to 64 of A-Z a-z 0-9 . _ -")
-    }
-}
-
-impl std::error::Error for FleetNameError {}

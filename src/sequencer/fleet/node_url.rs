@@ -3,28 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::event::Malformed;
+
 /// The longest, in bytes: it stands in the head of an answer.
 const MAX_BYTES: usize = 512;
+const WRONG: Malformed =
+    Malformed::new("not where a server is found: use http://HOST[:PORT][/PATH], or https://");
 
 /// An address below which a server of a fleet is found by itself, its base path included.
 ///
 /// ```
-/// use landfall::NodeUrl;
+/// use landfall::config::NodeUrl;
 /// let url: NodeUrl = "https://a.example.com/".parse().unwrap();
 /// assert_eq!(url.to_string(), "https://a.example.com");
 /// assert!("a.example.com".parse::<NodeUrl>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeUrl(String);
-
-/// Why a text is no such address.
-///
-/// ```
-/// use landfall::{NodeUrl, NodeUrlError};
-/// assert_eq!("a.example.com".parse::<NodeUrl>(), Err(NodeUrlError));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeUrlError;
 
 impl NodeUrl {
     /// The text, without a slash at its end.
@@ -34,9 +29,9 @@ impl NodeUrl {
 }
 
 impl FromStr for NodeUrl {
-    type Err = NodeUrlError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<NodeUrl, NodeUrlError> {
+    fn from_str(text: &str) -> Result<NodeUrl, Malformed> {
         let url = text.trim_end_matches('/');
         let scheme = ["http://", "https://"];
         let rest = scheme.iter().find_map(|scheme| url.strip_prefix(scheme));
@@ -46,7 +41,7 @@ impl FromStr for NodeUrl {
             Some(rest) if !rest.is_empty() && url.len() <= MAX_BYTES && is_one(rest) => {
                 Ok(NodeUrl(url.to_owned()))
             }
-            _ => Err(NodeUrlError),
+            _ => Err(WRONG),
         }
     }
 }
@@ -56,14 +51,6 @@ impl fmt::Display for NodeUrl {
         self.0.fmt(f)
     }
 }
-
-impl fmt::Display for NodeUrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not where a server is found: use http://HOST[:PORT][/PATH], or https://")
-    }
-}
-
-impl std::error::Error for NodeUrlError {}
 
 #[cfg(test)]
 mod tests {
@@ -88,7 +75,7 @@ mod tests {
             "http://:80",
             "http://a b",
         ] {
-            assert_eq!(text.parse::<NodeUrl>(), Err(NodeUrlError), "{text:?}");
+            assert_eq!(text.parse::<NodeUrl>(), Err(WRONG), "{text:?}");
         }
     }
 }

@@ -4,13 +4,27 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::event::Malformed;
+
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
+const WRONG_SHAPE: Malformed = Malformed::new(
+    "not where Redis is: use redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], \
+     redis+unix:///PATH or redis+sentinel://HOST[:PORT],.../MASTER[/DATABASE]",
+);
+const WRONG_NUMBER: Malformed = Malformed::new(
+    "not where Redis is: a port is 1 to 65535, a database a whole number, and what isn't a letter \
+     or a digit of a password is written as % and two digits",
+);
+const WRONG_TLS: Malformed = Malformed::new(
+    "this server speaks no TLS to Redis: use redis:// on a network of your own, or a tunnel, as \
+     stunnel's",
+);
 
 /// Where Redis is, and as whom to speak to it.
 ///
 /// ```
-/// use landfall::RedisUrl;
+/// use landfall::config::RedisUrl;
 /// let url: RedisUrl = "redis://:secret@127.0.0.1:6379/2".parse().unwrap();
 /// assert_eq!(url.to_string(), "redis://127.0.0.1:6379/2");
 /// assert!("http://127.0.0.1".parse::<RedisUrl>().is_err());
@@ -41,36 +55,18 @@ pub(crate) enum Place {
     Unix(PathBuf),
 }
 
-/// Why a text is no such address.
-///
-/// ```
-/// use landfall::{RedisUrl, RedisUrlError};
-/// let url = "rediss://127.0.0.1".parse::<RedisUrl>();
-/// assert_eq!(url, Err(RedisUrlError::Tls));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RedisUrlError {
-    /// It has another form.
-    Shape,
-    /// The port, the database or an escape is none.
-    Number,
-    /// It asks for TLS, which there is none of here.
-    Tls,
-}
-
 impl FromStr for RedisUrl {
-    type Err = RedisUrlError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<RedisUrl, RedisUrlError> {
-        let (scheme, rest) = text.split_once("://").ok_or(RedisUrlError::Shape)?;
+    fn from_str(text: &str) -> Result<RedisUrl, Malformed> {
+        let (scheme, rest) = text.split_once("://").ok_or(WRONG_SHAPE)?;
         // Valkey is spoken to likewise.
         let scheme = scheme.replacen("valkey", "redis", 1);
         match &*scheme {
             "redis" | "redis+sentinel" => {}
             "redis+unix" | "unix" => return unix(rest),
-            "rediss" => return Err(RedisUrlError::Tls),
-            _ => return Err(RedisUrlError::Shape),
+            "rediss" => return Err(WRONG_TLS),
+            _ => return Err(WRONG_SHAPE),
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (who, hosts) = match authority.rsplit_once('@') {
@@ -87,7 +83,7 @@ impl FromStr for RedisUrl {
         } else {
             let (name, database) = path.split_once('/').unwrap_or((path, ""));
             if name.is_empty() {
-                return Err(RedisUrlError::Shape);
+                return Err(WRONG_SHAPE);
             }
             let places = hosts.split(',').map(|host| tcp(host, SENTINEL_PORT));
             let places = places.collect::<Result<_, _>>()?;
@@ -102,10 +98,10 @@ impl FromStr for RedisUrl {
     }
 }
 
-fn unix(rest: &str) -> Result<RedisUrl, RedisUrlError> {
+fn unix(rest: &str) -> Result<RedisUrl, Malformed> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if !path.starts_with('/') {
-        return Err(RedisUrlError::Shape);
+        return Err(WRONG_SHAPE);
     }
     let mut url = RedisUrl {
         whereabouts: Whereabouts::At(Place::Unix(unescape(path)?.into())),
@@ -118,25 +114,25 @@ fn unix(rest: &str) -> Result<RedisUrl, RedisUrlError> {
             Some(("db", database)) => url.database = number(database)?,
             Some(("user", user)) => url.user = Some(unescape(user)?),
             Some(("pass", password)) => url.password = Some(unescape(password)?),
-            _ => return Err(RedisUrlError::Shape),
+            _ => return Err(WRONG_SHAPE),
         }
     }
     Ok(url)
 }
 
-fn tcp(host: &str, port: u16) -> Result<Place, RedisUrlError> {
+fn tcp(host: &str, port: u16) -> Result<Place, Malformed> {
     // An address of IPv6 has colons of its own, in brackets.
     let (name, after) = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').ok_or(RedisUrlError::Shape)?,
+        Some(rest) => rest.split_once(']').ok_or(WRONG_SHAPE)?,
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let port = match after.strip_prefix(':') {
-        Some(port) => port.parse().map_err(|_| RedisUrlError::Number)?,
+        Some(port) => port.parse().map_err(|_| WRONG_NUMBER)?,
         None if after.is_empty() => port,
-        None => return Err(RedisUrlError::Shape),
+        None => return Err(WRONG_SHAPE),
     };
     if name.is_empty() || port == 0 || name.contains(['?', '#', ' ']) {
-        return Err(RedisUrlError::Shape);
+        return Err(WRONG_SHAPE);
     }
     Ok(Place::Tcp(match host.starts_with('[') {
         true => format!("[{name}]:{port}"),
@@ -144,15 +140,15 @@ fn tcp(host: &str, port: u16) -> Result<Place, RedisUrlError> {
     }))
 }
 
-fn number(text: &str) -> Result<u32, RedisUrlError> {
+fn number(text: &str) -> Result<u32, Malformed> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| RedisUrlError::Number)
+    text.parse().map_err(|_| WRONG_NUMBER)
 }
 
 /// The text without percent-encoding.
-fn unescape(text: &str) -> Result<String, RedisUrlError> {
+fn unescape(text: &str) -> Result<String, Malformed> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, behind @ ..] = rest {
@@ -163,10 +159,10 @@ fn unescape(text: &str) -> Result<String, RedisUrlError> {
         }
         let digits = rest.get(..2).and_then(|two| std::str::from_utf8(two).ok());
         let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        bytes.push(byte.ok_or(RedisUrlError::Number)?);
+        bytes.push(byte.ok_or(WRONG_NUMBER)?);
         rest = &rest[2..];
     }
-    String::from_utf8(bytes).map_err(|_| RedisUrlError::Number)
+    String::from_utf8(bytes).map_err(|_| WRONG_NUMBER)
 }
 
 /// Without its password, for logs.
@@ -204,32 +200,11 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Display for RedisUrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RedisUrlError::Shape => {
-                "not where Redis is: use redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], \
-                 redis+unix:///PATH or redis+sentinel://HOST[:PORT],.../MASTER[/DATABASE]"
-            }
-            RedisUrlError::Number => {
-                "not where Redis is: a port is 1 to 65535, a database a whole number, and what \
-                 isn't a letter or a digit of a password is written as % and two digits"
-            }
-            RedisUrlError::Tls => {
-                "this server speaks no TLS to Redis: use redis:// on a network of your own, or \
-                 a tunnel, as stunnel's"
-            }
-        })
-    }
-}
-
-impl std::error::Error for RedisUrlError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn url(text: &str) -> Result<RedisUrl, RedisUrlError> {
+    fn url(text: &str) -> Result<RedisUrl, Malformed> {
         text.parse()
     }
 
@@ -267,8 +242,8 @@ mod tests {
         ] {
             assert_eq!(url(scheme), url(other));
         }
-        assert_eq!(url("valkeys://a"), Err(RedisUrlError::Tls));
-        assert_eq!(url("redisvalkey://a"), Err(RedisUrlError::Shape));
+        assert_eq!(url("valkeys://a"), Err(WRONG_TLS));
+        assert_eq!(url("redisvalkey://a"), Err(WRONG_SHAPE));
     }
 
     #[test]
@@ -284,7 +259,7 @@ mod tests {
             "redis://[::1",
             "redis://a b",
         ] {
-            assert_eq!(url(text), Err(RedisUrlError::Shape), "{text}");
+            assert_eq!(url(text), Err(WRONG_SHAPE), "{text}");
         }
         for text in [
             "redis://a:x",
@@ -293,9 +268,9 @@ mod tests {
             "redis://:%zz@a",
             "redis://:%f@a",
         ] {
-            assert_eq!(url(text), Err(RedisUrlError::Number), "{text}");
+            assert_eq!(url(text), Err(WRONG_NUMBER), "{text}");
         }
-        assert_eq!(url("rediss://a"), Err(RedisUrlError::Tls));
+        assert_eq!(url("rediss://a"), Err(WRONG_TLS));
     }
 
     #[test]

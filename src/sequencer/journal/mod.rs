@@ -69,7 +69,8 @@ const BATCH_SEGMENTS: u64 = 4;
 ///
 /// ```
 /// use std::time::Duration;
-/// use landfall::{HubConfig, JournalConfig, Sequencer, SyncPolicy};
+/// use landfall::config::SyncPolicy;
+/// use landfall::{HubConfig, JournalConfig, Sequencer};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("journal");
 /// let config = JournalConfig::with(|config| {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use landfall::Origin;
+use landfall::config::Origin;
 use landfall::internals::access::host;
 use landfall::internals::http::{BodyLength, Head, HeadError, HeadLimits};
 
