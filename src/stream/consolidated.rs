@@ -5,6 +5,9 @@
 //! and whoever has seen one has seen all before it. A stream follows names: it shows the
 //! end of one life and the whole of the next.
 
+mod resets;
+mod selection;
+
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,71 +17,29 @@ use parking_lot::MutexGuard;
 use super::BATCH_MAX_BYTES;
 use super::paced::Paced;
 use crate::event::Pace;
-use crate::event::frame;
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::{LastEventId, ResetReason, Start};
 use crate::event::ring::Batch;
 use crate::hub::{Core, Hub, Job};
 use crate::sequencer::Sequencer;
+use resets::{Last, Resets};
+use selection::Member;
+pub use selection::{Listed, Selection};
 
 /// Events sent to one stream in one pass.
 const PASS_EVENTS: usize = 256;
-/// The name that a `reset` has on a stream of every job, where no one job is meant.
-const EVERY_JOB: &str = "*";
 
 /// A consolidated stream.
 pub struct Consolidated {
     pub(super) selection: Selection,
     /// The number after which the stream begins.
     pub(super) after: EventId,
-    /// Resets that are due.
-    resets: Vec<Reset>,
+    resets: Resets,
     /// How many jobs had been forgotten when the stream was served last. None where it goes on
     /// for a client that hasn't been served yet.
     forgettings: Option<u64>,
     /// How often it is served, where there is a limit.
     pub(super) paced: Option<Paced>,
-}
-
-/// The jobs of a consolidated stream.
-pub enum Selection {
-    /// These names, each of which has counted the stream in.
-    Listed(Vec<Member>),
-    /// Every job there is and will be whose name begins with the prefix, and where some of
-    /// them begin.
-    Matching {
-        /// The prefix; empty for every job.
-        prefix: Arc<str>,
-        /// The numbers after which jobs begin that are not to begin with the oldest.
-        floors: Arc<HashMap<JobId, EventId>>,
-    },
-}
-
-/// A name to follow, and the number after which it is to begin, where it has one of its own.
-pub type Listed = (Arc<Job>, Option<LastEventId>);
-
-/// A name of a consolidated stream.
-pub struct Member {
-    pub(super) job: Arc<Job>,
-    /// Its events up to this number are not missed: the stream began after them, or
-    /// has said that they are gone.
-    floor: EventId,
-    /// The stream has seen its end, and no beginning since.
-    has_ended: bool,
-}
-
-/// A `reset` that is due.
-struct Reset {
-    /// None where no one job is meant.
-    job: Option<Arc<Job>>,
-    reason: ResetReason,
-    last: Last,
-}
-
-/// What the client had last.
-enum Last {
-    Number(EventId),
-    Text(Arc<str>),
 }
 
 /// What there was before it was looked for what is gone.
@@ -122,7 +83,7 @@ impl Consolidated {
         let mut stream = Consolidated::beginning(hub, start);
         let resumed = stream.resumed(hub, start);
         let unknown = unknown(start, resumed);
-        let mut sources = Vec::with_capacity(names.len());
+        let mut members = Vec::with_capacity(names.len());
         for (job, own) in names {
             let gone = gone(sequencer, &job);
             let place = own.as_ref().and_then(|own| hub.find_number(own));
@@ -133,7 +94,7 @@ impl Consolidated {
             };
             let floor = if let Some(last) = strange {
                 let last = Last::Text(last);
-                stream.reset(Some(&job), ResetReason::Unknown, last);
+                stream.resets.add(Some(&job), ResetReason::Unknown, last);
                 gone.max(job.lock().floor(hub.forgotten()))
             } else if let Some(after) = place.max(resumed) {
                 let floor = place.unwrap_or(EventId(0));
@@ -148,13 +109,9 @@ impl Consolidated {
             if resumed.is_none() {
                 stream.after = stream.after.min(floor);
             }
-            sources.push(Member {
-                job,
-                floor,
-                has_ended: false,
-            });
+            members.push(Member::new(job, floor));
         }
-        stream.selection = Selection::Listed(sources);
+        stream.selection = Selection::Listed(members);
         stream
     }
 
@@ -164,7 +121,9 @@ impl Consolidated {
         let mut stream = Consolidated::beginning(hub, start);
         let resumed = stream.resumed(hub, start);
         if let Some(last) = unknown(start, resumed) {
-            stream.reset(None, ResetReason::Unknown, Last::Text(last));
+            stream
+                .resets
+                .add(None, ResetReason::Unknown, Last::Text(last));
         }
         let mut floors = HashMap::new();
         if let Some(after) = resumed {
@@ -197,15 +156,12 @@ impl Consolidated {
     /// Whether the stream has nothing to say any more: every listed job has ended and
     /// the client has seen it.
     pub fn is_over(&mut self) -> bool {
-        self.resets.is_empty() && self.has_ended_after(self.after)
+        self.resets.is_empty() && self.selection.has_ended_after(self.after)
     }
 
     /// Counts the stream out of its names again, where it is not going to be served.
     pub fn leave(self, hub: &Hub) {
-        match self.selection {
-            Selection::Listed(sources) => sources.iter().for_each(|it| hub.leave(&it.job)),
-            Selection::Matching { prefix, .. } => hub.leave_matching(&prefix),
-        }
+        self.selection.leave(hub);
     }
 
     fn beginning(hub: &Hub, start: &Start) -> Consolidated {
@@ -216,7 +172,7 @@ impl Consolidated {
                 Start::After(id) => hub.find_number(id).unwrap_or(published),
                 _ => published,
             },
-            resets: Vec::new(),
+            resets: Resets::default(),
             forgettings: Some(hub.forgettings()),
             paced: None,
         }
@@ -244,14 +200,6 @@ impl Consolidated {
         }
     }
 
-    fn reset(&mut self, job: Option<&Arc<Job>>, reason: ResetReason, last: Last) {
-        self.resets.push(Reset {
-            job: job.cloned(),
-            reason,
-            last,
-        });
-    }
-
     /// Says of a job that began after the client's number that it may have had a life
     /// before, where that may be so. Returns whether it did.
     fn say_forgotten(&mut self, hub: &Hub, job: &Arc<Job>, after: EventId) -> bool {
@@ -261,79 +209,10 @@ impl Consolidated {
             is_new && !core.has_had_by(after) && after < hub.forgotten()
         };
         if may_be {
-            self.reset(Some(job), ResetReason::Expired, Last::Number(after));
+            self.resets
+                .add(Some(job), ResetReason::Expired, Last::Number(after));
         }
         may_be
-    }
-
-    fn has_ended_after(&mut self, after: EventId) -> bool {
-        let Selection::Listed(sources) = &mut self.selection else {
-            return false;
-        };
-        let mut all = true;
-        for source in sources {
-            let core = source.job.lock();
-            // Of a job that was forgotten, what was seen of it counts.
-            if let Some(life) = core.life() {
-                let is_seen = core.newest() <= after.max(source.floor);
-                source.has_ended = life.is_over() && is_seen;
-            }
-            all &= source.has_ended;
-        }
-        all
-    }
-
-    /// The jobs with events after `after`.
-    fn jobs_with_news(&self, hub: &Hub, after: EventId) -> Vec<(Arc<Job>, EventId)> {
-        let mut jobs = Vec::new();
-        match &self.selection {
-            Selection::Listed(sources) => {
-                for source in sources.iter().filter(|s| s.job.newest() > after) {
-                    jobs.push((source.job.clone(), source.floor));
-                }
-            }
-            Selection::Matching { prefix, floors } => hub.jobs_after(after, |job| {
-                if job.id().as_str().starts_with(&**prefix) {
-                    let floor = floors.get(job.id()).copied().unwrap_or(EventId(0));
-                    jobs.push((job.clone(), floor));
-                }
-            }),
-        }
-        jobs
-    }
-
-    fn raise_floor(&mut self, job: &Arc<Job>, floor: EventId) {
-        match &mut self.selection {
-            Selection::Listed(sources) => {
-                let mut sources = sources.iter_mut();
-                if let Some(source) = sources.find(|source| Arc::ptr_eq(&source.job, job)) {
-                    source.floor = floor;
-                }
-            }
-            Selection::Matching { floors, .. } => {
-                Arc::make_mut(floors).insert(job.id().clone(), floor);
-            }
-        }
-    }
-
-    /// What of the resets are frames, the last of which moves the client on to `last`.
-    fn take_resets(&mut self, after: EventId, last: EventId) -> Vec<u8> {
-        let mut frames = Vec::new();
-        let due = self.resets.len();
-        for (index, reset) in self.resets.drain(..).enumerate() {
-            // Cut off between two, the client is told of the second again.
-            let number = if index + 1 == due { last } else { after };
-            let job = reset
-                .job
-                .as_ref()
-                .map_or(EVERY_JOB, |job| job.id().as_str());
-            let seen = match reset.last {
-                Last::Number(number) => number.to_string(),
-                Last::Text(text) => text.to_string(),
-            };
-            frame::write_reset(&mut frames, job, reset.reason, &seen, number);
-        }
-        frames
     }
 
     /// Fills the batch with what comes next for a client that has everything up to `after`.
@@ -363,10 +242,12 @@ impl Consolidated {
         };
         batch.after = before_first.max(after.0);
         hub.metrics().resets_sent.add(self.resets.len() as u64);
-        let resets = self.take_resets(after, EventId(batch.after));
+        let resets = self.resets.take(after, EventId(batch.after));
         let has_ended = match filled {
             // All up to the number that was read is in the batch, of these jobs or not.
-            Filled::Whole(upto) => self.has_ended_after(EventId(batch.newest().max(upto.0))),
+            Filled::Whole(upto) => self
+                .selection
+                .has_ended_after(EventId(batch.newest().max(upto.0))),
             _ => false,
         };
         Pass {
@@ -375,15 +256,6 @@ impl Consolidated {
             resets,
             has_more: filled != Filled::Whole(upto),
             has_ended,
-        }
-    }
-
-    /// A client has everything up to `after`.
-    pub(super) fn has_reached(&mut self, after: EventId) {
-        if let Selection::Matching { floors, .. } = &mut self.selection
-            && !floors.is_empty()
-        {
-            Arc::make_mut(floors).retain(|_, floor| *floor > after);
         }
     }
 
@@ -400,7 +272,8 @@ impl Consolidated {
             }
         };
         if has_missed {
-            self.reset(None, ResetReason::Expired, Last::Number(after));
+            self.resets
+                .add(None, ResetReason::Expired, Last::Number(after));
         }
         self.forgettings = Some(since.forgettings);
     }
@@ -448,7 +321,7 @@ impl Consolidated {
     ) -> Filled {
         let hub = sequencer.hub();
         batch.clear();
-        let jobs = self.jobs_with_news(hub, after);
+        let jobs = self.selection.with_news(hub, after);
         // Looked at after the jobs: one that is gone from among them is found here.
         self.tell_forgotten(hub, after, since);
         // The oldest numbers of all jobs; a job is left as soon as it can't have any.
@@ -466,9 +339,10 @@ impl Consolidated {
             // reset's number is the one before what follows.
             let gone = gone.min(upto);
             if gone > from {
-                self.reset(Some(job), ResetReason::Expired, Last::Number(from));
+                self.resets
+                    .add(Some(job), ResetReason::Expired, Last::Number(from));
                 from = gone;
-                self.raise_floor(job, gone);
+                self.selection.raise_floor(job, gone);
             }
             is_behind |= from < upto && self.missed(&core) > from;
             is_whole &= match self.paced {
@@ -524,31 +398,6 @@ fn add_oldest(
         oldest.push((number, index));
     }
     is_whole
-}
-
-impl Selection {
-    /// Whether a job is one of them.
-    pub(super) fn follows(&self, job: &JobId) -> bool {
-        match self {
-            Selection::Listed(sources) => sources.iter().any(|it| it.job.id() == job),
-            Selection::Matching { prefix, .. } => job.as_str().starts_with(&**prefix),
-        }
-    }
-
-    /// The jobs, as those who read events back know them.
-    pub(super) fn jobs(&self) -> crate::sequencer::history::Jobs {
-        use crate::sequencer::history::Jobs;
-        match self {
-            Selection::Listed(sources) => {
-                let jobs = sources.iter().map(|s| (s.job.id().clone(), s.floor));
-                Jobs::Listed(jobs.collect())
-            }
-            Selection::Matching { prefix, floors } => Jobs::Matching {
-                prefix: prefix.clone(),
-                floors: floors.clone(),
-            },
-        }
-    }
 }
 
 /// The number before the oldest event of a job that can be read back, for a reader that

@@ -115,7 +115,7 @@ impl Shard {
         if let Some(there) = self.table.get(row)
             && let Some(Some(stream)) = self.streams.places.get_mut(place as usize)
         {
-            stream.has_reached(EventId(there.after));
+            stream.selection.has_reached(EventId(there.after));
         }
         if sent != Sent::All {
             return;

@@ -221,7 +221,7 @@ impl EventStream {
             Filled::Partly => self.after = EventId(newest.max(self.after.0)),
         }
         self.reading.cursor = None;
-        stream.has_reached(self.after);
+        stream.selection.has_reached(self.after);
         self.has_ended = pass.has_ended;
         if pass.has_more || self.has_ended {
             return true;
@@ -290,7 +290,7 @@ impl EventStream {
         self.reading.cursor = replay.cursor_after(self.after.0);
         self.ready = Arc::new(replay.batch.bytes);
         if let Some(stream) = &mut self.stream {
-            stream.has_reached(self.after);
+            stream.selection.has_reached(self.after);
         }
         true
     }
