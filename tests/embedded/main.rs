@@ -5,8 +5,10 @@ mod examples;
 mod max_rate;
 mod model;
 mod order;
+mod random;
 mod server;
 mod tasks;
+mod wrong;
 
 use std::time::Duration;
 

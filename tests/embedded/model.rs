@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use landfall::config::RingLimits;
 use landfall::{
     After, Event, EventId, EventStream, Follow, HubConfig, JournalConfig, Owner, Sequencer, Start,
     Subscribers,
 };
 
+use super::random::Random;
 use super::{NEVER, SOON, after, job, progress};
 
 const JOBS: usize = 8;
@@ -20,10 +20,8 @@ const STREAMS: usize = 12;
 fn with_a_journal_every_stream_has_everything_though_rings_hold_four_events() {
     let folder = tempfile::tempdir().unwrap();
     let config = HubConfig::with(|config| {
-        config.ring = RingLimits {
-            events: 4,
-            bytes: 10_000,
-        };
+        config.ring.events = 4;
+        config.ring.bytes = 10_000;
     });
     let hub = Sequencer::with_journal(folder.path(), JournalConfig::default(), config).unwrap();
     let subscribers = Subscribers::of(&hub).unwrap();
@@ -109,17 +107,5 @@ fn read(subscribers: &Subscribers, seed: u64) -> (Vec<u64>, Vec<String>) {
             let last = EventId(*seen.last().unwrap());
             stream = subscribers.follow(follow.clone(), &after(last)).unwrap();
         }
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) as usize % count
     }
 }
