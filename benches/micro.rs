@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use landfall::internals::event::Publication;
 use landfall::internals::event::frame::Frame;
-use landfall::internals::event::ring::{Batch, Ring, RingLimits};
+use landfall::internals::event::ring::{Batch, Ring};
 use landfall::internals::http::{BodyLength, Decoder, Head, HeadLimits};
 use landfall::{Event, EventId, HubConfig, Sequencer, Server, ServerConfig};
 use may_minihttp::{HttpServer, HttpService, Request, Response};
@@ -64,10 +64,7 @@ fn frames(c: &mut Criterion) {
 }
 
 fn rings(c: &mut Criterion) {
-    let limits = RingLimits {
-        events: 256,
-        bytes: 64 * 1024,
-    };
+    let limits = HubConfig::default().ring;
     let job = "job_8f3a".parse().unwrap();
     let event = Event::progress("scanning", 30.0).unwrap();
     let mut ring = Ring::default();

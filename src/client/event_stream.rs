@@ -13,6 +13,7 @@ const RETRY_MAX: Duration = Duration::from_secs(3600);
 ///
 /// See [`Subscription`](crate::Subscription).
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct ServerEvent {
     /// Its name; `message` where it has none.
     pub event: String,

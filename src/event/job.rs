@@ -72,6 +72,7 @@ pub struct LifeId(pub EventId);
 /// assert_eq!(JobState::Running.as_str(), "running");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum JobState {
     /// Nothing terminal has been published.
     Running,

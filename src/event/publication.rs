@@ -43,6 +43,7 @@ enum NamedJob {
 ///
 /// See [`Saying`](crate::Saying).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Word {
     /// An event, and how long the job may be without another word, where it mustn't be for
     /// ever.

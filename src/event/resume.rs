@@ -10,6 +10,7 @@ const ECHO_MAX_CHARS: usize = 64;
 
 /// What a client asks a stream to begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// The oldest event kept: the default.
     Oldest,

@@ -14,6 +14,7 @@ use super::job::EventId;
 ///
 /// See [`HubConfig`](crate::HubConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RingLimits {
     /// So many events.
     pub events: usize,

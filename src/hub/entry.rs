@@ -126,6 +126,7 @@ impl Change {
 ///
 /// See [`Sequencer::begin`](crate::Sequencer::begin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Owner {
     /// A worker, by an event or by asking.
     Worker,
@@ -137,6 +138,7 @@ pub enum Owner {
 ///
 /// See [`Sequencer::begin`](crate::Sequencer::begin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum After {
     /// An upload that ended with `error`: what anybody may do.
     FailedUpload,

@@ -39,6 +39,7 @@ pub struct Job {
 /// assert_eq!(jobs.snapshot(&job).unwrap().state, JobState::Failed);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Its name.
     pub job: JobId,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landfall::internals::event::frame;
-use landfall::internals::event::ring::{Batch, RingLimits};
+use landfall::internals::event::ring::Batch;
 use landfall::internals::hub::{Hub, Mailbox};
 pub use landfall::internals::sequencer::Health;
 use landfall::internals::sequencer::history::{ReplayRequest, What};
@@ -17,12 +17,9 @@ pub fn job(number: usize) -> JobId {
 }
 
 pub fn hub() -> Hub {
-    let ring = RingLimits {
-        events: 10_000,
-        bytes: 10_000_000,
-    };
     let config = HubConfig::with(|config| {
-        config.ring = ring;
+        config.ring.events = 10_000;
+        config.ring.bytes = 10_000_000;
     });
     Hub::new(config, EventId(0))
 }

@@ -198,7 +198,7 @@ fn given(log: &[Operation], done: &[Deed], sync: SyncPolicy) -> u64 {
         Deed::Submitted(_, id, data) => {
             let may_be_seen = match sync {
                 SyncPolicy::Always => is_synced(log, data),
-                SyncPolicy::Interval(_) => write_of(log, data).is_some(),
+                _ => write_of(log, data).is_some(),
             };
             if may_be_seen { *id } else { 0 }
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use landfall::JournalConfig;
 use landfall::Sequencer;
 use landfall::internals::event::frame::unchunk;
-use landfall::internals::event::ring::{Batch, RingLimits};
+use landfall::internals::event::ring::Batch;
 use landfall::internals::pipeline::{Pipeline, PipelineConfig, RetryError, StoredRecord};
 use landfall::internals::upload::disk::Disk;
 use landfall::internals::upload::spool::{Spool, SpoolConfig};
@@ -234,10 +234,8 @@ impl Plant {
 
 fn hub_config() -> HubConfig {
     HubConfig::with(|config| {
-        config.ring = RingLimits {
-            events: 10_000,
-            bytes: 1 << 20,
-        };
+        config.ring.events = 10_000;
+        config.ring.bytes = 1 << 20;
     })
 }
 

@@ -115,6 +115,7 @@ impl Default for JournalConfig {
 ///
 /// See [`JournalConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SyncPolicy {
     /// Before it is answered, and before anybody sees it.
     Always,

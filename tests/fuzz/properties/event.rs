@@ -19,6 +19,7 @@ pub fn check(input: &[u8]) {
     let lease = match &word {
         Word::Event(_, lease) => *lease,
         Word::Alive(lease) => Some(*lease),
+        _ => None,
     };
     if let Some(lease) = lease {
         assert!((Lease::MIN..=Lease::MAX).contains(&lease.duration()));
