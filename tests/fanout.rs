@@ -3,9 +3,7 @@
 #[path = "guard/support.rs"]
 mod support;
 
-use std::net::SocketAddr;
-
-use landfall::{Address, Server, ServerConfig};
+use landfall::{Server, ServerConfig};
 use support::{Publisher, Subscriber};
 
 const SUBSCRIBERS: usize = 300;
@@ -29,10 +27,10 @@ fn deliver(io_uring: bool) {
         config.ops = "127.0.0.1:0".parse().unwrap();
     });
     let server = Server::start(config).unwrap();
-    let mut publisher = Publisher::connect(tcp(server.publish()), "job");
+    let mut publisher = Publisher::connect(server.publish().tcp().unwrap(), "job");
     publisher.publish();
     let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
-        .map(|_| Subscriber::connect(tcp(server.public()), "job", 1))
+        .map(|_| Subscriber::connect(server.public().tcp().unwrap(), "job", 1))
         .collect();
     (0..EVENTS).for_each(|_| publisher.publish());
     subscribers
@@ -40,11 +38,4 @@ fn deliver(io_uring: bool) {
         .for_each(|subscriber| subscriber.wait(EVENTS));
     drop(subscribers);
     server.stop();
-}
-
-fn tcp(address: &Address) -> SocketAddr {
-    match address {
-        Address::Tcp(address) => *address,
-        _ => unreachable!("it was bound to TCP"),
-    }
 }

@@ -4,9 +4,8 @@
 mod support;
 
 use std::alloc::System;
-use std::net::SocketAddr;
 
-use landfall::{Address, Event, HubConfig, Sequencer, Server, ServerConfig};
+use landfall::{Event, HubConfig, Sequencer, Server, ServerConfig};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use support::{Publisher, Subscriber};
@@ -50,10 +49,10 @@ fn delivering_over_http() {
         config.ops = "127.0.0.1:0".parse().unwrap();
     });
     let server = Server::start(config).unwrap();
-    let mut publisher = Publisher::connect(tcp(server.publish()), "job");
+    let mut publisher = Publisher::connect(server.publish().tcp().unwrap(), "job");
     publisher.publish();
     let mut subscribers: Vec<_> = (0..SUBSCRIBERS)
-        .map(|_| Subscriber::connect(tcp(server.public()), "job", 1))
+        .map(|_| Subscriber::connect(server.public().tcp().unwrap(), "job", 1))
         .collect();
     let mut round = || {
         publisher.publish();
@@ -75,11 +74,4 @@ fn delivering_over_http() {
     );
     drop(subscribers);
     server.stop();
-}
-
-fn tcp(address: &Address) -> SocketAddr {
-    match address {
-        Address::Tcp(address) => *address,
-        _ => unreachable!("it was bound to TCP"),
-    }
 }

@@ -10,6 +10,7 @@ import { after } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
+import { CHROMIUM, FLAGS } from "../support/chromium.mjs";
 
 const BINARY = process.env.LANDFALL;
 
@@ -28,18 +29,8 @@ after(async () => {
 });
 
 const browser = chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
-  ],
+  executablePath: CHROMIUM,
+  args: ["--headless=new", ...FLAGS, `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`],
 });
 cleanups.push(async () => (await browser).close());
 

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::http::{ask_until, post};
-use super::retention::wait_until;
+use super::http::{ask_until, post, wait_until};
 use super::support::Process;
 
 fn cancel(server: &Process, job: &str) -> u16 {

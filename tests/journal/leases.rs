@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::http::{Answer, ask_until, post};
-use super::retention::{publish_until_checkpoint, wait_until};
+use super::http::{Answer, ask_until, post, wait_until};
+use super::retention::publish_until_checkpoint;
 use super::support::Process;
 
 fn say(server: &Process, job: &str, body: &str) -> Answer {

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::retention::wait_until;
+use super::http::wait_until;
 use super::support::{Process, command};
 
 fn data() -> tempfile::TempDir {

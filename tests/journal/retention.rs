@@ -1,9 +1,8 @@
 //! The journal stays within its limits, and says what it let go.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use super::http::{PATIENCE, post};
+use super::http::{post, wait_until};
 use super::support::{Frame, Process};
 
 const LIMIT: u64 = 4 << 20;
@@ -15,14 +14,6 @@ fn size(data: &Path) -> u64 {
         .filter_map(|file| file.unwrap().metadata().ok())
         .map(|metadata| metadata.len())
         .sum()
-}
-
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Publishes `lines`, and half a megabyte of another job with it, until there is a checkpoint,

@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { CHROMIUM, FLAGS } from "../support/chromium.mjs";
 
 /** What a test waits for comes long before this, or never. */
 export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000);
@@ -118,18 +119,8 @@ export class Server {
 /** Debian's Chromium, with more flags. */
 export async function launch(...flags) {
   const browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: [
-      "--headless=new",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      ...flags,
-    ],
+    executablePath: CHROMIUM,
+    args: ["--headless=new", ...FLAGS, ...flags],
   });
   cleanups.push(() => browser.close());
   return browser;

@@ -114,3 +114,12 @@ pub fn publish(address: SocketAddr, job: &str, event: &str, data: &str) -> u64 {
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.json()["id"].as_u64().unwrap()
 }
+
+/// Blocks until `condition` holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

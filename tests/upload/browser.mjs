@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
+import { CHROMIUM, FLAGS } from "../support/chromium.mjs";
 
 const [hub, port, clip, file] = process.argv.slice(2);
 const api = `http://${hub}/api`;
@@ -48,17 +49,9 @@ const pages = createServer((request, response) => {
 });
 await new Promise((done) => pages.listen(Number(port), "127.0.0.1", done));
 const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "landfall-")), {
-  executablePath: "/usr/bin/chromium",
+  executablePath: CHROMIUM,
   headless: true,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
+  args: FLAGS,
 });
 const tab = await context.newPage();
 // What a failure is explained by.

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::binary::Binary;
-use crate::http::post;
+use crate::http::{post, wait_until};
 use crate::receiver::{Receiver, Reply};
-use crate::support::{Hooked, count, toml_file, wait_until};
+use crate::support::{Hooked, count, toml_file};
 
 #[test]
 fn a_dead_and_a_silent_webhook_delay_no_event_and_no_other_webhook() {

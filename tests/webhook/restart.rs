@@ -10,9 +10,9 @@ use landfall::JournalConfig;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binary::Binary;
-use crate::http::publish;
+use crate::http::{publish, wait_until};
 use crate::receiver::{Received, Receiver, Reply};
-use crate::support::{Hooked, count, toml_file, wait_until};
+use crate::support::{Hooked, count, toml_file};
 
 fn hook(receiver: &Receiver, more: &str) -> String {
     let url = receiver.url("/");

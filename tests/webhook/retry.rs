@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::binary::Binary;
-use crate::http::publish;
+use crate::http::{publish, wait_until};
 use crate::receiver::{Received, Receiver, Reply};
-use crate::support::{Hooked, count, toml_file, wait_until};
+use crate::support::{Hooked, count, toml_file};
 
 /// A receiver that fails this many times, and then takes everything.
 fn failing(times: usize, status: u16) -> Receiver {

@@ -1,11 +1,11 @@
 //! A server with webhooks.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use landfall::{Event, JobId, Server, ServerConfig};
 
-use crate::http::{PATIENCE, ask_until};
+use crate::http::{ask_until, wait_until};
 
 /// A server that is stopped when the test is over.
 pub struct Hooked {
@@ -122,13 +122,4 @@ pub fn count(ops: std::net::SocketAddr, hook: &str, outcome: &str) -> u64 {
 /// The name of a job.
 pub fn job_id(job: &str) -> JobId {
     job.parse().unwrap()
-}
-
-/// Blocks until `condition` holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
