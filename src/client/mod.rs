@@ -7,7 +7,7 @@
 
 mod backoff;
 mod connection;
-mod event_stream;
+mod event_decoder;
 mod jobs;
 mod response;
 mod upload;
@@ -16,7 +16,7 @@ mod worker;
 #[cfg(feature = "cli")]
 pub use backoff::Backoff;
 pub(crate) use connection::Connection;
-pub use event_stream::{EventStream, ServerEvent};
+pub use event_decoder::{EventDecoder, ServerEvent};
 #[cfg(feature = "cli")]
 pub use upload::{PieceError, UploadPlace};
 #[cfg(feature = "cli")]
@@ -110,7 +110,7 @@ pub struct Client {
 pub struct Subscription {
     connection: Connection,
     body: response::Body,
-    events: EventStream,
+    events: EventDecoder,
     decoded: Vec<u8>,
     ended: bool,
 }
@@ -254,7 +254,7 @@ impl Client {
             200 if head.is_event_stream => Ok(Some(Subscription {
                 body: response::Body::new(&head),
                 connection,
-                events: EventStream::new(),
+                events: EventDecoder::new(),
                 decoded: Vec::new(),
                 ended: false,
             })),

@@ -129,7 +129,7 @@ impl Worker {
             let failure = match self.publish(mail) {
                 (Mail::Progress(_), Ok(())) => {
                     self.published_at = Some(Instant::now());
-                    self.renewal.is_begun();
+                    self.renewal.begin_anew();
                     self.back();
                     continue;
                 }

@@ -38,8 +38,8 @@ impl Renewal {
         self.lease.duration() / TIMES
     }
 
-    /// An event has begun it again.
-    pub fn is_begun(&mut self) {
+    /// An event has begun it again: the next renewal is due a whole interval from now.
+    pub fn begin_anew(&mut self) {
         self.count += 1;
         self.due = Instant::now() + self.interval();
     }
@@ -48,7 +48,7 @@ impl Renewal {
     /// which the hub only answers again, and keeps nowhere.
     pub fn key(&mut self) -> String {
         if self.due <= Instant::now() {
-            self.is_begun();
+            self.begin_anew();
         }
         format!("{}-{}", self.run, self.count)
     }
@@ -64,7 +64,7 @@ mod tests {
         let mut renewal = Renewal::new(lease("24h"));
         let first = renewal.key();
         assert_eq!(renewal.key(), first);
-        renewal.is_begun();
+        renewal.begin_anew();
         assert_ne!(renewal.key(), first);
         let mut due = Renewal::new(lease("1s"));
         due.due = Instant::now();

@@ -1,7 +1,7 @@
 //! The commands' reader of event streams: the same however they are cut, and as a browser
 //! would read them.
 
-use landfall::internals::client::EventStream;
+use landfall::internals::client::EventDecoder;
 
 use super::each_cut;
 use super::sse::{Fired, read};
@@ -11,7 +11,7 @@ pub fn check(input: &[u8]) {
     let expected = read(input);
     let mut last = None;
     each_cut(input, |pieces| {
-        let mut stream = EventStream::new();
+        let mut stream = EventDecoder::new();
         let mut events = Vec::new();
         for piece in pieces {
             stream.feed(piece, |event| {

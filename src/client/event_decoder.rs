@@ -25,7 +25,7 @@ pub struct ServerEvent {
 
 /// Turns the bytes of a stream into events.
 #[derive(Debug, Default)]
-pub struct EventStream {
+pub struct EventDecoder {
     line: Vec<u8>,
     /// The line goes on beyond the limit.
     line_overflowed: bool,
@@ -49,10 +49,10 @@ impl ServerEvent {
     }
 }
 
-impl EventStream {
+impl EventDecoder {
     /// A stream that has not begun.
-    pub fn new() -> EventStream {
-        EventStream::default()
+    pub fn new() -> EventDecoder {
+        EventDecoder::default()
     }
 
     /// Takes the next bytes, cut anywhere, and calls `each` for every event that
@@ -162,7 +162,7 @@ impl EventStream {
 mod tests {
     use super::*;
 
-    fn read(stream: &mut EventStream, chunks: &[&[u8]]) -> Vec<(String, String, String)> {
+    fn read(stream: &mut EventDecoder, chunks: &[&[u8]]) -> Vec<(String, String, String)> {
         let mut seen = Vec::new();
         for chunk in chunks {
             stream.feed(chunk, |e| seen.push((e.event, e.data, e.id)));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn events(input: &[u8]) -> Vec<(String, String, String)> {
-        read(&mut EventStream::new(), &[input])
+        read(&mut EventDecoder::new(), &[input])
     }
 
     fn event(event: &str, data: &str, id: &str) -> (String, String, String) {
@@ -188,7 +188,7 @@ mod tests {
             event("message", "ä\n two", "1"),
             event("message", "", "2"),
         ];
-        let mut stream = EventStream::new();
+        let mut stream = EventDecoder::new();
         assert_eq!(read(&mut stream, &[MIXED.as_bytes()]), expected);
         assert_eq!(stream.retry(), Some(Duration::from_millis(5731)));
         // The event that is not complete does not count, nor does its id.
@@ -200,16 +200,16 @@ mod tests {
         let bytes = MIXED.as_bytes();
         let whole = events(bytes);
         for at in 0..=bytes.len() {
-            let seen = read(&mut EventStream::new(), &[&bytes[..at], &bytes[at..]]);
+            let seen = read(&mut EventDecoder::new(), &[&bytes[..at], &bytes[at..]]);
             assert_eq!(seen, whole, "cut at {at}");
         }
         let single: Vec<_> = bytes.chunks(1).collect();
-        assert_eq!(read(&mut EventStream::new(), &single), whole);
+        assert_eq!(read(&mut EventDecoder::new(), &single), whole);
     }
 
     #[test]
     fn a_block_without_data_is_no_event_but_its_id_counts() {
-        let mut stream = EventStream::new();
+        let mut stream = EventDecoder::new();
         assert!(read(&mut stream, &[b"event: x\nid: 7\n\n"]).is_empty());
         assert_eq!(stream.last_event_id(), Some("7"));
         assert_eq!(
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_empty_id_takes_it_back_and_one_with_nul_is_ignored() {
-        let mut stream = EventStream::new();
+        let mut stream = EventDecoder::new();
         read(&mut stream, &[b"id: 7\n\nid: 8\0\n\n"]);
         assert_eq!(stream.last_event_id(), Some("7"));
         read(&mut stream, &[b"id\n\n"]);
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn retry_takes_digits_alone_and_an_hour_at_most() {
         let retry = |text: &str| {
-            let mut stream = EventStream::new();
+            let mut stream = EventDecoder::new();
             stream.feed(text.as_bytes(), |_| {});
             stream.retry()
         };
@@ -255,7 +255,7 @@ mod tests {
             format!("data: {long}\nid: 1\n\n"),
             format!("{many}id: 1\n\n"),
         ] {
-            let mut stream = EventStream::new();
+            let mut stream = EventDecoder::new();
             for chunk in input.as_bytes().chunks(4096) {
                 assert!(read(&mut stream, &[chunk]).is_empty());
                 assert!(stream.line.len() <= EVENT_MAX_BYTES);
