@@ -10,14 +10,13 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::AsRawFd;
 
-use io_uring::squeue::Entry;
-use io_uring::{IoUring, opcode, types};
 use may::coroutine::Builder;
-use rustix::io::Errno;
 
-use super::socket::{SEND, Socket};
+#[cfg(target_pointer_width = "64")]
+pub use with_io_uring::SendRing;
+#[cfg(not(target_pointer_width = "64"))]
+pub use without::SendRing;
 
 /// Starts a coroutine.
 ///
@@ -27,68 +26,113 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     unsafe { Builder::new().spawn(body) }.map(drop)
 }
 
-/// Sends to many sockets with one system call (io_uring).
-pub struct SendRing {
-    ring: IoUring,
-    queued: Vec<Entry>,
-}
+#[cfg(target_pointer_width = "64")]
+mod with_io_uring {
+    use std::io;
+    use std::os::fd::AsRawFd;
 
-impl SendRing {
-    /// A ring for so many sends at once, of which there are a power of two.
-    ///
-    /// # Errors
-    /// The kernel has no io_uring, or it isn't to be used here.
-    pub fn new(sends: u32) -> io::Result<SendRing> {
-        let ring = IoUring::builder().setup_coop_taskrun().build(sends)?;
-        let queued = Vec::new();
-        Ok(SendRing { ring, queued })
+    use io_uring::squeue::Entry;
+    use io_uring::{IoUring, opcode, types};
+    use rustix::io::Errno;
+
+    use crate::sys::socket::{SEND, Socket};
+
+    /// Sends to many sockets with one system call (io_uring).
+    pub struct SendRing {
+        ring: IoUring,
+        queued: Vec<Entry>,
     }
 
-    /// Sends each socket what the kernel takes of its bytes, and tells of each, in their order,
-    /// how many those were; of those that the kernel didn't come to, nothing. Never blocks: a
-    /// socket that takes nothing is `WouldBlock`.
-    ///
-    /// # Errors
-    /// The kernel takes no more. The ring is of no use after that.
-    pub fn send<'a>(
-        &mut self,
-        sends: impl Iterator<Item = (&'a Socket, &'a [u8])>,
-        taken: &mut Vec<Option<io::Result<usize>>>,
-    ) -> io::Result<()> {
-        taken.clear();
-        self.queued.clear();
-        for (place, (socket, bytes)) in sends.enumerate() {
-            taken.push(None);
-            let fd = types::Fd(socket.as_raw_fd());
-            // What doesn't fit in the length is left for the next time.
-            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            let send = opcode::Send::new(fd, bytes.as_ptr(), length);
-            let send = send.flags(SEND.bits() as i32).build();
-            self.queued.push(send.user_data(place as u64));
+    impl SendRing {
+        /// A ring for so many sends at once, of which there are a power of two.
+        ///
+        /// # Errors
+        /// The kernel has no io_uring, or it isn't to be used here.
+        pub fn new(sends: u32) -> io::Result<SendRing> {
+            let ring = IoUring::builder().setup_coop_taskrun().build(sends)?;
+            let queued = Vec::new();
+            Ok(SendRing { ring, queued })
         }
-        // SAFETY: bytes and sockets are borrowed for longer than this call lasts, and it ends
-        // only when the kernel has none of them any more.
-        let queued = unsafe { self.ring.submission().push_multiple(&self.queued) };
-        queued.map_err(io::Error::other)?;
-        let mut open = taken.len();
-        while open > 0 {
-            let called = self.ring.submit_and_wait(open);
-            for told in self.ring.completion() {
-                open -= 1;
-                taken[told.user_data() as usize] = match told.result() {
-                    count @ 0.. => Some(Ok(count as usize)),
-                    error if Errno::from_raw_os_error(-error) == Errno::INTR => None,
-                    error => Some(Err(io::Error::from_raw_os_error(-error))),
-                };
+
+        /// Sends each socket what the kernel takes of its bytes, and tells of each, in their order,
+        /// how many those were; of those that the kernel didn't come to, nothing. Never blocks: a
+        /// socket that takes nothing is `WouldBlock`.
+        ///
+        /// # Errors
+        /// The kernel takes no more. The ring is of no use after that.
+        pub fn send<'a>(
+            &mut self,
+            sends: impl Iterator<Item = (&'a Socket, &'a [u8])>,
+            taken: &mut Vec<Option<io::Result<usize>>>,
+        ) -> io::Result<()> {
+            taken.clear();
+            self.queued.clear();
+            for (place, (socket, bytes)) in sends.enumerate() {
+                taken.push(None);
+                let fd = types::Fd(socket.as_raw_fd());
+                // What doesn't fit in the length is left for the next time.
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let send = opcode::Send::new(fd, bytes.as_ptr(), length);
+                let send = send.flags(SEND.bits() as i32).build();
+                self.queued.push(send.user_data(place as u64));
             }
-            if let Err(error) = called
-                && error.kind() != io::ErrorKind::Interrupted
-                // Those that it has are waited for all the same.
-                && self.ring.submission().len() >= open
-            {
-                return Err(error);
+            // SAFETY: bytes and sockets are borrowed for longer than this call lasts, and it ends
+            // only when the kernel has none of them any more.
+            let queued = unsafe { self.ring.submission().push_multiple(&self.queued) };
+            queued.map_err(io::Error::other)?;
+            let mut open = taken.len();
+            while open > 0 {
+                let called = self.ring.submit_and_wait(open);
+                for told in self.ring.completion() {
+                    open -= 1;
+                    taken[told.user_data() as usize] = match told.result() {
+                        count @ 0.. => Some(Ok(count as usize)),
+                        error if Errno::from_raw_os_error(-error) == Errno::INTR => None,
+                        error => Some(Err(io::Error::from_raw_os_error(-error))),
+                    };
+                }
+                if let Err(error) = called
+                    && error.kind() != io::ErrorKind::Interrupted
+                    // Those that it has are waited for all the same.
+                    && self.ring.submission().len() >= open
+                {
+                    return Err(error);
+                }
             }
+            Ok(())
         }
-        Ok(())
+    }
+}
+
+/// The crate knows the kernel's structures of 64 bits only.
+#[cfg(not(target_pointer_width = "64"))]
+mod without {
+    use std::io;
+
+    use crate::sys::socket::Socket;
+
+    /// There is none.
+    pub enum SendRing {}
+
+    impl SendRing {
+        /// There is none.
+        ///
+        /// # Errors
+        /// Always.
+        pub fn new(_: u32) -> io::Result<SendRing> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        /// Is never called.
+        ///
+        /// # Errors
+        /// None.
+        pub fn send<'a>(
+            &mut self,
+            _: impl Iterator<Item = (&'a Socket, &'a [u8])>,
+            _: &mut Vec<Option<io::Result<usize>>>,
+        ) -> io::Result<()> {
+            match *self {}
+        }
     }
 }

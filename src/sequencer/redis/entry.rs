@@ -32,8 +32,8 @@ use crate::sequencer::journal::record::{
 };
 use crate::sequencer::{Errand, Proposal};
 
-/// What a node may say of streams at most: sums of it are none too large.
-const COUNT_MAX: usize = 1 << 32;
+/// What a node may say of streams at most: sums of it are none too large, of 32 bits either.
+const COUNT_MAX: usize = 1 << 24;
 
 /// The version of entries and snapshots that is written.
 pub const VERSION: u8 = 1;
