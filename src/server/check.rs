@@ -108,6 +108,9 @@ fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
                 let path = path.display();
                 format!("output_dir {path}: {why}: give a directory that can be written to")
             }),
+            Need::Place(path) => writable(&path).map_err(|why| {
+                format!("write {why}: make it, or give a directory that can be written to")
+            }),
         };
         if let Err(why) = met {
             let what = format!("{}:{line}: {why}", file.display());
@@ -246,6 +249,27 @@ mod tests {
         for (line, part) in wrong.iter().zip(parts) {
             assert!(line.contains(part), "{part}: {line}");
         }
+    }
+
+    #[test]
+    fn where_a_stage_may_write_has_to_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("shelf");
+        let file = folder.path().join("landfall.toml");
+        let text = format!(
+            "[[stage]]\nname = 'shelving'\nrun = ['cp', '{{input}}', '{0}/{{name}}']\nwrite = ['{0}']\n",
+            place.display()
+        );
+        fs::write(&file, text).unwrap();
+        let mut config = config("127.0.0.1:0", "127.0.0.1:0");
+        config.pipeline.file = Some(file);
+        let found = wrong(&config);
+        assert!(
+            found.len() == 1 && found[0].contains("landfall.toml:4: write /"),
+            "{found:?}"
+        );
+        fs::create_dir(&place).unwrap();
+        assert_eq!(wrong(&config), [""; 0]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Need {
     Program(String),
     /// A folder that can be written to, or made.
     Folder(PathBuf),
+    /// A folder that is there already, and can be written to.
+    Place(PathBuf),
 }
 
 /// What is wrong, and where.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::cage::Cage;
 use crate::command::limits::Limits;
-use crate::sys::toml::Table;
+use crate::sys::toml::{Need, Spot, Table};
 
 /// How far a file may grow beyond what a stage may write in all: so it is the look at the
 /// folder that ends the command, and says why.
@@ -31,10 +31,13 @@ pub struct Options {
 
 impl Options {
     pub(super) fn read(&mut self, table: &mut Table<'_>) {
-        if let Some(paths) = paths(table, "read") {
+        if let Some((paths, _)) = paths(table, "read") {
             self.read = paths;
         }
-        if let Some(paths) = paths(table, "write") {
+        if let Some((paths, at)) = paths(table, "write") {
+            for path in &paths {
+                table.need(at, Need::Place(path.clone()));
+            }
             self.write = paths;
             // Who says where a command may write means there alone.
             self.leave = Vec::new();
@@ -69,7 +72,7 @@ impl Options {
     }
 }
 
-fn paths(table: &mut Table<'_>, key: &'static str) -> Option<Vec<PathBuf>> {
+fn paths(table: &mut Table<'_>, key: &'static str) -> Option<(Vec<PathBuf>, Spot)> {
     let (paths, at) = table.list(key)?;
     let paths: Vec<_> = paths.into_iter().map(PathBuf::from).collect();
     if !paths.iter().all(|path| path.is_absolute()) {
@@ -77,5 +80,5 @@ fn paths(table: &mut Table<'_>, key: &'static str) -> Option<Vec<PathBuf>> {
         table.refuse(at, message);
         return None;
     }
-    Some(paths)
+    Some((paths, at))
 }
