@@ -9,6 +9,7 @@ mod signals;
 mod target;
 mod unmeasured;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -24,7 +25,7 @@ use crate::command::follow::Guard;
 use crate::command::{self, Child, End, Keeping, Progress};
 use crate::event::Lease;
 use crate::event::job::JobId;
-use crate::progress::{Reader, Update, commands};
+use crate::progress::{Known, Reader, Update, commands};
 use mailbox::{Ending, Mailbox};
 use publisher::Publisher;
 use signals::Forwarding;
@@ -103,32 +104,12 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     };
     let child = match Child::start(command, keeping) {
         Ok(child) => child,
-        Err(error) => {
-            let failure = command::start_failure(&error);
-            output::say(&format!("landfall run: {name}: {failure}"));
-            // Once: there was no progress, so that nobody waits for an end.
-            let deadline = Instant::now() + hub_wait.min(UNSTARTED_WAIT);
-            let ending = Ending::error(&name, &failure, "");
-            target.publish_once(&ending, deadline);
-            return Ok(ExitCode::from(match error.kind() {
-                io::ErrorKind::NotFound => 127,
-                _ => 126,
-            }));
-        }
+        Err(error) => return Ok(not_started(&error, &name, target, hub_wait)),
     };
     let (notice, watchman) = deletion::watch();
     let publisher = Publisher::start(target, Arc::clone(&mailbox), notice)?;
     let stage = stage.map_or_else(|| name.chars().take(32).collect(), |stage| stage.0);
-    let texts: Vec<String> = words
-        .iter()
-        .map(|it| it.to_string_lossy().into_owned())
-        .collect();
-    let known = amount::known(&texts);
-    // A script may write what is read itself, or be elsewhere then.
-    if commands(&texts).len() == 1 {
-        unmeasured::measure(known.unmeasured());
-    }
-    let reader = Reader::knowing(format, known).with_pattern(pattern);
+    let reader = Reader::knowing(format, known(&words)).with_pattern(pattern);
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox))?;
@@ -149,6 +130,33 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     drop(progress);
     publisher.finish(ending, hub_wait);
     Ok(ExitCode::from(exit_code(status)))
+}
+
+/// Says that a command can't be started, and why.
+fn not_started(error: &io::Error, name: &str, target: Target, hub_wait: Duration) -> ExitCode {
+    let failure = command::start_failure(error);
+    output::say(&format!("landfall run: {name}: {failure}"));
+    // Once: there was no progress, so that nobody waits for an end.
+    let deadline = Instant::now() + hub_wait.min(UNSTARTED_WAIT);
+    target.publish_once(&Ending::error(name, &failure, ""), deadline);
+    ExitCode::from(match error.kind() {
+        io::ErrorKind::NotFound => 127,
+        _ => 126,
+    })
+}
+
+/// What the words of a command tell of how much there is to do.
+fn known(words: &[OsString]) -> Known {
+    let texts: Vec<String> = words
+        .iter()
+        .map(|it| it.to_string_lossy().into_owned())
+        .collect();
+    let known = amount::known(&texts);
+    // A script may write what is read itself, or be elsewhere then.
+    if commands(&texts).len() == 1 {
+        unmeasured::measure(known.unmeasured());
+    }
+    known
 }
 
 /// The exit code that a shell would give: the command's own, or 128 and the number

@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::http::Address;
-use crate::http::{Method, Response, Status};
+use crate::http::{Address, Method, Response, Status};
 #[cfg(feature = "uploads")]
 use crate::pipeline::StageCounts;
 use crate::routes::snapshot_with_holder;
@@ -172,58 +171,8 @@ impl Monitor {
         let hub = self.house.context.jobs.hub();
         let mut out = String::new();
         process::write(&mut out);
-        head(&mut out, "build_info", "What runs, as labels.", "gauge");
-        let features = [
-            ("https", cfg!(feature = "https")),
-            ("redis", cfg!(feature = "redis")),
-            ("s3", cfg!(feature = "s3")),
-        ];
-        let features = features.iter().filter(|(_, is_there)| *is_there);
-        let features: Vec<&str> = features.map(|(name, _)| *name).collect();
-        let features = features.join(",");
-        let _ = writeln!(
-            out,
-            "landfall_build_info{{version=\"{}\",features=\"{features}\"}} 1",
-            env!("CARGO_PKG_VERSION")
-        );
-        for (name, help, count) in [
-            (
-                "streams_open",
-                "Event streams that are open.",
-                self.house.context.streams.get(),
-            ),
-            (
-                "connections_open",
-                "Connections that are no event streams and have asked for something.",
-                self.house.census.conversations.get(),
-            ),
-            (
-                "connections_waiting",
-                "Connections whose first request isn't there yet.",
-                self.house.census.waiting.get(),
-            ),
-            (
-                "connections_unanswered",
-                "Connections that wait for an answer.",
-                self.house.census.unanswered.get(),
-            ),
-            (
-                "names_awaited",
-                "Names of no job that streams wait for.",
-                hub.awaited(),
-            ),
-            (
-                "uploads_open",
-                "Uploads that are being received.",
-                self.house
-                    .context
-                    .spool
-                    .as_ref()
-                    .map_or(0, Spool::receiving),
-            ),
-        ] {
-            gauge(&mut out, name, help, count);
-        }
+        write_build_info(&mut out);
+        self.write_gauges(&mut out);
         hub.metrics().write(&mut out);
         hub.metrics().write_latency(&mut out);
         self.house.answers().write(&mut out);
@@ -259,6 +208,45 @@ impl Monitor {
         out
     }
 
+    /// What there is now of what comes and goes.
+    fn write_gauges(&self, out: &mut String) {
+        let context = &self.house.context;
+        for (name, help, count) in [
+            (
+                "streams_open",
+                "Event streams that are open.",
+                context.streams.get(),
+            ),
+            (
+                "connections_open",
+                "Connections that are no event streams and have asked for something.",
+                self.house.census.conversations.get(),
+            ),
+            (
+                "connections_waiting",
+                "Connections whose first request isn't there yet.",
+                self.house.census.waiting.get(),
+            ),
+            (
+                "connections_unanswered",
+                "Connections that wait for an answer.",
+                self.house.census.unanswered.get(),
+            ),
+            (
+                "names_awaited",
+                "Names of no job that streams wait for.",
+                context.jobs.hub().awaited(),
+            ),
+            (
+                "uploads_open",
+                "Uploads that are being received.",
+                context.spool.as_ref().map_or(0, Spool::receiving),
+            ),
+        ] {
+            gauge(out, name, help, count);
+        }
+    }
+
     fn jobs(&self) -> String {
         let jobs = &self.house.context.jobs;
         let snapshots = jobs.hub().snapshots();
@@ -266,6 +254,25 @@ impl Monitor {
         let jobs: Vec<String> = snapshots.collect();
         format!("{{\"jobs\":[{}]}}", jobs.join(","))
     }
+}
+
+/// What was built, and with what in it.
+fn write_build_info(out: &mut String) {
+    use std::fmt::Write;
+    head(out, "build_info", "What runs, as labels.", "gauge");
+    let features = [
+        ("https", cfg!(feature = "https")),
+        ("redis", cfg!(feature = "redis")),
+        ("s3", cfg!(feature = "s3")),
+    ];
+    let features = features.iter().filter(|(_, is_there)| *is_there);
+    let features: Vec<&str> = features.map(|(name, _)| *name).collect();
+    let features = features.join(",");
+    let _ = writeln!(
+        out,
+        "landfall_build_info{{version=\"{}\",features=\"{features}\"}} 1",
+        env!("CARGO_PKG_VERSION")
+    );
 }
 
 #[cfg(feature = "uploads")]

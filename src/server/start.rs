@@ -46,27 +46,18 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     coroutine::configure();
     raise_file_limit();
-    #[cfg(not(feature = "uploads"))]
-    let hooks = HookPlan;
-    #[cfg(feature = "uploads")]
-    let hooks = match &config.pipeline.file {
-        Some(file) => HookPlan::read(file).map_err(|wrong| io::Error::other(wrong.join("; ")))?,
-        None => HookPlan::default(),
-    };
+    let hooks = hooks(&config)?;
     let listeners = Listeners::open(&config, sockets.public, sockets.publish)?;
     let rules = config.rules();
     let gate = gate(config.auth, &listeners.publish())?;
     warn_of_open_jobs(&config.ops);
-    let patience = match sockets.claim {
-        Some(claim) if config.data.is_some() => {
+    let lock = match (&config.data, sockets.claim) {
+        (None, _) => None,
+        (Some(data), None) => Some(Lock::take(data, LOCK_PATIENCE)?),
+        (Some(data), Some(claim)) => {
             claim();
-            config.handover
+            Some(Lock::take(data, config.handover)?)
         }
-        _ => LOCK_PATIENCE,
-    };
-    let lock = match &config.data {
-        Some(data) => Some(Lock::take(data, patience)?),
-        None => None,
     };
     let jobs = order(
         config.data.as_deref(),
@@ -137,6 +128,21 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         lock,
         has_stopped: false,
     })
+}
+
+/// The webhooks that the file names.
+#[cfg(feature = "uploads")]
+fn hooks(config: &ServerConfig) -> io::Result<HookPlan> {
+    let read = config.pipeline.file.as_deref().map(HookPlan::read);
+    let plan = read
+        .transpose()
+        .map_err(|wrong| io::Error::other(wrong.join("; ")))?;
+    Ok(plan.unwrap_or_default())
+}
+
+#[cfg(not(feature = "uploads"))]
+fn hooks(_config: &ServerConfig) -> io::Result<HookPlan> {
+    Ok(HookPlan)
 }
 
 /// What listens for browsers and workers.
