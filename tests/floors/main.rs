@@ -98,6 +98,19 @@ fn what_is_pure_has_no_clock_no_thread_and_no_socket() {
 }
 
 #[test]
+fn the_root_of_the_crate_has_about_forty_names() {
+    let root = include_str!("../../src/lib.rs");
+    let uses = root.split("\npub use ").skip(1);
+    let uses = uses.map(|rest| rest.split_once(';').expect("a use ends").0);
+    let words = uses.flat_map(|it| it.split(|c: char| !c.is_alphanumeric()));
+    let names: Vec<&str> = words
+        .filter(|it| it.starts_with(char::is_uppercase))
+        .collect();
+    // What is only a field of a configuration is in `config`.
+    assert!(names.len() <= 42, "{}: {names:?}", names.len());
+}
+
+#[test]
 fn an_import_that_points_up_is_named_with_its_line() {
     let faults = faults_of(&[
         (
