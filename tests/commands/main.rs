@@ -5,6 +5,7 @@ mod calls;
 mod cancelling;
 mod check;
 mod completions;
+mod guides;
 mod help;
 mod hub;
 mod jobs;
