@@ -339,6 +339,23 @@ fn stages_may_work_elsewhere_and_nothing_stays_there() {
 }
 
 #[test]
+fn the_guides_shelf_keeps_two_files_of_one_name() {
+    let guide = include_str!("../../src/docs/uploads.md");
+    let block = guide
+        .split("```toml\n")
+        .find(|block| block.contains("\"shelving\""));
+    let toml = block.unwrap().split("```").next().unwrap();
+    let shelf = tempfile::tempdir().unwrap();
+    let plant = Plant::new(&toml.replace("/srv/videos", shelf.path().to_str().unwrap()));
+    for job in ["a", "b"] {
+        let job = plant.land(job, "my clip.mp4", job.as_bytes());
+        plant.end(&job, "done");
+    }
+    let kept = |name: &str| fs::read_to_string(shelf.path().join(name)).unwrap();
+    assert_eq!(kept("my_clip.mp4.~1~") + &kept("my_clip.mp4"), "ab");
+}
+
+#[test]
 fn the_guides_landfall_toml_is_one() {
     let guide = include_str!("../../src/docs/uploads.md");
     let example = guide
