@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
+use std::thread;
 use std::time::Duration;
 
 use mio::{Events, Poll, Waker};
@@ -24,6 +25,10 @@ use crate::sys::vital;
 /// Sends that a publisher's own thread makes for a shard that sleeps. With more, the
 /// publisher would wait longer for its answer than it takes to wake the shard.
 const IN_SLEEP_SENDS: usize = 4;
+/// A shard that has worked so long lets others have its core before it goes on: who waits for a
+/// short answer would wait till the kernel looks at its clock, 4 ms and more. Shorter runs would
+/// take more from a shard whose core is wanted by a program that never rests.
+const LONGEST_RUN: Duration = Duration::from_millis(1);
 /// Socket events taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 /// A buffer's memory is given back above this when the shard goes to sleep.
@@ -58,15 +63,26 @@ impl MailboxOwner for Sleeper {
 pub(super) fn run(shard: &Mutex<Shard>, mut poll: Poll) {
     let mut events = Events::with_capacity(EVENTS_MAX);
     let mut shard = shard.lock();
+    let mut run_began = shard.now;
     while !shard.turn() {
         let timeout = shard.until_next_turn();
-        let polled = MutexGuard::unlocked(&mut shard, || poll.poll(&mut events, timeout));
+        let goes_on = timeout == Some(Duration::ZERO);
+        let gives_way = goes_on && shard.now - run_began >= LONGEST_RUN;
+        let polled = MutexGuard::unlocked(&mut shard, || {
+            if gives_way {
+                thread::yield_now();
+            }
+            poll.poll(&mut events, timeout)
+        });
         match polled {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => log::error!("shard {}: poll: {error}", shard.number),
         }
         shard.wake_up(timeout);
+        if gives_way || !goes_on {
+            run_began = shard.now;
+        }
         for event in events.iter().filter(|event| event.token() != WAKER) {
             shard.socket_event(event);
         }
