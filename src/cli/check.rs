@@ -44,8 +44,9 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     for line in &wrong {
         output::say(&format!("landfall check: {line}"));
     }
-    match wrong.is_empty() {
-        true => output::print("all is well\n"),
-        false => Ok(ExitCode::FAILURE),
+    if wrong.is_empty() {
+        output::print("all is well\n")
+    } else {
+        Ok(ExitCode::FAILURE)
     }
 }

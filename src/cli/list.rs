@@ -40,9 +40,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     call.texts(0)?;
     let mut list = List::new(call.settings.hub, &call.settings.selection)?;
     let out = BufWriter::new(io::stdout().lock());
-    let done = match call.settings.selection.json {
-        true => print_json(&mut list, out),
-        false => print_table(&mut list, out),
+    let done = if call.settings.selection.json {
+        print_json(&mut list, out)
+    } else {
+        print_table(&mut list, out)
     };
     match done {
         // A reader who has had enough.

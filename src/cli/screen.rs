@@ -144,9 +144,10 @@ impl Line {
     /// Writes it, cut off at a width. Returns how wide it is then.
     pub fn write(&self, out: &mut String, columns: usize, has_colours: bool) -> usize {
         let total: usize = self.0.iter().map(|(_, text)| width(text)).sum();
-        let mut room = match total > columns {
-            true => columns.saturating_sub(1),
-            false => total,
+        let mut room = if total > columns {
+            columns.saturating_sub(1)
+        } else {
+            total
         };
         let mut used = 0;
         for (colour, text) in &self.0 {

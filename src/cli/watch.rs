@@ -79,9 +79,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         Err(_) => return Ok(ExitCode::FAILURE),
     }
     let are_done = watch.roster.rows().all(|it| it.standing == Standing::Done);
-    Ok(match are_done {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(if are_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
@@ -129,10 +130,7 @@ impl Watch {
 
     /// How long the next draw may wait.
     fn until_draw(&self) -> Duration {
-        let wait = match self.is_stale {
-            true => DRAW_EVERY,
-            false => TICK,
-        };
+        let wait = if self.is_stale { DRAW_EVERY } else { TICK };
         match self.drawn_at {
             None => Duration::ZERO,
             Some(drawn) => wait.saturating_sub(drawn.elapsed()),

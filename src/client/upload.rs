@@ -58,9 +58,10 @@ impl Client {
             location: field("location"),
             job: field("landfall-job"),
         };
-        match place.location.is_empty() || place.job.is_empty() {
-            true => Err(ClientError::Malformed("an upload without an address")),
-            false => Ok(place),
+        if place.location.is_empty() || place.job.is_empty() {
+            Err(ClientError::Malformed("an upload without an address"))
+        } else {
+            Ok(place)
         }
     }
 
@@ -125,9 +126,10 @@ impl Client {
         let fits = |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
         const SCHEME: &str = "http://";
         let Some(rest) = location.strip_prefix(SCHEME) else {
-            return match fits(location) {
-                true => Ok((None, location.to_owned())),
-                false => Err(ClientError::Malformed("the address of an upload")),
+            return if fits(location) {
+                Ok((None, location.to_owned()))
+            } else {
+                Err(ClientError::Malformed("the address of an upload"))
             };
         };
         let end = SCHEME.len() + rest.find('/').unwrap_or(rest.len());

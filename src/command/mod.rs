@@ -201,9 +201,10 @@ pub fn find(program: &str) -> Result<(), &'static str> {
         return Err("stages work in folders of their own: give the whole path, from / on");
     }
     let directories = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    match std::env::split_paths(&directories).any(|it| is_program(&it.join(path))) {
-        true => Ok(()),
-        false => Err("it isn't installed"),
+    if std::env::split_paths(&directories).any(|it| is_program(&it.join(path))) {
+        Ok(())
+    } else {
+        Err("it isn't installed")
     }
 }
 

@@ -52,9 +52,10 @@ impl FromStr for BasePath {
         };
         let mut segments = path.split('/');
         let is_absolute = segments.next() == Some("") && text.starts_with('/');
-        match is_absolute && path.len() <= MAX_BYTES && segments.all(is_segment) {
-            true => Ok(BasePath(path.into())),
-            false => Err(WRONG),
+        if is_absolute && path.len() <= MAX_BYTES && segments.all(is_segment) {
+            Ok(BasePath(path.into()))
+        } else {
+            Err(WRONG)
         }
     }
 }

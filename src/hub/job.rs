@@ -237,9 +237,10 @@ impl Core {
             gone => self.ring.oldest().map_or(gone, before),
         };
         let newest = self.ring.newest().filter(|&newest| newest > floor);
-        let gone = match is_paced {
-            true => self.gone(history).min(self.ring.missed()),
-            false => self.gone(history),
+        let gone = if is_paced {
+            self.gone(history).min(self.ring.missed())
+        } else {
+            self.gone(history)
         };
         Kept {
             given,

@@ -166,14 +166,16 @@ impl Scratch {
             let path = self.path.join(upload);
             let mut is_empty = true;
             for name in all_names(&of_upload)? {
-                match keep.is_some_and(|keep| keep.starts_with(path.join(&name))) {
-                    true => is_empty = false,
-                    false => self.remove_in(&of_upload, &name)?,
+                if keep.is_some_and(|keep| keep.starts_with(path.join(&name))) {
+                    is_empty = false
+                } else {
+                    self.remove_in(&of_upload, &name)?
                 }
             }
-            match is_empty {
-                true => self.remove_in(&self.folder, upload.as_ref()),
-                false => Ok(()),
+            if is_empty {
+                self.remove_in(&self.folder, upload.as_ref())
+            } else {
+                Ok(())
             }
         };
         self.complain(clean());

@@ -287,9 +287,10 @@ fn admit(context: &Context, caller: &Caller<'_>) -> Result<(Presence, Share), Re
     let token = context.quotas.stream(caller.peer, fingerprint)?;
     let open = context.streams.one_below(context.rules().streams_max);
     let open = open.ok_or(Limit::Streams)?;
-    match context.is_draining() {
-        true => Err(Refused::Draining),
-        false => Ok((open, token)),
+    if context.is_draining() {
+        Err(Refused::Draining)
+    } else {
+        Ok((open, token))
     }
 }
 

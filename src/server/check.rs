@@ -149,9 +149,12 @@ fn listeners(config: &ServerConfig) -> Vec<Fault> {
 
 /// Whether something may listen there.
 fn place(address: &Address, is_served: bool) -> Result<(), String> {
-    let taken = || match is_served {
-        true => Ok(()),
-        false => Err("another process listens there".to_owned()),
+    let taken = || {
+        if is_served {
+            Ok(())
+        } else {
+            Err("another process listens there".to_owned())
+        }
     };
     match address {
         Address::Off => Ok(()),

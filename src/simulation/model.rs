@@ -472,9 +472,10 @@ impl JobModel {
 
 /// The data of an event on the wire.
 fn told_data(event: &Event, job: &JobId) -> String {
-    match event.names_its_job() {
-        true => event.data().to_owned(),
-        false => data_of(job, event.data()),
+    if event.names_its_job() {
+        event.data().to_owned()
+    } else {
+        data_of(job, event.data())
     }
 }
 

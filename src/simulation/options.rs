@@ -86,9 +86,10 @@ fn journal(random: &mut Random, jobs: u64) -> JournalConfig {
         ]),
         // Segments are a thirty-second of it, and 1 KiB at least.
         bytes: random.pick(&[32 << 10, 64 << 10, 256 << 10, 16 << 20]),
-        ended_jobs: match random.one_in(3) {
-            true => random.below(jobs) as usize,
-            false => 10_000,
+        ended_jobs: if random.one_in(3) {
+            random.below(jobs) as usize
+        } else {
+            10_000
         },
         age: random.pick(&[
             Duration::from_secs(10),

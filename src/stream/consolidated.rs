@@ -302,9 +302,10 @@ impl Consolidated {
             history = sequencer.order().history(job.id());
             core = job.lock();
         }
-        let gone = match self.missed(&core) > after {
-            true => core.gone(history),
-            false => EventId(0),
+        let gone = if self.missed(&core) > after {
+            core.gone(history)
+        } else {
+            EventId(0)
         };
         (core, gone)
     }

@@ -131,9 +131,10 @@ impl HookPlan {
             hooks.extend(hook);
             wrong.extend(table.into_findings().0);
         }
-        match wrong.is_empty() {
-            true => Ok(HookPlan { hooks }),
-            false => Err(in_lines(text, wrong)),
+        if wrong.is_empty() {
+            Ok(HookPlan { hooks })
+        } else {
+            Err(in_lines(text, wrong))
         }
     }
 }

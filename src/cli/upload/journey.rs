@@ -162,9 +162,10 @@ impl Journey<'_> {
             ClientError::Refused { status: 409, .. } => way.is_certain,
             error => error.is_temporary(),
         };
-        match is_temporary {
-            true => Obstacle::Temporary(error),
-            false => Obstacle::Final(Failure::Hub(self.hub.failure(error))),
+        if is_temporary {
+            Obstacle::Temporary(error)
+        } else {
+            Obstacle::Final(Failure::Hub(self.hub.failure(error)))
         }
     }
 }

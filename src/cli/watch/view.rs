@@ -122,9 +122,10 @@ fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<Line> {
         let of_rank = |wanted| roster.rows().filter(move |row| rank(row) == wanted);
         rows = (0..3).flat_map(of_rank).collect();
     }
-    let rest = match rows.len() > room {
-        true => rows.split_off(room - 1),
-        false => Vec::new(),
+    let rest = if rows.len() > room {
+        rows.split_off(room - 1)
+    } else {
+        Vec::new()
     };
     let name = name_width(rows.iter().copied(), size);
     let mut lines: Vec<Line> = rows.iter().map(|row| line(row, name, size, now)).collect();
@@ -161,9 +162,10 @@ fn name_width<'a>(rows: impl Iterator<Item = &'a Row>, size: Size) -> usize {
 /// newest event.
 fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
     let mut line = Line::default();
-    let shown = match width(&row.name) > name_width {
-        true => format!("{}…", cut(&row.name, name_width.saturating_sub(1))),
-        false => row.name.clone(),
+    let shown = if width(&row.name) > name_width {
+        format!("{}…", cut(&row.name, name_width.saturating_sub(1)))
+    } else {
+        row.name.clone()
     };
     let padding = " ".repeat(name_width.saturating_sub(width(&shown)));
     line.push(Colour::Plain, shown + &padding);

@@ -54,9 +54,10 @@ impl Scratch {
                 if unlink(&folder, &name)? {
                     continue;
                 }
-                match depth < DEPTH_MAX {
-                    true => self.remove_folder(folder.as_fd(), &name, depth + 1, left)?,
-                    false => left.push(self.move_up(&folder, &name)?),
+                if depth < DEPTH_MAX {
+                    self.remove_folder(folder.as_fd(), &name, depth + 1, left)?
+                } else {
+                    left.push(self.move_up(&folder, &name)?)
                 }
             }
         }

@@ -72,9 +72,10 @@ impl MakeMkv {
             return Reading::Mine(None);
         }
         let Some(values) = line.strip_prefix("PRGV:") else {
-            return match line.starts_with("PRGC:") || line.starts_with("MSG:") {
-                true => Reading::Mine(None),
-                false => Reading::NotMine,
+            return if line.starts_with("PRGC:") || line.starts_with("MSG:") {
+                Reading::Mine(None)
+            } else {
+                Reading::NotMine
             };
         };
         let values: Vec<f64> = values.split(',').filter_map(|it| it.parse().ok()).collect();

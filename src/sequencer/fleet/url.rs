@@ -134,9 +134,10 @@ fn tcp(host: &str, port: u16) -> Result<Place, Malformed> {
     if name.is_empty() || port == 0 || name.contains(['?', '#', ' ']) {
         return Err(WRONG_SHAPE);
     }
-    Ok(Place::Tcp(match host.starts_with('[') {
-        true => format!("[{name}]:{port}"),
-        false => format!("{name}:{port}"),
+    Ok(Place::Tcp(if host.starts_with('[') {
+        format!("[{name}]:{port}")
+    } else {
+        format!("{name}:{port}")
     }))
 }
 

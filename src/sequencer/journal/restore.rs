@@ -397,9 +397,10 @@ fn restore_segment(
         kind,
         is_named,
     } = *listed;
-    let name = match is_named {
-        true => file_name(number),
-        false => unnamed_file(number),
+    let name = if is_named {
+        file_name(number)
+    } else {
+        unnamed_file(number)
     };
     let segment = Segment::after(restorer.newest(), bytes);
     shared.segments.lock().insert(number, segment);

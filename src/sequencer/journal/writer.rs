@@ -450,9 +450,12 @@ impl Writer {
     }
 
     fn flush(&mut self, reply: Reply<io::Result<()>>) {
-        let is_ready = self.settle().and_then(|()| match self.is_broken {
-            true => self.repair(),
-            false => Ok(()),
+        let is_ready = self.settle().and_then(|()| {
+            if self.is_broken {
+                self.repair()
+            } else {
+                Ok(())
+            }
         });
         match is_ready {
             Ok(()) if self.unsynced.is_empty() => reply.answer(Ok(())),

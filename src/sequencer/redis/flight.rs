@@ -286,9 +286,10 @@ impl Flight {
             .filter_map(|sent| sent.group.as_ref().map(Arc::as_ptr))
             .collect();
         for group in refused.into_iter().filter_map(|sent| sent.group) {
-            group.refuse(match open.contains(&Arc::as_ptr(&group)) {
-                true => PublishError::Away,
-                false => error,
+            group.refuse(if open.contains(&Arc::as_ptr(&group)) {
+                PublishError::Away
+            } else {
+                error
             });
         }
     }

@@ -105,9 +105,10 @@ impl Server {
                 Ok(Value::Array(found)) if found.len() == 2 => {
                     let words = (found[0].word(), found[1].word());
                     if let (Some(host), Some(port)) = words {
-                        let host = match host.contains(':') {
-                            true => format!("[{host}]"),
-                            false => host.to_owned(),
+                        let host = if host.contains(':') {
+                            format!("[{host}]")
+                        } else {
+                            host.to_owned()
                         };
                         return Ok((Place::Tcp(format!("{host}:{port}")), true));
                     }

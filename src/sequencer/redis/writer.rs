@@ -121,9 +121,10 @@ impl Writer {
             .map(|(count, payload)| (nonce(boot, *count), &**payload));
         let entries: Vec<_> = entries.collect();
         let is_linked = self.linked().map(drop);
-        let appended = match is_linked.is_ok() {
-            true => self.linked().and_then(|link| link.append(&fence, &entries)),
-            false => is_linked.clone(),
+        let appended = if is_linked.is_ok() {
+            self.linked().and_then(|link| link.append(&fence, &entries))
+        } else {
+            is_linked.clone()
         };
         // What wasn't sent wasn't taken, nor what was refused.
         if is_linked.is_err() || !matches!(appended, Ok(()) | Err(Fault::Broken(_))) {

@@ -220,9 +220,10 @@ impl Both {
 
     fn append(&mut self, identity: &str, at: Position) {
         let epoch = at.epoch - u64::from(self.random.one_in(8) && at.epoch > 0);
-        let identity = match self.random.one_in(8) {
-            true => "another".to_owned(),
-            false => identity.to_owned(),
+        let identity = if self.random.one_in(8) {
+            "another".to_owned()
+        } else {
+            identity.to_owned()
         };
         let entries: Vec<_> = (0..self.random.between(1, 5))
             .map(|_| (self.nonce(), vec![0, 255, b'\r', b'\n']))
@@ -251,9 +252,10 @@ impl Both {
         let opening = Opening {
             known: at.epoch - u64::from(self.random.one_in(6) && at.epoch > 0),
             // One that isn't above the last is refused, where there is a last.
-            epoch: match self.random.one_in(6) && last.is_some() && state.is_none() {
-                true => at.epoch,
-                false => self.epoch,
+            epoch: if self.random.one_in(6) && last.is_some() && state.is_none() {
+                at.epoch
+            } else {
+                self.epoch
             },
             nonce: self.nonce(),
             // A log goes only where there is a state for another to begin with.
@@ -270,10 +272,7 @@ impl Both {
     fn store(&mut self, at: Position) {
         let at = self.some_place(at);
         let nonce = self.call("nonce", |link, _| link.nonce_at(at)).flatten();
-        let nonce = match self.random.one_in(6) {
-            true => None,
-            false => nonce,
-        };
+        let nonce = if self.random.one_in(6) { None } else { nonce };
         let snapshot = Snapshot {
             at,
             nonce: nonce.unwrap_or("foreign".to_owned()),
@@ -285,9 +284,10 @@ impl Both {
     }
 
     fn read(&mut self, at: Position) {
-        let after = match self.random.one_in(3) {
-            true => Position::START,
-            false => self.some_place(at),
+        let after = if self.random.one_in(3) {
+            Position::START
+        } else {
+            self.some_place(at)
         };
         let most = self.random.between(1, 40) as usize;
         let identities = self.identities.clone();

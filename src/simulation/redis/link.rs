@@ -111,9 +111,10 @@ impl Link {
         let mut network = self.network.lock();
         let mishap = network.mishap();
         let is_closed = network.redis.is_down || network.redis.connections != self.connection;
-        let done = match is_closed || network.fails() {
-            true => Err(broken()),
-            false => call(&mut network),
+        let done = if is_closed || network.fails() {
+            Err(broken())
+        } else {
+            call(&mut network)
         };
         let is_answered = mishap != Some(Mishap::NoAnswer) && !network.fails();
         let done = if is_answered { done } else { Err(broken()) };

@@ -363,9 +363,10 @@ impl Redis {
 
     /// The end is lost: what a replica hasn't got, or what wasn't on the disk.
     pub fn lose_end(&mut self, random: &mut Random, only_unconfirmed: bool) -> usize {
-        let most = match only_unconfirmed {
-            true => self.unconfirmed.min(self.versions.len()),
-            false => self.versions.len(),
+        let most = if only_unconfirmed {
+            self.unconfirmed.min(self.versions.len())
+        } else {
+            self.versions.len()
         };
         let count = random.below(most.min(8) as u64 + 1) as usize;
         self.torn.clear();

@@ -150,10 +150,9 @@ impl Shard {
             return;
         };
         let job = followed.job.clone();
-        let upto = self.upto(slot).map(|upto| match there_ends {
-            true => EventId::MAX,
-            false => upto,
-        });
+        let upto = self
+            .upto(slot)
+            .map(|upto| if there_ends { EventId::MAX } else { upto });
         let has_ended = copy(&job.lock(), after, upto, &mut self.batch);
         if self.batch.after > after {
             let (after, oldest) = (EventId(after), EventId(self.batch.after));

@@ -427,9 +427,10 @@ impl Inner {
     /// # Errors
     /// They are all taken, or the spool is closed.
     fn seat(&self, client: Occupant) -> Result<Seat, SpoolError> {
-        match self.is_closed.load(Ordering::Acquire) {
-            true => Err(SpoolError::Closed),
-            false => self.seats.take(client),
+        if self.is_closed.load(Ordering::Acquire) {
+            Err(SpoolError::Closed)
+        } else {
+            self.seats.take(client)
         }
     }
 

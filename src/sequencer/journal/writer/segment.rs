@@ -92,9 +92,10 @@ impl Writer {
             }
             file.truncate(bytes)?;
             file.sync()?;
-            match is_named {
-                true => files.sync_names()?,
-                false => give_name(files, number)?,
+            if is_named {
+                files.sync_names()?
+            } else {
+                give_name(files, number)?
             }
         }
         self.unsettled.clear();
@@ -140,9 +141,12 @@ impl Writer {
         let files = &self.shared.files;
         let new = unnamed_file(number);
         let file = files.open(&new, true)?;
-        let written = file.write_at(0, &head).and_then(|()| match is_beside {
-            true => Ok(()),
-            false => file.sync().and_then(|()| give_name(&**files, number)),
+        let written = file.write_at(0, &head).and_then(|()| {
+            if is_beside {
+                Ok(())
+            } else {
+                file.sync().and_then(|()| give_name(&**files, number))
+            }
         });
         if let Err(error) = written {
             // Half of it would be taken for what is left of events.
