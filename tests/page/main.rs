@@ -1,5 +1,8 @@
 //! The page in Chromium, against the real binary.
 
+#[path = "../support/built.rs"]
+mod built;
+
 use std::fs;
 use std::process::Command;
 
@@ -73,36 +76,13 @@ fn the_page_has_nothing_inline_and_asks_nobody_else() {
 
 #[test]
 fn the_page_is_what_its_sources_give() {
-    let out = tempfile::tempdir().unwrap();
-    let output = Command::new("npm")
-        .args(["run", "--silent", "--prefix", HERE, "build"])
-        .env("OUT", out.path())
-        .output()
-        .unwrap_or_else(|error| panic!("npm: {error}: run scripts/test"));
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    for name in FILES {
-        let fresh = fs::read_to_string(out.path().join(name)).unwrap();
-        let kept = fs::read_to_string(format!("{WEB}/{name}")).unwrap();
-        let advice = "is out of date: npm run --prefix tests/page build";
-        assert!(fresh == kept, "{name} {advice}");
-    }
+    built::is_current(HERE, &FILES);
 }
 
 #[test]
 fn everything_in_the_page_is_under_20_kib_compressed() {
-    let bytes: usize = FILES.iter().map(|name| compressed(name)).sum();
+    let bytes: usize = FILES.iter().map(|name| built::compressed(name)).sum();
     assert!((1..PAGE_MAX_BYTES).contains(&bytes), "{bytes} bytes");
-}
-
-/// How many bytes a file is, compressed by itself, as it is sent.
-fn compressed(name: &str) -> usize {
-    let output = Command::new("gzip")
-        .args(["-9nc", &format!("{WEB}/{name}")])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    output.stdout.len()
 }
 
 /// Runs a file of tests.
