@@ -119,7 +119,6 @@ fn serve(
     wishes: &Receiver<Wish>,
     patience: Duration,
 ) {
-    let is_stop = |wish: Wish| matches!(wish, Wish::Signal(SIGTERM | SIGINT));
     let mut now = None;
     let mut succession: Option<Succession> = None;
     let mut rebirth = None;
@@ -141,17 +140,11 @@ fn serve(
             Wish::Succession(Ok(Said::Release(successor))) => {
                 if server.has_data() {
                     log::info!("process {} needs the data directory", successor.id());
-                    match Rebirth::prepare(&server) {
-                        Ok(prepared) => rebirth = Some(prepared),
-                        Err(error) => log::error!("there will be no way back: {error}"),
-                    }
-                    server.keep_files();
-                    let mut is_stopped = false;
-                    server.release(|| {
-                        is_stopped |= wishes.try_iter().any(is_stop);
-                        is_stopped
+                    let prepared = Rebirth::prepare(&server).inspect_err(|error| {
+                        log::error!("there will be no way back: {error}");
                     });
-                    if is_stopped {
+                    rebirth = prepared.ok();
+                    if !let_go(&mut server, wishes) {
                         successor.dismiss();
                         break;
                     }
@@ -188,6 +181,21 @@ fn serve(
     // Whoever asks again doesn't want to wait.
     server.stop_unless(|| wishes.try_iter().any(is_stop));
     log::info!("stopped");
+}
+
+fn is_stop(wish: Wish) -> bool {
+    matches!(wish, Wish::Signal(SIGTERM | SIGINT))
+}
+
+/// Lets go of the data directory. False where the server is to stop meanwhile.
+fn let_go(server: &mut Server, wishes: &Receiver<Wish>) -> bool {
+    server.keep_files();
+    let mut is_stopped = false;
+    server.release(|| {
+        is_stopped |= wishes.try_iter().any(is_stop);
+        is_stopped
+    });
+    !is_stopped
 }
 
 fn announce(server: &Server) {
