@@ -1,6 +1,6 @@
 // A file that is sent from here, or a job that is followed: what is known of it, and how it looks.
 
-import { trackProcessing, uploadAndTrack } from "../landfall";
+import { trackProcessing, uploadAndTrack } from "../client/landfall";
 import { bytes, clean, clock, doing, left, now, rough, title } from "./format.js";
 import { Job } from "./job.js";
 import { $, ask, isRefusal, put, putName, say } from "./shell.js";

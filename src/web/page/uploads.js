@@ -1,6 +1,6 @@
 // The first view: files that are sent from here, and jobs that the address names.
 
-import { unfinishedUpload } from "../landfall";
+import { unfinishedUpload } from "../client/landfall";
 import { OPTIONS, Row } from "./row.js";
 import { $, address, ask, connection, put, refused, say } from "./shell.js";
 
