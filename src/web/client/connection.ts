@@ -1,7 +1,5 @@
 // A connection of the tab that leads: a stream, or what does instead where none can be had.
-import type { TrackOptions } from "../landfall.d.ts";
-import type { Group } from "./group";
-import { ENDS, LIVE } from "./group";
+import type { TrackOptions, TrackState } from "../landfall.d.ts";
 import { absolute, backoffMs, credentials, wordsOf } from "./tools";
 
 /** A stream begins with a `retry:` at once. One that doesn't is held back by something. */
@@ -17,6 +15,26 @@ const POLL_MS = 3000;
 /** A round of them that isn't over then has failed. */
 const POLL_LATE_MS = 10_000;
 const NO_EVENT = "what came is no event of Landfall's";
+
+const ENDS = ["done", "error", "deleted"];
+export const LIVE = Infinity;
+
+/** What comes of a session. */
+export type News = { session?: string } & (
+  | { is: "event"; name: string; job: string; id: number; data: any }
+  | { is: "state"; jobs: string[]; state: TrackState; why: string | undefined }
+  | { is: "failure"; jobs: string[]; message: string }
+);
+
+/** Whom a connection belongs to. */
+export interface Owner {
+  options: TrackOptions;
+  tell(news: News): void;
+  /** The connections need this job no longer. */
+  forget(job: string): void;
+  /** Not all of its jobs may be followed: each gets a connection of its own. */
+  split(connection: Connection): void;
+}
 
 export class Connection {
   /** The jobs, each with the id after which it began. */
@@ -43,7 +61,7 @@ export class Connection {
   /** Whether it succeeds, once that is known. */
   #isPolled: boolean | undefined;
 
-  constructor(private group: Group) {}
+  constructor(private group: Owner) {}
 
   get #options(): TrackOptions {
     return this.group.options;

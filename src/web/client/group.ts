@@ -7,7 +7,7 @@
 // - What tabs say may overtake each other. So what comes of a session names it, and one of a
 //   tab that leads no longer has the one that does begin anew.
 import type { ProgressHandlers, TrackOptions, TrackState } from "../landfall.d.ts";
-import { Connection } from "./connection";
+import { Connection, LIVE, type News, type Owner } from "./connection";
 import { Pace } from "./pace";
 import { absolute, guarded, randomName, tellState } from "./tools";
 
@@ -34,15 +34,6 @@ type Message =
   | { is: "session"; jobs: [string, number][]; next: string; last: string }
   | News;
 
-/** What comes of a session. */
-type News = { session?: string } & (
-  | { is: "event"; name: string; job: string; id: number; data: any }
-  | { is: "state"; jobs: string[]; state: TrackState; why: string | undefined }
-  | { is: "failure"; jobs: string[]; message: string }
-);
-
-export const ENDS = ["done", "error", "deleted"];
-export const LIVE = Infinity;
 const NAME = /^[\w.~-]{1,128}$/;
 /** How long a leader collects what tabs want before it connects. */
 const COLLECT_MS = 40;
@@ -63,7 +54,7 @@ export function groupFor(options: TrackOptions): Group {
 }
 
 /** All that is followed alike, in all tabs where it has a name. One tab leads it. */
-export class Group {
+export class Group implements Owner {
   #trackers = new Set<Tracker>();
   #tab = "";
   #isDue = false;
