@@ -20,7 +20,7 @@ export function bytes(count) {
 export function clock(span) {
   const seconds = Math.max(0, Math.floor(span / 1000));
   const [h, m, s] = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
-  const two = (n) => String(n).padStart(2, "0");
+  const two = (n) => `${n}`.padStart(2, "0");
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 

@@ -15,8 +15,7 @@ function route() {
     shown = view;
     for (const name of Object.keys(views)) {
       $(name).hidden = name !== view;
-      if (name === view) $(`to-${name}`).setAttribute("aria-current", "page");
-      else $(`to-${name}`).removeAttribute("aria-current");
+      $(`to-${name}`).ariaCurrent = name === view ? "page" : null;
     }
     refused(view);
     trouble();

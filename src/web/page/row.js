@@ -248,8 +248,7 @@ export class Row {
       item.firstChild.value = percent;
       item.firstChild.setAttribute("aria-valuetext", /^[sf]/.test(state) ? state : `${Math.floor(percent)}%`);
       item.className = state;
-      if (isCurrent) item.setAttribute("aria-current", "step");
-      else item.removeAttribute("aria-current");
+      item.ariaCurrent = isCurrent ? "step" : null;
     });
   }
 
