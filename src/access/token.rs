@@ -227,7 +227,7 @@ fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, TokenError> {
     // so would a list of the right length.
     match std::str::from_utf8(json) {
         Ok(json) if json.trim_ascii_start().starts_with('{') => {
-            serde_json::from_str(json).map_err(|_| TokenError::Malformed)
+            serde_json::from_slice(json.as_bytes()).map_err(|_| TokenError::Malformed)
         }
         _ => Err(TokenError::Malformed),
     }

@@ -101,7 +101,7 @@ impl<R: BufRead> Iterator for Lines<R> {
 /// # Errors
 /// It isn't a JSON object on one line.
 pub fn object(text: &str) -> Result<&RawValue, LineError> {
-    let data: &RawValue = serde_json::from_str(text).map_err(LineError::NotJson)?;
+    let data: &RawValue = serde_json::from_slice(text.as_bytes()).map_err(LineError::NotJson)?;
     // A line of its own on the way to the hub: newlines between tokens would break it.
     if data.get().contains(['\n', '\r']) {
         return Err(LineError::TwoLines);
@@ -119,7 +119,7 @@ fn whole_event(line: &str) -> Result<(), LineError> {
         #[serde(borrow)]
         data: &'a RawValue,
     }
-    let whole: Whole<'_> = serde_json::from_str(line).map_err(LineError::NotJson)?;
+    let whole: Whole<'_> = serde_json::from_slice(line.as_bytes()).map_err(LineError::NotJson)?;
     whole.event.parse::<EventName>().map_err(LineError::Name)?;
     object(whole.data.get()).map(drop)
 }

@@ -158,7 +158,7 @@ fn print_table(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
     while let Some(body) = list.page()? {
         let now = SystemTime::now();
         for job in list.read(&body)?.jobs {
-            let snapshot = serde_json::from_str(job.get());
+            let snapshot = serde_json::from_slice(job.get().as_bytes());
             let snapshot: Snapshot = snapshot.map_err(|_| {
                 list.failure(client::ClientError::Malformed(
                     "a snapshot that can't be read",

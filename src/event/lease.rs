@@ -46,7 +46,7 @@ impl Lease {
     /// # Errors
     /// It is none.
     pub(crate) fn from_json(raw: &RawValue) -> Result<Lease, Malformed> {
-        let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| WRONG)?;
+        let text: Cow<'_, str> = serde_json::from_slice(raw.get().as_bytes()).map_err(|_| WRONG)?;
         text.parse()
     }
 

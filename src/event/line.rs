@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use super::publication::{name_of, shape};
+use super::publication::{name_of, plain, shape};
 use super::{Event, EventError, IdempotencyKey, JobId, Lease, Word};
 
 /// What a worker says, and of which job, where the text names one.
@@ -27,6 +27,16 @@ impl Publication {
     /// # Errors
     /// As [`Event::new`], and for members that are unknown or missing.
     pub fn from_json(text: &[u8]) -> Result<Publication, EventError> {
+        let text = std::str::from_utf8(text);
+        let text = text.map_err(|error| EventError::Shape(error.to_string()))?;
+        match plain::read(text) {
+            Some((job, word, key)) => Ok(Publication { job, word, key }),
+            None => Publication::by_serde(text),
+        }
+    }
+
+    /// Reads whatever is right, and says of whatever isn't what is wrong.
+    fn by_serde(text: &str) -> Result<Publication, EventError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Wire<'a> {
@@ -43,9 +53,7 @@ impl Publication {
         }
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-        let text = std::str::from_utf8(text);
-        let text = text.map_err(|error| EventError::Shape(error.to_string()))?;
-        let wire: Wire = serde_json::from_str(text).map_err(shape)?;
+        let wire: Wire = serde_json::from_slice(text.as_bytes()).map_err(shape)?;
         let job = wire
             .job
             .map(|job| job.0.parse())
@@ -80,4 +88,74 @@ pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::publication::plain::DEPTH_MAX;
+
+    const WHOLE: [&str; 8] = [
+        r#"{"event":"progress","data":{"stage":"a","percent":42.5,"n":-1.5E+3}}"#,
+        r#"{"job":"a.b","event":"done","data":{},"key":"k1"}"#,
+        r#"{"event":"done"}"#,
+        r#" { "event" : "x" , "data" : { "a" : [ 1 , 0.5, -0 ] , "b" : {} } } "#,
+        r#"{"data":{"jobId":"a","percent":0,"x":[true,false,null,[],{"a":""}]},"event":"x"}"#,
+        r#"{"lease":"30s","event":"x","data":{"jobId":7}}"#,
+        r#"{"event":"x","data":{"jobId":"a","jobId":"b"}}"#,
+        r#"{"event":"x","data":{"text":"ä€😀","e":1e2}}"#,
+    ];
+
+    /// Whether it is read in one pass: then it is what serde reads.
+    fn agree(text: &str) -> bool {
+        let Some((job, word, key)) = plain::read(text) else {
+            return false;
+        };
+        let plain = Publication { job, word, key };
+        assert_eq!(Ok(plain), Publication::by_serde(text), "{text}");
+        true
+    }
+
+    #[test]
+    fn what_most_workers_write_is_read_as_serde_reads_it() {
+        for text in WHOLE {
+            assert!(agree(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_byte_more_or_less_or_another_is_read_as_serde_reads_it_or_not_here() {
+        let others = "\"\\{}[],:-+.eE019 \n\ttfnu\u{1}x";
+        for text in WHOLE {
+            for (at, char) in text.char_indices() {
+                let (before, after) = (&text[..at], &text[at + char.len_utf8()..]);
+                agree(before);
+                agree(&format!("{before}{after}"));
+                for other in others.chars() {
+                    agree(&format!("{before}{other}{after}"));
+                    agree(&format!("{before}{other}{char}{after}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_deep_or_escaped_is_left_to_serde() {
+        let deep = |depth: usize| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            format!(r#"{{"event":"x","data":{{"a":{open}{close}}}}}"#)
+        };
+        assert!(agree(&deep(DEPTH_MAX - 1)));
+        assert!(!agree(&deep(DEPTH_MAX)));
+        for text in [
+            r#"{"event":"x","data":{"a":"\n"}}"#,
+            r#"{"ev\u0065nt":"x"}"#,
+            r#"{"lease":"30s"}"#,
+            r#"{"event":"x","event":"x"}"#,
+            r#"{"event":"x","other":1}"#,
+            r#"{"event":"x","data":{"percent":101}}"#,
+        ] {
+            assert!(!agree(text), "{text}");
+        }
+    }
 }

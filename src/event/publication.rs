@@ -87,7 +87,7 @@ impl Event {
     /// its `percent` isn't a number from 0 to 100.
     pub fn new(name: &str, json: &str) -> Result<Event, EventError> {
         let name = name_of(name)?;
-        let raw: &RawValue = serde_json::from_str(json).map_err(shape)?;
+        let raw: &RawValue = serde_json::from_slice(json.as_bytes()).map_err(shape)?;
         Event::from_raw(name, raw)
     }
 
@@ -327,12 +327,12 @@ impl Members {
     /// Takes a member's name, in its quotes, and what stands behind its colon.
     fn take(&mut self, name: &str, behind: &str) -> Result<(), EventError> {
         let name = if name.contains('\\') {
-            serde_json::from_str(name).map_err(shape)?
+            serde_json::from_slice(name.as_bytes()).map_err(shape)?
         } else {
             Cow::from(&name[1..name.len() - 1])
         };
         let value = || {
-            let mut values = serde_json::Deserializer::from_str(behind);
+            let mut values = serde_json::Deserializer::from_slice(behind.as_bytes());
             <&RawValue>::deserialize(&mut values).map_err(shape)
         };
         match &*name {
@@ -369,7 +369,7 @@ fn behind_colon(bytes: &[u8]) -> Option<usize> {
 impl NamedJob {
     /// The same with another `jobId` member, whose value is `json`.
     fn and(self, json: &str) -> NamedJob {
-        let text = serde_json::from_str::<Cow<'_, str>>(json);
+        let text = serde_json::from_slice::<Cow<'_, str>>(json.as_bytes());
         match (self, text.ok().and_then(|text| text.parse().ok())) {
             (NamedJob::None, Some(job)) => NamedJob::One(job),
             (NamedJob::One(before), Some(job)) if before == job => NamedJob::One(job),
@@ -378,8 +378,10 @@ impl NamedJob {
     }
 }
 
+/// Of a value in JSON. A string has its quotes, and is no number.
 fn fits_percent(json: &str) -> bool {
-    serde_json::from_str::<f64>(json).is_ok_and(|percent| (0.0..=100.0).contains(&percent))
+    json.parse::<f64>()
+        .is_ok_and(|percent| (0.0..=100.0).contains(&percent))
 }
 
 /// What serde_json says, which repeats names as they were sent: without what would end a line
@@ -388,5 +390,6 @@ pub(super) fn in_a_line(error: &serde_json::Error) -> String {
     error.to_string().replace(char::is_control, "\u{fffd}")
 }
 
+pub(super) mod plain;
 #[cfg(test)]
 mod tests;

@@ -119,7 +119,7 @@ impl Ring {
     pub fn newest_frame(&self) -> Option<Vec<u8>> {
         let index = self.entries.len().checked_sub(1)?;
         let range = self.start_of(index)..self.bytes.len();
-        Some(self.bytes.range(range).copied().collect())
+        Some(self.copy(range))
     }
 
     /// The newest frame that isn't numbered above `upto`, and its number.
@@ -128,8 +128,7 @@ impl Ring {
         let index = kept.checked_sub(1)?;
         let entry = &self.entries[index];
         let range = self.start_of(index)..self.offset(entry.end);
-        let frame = self.bytes.range(range).copied().collect();
-        Some((EventId(entry.id), frame))
+        Some((EventId(entry.id), self.copy(range)))
     }
 
     /// The number of the oldest event kept.
@@ -346,6 +345,12 @@ impl Ring {
     /// Where in `bytes` the mark `end` stands.
     fn offset(&self, end: u32) -> usize {
         end.wrapping_sub(self.begin) as usize
+    }
+
+    fn copy(&self, range: std::ops::Range<usize>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(range.len());
+        extend_from_range(&mut bytes, &self.bytes, range);
+        bytes
     }
 
     fn start_of(&self, index: usize) -> usize {

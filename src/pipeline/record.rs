@@ -127,7 +127,7 @@ fn whose(name: &str) -> Option<(JobId, LifeId)> {
 fn life_of(path: &Path, job: &JobId, hub: &Hub) -> io::Result<Option<LifeId>> {
     let record: StoredRecord = serde_json::from_slice(&fs::read(path)?)?;
     let is_it = |event: &str, data: &str| {
-        let data: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
+        let data: serde_json::Value = serde_json::from_slice(data.as_bytes()).unwrap_or_default();
         event == "done" && data["digest"] == *record.digest
     };
     let snapshot = hub.snapshot(job).filter(|snapshot| {

@@ -9,7 +9,7 @@ use super::{STAGE_MAX_BYTES, Update};
 /// with neither a percentage nor a stage that can be used is not about progress,
 /// unless it is one of a program that says it in its own way.
 pub(super) fn read(line: &str, tools: &mut Tools) -> Option<Update> {
-    let mut extra: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let mut extra: Map<String, Value> = serde_json::from_slice(line.as_bytes()).ok()?;
     if let Some(update) = tools.read_json(&extra) {
         return update;
     }

@@ -96,5 +96,7 @@ fn attempt_of(data: &str) -> Option<u64> {
     struct Data {
         attempt: Option<u64>,
     }
-    serde_json::from_str::<Data>(data).ok()?.attempt
+    serde_json::from_slice::<Data>(data.as_bytes())
+        .ok()?
+        .attempt
 }

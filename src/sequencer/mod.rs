@@ -522,7 +522,8 @@ fn log_end(job: &JobId, change: &Change) {
         return;
     }
     let name = event.name();
-    let data = serde_json::from_str::<serde_json::Value>(event.data()).unwrap_or_default();
+    let data =
+        serde_json::from_slice::<serde_json::Value>(event.data().as_bytes()).unwrap_or_default();
     match data.get("message").and_then(|message| message.as_str()) {
         Some(message) => log::info!("job {job} ended: {name}: {message}"),
         None => log::info!("job {job} ended: {name}"),

@@ -452,7 +452,8 @@ impl Connection<'_> {
         } else {
             READ_BYTES
         };
-        self.received.resize(length + more, 0);
+        // `resize` writes byte by byte where the program is built small.
+        self.received.append(&mut vec![0; more]);
         self.let_others_go_on();
         let read = self.io.read(&mut self.received[length..]);
         self.last_read = read.as_ref().map_or(0, |&n| n);

@@ -158,7 +158,7 @@ impl<'a> Table<'a> {
         let value = self.take(key)?;
         let at = Spot(value.span.start);
         let json = match json(value) {
-            Json::String(text) => serde_json::from_str(&text),
+            Json::String(text) => serde_json::from_slice(text.as_bytes()),
             json => Ok(json),
         };
         match json {

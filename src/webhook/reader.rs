@@ -276,6 +276,6 @@ fn job_of(data: &str) -> Option<JobId> {
         #[serde(rename = "jobId", borrow)]
         job: Cow<'a, str>,
     }
-    let named: Named<'_> = serde_json::from_str(data).ok()?;
+    let named: Named<'_> = serde_json::from_slice(data.as_bytes()).ok()?;
     named.job.parse().ok()
 }

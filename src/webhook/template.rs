@@ -156,7 +156,7 @@ impl TextPart {
             TextPart::Id => Value::from(event.id.0),
             TextPart::Time => Value::from(event.time()),
             TextPart::Data(path) => {
-                let data: Value = serde_json::from_str(event.data).unwrap_or_default();
+                let data: Value = serde_json::from_slice(event.data.as_bytes()).unwrap_or_default();
                 path.iter().fold(data, |mut value, name| match &mut value {
                     Value::Object(members) => members.remove(name).unwrap_or_default(),
                     Value::Array(list) => match name.parse() {

@@ -185,7 +185,8 @@ impl Follower {
             self.tell(News::Event(event));
             return true;
         }
-        let data: Map<String, Value> = serde_json::from_str(&event.data).unwrap_or_default();
+        let data: Map<String, Value> =
+            serde_json::from_slice(event.data.as_bytes()).unwrap_or_default();
         let job = data.get("jobId").and_then(Value::as_str);
         let job = job.and_then(|job| job.parse().ok());
         self.tell(News::Event(event));

@@ -85,7 +85,8 @@ impl Roster {
 
     /// Takes an event. Returns the job, where it tells something new of one.
     pub fn hear(&mut self, event: &ServerEvent, now: Instant) -> Option<&Row> {
-        let data: Map<String, Value> = serde_json::from_str(&event.data).unwrap_or_default();
+        let data: Map<String, Value> =
+            serde_json::from_slice(event.data.as_bytes()).unwrap_or_default();
         let name = data.get("jobId").and_then(Value::as_str);
         let number = match name {
             // A stream of one job is about that job, whatever it says.

@@ -234,11 +234,11 @@ impl<'a> EntryRecord<'a> {
             ChangeRecord::Delete { .. } => (DELETE, 0),
             ChangeRecord::Forget { .. } => (FORGET, 0),
         };
-        let terms = self.terms();
-        let leased = terms.lease.is_some() && kind != RENEW;
+        let (lease, once, client) = self.terms();
+        let leased = lease.is_some() && kind != RENEW;
         let leased = if leased { LEASED } else { 0 };
-        let keyed = if terms.once.is_some() { KEYED } else { 0 };
-        let counted = if terms.client.is_nobody() { 0 } else { COUNTED };
+        let keyed = if once.is_some() { KEYED } else { 0 };
+        let counted = if client.is_nobody() { 0 } else { COUNTED };
         out.extend_from_slice(&[kind, flags | leased | keyed | counted]);
         put_number(out, self.id.0);
         if let ChangeRecord::Event { previous, .. } = self.change {
@@ -250,14 +250,14 @@ impl<'a> EntryRecord<'a> {
             put_number(out, step);
         }
         put_number(out, self.time_ms);
-        if let Some(lease) = terms.lease {
+        if let Some(lease) = lease {
             put_number(out, lease.duration().as_millis() as u64);
         }
-        if let Some(once) = terms.once {
-            put_once(out, &once, self.time_ms);
+        if let Some(once) = once {
+            put_once(out, once, self.time_ms);
         }
         if counted != 0 {
-            put_client(out, terms.client);
+            put_client(out, client);
         }
         match &self.change {
             ChangeRecord::Event { name, data, .. } => {
@@ -278,17 +278,18 @@ impl<'a> EntryRecord<'a> {
         put_name(out, self.job);
     }
 
-    fn terms(&self) -> Terms {
-        match self.change {
-            ChangeRecord::Event { terms, .. } | ChangeRecord::Begin { terms, .. } => terms,
-            ChangeRecord::Renew { lease, once } => Terms {
-                lease: Some(lease),
-                once,
-                ..Terms::default()
-            },
+    /// Its lease, its key, and whom it is counted for.
+    fn terms(&self) -> (Option<Lease>, Option<&Once>, Occupant) {
+        match &self.change {
+            ChangeRecord::Event { terms, .. } | ChangeRecord::Begin { terms, .. } => {
+                (terms.lease, terms.once.as_ref(), terms.client)
+            }
+            ChangeRecord::Renew { lease, once } => {
+                (Some(*lease), once.as_ref(), Occupant::default())
+            }
             ChangeRecord::Cancel { .. }
             | ChangeRecord::Delete { .. }
-            | ChangeRecord::Forget { .. } => Terms::default(),
+            | ChangeRecord::Forget { .. } => (None, None, Occupant::default()),
         }
     }
 
