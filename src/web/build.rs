@@ -1,5 +1,6 @@
 //! Compresses what is embedded for browsers: they get it so, and the program is smaller for it.
-//! It is also smaller where its linker can pack what has to be moved when it is loaded.
+//! It is also smaller where its linker can pack what has to be moved when it is loaded, and fold
+//! functions that are alike.
 
 #[cfg(feature = "server")]
 fn main() {
@@ -20,10 +21,11 @@ fn main() {
         std::fs::write(out.join(format!("{name}.gz")), gzip(&text))
             .expect("OUT_DIR can be written to");
     }
-    const PACKED: &str = "-Wl,-z,pack-relative-relocs";
-    if std::env::var_os("CARGO_FEATURE_SERVE").is_some() && starts_with(PACKED, &out) == Some(true)
-    {
-        println!("cargo::rustc-link-arg-bins={PACKED}");
+    let is_program = std::env::var_os("CARGO_FEATURE_SERVE").is_some();
+    for flag in ["-Wl,-z,pack-relative-relocs", "-Wl,--icf=all"] {
+        if is_program && starts_with(flag, &out) == Some(true) {
+            println!("cargo::rustc-link-arg-bins={flag}");
+        }
     }
 }
 
