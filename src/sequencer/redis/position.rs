@@ -14,8 +14,10 @@ const SEQUENCE_BITS: u32 = 18;
 pub const SEQUENCES: u64 = 1 << SEQUENCE_BITS;
 /// Whoever reads so many before an epoch's end opens the next.
 const NEARLY: u64 = SEQUENCES / 16;
-/// Slots of nodes.
+/// Slots of nodes, as the log has them. So many more are of nodes that have none by the log yet.
 pub const SLOTS: u64 = 16;
+/// Epochs after which one is of the same slot again.
+const ROUND: u64 = 2 * SLOTS;
 /// The beginning of 2026, in seconds of the unix clock.
 const SINCE_S: u64 = 1_767_225_600;
 /// What an epoch may be skipped by where clocks can't tell them apart.
@@ -79,9 +81,9 @@ impl Position {
     }
 }
 
-/// The last epoch of this second of the unix clock.
+/// The last epoch that is opened by the unix clock in this second.
 pub fn epochs_until(now_s: u64) -> u64 {
-    now_s.saturating_sub(SINCE_S) * SLOTS + SLOTS - 1
+    now_s.saturating_sub(SINCE_S) * SLOTS + ROUND - 1
 }
 
 /// The next epoch of a slot above `known`, at this second of the unix clock. Where the last
@@ -93,10 +95,10 @@ pub fn next_epoch(slot: u64, known: u64, now_s: u64, is_full: bool, random: &mut
         least = if clock > least {
             clock
         } else {
-            least + SLOTS * (random.next() % SKIPS)
+            least + ROUND * (random.next() % SKIPS)
         };
     }
-    least + (slot + SLOTS - least % SLOTS) % SLOTS
+    least + (slot + ROUND - least % ROUND) % ROUND
 }
 
 impl fmt::Display for Position {
@@ -144,10 +146,10 @@ mod tests {
         for now_s in [0, SINCE_S, SINCE_S + 1000] {
             for known in [0, 15, 16, 15_999, 16_000, 40_000] {
                 for is_full in [false, true] {
-                    for slot in 0..SLOTS {
+                    for slot in 0..ROUND {
                         let next = next_epoch(slot, known, now_s, is_full, &mut random);
                         assert!(next > known);
-                        assert_eq!(next % SLOTS, slot);
+                        assert_eq!(next % ROUND, slot);
                     }
                 }
             }

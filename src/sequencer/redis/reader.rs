@@ -502,7 +502,8 @@ impl Reader {
         let known = self.replica.nodes.get(&self.shared.here.name);
         known.and_then(|node| node.slot).unwrap_or_else(|| {
             let bytes = self.shared.here.name.bytes();
-            bytes.fold(0, |sum: u64, byte| sum * 31 + u64::from(byte)) % SLOTS
+            // What another has by the log is none of these.
+            SLOTS + bytes.fold(0, |sum: u64, byte| sum * 31 + u64::from(byte)) % SLOTS
         })
     }
 

@@ -155,3 +155,26 @@ fn what_a_node_has_said_is_kept_for_as_long_as_it_cannot_know_what_is_lost() {
     assert!(world.has_all());
     world.check();
 }
+
+#[test]
+fn a_node_that_knows_nothing_opens_no_epoch_that_another_may_open_by_its_clock() {
+    for (ends, other) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
+        let trace = Trace::new(false);
+        let mut world = with_events(3, 10, &trace);
+        // Without a state it goes by a slot that may be the other's.
+        world.end_node(ends);
+        world.network.lock().redis.lose_all();
+        // It waits for the others, which stand still.
+        world.turn(ends, true, false);
+        world.pass(Duration::from_secs(4));
+        while end(&world).is_none() {
+            world.turn(other, true, false);
+        }
+        world.network.lock().redis.lose_all();
+        while end(&world).is_none() {
+            world.turn(ends, true, false);
+        }
+        world.come_to_rest();
+        world.check();
+    }
+}

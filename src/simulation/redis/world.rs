@@ -243,7 +243,8 @@ impl World<'_> {
         );
     }
 
-    fn end_node(&mut self, node: usize) {
+    /// A node dies, and is started again.
+    pub fn end_node(&mut self, node: usize) {
         self.note(|| format!("node {node} dies and is started again"));
         self.nodes[node] = self.new_node(node);
         let boot = self.nodes[node].boot;
