@@ -152,6 +152,12 @@ impl Flight {
         behind.map(send).collect()
     }
 
+    /// Whether something is to be sent, where everything up to `sent` was.
+    pub fn has_more(&self, sent: u64) -> bool {
+        let is_behind = || self.waiting.range(sent + 1..).next().is_some();
+        self.resend || !self.dead.is_empty() || is_behind()
+    }
+
     /// An entry of this process was read.
     pub fn settle(
         &mut self,

@@ -31,7 +31,7 @@ mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use crate::sys::channel::{Receiver, Sender, bounded, unbounded};
@@ -62,6 +62,8 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Fleet {
     shared: Arc<Shared>,
     commands: Sender<Command>,
+    /// The writer's, which is called when there is a command.
+    writer: Thread,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -83,14 +85,13 @@ impl Fleet {
         hub.have_others();
         let reader = Reader::new(shared.clone(), dial.clone(), joined);
         let writer = Writer::new(shared.clone(), dial, received);
-        let threads = vec![
-            vital::spawn("fleet-reader", move || reader.run())?,
-            vital::spawn("fleet-writer", move || writer.run())?,
-        ];
+        let reader = vital::spawn("fleet-reader", move || reader.run())?;
+        let writer = vital::spawn("fleet-writer", move || writer.run())?;
         let fleet = Fleet {
             shared,
             commands,
-            threads: Mutex::new(threads),
+            writer: writer.thread().clone(),
+            threads: Mutex::new(vec![reader, writer]),
         };
         fleet
             .await_join(&has_joined, redis)
@@ -129,6 +130,7 @@ impl Fleet {
     ) -> (Vec<EventId>, Option<PublishError>) {
         let (reply, answer) = pair();
         let handed = self.commands.send(command(reply));
+        self.writer.unpark();
         let answer = handed.ok().and_then(|()| answer.wait());
         answer.unwrap_or((Vec::new(), Some(PublishError::Away)))
     }

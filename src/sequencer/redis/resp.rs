@@ -41,6 +41,8 @@ pub enum Value {
 pub struct Connection {
     input: BufReader<Socket>,
     output: Vec<u8>,
+    /// What the socket's time limits are.
+    patience: Duration,
 }
 
 enum Socket {
@@ -76,6 +78,7 @@ impl Connection {
         Ok(Connection {
             input: BufReader::with_capacity(64 * 1024, socket),
             output: Vec::new(),
+            patience: Duration::ZERO,
         })
     }
 
@@ -84,13 +87,33 @@ impl Connection {
     /// # Errors
     /// The connection is of no use any more. What became of the command nobody knows.
     pub fn call<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<Value> {
+        self.ask(words, patience)?;
+        self.answer()
+    }
+
+    /// Sends a command, whose answer is waited for by [`Connection::answer`].
+    ///
+    /// # Errors
+    /// As of [`Connection::call`].
+    pub fn ask<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<()> {
         self.output.clear();
         write(&mut self.output, words);
         let socket = self.input.get_mut();
-        socket.set_timeout(patience)?;
+        if self.patience != patience {
+            socket.set_timeout(patience)?;
+            self.patience = patience;
+        }
         socket.write_all(&self.output)?;
         // A large one isn't kept.
         self.output.shrink_to(PART_BYTES);
+        Ok(())
+    }
+
+    /// Waits for the answer, with the patience of the command.
+    ///
+    /// # Errors
+    /// As of [`Connection::call`].
+    pub fn answer(&mut self) -> io::Result<Value> {
         read(&mut self.input, 0)
     }
 }

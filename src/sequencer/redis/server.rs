@@ -214,20 +214,48 @@ fn call<A: AsRef<[u8]>>(
     words: &[A],
     patience: Duration,
 ) -> Result<Value, Fault> {
-    match connection.call(words, patience) {
+    value_of(connection.call(words, patience), patience)
+}
+
+/// The value that was answered, where it is no error.
+fn value_of(answer: io::Result<Value>, patience: Duration) -> Result<Value, Fault> {
+    match answer {
         Ok(Value::Error(error)) => Err(fault_of(&error)),
         Ok(value) => Ok(value),
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(Fault::Refused(
-            "what answers there is no Redis: see the URL".to_owned(),
-        )),
-        Err(error) => Err(Fault::Broken(match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                format!("it says nothing within {patience:?}")
-            }
-            io::ErrorKind::UnexpectedEof => "it has closed the connection".to_owned(),
-            _ => error.to_string(),
-        })),
+        Err(error) => Err(failure(&error, patience)),
     }
+}
+
+/// What it means that nothing is answered that can be read.
+fn failure(error: &io::Error, patience: Duration) -> Fault {
+    Fault::Broken(match error.kind() {
+        io::ErrorKind::Unsupported => {
+            return Fault::Refused("what answers there is no Redis: see the URL".to_owned());
+        }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("it says nothing within {patience:?}")
+        }
+        io::ErrorKind::UnexpectedEof => "it has closed the connection".to_owned(),
+        _ => error.to_string(),
+    })
+}
+
+/// The command that runs a script.
+fn calling<'a>(
+    script: Script,
+    scripts: &'a [String],
+    keys: &'a Keys,
+    arguments: &[&'a [u8]],
+) -> Vec<&'a [u8]> {
+    let all = [&*keys.log, &*keys.snapshot, &*keys.before];
+    let (count, keys): (&[u8], _) = match script {
+        Script::Append | Script::Look => (b"1", &all[..1]),
+        _ => (b"3", &all[..]),
+    };
+    let mut words: Vec<&[u8]> = vec![b"EVALSHA", scripts[script as usize].as_bytes(), count];
+    words.extend(keys.iter().map(|key| key.as_bytes()));
+    words.extend_from_slice(arguments);
+    words
 }
 
 /// What an error that Redis answers means.
@@ -275,15 +303,7 @@ impl Link {
         arguments: &[&[u8]],
         patience: Duration,
     ) -> Result<Value, Fault> {
-        let keys: &[&String] = match script {
-            Script::Append | Script::Look => &[&self.keys.log],
-            _ => &[&self.keys.log, &self.keys.snapshot, &self.keys.before],
-        };
-        let count = keys.len().to_string();
-        let mut words: Vec<&[u8]> = vec![b"EVALSHA", self.scripts[script as usize].as_bytes()];
-        words.push(count.as_bytes());
-        words.extend(keys.iter().map(|key| key.as_bytes()));
-        words.extend_from_slice(arguments);
+        let words = calling(script, &self.scripts, &self.keys, arguments);
         call(&mut self.connection, &words, patience)
     }
 
@@ -364,7 +384,13 @@ impl Store for Link {
         for (nonce, payload) in entries {
             arguments.extend([nonce.as_bytes(), payload]);
         }
-        match self.run(Script::Append, &arguments, PATIENCE)?.word() {
+        let words = calling(Script::Append, &self.scripts, &self.keys, &arguments);
+        let asked = self.connection.ask(&words, PATIENCE);
+        asked.map_err(|error| failure(&error, PATIENCE))
+    }
+
+    fn appended(&mut self) -> Result<(), Fault> {
+        match value_of(self.connection.answer(), PATIENCE)?.word() {
             Some("OK") => Ok(()),
             _ => Err(Fault::Fenced),
         }

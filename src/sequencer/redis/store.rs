@@ -106,8 +106,11 @@ pub trait Store: Send {
     fn look(&mut self) -> Result<Look, Fault>;
     /// Opens an epoch.
     fn open(&mut self, opening: &Opening) -> Result<Opened, Fault>;
-    /// Appends entries, all or none.
+    /// Asks for entries to be appended, all or none. What came of it, [`Store::appended`] says,
+    /// before anything else is asked for.
     fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault>;
+    /// Waits for what came of the append.
+    fn appended(&mut self) -> Result<(), Fault>;
     /// The items after a place, `most` at most; where there are none, those that come within
     /// `wait`.
     fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault>;

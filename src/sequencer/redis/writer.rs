@@ -1,9 +1,14 @@
 //! Appends what publishers propose: a batch at a time, each all or none, and again until it
 //! is read back.
+//!
+//! Redis's answer to a batch is heard before the next is sent, and not waited for: whoever
+//! waits for an entry hears of it from the reader, and where that is all, the thread sleeps.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sys::channel::Receiver;
@@ -38,6 +43,13 @@ pub enum Command {
     Say(Vec<u8>, Reply<Put>),
 }
 
+/// A batch whose answer isn't heard yet.
+struct Asked {
+    fence: Fence,
+    counts: RangeInclusive<u64>,
+    entries: u64,
+}
+
 pub struct Writer {
     shared: Arc<Shared>,
     dial: Arc<dyn Dial>,
@@ -47,6 +59,7 @@ pub struct Writer {
     queue: VecDeque<Sent>,
     /// Everything up to this count was sent.
     sent: u64,
+    asked: Option<Asked>,
     /// Since when nothing could be appended that was to be.
     failing_since: Option<Instant>,
     /// When streams are told of next, and when that was done last.
@@ -63,6 +76,7 @@ impl Writer {
             commands,
             queue: VecDeque::new(),
             sent: 0,
+            asked: None,
             failing_since: None,
             tells_at: clock::now(),
             told_at: clock::now(),
@@ -73,10 +87,12 @@ impl Writer {
     pub fn run(mut self) {
         while !self.shared.is_over() {
             if !self.step() {
-                match self.commands.recv_timeout(PAUSE) {
+                match self.commands.try_recv() {
                     Ok(command) => self.take(command),
                     Err(error) if error.is_disconnected() => break,
-                    Err(_) => {}
+                    // Whoever sends a command calls this thread. A channel that waits spins
+                    // first, and costs more than the command.
+                    Err(_) => thread::park_timeout(PAUSE),
                 }
             }
         }
@@ -87,8 +103,12 @@ impl Writer {
         self.shared.flight.lock().close();
     }
 
-    /// Sends a batch. False where there is nothing to do now.
+    /// Hears what came of the batch before, and sends one. False where there is nothing to do
+    /// now.
     pub fn step(&mut self) -> bool {
+        if !self.hear() {
+            return false;
+        }
         while self.queue.len() < FLIGHT_MAX
             && let Ok(command) = self.commands.try_recv()
         {
@@ -120,26 +140,56 @@ impl Writer {
             .iter()
             .map(|(count, payload)| (nonce(boot, *count), &**payload));
         let entries: Vec<_> = entries.collect();
-        let is_linked = self.linked().map(drop);
-        let appended = if is_linked.is_ok() {
-            self.linked().and_then(|link| link.append(&fence, &entries))
-        } else {
-            is_linked.clone()
+        let asked = Asked {
+            fence,
+            counts: first..=last,
+            entries: entries.len() as u64,
         };
-        // What wasn't sent wasn't taken, nor what was refused.
-        if is_linked.is_err() || !matches!(appended, Ok(()) | Err(Fault::Broken(_))) {
-            self.shared.flight.lock().take_back(first..=last);
+        if let Err(fault) = self.linked().map(drop) {
+            // What wasn't sent wasn't taken.
+            self.shared.flight.lock().take_back(asked.counts);
+            self.fail(fault, &asked.fence);
+            return false;
         }
-        match appended.and_then(|()| self.confirm(last)) {
+        let sent = self
+            .linked()
+            .and_then(|link| link.append(&asked.fence, &entries));
+        if let Err(fault) = sent {
+            self.fail(fault, &asked.fence);
+            return false;
+        }
+        self.sent = last;
+        self.asked = Some(asked);
+        let hears = self.shared.wait == 0 || self.hear();
+        hears && self.has_more()
+    }
+
+    fn has_more(&self) -> bool {
+        !self.queue.is_empty()
+            || !self.commands.is_empty()
+            || self.shared.flight.lock().has_more(self.sent)
+    }
+
+    /// Hears what came of what was sent last. False where it has failed.
+    fn hear(&mut self) -> bool {
+        let Some(asked) = self.asked.take() else {
+            return true;
+        };
+        let link = self.link.as_mut();
+        let appended = link.map_or(Err(Fault::Fenced), |link| link.appended());
+        if !matches!(appended, Ok(()) | Err(Fault::Broken(_))) {
+            // What was refused wasn't taken.
+            self.shared.flight.lock().take_back(asked.counts.clone());
+        }
+        match appended.and_then(|()| self.confirm(*asked.counts.end())) {
             Ok(()) => {
-                self.sent = last;
                 self.failing_since = None;
-                self.shared.counters.appends.add(entries.len() as u64);
+                self.shared.counters.appends.add(asked.entries);
                 self.shared.writes();
                 true
             }
             Err(fault) => {
-                self.fail(fault, &fence);
+                self.fail(fault, &asked.fence);
                 false
             }
         }

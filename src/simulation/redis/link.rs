@@ -45,6 +45,8 @@ struct Link {
     network: Arc<Mutex<Network>>,
     connection: u64,
     is_broken: bool,
+    /// What came of the append, until that is asked for.
+    appended: Option<Result<(), Fault>>,
 }
 
 fn broken() -> Fault {
@@ -101,6 +103,7 @@ impl Dial for Dialer {
             connection: network.redis.connections,
             network: self.0.clone(),
             is_broken: false,
+            appended: None,
         }))
     }
 }
@@ -149,7 +152,13 @@ impl Store for Link {
         let entries = entries.iter();
         let entries = entries.map(|(nonce, payload)| (nonce.clone(), payload.to_vec()));
         let append = Command::Append(fence.clone(), entries.collect());
-        self.execute(append).map(drop)
+        assert_eq!(self.appended, None, "another's answer is there");
+        self.appended = Some(self.execute(append).map(drop));
+        Ok(())
+    }
+
+    fn appended(&mut self) -> Result<(), Fault> {
+        self.appended.take().expect("something is asked for")
     }
 
     fn read(&mut self, after: Position, most: usize, _: Duration) -> Result<Vec<Item>, Fault> {
