@@ -145,7 +145,8 @@ impl Server {
                 "Redis {version} is too old: run 6.2 or later, or Valkey"
             ));
         }
-        if field("redis_mode") == "cluster" {
+        // Valkey's name for it is the second.
+        if [field("redis_mode"), field("server_mode")].contains(&"cluster") {
             return refuse(
                 "it is a cluster, and one order has one master: name a Redis without \
                  cluster-enabled, or Sentinels"
