@@ -17,10 +17,14 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// A node, and what it writes into its log.
 fn logged(redis: &Redis) -> (Binary, NamedTempFile) {
+    logged_at(&redis.url())
+}
+
+fn logged_at(url: &str) -> (Binary, NamedTempFile) {
     let log = NamedTempFile::new().unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
     program.stderr(File::create(log.path()).unwrap());
-    let flags = ["--memory-only", "--node", "a", "--redis", &redis.url()];
+    let flags = ["--memory-only", "--node", "a", "--redis", url];
     (Binary::started_by(program, &flags), log)
 }
 
@@ -115,4 +119,75 @@ fn a_log_in_whose_place_another_program_puts_something_is_left_alone_until_that_
     ids.push(publish(node.publish, "j", "progress", "{}"));
     // What it had is what the new log begins with.
     assert_eq!(stream.ids(ids.len()), ids);
+}
+
+#[test]
+fn a_redis_that_cannot_write_to_its_disk_is_said_to_until_it_can() {
+    let save = ["--save", "3600 1", "--dbfilename", "dump.rdb"];
+    let redis = Redis::start(&save);
+    let (node, log) = logged(&redis);
+    let mut stream = Stream::open(&node, "/api/events", None);
+    let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
+    // No file can take the place of a directory.
+    let place = redis.directory().join("dump.rdb");
+    std::fs::create_dir_all(place.join("in-the-way")).unwrap();
+    redis.ask(&["BGSAVE"]);
+    refused(&node, &mut ids, "takes no writes");
+    eventually("the log says so", || {
+        says(
+            &log,
+            "it couldn't write to its disk: see its log, and make room",
+        )
+    });
+    eventually("it isn't ready", || {
+        get(node.ops, "/readyz").body.contains("takes no writes")
+    });
+    assert_eq!(snapshot(&node, "j").status, 200);
+    std::fs::remove_dir_all(&place).unwrap();
+    redis.ask(&["BGSAVE"]);
+    eventually("it is ready again by itself", || is_ready(&node));
+    ids.push(publish(node.publish, "j", "progress", "{}"));
+    assert_eq!(stream.ids(ids.len()), ids);
+}
+
+#[test]
+fn a_password_that_is_another_by_now_is_said_to_be_until_it_is_right() {
+    let redis = Redis::start(&[]);
+    assert_eq!(redis.ask(&super::rights::rule()), "+OK");
+    let (node, log) = logged_at(&format!("redis://landfall:SECRET@{}", redis.address));
+    let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
+    let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
+    redis.ask(&["ACL", "SETUSER", "landfall", "resetpass", ">another"]);
+    // Connections that there are go on.
+    redis.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    // What is sent on one that is gone may have been taken, for all that is known.
+    eventually("it isn't ready", || !is_ready(&node));
+    refused(&node, &mut ids, "the server's log says why");
+    eventually("the log says so", || {
+        says(&log, "it knows no such user and password: see the URL")
+    });
+    eventually("it isn't ready", || {
+        get(node.ops, "/readyz").body.contains("see the log")
+    });
+    assert!(!says(&log, "SECRET"));
+    redis.ask(&["ACL", "SETUSER", "landfall", "resetpass", ">SECRET"]);
+    eventually("it is ready again by itself", || is_ready(&node));
+    ids.push(publish(node.publish, "j", "progress", "{}"));
+    assert_eq!(stream.ids(ids.len()), ids);
+}
+
+#[test]
+fn a_node_that_reads_what_a_newer_version_has_written_ends_with_a_message() {
+    let redis = Redis::start(&[]);
+    let (mut node, log) = logged(&redis);
+    publish(node.publish, "j", "progress", "{}");
+    let epoch = metric(&node, "landfall_fleet_epoch");
+    let next = format!("{epoch}-*");
+    let words = ["n", "00000000000000aa/1", "p", "\u{7f}"];
+    redis.ask(&[&["XADD", "landfall:log", &next], &words[..]].concat());
+    assert_eq!(node.ends().code(), Some(70));
+    assert!(says(
+        &log,
+        "a newer server writes in this fleet: start that version here, too"
+    ));
 }

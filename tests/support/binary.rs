@@ -98,6 +98,11 @@ impl Binary {
         let _ = self.child.wait();
     }
 
+    /// Waits until it has ended by itself.
+    pub fn ends(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// SIGTERM; returns when it has ended.
     pub fn stop(&mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();

@@ -19,6 +19,9 @@ use crate::sys::metrics::{Counter, gauge, head};
 pub const GRACE: Duration = Duration::from_secs(2);
 /// What isn't worth a line in the log.
 const BRIEF: Duration = Duration::from_secs(1);
+/// How long it is said that Redis has no room after it had none. At its limit something can be
+/// written now and then.
+const FULL: Duration = Duration::from_secs(5);
 /// Errands that this node is asked to do and hasn't begun: beyond it others wait in vain.
 const ERRANDS_MAX: usize = 256;
 
@@ -62,6 +65,8 @@ struct State {
     writing: Health,
     /// Since when they can't.
     since: Option<Instant>,
+    /// When Redis had no room last.
+    full_at: Option<Instant>,
     /// Whether the log has said so.
     is_told: bool,
 }
@@ -84,10 +89,20 @@ pub struct Counters {
 }
 
 impl State {
-    fn health(&self) -> Health {
+    /// What was found last.
+    fn found(&self) -> Health {
         match self.reading {
             Health::Good => self.writing,
             trouble => trouble,
+        }
+    }
+
+    /// What is said.
+    fn health(&self) -> Health {
+        let was_full = || self.full_at.is_some_and(|at| clock::now() - at < FULL);
+        match self.found() {
+            Health::Good if was_full() => Health::NoRoom,
+            found => found,
         }
     }
 }
@@ -117,6 +132,7 @@ impl Shared {
                 reading: Health::Away,
                 writing: Health::Good,
                 since: Some(clock::now()),
+                full_at: None,
                 is_told: true,
             }),
             heard_at: Mutex::new(clock::now()),
@@ -165,6 +181,9 @@ impl Shared {
         note(&mut state);
         let now = clock::now();
         let since = *state.since.get_or_insert(now);
+        if state.found() == Health::NoRoom {
+            state.full_at = Some(now);
+        }
         let lasts = match state.health() {
             Health::NoRoom => true,
             Health::Away => now - *self.heard_at.lock() >= BRIEF,
@@ -195,11 +214,11 @@ impl Shared {
     fn go_on(&self, note: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         note(&mut state);
-        if state.health() != Health::Good {
+        if state.found() != Health::Good {
             return;
         }
         state.since = None;
-        if std::mem::take(&mut state.is_told) {
+        if state.health() == Health::Good && std::mem::take(&mut state.is_told) {
             log::info!("fleet: {}: events are put in order there", self.redis);
         }
     }
@@ -338,6 +357,26 @@ mod tests {
     use super::*;
     use crate::event::job::EventId;
     use crate::hub::HubConfig;
+    use crate::sys::clock::simulated::Simulated;
+
+    #[test]
+    fn a_redis_that_is_full_now_and_then_is_said_to_be_for_as_long_as_that_goes_on() {
+        let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
+        let hub = Hub::new(HubConfig::default(), EventId(0));
+        let shared = Shared::new(&FleetConfig::default(), String::new(), 1, &hub);
+        shared.reads();
+        assert_eq!(shared.health(), Health::Good);
+        for _ in 0..3 {
+            shared.cannot_write(Health::NoRoom, "it is full");
+            assert_eq!(shared.health(), Health::NoRoom);
+            shared.writes();
+            time.pass(FULL - Duration::from_millis(1));
+            assert_eq!(shared.health(), Health::NoRoom);
+            assert!(!shared.is_away(), "what comes meanwhile is tried");
+        }
+        time.pass(Duration::from_millis(1));
+        assert_eq!(shared.health(), Health::Good);
+    }
 
     #[test]
     fn a_node_knows_by_how_much_it_is_behind() {

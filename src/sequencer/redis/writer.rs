@@ -282,9 +282,10 @@ impl Writer {
         self.shared.flight.lock().resend = true;
         match fault {
             Fault::Full => {
-                self.refuse_untaken(PublishError::NoRoom);
+                // Whoever hears of it can see it, too.
                 let why = "Redis has no room (maxmemory)";
                 self.shared.cannot_write(Health::NoRoom, why);
+                self.refuse_untaken(PublishError::NoRoom);
                 // Where something of it can go, it is enough for the next.
                 let trimmed = self.linked().and_then(|link| link.trim());
                 if trimmed.is_err() {
