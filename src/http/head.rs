@@ -18,7 +18,7 @@ const FIELDS_MAX: usize = 64;
 
 /// How large a head may be.
 ///
-/// See [`ConnectionConfig`](crate::ConnectionConfig).
+/// See [`ConnectionConfig`](crate::config::ConnectionConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// The whole head, in bytes: 431 beyond it.
