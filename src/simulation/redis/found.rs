@@ -178,3 +178,33 @@ fn a_node_that_knows_nothing_opens_no_epoch_that_another_may_open_by_its_clock()
         world.check();
     }
 }
+
+#[test]
+fn what_a_node_has_said_is_kept_also_while_it_reads_on_after_a_long_time() {
+    let trace = Trace::new(false);
+    let mut world = with_events(2, 0, &trace);
+    let before = world.network.lock().redis.versions();
+    for _ in 0..10 {
+        publish(&mut world, 0);
+    }
+    world.come_to_rest();
+    publish(&mut world, 0);
+    world.turn(0, false, true);
+    let whole = end(&world);
+    world.network.lock().redis.is_down = true;
+    for _ in 0..10 {
+        world.turn(0, true, false);
+        world.pass(Duration::from_secs(10));
+    }
+    world.network.lock().redis.is_down = false;
+    // It reads what was appended before, and hasn't looked whether that is all.
+    while Some(world.nodes[0].replica().at) != whole {
+        world.turn(0, true, false);
+        world.pass(Duration::from_millis(100));
+    }
+    world.network.lock().redis.go_back_to(before);
+    world.come_to_rest();
+    assert!(world.lost() > 10);
+    assert!(world.has_all());
+    world.check();
+}
