@@ -1,6 +1,5 @@
 //! Compresses what is embedded for browsers: they get it so, and the program is smaller for it.
-//! It is also smaller where its linker can pack what has to be moved when it is loaded, and fold
-//! functions that are alike.
+//! It is also smaller where its linker can pack what has to be moved when it is loaded.
 
 #[cfg(feature = "server")]
 fn main() {
@@ -22,15 +21,14 @@ fn main() {
             .expect("OUT_DIR can be written to");
     }
     let is_program = std::env::var_os("CARGO_FEATURE_SERVE").is_some();
-    for flag in ["-Wl,-z,pack-relative-relocs", "-Wl,--icf=all"] {
-        if is_program && starts_with(flag, &out) == Some(true) {
-            println!("cargo::rustc-link-arg-bins={flag}");
-        }
+    let flag = "-Wl,-z,pack-relative-relocs";
+    if is_program && starts_with(flag, &out) == Some(true) {
+        println!("cargo::rustc-link-arg-bins={flag}");
     }
 }
 
 /// Whether a program for release that is linked so can be made, and starts on this machine: an
-/// older linker doesn't know every flag, and an older C library not all that it makes.
+/// older linker doesn't know the flag, and an older C library not what it makes.
 #[cfg(feature = "server")]
 fn starts_with(flag: &str, out: &std::path::Path) -> Option<bool> {
     use std::process::{Command, Stdio};
