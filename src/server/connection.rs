@@ -77,6 +77,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// What it asks for otherwise: a thousand bodies that drip mustn't have a large buffer each, nor
 /// have one cleared for every byte.
 const FIRST_READ_BYTES: usize = 2 * 1024;
+static ZEROS: [u8; FIRST_READ_BYTES] = [0; FIRST_READ_BYTES];
 /// Answers to pipelined requests are held back up to this, to go out together.
 const HELD_BACK_BYTES: usize = 32 * 1024;
 /// Timeouts are rounded up to this: `may` keeps a list for each length there is.
@@ -453,7 +454,9 @@ impl Connection<'_> {
             READ_BYTES
         };
         // `resize` writes byte by byte where the program is built small.
-        self.received.append(&mut vec![0; more]);
+        while self.received.len() < length + more {
+            self.received.extend_from_slice(&ZEROS);
+        }
         self.let_others_go_on();
         let read = self.io.read(&mut self.received[length..]);
         self.last_read = read.as_ref().map_or(0, |&n| n);
