@@ -59,7 +59,7 @@ impl MailboxOwner for Sleeper {
     }
 }
 
-/// The thread. It lets go of its shard only while it polls.
+/// The thread. It lets go of its shard only while it polls, and while it gives way.
 pub(super) fn run(shard: &Mutex<Shard>, mut poll: Poll) {
     let mut events = Events::with_capacity(EVENTS_MAX);
     let mut shard = shard.lock();
