@@ -53,6 +53,11 @@ impl Publication {
         }
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        // To serde, a list would do.
+        let is_object = |text: &str| text.is_empty() || text.starts_with('{');
+        if !is_object(text.trim_ascii_start()) {
+            return Err(EventError::Shape("it is no object".into()));
+        }
         let wire: Wire = serde_json::from_slice(text.as_bytes()).map_err(shape)?;
         let job = wire
             .job

@@ -198,6 +198,9 @@ fn what_is_no_event_says_what_would_be_one() {
         r#"{"data":{}}"#,
         r#"{"event":"a","date":{}}"#,
         "{}{}",
+        "null",
+        r#"["a","progress",{},"30s","k"]"#,
+        r#" ["a","progress"]"#,
     ] {
         let message = read(text).unwrap_err().to_string();
         assert!(
