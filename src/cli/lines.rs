@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::event::job::{EventName, NameError};
+use crate::event::job::EventName;
+use crate::event::{EventError, Publication};
 
 /// The longest line that is taken, in bytes; a longer one ends the command.
 const LINE_MAX_BYTES: usize = 1024 * 1024;
@@ -30,8 +30,8 @@ pub enum LineError {
     TwoLines,
     /// Data is another value than an object.
     NotAnObject,
-    /// The event can't be called so.
-    Name(NameError),
+    /// It isn't what a line of the hub's is.
+    NoEvent(EventError),
 }
 
 /// Reads events from lines, blank ones left out. Ends after the first failure.
@@ -112,16 +112,11 @@ pub fn object(text: &str) -> Result<&RawValue, LineError> {
     Ok(data)
 }
 
+/// What the hub takes as a line of its own: an event, with a lease or a key or without, or a
+/// lease alone.
 fn whole_event(line: &str) -> Result<(), LineError> {
-    #[derive(Deserialize)]
-    struct Whole<'a> {
-        event: String,
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    let whole: Whole<'_> = serde_json::from_slice(line.as_bytes()).map_err(LineError::NotJson)?;
-    whole.event.parse::<EventName>().map_err(LineError::Name)?;
-    object(whole.data.get()).map(drop)
+    let whole = Publication::from_json(line.as_bytes());
+    whole.map(drop).map_err(LineError::NoEvent)
 }
 
 impl fmt::Display for LineError {
@@ -140,7 +135,7 @@ impl fmt::Display for LineError {
             LineError::NotAnObject => {
                 f.write_str("not a JSON object: use one, as {\"percent\":30}")
             }
-            LineError::Name(error) => error.fmt(f),
+            LineError::NoEvent(error) => error.fmt(f),
         }
     }
 }
@@ -177,11 +172,22 @@ mod tests {
     fn without_one_each_line_is_a_whole_event() {
         let line = r#"{"data":{},"event":"done"}"#;
         assert_eq!(good(line, None), [(1, line.into())]);
+        for as_the_hub_takes_it in [
+            r#"{"event":"done"}"#,
+            r#"{"event":"progress","lease":"30s","key":"k"}"#,
+            r#"{"lease":"30s"}"#,
+        ] {
+            let line = (1, as_the_hub_takes_it.to_owned());
+            assert_eq!(good(as_the_hub_takes_it, None), [line]);
+        }
         for bad in [
             "{}",
             "5",
             r#"{"event":"a b","data":{}}"#,
             r#"{"event":"a","data":5}"#,
+            r#"{"event":"reset"}"#,
+            r#"{"event":"a","lease":"30"}"#,
+            r#"["a","progress"]"#,
             "{",
         ] {
             let seen = lines(&format!("{line}\n{bad}\n{line}\n"), None);

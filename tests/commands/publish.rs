@@ -59,6 +59,19 @@ fn each_line_of_stdin_is_the_data_of_an_event_or_a_whole_event() {
 }
 
 #[test]
+fn whole_events_are_what_the_hub_takes_in_a_line() {
+    let hub = Hub::start();
+    let lines = "{\"event\":\"note\",\"lease\":\"30s\"}\n{\"lease\":\"30s\"}\n\
+                 {\"event\":\"note\",\"key\":\"k\"}\n{\"event\":\"note\",\"key\":\"k\"}\n\
+                 {\"event\":\"done\"}\n";
+    let output = publish(&hub, ["publish", "a", "-"], lines);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let events = hub.events("a").into_iter();
+    let names: Vec<_> = events.map(|(name, _)| name).collect();
+    assert_eq!(names, ["note", "note", "done"]);
+}
+
+#[test]
 fn a_refusal_is_told_in_the_words_of_the_hub() {
     let hub = Hub::start();
     hub.output(["publish", "a", "done", "{}"]);
