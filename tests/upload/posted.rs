@@ -43,6 +43,7 @@ fn a_file_is_uploaded_and_its_job_says_where() {
     let answer = house.post("job.1", b"hello");
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert_eq!(answer.field("location"), Some("/api/jobs/job.1"));
+    assert_eq!(answer.field("landfall-job"), Some("job.1"));
     let json = answer.json();
     assert_eq!(json["jobId"], "job.1");
     assert_eq!(json["events"], "/api/jobs/job.1/events");

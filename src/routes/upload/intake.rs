@@ -132,7 +132,8 @@ impl UploadIntake {
             (Ok(finished), _) => {
                 let base = self.base.as_str();
                 let location = format!("{base}/api/jobs/{}", finished.job);
-                created(&finished, &self.base).with("Location", location)
+                let response = created(&finished, &self.base).with("Location", location);
+                response.with("Landfall-Job", finished.job.to_string())
             }
             (Err(error), _) => refusal(&error),
         };
