@@ -6,6 +6,9 @@ use crate::http::{Response, Status};
 use crate::hub::{Hub, Snapshot};
 use crate::sequencer::{Sequencer, now_ms};
 
+/// The field that says what whoever asks may do.
+const RIGHTS: &str = "Landfall-May";
+
 /// Where a job stands.
 pub fn get(request: Request<'_>, job: JobId) -> Answer {
     let hub = request.context.jobs.hub();
@@ -16,7 +19,7 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
             let response = response.with("Cache-Control", "no-store");
             Ok(Plan::Answer(match may(&request, &job) {
                 rights if rights.is_empty() => response,
-                rights => response.with("Landfall-May", rights),
+                rights => exposed(response.with(RIGHTS, rights), &request),
             }))
         }
         None => Err(missing(hub, &job)),
@@ -40,6 +43,15 @@ fn may(request: &Request<'_>, job: &JobId) -> String {
         .map(|(name, _)| *name)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The answer, of which pages of other origins may read that.
+fn exposed(response: Response, request: &Request<'_>) -> Response {
+    if request.caller.cors.is_some() {
+        response.with("Access-Control-Expose-Headers", RIGHTS)
+    } else {
+        response
+    }
 }
 
 /// The answer where there is no such job: whether it is gone, or was never there.

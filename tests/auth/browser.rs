@@ -296,3 +296,18 @@ fn what_is_not_a_stream_is_not_sniffed_and_sends_no_referrer() {
         assert_eq!(answer.field("Referrer-Policy"), Some("no-referrer"));
     }
 }
+
+#[test]
+fn a_page_of_another_origin_may_read_what_it_may_do() {
+    let server = start(|config| {
+        config.auth.cors_origins = vec![APP.parse().unwrap()];
+        config.downloads = true;
+    });
+    let (public, publish) = (public(&server), publish(&server));
+    assert_eq!(post(publish, "/api/jobs/a/events", "", EVENT).status, 201);
+    let answer = get(public, "/api/jobs/a", &origin(APP));
+    assert_eq!(answer.field("landfall-may"), Some("file"));
+    let mut lines = answer.head.lines();
+    let is_exposed = |line: &str| line == "Access-Control-Expose-Headers: Landfall-May";
+    assert!(lines.any(is_exposed), "{}", answer.head);
+}
