@@ -9,7 +9,7 @@
 //! - Nobody appends to an epoch that another has followed, or on a server whose history isn't
 //!   the one that was read: the script that appends compares both.
 //! - A number stands for one entry for ever: epochs are opened above every one that was seen,
-//!   each node has its own, and numbers that are lost are never given again.
+//!   each node has its own of each second, and numbers that are lost are never given again.
 //!
 //! Redis is spoken to by two threads, each with a connection of its own.
 

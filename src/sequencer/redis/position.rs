@@ -1,7 +1,8 @@
 //! Places in the log, epochs, and the numbers that entries have by them.
 //!
 //! An entry's number is its epoch and its sequence, so it grows as the log does. An epoch is
-//! of one node alone, by its slot: two nodes never open the same, whatever their clocks say.
+//! of one node alone, by its slot, and of one second or two of its clock, which it waits for: two
+//! nodes never open the same, nor two processes of a node, whatever of it all Redis has lost.
 
 use std::fmt;
 
@@ -20,8 +21,10 @@ pub const SLOTS: u64 = 16;
 const ROUND: u64 = 2 * SLOTS;
 /// The beginning of 2026, in seconds of the unix clock.
 const SINCE_S: u64 = 1_767_225_600;
-/// What an epoch may be skipped by where clocks can't tell them apart.
-const SKIPS: u64 = 256;
+/// How long a node waits for its clock where epochs are ahead of it, in seconds.
+const PATIENCE_S: u64 = 60;
+/// What epochs may be skipped by where that isn't enough.
+const SKIPS: u64 = 1024;
 /// How far ahead of this node's clock another's may be, in seconds.
 const AHEAD_S: u64 = 3600;
 
@@ -74,31 +77,42 @@ impl Position {
     }
 
     /// Whether anything may have been numbered so by now, for all that is known to a node
-    /// that has read up to here. Epochs that follow each other fast run ahead of all clocks.
+    /// that has read up to here. Epochs may be ahead of all clocks, where one was set back.
     pub fn may_precede(self, id: EventId, now_s: u64) -> bool {
-        let clock = now_s.saturating_sub(SINCE_S) * SLOTS;
-        id.0 >> SEQUENCE_BITS <= clock.max(self.epoch) + AHEAD_S * SLOTS
+        id.0 >> SEQUENCE_BITS <= by_clock(now_s).max(self.epoch) + AHEAD_S * SLOTS
     }
 }
 
-/// The last epoch that is opened by the unix clock in this second.
+/// The last epoch that a node opens by its clock in this second. A process opens none that
+/// one before it of the same node may have opened: those up to this are from before its start.
 pub fn epochs_until(now_s: u64) -> u64 {
-    now_s.saturating_sub(SINCE_S) * SLOTS + ROUND - 1
+    by_clock(now_s) + ROUND - 1
 }
 
-/// The next epoch of a slot above `known`, at this second of the unix clock. Where the last
-/// is full it is the very next; else one that nobody can have opened who knew less.
-pub fn next_epoch(slot: u64, known: u64, now_s: u64, is_full: bool, random: &mut Random) -> u64 {
-    let mut least = known + 1;
-    if !is_full {
-        let clock = now_s.saturating_sub(SINCE_S) * SLOTS;
-        least = if clock > least {
-            clock
-        } else {
-            least + ROUND * (random.next() % SKIPS)
-        };
+/// The next epoch of a slot above `known`, at this second of the unix clock.
+///
+/// # Errors
+/// The clock isn't there yet, by so many seconds.
+pub fn next_epoch(slot: u64, known: u64, now_s: u64, random: &mut Random) -> Result<u64, u64> {
+    let of_slot = |least: u64| least + (slot + ROUND - least % ROUND) % ROUND;
+    let epoch = of_slot(by_clock(now_s).max(known + 1));
+    let early_s = epoch.saturating_sub(epochs_until(now_s)).div_ceil(SLOTS);
+    match early_s {
+        0 => Ok(epoch),
+        1..=PATIENCE_S => Err(early_s),
+        // The clock was set back, or is far behind another's: what was opened before isn't known.
+        _ => Ok(of_slot(known + 1 + ROUND * (random.next() % SKIPS))),
     }
-    least + (slot + ROUND - least % ROUND) % ROUND
+}
+
+/// The slot that a node of this name has, if it can.
+pub fn slot_of(name: &str) -> u64 {
+    let bytes = name.bytes();
+    bytes.fold(0, |sum: u64, byte| sum * 31 % SLOTS + u64::from(byte)) % SLOTS
+}
+
+fn by_clock(now_s: u64) -> u64 {
+    now_s.saturating_sub(SINCE_S) * SLOTS
 }
 
 impl fmt::Display for Position {
@@ -144,15 +158,45 @@ mod tests {
     fn two_slots_never_have_the_same_epoch_and_a_slot_never_the_same_twice() {
         let mut random = Random::seeded(1);
         for now_s in [0, SINCE_S, SINCE_S + 1000] {
-            for known in [0, 15, 16, 15_999, 16_000, 40_000] {
-                for is_full in [false, true] {
-                    for slot in 0..ROUND {
-                        let next = next_epoch(slot, known, now_s, is_full, &mut random);
+            for known in [0, 15, 16, 900, 16_000, 40_000] {
+                for slot in 0..ROUND {
+                    if let Ok(next) = next_epoch(slot, known, now_s, &mut random) {
                         assert!(next > known);
                         assert_eq!(next % ROUND, slot);
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_process_opens_no_epoch_that_one_before_it_may_have_opened() {
+        let mut random = Random::seeded(1);
+        let mut opened = std::collections::HashSet::new();
+        let mut now_s = SINCE_S + 1_000_000;
+        for _ in 0..200 {
+            // All that was opened before is lost. Another node has what is ahead of this clock.
+            let mut known = epochs_until(now_s).max(by_clock(now_s) + random.next() % 900);
+            for _ in 0..random.next() % 10 {
+                if let Ok(next) = next_epoch(3, known, now_s, &mut random) {
+                    assert!(opened.insert(next), "{next}");
+                    known = next;
+                }
+                now_s += random.next() % 20;
+            }
+        }
+        assert!(opened.len() > 300, "{}", opened.len());
+    }
+
+    #[test]
+    fn an_epoch_is_waited_for_unless_that_would_take_too_long() {
+        let mut random = Random::seeded(1);
+        let now_s = SINCE_S + 1000;
+        let last = epochs_until(now_s);
+        let mut next = |known, now_s| next_epoch(ROUND - 1, known, now_s, &mut random);
+        assert_eq!(next(last, now_s), Err(2));
+        assert_eq!(next(last, now_s + 2), Ok(last + ROUND));
+        assert_eq!(next(0, now_s), Ok(by_clock(now_s) + ROUND - 1));
+        assert!(next(last + PATIENCE_S * SLOTS, now_s).is_ok_and(|next| next > last));
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::sys::channel::Sender;
 
 use super::crowd::Crowd;
-use super::position::{Position, SLOTS, epochs_until, next_epoch};
+use super::position::{Position, SLOTS, epochs_until, next_epoch, slot_of};
 use super::replica::{Applied, Aside, Misfit, Replica, nonce};
 use super::shared::Shared;
 use super::snapshot;
@@ -30,6 +30,11 @@ pub const WAIT: Duration = Duration::from_millis(1000);
 const SHYNESS: Duration = Duration::from_millis(3500);
 /// What streams are waited for that have to hear of a loss.
 const LOSS_PATIENCE: Duration = Duration::from_secs(2);
+/// How long it is until it is tried again what it was too early for.
+const EARLY: Duration = Duration::from_millis(100);
+/// By how many seconds it may be too early and nothing be wrong: no two epochs of a node are
+/// closer.
+const EARLY_MAX_S: u64 = 2;
 /// How often a snapshot that others have trimmed away meanwhile is read anew.
 const ATTEMPTS: usize = 8;
 /// How often a node that is behind finds out how far.
@@ -54,8 +59,8 @@ pub struct Reader {
     must_salvage: bool,
     /// The highest epoch and number that were ever applied here.
     high: Position,
-    /// The highest epoch that this process has asked for, or the one before it by this node
-    /// may have: whether it was opened and lost, nobody knows.
+    /// The highest epoch that this process has asked for, or one before it of this node may
+    /// have: whether it was opened and lost, nobody knows.
     asked: u64,
     /// Since when there is no log.
     empty_since: Option<Instant>,
@@ -290,7 +295,9 @@ impl Reader {
         self.shared.note_lag(false);
         if self.replica.identity != look.identity || self.high.epoch > at.epoch {
             self.has_caught_up = false;
-            self.open(None)?;
+            if !self.open(None)? {
+                clock::sleep(EARLY);
+            }
             return Ok(());
         }
         self.catch_up();
@@ -456,14 +463,17 @@ impl Reader {
         self.must_look = true;
         let has_all = self.has_state && !self.is_behind;
         if !has_all && clock::now() - since < SHYNESS {
-            clock::sleep(Duration::from_millis(100));
+            clock::sleep(EARLY);
+            return Ok(());
+        }
+        self.has_caught_up = false;
+        if !self.open(Some(None))? {
+            clock::sleep(EARLY);
             return Ok(());
         }
         if self.has_state {
             log::warn!("fleet: Redis has lost everything: it is put back from what is here");
         }
-        self.has_caught_up = false;
-        self.open(Some(None))?;
         self.has_state = true;
         self.is_behind = false;
         self.is_verified = true;
@@ -472,17 +482,23 @@ impl Reader {
     }
 
     /// Opens the next epoch; of a log that begins with what is here, where it is to, in the
-    /// place of one that ends there, if there is one.
-    fn open(&mut self, begins_log: Option<Option<Position>>) -> Result<Opened, Fault> {
+    /// place of one that ends there, if there is one. False where it is too early for it.
+    fn open(&mut self, begins_log: Option<Option<Position>>) -> Result<bool, Fault> {
+        self.must_look = true;
         let now_s = clock::now_ms() / 1000;
-        let is_full = self.replica.at.is_near_the_end();
         let over = begins_log.flatten();
-        let seen = [self.high, self.replica.at, over.unwrap_or_default()];
-        let known = seen
-            .map(|at| at.epoch)
-            .into_iter()
-            .fold(self.asked, u64::max);
-        let epoch = next_epoch(self.slot(), known, now_s, is_full, &mut self.random);
+        let seen = self.high.max(self.replica.at).max(over.unwrap_or_default());
+        let known = seen.epoch.max(self.asked);
+        let epoch = match next_epoch(self.slot(), known, now_s, &mut self.random) {
+            Ok(epoch) => epoch,
+            Err(early_s) => {
+                if early_s > EARLY_MAX_S {
+                    let why = format!("this node's clock is {early_s} s behind: set it right");
+                    self.shared.cannot_read(Health::Denied, &why);
+                }
+                return Ok(false);
+            }
+        };
         self.asked = epoch;
         let opening = Opening {
             known: self.replica.at.epoch,
@@ -495,16 +511,14 @@ impl Reader {
         log::debug!("fleet: epoch {epoch}: {opened:?}");
         // What follows on it is read at once.
         self.must_look = opened != Opened::Yes;
-        Ok(opened)
+        Ok(true)
     }
 
     fn slot(&self) -> u64 {
-        let known = self.replica.nodes.get(&self.shared.here.name);
-        known.and_then(|node| node.slot).unwrap_or_else(|| {
-            let bytes = self.shared.here.name.bytes();
-            // What another has by the log is none of these.
-            SLOTS + bytes.fold(0, |sum: u64, byte| sum * 31 + u64::from(byte)) % SLOTS
-        })
+        let name = &self.shared.here.name;
+        let known = self.replica.nodes.get(name).and_then(|node| node.slot);
+        // What another has by the log is none of the latter.
+        known.unwrap_or_else(|| SLOTS + slot_of(name))
     }
 
     /// Opens the next epoch where this one is nearly full, and stores a snapshot where there

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::crowd::Statement;
 use super::entry::{self, Said, What};
 use super::holders::Holders;
-use super::position::{Position, SLOTS};
+use super::position::{Position, SLOTS, slot_of};
 use super::store::{Body, Item, Nonce};
 use crate::event::job::{EventId, LifeId};
 use crate::event::resume::LastEventId;
@@ -292,12 +292,14 @@ impl Replica {
         }
     }
 
-    /// A node says who it is. It keeps its slot, or gets one that is free, or that of whoever
-    /// has said the longest ago who it is.
+    /// A node says who it is. It keeps its slot, or gets one that is free, its name's if it can,
+    /// so that it has the same where the log was lost; or that of whoever has said the longest ago
+    /// who it is.
     fn introduce(&mut self, since: EventId, boot: u64, name: String, url: String) {
         let own = self.nodes.get(&name).and_then(|node| node.slot);
         let is_taken = |slot: &u64| self.nodes.values().any(|node| node.slot == Some(*slot));
-        let slot = own.or_else(|| (0..SLOTS).find(|slot| !is_taken(slot)));
+        let mut slots = (0..SLOTS).map(|step| (slot_of(&name) + step) % SLOTS);
+        let slot = own.or_else(|| slots.find(|slot| !is_taken(slot)));
         let slot = slot.or_else(|| {
             let with_slots = self.nodes.values_mut().filter(|node| node.slot.is_some());
             let oldest = with_slots.min_by_key(|node| node.since)?;

@@ -208,3 +208,21 @@ fn what_a_node_has_said_is_kept_also_while_it_reads_on_after_a_long_time() {
     assert!(world.has_all());
     world.check();
 }
+
+#[test]
+fn a_node_that_is_started_again_opens_no_epoch_that_it_has_opened_before() {
+    let trace = Trace::new(false);
+    let mut world = with_events(1, 3, &trace);
+    let before = world.network.lock().redis.versions();
+    for _ in 0..60 {
+        // It has opened one that Redis loses, and the process knows nothing of it any more.
+        world.end_node(0);
+        world.network.lock().redis.go_back_to(before);
+        let known = end(&world);
+        while end(&world) == known {
+            world.turn(0, true, false);
+        }
+    }
+    world.come_to_rest();
+    world.check();
+}

@@ -28,6 +28,11 @@ fn what_must_hold_of_a_fleet_holds_in_every_world() {
 }
 
 #[test]
+fn no_number_is_given_twice_in_the_world_where_one_was() {
+    run(7902, false).expect("it holds");
+}
+
+#[test]
 fn a_seed_is_the_same_fleet_every_time() {
     for seed in 1..=10 {
         assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
