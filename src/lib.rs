@@ -76,18 +76,18 @@ mod webhook;
 mod webhook;
 
 #[cfg(feature = "server")]
-pub use access::{Claims, Key, KeyError, Keys, Scope, TokenError};
+pub use access::{Claims, Key, Keys, Scope, TokenError};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, ServerEvent, Subscription};
 pub use event::resume::{LastEventId, Start};
 pub use event::{Event, EventError, EventId, EventName, IdempotencyKey, JobId, JobState};
-pub use event::{Lease, LifeId, Malformed, NameError, Word};
+pub use event::{Lease, LifeId, Malformed, Word};
 #[cfg(any(feature = "server", feature = "client"))]
 pub use http::Address;
 pub use hub::{After, HubConfig, Owner, Refusal, Snapshot};
 pub use sequencer::{JournalConfig, LeaseWatch, PublishError, Saying, Sequencer};
 #[cfg(feature = "server")]
-pub use server::{Server, ServerConfig, Sockets};
+pub use server::{Server, ServerConfig};
 pub use stream::subscribers::{EventStream, Follow, SentEvent, Subscribers};
 
 /// What the fields of configurations are: each is made by `parse`, or set by its own fields, so

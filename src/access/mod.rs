@@ -24,4 +24,4 @@ pub use host::HostName;
 #[cfg(feature = "server")]
 pub use network::Block;
 #[cfg(feature = "server")]
-pub use token::{Claims, Key, KeyError, Keys, Scope, TokenError};
+pub use token::{Claims, Key, Keys, Scope, TokenError};

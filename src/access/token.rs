@@ -20,7 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub use key::{KEY_MAX_BYTES, Key, KeyError, Keys, PublishKey};
+pub use key::{KEY_MAX_BYTES, Key, Keys, PublishKey};
 pub use scope::Scope;
 
 /// The longest token, in bytes. It has to fit into a request's target.

@@ -13,7 +13,9 @@ use super::settings::Settings;
 #[cfg(feature = "uploads")]
 use crate::command::leftover;
 #[cfg(feature = "cli")]
-use crate::event::job::{JobId, NameError};
+use crate::event::Malformed;
+#[cfg(feature = "cli")]
+use crate::event::job::JobId;
 #[cfg(feature = "uploads")]
 use crate::pipeline::config::StagePlan;
 use crate::server::handover;
@@ -188,7 +190,7 @@ impl Call {
     pub fn jobs(&self) -> Result<Vec<JobId>, Usage> {
         let mut jobs: Vec<JobId> = Vec::new();
         for word in self.texts(usize::MAX)? {
-            let job = word.parse().map_err(|why: NameError| Usage::Value {
+            let job = word.parse().map_err(|why: Malformed| Usage::Value {
                 place: Place::Word("JOB"),
                 value: word.to_owned(),
                 why: why.to_string(),

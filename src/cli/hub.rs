@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::error::{Failure, HubFailure, Place, Usage};
 use super::output;
 use crate::client::{self, Client};
-use crate::event::job::{JobId, JobState, NameError};
+use crate::event::Malformed;
+use crate::event::job::{JobId, JobState};
 use crate::http::{Address, BasePath};
 use crate::progress::{Format, Pattern, STAGE_MAX_BYTES};
 
@@ -170,9 +171,9 @@ impl FromStr for Stage {
 pub struct Prefix(String);
 
 impl FromStr for Prefix {
-    type Err = NameError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Prefix, NameError> {
+    fn from_str(text: &str) -> Result<Prefix, Malformed> {
         let prefix = text.strip_suffix('*').unwrap_or(text);
         if !prefix.is_empty() {
             prefix.parse::<JobId>()?;

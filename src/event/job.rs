@@ -8,6 +8,8 @@ use std::sync::{Arc, LazyLock};
 
 use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Malformed;
+
 /// The longest job name, in bytes.
 pub const JOB_ID_MAX_BYTES: usize = 128;
 /// The longest event name, in bytes.
@@ -82,73 +84,33 @@ pub enum JobState {
     Failed,
 }
 
-/// Why a text is no name.
-///
-/// ```
-/// use landfall::{JobId, NameError};
-/// assert_eq!("".parse::<JobId>(), Err(NameError::Empty));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum NameError {
-    /// The text is empty.
-    Empty,
-    /// It is longer than so many bytes.
-    TooLong {
-        /// What it names: "job" or "event".
-        what: &'static str,
-        /// The longest that is accepted.
-        max_bytes: usize,
-    },
-    /// It has a character outside the set.
-    BadCharacter {
-        /// What it names: "job" or "event".
-        what: &'static str,
-        /// The characters that are accepted.
-        allowed: &'static str,
-    },
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NameError::Empty => f.write_str("a name is empty: give it at least one character"),
-            NameError::TooLong { what, max_bytes } => {
-                write!(f, "the {what} name is too long: at most {max_bytes} bytes")
-            }
-            NameError::BadCharacter { what, allowed } => {
-                write!(f, "the {what} name may only hold {allowed}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for NameError {}
-
 fn check(
     text: &str,
-    what: &'static str,
+    what: &str,
     max_bytes: usize,
-    allowed: &'static str,
+    allowed: &str,
     extra: &[u8],
-) -> Result<(), NameError> {
+) -> Result<(), Malformed> {
     if text.is_empty() {
-        return Err(NameError::Empty);
+        return Err(Malformed::new(
+            "a name is empty: give it at least one character",
+        ));
     }
+    let why = |why: String| Malformed::from(format!("the {what} name {why}"));
     if text.len() > max_bytes {
-        return Err(NameError::TooLong { what, max_bytes });
+        return Err(why(format!("is too long: at most {max_bytes} bytes")));
     }
     let fits = |b: u8| b.is_ascii_alphanumeric() || extra.contains(&b);
     if !text.bytes().all(fits) {
-        return Err(NameError::BadCharacter { what, allowed });
+        return Err(why(format!("may only hold {allowed}")));
     }
     Ok(())
 }
 
 impl FromStr for JobId {
-    type Err = NameError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         let allowed = "A-Z a-z 0-9 . _ ~ -";
         check(text, "job", JOB_ID_MAX_BYTES, allowed, b"._~-")?;
         Ok(JobId {
@@ -159,9 +121,9 @@ impl FromStr for JobId {
 }
 
 impl FromStr for EventName {
-    type Err = NameError;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         // The three that nearly every event has cost no allocation.
         match text {
             "progress" => return Ok(EventName::PROGRESS),

@@ -17,7 +17,7 @@ pub mod ring;
 
 #[cfg(feature = "server")]
 pub use beginning::Beginning;
-pub use job::{EventId, EventName, JobId, JobState, LifeId, NameError};
+pub use job::{EventId, EventName, JobId, JobState, LifeId};
 pub use key::{Content, IdempotencyKey};
 pub use lease::Lease;
 #[cfg(feature = "server")]

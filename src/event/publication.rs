@@ -6,7 +6,8 @@ use std::fmt;
 use serde_core::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::job::{EventName, JobId, NameError};
+use crate::event::Malformed;
+use crate::event::job::{EventName, JobId};
 use crate::event::key::{self, Content};
 use crate::event::lease::{self, Lease};
 
@@ -66,7 +67,7 @@ pub enum EventError {
     /// The text isn't JSON of the right shape; what serde_json says of it.
     Shape(String),
     /// The event's or the job's name is no name.
-    Name(NameError),
+    Name(Malformed),
     /// `data` isn't a JSON object.
     NotAnObject,
     /// `percent` isn't a number from 0 to 100.

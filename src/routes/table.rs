@@ -9,7 +9,8 @@ use super::{Access, Answer, Request};
 use super::{begin, cancel, delete, list, openapi, publish, snapshot, stream, web};
 #[cfg(feature = "uploads")]
 use super::{file, retry};
-use crate::event::job::{JobId, NameError};
+use crate::event::Malformed;
+use crate::event::job::JobId;
 use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::upload::UploadId;
 
@@ -280,7 +281,7 @@ fn fits(path: &str, segments: &[Cow<'_, str>]) -> bool {
     }) && segments.next().is_none()
 }
 
-fn bad_name(error: NameError) -> Response {
+fn bad_name(error: Malformed) -> Response {
     Response::error(Status::BadRequest, &error.to_string())
 }
 

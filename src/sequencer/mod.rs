@@ -195,7 +195,7 @@ impl Sequencer {
     ///
     /// # Errors
     /// As [`Sequencer::publish`].
-    pub fn publish_in(
+    pub(crate) fn publish_in(
         &self,
         job: &JobId,
         life: LifeId,
@@ -211,13 +211,6 @@ impl Sequencer {
             },
         };
         self.put_one(job, change)
-    }
-
-    /// Publishes events in turn, as [`Sequencer::say_all`] does.
-    pub fn publish_all(&self, events: Vec<(JobId, Event)>) -> (Vec<EventId>, Option<PublishError>) {
-        let events = events.into_iter();
-        let sayings = events.map(|(job, event)| Saying::of(job, event));
-        self.say_all(sayings.collect())
     }
 
     /// Publishes what workers say in turn, up to the first that is refused. With a journal
@@ -249,7 +242,7 @@ impl Sequencer {
     /// The life before is none that `after` allows, or see [`PublishError`].
     ///
     /// ```
-    /// use landfall::{After, Event, HubConfig, Owner, Sequencer};
+    /// use landfall::{After, Event, HubConfig, Owner, Saying, Sequencer};
     /// let jobs = Sequencer::in_memory(HubConfig::default());
     /// let job = "job_8f3a".parse().unwrap();
     /// let first = jobs.begin(&job, Owner::Worker, After::Ended).unwrap();
@@ -257,8 +250,9 @@ impl Sequencer {
     /// assert!(jobs.begin(&job, Owner::Worker, After::Ended).is_err());
     /// let second = jobs.begin(&job, Owner::Worker, After::Running).unwrap();
     /// // What belongs to a life that is over changes nothing.
-    /// assert!(jobs.publish_in(&job, first, Event::done()).is_err());
-    /// assert!(jobs.publish_in(&job, second, Event::done()).is_ok());
+    /// let end = Saying::of(job, Event::done());
+    /// assert!(jobs.say(Saying { life: Some(first), ..end.clone() }).is_err());
+    /// assert!(jobs.say(Saying { life: Some(second), ..end }).is_ok());
     /// ```
     pub fn begin(&self, job: &JobId, owner: Owner, after: After) -> Result<LifeId, PublishError> {
         let lease = match owner {

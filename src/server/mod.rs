@@ -31,7 +31,7 @@ use house::House;
 use listener::Acceptor;
 use monitor::Monitoring;
 pub use pulse::Pulse;
-pub use sockets::Sockets;
+use sockets::Sockets;
 
 /// How often a drain looks whether all streams have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -81,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     /// As of [`Server::start`].
-    pub fn start_on(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
+    pub(crate) fn start_on(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
         start::start(config, sockets)
     }
 

@@ -9,24 +9,16 @@ use listenfd::ListenFd;
 const NAMES: [&str; 2] = ["public", "publish"];
 
 /// Sockets that listen already. A listener without one binds its address.
-///
-/// ```no_run
-/// use landfall::{Server, ServerConfig, Sockets};
-/// // Before any thread is started.
-/// let sockets = Sockets::from_environment().unwrap();
-/// let server = Server::start_on(ServerConfig::default(), sockets)?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
 #[derive(Default)]
 pub struct Sockets {
     /// The public listener's.
-    pub(crate) public: Option<GivenSocket>,
+    pub public: Option<GivenSocket>,
     /// The publishing listener's.
-    pub(crate) publish: Option<GivenSocket>,
+    pub publish: Option<GivenSocket>,
     /// The monitoring listener's.
-    pub(crate) ops: Option<GivenSocket>,
+    pub ops: Option<GivenSocket>,
     /// Asks that server to let go of the data directory. Never blocks.
-    pub(crate) claim: Option<Box<dyn FnOnce()>>,
+    pub claim: Option<Box<dyn FnOnce()>>,
 }
 
 /// A socket that listens already.

@@ -8,7 +8,7 @@ use landfall::PublishError;
 use landfall::internals::pipeline::RetryError;
 use landfall::internals::upload::{Info, Landing};
 use landfall::{After, Owner, Refusal};
-use landfall::{Event, Sequencer};
+use landfall::{Event, Saying, Sequencer};
 use landfall::{EventId, JobId, LifeId};
 
 use crate::support::{PATIENCE, Plant, begin, is_alive, land_on, until};
@@ -152,7 +152,11 @@ fn a_name_that_is_begun_anew_at_any_instant_gets_nothing_of_the_upload_before() 
             .begin(&old, Owner::Worker, After::Running)
             .unwrap();
         let event = Event::new("progress", r#"{"mine":true}"#).unwrap();
-        plant.jobs.publish_in(&job, new, event).unwrap();
+        let saying = Saying {
+            life: Some(new),
+            ..Saying::of(job.clone(), event)
+        };
+        plant.jobs.say(saying).unwrap();
         spin(Duration::from_micros(500));
         let told = plant.told(&job);
         assert!(

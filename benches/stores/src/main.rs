@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use landfall::JournalConfig;
 use landfall::config::SyncPolicy;
-use landfall::{Event, HubConfig, JobId, Sequencer};
+use landfall::{Event, HubConfig, JobId, Saying, Sequencer};
 
 /// Events that are published together.
 const BATCH: usize = 64;
@@ -96,9 +96,9 @@ impl Store for Own {
         for batch in 0..batches {
             let events = (0..BATCH).map(|n| {
                 let job = jobs[(batch * BATCH + n) % JOBS].clone();
-                (job, Event::new("progress", DATA).unwrap())
+                Saying::of(job, Event::new("progress", DATA).unwrap())
             });
-            let (_, error) = own.publish_all(events.collect());
+            let (_, error) = own.say_all(events.collect());
             assert_eq!(error, None);
         }
         let took = began.elapsed();

@@ -4,6 +4,8 @@ use std::fmt;
 
 use hmac_sha256::{HMAC, Hash};
 
+use crate::event::Malformed;
+
 /// The shortest key for HS256, in bytes (RFC 7518 section 3.2).
 pub const TOKEN_KEY_MIN_BYTES: usize = 32;
 /// The shortest key that workers may show, in bytes.
@@ -32,36 +34,13 @@ pub struct Keys {
 #[derive(Clone)]
 pub struct PublishKey([u8; 32]);
 
-/// Why a file holds no key.
-///
-/// ```
-/// assert!(landfall::Key::from_bytes(b"short").is_err());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// It is shorter than so many bytes.
-    TooShort {
-        /// The shortest that is accepted.
-        min_bytes: usize,
-    },
-    /// It is longer than 4 KiB.
-    TooLong,
-    /// It is a PEM file: a certificate, or a key that is public or for another algorithm.
-    Pem,
-    /// The text has more than one line.
-    Lines,
-    /// What has to stand in a header field has characters that can't.
-    BadCharacter,
-}
-
 impl Key {
     /// Takes what a key file holds: a line of text, whose end doesn't count and neither does a
     /// byte order mark before it, or any other bytes as they are.
     ///
     /// # Errors
     /// It is too short, too long, or something else than a secret for HS256.
-    pub fn from_file(content: &[u8]) -> Result<Key, KeyError> {
+    pub fn from_file(content: &[u8]) -> Result<Key, Malformed> {
         Key::from_bytes(read(content, TOKEN_KEY_MIN_BYTES)?)
     }
 
@@ -69,11 +48,8 @@ impl Key {
     ///
     /// # Errors
     /// There are fewer than 32.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Key, KeyError> {
-        let min_bytes = TOKEN_KEY_MIN_BYTES;
-        if bytes.len() < min_bytes {
-            return Err(KeyError::TooShort { min_bytes });
-        }
+    pub fn from_bytes(bytes: &[u8]) -> Result<Key, Malformed> {
+        check_length(bytes, TOKEN_KEY_MIN_BYTES)?;
         Ok(Key(HMAC::new(bytes)))
     }
 
@@ -123,10 +99,12 @@ impl PublishKey {
     ///
     /// # Errors
     /// It is shorter than 16 bytes, too long, or can't stand there.
-    pub fn from_file(content: &[u8]) -> Result<PublishKey, KeyError> {
+    pub fn from_file(content: &[u8]) -> Result<PublishKey, Malformed> {
         let key = read(content, PUBLISH_KEY_MIN_BYTES)?;
         if !key.iter().all(u8::is_ascii_graphic) {
-            return Err(KeyError::BadCharacter);
+            return Err(Malformed::new(
+                "the key has to stand in a header field: use printable ASCII without spaces",
+            ));
         }
         Ok(PublishKey(Hash::hash(key)))
     }
@@ -138,9 +116,10 @@ impl PublishKey {
 }
 
 /// The key in a file: text without the end of its line, anything else as it is.
-fn read(content: &[u8], min_bytes: usize) -> Result<&[u8], KeyError> {
+fn read(content: &[u8], min_bytes: usize) -> Result<&[u8], Malformed> {
     if content.len() > KEY_MAX_BYTES {
-        return Err(KeyError::TooLong);
+        let why = format!("the key is too long: at most {KEY_MAX_BYTES} bytes");
+        return Err(why.into());
     }
     let is_text = content
         .iter()
@@ -154,15 +133,29 @@ fn read(content: &[u8], min_bytes: usize) -> Result<&[u8], KeyError> {
         content
     };
     if key.starts_with(b"-----BEGIN") {
-        return Err(KeyError::Pem);
+        return Err(Malformed::new(
+            "this is a PEM file, and tokens are signed with a secret (HS256): make one with \
+             `openssl rand -hex 32`",
+        ));
     }
     if is_text && key.contains(&b'\n') {
-        return Err(KeyError::Lines);
+        return Err(Malformed::new(
+            "the key has more than one line: one file is one key, in one line",
+        ));
     }
-    if key.len() < min_bytes {
-        return Err(KeyError::TooShort { min_bytes });
-    }
+    check_length(key, min_bytes)?;
     Ok(key)
+}
+
+fn check_length(key: &[u8], min_bytes: usize) -> Result<(), Malformed> {
+    if key.len() < min_bytes {
+        let why = format!(
+            "the key is too short: it takes at least {min_bytes} bytes, as `openssl rand -hex 32` \
+             prints them"
+        );
+        return Err(why.into());
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Key {
@@ -177,40 +170,13 @@ impl fmt::Debug for PublishKey {
     }
 }
 
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyError::TooShort { min_bytes } => write!(
-                f,
-                "the key is too short: it takes at least {min_bytes} bytes, as \
-                 `openssl rand -hex 32` prints them"
-            ),
-            KeyError::TooLong => {
-                write!(f, "the key is too long: at most {KEY_MAX_BYTES} bytes")
-            }
-            KeyError::Pem => f.write_str(
-                "this is a PEM file, and tokens are signed with a secret (HS256): make one \
-                 with `openssl rand -hex 32`",
-            ),
-            KeyError::Lines => {
-                f.write_str("the key has more than one line: one file is one key, in one line")
-            }
-            KeyError::BadCharacter => f.write_str(
-                "the key has to stand in a header field: use printable ASCII without spaces",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for KeyError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TEXT: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-    fn signature(content: &[u8]) -> Result<[u8; 32], KeyError> {
+    fn signature(content: &[u8]) -> Result<[u8; 32], Malformed> {
         Key::from_file(content).map(|key| key.sign(b"x"))
     }
 
@@ -253,20 +219,21 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_is_refused() {
-        let short = KeyError::TooShort { min_bytes: 32 };
+        let short = "at least 32 bytes";
         for (content, error) in [
             (&b""[..], short),
             (&TEXT[1..], short),
             (&[&TEXT[1..], b"\n"].concat(), short),
             (&[0xff; 31], short),
-            (&[b'a'; KEY_MAX_BYTES + 1], KeyError::TooLong),
+            (&[b'a'; KEY_MAX_BYTES + 1], "too long"),
             (
                 b"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n",
-                KeyError::Pem,
+                "PEM file",
             ),
-            (&[TEXT, b"\n", TEXT].concat(), KeyError::Lines),
+            (&[TEXT, b"\n", TEXT].concat(), "more than one line"),
         ] {
-            assert_eq!(signature(content), Err(error));
+            let why = signature(content).unwrap_err().to_string();
+            assert!(why.contains(error), "{why}");
         }
     }
 
@@ -277,9 +244,9 @@ mod tests {
         for wrong in [&b"0123456789abcdeg"[..], b"0123456789abcdef\n", b"", b"0"] {
             assert!(!key.is(wrong));
         }
-        let error = |content: &[u8]| PublishKey::from_file(content).unwrap_err();
-        assert_eq!(error(b"short"), KeyError::TooShort { min_bytes: 16 });
-        assert_eq!(error(b"0123456789 abcdef"), KeyError::BadCharacter);
+        let error = |content: &[u8]| PublishKey::from_file(content).unwrap_err().to_string();
+        assert!(error(b"short").contains("at least 16 bytes"));
+        assert!(error(b"0123456789 abcdef").contains("without spaces"));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::event::job::{JobId, NameError};
+use crate::event::Malformed;
+use crate::event::job::JobId;
 
 /// A list of job names, and of beginnings of them that end in `*`. `*` alone covers
 /// every job there is and will be; an empty list none.
@@ -30,7 +31,7 @@ impl Scope {
     ///
     /// # Errors
     /// One of them is no job name, with or without the `*` at its end.
-    pub fn parse<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Scope, NameError> {
+    pub fn parse<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Scope, Malformed> {
         list.into_iter()
             .map(Pattern::parse)
             .collect::<Result<_, _>>()
@@ -65,7 +66,7 @@ impl Scope {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Result<Pattern, NameError> {
+    fn parse(text: &str) -> Result<Pattern, Malformed> {
         match text.strip_suffix('*') {
             None => text.parse().map(Pattern::Name),
             Some("") => Ok(Pattern::Prefix(String::new())),

@@ -195,7 +195,7 @@ mod tests {
     use crate::event::Event;
     use crate::event::job::{EventId, JobId};
     use crate::hub::HubConfig;
-    use crate::sequencer::Sequencer;
+    use crate::sequencer::{Saying, Sequencer};
     use crate::stream::SendMemory;
     use crate::stream::opening::Opening;
     use crate::sys::headcount::Headcount;
@@ -271,7 +271,7 @@ mod tests {
         fn accept(&self, name: &str) {
             let job: JobId = name.parse().unwrap();
             let event = Event::progress("scanning", 1.0).unwrap();
-            self.sequencer.publish_all(vec![(job, event)]);
+            self.sequencer.say_all(vec![Saying::of(job, event)]);
         }
     }
 
@@ -302,8 +302,8 @@ mod tests {
         let inherited = theirs.try_clone().unwrap();
         house.adopt("a", theirs);
         assert!(!house.shard.lock().turn());
-        let end = ("a".parse().unwrap(), Event::done());
-        house.sequencer.publish_all(vec![end]);
+        let end = Saying::of("a".parse().unwrap(), Event::done());
+        house.sequencer.say_all(vec![end]);
         assert!(!house.shard.lock().turn());
         let mut next = house.follow("b");
         assert!(!house.shard.lock().turn());
