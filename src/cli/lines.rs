@@ -3,10 +3,8 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use serde_json::value::RawValue;
-
 use crate::event::job::EventName;
-use crate::event::{EventError, Publication};
+use crate::event::{Event, EventError, Publication};
 
 /// The longest line that is taken, in bytes; a longer one ends the command.
 const LINE_MAX_BYTES: usize = 1024 * 1024;
@@ -15,7 +13,7 @@ const LINE_MAX_BYTES: usize = 1024 * 1024;
 /// of the one that is none.
 pub type NumberedLine = Result<(u64, String), (u64, LineError)>;
 
-/// Why a line is no event, or no data of one.
+/// Why a line is no event, or no data of one: it is told by its number in the whole input.
 #[derive(Debug)]
 pub enum LineError {
     /// It can't be read.
@@ -24,14 +22,8 @@ pub enum LineError {
     TooLong,
     /// It isn't UTF-8.
     NotText,
-    /// It isn't JSON, or not an event.
-    NotJson(serde_json::Error),
-    /// It is JSON with newlines in it.
-    TwoLines,
-    /// Data is another value than an object.
-    NotAnObject,
-    /// It isn't what a line of the hub's is.
-    NoEvent(EventError),
+    /// It is no event.
+    Event(EventError),
 }
 
 /// Reads events from lines, blank ones left out. Ends after the first failure.
@@ -69,13 +61,17 @@ impl<R: BufRead> Lines<R> {
         if line.is_empty() {
             return Ok(Some(String::new()));
         }
-        match &self.event {
-            Some(event) => Ok(Some(format!(
-                r#"{{"event":"{event}","data":{}}}"#,
-                object(line)?
-            ))),
-            None => whole_event(line).map(|()| Some(line.to_owned())),
-        }
+        let line = match &self.event {
+            Some(name) => {
+                let event = Event::new(name.as_str(), line).map_err(LineError::Event)?;
+                format!(r#"{{"event":"{name}","data":{}}}"#, event.data())
+            }
+            None => {
+                Publication::from_json(line.as_bytes()).map_err(LineError::Event)?;
+                line.to_owned()
+            }
+        };
+        Ok(Some(line))
     }
 }
 
@@ -95,47 +91,13 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-/// An event's data. Checked here, so that a wrong line is told by its number in the whole
-/// input.
-///
-/// # Errors
-/// It isn't a JSON object on one line.
-pub fn object(text: &str) -> Result<&RawValue, LineError> {
-    let data: &RawValue = serde_json::from_slice(text.as_bytes()).map_err(LineError::NotJson)?;
-    // A line of its own on the way to the hub: newlines between tokens would break it.
-    if data.get().contains(['\n', '\r']) {
-        return Err(LineError::TwoLines);
-    }
-    if !data.get().starts_with('{') {
-        return Err(LineError::NotAnObject);
-    }
-    Ok(data)
-}
-
-/// What the hub takes as a line of its own: an event, with a lease or a key or without, or a
-/// lease alone.
-fn whole_event(line: &str) -> Result<(), LineError> {
-    let whole = Publication::from_json(line.as_bytes());
-    whole.map(drop).map_err(LineError::NoEvent)
-}
-
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LineError::Unreadable(error) => error.fmt(f),
             LineError::TooLong => write!(f, "too long: use {LINE_MAX_BYTES} bytes at most"),
             LineError::NotText => f.write_str("not UTF-8: use text"),
-            LineError::NotJson(error) => {
-                write!(
-                    f,
-                    "{error}: use JSON, as {{\"percent\":30}} for an event's data"
-                )
-            }
-            LineError::TwoLines => f.write_str("JSON with a newline in it: use one line"),
-            LineError::NotAnObject => {
-                f.write_str("not a JSON object: use one, as {\"percent\":30}")
-            }
-            LineError::NoEvent(error) => error.fmt(f),
+            LineError::Event(error) => error.fmt(f),
         }
     }
 }
@@ -162,7 +124,7 @@ mod tests {
         assert_eq!(
             good("{\"percent\": 5}\r\n\n{}", Some("progress")),
             [
-                (1, r#"{"event":"progress","data":{"percent": 5}}"#.into()),
+                (1, r#"{"event":"progress","data":{"percent":5}}"#.into()),
                 (3, r#"{"event":"progress","data":{}}"#.into()),
             ]
         );

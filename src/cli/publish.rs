@@ -8,8 +8,9 @@ use std::str::FromStr;
 use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
 use super::hub::HubSettings;
-use super::lines::{LineError, Lines, NumberedLine, object};
+use super::lines::{LineError, Lines, NumberedLine};
 use crate::client::Client;
+use crate::event::Event;
 use crate::event::job::{EventName, JobId};
 use crate::sys::channel::{Receiver, bounded};
 use crate::sys::thread;
@@ -69,9 +70,9 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let hub = &call.settings.hub;
     match events {
         Events::One(event, json) => {
-            let data = object(json).map_err(|why| wrong("JSON", json, &why))?;
-            let mut client = hub.client()?;
-            let done = client.publish_by(&job, &event, data.get(), None);
+            let event = Event::new(event.as_str(), json);
+            let event = event.map_err(|why| wrong("JSON", json, &why))?;
+            let done = hub.client()?.publish(&job, &event);
             done.map_err(|error| Failure::Hub(hub.failure(error)))?;
         }
         Events::Stdin(event) => publish_stdin(hub, &mut hub.client()?, &job, event)?,

@@ -62,7 +62,7 @@ fn every_command_complains_in_one_way() {
         ),
         (
             &["publish", "a", "done", "[]"],
-            "JSON []: not a JSON object: use one, as {\"percent\":30}",
+            "JSON []: data must be a JSON object, for example {\"percent\":30}",
         ),
         (
             &["publish", "--key", "/no/such", "a", "done"],
