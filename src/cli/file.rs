@@ -10,6 +10,7 @@ use super::error::{Place, Usage};
 use super::flags::{self, Flag};
 use crate::sys::nearest::nearest;
 use crate::sys::order::sort_by_key;
+use crate::sys::toml;
 
 /// What it is called where nothing else is said.
 pub const DEFAULT: &str = "landfall.toml";
@@ -59,11 +60,7 @@ impl ConfigFile {
     /// The same of a text, which has a name.
     pub fn parse(name: &str, text: &str) -> (ConfigFile, Vec<Usage>) {
         let mut file = ConfigFile::default();
-        let line = |at: usize| {
-            // Wherever it is, also within a character.
-            let before = &text.as_bytes()[..at.min(text.len())];
-            before.iter().filter(|&&byte| byte == b'\n').count() + 1
-        };
+        let line = |at| toml::line(text, at);
         let wrong = |at, what: String| Usage::File(format!("{name}:{}: {what}", line(at)));
         let mut document = match toml_span::parse(text) {
             Ok(document) => document,

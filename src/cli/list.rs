@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::call::{Call, Command};
 use super::error::Failure;
 use super::hub::{HubSettings, SelectionSettings};
 use super::output;
+use super::snapshot::Snapshot;
 use super::words::{age, describe, printable};
 use crate::client::{self, Client};
 
@@ -129,22 +129,6 @@ fn print_json(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
     }
     writeln!(out, "\n],\"next\":null}}")?;
     Ok(out.flush()?)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Snapshot {
-    job_id: String,
-    state: String,
-    last_event: Option<LastEvent>,
-    updated_at: String,
-    streams: u64,
-}
-
-#[derive(Deserialize)]
-struct LastEvent {
-    event: String,
-    data: Map<String, Value>,
 }
 
 /// A line's cells but the last, which may be as long as it is.

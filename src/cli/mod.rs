@@ -34,6 +34,8 @@ mod run;
 mod screen;
 mod serve;
 mod settings;
+#[cfg(feature = "cli")]
+mod snapshot;
 mod token;
 #[cfg(feature = "cli")]
 mod upload;

@@ -22,7 +22,7 @@ pub(crate) mod random;
 pub(crate) mod raw;
 pub(crate) mod socket;
 pub(crate) mod thread;
-#[cfg(feature = "uploads")]
+#[cfg(any(feature = "serve", feature = "uploads"))]
 pub(crate) mod toml;
 pub(crate) mod units;
 pub(crate) mod vital;

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::deletion::Notice;
@@ -12,6 +11,7 @@ use super::mailbox::{Ending, Mail, Mailbox};
 use super::renewal::Renewal;
 use super::target::{Target, say, warn, why};
 use crate::cli::hub::HubSettings;
+use crate::cli::snapshot::Snapshot;
 use crate::client::{Backoff, ClientError, Heard};
 use crate::sys;
 use crate::sys::channel::{Receiver, bounded};
@@ -329,11 +329,6 @@ impl Worker {
 
 /// When the life began that a snapshot is of.
 fn created_at(snapshot: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Snapshot {
-        created_at: String,
-    }
     let snapshot: Snapshot = serde_json::from_slice(snapshot).ok()?;
     Some(snapshot.created_at)
 }

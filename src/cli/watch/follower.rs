@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::hub::HubSettings;
+use crate::cli::snapshot::Snapshot;
 use crate::client::{Backoff, Client, ClientError, ServerEvent, Subscription};
 use crate::event::job::JobId;
 use crate::sys;
@@ -44,25 +45,6 @@ pub enum News {
     Said(String),
     /// There is nothing more to come; or it can't be followed.
     Over(Result<(), ClientError>),
-}
-
-/// Where a job stands.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Snapshot {
-    pub job_id: String,
-    pub last_event_id: Option<String>,
-    pub last_event: Option<LastEvent>,
-    pub created_at: String,
-    /// When its newest event came.
-    pub updated_at: String,
-}
-
-/// A job's newest event.
-#[derive(Debug, Deserialize)]
-pub struct LastEvent {
-    pub event: String,
-    pub data: Map<String, Value>,
 }
 
 /// Follows jobs in a thread of its own, which ends when nobody hears it any more.

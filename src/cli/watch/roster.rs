@@ -5,7 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::follower::{Selection, Snapshot};
+use super::follower::Selection;
+use crate::cli::snapshot::Snapshot;
 use crate::cli::words::{describe, printable};
 use crate::client::ServerEvent;
 use crate::progress::Outlook;
@@ -292,21 +293,6 @@ impl Row {
             self.took = snapshot.took().or(self.took);
         }
         is_new
-    }
-}
-
-impl Snapshot {
-    /// The number of its newest event.
-    fn id(&self) -> u64 {
-        let id = self.last_event_id.as_deref();
-        id.and_then(|id| id.parse().ok()).unwrap_or(0)
-    }
-
-    /// From its begin to its newest event.
-    fn took(&self) -> Option<Duration> {
-        let at = |text: &str| humantime::parse_rfc3339(text).ok();
-        let (begin, end) = (at(&self.created_at)?, at(&self.updated_at)?);
-        Some(end.duration_since(begin).unwrap_or_default())
     }
 }
 

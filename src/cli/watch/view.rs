@@ -296,7 +296,7 @@ mod tests {
     fn time_passes_where_a_snapshot_was_of_the_newest_event() {
         let mut roster = named(&["a"]);
         let snapshot = r#"{"jobId":"a","state":"running","lastEvent":null,"lastEventId":"1",
-            "createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z"}"#;
+            "createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z","streams":1}"#;
         roster.began("a", &serde_json::from_str(snapshot).unwrap());
         let begin = Instant::now();
         tell(&mut roster, 1, "a", "progress", r#"{"percent":1}"#, begin);
