@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::JOB;
 use super::binary::Binary;
-use super::http::{Answer, ask_until};
+use super::http::{Answer, ask};
 
 const GUIDES: &str = concat!(
     include_str!("../../src/docs/publishing.md"),
@@ -124,7 +124,7 @@ fn output(command: &mut Command) -> Output {
 }
 
 fn get(address: SocketAddr, target: &str, fields: &[&str]) -> Answer {
-    ask_until(address, "GET", target, fields, "", |_| false)
+    ask(address, "GET", target, fields, "")
 }
 
 /// A proxy that keeps the first answer for itself, and closes. Its threads end with the test.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 
 use super::binary::Binary;
-use super::http::{PATIENCE, ask_until, post};
+use super::http::{PATIENCE, get, post};
 use super::{Process, data};
 
 const GUIDE: &str = include_str!("../../src/docs/publishing.md");
@@ -72,7 +72,7 @@ fn worker(language: &str) -> String {
 /// The events of a job that has ended.
 fn events(server: &Binary, job: &str) -> Vec<(String, String)> {
     let target = format!("/api/jobs/{job}/events");
-    let stream = ask_until(server.publish, "GET", &target, &[], "", |_| false);
+    let stream = get(server.publish, &target);
     let field = |frame: &str, name: &str| {
         let line = frame.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_default().to_owned()

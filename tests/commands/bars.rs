@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::hub::{Hub, eventually};
+use super::hub::{Hub, wait_until};
 use super::terminal::Terminal;
 
 fn publish(hub: &Hub, job: &str, event: &str, data: &str) {
@@ -211,7 +211,7 @@ fn a_hub_that_goes_away_is_told_above_the_bars_and_the_next_is_followed() {
             && has(lines, &["a has ended unseen"])
             && has(&lines[lines.len() - 1..], &["b ", " 20%"])
     });
-    eventually("no bar of it", || {
+    wait_until("no bar of it", || {
         !terminal.lines().iter().any(|line| line.contains(" 10%"))
     });
 }

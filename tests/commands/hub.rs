@@ -5,13 +5,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use landfall::{Client, ServerEvent};
 use serde_json::Value;
 
-/// How long a test waits for what must happen soon.
-pub const SOON: Duration = Duration::from_secs(20);
+pub use crate::http::{PATIENCE, wait_until};
 
 /// A `landfall serve`, ended with the test.
 pub struct Hub {
@@ -162,7 +160,7 @@ impl Hub {
     /// Waits until the job's newest event has this percentage at least.
     pub fn wait_for_percent(&self, job: &str, percent: u64) {
         let job = job.parse().unwrap();
-        eventually(&format!("{percent} %"), || {
+        wait_until(&format!("{percent} %"), || {
             let snapshot = self.client().snapshot(&job).unwrap_or_default();
             let snapshot: Value = serde_json::from_slice(&snapshot).unwrap_or_default();
             let reached = &snapshot["lastEvent"]["data"]["percent"];
@@ -190,15 +188,6 @@ pub fn landfall<S: AsRef<OsStr>, const N: usize>(args: [S; N]) -> Command {
     }
     command.args(args);
     command
-}
-
-/// Waits for a condition, and fails the test where it does not come true.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
-    while !holds() {
-        assert!(Instant::now() < deadline, "still no {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 pub fn text(bytes: &[u8]) -> &str {

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
-use super::hub::eventually;
+use super::hub::wait_until;
 use super::served::Served;
 
 const CONFIG: &str = "max-body = '1KiB'\nmax-streams = 77\n[[stage]]\nname = 'broken'\n\
@@ -157,7 +157,7 @@ fn a_level_is_said_by_its_flag_or_else_by_the_variable_and_changes_while_the_ser
     let served = Served::start("log-level = 'warn'\n");
     served.reload("log-level = 'info'\n", "changed: log-level");
     served.hub.output(["publish", "a", "done"]);
-    eventually("the end of a job", || {
+    wait_until("the end of a job", || {
         served.log().contains("job a ended: done")
     });
     assert!(!served.log().contains("has started"));

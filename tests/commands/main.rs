@@ -7,6 +7,8 @@ mod check;
 mod completions;
 mod guides;
 mod help;
+#[path = "../support/http.rs"]
+mod http;
 mod hub;
 mod jobs;
 mod logs;

@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::hub::{eventually, text};
+use super::hub::{text, wait_until};
 use super::served::Served;
 
 fn stored(served: &Served, job: &str) -> Value {
@@ -86,7 +86,7 @@ fn a_broken_file_changes_nothing_and_all_that_is_wrong_is_told() {
         if bad.is_empty() {
             fs::remove_file(served.path("own.toml")).unwrap();
             served.hub.signal(Signal::HUP);
-            eventually(part, || served.log().contains("own.toml: No such file"));
+            wait_until(part, || served.log().contains("own.toml: No such file"));
         } else {
             let said = served.reload(&config, "nothing has changed");
             assert!(said.contains(part), "{said}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::hub::{Hub, eventually, landfall, text};
+use super::hub::{Hub, landfall, text, wait_until};
 use super::process::{Process, Start};
 
 /// A command that a test talks to through its stdin and stdout.
@@ -341,7 +341,7 @@ fn a_command_whose_job_is_deleted_is_ended_and_what_it_says_then_is_its_exit_cod
     let run = ["run", "--job", "a", "--", "sh", "-c", script];
     let mut run = hub.command(run);
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::piped()).start();
-    eventually("progress", || {
+    wait_until("progress", || {
         let snapshot = hub.client().snapshot(&"a".parse().unwrap());
         String::from_utf8_lossy(&snapshot.unwrap_or_default()).contains("percent")
     });
@@ -542,7 +542,7 @@ fn a_second_signal_ends_the_wait_for_the_hub() {
     let mut talk = Talk::start(command.args(["--", "sh", "-c", "echo ready; read x"]));
     talk.hear("ready");
     talk.signal(Signal::TERM);
-    eventually("end", || {
+    wait_until("end", || {
         // Until the command has ended, signals are its own.
         talk.signal(Signal::TERM);
         talk.process.try_wait().unwrap().is_some()

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::hub::{Hub, eventually, landfall, text};
+use super::hub::{Hub, landfall, text, wait_until};
 
 /// A server whose file can be written anew.
 pub struct Served {
@@ -46,7 +46,7 @@ impl Served {
         write(self.folder.path(), config);
         let before = self.log().len();
         self.hub.signal(Signal::HUP);
-        eventually(said, || self.log()[before..].contains(said));
+        wait_until(said, || self.log()[before..].contains(said));
         self.log()[before..].to_owned()
     }
 

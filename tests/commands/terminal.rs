@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::hub::SOON;
+use super::hub::PATIENCE;
 
 /// A terminal.
 pub struct Terminal {
@@ -83,7 +83,7 @@ impl Terminal {
 
     /// Waits until what is to be seen is right.
     pub fn wait_for(&self, what: &str, is_right: impl Fn(&[String]) -> bool) {
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let lines = self.lines();
             if is_right(&lines) {

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::hub::{Hub, eventually, text};
+use super::hub::{Hub, text, wait_until};
 
 /// A tmux of its own, with one pane.
 pub struct Tmux {
@@ -48,7 +48,7 @@ impl Tmux {
     pub fn wait_for(&self, what: &str, holds: impl Fn(&[String]) -> bool) {
         let mut lines = Vec::new();
         let shown = std::panic::AssertUnwindSafe(|| {
-            eventually(what, || {
+            wait_until(what, || {
                 lines = self.lines();
                 holds(&lines)
             });

@@ -11,7 +11,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use super::hub::{Hub, eventually, landfall, text};
+use super::hub::{Hub, landfall, text, wait_until};
 use super::process::Start;
 use super::terminal::Terminal;
 
@@ -166,7 +166,7 @@ fn one_that_was_killed_is_gone_on_with_by_the_same_call() {
         let sizes = uploads.filter_map(|it| fs::metadata(it.path().join("data")).ok());
         sizes.map(|data| data.len()).sum::<u64>() > 1_000_000
     };
-    eventually("something of it", has_some);
+    wait_until("something of it", has_some);
     first.kill().unwrap();
     first.wait().unwrap();
     assert_eq!(house.remembered(), 1);
@@ -177,7 +177,7 @@ fn one_that_was_killed_is_gone_on_with_by_the_same_call() {
     assert_eq!(house.remembered(), 0);
     // What is remembered of an upload that is gone misleads nobody.
     let mut third = house.upload(&["--job=b"], &[&file]).start();
-    eventually("its place", || house.remembered() == 1);
+    wait_until("its place", || house.remembered() == 1);
     third.kill().unwrap();
     third.wait().unwrap();
     house.hub.ask("DELETE", "b");

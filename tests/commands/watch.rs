@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use super::hub::{Hub, eventually, text};
+use super::hub::{Hub, text, wait_until};
 use super::process::Start;
 
 #[test]
@@ -95,7 +95,7 @@ fn a_watch_outlives_its_hub_and_goes_on_with_the_next() {
         "a reset: events before this are no longer kept (unknown)"
     );
     assert_eq!(lines.next().unwrap().unwrap(), "a done");
-    eventually("end of the watch", || watch.try_wait().unwrap().is_some());
+    wait_until("end of the watch", || watch.try_wait().unwrap().is_some());
 }
 
 #[test]

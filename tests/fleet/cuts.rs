@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::redis::{Proxy, Redis};
-use super::support::{Stream, eventually, is_ready, metric, node, try_to_publish};
+use super::support::{Stream, is_ready, metric, node, try_to_publish, wait_until};
 
 #[test]
 fn what_is_appended_when_a_connection_breaks_is_there_once() {
@@ -22,7 +22,7 @@ fn what_is_appended_when_a_connection_breaks_is_there_once() {
     let mut ids = Vec::new();
     for job in 0..300 {
         let job = format!("j{job}");
-        eventually("it is published", || {
+        wait_until("it is published", || {
             let answer = try_to_publish(&cut, &job, "progress");
             ids.extend(answer.json()["id"].as_u64());
             answer.status == 201
@@ -32,5 +32,5 @@ fn what_is_appended_when_a_connection_breaks_is_there_once() {
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 300);
     assert!(proxy.cuts.load(Ordering::Acquire) > 10);
     assert!(metric(&cut, "landfall_fleet_resends_total") > 0.0);
-    eventually("it is ready", || is_ready(&cut));
+    wait_until("it is ready", || is_ready(&cut));
 }

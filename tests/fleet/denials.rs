@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::binary::Binary;
 use super::http::publish;
 use super::redis::Redis;
-use super::support::{Stream, eventually, get, is_ready, metric, snapshot, try_to_publish};
+use super::support::{Stream, get, is_ready, metric, snapshot, try_to_publish, wait_until};
 
 /// What a publisher waits at most that can know at once that nothing was taken. Who can't
 /// know waits for half a minute.
@@ -35,7 +35,7 @@ fn says(log: &NamedTempFile, what: &str) -> bool {
 /// Publishes until it is refused, which is soon, and takes down what was taken.
 fn refused(node: &Binary, ids: &mut Vec<u64>, why: &str) {
     let mut is_refused = false;
-    eventually("publishing is refused", || {
+    wait_until("publishing is refused", || {
         let began = Instant::now();
         let answer = try_to_publish(node, "j", "progress");
         ids.extend(answer.json()["id"].as_u64());
@@ -57,7 +57,7 @@ fn a_redis_that_takes_no_writes_for_want_of_replicas_is_said_to_until_it_does() 
     let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
     redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     refused(&node, &mut ids, "takes no writes");
-    eventually("the log says so", || {
+    wait_until("the log says so", || {
         says(&log, "min-replicas-to-write: start them, or set it lower")
     });
     // It stays so, also where nobody publishes and reading goes on.
@@ -71,7 +71,7 @@ fn a_redis_that_takes_no_writes_for_want_of_replicas_is_said_to_until_it_does() 
     }
     assert_eq!(snapshot(&node, "j").status, 200);
     redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
-    eventually("it is ready again by itself", || is_ready(&node));
+    wait_until("it is ready again by itself", || is_ready(&node));
     let ends = "min-replicas-to-write";
     let text = std::fs::read_to_string(log.path()).unwrap();
     let (_, since) = text.split_once(ends).unwrap();
@@ -89,12 +89,12 @@ fn who_publishes_when_the_master_becomes_a_replica_is_answered_soon() {
     let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
     redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
     refused(&node, &mut ids, "takes no writes");
-    eventually("it isn't ready", || {
+    wait_until("it isn't ready", || {
         get(node.ops, "/readyz").body.contains("takes no writes")
     });
-    eventually("the log says so", || says(&log, "it is a replica"));
+    wait_until("the log says so", || says(&log, "it is a replica"));
     redis.ask(&["REPLICAOF", "NO", "ONE"]);
-    eventually("it is ready again", || is_ready(&node));
+    wait_until("it is ready again", || is_ready(&node));
     let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
     ids.push(publish(node.publish, "j", "progress", "{}"));
     assert_eq!(stream.ids(ids.len()), ids);
@@ -107,15 +107,15 @@ fn a_log_in_whose_place_another_program_puts_something_is_left_alone_until_that_
     let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
     let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
     redis.ask(&["SET", "landfall:log", "mine"]);
-    eventually("it isn't ready", || !is_ready(&node));
+    wait_until("it isn't ready", || !is_ready(&node));
     refused(&node, &mut ids, "the server's log says why");
-    eventually("the log says so", || {
+    wait_until("the log says so", || {
         says(&log, "the key landfall:log is another program's, a string")
     });
     assert_eq!(snapshot(&node, "j").status, 200);
     assert_eq!(redis.ask(&["TYPE", "landfall:log"]), "+string");
     redis.ask(&["DEL", "landfall:log"]);
-    eventually("it is ready again", || is_ready(&node));
+    wait_until("it is ready again", || is_ready(&node));
     ids.push(publish(node.publish, "j", "progress", "{}"));
     // What it had is what the new log begins with.
     assert_eq!(stream.ids(ids.len()), ids);
@@ -133,19 +133,19 @@ fn a_redis_that_cannot_write_to_its_disk_is_said_to_until_it_can() {
     std::fs::create_dir_all(place.join("in-the-way")).unwrap();
     redis.ask(&["BGSAVE"]);
     refused(&node, &mut ids, "takes no writes");
-    eventually("the log says so", || {
+    wait_until("the log says so", || {
         says(
             &log,
             "it couldn't write to its disk: see its log, and make room",
         )
     });
-    eventually("it isn't ready", || {
+    wait_until("it isn't ready", || {
         get(node.ops, "/readyz").body.contains("takes no writes")
     });
     assert_eq!(snapshot(&node, "j").status, 200);
     std::fs::remove_dir_all(&place).unwrap();
     redis.ask(&["BGSAVE"]);
-    eventually("it is ready again by itself", || is_ready(&node));
+    wait_until("it is ready again by itself", || is_ready(&node));
     ids.push(publish(node.publish, "j", "progress", "{}"));
     assert_eq!(stream.ids(ids.len()), ids);
 }
@@ -161,17 +161,17 @@ fn a_password_that_is_another_by_now_is_said_to_be_until_it_is_right() {
     // Connections that there are go on.
     redis.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     // What is sent on one that is gone may have been taken, for all that is known.
-    eventually("it isn't ready", || !is_ready(&node));
+    wait_until("it isn't ready", || !is_ready(&node));
     refused(&node, &mut ids, "the server's log says why");
-    eventually("the log says so", || {
+    wait_until("the log says so", || {
         says(&log, "it knows no such user and password: see the URL")
     });
-    eventually("it isn't ready", || {
+    wait_until("it isn't ready", || {
         get(node.ops, "/readyz").body.contains("see the log")
     });
     assert!(!says(&log, "SECRET"));
     redis.ask(&["ACL", "SETUSER", "landfall", "resetpass", ">SECRET"]);
-    eventually("it is ready again by itself", || is_ready(&node));
+    wait_until("it is ready again by itself", || is_ready(&node));
     ids.push(publish(node.publish, "j", "progress", "{}"));
     assert_eq!(stream.ids(ids.len()), ids);
 }

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::binary::Binary;
 use super::http::{post, publish};
 use super::redis::Redis;
-use super::support::{Stream, eventually, is_ready, node, snapshot, try_to_publish};
+use super::support::{Stream, is_ready, node, snapshot, try_to_publish, wait_until};
 
 fn signal(node: &Binary, signal: Signal) {
     kill_process(Pid::from_raw(node.pid() as i32).unwrap(), signal).unwrap();
@@ -13,7 +13,7 @@ fn signal(node: &Binary, signal: Signal) {
 
 fn publish_when_ready(node: &Binary, job: &str) -> u64 {
     let mut id = None;
-    eventually("it is published", || {
+    wait_until("it is published", || {
         let answer = try_to_publish(node, job, "progress");
         id = answer.json()["id"].as_u64();
         id.is_some()
@@ -29,12 +29,12 @@ fn a_redis_that_has_lost_everything_gets_it_back_from_the_nodes() {
     let first = publish(nodes[0].publish, "j", "progress", "{}");
     let second = publish(nodes[1].publish, "k", "done", "{}");
     assert_eq!(stream.ids(2), [first, second]);
-    eventually("both have all of it", || {
+    wait_until("both have all of it", || {
         nodes.iter().all(|node| snapshot(node, "k").status == 200)
     });
     redis.kill();
     redis.start_again();
-    eventually("both are ready again", || nodes.iter().all(is_ready));
+    wait_until("both are ready again", || nodes.iter().all(is_ready));
     let next = publish_when_ready(&nodes[1], "j");
     assert!(next > second);
     // Nothing was lost for anybody, so nobody hears of it.
@@ -54,7 +54,7 @@ fn who_has_seen_what_is_lost_gets_a_reset_and_what_there_is() {
     let redis = Redis::start(&[]);
     let (ahead, behind) = (node(&redis.url(), "a"), node(&redis.url(), "b"));
     let kept = publish(ahead.publish, "j", "progress", "{}");
-    eventually("both have it", || snapshot(&behind, "j").status == 200);
+    wait_until("both have it", || snapshot(&behind, "j").status == 200);
     signal(&behind, Signal::STOP);
     let lost = [0; 3].map(|_| publish(ahead.publish, "j", "progress", r#"{"lost":true}"#));
     let mut streams = ["/api/jobs/j/events", "/api/events"].map(|target| {
@@ -66,7 +66,7 @@ fn who_has_seen_what_is_lost_gets_a_reset_and_what_there_is() {
     signal(&ahead, Signal::STOP);
     redis.ask(&["FLUSHALL"]);
     signal(&behind, Signal::CONT);
-    eventually("it begins a log", || {
+    wait_until("it begins a log", || {
         redis.ask(&["EXISTS", "landfall:log"]) == ":1"
     });
     let new = publish_when_ready(&behind, "other");
@@ -78,7 +78,7 @@ fn who_has_seen_what_is_lost_gets_a_reset_and_what_there_is() {
     for node in [&ahead, &behind] {
         for target in ["/api/jobs/j/events", "/api/events?job=j"] {
             // For an instant it may be what it was that goes on.
-            eventually("everything there is comes after a reset", || {
+            wait_until("everything there is comes after a reset", || {
                 let mut stream = Stream::open(node, target, Some(lost[2]));
                 let reset = stream.next().unwrap();
                 assert_eq!(reset.event, "reset");
@@ -103,13 +103,13 @@ fn a_replica_that_lacks_the_end_takes_the_place_of_its_master() {
     let proxy = super::redis::Switch::start(target.clone());
     let nodes = ["a", "b"].map(|name| node(&proxy.url(), name));
     let first = publish(nodes[0].publish, "j", "progress", "{}");
-    eventually("the replica has it", || {
+    wait_until("the replica has it", || {
         replica.ask(&["EXISTS", "landfall:log"]) == ":1"
             && replica.ask(&["XLEN", "landfall:log"]) == master.ask(&["XLEN", "landfall:log"])
     });
     replica.ask(&["REPLICAOF", "NO", "ONE"]);
     let lost = publish(nodes[0].publish, "j", "progress", "{}");
-    eventually("both have what is lost", || {
+    wait_until("both have what is lost", || {
         let last = lost.to_string();
         nodes
             .iter()
@@ -121,7 +121,7 @@ fn a_replica_that_lacks_the_end_takes_the_place_of_its_master() {
     assert!(next > lost);
     for node in &nodes {
         // The node that had published it says it again.
-        eventually("it is put back", || {
+        wait_until("it is put back", || {
             let last = snapshot(node, "j").json()["lastEventId"].clone();
             last.as_str().unwrap().parse::<u64>().unwrap() > lost
         });
@@ -142,7 +142,7 @@ fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_al
     let kind = "application/x-ndjson";
     let answer = post(nodes[0].publish, "/api/jobs/k/events", kind, &lines);
     let last = answer.json()["ids"][4].to_string();
-    eventually("both have it", || {
+    wait_until("both have it", || {
         nodes
             .iter()
             .all(|node| snapshot(node, "k").json()["lastEventId"] == last)
@@ -151,9 +151,9 @@ fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_al
     // The batch is torn, and begun: Redis passes over it, and puts what comes behind it into it.
     redis.tear(60);
     redis.start_again();
-    eventually("both are ready again", || nodes.iter().all(is_ready));
+    wait_until("both are ready again", || nodes.iter().all(is_ready));
     let many = lines.replace("\"at\"", "\"later\"");
-    eventually("more is published", || {
+    wait_until("more is published", || {
         post(nodes[1].publish, "/api/jobs/l/events", kind, &many).status == 201
     });
     redis.kill();
@@ -161,7 +161,7 @@ fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_al
     let end = ["j", "m"].map(|job| publish_when_ready(&nodes[0], job));
     let later = node(&redis.url(), "c");
     for node in [&nodes[0], &nodes[1], &later] {
-        eventually("all have it", || {
+        wait_until("all have it", || {
             snapshot(node, "m").json()["lastEventId"] == *end[1].to_string()
         });
         for (job, count) in [("j", 2), ("k", 5), ("l", 5), ("m", 1)] {
@@ -186,7 +186,7 @@ fn a_master_that_becomes_a_replica_without_breaking_connections_holds_nobody_up(
     let proxy = super::redis::Switch::start(target.clone());
     let node = node(&proxy.url(), "a");
     publish(node.publish, "j", "progress", "{}");
-    eventually("the replica has it", || {
+    wait_until("the replica has it", || {
         replica.ask(&["EXISTS", "landfall:log"]) == ":1"
             && replica.ask(&["XLEN", "landfall:log"]) == master.ask(&["XLEN", "landfall:log"])
     });
@@ -194,7 +194,7 @@ fn a_master_that_becomes_a_replica_without_breaking_connections_holds_nobody_up(
     *target.lock().unwrap() = replica.address;
     let port = replica.address.port().to_string();
     master.ask(&["REPLICAOF", "127.0.0.1", &port]);
-    eventually("the master follows", || {
+    wait_until("the master follows", || {
         replica.ask(&["WAIT", "1", "1000"]) == ":1"
     });
     publish_when_ready(&node, "j");

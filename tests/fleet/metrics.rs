@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::http::publish;
 use super::promtool::{folder, promtool};
 use super::redis::Redis;
-use super::support::{eventually, get, is_ready, metric, node};
+use super::support::{get, is_ready, metric, node, wait_until};
 
 const LAG: &str = "landfall_fleet_lag_seconds";
 
@@ -14,13 +14,13 @@ fn a_node_is_behind_for_as_long_as_redis_says_nothing() {
     let redis = Redis::start(&[]);
     let node = node(&redis.url(), "a");
     publish(node.publish, "j", "progress", "{}");
-    eventually("it has everything", || metric(&node, LAG) == 0.0);
+    wait_until("it has everything", || metric(&node, LAG) == 0.0);
     assert_eq!(metric(&node, "landfall_fleet_lag_entries"), 0.0);
     redis.signal(Signal::STOP);
-    eventually("it is behind", || metric(&node, LAG) > 1.0);
+    wait_until("it is behind", || metric(&node, LAG) > 1.0);
     redis.signal(Signal::CONT);
-    eventually("it is ready again", || is_ready(&node));
-    eventually("it has everything again", || metric(&node, LAG) == 0.0);
+    wait_until("it is ready again", || is_ready(&node));
+    wait_until("it has everything again", || metric(&node, LAG) == 0.0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::binary::Binary;
 use super::http::{post, publish};
 use super::redis::Redis;
-use super::support::{Stream, eventually, get, node, snapshot, try_to_publish};
+use super::support::{Stream, get, node, snapshot, try_to_publish, wait_until};
 
 #[test]
 fn what_is_published_on_one_node_is_followed_on_another_and_resumed_on_a_third() {
@@ -18,7 +18,7 @@ fn what_is_published_on_one_node_is_followed_on_another_and_resumed_on_a_third()
     assert_eq!(resumed.ids(3), [ids[2], ids[3], end]);
     assert_eq!(resumed.next(), None);
     for node in &nodes {
-        eventually("it is done everywhere", || {
+        wait_until("it is done everywhere", || {
             snapshot(node, "j").json()["state"] == "done"
         });
         assert_eq!(try_to_publish(node, "j", "progress").status, 409);
@@ -63,7 +63,7 @@ fn a_batch_holds_up_to_its_first_line_that_is_refused_on_every_node() {
     assert_eq!(answer.json()["line"], 3);
     let end = answer.json()["ids"][1].to_string();
     for node in &nodes {
-        eventually("both have it", || {
+        wait_until("both have it", || {
             snapshot(node, "j").json()["lastEventId"] == end
         });
     }
@@ -157,18 +157,18 @@ fn streams_are_counted_on_all_nodes_together() {
     open.push(Stream::open(&nodes[1], "/api/events?jobs=x.*", None));
     open.push(Stream::open(&nodes[2], "/api/events", None));
     for node in &nodes {
-        eventually("each knows of all", || streams(node, "x.j") == 5);
+        wait_until("each knows of all", || streams(node, "x.j") == 5);
         assert_eq!(snapshot(node, "x.j").json()["streams"], 5);
         let list = get(node.publish, "/api/jobs?prefix=x.").json();
         assert_eq!(list["jobs"][0]["streams"], 5);
         assert_eq!(streams(node, "other"), 1);
     }
     let later = node(&redis.url(), "d");
-    eventually("one that joins learns it", || streams(&later, "x.j") == 5);
+    wait_until("one that joins learns it", || streams(&later, "x.j") == 5);
     open.truncate(2);
-    eventually("they are gone", || streams(&nodes[0], "x.j") == 2);
-    eventually("they are gone", || streams(&nodes[2], "x.j") == 2);
+    wait_until("they are gone", || streams(&nodes[0], "x.j") == 2);
+    wait_until("they are gone", || streams(&nodes[2], "x.j") == 2);
     // Those of a node that has died are counted no more, when nothing is heard of it.
     nodes[1].kill();
-    eventually("its streams are gone", || streams(&nodes[0], "x.j") == 1);
+    wait_until("its streams are gone", || streams(&nodes[0], "x.j") == 1);
 }

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use super::http::publish;
 use super::redis::Redis;
-use super::support::{Stream, eventually, get, is_ready, metric, node, snapshot, try_to_publish};
+use super::support::{Stream, get, is_ready, metric, node, snapshot, try_to_publish, wait_until};
 
 #[test]
 fn while_redis_says_nothing_publishing_is_refused_and_everything_else_goes_on() {
@@ -12,11 +12,11 @@ fn while_redis_says_nothing_publishing_is_refused_and_everything_else_goes_on() 
     let node = node(&redis.url(), "a");
     let first = publish(node.publish, "j", "progress", "{}");
     redis.signal(Signal::STOP);
-    eventually("it isn't ready", || !is_ready(&node));
+    wait_until("it isn't ready", || !is_ready(&node));
     let told = get(node.ops, "/readyz");
     assert!(told.body.contains("Redis can't be reached"), "{told:?}");
     let mut refused = None;
-    eventually("publishing is refused at once", || {
+    wait_until("publishing is refused at once", || {
         let answer = try_to_publish(&node, "other", "progress");
         let is_refused = answer.status == 503;
         refused = Some(answer);
@@ -33,7 +33,7 @@ fn while_redis_says_nothing_publishing_is_refused_and_everything_else_goes_on() 
     let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
     assert_eq!(stream.ids(1), [first]);
     redis.signal(Signal::CONT);
-    eventually("it is ready again", || is_ready(&node));
+    wait_until("it is ready again", || is_ready(&node));
     let next = publish(node.publish, "j", "progress", "{}");
     assert_eq!(stream.ids(1), [next]);
     assert_eq!(metric(&node, "landfall_fleet_redis_up"), 1.0);
@@ -49,8 +49,8 @@ fn a_redis_that_is_started_again_with_its_data_goes_on_without_a_reset() {
         ids.push(publish(nodes[round % 2].publish, "j", "progress", "{}"));
         redis.kill();
         redis.start_again();
-        eventually("both are ready again", || nodes.iter().all(is_ready));
-        eventually("it is published again", || {
+        wait_until("both are ready again", || nodes.iter().all(is_ready));
+        wait_until("it is published again", || {
             let answer = try_to_publish(&nodes[0], "k", "progress");
             ids.extend(answer.json()["id"].as_u64());
             answer.status == 201
@@ -68,7 +68,7 @@ fn a_redis_that_is_full_is_said_to_be_and_all_goes_on_when_it_has_room() {
     let mut ids = vec![publish(node.publish, "j", "progress", "{}")];
     redis.ask(&["CONFIG", "SET", "maxmemory", "500kb"]);
     let mut refused = None;
-    eventually("publishing is refused", || {
+    wait_until("publishing is refused", || {
         let answer = try_to_publish(&node, "j", "progress");
         ids.extend(answer.json()["id"].as_u64());
         let is_refused = answer.status == 503;
@@ -83,7 +83,7 @@ fn a_redis_that_is_full_is_said_to_be_and_all_goes_on_when_it_has_room() {
     assert!(told.body.contains("Redis has no room"), "{told:?}");
     assert_eq!(snapshot(&node, "j").status, 200);
     redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
-    eventually("it is ready again", || is_ready(&node));
+    wait_until("it is ready again", || is_ready(&node));
     ids.push(publish(node.publish, "j", "progress", "{}"));
     // What was refused is nowhere.
     assert_eq!(stream.ids(ids.len()), ids);
@@ -95,16 +95,16 @@ fn a_master_that_is_a_replica_for_a_while_is_waited_for() {
     let node = node(&redis.url(), "a");
     let mut last = publish(node.publish, "j", "progress", "{}");
     redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
-    eventually("it isn't ready", || !is_ready(&node));
-    eventually("publishing is refused", || {
+    wait_until("it isn't ready", || !is_ready(&node));
+    wait_until("publishing is refused", || {
         let answer = try_to_publish(&node, "k", "progress");
         last = answer.json()["id"].as_u64().unwrap_or(last);
         answer.status == 503
     });
     assert_eq!(snapshot(&node, "j").status, 200);
     redis.ask(&["REPLICAOF", "NO", "ONE"]);
-    eventually("it is ready again", || is_ready(&node));
-    eventually("it is published again", || {
+    wait_until("it is ready again", || is_ready(&node));
+    wait_until("it is published again", || {
         let answer = try_to_publish(&node, "j", "progress");
         let id = answer.json()["id"].as_u64();
         assert!(id.is_none_or(|id| id > last));

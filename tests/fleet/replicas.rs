@@ -7,12 +7,12 @@ use rustix::process::Signal;
 use super::binary::Binary;
 use super::http::publish;
 use super::redis::{Redis, Sentinel};
-use super::support::{Stream, eventually, is_ready, node, try_to_publish};
+use super::support::{Stream, is_ready, node, try_to_publish, wait_until};
 
 fn with_replica(master: &Redis) -> Redis {
     let port = master.address.port().to_string();
     let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
-    eventually("the replica has what there is", || {
+    wait_until("the replica has what there is", || {
         master.ask(&["WAIT", "1", "100"]) == ":1"
     });
     replica
@@ -46,24 +46,24 @@ fn sentinel_has_a_replica_take_the_place_of_a_master_that_dies() {
     let mut master = Redis::start(&[]);
     let replica = with_replica(&master);
     let sentinel = Sentinel::start(master.address);
-    eventually("it knows of the replica", || {
+    wait_until("it knows of the replica", || {
         sentinel.ask(&["SENTINEL", "replicas", "main"]) == "*1"
     });
     let url = format!("redis+sentinel://127.0.0.1:1,{}/main", sentinel.address);
     let nodes = ["a", "b"].map(|name| node(&url, name));
     let mut stream = Stream::open(&nodes[1], "/api/events", None);
     let mut ids = vec![publish(nodes[0].publish, "j", "progress", "{}")];
-    eventually("the replica has it", || {
+    wait_until("the replica has it", || {
         master.ask(&["WAIT", "1", "100"]) == ":1"
     });
     master.kill();
-    eventually("both nodes are ready with the other", || {
+    wait_until("both nodes are ready with the other", || {
         replica.ask(&["ROLE"]) == "*3"
             && replica.ask(&["CLIENT", "LIST", "TYPE", "REPLICA"]) == "$0"
             && nodes.iter().all(is_ready)
     });
     for node in &nodes {
-        eventually("it is published", || {
+        wait_until("it is published", || {
             let answer = try_to_publish(node, "j", "progress");
             ids.extend(answer.json()["id"].as_u64());
             answer.status == 201

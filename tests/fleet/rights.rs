@@ -3,7 +3,7 @@
 use super::binary::Binary;
 use super::http::publish;
 use super::redis::Redis;
-use super::support::{eventually, snapshot, try_to_publish};
+use super::support::{snapshot, try_to_publish, wait_until};
 
 /// The rule of the guide, with its password.
 pub fn rule() -> Vec<&'static str> {
@@ -43,7 +43,7 @@ fn the_rights_of_the_guide_are_enough_and_go_no_further() {
     let later = serve("b");
     assert_eq!(snapshot(&later, "j").body, snapshot(&first, "j").body);
     redis.ask(&["FLUSHALL"]);
-    eventually("it is put back", || {
+    wait_until("it is put back", || {
         try_to_publish(&first, "k", "progress").status == 201
     });
     for words in [

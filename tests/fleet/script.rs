@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http::publish;
-use super::support::{Stream, eventually};
+use super::support::{Stream, wait_until};
 
 /// It ends with its owner, and all that it has started.
 struct Script(Child);
@@ -67,7 +67,7 @@ fn one_command_starts_a_fleet_that_can_be_tried_and_ends_all_of_it() {
             .unwrap()
             .success()
     );
-    eventually("node b has ended", || TcpStream::connect(b[1]).is_err());
+    wait_until("node b has ended", || TcpStream::connect(b[1]).is_err());
     let end = publish(c[1], "job1", "done", "{}");
     let mut resumed = Stream::at(balancer, "/api/jobs/job1/events", Some(ids[2]));
     resumed.ids(1);
@@ -75,6 +75,6 @@ fn one_command_starts_a_fleet_that_can_be_tried_and_ends_all_of_it() {
     script.end();
     let all = [addresses("redis"), vec![balancer], a.into(), c.into()].concat();
     for address in all {
-        eventually("nothing is left", || TcpStream::connect(address).is_err());
+        wait_until("nothing is left", || TcpStream::connect(address).is_err());
     }
 }

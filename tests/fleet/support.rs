@@ -2,11 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::binary::Binary;
-use super::http::{Answer, PATIENCE, ask_until};
+use super::http::{Answer, PATIENCE, post};
+pub use super::http::{get, wait_until};
 
 /// A node of a fleet.
 pub fn node(url: &str, name: &str) -> Binary {
@@ -18,33 +17,11 @@ pub fn snapshot(node: &Binary, job: &str) -> Answer {
     get(node.public, &format!("/api/jobs/{job}"))
 }
 
-pub fn get(address: SocketAddr, target: &str) -> Answer {
-    // The monitoring listener keeps the connection.
-    let is_whole = |text: &str| {
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let head = head.to_ascii_lowercase();
-        let (_, length) = head.split_once("content-length: ")?;
-        let digits: String = length.chars().take_while(char::is_ascii_digit).collect();
-        Some(body.len() >= digits.parse().ok()?)
-    };
-    let is_enough = |text: &str| is_whole(text).unwrap_or(false);
-    ask_until(address, "GET", target, &[], "", is_enough)
-}
-
 /// One event, whatever comes of it.
 pub fn try_to_publish(node: &Binary, job: &str, event: &str) -> Answer {
     let body = format!(r#"{{"event":"{event}","data":{{}}}}"#);
     let target = format!("/api/jobs/{job}/events");
-    super::http::post(node.publish, &target, "application/json", &body)
-}
-
-/// Waits until something is so.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never so: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
+    post(node.publish, &target, "application/json", &body)
 }
 
 pub fn is_ready(node: &Binary) -> bool {
@@ -53,12 +30,7 @@ pub fn is_ready(node: &Binary) -> bool {
 
 /// A value of a metric.
 pub fn metric(node: &Binary, name: &str) -> f64 {
-    let text = get(node.ops, "/metrics").body;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(&format!("{name} ")));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
-        .expect(name)
+    super::http::metric(node.ops, name)
 }
 
 /// A frame of a stream.

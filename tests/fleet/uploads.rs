@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::binary::{ANY, Binary};
-use super::http::{Answer, ask_until};
+use super::http::{self, Answer};
 use super::redis::{Redis, Switch};
-use super::support::{eventually, get, snapshot};
+use super::support::{get, snapshot, wait_until};
 
 const TUS: &str = "Tus-Resumable: 1.0.0";
 const PIECE: &str = "Content-Type: application/offset+octet-stream";
@@ -53,14 +53,8 @@ fn serve(folder: &Path, redis: &Redis, name: &str, flags: &[&str]) -> Binary {
 
 fn ask(address: SocketAddr, method: &str, target: &str, fields: &[&str], body: &str) -> Answer {
     let length = format!("Content-Length: {}", body.len());
-    ask_until(
-        address,
-        method,
-        target,
-        &[fields, &[&length]].concat(),
-        body,
-        |_| false,
-    )
+    let fields = [fields, &[&length]].concat();
+    http::ask(address, method, target, &fields, body)
 }
 
 fn upload(node: &Binary, job: &str) {
@@ -90,7 +84,7 @@ fn the_others_name_the_node_that_holds_an_upload() {
     let [a, b] = ["a", "b"].map(|name| House::start(&redis, name, &[]));
     upload(&a.node, "j");
     for node in [&a.node, &b.node] {
-        eventually("it is done", || state(node, "j") == "done");
+        wait_until("it is done", || state(node, "j") == "done");
         assert_eq!(snapshot(node, "j").json()["node"], "a");
         let list = get(node.publish, "/api/jobs?prefix=j").json();
         assert_eq!(list["jobs"][0]["node"], "a");
@@ -141,7 +135,7 @@ fn the_others_lead_to_the_node_that_says_where_it_is() {
     assert_eq!((led.status, led.field("Location")), (307, Some(&*place)));
     let taken = ask(front.address(), "PATCH", path, &fields, "0123456789");
     assert_eq!(taken.status, 204, "{taken:?}");
-    eventually("it is done", || state(&b.node, "tus") == "done");
+    wait_until("it is done", || state(&b.node, "tus") == "done");
     let led = get(b.node.public, "/api/jobs/tus/file?a=b");
     let file = format!("{url}/api/jobs/tus/file?a=b");
     assert_eq!((led.status, led.field("Location")), (307, Some(&*file)));
@@ -163,10 +157,10 @@ fn deleted_or_cancelled_by_another_node_an_upload_is_broken_off_where_it_is() {
                 .body
                 .contains(r#""stage":"mine""#)
         };
-        eventually("its stage has begun", || begun() && a.holds_an_upload());
+        wait_until("its stage has begun", || begun() && a.holds_an_upload());
         let answer = ask(b.node.publish, method, target, &[], "");
         assert_eq!(answer.status, status, "{answer:?}");
-        eventually("it is gone", || !a.holds_an_upload());
+        wait_until("it is gone", || !a.holds_an_upload());
         let end = snapshot(&a.node, "waits");
         match method {
             "DELETE" => assert_eq!(end.status, 410),
@@ -177,7 +171,7 @@ fn deleted_or_cancelled_by_another_node_an_upload_is_broken_off_where_it_is() {
     let place = begin(&a.node, "dHVz");
     let answer = ask(b.node.publish, "DELETE", "/api/jobs/tus", &[], "");
     assert_eq!(answer.status, 204);
-    eventually("it is gone", || !a.holds_an_upload());
+    wait_until("it is gone", || !a.holds_an_upload());
     let fields = [TUS, PIECE, "Upload-Offset: 0"];
     let refused = ask(a.node.public, "PATCH", &place, &fields, "0123456789");
     assert!([404, 410].contains(&refused.status), "{refused:?}");
@@ -188,7 +182,7 @@ fn a_failed_upload_is_tried_again_by_way_of_any_node() {
     let redis = Redis::start(&[]);
     let [a, b] = ["a", "b"].map(|name| House::start(&redis, name, &[]));
     upload(&a.node, "fails");
-    eventually("it has failed", || state(&b.node, "fails") == "error");
+    wait_until("it has failed", || state(&b.node, "fails") == "error");
     let before = snapshot(&b.node, "fails").json();
     let answer = ask(b.node.publish, "POST", "/api/jobs/fails/retry", &[], "");
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -196,7 +190,7 @@ fn a_failed_upload_is_tried_again_by_way_of_any_node() {
     assert_eq!(answer.json()["attempt"], 2);
     let last: u64 = before["lastEventId"].as_str().unwrap().parse().unwrap();
     assert!(answer.json()["id"].as_u64().unwrap() > last);
-    eventually("it has failed again", || {
+    wait_until("it has failed again", || {
         let now = snapshot(&b.node, "fails").json();
         now["state"] == "error" && now["lastEvent"]["data"]["attempt"] == 2
     });
@@ -237,7 +231,7 @@ fn the_upload_of_a_node_that_has_died_ends_as_one_to_be_tried_again() {
     let redis = Redis::start(&[]);
     let [a, b] = ["a", "b"].map(|name| House::start(&redis, name, &[]));
     upload(&a.node, "waits");
-    eventually("it is known", || state(&b.node, "waits") == "running");
+    wait_until("it is known", || state(&b.node, "waits") == "running");
     drop(a);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(180);
     while state(&b.node, "waits") == "running" {

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::http::{ask_until, post, wait_until};
+use super::http::{ask, post, wait_until};
 use super::support::Process;
 
 fn cancel(server: &Process, job: &str) -> u16 {
     let target = format!("/api/jobs/{job}/cancel");
     let length = ["Content-Length: 0"];
-    ask_until(server.publish, "POST", &target, &length, "", |_| false).status
+    ask(server.publish, "POST", &target, &length, "").status
 }
 
 fn state(server: &Process, job: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::http::{Answer, ask_until, post, wait_until};
+use super::http::{self, Answer, post, wait_until};
 use super::retention::publish_until_checkpoint;
 use super::support::Process;
 
@@ -11,7 +11,7 @@ fn ask(server: &Process, method: &str, target: &str, key: &str, body: &str) -> A
     let length = format!("Content-Length: {}", body.len());
     let kind = "Content-Type: application/json";
     let fields = [&*key, &*length, kind];
-    ask_until(server.publish, method, target, &fields, body, |_| false)
+    http::ask(server.publish, method, target, &fields, body)
 }
 
 /// A change in each of the ways there are that may have a key; the second is what it says.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::http::{Answer, ask_until, post, wait_until};
+use super::http::{Answer, ask, post, wait_until};
 use super::retention::publish_until_checkpoint;
 use super::support::Process;
 
@@ -15,7 +15,7 @@ fn begin(server: &Process, job: &str, lease: &str) -> Answer {
     let body = format!(r#"{{"lease":"{lease}"}}"#);
     let length = format!("Content-Length: {}", body.len());
     let target = format!("/api/jobs/{job}");
-    ask_until(server.publish, "PUT", &target, &[&length], &body, |_| false)
+    ask(server.publish, "PUT", &target, &[&length], &body)
 }
 
 fn state(server: &Process, job: &str) -> String {

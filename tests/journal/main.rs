@@ -1,6 +1,8 @@
 //! What survives: the end of a process, a full disk, a torn file.
 
 mod backup;
+#[path = "../support/binary.rs"]
+mod binary;
 mod cancelling;
 mod crash;
 mod disk;

@@ -54,7 +54,7 @@ fn states_and_snapshots_are_restored() {
     assert_eq!(answer.status, 404);
     // A client that has seen the end is told so.
     let target = "/api/jobs/done/events?lastEventId=3";
-    let answer = super::http::ask_until(second.public, "GET", target, &[], "", |_| false);
+    let answer = super::http::get(second.public, target);
     assert_eq!(answer.status, 204);
 }
 

@@ -4,22 +4,19 @@
 #![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::ops::Deref;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::http::{Answer, PATIENCE, ask_until, post};
+use super::binary::Binary;
+use super::http::{Answer, PATIENCE, ask, get, post};
 
 /// A `landfall serve` that ends with its owner.
-pub struct Process {
-    child: Child,
-    pub public: SocketAddr,
-    pub publish: SocketAddr,
-    pub ops: SocketAddr,
-}
+pub struct Process(Binary);
 
 /// A `landfall serve` on free ports, which keeps its data in `data`.
 pub fn command(data: &Path, flags: &[&str]) -> Command {
@@ -40,42 +37,22 @@ impl Process {
     }
 
     pub fn start_with(command: &mut Command, stderr: impl Into<Stdio>) -> Process {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut line = || lines.next().expect("it ended before it was ready").unwrap();
-        let mut address = || line().split_once("http://").unwrap().1.parse().unwrap();
-        let process = Process {
-            public: address(),
-            publish: address(),
-            ops: address(),
-            child,
-        };
-        assert_eq!(line(), "ready");
-        process
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+        Process(Binary::of(command.stderr(stderr)))
     }
 
     /// Ends it as a crash does.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.0.kill();
     }
 
     /// Ends it as a supervisor does. Returns what it said to a piped stderr.
     pub fn stop(mut self) -> String {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&self.0.child), Signal::TERM).unwrap();
         let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
+        if let Some(mut stderr) = self.0.child.stderr.take() {
             stderr.read_to_string(&mut log).unwrap();
         }
-        assert!(self.child.wait().unwrap().success());
+        assert!(self.0.child.wait().unwrap().success());
         log
     }
 
@@ -104,35 +81,22 @@ impl Process {
 
     pub fn snapshot(&self, job: &str) -> Answer {
         let target = format!("/api/jobs/{job}");
-        ask_until(self.publish, "GET", &target, &[], "", |_| false)
+        get(self.publish, &target)
     }
 
     /// Begins a life of the job.
     pub fn begin(&self, job: &str) -> Answer {
         let target = format!("/api/jobs/{job}");
-        ask_until(self.publish, "PUT", &target, &[], "", |_| false)
+        ask(self.publish, "PUT", &target, &[], "")
     }
 
     pub fn delete(&self, job: &str) -> Answer {
         let target = format!("/api/jobs/{job}");
-        ask_until(self.publish, "DELETE", &target, &[], "", |_| false)
+        ask(self.publish, "DELETE", &target, &[], "")
     }
 
     pub fn ops(&self, target: &str) -> Answer {
-        // It keeps its connections.
-        ask_until(self.ops, "GET", target, &[], "", |text| {
-            let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                return false;
-            };
-            let mut lines = head.lines();
-            let length = lines.find_map(|line| {
-                line.to_lowercase()
-                    .strip_prefix("content-length: ")?
-                    .parse()
-                    .ok()
-            });
-            length == Some(body.len())
-        })
+        get(self.ops, target)
     }
 
     /// Follows `target` until `events` have come, resets among them, or to its end.
@@ -174,10 +138,11 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Process {
+    type Target = Binary;
+
+    fn deref(&self) -> &Binary {
+        &self.0
     }
 }
 

@@ -97,7 +97,7 @@ fn a_broken_request_gets_one_of_the_refusals_described() {
         (400, "GET", "/api/events", "A : b"),
         (501, "POST", "/api/events", "Transfer-Encoding: gzip"),
     ] {
-        let answer = ask_until(house.publish, method, target, &[field], "", |_| false);
+        let answer = http::ask(house.publish, method, target, &[field], "");
         assert_eq!(answer.status, status, "{method} {target:.20} {field:.20}");
         house.description.check_refusal(method, &answer);
     }
@@ -204,7 +204,7 @@ fn what_the_server_says_itself_on_a_stream_is_as_described() {
     let deleted = ask(house.publish, "DELETE", "/api/jobs/a", "", "");
     assert_eq!(deleted.status, 204);
     publish(house.publish, "b", "progress", "{}");
-    let ask = |target: &str| ask_until(house.public, "GET", target, &[], "", |_| false).body;
+    let ask = |target: &str| http::get(house.public, target).body;
     let body = ask("/api/jobs/a/events?lastEventId=1") + &ask("/api/jobs/a/events");
     let mut seen = BTreeSet::new();
     let mut name = "";

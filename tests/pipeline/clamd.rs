@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use landfall::config::PipelineConfig;
 
-use crate::support::{Plant, Told, until};
+use crate::support::{Plant, Told, wait_until};
 
 /// The test string of eicar.org, in two parts so that this file doesn't hold it.
 const EICAR: [&str; 2] = [
@@ -43,7 +43,7 @@ impl Clamd {
             .spawn()
             .expect("clamd is missing: scripts/test installs it");
         let clamd = Clamd { child, socket };
-        until("clamd answers", || {
+        wait_until("clamd answers", || {
             UnixStream::connect(&clamd.socket).is_ok()
         });
         clamd
@@ -110,7 +110,7 @@ fn a_finding_in_quarantine_goes_after_its_time() {
     // Another life looks at its beginning.
     let other = Plant::on(&plant.data, "", config);
     let quarantine = other.data.join("quarantine");
-    until("it is gone", || {
+    wait_until("it is gone", || {
         fs::read_dir(&quarantine).unwrap().count() == 0
     });
 }

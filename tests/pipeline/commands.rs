@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::support::{Plant, is_alive, until};
+use crate::support::{Plant, is_alive, wait_until};
 
 /// A stage that runs a line of shell, with more options.
 fn shell(script: &str, more: &str) -> String {
@@ -207,7 +207,7 @@ fn a_command_that_hangs_is_ended_with_all_that_it_started() {
     assert!(begun.elapsed().as_secs() >= 1);
     let pids = String::from_utf8(plant.read("pids")).unwrap();
     assert_eq!(pids.lines().count(), 2);
-    until("both are gone", || pids.lines().all(|pid| !is_alive(pid)));
+    wait_until("both are gone", || pids.lines().all(|pid| !is_alive(pid)));
     plant.is_clean(1);
 }
 
@@ -220,7 +220,7 @@ fn what_a_command_leaves_running_is_killed_when_it_ends_well() {
     let job = plant.land("j", "a", b"x");
     plant.end(&job, "done");
     let pid = String::from_utf8(plant.read("pid")).unwrap();
-    until("it is gone", || !is_alive(&pid));
+    wait_until("it is gone", || !is_alive(&pid));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn stages_may_work_elsewhere_and_nothing_stays_there() {
         .next()
         .unwrap()
         .unwrap();
-    until("nothing stays", || {
+    wait_until("nothing stays", || {
         fs::read_dir(own.path()).unwrap().count() == 0
     });
 }

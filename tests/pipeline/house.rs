@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::binary::{ANY, Binary};
-use crate::support::{PATIENCE, until};
+use crate::support::{PATIENCE, wait_until};
 
 /// A server that ends with the test.
 pub struct House {
@@ -105,7 +105,7 @@ impl House {
             let state = self.snapshot(job)["state"].as_str().map(str::to_owned);
             state.is_some_and(|state| state != "running")
         };
-        until(&format!("{job} ends"), is_over);
+        wait_until(&format!("{job} ends"), is_over);
         let last = self.snapshot(job)["lastEvent"].take();
         assert_eq!(last["event"], event, "{last}");
         last["data"].clone()
@@ -126,7 +126,7 @@ impl House {
     pub fn is_clean(&self) {
         for folder in ["uploads", "work", "files/tmp"] {
             let folder = self.data.join(folder);
-            until(&format!("{folder:?} is empty"), || {
+            wait_until(&format!("{folder:?} is empty"), || {
                 fs::read_dir(&folder).map_or(0, Iterator::count) == 0
             });
         }

@@ -7,7 +7,7 @@ use landfall::Event;
 use landfall::internals::pipeline::{PipelineConfig, RetryError};
 use serde_json::Value;
 
-use crate::support::{Plant, Told, begin, is_alive, land_on, until};
+use crate::support::{Plant, Told, begin, is_alive, land_on, wait_until};
 
 /// A stage that waits until there is a file `go` in the data folder.
 const GATE: &str = "[[stage]]\nname = \"gate\"\nconcurrency = 1\nrun = [\"sh\", \"-c\", \
@@ -80,10 +80,10 @@ fn stages_are_counted_by_what_they_are_at_and_have_done() {
     open(&plant);
     plant.end(&second, "done");
     plant.end(&third, "done");
-    until("the first stage has counted all", || {
+    wait_until("the first stage has counted all", || {
         counts(0) == ([0, 0], [2, 0], 1)
     });
-    until("the last stage has let go", || {
+    wait_until("the last stage has let go", || {
         counts(1) == ([0, 0], [2, 0], 0)
     });
     assert!(plant.pipeline.counts()[0].took() > std::time::Duration::ZERO);
@@ -97,7 +97,7 @@ fn a_cancel_ends_the_command_and_its_group_and_nothing_is_left() {
     let pid = String::from_utf8(plant.read("pids")).unwrap();
     assert!(is_alive(&pid));
     plant.delete(&job);
-    until("the command is gone", || !is_alive(&pid));
+    wait_until("the command is gone", || !is_alive(&pid));
     plant.is_clean(0);
     assert!(
         plant.jobs.snapshot(&job).is_none(),
@@ -120,7 +120,7 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace() {
     plant.wait(&job, in_gate);
     let pid = String::from_utf8(plant.read("pids")).unwrap();
     plant.delete(&job);
-    until("the command is gone", || !is_alive(&pid));
+    wait_until("the command is gone", || !is_alive(&pid));
     plant.is_clean(0);
 }
 
@@ -221,7 +221,7 @@ fn what_can_not_be_read_in_quarantine_stays_as_long_as_what_can() {
     let [unread, unknown] = [put("unread", "{"), put("unknown", "{}")];
     // It is looked for at the start, and once a minute.
     let plant = plant.restart("");
-    until("what is old is gone", || !old.exists());
+    wait_until("what is old is gone", || !old.exists());
     assert!(unread.exists() && unknown.exists());
     drop(plant);
 }

@@ -11,7 +11,7 @@ use landfall::{After, Owner, Refusal};
 use landfall::{Event, Saying, Sequencer};
 use landfall::{EventId, JobId, LifeId};
 
-use crate::support::{PATIENCE, Plant, begin, is_alive, land_on, until};
+use crate::support::{PATIENCE, Plant, begin, is_alive, land_on, wait_until};
 
 const STORING: &str = "[[stage]]\nname = 'scanning'\n[[stage]]\nname = 'storing'\n";
 /// Every file fails at once.
@@ -180,7 +180,7 @@ fn a_command_ends_with_the_life_that_it_works_for_though_it_says_nothing() {
         .jobs
         .begin(&job, Owner::Worker, After::Running)
         .unwrap();
-    until("the command is gone", || !is_alive(&pid));
+    wait_until("the command is gone", || !is_alive(&pid));
     plant.is_clean(0);
 }
 
@@ -315,7 +315,7 @@ fn a_job_that_was_forgotten_takes_its_upload_and_its_record_with_it() {
     let plant = plant.restart(STORING);
     assert!(plant.record(&job, life).is_some());
     let plant = with_other_jobs(plant, STORING);
-    until("nothing is on record", || records(&plant).is_empty());
+    wait_until("nothing is on record", || records(&plant).is_empty());
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod clamd;
 mod commands;
 mod disk;
 mod house;
+#[path = "../support/http.rs"]
+mod http;
 mod journeys;
 mod lives;
 #[cfg(feature = "s3")]

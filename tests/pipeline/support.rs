@@ -18,8 +18,7 @@ use landfall::{JobId, LifeId};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use crate::http::{PATIENCE, wait_until};
 
 /// A pipeline and its jobs.
 pub struct Plant {
@@ -213,7 +212,7 @@ impl Plant {
             Ok(entries) => entries.count(),
             Err(_) => 0,
         };
-        until("the pipeline is clean", || {
+        wait_until("the pipeline is clean", || {
             count("uploads") == uploads && count("work") == 0 && count("files/tmp") == 0
         });
     }
@@ -305,15 +304,6 @@ pub fn land_on(
     };
     info.write(&folder, true).unwrap();
     info.landed(upload, &folder).unwrap()
-}
-
-/// Waits until a condition holds.
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "it never came that {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Whether a process is there and not only waits to be collected.

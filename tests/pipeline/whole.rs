@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::house::House;
-use crate::support::{PATIENCE, is_alive, until};
+use crate::support::{PATIENCE, is_alive, wait_until};
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
@@ -159,12 +159,12 @@ fn delete_cancels_and_retry_is_another_attempt_over_http() {
     let ask = |request: &str| house.ask(house.publish, request, b"x").unwrap();
     assert_eq!(ask("POST /api/uploads?job=cancelled").0, 201);
     let pid = house.data.join("cancelled.pid");
-    until("the command runs", || {
+    wait_until("the command runs", || {
         fs::read(&pid).is_ok_and(|pid| !pid.is_empty())
     });
     let pid = fs::read_to_string(&pid).unwrap();
     assert_eq!(ask("DELETE /api/jobs/cancelled").0, 204);
-    until("the command has ended", || !is_alive(&pid));
+    wait_until("the command has ended", || !is_alive(&pid));
     house.is_clean();
     assert_eq!(ask("DELETE /api/jobs/cancelled").0, 410);
 
@@ -199,7 +199,7 @@ fn a_stop_ends_the_commands_and_the_next_life_begins_their_stage_anew() {
         .ask(house.public, "POST /api/uploads?job=j", b"x")
         .unwrap();
     let pid = house.data.join("pid");
-    until("the command runs", || {
+    wait_until("the command runs", || {
         fs::read(&pid).is_ok_and(|pid| !pid.is_empty())
     });
     let pid = fs::read_to_string(&pid).unwrap();

@@ -9,12 +9,11 @@ mod matrix;
 mod proxy;
 
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use binary::Binary;
 use follower::{Follower, Version};
-use http::{PATIENCE, ask_until, publish};
+use http::{metric, publish, wait_until};
 use proxy::{Kind, Proxy, Upstream};
 
 const JOB: &str = "job_8f3a";
@@ -167,11 +166,7 @@ fn a_token_in_the_query_isnt_in_the_log_that_the_readme_gives_nginx() {
     let mut follower = Follower::start(&proxy, &job, Version::Http2, &[]);
     follower.id();
     drop(follower);
-    let deadline = Instant::now() + PATIENCE;
-    while !proxy.file("landfall.log").contains(JOB) {
-        assert!(Instant::now() < deadline, "nothing is logged");
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("it is logged", || proxy.file("landfall.log").contains(JOB));
     let log = proxy.file("landfall.log") + &proxy.file("log");
     assert!(!log.contains("token") && !log.contains("c2VjcmV0"), "{log}");
 }
@@ -214,21 +209,6 @@ fn progress(server: &Binary, percent: u32) -> u64 {
 }
 
 fn wait_for_streams(server: &Binary, count: u32) {
-    let deadline = Instant::now() + PATIENCE;
-    let line = format!("\nlandfall_streams_open {count}\n");
-    // The monitoring listener keeps its connections.
-    let is_enough = |text: &str| {
-        let (_, rest) = text
-            .split_once("\nlandfall_streams_open ")
-            .unwrap_or_default();
-        rest.contains('\n')
-    };
-    loop {
-        let metrics = ask_until(server.ops, "GET", "/metrics", &[], "", is_enough).body;
-        if metrics.contains(&line) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "never {count}: {metrics}");
-        thread::sleep(Duration::from_millis(10));
-    }
+    let is_so = || metric(server.ops, "landfall_streams_open") == f64::from(count);
+    wait_until(&format!("{count} streams"), is_so);
 }

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::binary::Binary;
 use crate::faulty::{self, Faulty};
 use crate::files::upload;
+use crate::http::wait_until;
 
 const STUBBORN: &str = "[[stage]]\nname = 'stub'\ngrace = '60s'\nrun = ['sh', '-c', \
     'trap \"\" TERM; setsid sleep 600 & echo $$ $! >$LANDFALL_WORK/pids.tmp; \
@@ -23,7 +24,7 @@ fn stubborn(folder: &Path, flags: &[&str]) -> (Binary, Vec<String>) {
     let server = Binary::serve_keeping(data.to_str().unwrap(), &flags);
     upload(server.public, "a", "name", b"hello");
     let mut pids = String::new();
-    until("the command runs", || {
+    wait_until("the command runs", || {
         let uploads = fs::read_dir(data.join("work")).into_iter().flatten();
         for upload in uploads {
             let path = upload.unwrap().path().join("0-stub/pids");
@@ -33,14 +34,6 @@ fn stubborn(folder: &Path, flags: &[&str]) -> (Binary, Vec<String>) {
     });
     let pids = pids.split_whitespace().map(str::to_owned).collect();
     (server, pids)
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "it never came that {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn is_alive(pid: &str) -> bool {
@@ -70,7 +63,7 @@ fn a_second_signal_ends_the_server_and_its_commands_at_once() {
         "{:?}",
         begun.elapsed()
     );
-    until("the commands are gone", || {
+    wait_until("the commands are gone", || {
         !pids.iter().any(|pid| is_alive(pid))
     });
 }
@@ -80,7 +73,7 @@ fn a_command_that_outlasts_the_drain_is_killed_with_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, pids) = stubborn(folder.path(), &["--drain", "200ms"]);
     assert!(server.stop().success());
-    until("the commands are gone", || {
+    wait_until("the commands are gone", || {
         !pids.iter().any(|pid| is_alive(pid))
     });
 }

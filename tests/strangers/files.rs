@@ -212,10 +212,7 @@ pub fn upload(address: SocketAddr, job: &str, name: &str, bytes: &[u8]) {
 /// Waits until a job has ended, and returns its snapshot.
 pub fn end(address: SocketAddr, job: &str, deadline: Instant) -> Value {
     loop {
-        let answer = http::ask_until(address, "GET", &format!("/api/jobs/{job}"), &[], "", |_| {
-            false
-        });
-        let snapshot = answer.json();
+        let snapshot = http::get(address, &format!("/api/jobs/{job}")).json();
         if snapshot["state"] != "running" {
             return snapshot;
         }

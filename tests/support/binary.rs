@@ -14,7 +14,8 @@ pub const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A `landfall serve` that ends with its owner.
 pub struct Binary {
-    child: Child,
+    /// Its process.
+    pub child: Child,
     /// Where browsers connect.
     pub public: SocketAddr,
     /// Where workers publish.
@@ -57,14 +58,17 @@ impl Binary {
     }
 
     fn run(mut command: Command, listen: &str, publish: SocketAddr, flags: &[&str]) -> Binary {
-        let mut child = command
+        command
             .args(["serve", "--ops", &ANY.to_string()])
             .args(["--listen", listen])
             .args(["--publish", &publish.to_string()])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(flags);
+        Binary::of(&mut command)
+    }
+
+    /// The same, by a command that says all of it.
+    pub fn of(command: &mut Command) -> Binary {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = || lines.next().expect("it ended before it was ready").unwrap();
         let mut address = |name: &str| {

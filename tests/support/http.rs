@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer: its status, its head and its body.
 #[derive(Debug)]
@@ -37,7 +37,25 @@ impl Answer {
     }
 }
 
-/// Sends a request with `fields`, lines without their ends, and reads until `is_enough`
+/// Sends a request with `fields`, lines without their ends, and reads the whole answer.
+pub fn ask(address: SocketAddr, method: &str, target: &str, fields: &[&str], body: &str) -> Answer {
+    ask_until(address, method, target, fields, body, |_| false)
+}
+
+/// The same, of a plain GET.
+pub fn get(address: SocketAddr, target: &str) -> Answer {
+    ask(address, "GET", target, &[], "")
+}
+
+/// What is counted under this name, where the server is monitored.
+pub fn metric(ops: SocketAddr, sample: &str) -> f64 {
+    let text = get(ops, "/metrics").body;
+    let of_sample = |line: &str| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok();
+    let number = text.lines().find_map(of_sample);
+    number.unwrap_or_else(|| panic!("no {sample} in {text}"))
+}
+
+/// Sends a request as [`ask`] does, and reads until `is_enough`
 /// says so of the text so far, or to the end.
 pub fn ask_until(
     address: SocketAddr,
@@ -103,7 +121,7 @@ pub fn unchunked(mut body: &str) -> String {
 pub fn post(address: SocketAddr, target: &str, kind: &str, body: &str) -> Answer {
     let kind = format!("Content-Type: {kind}");
     let length = format!("Content-Length: {}", body.len());
-    ask_until(address, "POST", target, &[&kind, &length], body, |_| false)
+    ask(address, "POST", target, &[&kind, &length], body)
 }
 
 /// Publishes one event, and returns its id.

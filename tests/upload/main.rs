@@ -9,6 +9,8 @@ mod crash;
 mod disk_full;
 mod downloads;
 mod greedy;
+#[path = "../support/http.rs"]
+mod http;
 mod limits;
 mod lives;
 mod posted;

@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -13,9 +12,7 @@ use socket2::{Domain, Type};
 use tempfile::TempDir;
 
 use crate::binary::{ANY, Binary};
-
-/// How long anything may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use crate::http::{PATIENCE, wait_until};
 
 /// A server that ends with the test.
 pub struct House {
@@ -350,15 +347,6 @@ impl Answer {
     /// The message of an error.
     pub fn error(&self) -> String {
         self.json()["error"].as_str().unwrap().to_owned()
-    }
-}
-
-/// Blocks until `condition` holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

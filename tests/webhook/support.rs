@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use landfall::{Event, JobId, Server, ServerConfig};
 
-use crate::http::{ask_until, wait_until};
+use crate::http::{metric, wait_until};
 
 /// A server that is stopped when the test is over.
 pub struct Hooked {
@@ -99,24 +99,9 @@ pub fn toml_file(folder: &Path, toml: &str) -> PathBuf {
 
 /// How many events of a webhook had this outcome, where the server is monitored.
 pub fn count(ops: std::net::SocketAddr, hook: &str, outcome: &str) -> u64 {
-    // That listener keeps its connections.
-    let is_whole = |text: &str| {
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let mut fields = head.lines();
-        let length = fields.find_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("content-length: ")?
-                .parse()
-                .ok()
-        });
-        Some(body.len() >= length?)
-    };
-    let is_enough = |text: &str| is_whole(text).unwrap_or(false);
-    let text = ask_until(ops, "GET", "/metrics", &[], "", is_enough).body;
     let sample =
-        format!("landfall_webhook_events_total{{webhook=\"{hook}\",outcome=\"{outcome}\"}} ");
-    let number = text.lines().find_map(|line| line.strip_prefix(&sample));
-    number.expect(&text).parse().unwrap()
+        format!("landfall_webhook_events_total{{webhook=\"{hook}\",outcome=\"{outcome}\"}}");
+    metric(ops, &sample) as u64
 }
 
 /// The name of a job.
