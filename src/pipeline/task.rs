@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::attempt::Attempt;
 use super::config::Stage;
 use super::environment;
+use super::scratch::Scratches;
 use super::state::Facts;
 use crate::command::follow::Guard;
 use crate::command::leftover::Mark;
@@ -24,6 +25,20 @@ use crate::sys::durable;
 const PIECE_BYTES: usize = 128 * 1024;
 /// A disk with less room than this is full, to a command that failed on it.
 const FULL_BELOW_BYTES: u64 = 1 << 20;
+
+/// A stage that an attempt has come to.
+pub struct Passage<'a> {
+    /// Whose.
+    pub attempt: &'a Attempt,
+    /// The stage's place; the first is 0.
+    pub index: usize,
+    /// The stage.
+    pub stage: &'a Stage,
+    /// The data directory.
+    pub data: &'a Path,
+    /// Where stages work.
+    pub scratches: &'a Scratches,
+}
 
 /// A stage at work on a file.
 pub struct Task<'a> {
@@ -112,21 +127,18 @@ pub struct Crash {
 
 impl<'a> Task<'a> {
     /// A task of which nothing is done yet.
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
-        attempt: &'a Attempt,
-        index: usize,
-        stage: &'a Stage,
-        data: &'a Path,
+        passage: &Passage<'a>,
         input: &'a Path,
         folder: &'a Path,
         facts: &'a mut Facts,
     ) -> Task<'a> {
+        let stage = passage.stage;
         Task {
-            attempt,
-            index,
+            attempt: passage.attempt,
+            index: passage.index,
             stage,
-            data,
+            data: passage.data,
             input,
             folder,
             facts,

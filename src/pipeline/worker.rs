@@ -16,7 +16,7 @@ use super::record::StoredRecord;
 use super::stage;
 use super::state::{Facts, FileState};
 use super::stop::Why;
-use super::task::{Failure, hex};
+use super::task::{Failure, Passage, hex};
 use crate::sys::thread;
 use crate::upload::Landed;
 
@@ -53,11 +53,18 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) 
     let stages = &line.stages;
     let tally = &line.tallies[index];
     let state = &mut work.state;
+    let passage = Passage {
+        attempt: &attempt,
+        index,
+        stage: &stages[index],
+        data: &inner.data,
+        scratches: &line.scratches,
+    };
     tally.working.add(1);
     let begun = Instant::now();
     let worked = catch_unwind(AssertUnwindSafe(|| match attempt.stop.said() {
         Some(_) => Err(Failure::Stopped),
-        None => stage::run(stages, index, &attempt, state, &inner.data, &line.scratches),
+        None => passage.run(state),
     }));
     tally.durations.observe(begun.elapsed());
     tally.working.add(-1);
