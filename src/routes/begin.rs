@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Context, Intake, Plan, Request, key_of, publish_status};
+use super::{Answer, Context, Intake, Plan, Request, key_of, refused};
 use crate::event::job::JobId;
 use crate::event::{Beginning, IdempotencyKey};
 use crate::http::{BodyLength, Head, Response, Status};
@@ -55,7 +55,7 @@ impl Intake for Body {
     }
 
     fn finish(self: Box<Self>) -> Response {
-        self.begin().unwrap_or_else(|refused| refused)
+        self.begin().unwrap_or_else(|answer| answer)
     }
 }
 
@@ -72,10 +72,7 @@ impl Body {
             .map_err(|error| Response::error(Status::BadRequest, &error.to_string()))?;
         let before = context.jobs.hub().life(job);
         let life = context.jobs.begin_with(job, *after, beginning, *key);
-        let life = life.map_err(|error| {
-            let response = Response::error(publish_status(&error), &error.to_string());
-            super::publish::retriable(response, &error)
-        })?;
+        let life = life.map_err(|error| refused(&error))?;
         context.clear_up_after(job, before.as_ref().map(Life::id));
         // A job's name needs no escapes.
         let json = format!(r#"{{"jobId":"{job}","id":{}}}"#, life.0);

@@ -1,6 +1,6 @@
 //! `POST /api/jobs/{job}/cancel`.
 
-use super::{Answer, Plan, Request, publish, publish_status, snapshot};
+use super::{Answer, Plan, Request, refused, snapshot};
 use crate::event::JobId;
 use crate::http::{Response, Status};
 use crate::hub::{Owner, Refusal};
@@ -29,9 +29,6 @@ pub fn post(request: Request<'_>, job: JobId) -> Answer {
             );
             Err(Response::error(Status::Conflict, &message))
         }
-        Err(error) => {
-            let response = Response::error(publish_status(&error), &error.to_string());
-            Err(publish::retriable(response, &error))
-        }
+        Err(error) => Err(refused(&error)),
     }
 }

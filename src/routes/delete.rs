@@ -1,6 +1,6 @@
 //! `DELETE /api/jobs/{job}`.
 
-use super::{Answer, Plan, Request, publish, publish_status, snapshot};
+use super::{Answer, Plan, Request, refused, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::hub::Refusal;
@@ -20,10 +20,7 @@ pub fn delete(request: Request<'_>, job: JobId) -> Answer {
             }
             // Another life has begun since it was looked up.
             Err(PublishError::Refused(Refusal::Over)) => {}
-            Err(error) => {
-                let response = Response::error(publish_status(&error), &error.to_string());
-                return Err(publish::retriable(response, &error));
-            }
+            Err(error) => return Err(refused(&error)),
         }
     }
 }

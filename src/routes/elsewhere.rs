@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Context, Plan, Request, snapshot};
+use super::{Answer, Context, Plan, Request, refused, snapshot};
 use crate::event::job::{JobId, LifeId};
 use crate::http::{Response, Status};
 use crate::sequencer::{Errand, Neighbour};
@@ -64,10 +64,7 @@ pub fn retry(context: &Context, node: &Neighbour, job: JobId, life: LifeId) -> A
         job: job.clone(),
         life,
     };
-    neighbours.ask(errand).map_err(|error| {
-        let response = Response::error(super::publish_status(&error), &error.to_string());
-        super::publish::retriable(response, &error)
-    })?;
+    neighbours.ask(errand).map_err(|error| refused(&error))?;
     let deadline = clock::now() + PATIENCE;
     while clock::now() < deadline {
         let now = hub.life(&job).filter(|now| now.id() != life);

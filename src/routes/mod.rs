@@ -36,7 +36,7 @@ use parking_lot::RwLock;
 use crate::access::cors::CorsLines;
 use crate::access::places::{Occupant, Places};
 use crate::event::job::{JobId, LifeId};
-use crate::event::{EventError, IdempotencyKey, Malformed};
+use crate::event::{IdempotencyKey, Malformed};
 use crate::http::{BasePath, Head, Method, Response, Status};
 use crate::hub::Refusal;
 use crate::pipeline::Pipeline;
@@ -356,6 +356,22 @@ fn key_of(head: &Head<'_>) -> Result<Option<IdempotencyKey>, Response> {
         .map_err(|error: Malformed| Response::error(Status::BadRequest, &error.to_string()))
 }
 
+/// The answer to a change that is refused, with when to try again where that may help.
+fn refused(error: &PublishError) -> Response {
+    let status = publish_status(error);
+    let response = Response::error(status, &error.to_string());
+    if may_pass(status) {
+        response.with("Retry-After", "5")
+    } else {
+        response
+    }
+}
+
+/// Whether what was refused so may be taken later.
+fn may_pass(status: Status) -> bool {
+    matches!(status, Status::Unavailable | Status::InsufficientStorage)
+}
+
 /// The status for a refused event.
 fn publish_status(error: &PublishError) -> Status {
     match error {
@@ -382,9 +398,4 @@ fn refusal_status(refusal: Refusal) -> Status {
         // Who asks is answered as the first time, so nobody sees this.
         Refusal::Again(_) => Status::Conflict,
     }
-}
-
-/// The status for what is no event.
-fn event_status(_: &EventError) -> Status {
-    Status::BadRequest
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::gate::{INVALID, Pass};
 use super::quotas::Publisher;
-use super::{Answer, Caller, Context, Intake, Plan, Request, event_status, key_of, publish_status};
+use super::{Answer, Caller, Context, Intake, Plan, Request, key_of, may_pass, publish_status};
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{IdempotencyKey, Publication, Word};
 use crate::http::{BodyLength, Response, Status};
@@ -208,7 +208,7 @@ impl Publications {
 
     fn publish(&mut self, text: &[u8]) -> Result<(), Refusal> {
         let Publication { job, word, key } = Publication::from_json(text)
-            .map_err(|error| self.refusal(event_status(&error), error.to_string()))?;
+            .map_err(|error| self.refusal(Status::BadRequest, error.to_string()))?;
         let job = match (&self.job, job) {
             (Some(path), Some(line)) if *path != line => {
                 let message = format!("\"job\" is {line}, but the path names {path}: leave it out");
@@ -323,12 +323,11 @@ impl Publications {
 
     fn unpublished(&self, error: &PublishError, line: usize) -> Refusal {
         let status = publish_status(error);
-        let is_passing = matches!(status, Status::Unavailable | Status::InsufficientStorage);
         Refusal {
             status,
             message: error.to_string(),
             line,
-            field: is_passing.then_some(("Retry-After", "5".into())),
+            field: may_pass(status).then_some(("Retry-After", "5".into())),
         }
     }
 
@@ -395,20 +394,6 @@ impl Publications {
             json.push('"');
         }
         json.push(']');
-    }
-}
-
-/// The answer, with when to try again where that may help.
-pub fn retriable(response: Response, error: &PublishError) -> Response {
-    match error {
-        PublishError::Full
-        | PublishError::Share
-        | PublishError::DiskFull
-        | PublishError::DiskFailing
-        | PublishError::Away
-        | PublishError::NoRoom
-        | PublishError::Denied => response.with("Retry-After", "5"),
-        _ => response,
     }
 }
 

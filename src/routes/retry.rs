@@ -1,7 +1,7 @@
 //! `POST /api/jobs/{job}/retry`.
 
 use super::upload::spool;
-use super::{Answer, Plan, Request, elsewhere, publish, publish_status, snapshot};
+use super::{Answer, Plan, Request, elsewhere, refused, snapshot};
 use crate::event::job::JobId;
 use crate::http::{Response, Status};
 use crate::pipeline::RetryError;
@@ -33,10 +33,7 @@ pub fn post(request: Request<'_>, job: JobId) -> Answer {
         )),
         Err(RetryError::NotKept) => Err(not_kept()),
         Err(RetryError::Deleted) => Err(snapshot::missing(context.jobs.hub(), &job)),
-        Err(RetryError::Publish(error)) => {
-            let response = Response::error(publish_status(&error), &error.to_string());
-            Err(publish::retriable(response, &error))
-        }
+        Err(RetryError::Publish(error)) => Err(refused(&error)),
         Err(RetryError::Disk(_)) => Err(Response::error(
             Status::Unavailable,
             "that the job is tried again can't be written to disk, see the server's log: try it \
