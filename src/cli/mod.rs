@@ -128,18 +128,15 @@ type Failed = (Option<&'static Command>, Failure);
 fn find(name: &str) -> Result<&'static Command, Usage> {
     let found = COMMANDS.iter().find(|command| command.name == name);
     let names = COMMANDS.iter().map(|command| command.name);
-    found
-        .copied()
-        .ok_or_else(|| match OTHER_COMMANDS.contains(&name) {
-            true => Usage::LeftOut {
-                what: name.to_owned(),
-                feature: "cli",
-            },
-            false => Usage::NoCommand {
-                name: name.to_owned(),
-                nearest: nearest(name, names.chain(["help", "version"])),
-            },
-        })
+    let name = name.to_owned();
+    found.copied().ok_or_else(|| {
+        if OTHER_COMMANDS.contains(&&*name) {
+            let (what, feature) = (name, "cli");
+            return Usage::LeftOut { what, feature };
+        }
+        let nearest = nearest(&name, names.chain(["help", "version"]));
+        Usage::NoCommand { name, nearest }
+    })
 }
 
 fn call(command: &'static Command, arguments: VecDeque<OsString>) -> Result<ExitCode, Failed> {

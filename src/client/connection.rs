@@ -67,6 +67,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a request, and reads the answer.
+    pub fn exchange(
+        &mut self,
+        request: &[u8],
+        deadline: Instant,
+    ) -> Result<(AnswerHead, Vec<u8>), ClientError> {
+        // Who refuses early may close before everything is read; what is said is worth more than
+        // the broken pipe.
+        let sent = self.send(request, deadline);
+        let mut head = match (self.head(deadline), sent) {
+            (Ok(head), _) => head,
+            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+        };
+        if request.starts_with(b"HEAD ") {
+            head = head.without_body();
+        }
+        let body = self.body(&head, deadline)?;
+        Ok((head, body))
+    }
+
     /// Reads the head of the final answer, past any `100 Continue`.
     pub fn head(&mut self, deadline: Instant) -> Result<AnswerHead, ClientError> {
         loop {

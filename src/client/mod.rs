@@ -344,17 +344,7 @@ impl Client {
             }
         };
         let deadline = within(ANSWER_TIMEOUT);
-        // A hub that refuses early may close before it has read everything; what
-        // it said is worth more than the broken pipe.
-        let sent = connection.send(request, deadline);
-        let mut head = match (connection.head(deadline), sent) {
-            (Ok(head), _) => head,
-            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
-        };
-        if request.starts_with(b"HEAD ") {
-            head = head.without_body();
-        }
-        let body = connection.body(&head, deadline)?;
+        let (head, body) = connection.exchange(request, deadline)?;
         if head.keep_alive {
             self.connection = Some(connection);
         }

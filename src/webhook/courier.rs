@@ -125,10 +125,11 @@ impl Courier {
         self.save_within(SAVE_POSITION);
         let took = now.elapsed();
         let has_room = self.standing.backlog.len() <= self.hook.waiting / 2;
-        let pause = match has_room && reach.upto < newest {
-            true => took,
+        let pause = if has_room && reach.upto < newest {
+            took
+        } else {
             // What comes meanwhile is read together.
-            false => PAUSE.max(took * LOOK_PART),
+            PAUSE.max(took * LOOK_PART)
         };
         self.next_look = Instant::now() + pause;
     }
@@ -314,9 +315,10 @@ impl Courier {
         event.is_unheard = is_unheard;
         let (name, what, job) = (&hook.name, &event.name, &event.job);
         let wait = humantime::format_duration(Duration::from_millis(wait.as_millis() as u64));
-        let level = match std::mem::replace(&mut self.is_failing, true) {
-            false => log::Level::Warn,
-            true => log::Level::Debug,
+        let level = if std::mem::replace(&mut self.is_failing, true) {
+            log::Level::Debug
+        } else {
+            log::Level::Warn
         };
         log::log!(
             level,

@@ -63,12 +63,11 @@ impl HookLine {
     /// Nobody is there.
     pub fn open(hook: &Hook) -> Result<HookLine, DeliveryEnd> {
         let deadline = Instant::now() + hook.timeout;
-        let connection = match hook.url.is_tls {
-            true => None,
-            false => {
-                let opened = Connection::open(&hook.url.address, deadline);
-                Some(opened.map_err(|error| failed(in_words(hook, error), true))?)
-            }
+        let connection = if hook.url.is_tls {
+            None
+        } else {
+            let opened = Connection::open(&hook.url.address, deadline);
+            Some(opened.map_err(|error| failed(in_words(hook, error), true))?)
         };
         Ok(HookLine {
             connection,
@@ -160,22 +159,14 @@ fn plainly(
     }
     head += "\r\n";
     let bytes = [head.as_bytes(), &request.body].concat();
-    let mut exchange = || {
-        // What a receiver says that reads no further is worth more than the broken pipe.
-        let sent = connection.send(&bytes, deadline);
-        let head = match (connection.head(deadline), sent) {
-            (Ok(head), _) => head,
-            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
-        };
-        let body = connection.body(&head, deadline)?;
-        Ok(HookAnswer {
-            status: head.status,
-            retry_after: head.field("retry-after").and_then(wait),
-            location: head.field("location").map(str::to_owned),
-            body,
-        })
-    };
-    exchange().map_err(|error| (in_words(hook, error), false))
+    let answer = connection.exchange(&bytes, deadline);
+    let (head, body) = answer.map_err(|error| (in_words(hook, error), false))?;
+    Ok(HookAnswer {
+        status: head.status,
+        retry_after: head.field("retry-after").and_then(wait),
+        location: head.field("location").map(str::to_owned),
+        body,
+    })
 }
 
 #[cfg(not(feature = "https"))]

@@ -114,13 +114,11 @@ pub fn file_name(asked: Option<&str>) -> Result<String, Response> {
         "" | "." | ".." => NAMELESS.to_owned(),
         name => name.to_owned(),
     };
-    match name.len() <= NAME_MAX_BYTES {
-        true => Ok(name),
-        false => {
-            let message = format!("the file's name is too long: at most {NAME_MAX_BYTES} bytes");
-            Err(Response::error(Status::BadRequest, &message))
-        }
+    if name.len() > NAME_MAX_BYTES {
+        let message = format!("the file's name is too long: at most {NAME_MAX_BYTES} bytes");
+        return Err(Response::error(Status::BadRequest, &message));
     }
+    Ok(name)
 }
 
 /// 201, which says where to follow the job.
