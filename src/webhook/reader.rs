@@ -69,7 +69,7 @@ impl OrderReader {
         &mut self,
         after: EventId,
         wants: impl Fn(&JobId) -> bool,
-        mut take: impl FnMut(Seen<'_>) -> bool,
+        take: impl FnMut(Seen<'_>) -> bool,
     ) -> Reach {
         let hub = self.jobs.hub().clone();
         let upto = hub.published();
@@ -97,25 +97,8 @@ impl OrderReader {
             return self.read_back(what, after, gaps, wants, take);
         }
         self.cursor = None;
-        let mut begin = 0;
-        for &(id, end) in &self.batch.ends {
-            let frame = &self.batch.bytes[begin..end];
-            begin = end;
-            let Some((name, data)) = frame::parse(frame) else {
-                continue;
-            };
-            let Some(job) = job_of(data) else { continue };
-            let seen = Seen {
-                id: EventId(id),
-                job: &job,
-                name,
-                place: None,
-            };
-            if !take(seen) {
-                let upto = EventId(id - 1);
-                return Reach { upto, gaps };
-            }
-        }
+        let stopped = show(&self.batch, |_| true, |_| None, take);
+        let upto = stopped.map_or(upto, |(before, _)| before);
         Reach { upto, gaps }
     }
 
@@ -181,7 +164,7 @@ impl OrderReader {
         after: EventId,
         gaps: u64,
         wants: impl Fn(&JobId) -> bool,
-        mut take: impl FnMut(Seen<'_>) -> bool,
+        take: impl FnMut(Seen<'_>) -> bool,
     ) -> Reach {
         let nothing = Reach { upto: after, gaps };
         let begins = self.cursor.take();
@@ -189,33 +172,45 @@ impl OrderReader {
             return nothing;
         };
         let gaps = gaps + u64::from(replay.batch.after > after.0);
-        let mut begin = 0;
-        for &(id, end) in &replay.batch.ends {
-            let frame = &replay.batch.bytes[begin..end];
-            begin = end;
-            let Some((name, data)) = frame::parse(frame) else {
-                continue;
-            };
-            let Some(job) = job_of(data).filter(&wants) else {
-                continue;
-            };
-            let place = replay.cursor_after(id - 1).or(begins);
-            let seen = Seen {
-                id: EventId(id),
-                job: &job,
-                name,
-                place,
-            };
-            if !take(seen) {
-                self.cursor = place;
-                let upto = EventId(id - 1);
-                return Reach { upto, gaps };
-            }
-        }
-        self.cursor = replay.end;
-        let upto = EventId(replay.reached.max(after.0));
+        let place = |id: u64| replay.cursor_after(id - 1).or(begins);
+        let stopped = show(&replay.batch, wants, place, take);
+        let whole = (EventId(replay.reached.max(after.0)), replay.end);
+        let (upto, cursor) = stopped.unwrap_or(whole);
+        self.cursor = cursor;
         Reach { upto, gaps }
     }
+}
+
+/// Shows `take` the events of a batch. Where it takes one no more, says what is before that, and
+/// where it is.
+fn show(
+    batch: &Batch,
+    wants: impl Fn(&JobId) -> bool,
+    place: impl Fn(u64) -> Option<Cursor>,
+    mut take: impl FnMut(Seen<'_>) -> bool,
+) -> Option<(EventId, Option<Cursor>)> {
+    let mut begin = 0;
+    for &(id, end) in &batch.ends {
+        let frame = &batch.bytes[begin..end];
+        begin = end;
+        let Some((name, data)) = frame::parse(frame) else {
+            continue;
+        };
+        let Some(job) = job_of(data).filter(&wants) else {
+            continue;
+        };
+        let place = place(id);
+        let seen = Seen {
+            id: EventId(id),
+            job: &job,
+            name,
+            place,
+        };
+        if !take(seen) {
+            return Some((EventId(id - 1), place));
+        }
+    }
+    None
 }
 
 /// The name and the data of a job's event. None where it isn't kept any more, or its life was
