@@ -93,8 +93,6 @@ pub struct Replay {
 pub struct Cursor {
     /// The file.
     pub file: u32,
-    /// Which of the files of that name.
-    pub generation: u32,
     /// The byte in it.
     pub offset: u32,
 }

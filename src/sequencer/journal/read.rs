@@ -420,7 +420,6 @@ impl Shared {
 fn place(segment: SegmentNumber, offset: u32) -> Cursor {
     Cursor {
         file: segment.0,
-        generation: 0,
         offset,
     }
 }
