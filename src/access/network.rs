@@ -12,7 +12,7 @@ const NO_BLOCK: Malformed =
 /// What one client has: an IPv4 address, or the /64 that an IPv6 address is in, since a
 /// single host may take any address of its /64 (RFC 4291 section 2.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "uploads", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "uploads", derive(serde::Serialize))]
 pub struct Network(IpAddr);
 
 /// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
@@ -34,6 +34,12 @@ impl Network {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
             address => address,
         })
+    }
+
+    /// One whose first address was kept.
+    #[cfg(feature = "uploads")]
+    pub(super) fn kept(address: IpAddr) -> Network {
+        Network(address)
     }
 
     /// Its first address.

@@ -15,19 +15,16 @@ use super::network::Network;
 
 /// Who has something, as far as that can be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "uploads", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "uploads", derive(serde::Serialize))]
 pub struct Occupant {
     /// Its address. None where many clients are behind it.
     #[cfg_attr(
         feature = "uploads",
-        serde(rename = "address", default, skip_serializing_if = "Option::is_none")
+        serde(rename = "address", skip_serializing_if = "Option::is_none")
     )]
     pub network: Option<Network>,
     /// The fingerprint of its token. None where it has none.
-    #[cfg_attr(
-        feature = "uploads",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "uploads", serde(skip_serializing_if = "Option::is_none"))]
     pub token: Option<u64>,
 }
 
@@ -75,6 +72,21 @@ impl Occupant {
     pub fn keys(self) -> impl Iterator<Item = Key> {
         let network = self.network.map(Key::Network);
         network.into_iter().chain(self.token.map(Key::Token))
+    }
+
+    /// Reads it, as it is kept beside an upload.
+    ///
+    /// # Errors
+    /// It is something else.
+    #[cfg(feature = "uploads")]
+    pub(crate) fn of_json(mut json: crate::event::json::Object) -> std::io::Result<Occupant> {
+        let address = json.text("address")?.map(|address| address.parse());
+        let address = address.transpose();
+        let address = address.map_err(|_| crate::event::json::wrong("address", "isn't one"))?;
+        Ok(Occupant {
+            network: address.map(Network::kept),
+            token: json.number("token")?,
+        })
     }
 
     /// Whether nothing is known of it.

@@ -14,6 +14,7 @@ use super::output;
 use super::snapshot::Snapshot;
 use super::words::{age, describe, printable};
 use crate::client::{self, Client};
+use crate::event::json::Object;
 
 /// Jobs that are asked for at once.
 const PAGE_JOBS: usize = 500;
@@ -142,13 +143,10 @@ fn print_table(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
     while let Some(body) = list.page()? {
         let now = SystemTime::now();
         for job in list.read(&body)?.jobs {
-            let snapshot = serde_json::from_slice(job.get().as_bytes());
-            let snapshot: Snapshot = snapshot.map_err(|_| {
-                list.failure(client::ClientError::Malformed(
-                    "a snapshot that can't be read",
-                ))
-            })?;
-            rows.push(row(&snapshot, now));
+            let job = Object::read(job.get().as_bytes()).and_then(Snapshot::of_json);
+            let what = "a snapshot that can't be read";
+            let job = job.map_err(|_| list.failure(client::ClientError::Malformed(what)))?;
+            rows.push(row(&job, now));
         }
         // A page's columns stand in line with those before, unless its names are longer.
         for (cells, _) in &rows {

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use serde::Deserialize;
-
 use super::call::{Call, Command};
 use super::error::{Failure, Usage};
 use super::output;
 use crate::client::ClientError;
+use crate::event::json::Object;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -24,11 +23,6 @@ pub const COMMAND: Command = Command {
     main,
 };
 
-#[derive(Deserialize)]
-struct Answer {
-    attempt: u32,
-}
-
 fn main(call: Call) -> Result<ExitCode, Failure> {
     let jobs = call.jobs()?;
     if jobs.is_empty() {
@@ -38,10 +32,11 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let mut client = hub.client()?;
     hub.each(COMMAND.name, &jobs, |job| {
         let body = client.retry(job)?;
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|_| ClientError::Malformed("an answer that can't be read"))?;
+        let attempt = Object::read(&body).and_then(|mut answer| answer.needed_number("attempt"));
+        let attempt =
+            attempt.map_err(|_| ClientError::Malformed("an answer that can't be read"))?;
         // It has begun, whether anybody reads of it or not.
-        let _ = output::print(&format!("{job} attempt {}\n", answer.attempt));
+        let _ = output::print(&format!("{job} attempt {attempt}\n"));
         Ok(())
     })
 }

@@ -1,13 +1,14 @@
 //! Where a job stands, as the hub says it.
 
+use std::io;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::event::json::Object;
+
 /// Where a job stands.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Snapshot {
     pub job_id: String,
     pub state: String,
@@ -20,13 +21,30 @@ pub struct Snapshot {
 }
 
 /// A job's newest event.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct LastEvent {
     pub event: String,
     pub data: Map<String, Value>,
 }
 
 impl Snapshot {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn of_json(mut json: Object) -> io::Result<Snapshot> {
+        let last_event = json.object("lastEvent")?.map(LastEvent::of_json);
+        Ok(Snapshot {
+            job_id: json.needed_text("jobId")?,
+            state: json.needed_text("state")?,
+            last_event_id: json.text("lastEventId")?,
+            last_event: last_event.transpose()?,
+            created_at: json.needed_text("createdAt")?,
+            updated_at: json.needed_text("updatedAt")?,
+            streams: json.needed_number("streams")?,
+        })
+    }
+
     /// The number of its newest event.
     pub fn id(&self) -> u64 {
         let id = self.last_event_id.as_deref();
@@ -38,5 +56,15 @@ impl Snapshot {
         let at = |text: &str| humantime::parse_rfc3339(text).ok();
         let (begin, end) = (at(&self.created_at)?, at(&self.updated_at)?);
         Some(end.duration_since(begin).unwrap_or_default())
+    }
+}
+
+impl LastEvent {
+    fn of_json(mut json: Object) -> io::Result<LastEvent> {
+        let data = json.object("data")?;
+        Ok(LastEvent {
+            event: json.needed_text("event")?,
+            data: data.map(Object::rest).unwrap_or_default(),
+        })
     }
 }

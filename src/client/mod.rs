@@ -26,10 +26,9 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::event::Event;
 use crate::event::job::{EventId, EventName, JobId};
+use crate::event::json::Object;
 use crate::http::{Address, BasePath};
 use response::AnswerHead;
 
@@ -115,22 +114,8 @@ pub struct Subscription {
     ended: bool,
 }
 
-/// What a hub says of an event.
-#[derive(Deserialize)]
-struct Told {
-    id: EventId,
-}
-
-/// What it says of several.
-#[derive(Deserialize)]
-struct AllTold {
-    ids: Vec<EventId>,
-}
-
-fn told<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ClientError> {
-    let why = "the answer to an event doesn't say its number";
-    serde_json::from_slice(answer).map_err(|_| ClientError::Malformed(why))
-}
+const NO_NUMBER: ClientError =
+    ClientError::Malformed("the answer to an event doesn't say its number");
 
 impl Client {
     /// A client that will connect when it is first used.
@@ -170,8 +155,8 @@ impl Client {
     /// Publishes one event, and returns its number.
     pub fn publish(&mut self, job: &JobId, event: &Event) -> Result<EventId, ClientError> {
         let answer = self.publish_by(job, event.name(), event.data(), None)?;
-        let told: Told = told(&answer)?;
-        Ok(told.id)
+        let id = Object::read(&answer).and_then(|mut told| told.needed_number("id"));
+        id.map(EventId).map_err(|_| NO_NUMBER)
     }
 
     /// The same of data that may be wrong. The whole call ends by `deadline`, where one is
@@ -196,8 +181,10 @@ impl Client {
         lines: &[u8],
     ) -> Result<Vec<EventId>, ClientError> {
         let answer = self.post_lines(job, lines)?;
-        let told: AllTold = told(&answer)?;
-        Ok(told.ids)
+        let ids = Object::read(&answer).and_then(|mut told| told.list("ids"));
+        let ids = ids.map_err(|_| NO_NUMBER)?;
+        let ids = ids.iter().map(|id| id.as_u64().map(EventId));
+        ids.collect::<Option<_>>().ok_or(NO_NUMBER)
     }
 
     /// The same. Returns the answer.
@@ -422,11 +409,7 @@ impl std::error::Error for ClientError {}
 
 /// The hub's `{"error":...}`, or what else it wrote, fit to be shown in a terminal.
 fn refusal(head: &AnswerHead, body: &[u8]) -> ClientError {
-    #[derive(serde::Deserialize)]
-    struct Told {
-        error: String,
-    }
-    let told = serde_json::from_slice(body).map(|told: Told| told.error);
+    let told = Object::read(body).and_then(|mut told| told.needed_text("error"));
     let text = told.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
     let printable = |c: char| if c.is_control() { ' ' } else { c };
     let message: String = text.trim().chars().map(printable).take(500).collect();

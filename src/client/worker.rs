@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{Client, ClientError, refusal};
 use crate::event::Lease;
 use crate::event::job::{EventName, JobId};
+use crate::event::json::Object;
 
 /// What became of something that a worker said.
 pub struct Heard {
@@ -56,10 +57,5 @@ impl Client {
 }
 
 fn says_cancelled(answer: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Told {
-        #[serde(default)]
-        cancelled: bool,
-    }
-    serde_json::from_slice(answer).is_ok_and(|told: Told| told.cancelled)
+    Object::read(answer).is_ok_and(|mut told| told.flag("cancelled").unwrap_or_default())
 }

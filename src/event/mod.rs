@@ -5,6 +5,8 @@
 mod beginning;
 pub mod frame;
 pub mod job;
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) mod json;
 mod key;
 mod lease;
 #[cfg(feature = "server")]

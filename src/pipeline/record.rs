@@ -8,9 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::event::job::{EventId, JobId, LifeId};
+use crate::event::json::Object;
 use crate::hub::Hub;
 use crate::sys::durable;
 
@@ -18,7 +19,7 @@ use crate::sys::durable;
 const FOLDER: &str = "files/jobs";
 
 /// A stored result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredRecord {
     /// The upload that it was made of.
@@ -27,7 +28,7 @@ pub struct StoredRecord {
     /// on this disk.
     pub path: Option<PathBuf>,
     /// Where else it is, as `s3://bucket/key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// Its name: any text, and never a path.
     pub name: String,
@@ -47,10 +48,22 @@ impl StoredRecord {
     /// The file can't be read, or holds something else.
     pub fn read(data: &Path, job: &JobId, life: LifeId) -> io::Result<Option<StoredRecord>> {
         match fs::read(StoredRecord::path_of(data, job, life)) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Ok(bytes) => StoredRecord::of_json(Object::read(&bytes)?).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn of_json(mut json: Object) -> io::Result<StoredRecord> {
+        Ok(StoredRecord {
+            upload: json.needed_text("upload")?,
+            path: json.text("path")?.map(PathBuf::from),
+            location: json.text("location")?,
+            name: json.needed_text("name")?,
+            size: json.needed_number("size")?,
+            digest: json.needed_text("digest")?,
+            content_type: json.needed_text("contentType")?,
+        })
     }
 
     /// Keeps it, in the place of the one before.
@@ -125,7 +138,7 @@ fn whose(name: &str) -> Option<(JobId, LifeId)> {
 
 /// The life that an old record is of: the job's, where `done` told the same digest.
 fn life_of(path: &Path, job: &JobId, hub: &Hub) -> io::Result<Option<LifeId>> {
-    let record: StoredRecord = serde_json::from_slice(&fs::read(path)?)?;
+    let record = StoredRecord::of_json(Object::read(&fs::read(path)?)?)?;
     let is_it = |event: &str, data: &str| {
         let data: serde_json::Value = serde_json::from_slice(data.as_bytes()).unwrap_or_default();
         event == "done" && data["digest"] == *record.digest

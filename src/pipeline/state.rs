@@ -5,16 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::event::job::LifeId;
+use crate::event::job::{EventId, LifeId};
+use crate::event::json::{Object, wrong};
 use crate::sys::durable;
 use crate::upload::Landed;
 
 /// How far a job has come.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FileState {
     /// Counts from 1.
     pub attempt: u32,
@@ -36,8 +37,8 @@ pub struct FileState {
 }
 
 /// What the stages have found.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// The result's name.
     pub name: String,
@@ -56,7 +57,7 @@ pub struct Facts {
 }
 
 /// Where a result is, and what it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stored {
     /// Where it is below the data directory.
@@ -70,7 +71,7 @@ pub struct Stored {
 }
 
 /// How a job failed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failed {
     /// In which stage.
@@ -82,7 +83,6 @@ pub struct Failed {
     /// Whether the file is one to be kept away from everyone.
     pub is_infected: bool,
     /// Whether another try may come to more.
-    #[serde(default)]
     pub retryable: bool,
 }
 
@@ -141,10 +141,26 @@ impl FileState {
     /// The file can't be read, or holds something else.
     pub fn read(folder: &Path) -> io::Result<Option<FileState>> {
         match fs::read(folder.join("state.json")) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Ok(bytes) => FileState::of_json(Object::read(&bytes)?).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What is missing is as at the beginning: another version may have written it.
+    fn of_json(mut json: Object) -> io::Result<FileState> {
+        let life = json.number("life")?;
+        let attempt = json.number("attempt")?.unwrap_or(1);
+        Ok(FileState {
+            attempt: attempt.try_into().unwrap_or(u32::MAX),
+            life: life.map(|life| LifeId(EventId(life))),
+            completed: texts(json.list("completed")?)?,
+            running: json.text("running")?,
+            current: json.text("current")?.unwrap_or_default().into(),
+            facts: Facts::of_json(json.object("facts")?)?,
+            failure: json.object("failure")?.map(Failed::of_json).transpose()?,
+            done: json.value("done"),
+        })
     }
 
     /// Keeps it, also beyond a power cut.
@@ -158,7 +174,49 @@ impl FileState {
     }
 }
 
+impl Facts {
+    fn of_json(json: Option<Object>) -> io::Result<Facts> {
+        let Some(mut json) = json else {
+            return Ok(Facts::default());
+        };
+        let notes = json.object("notes")?.map(Object::rest);
+        let stages = json.list("stagesMs")?.into_iter();
+        let stages = stages.map(|stage| Some((stage[0].as_str()?.to_owned(), stage[1].as_u64()?)));
+        let stages: Option<_> = stages.collect();
+        Ok(Facts {
+            name: json.text("name")?.unwrap_or_default(),
+            original_digest: json.text("originalDigest")?,
+            content_type: json.text("contentType")?,
+            notes: notes.unwrap_or_default(),
+            queued_ms: json.number("queuedMs")?.unwrap_or_default(),
+            stages_ms: stages.ok_or_else(|| wrong("stagesMs", "isn't as it has to be"))?,
+            stored: json.object("stored")?.map(Stored::of_json).transpose()?,
+        })
+    }
+}
+
+impl Stored {
+    fn of_json(mut json: Object) -> io::Result<Stored> {
+        Ok(Stored {
+            path: json.text("path")?.map(PathBuf::from),
+            location: json.text("location")?,
+            size: json.needed_number("size")?,
+            digest: json.needed_text("digest")?,
+        })
+    }
+}
+
 impl Failed {
+    fn of_json(mut json: Object) -> io::Result<Failed> {
+        Ok(Failed {
+            stage: json.needed_text("stage")?,
+            message: json.needed_text("message")?,
+            at: json.needed_number("at")?,
+            is_infected: json.flag("isInfected")?,
+            retryable: json.flag("retryable")?,
+        })
+    }
+
     /// The data of `error`, of a file of this name.
     pub fn data(&self, attempt: u32, name: &str) -> Map<String, Value> {
         let mut data = Map::new();
@@ -173,6 +231,14 @@ impl Failed {
         }
         data
     }
+}
+
+fn texts(list: Vec<Value>) -> io::Result<Vec<String>> {
+    let texts = list.into_iter().map(|value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(wrong("completed", "isn't a list of texts")),
+    });
+    texts.collect()
 }
 
 /// Now, in seconds of the unix clock.

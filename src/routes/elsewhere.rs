@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Answer, Context, Plan, Request, refused, snapshot};
 use crate::event::job::{JobId, LifeId};
+use crate::event::json::Object;
 use crate::http::{Response, Status};
 use crate::sequencer::{Errand, Neighbour};
 use crate::sys::{clock, coroutine};
@@ -89,11 +90,5 @@ pub fn retry(context: &Context, node: &Neighbour, job: JobId, life: LifeId) -> A
 
 /// Which attempt an event is of.
 fn attempt_of(data: &str) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Data {
-        attempt: Option<u64>,
-    }
-    serde_json::from_slice::<Data>(data.as_bytes())
-        .ok()?
-        .attempt
+    Object::read(data.as_bytes()).ok()?.number("attempt").ok()?
 }

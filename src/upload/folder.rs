@@ -12,11 +12,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::access::places::{Occupant, Place};
 use crate::event::job::{EventId, JobId, LifeId};
+use crate::event::json::{Object, wrong};
 use crate::hub::{Hub, Owner};
 use crate::sequencer::PublishError;
 use crate::sys::private::sync_directory;
@@ -35,50 +36,50 @@ const INFO_PART: &str = "info.json.part";
 pub struct UploadId([u8; 16]);
 
 /// What is known of an upload, as its `info.json` says it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Info {
     /// The job that it is the beginning of.
-    #[serde(with = "text")]
+    #[serde(serialize_with = "text")]
     pub job: JobId,
     /// The life of the job that it began. None where a version wrote this that knew none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub life: Option<LifeId>,
     /// The number that ended that life, where the next is about to be begun with the same
     /// file: whatever ends the process meanwhile, that next life finds it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retried_after: Option<EventId>,
     /// The file's name, as the client says: any text, and never part of a path.
     pub name: String,
     /// The media type that the client says it has.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub declared_type: Option<String>,
     /// The bytes that it has or will have, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// How far it has come.
     pub state: UploadState,
     /// The second of the unix clock at which it began.
     pub created: u64,
     /// Whom it is counted for, also after a restart.
-    #[serde(default, skip_serializing_if = "Occupant::is_nobody")]
+    #[serde(skip_serializing_if = "Occupant::is_nobody")]
     pub client: Occupant,
     /// Where it may go on after it was cut off: what tus needs to know of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resumable: Option<Resumable>,
 }
 
 /// What an upload needs to go on after it was cut off.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Resumable {
     /// `Upload-Metadata`, as it was sent.
     pub metadata: String,
     /// Bytes of `data` from here on are a piece whose checksum hasn't been compared yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unverified_from: Option<u64>,
 }
 
 /// How far an upload has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UploadState {
     /// Bytes are missing.
@@ -204,9 +205,31 @@ impl Info {
     /// # Errors
     /// There is none, or it isn't whole.
     pub fn read(directory: &Path) -> io::Result<Info> {
-        Ok(serde_json::from_slice(&std::fs::read(
-            directory.join(INFO),
-        )?)?)
+        let mut json = Object::read(&std::fs::read(directory.join(INFO))?)?;
+        let job = json.needed_text("job")?.parse();
+        let number = |number: Option<u64>| number.map(EventId);
+        Ok(Info {
+            job: job.map_err(|_| wrong("job", "is no name"))?,
+            life: number(json.number("life")?).map(LifeId),
+            retried_after: number(json.number("retried_after")?),
+            name: json.needed_text("name")?,
+            declared_type: json.text("type")?,
+            size: json.number("size")?,
+            state: match &*json.needed_text("state")? {
+                "receiving" => UploadState::Receiving,
+                "landed" => UploadState::Landed,
+                _ => return Err(wrong("state", "is none that is known")),
+            },
+            created: json.needed_number("created")?,
+            client: match json.object("client")? {
+                Some(client) => Occupant::of_json(client)?,
+                None => Occupant::default(),
+            },
+            resumable: json
+                .object("resumable")?
+                .map(Resumable::of_json)
+                .transpose()?,
+        })
     }
 
     /// Reads an upload's info, if it has ever got there. Blocks.
@@ -287,30 +310,18 @@ impl Info {
     }
 }
 
+impl Resumable {
+    fn of_json(mut json: Object) -> io::Result<Resumable> {
+        Ok(Resumable {
+            metadata: json.needed_text("metadata")?,
+            unverified_from: json.number("unverified_from")?,
+        })
+    }
+}
+
 /// A name as a JSON string.
-mod text {
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(
-        value: &impl Display,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
-    }
+fn text<S: serde::Serializer>(name: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(name)
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::backlog::{Backlog, Undelivered};
 use crate::event::job::EventId;
+use crate::event::json::{Object, wrong};
 use crate::sys::clock::now_ms;
 use crate::sys::durable;
 use crate::sys::random;
@@ -27,7 +28,7 @@ pub struct HookStanding {
     pub backlog: Backlog,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Written {
     version: u32,
     mark: String,
@@ -35,7 +36,7 @@ struct Written {
     waiting: Vec<WrittenEvent>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct WrittenEvent {
     id: u64,
     job: String,
@@ -76,37 +77,8 @@ impl HookFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(named(error.to_string())),
         };
-        let written: Written =
-            serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))?;
-        if written.version != VERSION {
-            return Err(named(format!("it is of version {}", written.version)));
-        }
-        let (now, now_ms) = (Instant::now(), now_ms());
-        let mut backlog = Backlog::default();
-        for it in written.waiting {
-            let job = it
-                .job
-                .parse()
-                .map_err(|_| named("no name of a job".into()))?;
-            let event = Undelivered {
-                job,
-                name: it.name,
-                tries: it.tries,
-                time_ms: it.time_ms,
-                since_ms: it.since_ms,
-                due: now + Duration::from_millis(it.next_ms.saturating_sub(now_ms)),
-                is_busy: false,
-                is_unheard: it.unheard,
-                is_void: false,
-                place: None,
-            };
-            backlog.add(EventId(it.id), event);
-        }
-        Ok(Some(HookStanding {
-            mark: written.mark,
-            position: EventId(written.position),
-            backlog,
-        }))
+        let read = Object::read(&bytes).and_then(HookStanding::of_json);
+        read.map(Some).map_err(|error| named(error.to_string()))
     }
 
     /// Writes it, whole or not at all. Blocks for the disk.
@@ -139,6 +111,37 @@ impl HookFile {
 }
 
 impl HookStanding {
+    fn of_json(mut json: Object) -> io::Result<HookStanding> {
+        let version = json.needed_number("version")?;
+        if version != u64::from(VERSION) {
+            return Err(wrong("version", &format!("is {version}, not {VERSION}")));
+        }
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let mut backlog = Backlog::default();
+        for mut it in json.objects("waiting")? {
+            let job = it.needed_text("job")?.parse();
+            let next_ms = it.needed_number("next_ms")?;
+            let event = Undelivered {
+                job: job.map_err(|_| wrong("job", "is no name of one"))?,
+                name: it.needed_text("name")?.into(),
+                tries: it.needed_number("tries")?.try_into().unwrap_or(u32::MAX),
+                time_ms: it.needed_number("time_ms")?,
+                since_ms: it.needed_number("since_ms")?,
+                due: now + Duration::from_millis(next_ms.saturating_sub(now_ms)),
+                is_busy: false,
+                is_unheard: it.flag("unheard")?,
+                is_void: false,
+                place: None,
+            };
+            backlog.add(EventId(it.needed_number("id")?), event);
+        }
+        Ok(HookStanding {
+            mark: json.needed_text("mark")?,
+            position: EventId(json.needed_number("position")?),
+            backlog,
+        })
+    }
+
     /// One that begins after this number.
     ///
     /// # Errors

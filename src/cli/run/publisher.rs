@@ -11,8 +11,8 @@ use super::mailbox::{Ending, Mail, Mailbox};
 use super::renewal::Renewal;
 use super::target::{Target, say, warn, why};
 use crate::cli::hub::HubSettings;
-use crate::cli::snapshot::Snapshot;
 use crate::client::{Backoff, ClientError, Heard};
+use crate::event::json::Object;
 use crate::sys;
 use crate::sys::channel::{Receiver, bounded};
 
@@ -329,8 +329,7 @@ impl Worker {
 
 /// When the life began that a snapshot is of.
 fn created_at(snapshot: &[u8]) -> Option<String> {
-    let snapshot: Snapshot = serde_json::from_slice(snapshot).ok()?;
-    Some(snapshot.created_at)
+    Object::read(snapshot).ok()?.text("createdAt").ok()?
 }
 
 fn raw(json: String) -> Box<RawValue> {

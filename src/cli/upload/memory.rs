@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use hmac_sha256::Hash;
-use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::client::UploadPlace;
 use crate::event::job::JobId;
+use crate::event::json::Object;
 use crate::http::Address;
 
 /// How long an upload is remembered: no hub keeps an unfinished one as long as this.
@@ -17,12 +18,6 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is remembered of one upload, in a file of its own.
 pub struct Memory(Option<PathBuf>);
-
-#[derive(Serialize, Deserialize)]
-struct Remembered {
-    location: String,
-    job: String,
-}
 
 impl Memory {
     /// The memory of a file's upload to a hub: another as soon as the file is changed. What
@@ -49,27 +44,22 @@ impl Memory {
     /// Where the upload goes on.
     pub fn recall(&self) -> Option<UploadPlace> {
         let text = fs::read(self.0.as_ref()?).ok()?;
-        let Remembered { location, job } = serde_json::from_slice(&text).ok()?;
-        Some(UploadPlace { location, job })
+        let mut place = Object::read(&text).ok()?;
+        Some(UploadPlace {
+            location: place.needed_text("location").ok()?,
+            job: place.needed_text("job").ok()?,
+        })
     }
 
     /// Remembers it. Where that can't be, a later call begins anew.
     pub fn keep(&self, place: &UploadPlace) {
         let Some(path) = &self.0 else { return };
-        let remembered = Remembered {
-            location: place.location.clone(),
-            job: place.job.clone(),
-        };
-        let kept = serde_json::to_vec(&remembered)
-            .map_err(std::io::Error::from)
-            .and_then(|text| {
-                // Who knows an upload's address may go on with it.
-                let mut folder = DirBuilder::new();
-                folder.recursive(true).mode(0o700);
-                folder.create(path.parent().unwrap_or(path))?;
-                fs::write(path, text)
-            });
-        if let Err(error) = kept {
+        let remembered = json!({ "location": place.location, "job": place.job });
+        // Who knows an upload's address may go on with it.
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        let folder = folder.create(path.parent().unwrap_or(path));
+        if let Err(error) = folder.and_then(|()| fs::write(path, remembered.to_string())) {
             log::warn!(
                 "{}: {error}: the upload can't be gone on with later",
                 path.display()

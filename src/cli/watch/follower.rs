@@ -4,13 +4,13 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::hub::HubSettings;
 use crate::cli::snapshot::Snapshot;
 use crate::client::{Backoff, Client, ClientError, ServerEvent, Subscription};
 use crate::event::job::JobId;
+use crate::event::json::Object;
 use crate::sys;
 use crate::sys::channel::{Receiver, Sender, bounded};
 
@@ -76,13 +76,6 @@ struct Follower {
     is_listed: bool,
     /// The wait that the hub has asked for.
     asked_wait: Option<Duration>,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    at: u64,
-    jobs: Vec<Snapshot>,
-    next: Option<u64>,
 }
 
 impl Follower {
@@ -196,7 +189,8 @@ impl Follower {
     /// Where it stands. None where there is none, or it was deleted.
     fn snapshot(&mut self, job: &JobId) -> Result<Option<Snapshot>, ClientError> {
         match self.client.snapshot(job) {
-            Ok(body) => serde_json::from_slice(&body)
+            Ok(body) => Object::read(&body)
+                .and_then(Snapshot::of_json)
                 .map(Some)
                 .map_err(|_| ClientError::Malformed("a snapshot that can't be read")),
             Err(ClientError::Refused {
@@ -214,11 +208,15 @@ impl Follower {
         let mut at = None;
         loop {
             let body = self.client.list(&format!("{query}{after}"))?;
-            let page: Page = serde_json::from_slice(&body)
-                .map_err(|_| ClientError::Malformed("a list that can't be read"))?;
-            at.get_or_insert(page.at);
-            running.extend(page.jobs);
-            match page.next {
+            let mut next = || {
+                let mut page = Object::read(&body)?;
+                at.get_or_insert(page.needed_number("at")?);
+                for job in page.objects("jobs")? {
+                    running.push(Snapshot::of_json(job)?);
+                }
+                page.number("next")
+            };
+            match next().map_err(|_| ClientError::Malformed("a list that can't be read"))? {
                 Some(next) => after = format!("&after={next}"),
                 None => break,
             }

@@ -207,8 +207,10 @@ fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::snapshot::Snapshot;
     use crate::cli::watch::follower::Selection;
     use crate::client::ServerEvent;
+    use crate::event::json::Object;
 
     const SIZE: Size = Size {
         columns: 80,
@@ -297,7 +299,8 @@ mod tests {
         let mut roster = named(&["a"]);
         let snapshot = r#"{"jobId":"a","state":"running","lastEvent":null,"lastEventId":"1",
             "createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z","streams":1}"#;
-        roster.began("a", &serde_json::from_str(snapshot).unwrap());
+        let snapshot = Object::read(snapshot.as_bytes()).and_then(Snapshot::of_json);
+        roster.began("a", &snapshot.unwrap());
         let begin = Instant::now();
         tell(&mut roster, 1, "a", "progress", r#"{"percent":1}"#, begin);
         let row = roster.rows().next().unwrap();

@@ -1,0 +1,198 @@
+//! JSON objects that this program has written, or a server of its kind, read member by member.
+//! Whatever else is in them is passed over.
+//!
+//! What serde derives is code anew for each type: this is for what isn't read often.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+use serde_core::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// An object whose members are taken out.
+pub(crate) struct Object(Map<String, Value>);
+
+impl Object {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// It is something else, or has a member twice.
+    pub fn read(json: &[u8]) -> io::Result<Object> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let members = reader.deserialize_map(Members)?;
+        reader.end()?;
+        Ok(Object(members))
+    }
+
+    /// A member, whatever it is; none where it isn't there, or is null.
+    pub fn value(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn text(&mut self, name: &str) -> io::Result<Option<String>> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong(name, "isn't a text")),
+        }
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn number(&mut self, name: &str) -> io::Result<Option<u64>> {
+        let Some(value) = self.value(name) else {
+            return Ok(None);
+        };
+        let number = value.as_u64().ok_or_else(|| wrong(name, "isn't a number"));
+        number.map(Some)
+    }
+
+    /// Whether something is so; not where nothing is said.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn flag(&mut self, name: &str) -> io::Result<bool> {
+        match self.value(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(wrong(name, "isn't true or false")),
+        }
+    }
+
+    /// An object.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn object(&mut self, name: &str) -> io::Result<Option<Object>> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Object(members))),
+            Some(_) => Err(wrong(name, "isn't an object")),
+        }
+    }
+
+    /// A list; an empty one where there is none.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn list(&mut self, name: &str) -> io::Result<Vec<Value>> {
+        match self.value(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(values)) => Ok(values),
+            Some(_) => Err(wrong(name, "isn't a list")),
+        }
+    }
+
+    /// A list of objects; an empty one where there is none.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn objects(&mut self, name: &str) -> io::Result<Vec<Object>> {
+        let list = self.list(name)?.into_iter().map(|value| match value {
+            Value::Object(members) => Ok(Object(members)),
+            _ => Err(wrong(name, "isn't a list of objects")),
+        });
+        list.collect()
+    }
+
+    /// A text that has to be there.
+    ///
+    /// # Errors
+    /// It isn't, or is something else.
+    pub fn needed_text(&mut self, name: &str) -> io::Result<String> {
+        self.text(name)?.ok_or_else(|| wrong(name, "is missing"))
+    }
+
+    /// A number that has to be there.
+    ///
+    /// # Errors
+    /// It isn't, or is something else.
+    pub fn needed_number(&mut self, name: &str) -> io::Result<u64> {
+        self.number(name)?.ok_or_else(|| wrong(name, "is missing"))
+    }
+
+    /// All that is left.
+    pub fn rest(self) -> Map<String, Value> {
+        self.0
+    }
+}
+
+/// Takes each member once: of two it would be open which counts.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            if members.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("{name} is there twice")));
+            }
+            members.insert(name, access.next_value()?);
+        }
+        Ok(members)
+    }
+}
+
+/// A member isn't as it has to be.
+pub(crate) fn wrong(name: &str, what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("{name} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_what_is_asked_for_or_an_error_names_them() {
+        let read = || {
+            let json = br#"{"text":"a","number":9007199254740993,"flag":true,"null":null,
+                "object":{"text":"b"},"list":[1,{}],"objects":[{"number":1}],"other":[1]}"#;
+            Object::read(json).unwrap()
+        };
+        let mut object = read();
+        assert_eq!(object.needed_text("text").unwrap(), "a");
+        assert_eq!(
+            object.needed_number("number").unwrap(),
+            9_007_199_254_740_993
+        );
+        assert!(object.flag("flag").unwrap());
+        let inner = object.object("object").unwrap();
+        assert_eq!(inner.unwrap().text("text").unwrap().unwrap(), "b");
+        assert_eq!(object.list("list").unwrap().len(), 2);
+        assert_eq!(object.objects("objects").unwrap().len(), 1);
+        assert_eq!(object.rest().len(), 2);
+
+        for absent in ["null", "absent"] {
+            let mut object = read();
+            assert_eq!(object.text(absent).unwrap(), None);
+            assert_eq!(object.number(absent).unwrap(), None);
+            assert!(!object.flag(absent).unwrap());
+            assert!(object.object(absent).unwrap().is_none());
+            assert!(object.list(absent).unwrap().is_empty());
+            let error = object.needed_text(absent).unwrap_err();
+            assert_eq!(error.to_string(), format!("{absent} is missing"));
+        }
+        assert!(read().text("number").is_err());
+        assert!(read().number("text").is_err());
+        assert!(read().flag("number").is_err());
+        assert!(read().object("list").is_err());
+        assert!(read().list("object").is_err());
+        assert!(read().objects("list").is_err());
+        assert!(Object::read(b"[]").is_err());
+        assert!(Object::read(b"{} {}").is_err());
+        assert!(Object::read(br#"{"a":1,"a":1}"#).is_err());
+        assert!(Object::read(b"{").is_err());
+    }
+}
