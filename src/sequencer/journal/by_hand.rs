@@ -19,9 +19,9 @@ use super::scan::{Piece, Scan};
 use super::segment::{parse_file_name, parse_unnamed_file};
 use super::writer::{Command, Job, Put, Synced, Syncer, Writer};
 use super::{Files, JournalConfig, Shared, restore};
+use crate::event::Event;
 use crate::event::job::{EventId, JobId};
-use crate::event::{Event, Lease};
-use crate::hub::{Change, Entry, Hub, Once, Owner, Terms};
+use crate::hub::{After, Change, Entry, Hub, Once};
 use crate::sequencer::history::ReplayRequest;
 use crate::sequencer::{Health, Order, Proposal, PublishError};
 use crate::sys::channel;
@@ -67,34 +67,8 @@ pub struct Written {
     pub id: EventId,
     pub time_ms: u64,
     pub job: String,
-    pub what: What,
-}
-
-/// What it changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    Event {
-        name: String,
-        data: String,
-        terms: Terms,
-    },
-    Begin {
-        owner: Owner,
-        terms: Terms,
-    },
-    Renew {
-        lease: Lease,
-        once: Option<Once>,
-    },
-    Cancel {
-        grace_ms: u64,
-    },
-    Delete {
-        until_ms: u64,
-    },
-    Forget {
-        last: EventId,
-    },
+    /// What it changes, of any life, and after any.
+    pub change: Change,
 }
 
 impl ByHand {
@@ -384,7 +358,7 @@ impl Contents {
                     Piece::Record {
                         record: Record::Entry(entry),
                         ..
-                    } => contents.entries.push(Written::of(&entry)),
+                    } => contents.entries.extend(Written::of(&entry)),
                     Piece::Record {
                         record: Record::Open { newest, .. },
                         ..
@@ -406,76 +380,88 @@ fn is_own(data: &str) -> bool {
 }
 
 impl Written {
-    fn of(entry: &EntryRecord<'_>) -> Written {
-        Written {
+    /// None where it can't have been accepted.
+    fn of(entry: &EntryRecord<'_>) -> Option<Written> {
+        let change = match entry.change {
+            ChangeRecord::Event {
+                name,
+                data,
+                names_its_job,
+                terms,
+                ..
+            } => Change::Event {
+                event: Event::restored(name, data, names_its_job, &entry.job.parse().ok()?)?,
+                only: None,
+                terms,
+            },
+            ChangeRecord::Begin { owner, terms, .. } => Change::Begin {
+                owner,
+                after: After::Ended,
+                terms,
+            },
+            ChangeRecord::Renew { lease, once } => Change::Renew {
+                lease,
+                only: None,
+                once,
+            },
+            ChangeRecord::Cancel { grace_ms } => Change::Cancel {
+                grace_ms,
+                only: None,
+            },
+            ChangeRecord::Delete { until_ms } => Change::Delete {
+                until_ms,
+                only: None,
+            },
+            ChangeRecord::Forget { last } => Change::Forget { last },
+        };
+        Some(Written {
             id: entry.id,
             time_ms: entry.time_ms,
             job: entry.job.to_owned(),
-            what: match entry.change {
-                ChangeRecord::Event {
-                    name, data, terms, ..
-                } => What::Event {
-                    name: name.to_owned(),
-                    data: data.to_owned(),
-                    terms,
-                },
-                ChangeRecord::Begin { owner, terms, .. } => What::Begin { owner, terms },
-                ChangeRecord::Renew { lease, once } => What::Renew { lease, once },
-                ChangeRecord::Cancel { grace_ms } => What::Cancel { grace_ms },
-                ChangeRecord::Delete { until_ms } => What::Delete { until_ms },
-                ChangeRecord::Forget { last } => What::Forget { last },
-            },
-        }
+            change,
+        })
     }
 
     /// The entry, where the server itself has asked for it: it lets go of a job, or a lease
     /// has run out.
     pub fn own(&self) -> Option<Entry> {
-        let change = match &self.what {
-            What::Forget { last } => Change::Forget { last: *last },
-            What::Event { name, data, .. } if is_own(data) => Change::Event {
-                event: Event::new(name, data).ok()?,
-                only: None,
-                terms: Terms::default(),
-            },
+        match &self.change {
+            Change::Forget { .. } => {}
+            Change::Event { event, .. } if is_own(event.data()) => {}
             _ => return None,
-        };
+        }
         Some(Entry {
             job: self.job.parse().ok()?,
             time_ms: self.time_ms,
-            change,
+            change: self.change.clone(),
         })
     }
 
     /// Whether it is what somebody has asked for with this.
     pub fn is(&self, change: &Change) -> bool {
         // One whose time had come by then is written as one whose time has come.
-        let once = change.once().map(|once| Once {
-            until_ms: once.until_ms.max(self.time_ms),
-            ..*once
-        });
-        let asked = match change {
-            Change::Event { event, terms, .. } => What::Event {
-                name: event.name().to_string(),
-                data: event.data().to_owned(),
-                terms: Terms { once, ..*terms },
-            },
-            Change::Begin { owner, terms, .. } => What::Begin {
-                owner: *owner,
-                terms: Terms { once, ..*terms },
-            },
-            Change::Renew { lease, .. } => What::Renew {
-                lease: *lease,
-                once,
-            },
-            Change::Cancel { grace_ms, .. } => What::Cancel {
-                grace_ms: *grace_ms,
-            },
-            Change::Delete { until_ms, .. } => What::Delete {
-                until_ms: *until_ms,
-            },
-            Change::Forget { last } => What::Forget { last: *last },
+        let late = |once: &mut Option<Once>| {
+            if let Some(once) = once {
+                once.until_ms = once.until_ms.max(self.time_ms);
+            }
         };
-        self.what == asked
+        let mut asked = change.clone();
+        match &mut asked {
+            Change::Event { only, terms, .. } => {
+                *only = None;
+                late(&mut terms.once);
+            }
+            Change::Begin { after, terms, .. } => {
+                *after = After::Ended;
+                late(&mut terms.once);
+            }
+            Change::Renew { only, once, .. } => {
+                *only = None;
+                late(once);
+            }
+            Change::Cancel { only, .. } | Change::Delete { only, .. } => *only = None,
+            Change::Forget { .. } => {}
+        }
+        self.change == asked
     }
 }
