@@ -54,37 +54,24 @@ use state::FileState;
 use stop::{Hurry, Why};
 pub use tally::StageCounts;
 
-/// How uploads are processed.
-///
-/// See [`ServerConfig`](crate::ServerConfig).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PipelineConfig {
-    /// The file that names the stages, `landfall.toml`. Default: none, and then it is
-    /// scanning, transcoding and storing.
-    pub file: Option<PathBuf>,
-    /// The keys at the top of that file that others read. Default: none.
-    pub beside: Vec<String>,
-    /// Where clamd listens, for scanning that says nothing of it. Default: none.
-    pub clamd: Option<Address>,
-    /// How long a failed job's upload is kept for a retry. Default: 24 h.
-    pub keep_failed: Duration,
-    /// How long what clamd found something in is kept. Default: 30 days.
-    pub keep_quarantined: Duration,
-}
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
-crate::sys::with::with!(PipelineConfig);
-
-impl Default for PipelineConfig {
-    fn default() -> PipelineConfig {
-        let hour = Duration::from_secs(60 * 60);
-        PipelineConfig {
-            file: None,
-            beside: Vec::new(),
-            clamd: None,
-            keep_failed: 24 * hour,
-            keep_quarantined: 30 * 24 * hour,
-        }
+crate::sys::config::config! {
+    /// How uploads are processed.
+    ///
+    /// See [`ServerConfig`](crate::ServerConfig).
+    pub struct PipelineConfig {
+        /// The file that names the stages, `landfall.toml`. Default: none, and then it is
+        /// scanning, transcoding and storing.
+        pub file: Option<PathBuf> = None,
+        /// The keys at the top of that file that others read. Default: none.
+        pub beside: Vec<String> = Vec::new(),
+        /// Where clamd listens, for scanning that says nothing of it. Default: none.
+        pub clamd: Option<Address> = None,
+        /// How long a failed job's upload is kept for a retry. Default: 24 h.
+        pub keep_failed: Duration = 24 * HOUR,
+        /// How long what clamd found something in is kept. Default: 30 days.
+        pub keep_quarantined: Duration = 30 * 24 * HOUR,
     }
 }
 

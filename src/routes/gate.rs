@@ -24,44 +24,28 @@ use crate::access::token::{Claims, Keys, PublishKey};
 use crate::event::job::JobId;
 use crate::http::{Head, Method, Response, Status};
 
-/// Who may do what.
-///
-/// See [`ServerConfig`](crate::ServerConfig).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct AuthConfig {
-    /// Files with the keys for tokens: the first signs, all verify. Default: none, and
-    /// then whoever knows a job's name may follow it.
-    pub token_keys: Vec<PathBuf>,
-    /// A file with the key that workers show. Default: none.
-    pub publish_key: Option<PathBuf>,
-    /// The cookie that a token may be in. Default: `landfall_token`.
-    pub token_cookie: CookieName,
-    /// The longest that a token in a query may live: from its `iat` where it has one, else
-    /// from now. Default: 5 min.
-    pub query_token_max_ttl: Duration,
-    /// Lets a publishing listener that others can reach do without a key. Default: false.
-    pub insecure: bool,
-    /// The web pages that may read answers. Default: those of the same origin.
-    pub cors_origins: Vec<Allowed>,
-    /// Names that the server goes by, besides addresses and names without a dot.
-    /// Default: none.
-    pub hosts: Vec<HostName>,
-}
-
-crate::sys::with::with!(AuthConfig);
-
-impl Default for AuthConfig {
-    fn default() -> AuthConfig {
-        AuthConfig {
-            token_keys: Vec::new(),
-            publish_key: None,
-            token_cookie: CookieName::default(),
-            query_token_max_ttl: Duration::from_secs(5 * 60),
-            insecure: false,
-            cors_origins: Vec::new(),
-            hosts: Vec::new(),
-        }
+crate::sys::config::config! {
+    /// Who may do what.
+    ///
+    /// See [`ServerConfig`](crate::ServerConfig).
+    pub struct AuthConfig {
+        /// Files with the keys for tokens: the first signs, all verify. Default: none, and
+        /// then whoever knows a job's name may follow it.
+        pub token_keys: Vec<PathBuf> = Vec::new(),
+        /// A file with the key that workers show. Default: none.
+        pub publish_key: Option<PathBuf> = None,
+        /// The cookie that a token may be in. Default: `landfall_token`.
+        pub token_cookie: CookieName = CookieName::default(),
+        /// The longest that a token in a query may live: from its `iat` where it has one, else
+        /// from now. Default: 5 min.
+        pub query_token_max_ttl: Duration = Duration::from_secs(5 * 60),
+        /// Lets a publishing listener that others can reach do without a key. Default: false.
+        pub insecure: bool = false,
+        /// The web pages that may read answers. Default: those of the same origin.
+        pub cors_origins: Vec<Allowed> = Vec::new(),
+        /// Names that the server goes by, besides addresses and names without a dot.
+        /// Default: none.
+        pub hosts: Vec<HostName> = Vec::new(),
     }
 }
 

@@ -18,45 +18,30 @@ const STREAM_BURST: Duration = Duration::from_secs(10);
 /// The same for events.
 const EVENT_BURST: Duration = Duration::from_secs(2);
 
-/// What one client, job, token or publisher may have. None is no limit.
-///
-/// See [`ServerConfig`](crate::ServerConfig).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct QuotaConfig {
-    /// Connections of one address, streams and others: beyond it a stream gets 200, a
-    /// `retry:` of `busy_retry`, and a close, and all else 429. IPv6 is counted by /64.
-    /// Default: 256.
-    pub connections_per_address: Option<u16>,
-    /// Streams that begin in a second from one address, over ten seconds: one too many
-    /// gets 200, the same `retry:`, and a close. Default: 50.
-    pub stream_rate: Option<u32>,
-    /// Addresses that aren't counted, since many clients have them: proxies. Default:
-    /// those of this host.
-    pub trusted_proxies: Vec<Block>,
-    /// Streams of one job: one more gets 200, the same `retry:`, and a close. A stream of
-    /// every job is none of any. Default: 65,536.
-    pub streams_per_job: Option<usize>,
-    /// Streams of one token: the same. Default: 1,024.
-    pub streams_per_token: Option<u16>,
-    /// Events that one publisher may publish in a second, over two seconds: 429 with
-    /// Retry-After beyond it. A publisher is a token; an address with the publishing key;
-    /// or, where nothing is shown, an address. Default: 10,000.
-    pub event_rate: Option<u32>,
-}
-
-crate::sys::with::with!(QuotaConfig);
-
-impl Default for QuotaConfig {
-    fn default() -> QuotaConfig {
-        QuotaConfig {
-            connections_per_address: Some(256),
-            stream_rate: Some(50),
-            trusted_proxies: Block::LOOPBACK.to_vec(),
-            streams_per_job: Some(65_536),
-            streams_per_token: Some(1024),
-            event_rate: Some(10_000),
-        }
+crate::sys::config::config! {
+    /// What one client, job, token or publisher may have. None is no limit.
+    ///
+    /// See [`ServerConfig`](crate::ServerConfig).
+    pub struct QuotaConfig {
+        /// Connections of one address, streams and others: beyond it a stream gets 200, a
+        /// `retry:` of `busy_retry`, and a close, and all else 429. IPv6 is counted by /64.
+        /// Default: 256.
+        pub connections_per_address: Option<u16> = Some(256),
+        /// Streams that begin in a second from one address, over ten seconds: one too many
+        /// gets 200, the same `retry:`, and a close. Default: 50.
+        pub stream_rate: Option<u32> = Some(50),
+        /// Addresses that aren't counted, since many clients have them: proxies. Default:
+        /// those of this host.
+        pub trusted_proxies: Vec<Block> = Block::LOOPBACK.to_vec(),
+        /// Streams of one job: one more gets 200, the same `retry:`, and a close. A stream of
+        /// every job is none of any. Default: 65,536.
+        pub streams_per_job: Option<usize> = Some(65_536),
+        /// Streams of one token: the same. Default: 1,024.
+        pub streams_per_token: Option<u16> = Some(1024),
+        /// Events that one publisher may publish in a second, over two seconds: 429 with
+        /// Retry-After beyond it. A publisher is a token; an address with the publishing key;
+        /// or, where nothing is shown, an address. Default: 10,000.
+        pub event_rate: Option<u32> = Some(10_000),
     }
 }
 

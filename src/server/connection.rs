@@ -27,48 +27,32 @@ use crate::sys::headcount::Presence;
 use crate::sys::metrics::Metrics;
 use crate::sys::socket::Socket;
 
-/// How long and how large a conversation may be.
-///
-/// ```
-/// use landfall::config::ConnectionConfig;
-/// let config = ConnectionConfig::with(|config| config.head.head_bytes = 16 * 1024);
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ConnectionConfig {
-    /// The head's limits. Default: 8 KiB, of which the target 6 KiB.
-    pub head: HeadLimits,
-    /// A head must be whole after so long: 408 beyond it. Default: 10 s.
-    pub head_timeout: Duration,
-    /// A body must go on after so long: 408 beyond it. Default: 30 s.
-    pub body_timeout: Duration,
-    /// The least that a body brings in a second, in bytes, on average over
-    /// `body_timeout`: 408 below it. Default: 512.
-    pub body_bytes_per_second: usize,
-    /// A body must be whole after so long: 408 beyond it. Default: 5 min.
-    pub body_time: Duration,
-    /// A connection without a request is closed after so long. Default: 60 s.
-    pub idle_timeout: Duration,
-    /// Requests on one connection; the last is answered with a close. Default: 1,000,000.
-    pub requests: usize,
-}
-
-crate::sys::with::with!(ConnectionConfig);
-
-impl Default for ConnectionConfig {
-    fn default() -> ConnectionConfig {
-        ConnectionConfig {
-            head: HeadLimits {
-                head_bytes: 8 * 1024,
-                target_bytes: 6 * 1024,
-            },
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            body_bytes_per_second: 512,
-            body_time: Duration::from_secs(5 * 60),
-            idle_timeout: Duration::from_secs(60),
-            requests: 1_000_000,
-        }
+crate::sys::config::config! {
+    /// How long and how large a conversation may be.
+    ///
+    /// ```
+    /// use landfall::config::ConnectionConfig;
+    /// let config = ConnectionConfig::with(|config| config.head.head_bytes = 16 * 1024);
+    /// ```
+    pub struct ConnectionConfig {
+        /// The head's limits. Default: 8 KiB, of which the target 6 KiB.
+        pub head: HeadLimits = HeadLimits {
+            head_bytes: 8 * 1024,
+            target_bytes: 6 * 1024,
+        },
+        /// A head must be whole after so long: 408 beyond it. Default: 10 s.
+        pub head_timeout: Duration = Duration::from_secs(10),
+        /// A body must go on after so long: 408 beyond it. Default: 30 s.
+        pub body_timeout: Duration = Duration::from_secs(30),
+        /// The least that a body brings in a second, in bytes, on average over
+        /// `body_timeout`: 408 below it. Default: 512.
+        pub body_bytes_per_second: usize = 512,
+        /// A body must be whole after so long: 408 beyond it. Default: 5 min.
+        pub body_time: Duration = Duration::from_secs(5 * 60),
+        /// A connection without a request is closed after so long. Default: 60 s.
+        pub idle_timeout: Duration = Duration::from_secs(60),
+        /// Requests on one connection; the last is answered with a close. Default: 1,000,000.
+        pub requests: usize = 1_000_000,
     }
 }
 

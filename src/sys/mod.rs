@@ -5,6 +5,7 @@ pub(crate) mod blocker;
 pub mod channel;
 pub(crate) mod character;
 pub(crate) mod clock;
+pub(crate) mod config;
 #[cfg(feature = "server")]
 pub(crate) mod coroutine;
 pub(crate) mod durable;
@@ -26,4 +27,3 @@ pub(crate) mod thread;
 pub(crate) mod toml;
 pub(crate) mod units;
 pub(crate) mod vital;
-pub(crate) mod with;

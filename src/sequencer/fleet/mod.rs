@@ -12,32 +12,32 @@ pub use url::RedisUrl;
 
 const WRONG: Malformed = Malformed::new("not a name: use 1 to 64 of A-Z a-z 0-9 . _ -");
 
-/// How a server belongs to a fleet, whose order of events a Redis keeps.
-///
-/// ```
-/// use landfall::ServerConfig;
-/// let mut config = ServerConfig::default();
-/// config.fleet.redis = "redis://127.0.0.1:6379/0".parse().ok();
-/// config.fleet.node = "a".parse().unwrap();
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct FleetConfig {
-    /// Where the order is kept. Default: nowhere, and then this server is by itself. It takes
-    /// a build with the feature `redis`.
-    pub redis: Option<RedisUrl>,
-    /// What the fleet's keys in Redis begin with. Default: `landfall`.
-    pub name: FleetName,
-    /// What this server is called among the others. Default: the host's name.
-    pub node: FleetName,
-    /// Where browsers find this server by itself: others lead there who ask them for an upload
-    /// that it holds. Default: nowhere, and they are told its name.
-    pub url: Option<NodeUrl>,
-    /// How many of Redis's replicas have to confirm an event before it is answered. Default: 0.
-    pub wait: u32,
-    /// What is kept in Redis of the history of all jobs, in bytes: about so much to twice as
-    /// much. Default: 64 MiB.
-    pub log_bytes: u64,
+crate::sys::config::config! {
+    /// How a server belongs to a fleet, whose order of events a Redis keeps.
+    ///
+    /// ```
+    /// use landfall::ServerConfig;
+    /// let mut config = ServerConfig::default();
+    /// config.fleet.redis = "redis://127.0.0.1:6379/0".parse().ok();
+    /// config.fleet.node = "a".parse().unwrap();
+    /// ```
+    pub struct FleetConfig {
+        /// Where the order is kept. Default: nowhere, and then this server is by itself. It takes
+        /// a build with the feature `redis`.
+        pub redis: Option<RedisUrl> = None,
+        /// What the fleet's keys in Redis begin with. Default: `landfall`.
+        pub name: FleetName = FleetName("landfall".to_owned()),
+        /// What this server is called among the others. Default: the host's name.
+        pub node: FleetName = FleetName::of_host(),
+        /// Where browsers find this server by itself: others lead there who ask them for an upload
+        /// that it holds. Default: nowhere, and they are told its name.
+        pub url: Option<NodeUrl> = None,
+        /// How many of Redis's replicas have to confirm an event before it is answered. Default: 0.
+        pub wait: u32 = 0,
+        /// What is kept in Redis of the history of all jobs, in bytes: about so much to twice as
+        /// much. Default: 64 MiB.
+        pub log_bytes: u64 = 64 << 20,
+    }
 }
 
 /// A fleet's name, or a node's: 1 to 64 of `A-Z a-z 0-9 . _ -`.
@@ -62,21 +62,6 @@ impl FleetName {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-crate::sys::with::with!(FleetConfig);
-
-impl Default for FleetConfig {
-    fn default() -> FleetConfig {
-        FleetConfig {
-            redis: None,
-            name: FleetName("landfall".to_owned()),
-            node: FleetName::of_host(),
-            url: None,
-            wait: 0,
-            log_bytes: 64 << 20,
-        }
     }
 }
 

@@ -65,49 +65,36 @@ const RESERVE_SEGMENTS: u64 = 8;
 /// What has to be left of the limit for a batch, in segments; at most an eighth of all.
 const BATCH_SEGMENTS: u64 = 4;
 
-/// How accepted entries are kept.
-///
-/// ```
-/// use std::time::Duration;
-/// use landfall::config::SyncPolicy;
-/// use landfall::{HubConfig, JournalConfig, Sequencer};
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("journal");
-/// let config = JournalConfig::with(|config| {
-///     config.sync = SyncPolicy::Always;
-///     config.age = Duration::from_secs(24 * 60 * 60);
-/// });
-/// let jobs = Sequencer::with_journal(&path, config, HubConfig::default())?;
-/// jobs.close();
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct JournalConfig {
-    /// When an event is on the medium. Default: within 200 ms.
-    pub sync: SyncPolicy,
-    /// What all of it takes on disk, in bytes. Default: 256 MiB. At it the oldest events
-    /// go, but each job's newest; when only those are left, the jobs that ended first are
-    /// forgotten, and when there are none publishing is refused.
-    pub bytes: u64,
-    /// The most jobs that have ended. Default: 10,000. Beyond it the first that ended are
-    /// forgotten.
-    pub ended_jobs: usize,
-    /// A job that ended so long ago is forgotten, and events older than that go, but
-    /// each job's newest. Default: 7 days.
-    pub age: Duration,
-}
-
-crate::sys::with::with!(JournalConfig);
-
-impl Default for JournalConfig {
-    fn default() -> JournalConfig {
-        JournalConfig {
-            sync: SyncPolicy::Interval(Duration::from_millis(200)),
-            bytes: 256 * 1024 * 1024,
-            ended_jobs: 10_000,
-            age: Duration::from_secs(7 * 24 * 60 * 60),
-        }
+crate::sys::config::config! {
+    /// How accepted entries are kept.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use landfall::config::SyncPolicy;
+    /// use landfall::{HubConfig, JournalConfig, Sequencer};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("journal");
+    /// let config = JournalConfig::with(|config| {
+    ///     config.sync = SyncPolicy::Always;
+    ///     config.age = Duration::from_secs(24 * 60 * 60);
+    /// });
+    /// let jobs = Sequencer::with_journal(&path, config, HubConfig::default())?;
+    /// jobs.close();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub struct JournalConfig {
+        /// When an event is on the medium. Default: within 200 ms.
+        pub sync: SyncPolicy = SyncPolicy::Interval(Duration::from_millis(200)),
+        /// What all of it takes on disk, in bytes. Default: 256 MiB. At it the oldest events
+        /// go, but each job's newest; when only those are left, the jobs that ended first are
+        /// forgotten, and when there are none publishing is refused.
+        pub bytes: u64 = 256 * 1024 * 1024,
+        /// The most jobs that have ended. Default: 10,000. Beyond it the first that ended are
+        /// forgotten.
+        pub ended_jobs: usize = 10_000,
+        /// A job that ended so long ago is forgotten, and events older than that go, but
+        /// each job's newest. Default: 7 days.
+        pub age: Duration = Duration::from_secs(7 * 24 * 60 * 60),
     }
 }
 

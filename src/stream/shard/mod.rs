@@ -63,53 +63,36 @@ const SLICE_SENDS: usize = 64;
 /// The shard's own token; rows have theirs below it.
 const WAKER: Token = Token(usize::MAX);
 
-/// How a shard serves its subscribers.
-///
-/// See [`ServerConfig`](crate::ServerConfig).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ShardConfig {
-    /// An idle stream gets a comment after so long. Default: 15 s.
-    pub heartbeat: Duration,
-    /// A subscriber that takes nothing for so long is closed. Default: 30 s.
-    pub stall: Duration,
-    /// Memory for what is left of frames that slow readers took in part, all of a
-    /// shard's together, in bytes. Default: 4 MiB. Beyond it such a reader is closed;
-    /// it resumes with the frame that it has in part.
-    pub leftover_bytes: usize,
-    /// Those of the readers at one address; none is no limit. Default: 1 MiB. Beyond it the
-    /// same happens.
-    pub leftover_bytes_per_address: Option<usize>,
-    /// What a client is asked to wait before it reconnects, before jitter. Default: 5 s.
-    pub retry: Duration,
-    /// The longest that a stream lasts. Each is given its own time, from half of this to
-    /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
-    /// elsewhere where there is a balancer. Default: none, and streams last.
-    pub max_stream_age: Option<Duration>,
-    /// The most bytes of replays that a shard begins to send in a second, 4 KiB for each
-    /// replay at least. It begins with 256 MiB, and sends more while it is in time with its
-    /// work, and fewer while it is late. Streams that have to wait for theirs are open
-    /// meanwhile. Default: 1 GiB.
-    pub replay_bytes_per_second: usize,
-    /// A job's news goes to many streams with one system call, by the kernel's io_uring, where
-    /// there is one. Default: each has a call of its own.
-    pub io_uring: bool,
-}
-
-crate::sys::with::with!(ShardConfig);
-
-impl Default for ShardConfig {
-    fn default() -> ShardConfig {
-        ShardConfig {
-            heartbeat: Duration::from_secs(15),
-            stall: Duration::from_secs(30),
-            leftover_bytes: 4 * 1024 * 1024,
-            leftover_bytes_per_address: Some(1024 * 1024),
-            retry: Duration::from_secs(5),
-            max_stream_age: None,
-            replay_bytes_per_second: 1024 * 1024 * 1024,
-            io_uring: false,
-        }
+crate::sys::config::config! {
+    /// How a shard serves its subscribers.
+    ///
+    /// See [`ServerConfig`](crate::ServerConfig).
+    pub struct ShardConfig {
+        /// An idle stream gets a comment after so long. Default: 15 s.
+        pub heartbeat: Duration = Duration::from_secs(15),
+        /// A subscriber that takes nothing for so long is closed. Default: 30 s.
+        pub stall: Duration = Duration::from_secs(30),
+        /// Memory for what is left of frames that slow readers took in part, all of a
+        /// shard's together, in bytes. Default: 4 MiB. Beyond it such a reader is closed;
+        /// it resumes with the frame that it has in part.
+        pub leftover_bytes: usize = 4 * 1024 * 1024,
+        /// Those of the readers at one address; none is no limit. Default: 1 MiB. Beyond it the
+        /// same happens.
+        pub leftover_bytes_per_address: Option<usize> = Some(1024 * 1024),
+        /// What a client is asked to wait before it reconnects, before jitter. Default: 5 s.
+        pub retry: Duration = Duration::from_secs(5),
+        /// The longest that a stream lasts. Each is given its own time, from half of this to
+        /// all of it, in whole seconds; then it ends with a `retry:`, and its client resumes,
+        /// elsewhere where there is a balancer. Default: none, and streams last.
+        pub max_stream_age: Option<Duration> = None,
+        /// The most bytes of replays that a shard begins to send in a second, 4 KiB for each
+        /// replay at least. It begins with 256 MiB, and sends more while it is in time with its
+        /// work, and fewer while it is late. Streams that have to wait for theirs are open
+        /// meanwhile. Default: 1 GiB.
+        pub replay_bytes_per_second: usize = 1024 * 1024 * 1024,
+        /// A job's news goes to many streams with one system call, by the kernel's io_uring, where
+        /// there is one. Default: each has a call of its own.
+        pub io_uring: bool = false,
     }
 }
 
