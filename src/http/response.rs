@@ -4,45 +4,72 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The statuses that Landfall answers with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-#[repr(u16)]
-pub enum Status {
-    Ok = 200,
-    Created = 201,
-    Accepted = 202,
-    NoContent = 204,
-    PartialContent = 206,
-    NotModified = 304,
-    TemporaryRedirect = 307,
-    PermanentRedirect = 308,
-    BadRequest = 400,
-    Unauthorized = 401,
-    Forbidden = 403,
-    NotFound = 404,
-    MethodNotAllowed = 405,
-    RequestTimeout = 408,
-    Conflict = 409,
-    Gone = 410,
-    LengthRequired = 411,
-    PreconditionFailed = 412,
-    BodyTooLarge = 413,
-    UriTooLong = 414,
-    UnsupportedMediaType = 415,
-    RangeNotSatisfiable = 416,
-    ExpectationFailed = 417,
-    Unprocessable = 422,
-    Locked = 423,
-    TooManyRequests = 429,
-    HeadTooLarge = 431,
+/// The statuses there are: a name, the number, and the words behind it (RFC 9110 section 15,
+/// RFC 4918, RFC 6585, tus 1.0).
+macro_rules! statuses {
+    ($($(#[$about:meta])* $status:ident = $code:literal, $reason:literal;)*) => {
+        /// The statuses that Landfall answers with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)]
+        #[repr(u16)]
+        pub enum Status {
+            $($(#[$about])* $status = $code,)*
+        }
+
+        impl Status {
+            /// Every status there is.
+            pub const ALL: [Status; [$($code),*].len()] = [$(Status::$status),*];
+
+            /// The number.
+            pub fn code(self) -> u16 {
+                self as u16
+            }
+
+            /// The words behind the number.
+            pub fn reason(self) -> &'static str {
+                match self {
+                    $(Status::$status => $reason,)*
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    Ok = 200, "OK";
+    Created = 201, "Created";
+    Accepted = 202, "Accepted";
+    NoContent = 204, "No Content";
+    PartialContent = 206, "Partial Content";
+    NotModified = 304, "Not Modified";
+    TemporaryRedirect = 307, "Temporary Redirect";
+    PermanentRedirect = 308, "Permanent Redirect";
+    BadRequest = 400, "Bad Request";
+    Unauthorized = 401, "Unauthorized";
+    Forbidden = 403, "Forbidden";
+    NotFound = 404, "Not Found";
+    MethodNotAllowed = 405, "Method Not Allowed";
+    RequestTimeout = 408, "Request Timeout";
+    Conflict = 409, "Conflict";
+    Gone = 410, "Gone";
+    LengthRequired = 411, "Length Required";
+    PreconditionFailed = 412, "Precondition Failed";
+    BodyTooLarge = 413, "Content Too Large";
+    UriTooLong = 414, "URI Too Long";
+    UnsupportedMediaType = 415, "Unsupported Media Type";
+    RangeNotSatisfiable = 416, "Range Not Satisfiable";
+    ExpectationFailed = 417, "Expectation Failed";
+    Unprocessable = 422, "Unprocessable Content";
+    Locked = 423, "Locked";
+    TooManyRequests = 429, "Too Many Requests";
+    HeadTooLarge = 431, "Request Header Fields Too Large";
     /// tus: the bytes aren't those that the checksum was made of.
-    ChecksumMismatch = 460,
-    InternalError = 500,
-    NotImplemented = 501,
-    Unavailable = 503,
-    VersionNotSupported = 505,
-    InsufficientStorage = 507,
+    ChecksumMismatch = 460, "Checksum Mismatch";
+    InternalError = 500, "Internal Server Error";
+    NotImplemented = 501, "Not Implemented";
+    Unavailable = 503, "Service Unavailable";
+    VersionNotSupported = 505, "HTTP Version Not Supported";
+    InsufficientStorage = 507, "Insufficient Storage";
 }
 
 /// A response.
@@ -60,92 +87,6 @@ pub struct Response {
 /// What every answer says that isn't a stream: it is of the type that it says, and its
 /// address, in which a token may stand, is nobody else's business.
 const SAFETY: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer";
-
-impl Status {
-    /// Every status there is.
-    pub const ALL: [Status; 33] = {
-        use Status::*;
-        [
-            Ok,
-            Created,
-            Accepted,
-            NoContent,
-            PartialContent,
-            NotModified,
-            TemporaryRedirect,
-            PermanentRedirect,
-            BadRequest,
-            Unauthorized,
-            Forbidden,
-            NotFound,
-            MethodNotAllowed,
-            RequestTimeout,
-            Conflict,
-            Gone,
-            LengthRequired,
-            PreconditionFailed,
-            BodyTooLarge,
-            UriTooLong,
-            UnsupportedMediaType,
-            RangeNotSatisfiable,
-            ExpectationFailed,
-            Unprocessable,
-            Locked,
-            TooManyRequests,
-            HeadTooLarge,
-            ChecksumMismatch,
-            InternalError,
-            NotImplemented,
-            Unavailable,
-            VersionNotSupported,
-            InsufficientStorage,
-        ]
-    };
-
-    /// The number.
-    pub fn code(self) -> u16 {
-        self as u16
-    }
-
-    /// The words behind the number (RFC 9110 section 15, RFC 4918, RFC 6585, tus 1.0).
-    pub fn reason(self) -> &'static str {
-        match self {
-            Status::Ok => "OK",
-            Status::Created => "Created",
-            Status::Accepted => "Accepted",
-            Status::NoContent => "No Content",
-            Status::PartialContent => "Partial Content",
-            Status::NotModified => "Not Modified",
-            Status::TemporaryRedirect => "Temporary Redirect",
-            Status::PermanentRedirect => "Permanent Redirect",
-            Status::BadRequest => "Bad Request",
-            Status::Unauthorized => "Unauthorized",
-            Status::Forbidden => "Forbidden",
-            Status::NotFound => "Not Found",
-            Status::MethodNotAllowed => "Method Not Allowed",
-            Status::RequestTimeout => "Request Timeout",
-            Status::Conflict => "Conflict",
-            Status::Gone => "Gone",
-            Status::LengthRequired => "Length Required",
-            Status::PreconditionFailed => "Precondition Failed",
-            Status::BodyTooLarge => "Content Too Large",
-            Status::UriTooLong => "URI Too Long",
-            Status::UnsupportedMediaType => "Unsupported Media Type",
-            Status::RangeNotSatisfiable => "Range Not Satisfiable",
-            Status::ExpectationFailed => "Expectation Failed",
-            Status::Unprocessable => "Unprocessable Content",
-            Status::Locked => "Locked",
-            Status::TooManyRequests => "Too Many Requests",
-            Status::HeadTooLarge => "Request Header Fields Too Large",
-            Status::ChecksumMismatch => "Checksum Mismatch",
-            Status::InternalError => "Internal Server Error",
-            Status::NotImplemented => "Not Implemented",
-            Status::Unavailable => "Service Unavailable",
-            Status::VersionNotSupported => "HTTP Version Not Supported",
-            Status::InsufficientStorage => "Insufficient Storage",
-        }
-    }
-}
 
 impl Response {
     /// A response without a body.
