@@ -55,6 +55,19 @@ pub fn lead(request: &Request<'_>, node: &Neighbour) -> Response {
     }
 }
 
+/// Whether the upload of a job that has failed may be there still, so that it is worth asking. One
+/// that was cancelled isn't, nor is one that was broken off: they say no attempt. One whose server
+/// wasn't heard of may be.
+pub fn may_be_kept(context: &Context, job: &JobId) -> bool {
+    let newest = context.jobs.hub().snapshot(job);
+    let data = newest.and_then(|it| it.last_event).map(|(_, data)| data);
+    let is_stalled = |data: &str| {
+        let reason = Object::read(data.as_bytes()).and_then(|mut it| it.text("reason"));
+        reason.is_ok_and(|reason| reason.as_deref() == Some("stalled"))
+    };
+    data.is_some_and(|data| attempt_of(&data).is_some() || is_stalled(&data))
+}
+
 /// Has the server that holds a failed job's upload try it again. Suspends its coroutine.
 pub fn retry(context: &Context, node: &Neighbour, job: JobId, life: LifeId) -> Answer {
     let hub = context.jobs.hub();

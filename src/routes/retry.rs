@@ -2,7 +2,7 @@
 
 use super::upload::spool;
 use super::{Answer, Plan, Request, elsewhere, refused, snapshot};
-use crate::event::job::JobId;
+use crate::event::job::{JobId, JobState};
 use crate::http::{Response, Status};
 use crate::pipeline::RetryError;
 
@@ -12,7 +12,14 @@ pub fn post(request: Request<'_>, job: JobId) -> Answer {
     if let Some((node, life)) = elsewhere::holder(context, &job)
         && context.jobs.hub().is_current(&job, life)
     {
-        return elsewhere::retry(context, &node, job, life);
+        // What that server would refuse for certain needn't be waited for.
+        return match context.jobs.hub().snapshot(&job).map(|it| it.state) {
+            Some(JobState::Running) => Err(running()),
+            Some(JobState::Failed) if elsewhere::may_be_kept(context, &job) => {
+                elsewhere::retry(context, &node, job, life)
+            }
+            _ => Err(not_kept()),
+        };
     }
     let uploads = spool(context)?;
     let Some(pipeline) = context.pipeline.clone() else {
@@ -27,10 +34,7 @@ pub fn post(request: Request<'_>, job: JobId) -> Answer {
             let json = format!(r#"{{"jobId":"{job}","attempt":{attempt},"id":{id}}}"#);
             Ok(Plan::Answer(Response::json(Status::Accepted, json)))
         }
-        Err(RetryError::Running) => Err(Response::error(
-            Status::Conflict,
-            "the job is on its way: only one that has failed is tried again",
-        )),
+        Err(RetryError::Running) => Err(running()),
         Err(RetryError::NotKept) => Err(not_kept()),
         Err(RetryError::Deleted) => Err(snapshot::missing(context.jobs.hub(), &job)),
         Err(RetryError::Publish(error)) => Err(refused(&error)),
@@ -43,6 +47,15 @@ pub fn post(request: Request<'_>, job: JobId) -> Answer {
     }
 }
 
+/// The answer where it goes on.
+fn running() -> Response {
+    Response::error(
+        Status::Conflict,
+        "the job is on its way: only one that has failed is tried again",
+    )
+}
+
+/// The answer where there is nothing to try again with.
 fn not_kept() -> Response {
     Response::error(
         Status::NotFound,

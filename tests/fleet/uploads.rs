@@ -202,6 +202,34 @@ fn a_failed_upload_is_tried_again_by_way_of_any_node() {
 }
 
 #[test]
+fn what_can_not_be_tried_again_is_answered_the_same_by_any_node_and_at_once() {
+    let redis = Redis::start(&[]);
+    let [a, b] = ["a", "b"].map(|name| House::start(&redis, name, &[]));
+    upload(&a.node, "stored");
+    upload(&a.node, "waits");
+    // `cut` and `half` in base64.
+    begin(&a.node, "Y3V0");
+    begin(&a.node, "aGFsZg==");
+    let cancelled = ask(b.node.publish, "POST", "/api/jobs/cut/cancel", &[], "");
+    assert_eq!(cancelled.status, 202, "{cancelled:?}");
+    for (job, known, status) in [
+        ("stored", "done", 404),
+        ("waits", "running", 409),
+        ("cut", "error", 404),
+        ("half", "running", 409),
+    ] {
+        wait_until("it is known", || state(&b.node, job) == known);
+        let target = format!("/api/jobs/{job}/retry");
+        let [here, there] = [&a.node, &b.node].map(|node| {
+            let answer = ask(node.publish, "POST", &target, &[], "");
+            (answer.status, answer.body)
+        });
+        assert_eq!(there.0, status, "{job}: {there:?}");
+        assert_eq!(here, there, "{job}");
+    }
+}
+
+#[test]
 fn a_node_that_joins_or_starts_again_ends_no_upload_of_another() {
     let redis = Redis::start(&[]);
     let a = House::start(&redis, "a", &[]);
