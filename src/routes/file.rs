@@ -9,7 +9,7 @@ use std::ops::Range as Bytes;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::snapshot::missing;
+use super::snapshot::{missing, refuse_deleted};
 use super::upload::{exposed, spool};
 use super::{Answer, Context, Plan, Request, elsewhere, web};
 use crate::access::places::{Full, Place};
@@ -37,6 +37,7 @@ pub struct Download {
 /// Opens the file that a job has come to.
 pub fn get(request: Request<'_>, job: JobId) -> Answer {
     let (context, head) = (request.context, request.head);
+    refuse_deleted(context.jobs.hub(), &job)?;
     if !context.rules().has_downloads {
         let message = "files aren't given out here: start the server with --downloads";
         return Err(Response::error(Status::NotFound, message));

@@ -9,6 +9,7 @@ use crate::pipeline::RetryError;
 /// Tries a failed job again. Suspends its coroutine for the disk.
 pub fn post(request: Request<'_>, job: JobId) -> Answer {
     let context = request.context;
+    snapshot::refuse_deleted(context.jobs.hub(), &job)?;
     if let Some((node, life)) = elsewhere::holder(context, &job)
         && context.jobs.hub().is_current(&job, life)
     {

@@ -3,7 +3,7 @@
 use super::{Access, Answer, Plan, Request};
 use crate::event::job::{JobId, LifeId};
 use crate::http::{Response, Status};
-use crate::hub::{Hub, Snapshot};
+use crate::hub::{Hub, Life, Snapshot};
 use crate::sequencer::{Sequencer, now_ms};
 
 /// The field that says what whoever asks may do.
@@ -56,17 +56,24 @@ fn exposed(response: Response, request: &Request<'_>) -> Response {
 
 /// The answer where there is no such job: whether it is gone, or was never there.
 pub fn missing(hub: &Hub, job: &JobId) -> Response {
-    let is_gone = hub
-        .life(job)
-        .is_some_and(|life| life.is_deleted() && !life.is_forgotten_at(now_ms()));
-    if is_gone {
-        let message = "the job was deleted: PUT /api/jobs/{job} on the publishing listener begins \
-                       it anew";
-        Response::error(Status::Gone, message)
-    } else {
+    refuse_deleted(hub, job).err().unwrap_or_else(|| {
         let message = "there is no job of this name: it begins with its first event";
         Response::error(Status::NotFound, message)
+    })
+}
+
+/// Refuses what was deleted, whatever else would be to say against it.
+///
+/// # Errors
+/// 410, for as long as the deletion is remembered.
+pub fn refuse_deleted(hub: &Hub, job: &JobId) -> Result<(), Response> {
+    let is_gone = |life: Life| life.is_deleted() && !life.is_forgotten_at(now_ms());
+    if !hub.life(job).is_some_and(is_gone) {
+        return Ok(());
     }
+    let message = "the job was deleted: PUT /api/jobs/{job} on the publishing listener begins it \
+                   anew";
+    Err(Response::error(Status::Gone, message))
 }
 
 /// A snapshot as the API shows it. The ids are strings, as EventSource has them.

@@ -104,6 +104,23 @@ fn a_deletion_is_remembered_for_its_time_and_then_there_is_no_job() {
 }
 
 #[test]
+fn a_deleted_job_is_gone_also_where_there_are_no_files_to_be_had() {
+    // Neither a directory nor downloads.
+    let server = TestServer::start();
+    server.progress("a", 1);
+    server.delete("a");
+    for (method, target) in [
+        ("GET", "/api/jobs/a"),
+        ("GET", "/api/jobs/a/file"),
+        ("POST", "/api/jobs/a/retry"),
+    ] {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = server.publishing().send(request).answer();
+        assert_eq!(answer.status, 410, "{target}: {answer:?}");
+    }
+}
+
+#[test]
 fn a_deleted_job_takes_nothing_until_it_is_begun_anew() {
     let server = TestServer::start();
     server.progress("a", 1);
