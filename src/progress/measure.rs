@@ -22,6 +22,8 @@ pub(super) struct Measure<'a> {
     pub is_counter: bool,
     /// It says that it is all of the work.
     pub is_of_all: bool,
+    /// It does so where others of its line are of parts.
+    pub is_whole: bool,
     /// What stands before it in its line.
     pub head: &'a str,
 }
@@ -62,7 +64,7 @@ pub(super) fn best(row: Row<'_>) -> Option<Measure<'_>> {
     let all = percents.into_iter().chain(counted);
     let all = all.filter(|it| it.standing > Standing::Prose);
     let all = all.filter(|it| !(is_table && it.standing == Standing::Labelled));
-    let rank = |it: &Measure<'_>| (it.standing, !it.is_counter, it.is_of_all);
+    let rank = |it: &Measure<'_>| (it.is_whole, it.standing, !it.is_counter, it.is_of_all);
     all.reduce(|best, it| {
         let later = it.standing < Standing::First || is_row(it.head);
         let later = later && rank(&it) == rank(&best);
@@ -81,9 +83,10 @@ fn is_row(head: &str) -> bool {
 }
 
 fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
+    let mut is_of_other = false;
     let signs = row.text.match_indices('%');
     let words = PERCENT.iter().flat_map(|word| row.text.match_indices(word));
-    signs
+    let mut all: Vec<Measure> = signs
         .chain(words)
         .filter_map(|(at, sign)| {
             let before = before_sign(row, at, at + sign.len());
@@ -97,8 +100,10 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
                 standing: place.of_percent(),
                 is_counter: false,
                 is_of_all: place.is_of_all(),
+                is_whole: place.is_named_as_all(),
                 head: place.head(),
             };
+            is_of_other |= place.is_named_as_other();
             let counter = counters
                 .iter()
                 .rfind(|it| it.belongs(row.text, number.start));
@@ -124,7 +129,16 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
             }
             (0.0..=100.0).contains(&measure.percent).then_some(measure)
         })
-        .collect()
+        .collect();
+    // `file 60% total 20%`, but not `cache 60% total 20%`.
+    let has_parts = all.len() > 1 && !is_of_other;
+    for it in &mut all {
+        it.is_whole &= has_parts;
+        if it.is_whole {
+            it.standing = it.standing.max(Standing::Named);
+        }
+    }
+    all
 }
 
 /// The number that ends at the percent sign from `sign` to `end`, and where the percentage ends. Not
@@ -257,6 +271,7 @@ impl<'a> Counter<'a> {
             standing: self.standing,
             is_counter: true,
             is_of_all: self.place.is_of_all(),
+            is_whole: false,
             head: self.place.head(),
         })
     }
@@ -417,6 +432,32 @@ mod tests {
             ("Read:  4.50 MiB /  60.0 MiB ==> 56%", 7.5),
         ] {
             assert_eq!(told(line, true), Some(percent), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_whole_goes_before_a_part_wherever_they_stand() {
+        for line in [
+            "file 60% total 20%",
+            "60% (total 20%)",
+            "current 60% overall 20%",
+            "Total: 20% | a.bin: 60%",
+            "a.bin: 60% | all 20%",
+            "overall progress 20% (this file 60%)",
+            "[total 20%] a.bin [####    ] 60%",
+            "a.bin [####    ] 60% total [##  ] 20%",
+            "Datei 60 %, gesamt 20 %",
+        ] {
+            for redrawn in [false, true] {
+                assert_eq!(told(line, redrawn), Some(20.0), "{line}");
+            }
+        }
+        for prose in [
+            "cache 60% total 20%",
+            "disk: 60% used, total 20%",
+            "memory 60%, all 20%",
+        ] {
+            assert_eq!(told(prose, false), None, "{prose}");
         }
     }
 

@@ -120,11 +120,13 @@ impl<'a> Place<'a> {
             return Standing::Prose;
         }
         if self.is_first() {
-            let is_alone = self.head.is_empty() && self.tail.trim().is_empty();
+            let tail = self.tail.trim_matches(|c: char| is_blank(c) || c == ')');
+            let is_alone = self.head.is_empty() && tail.is_empty();
             return match self.opening {
                 _ if is_sized => Standing::First,
+                // `(1/5) installing a`
+                _ if is_alone || words::is_doing(words::first(tail)) => Standing::Named,
                 Some('[') => Standing::Named,
-                None if is_alone => Standing::Named,
                 _ => Standing::Labelled,
             };
         }
@@ -165,6 +167,23 @@ impl<'a> Place<'a> {
     /// Whether its label says that it is all of the work.
     pub fn is_of_all(&self) -> bool {
         words::speak_of_all(label(self.head))
+    }
+
+    /// Whether what stands just before it says nothing else than that: `file 20% total 5%`.
+    pub fn is_named_as_all(&self) -> bool {
+        words::name_all(self.own_label())
+    }
+
+    /// Whether it is said to be of something else, by what stands just before it or behind it.
+    pub fn is_named_as_other(&self) -> bool {
+        self.is_of_other() || words::speak_of_other(self.own_label())
+    }
+
+    /// What stands between it and the number, or the mark, before it.
+    fn own_label(&self) -> &'a str {
+        let from = self.head.trim_end_matches([':', '=', '-', ' ']);
+        let ends = |c: char| c.is_ascii_digit() || "%:;|,[](){}".contains(c);
+        &from[from.rfind(ends).map_or(0, |at| at + 1)..]
     }
 
     fn is_beside_bar(&self) -> bool {
@@ -218,8 +237,9 @@ impl<'a> Place<'a> {
 
     /// `Step 3 of 7`, `Downloading 3/10`: with nothing but a label before it.
     fn counted(&self) -> Option<Standing> {
-        let word = words::last(self.head);
-        let mut before = self.head[..self.head.len() - word.len()].trim_end();
+        let head = behind_log(self.head);
+        let word = words::last(head);
+        let mut before = head[..head.len() - word.len()].trim_end();
         let standing = match word {
             _ if words::is_part_of_all(word) || words::is_doing(word) => Standing::Named,
             _ if words::is_begun(word) => Standing::Labelled,
@@ -238,8 +258,9 @@ impl<'a> Place<'a> {
 
     /// `Progress 20%`, `Downloading 20%`: with nothing else before it.
     fn behind_its_name(&self) -> Option<Standing> {
-        let name = words::first(self.head);
-        let is_all = !self.continued && name.len() == self.head.len();
+        let head = behind_log(self.head).trim_start();
+        let name = words::first(head);
+        let is_all = !self.continued && name.len() == head.len();
         match name {
             _ if !is_all => None,
             _ if words::is_progress(name) || words::is_doing(name) => Some(Standing::Named),
@@ -283,6 +304,24 @@ fn label(head: &str) -> &str {
         .rfind([':', ';', '|', ',', ']'])
         .map_or(0, |at| at + 1);
     &inner[from..]
+}
+
+/// A line's text behind what a log puts before it: `2026-11-29T10:00:00Z INFO `. What follows
+/// that at once may be a file's name, and is no first column.
+fn behind_log(head: &str) -> &str {
+    let mut rest = head;
+    loop {
+        let piece = rest.trim_start();
+        let (word, behind) = piece.split_once(is_blank).unwrap_or((piece, ""));
+        let bare = word.trim_matches(['[', ']', '<', '>', ':']);
+        let is_time = |c: char| c.is_ascii_digit() || "-:/.,+TZ".contains(c);
+        let marks = bare.matches(['-', ':', '/']).count();
+        let is_stamp = marks > 1 && bare.chars().all(is_time);
+        if behind.is_empty() || !(is_stamp || words::is_level(bare)) {
+            return rest;
+        }
+        rest = behind;
+    }
 }
 
 /// What stands between words.
@@ -344,6 +383,14 @@ mod tests {
             ("Progress: @ a.txt", Standing::Labelled),
             ("[download] Destination: @ real.mp4", Standing::Labelled),
             ("Téléchargement : @", Standing::Named),
+            ("Готово: @", Standing::Named),
+            ("2026-11-29T10:00:00Z INFO progress @", Standing::Named),
+            ("2026-11-29 10:00:00,123 progress @", Standing::Named),
+            ("[10:00:00] [INFO] Downloading @", Standing::Named),
+            (
+                "2026/11/29 10:00:00 INFO  : @ a: Copied",
+                Standing::Labelled,
+            ),
         ] {
             assert_eq!(standing(line, false), expected, "{line}");
         }
@@ -375,6 +422,8 @@ mod tests {
             "3000 -> 2500   @   linux/amd64",
             "20000 --> 15000 bytes (@), optimized.",
             "  31541717            62914560  @ half.bin",
+            "2026-11-29T10:00:00Z WARN disk is @ full",
+            "2026-11-29T10:00:00Z INFO @ of users prefer it",
         ] {
             assert_eq!(standing(line, false), Standing::Prose, "{line}");
         }
@@ -401,6 +450,10 @@ mod tests {
             ("@ MiB", true, Standing::First),
             ("@", false, Standing::Named),
             ("(@) a", false, Standing::Labelled),
+            ("(@) installing a", false, Standing::Named),
+            ("@ installing a", false, Standing::Named),
+            ("(@)", false, Standing::Named),
+            ("INFO Step @", false, Standing::Named),
             ("we are at step @ now", false, Standing::Prose),
             ("score @", false, Standing::Prose),
             ("Memory: @", true, Standing::Prose),

@@ -1,7 +1,7 @@
 //! What the words beside a number say of it.
 
 /// Words of how far work is, also as others say it.
-const PROGRESS: [&str; 63] = [
+const PROGRESS: [&str; 64] = [
     "abgeschlossen",
     "avancement",
     "completado",
@@ -49,6 +49,7 @@ const PROGRESS: [&str; 63] = [
     "terminé",
     "téléchargement",
     "выполнено",
+    "готово",
     "завершено",
     "загружено",
     "загрузка",
@@ -225,6 +226,21 @@ pub(super) fn speak_of_all(label: &str) -> bool {
     words(label).any(|word| is_one_of(&["total", "overall"], word))
 }
 
+/// Whether it is nothing but that: `overall progress`, and not `files in all`.
+pub(super) fn name_all(label: &str) -> bool {
+    let names_all = |word| is_one_of(&["all", "gesamt", "overall", "total"], word);
+    let mut others = words(label).filter(|word| !names_all(word));
+    words(label).any(names_all) && others.all(is_progress)
+}
+
+/// A word that a log puts before what it says: `INFO`.
+pub(super) fn is_level(word: &str) -> bool {
+    const LEVELS: [&str; 8] = [
+        "debug", "error", "info", "notice", "trace", "verbose", "warn", "warning",
+    ];
+    is_one_of(&LEVELS, word)
+}
+
 /// Whether it is about something that has a percentage and makes no progress.
 pub(super) fn speak_of_other(label: &str) -> bool {
     words(label).any(|word| is_one_of(&OTHER, word))
@@ -303,6 +319,8 @@ mod tests {
         }
         assert!(speak_of_other("cache hit rate") && !speak_of_other("Counting objects"));
         assert!(speak_of_all("Total progress") && !speak_of_all("Current progress"));
+        assert!(name_all("(overall progress") && name_all("all"));
+        assert!(!name_all("cpu total") && !name_all("progress") && !name_all(""));
     }
 
     #[test]
