@@ -2,7 +2,7 @@
 """What a fleet costs: a node that joins, publishing, and an event to many streams, beside one
 server alone and beside nchan with Redis (Debian: redis-server nginx libnginx-mod-nchan).
 
-  benches/fleet.py [join] [publish] [streams]      all of them, where none is named
+  benches/fleet.py [join] [publish] [streams] [burst]      all of them, where none is named
   LANDFALL=target/release/landfall                 the program, with the feature redis
   STREAMS=2000                                     streams of each node
 
@@ -323,9 +323,8 @@ def publish():
 
 # ---- streams
 
-def crowd(port, path, count, pipe):
-    """Streams of one server. Says when all have their head, and of each event when the last has
-    had it."""
+def follow(port, path, count):
+    """So many streams of one server, which all have their head."""
     poll, links = selectors.DefaultSelector(), []
     for index in range(count):
         link = socket.socket()
@@ -342,6 +341,13 @@ def crowd(port, path, count, pipe):
             text += link.recv(4096)
         link.setblocking(False)
         poll.register(link, selectors.EVENT_READ)
+    return poll
+
+
+def crowd(port, path, count, pipe):
+    """Streams of one server. Says when all have their head, and of each event when the last has
+    had it."""
+    poll = follow(port, path, count)
     pipe.send("ready")
     while pipe.recv() == "next":
         had = 0
@@ -398,8 +404,59 @@ def measure_streams(title, servers):
           f"{statistics.median(took) * 1000:.1f} ms", flush=True)
 
 
+# ---- many events to many streams
+
+RATE, SECONDS, PATIENCE = 500, 10, 90
+
+
+def drain(port, path, count, pipe):
+    """Streams of one server. Says when they have had all events, or that they haven't in time."""
+    poll = follow(port, path, count)
+    pipe.send("ready")
+    had, until = 0, time.monotonic() + PATIENCE
+    while had < count * RATE * SECONDS and time.monotonic() < until:
+        for key, _ in poll.select(1):
+            had += key.fileobj.recv(1 << 18).count(b"percent")
+        # What comes meanwhile is read at once.
+        time.sleep(0.02)
+    pipe.send((had, time.monotonic()))
+
+
+def burst():
+    ten = [node(name) for name in "abcdefghij"]
+    for title, what in (("one server alone", [alone]), ("fleet of 1", [redis, node("a")]),
+                        ("fleet of 10", [redis, *ten]), ("nchan with Redis, 1", [redis, nchan]),
+                        ("nchan with Redis, 10", [redis, *[nchan] * 10])):
+        with started(*what) as running:
+            measure_burst(title, [it for it in running if isinstance(it, Server)])
+
+
+def measure_burst(title, servers):
+    ends = []
+    for server in servers:
+        here, there = multiprocessing.Pipe()
+        arguments = (server.public, server.subscribe("all"), STREAMS, there)
+        multiprocessing.Process(target=drain, args=arguments, daemon=True).start()
+        ends.append(here)
+    for here in ends:
+        here.recv()
+    link, cpu, began = Link(servers[0].publish), [it.cpu() for it in servers], time.monotonic()
+    for number in range(RATE * SECONDS):
+        time.sleep(max(0.0, began + number / RATE - time.monotonic()))
+        link.post(servers[0].target("all"), "application/json",
+                  '{"event":"progress","data":{"percent":%d}}' % (number % 100))
+    published = time.monotonic()
+    had, at = zip(*(here.recv() for here in ends))
+    each = [(it.cpu() - was) / count * 1e6 for it, was, count in zip(servers, cpu, had)]
+    share = sum(had) / (RATE * SECONDS * STREAMS * len(servers))
+    print(f"burst, {title}, {STREAMS} each: {RATE * SECONDS} events published in "
+          f"{published - began:.1f} s, the last stream had its last {max(at) - published:.1f} s later, "
+          f"{share:.1%} of all deliveries; {statistics.mean(each):.2f} us of CPU a delivery "
+          f"({min(each):.2f} to {max(each):.2f})", flush=True)
+
+
 def main():
-    parts = {"join": join, "publish": publish, "streams": streams}
+    parts = {"join": join, "publish": publish, "streams": streams, "burst": burst}
     names = sys.argv[1:] or list(parts)
     if not set(names) <= set(parts):
         raise SystemExit(__doc__)
