@@ -14,6 +14,7 @@ fn with_events(nodes: usize, events: usize, trace: &Trace) -> World<'_> {
     let options = Options {
         nodes,
         steps: 0,
+        pace: 0,
         faults: 0,
         losses: 0,
         crashes: 0,
@@ -225,4 +226,28 @@ fn a_node_that_is_started_again_opens_no_epoch_that_it_has_opened_before() {
     }
     world.come_to_rest();
     world.check();
+}
+
+#[test]
+fn nodes_have_their_slots_again_where_the_log_that_says_so_is_lost() {
+    let trace = Trace::new(false);
+    let mut world = with_events(3, 3, &trace);
+    let slots = |world: &World| -> Vec<_> {
+        let nodes = world.nodes[0].replica().nodes.iter();
+        nodes
+            .map(|(name, node)| (name.clone(), node.slot))
+            .collect()
+    };
+    let before = slots(&world);
+    assert_eq!(before.len(), 3);
+    for node in 0..3 {
+        world.end_node(node);
+    }
+    world.network.lock().redis.lose_all();
+    // The last of them is the first to say that it is there.
+    for _ in 0..100 {
+        world.turn(2, true, true);
+    }
+    world.come_to_rest();
+    assert_eq!(slots(&world), before);
 }

@@ -35,6 +35,8 @@ const REMEMBERED: Duration = Duration::from_secs(50);
 pub struct Options {
     pub nodes: usize,
     pub steps: u64,
+    /// How long one takes at most, in milliseconds.
+    pub pace: u64,
     /// One call in so many fails; one step in so many is a fault of Redis, or a node's end.
     pub faults: u64,
     pub losses: u64,
@@ -98,6 +100,7 @@ impl World<'_> {
         let options = Options {
             nodes,
             steps: random.between(200, 900),
+            pace: [50, 200, 1000][seed as usize % 3],
             faults: random.pick(&[0, 10, 30, 100]),
             losses: random.pick(&[0, 40, 100, 200]),
             crashes: random.pick(&[0, 50, 200]),
@@ -156,7 +159,7 @@ impl World<'_> {
     pub fn run(&mut self) {
         for _ in 0..self.options.steps {
             self.step += 1;
-            let pause = self.random.below(50);
+            let pause = self.random.below(self.options.pace);
             self.time.pass(Duration::from_millis(pause));
             self.take_step();
             self.begin_anew();
