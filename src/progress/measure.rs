@@ -394,6 +394,7 @@ mod tests {
             ("    (3.33/100%)", 3.3),
             ("/* Building [===>   ] 3/6: a1, a3", 50.0),
             ("Progress 16384 of 65536", 25.0),
+            ("item #3 of 5", 40.0),
         ] {
             assert_eq!(told(line, false), Some(percent), "{line}");
         }

@@ -124,9 +124,10 @@ impl<'a> Place<'a> {
             let is_alone = self.head.is_empty() && tail.is_empty();
             return match self.opening {
                 _ if is_sized => Standing::First,
-                // `(1/5) installing a`
-                _ if is_alone || words::is_doing(words::first(tail)) => Standing::Named,
+                _ if is_alone => Standing::Named,
                 Some('[') => Standing::Named,
+                // `(1/5) installing a`. Without brackets it may be a date.
+                Some(_) if words::is_doing(words::first(tail)) => Standing::Named,
                 _ => Standing::Labelled,
             };
         }
@@ -151,7 +152,8 @@ impl<'a> Place<'a> {
     pub fn is_begun(&self) -> bool {
         // Steps of a build: `#8 [2/4] RUN make`.
         let is_build = self.opening == Some('[') && self.head.starts_with('#');
-        is_build || words::is_begun(words::last(self.head))
+        let head = (self.head.strip_suffix('#')).map_or(self.head, str::trim_end);
+        is_build || words::is_begun(words::last(head))
     }
 
     /// Whether a percentage is of something else here, such as how well it was packed.
@@ -238,6 +240,8 @@ impl<'a> Place<'a> {
     /// `Step 3 of 7`, `Downloading 3/10`: with nothing but a label before it.
     fn counted(&self) -> Option<Standing> {
         let head = behind_log(self.head);
+        // `item #3 of 5`
+        let head = head.strip_suffix('#').map_or(head, str::trim_end);
         let word = words::last(head);
         let mut before = head[..head.len() - word.len()].trim_end();
         let standing = match word {
@@ -451,7 +455,8 @@ mod tests {
             ("@", false, Standing::Named),
             ("(@) a", false, Standing::Labelled),
             ("(@) installing a", false, Standing::Named),
-            ("@ installing a", false, Standing::Named),
+            ("@ installing a", false, Standing::Labelled),
+            ("item #@", false, Standing::Labelled),
             ("(@)", false, Standing::Named),
             ("INFO Step @", false, Standing::Named),
             ("we are at step @ now", false, Standing::Prose),
