@@ -15,6 +15,12 @@ impl Packed {
         Packed(file)
     }
 
+    /// What tells it from other texts: its checksum and how long it is.
+    pub fn digest(&self) -> u64 {
+        let end = self.0.last_chunk::<END_BYTES>();
+        u64::from_le_bytes(*end.expect("it was packed with the program"))
+    }
+
     /// The text.
     pub fn unpack(&self) -> Vec<u8> {
         let deflated = &self.0[HEAD_BYTES..self.0.len() - END_BYTES];
