@@ -119,7 +119,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
 }
 
 /// Why nothing more of a body is wanted.
-struct Refusal {
+struct LineRefusal {
     status: Status,
     message: String,
     /// The line that it is about.
@@ -166,7 +166,7 @@ impl Intake for Publications {
 }
 
 impl Publications {
-    fn read(&mut self, mut piece: &[u8]) -> Result<(), Refusal> {
+    fn read(&mut self, mut piece: &[u8]) -> Result<(), LineRefusal> {
         self.body_bytes += piece.len();
         if self.body_bytes > self.context.rules().body_bytes {
             self.context.jobs.hub().metrics().refused(Limit::Body);
@@ -198,7 +198,7 @@ impl Publications {
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+    fn line(&mut self, line: &[u8]) -> Result<(), LineRefusal> {
         self.lines += 1;
         match line.trim_ascii() {
             b"" => Ok(()),
@@ -206,7 +206,7 @@ impl Publications {
         }
     }
 
-    fn publish(&mut self, text: &[u8]) -> Result<(), Refusal> {
+    fn publish(&mut self, text: &[u8]) -> Result<(), LineRefusal> {
         let Publication { job, word, key } = Publication::from_json(text)
             .map_err(|error| self.refusal(Status::BadRequest, error.to_string()))?;
         let job = match (&self.job, job) {
@@ -279,7 +279,7 @@ impl Publications {
 
     /// Publishes what was gathered before something was `read` or refused: what comes
     /// before a bad line stays published.
-    fn publish_gathered(&mut self, read: Result<(), Refusal>) -> Result<(), Response> {
+    fn publish_gathered(&mut self, read: Result<(), LineRefusal>) -> Result<(), Response> {
         let mut refused = None;
         if !self.gathered.is_empty() {
             let gathered = std::mem::take(&mut self.gathered);
@@ -321,9 +321,9 @@ impl Publications {
         }
     }
 
-    fn unpublished(&self, error: &PublishError, line: usize) -> Refusal {
+    fn unpublished(&self, error: &PublishError, line: usize) -> LineRefusal {
         let status = publish_status(error);
-        Refusal {
+        LineRefusal {
             status,
             message: error.to_string(),
             line,
@@ -331,8 +331,8 @@ impl Publications {
         }
     }
 
-    fn refusal(&self, status: Status, message: impl Into<String>) -> Refusal {
-        Refusal {
+    fn refusal(&self, status: Status, message: impl Into<String>) -> LineRefusal {
+        LineRefusal {
             status,
             message: message.into(),
             line: self.lines,
@@ -341,8 +341,8 @@ impl Publications {
     }
 
     /// An error answer, which for NDJSON names the line and what was published before.
-    fn response(&self, refusal: Refusal) -> Response {
-        let Refusal {
+    fn response(&self, refusal: LineRefusal) -> Response {
+        let LineRefusal {
             status,
             message,
             line,
