@@ -8,7 +8,7 @@ use crate::http::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, TusError, VER
 use crate::http::{BasePath, BodyLength, Head, Response, Status};
 use crate::routes::{Answer, Context, Plan, Request, elsewhere, web};
 use crate::upload::UploadId;
-use crate::upload::spool::{Finished, NewUpload, Spool, SpoolError, Standing};
+use crate::upload::spool::{Finished, NewUpload, NextPiece, Spool, SpoolError, Standing};
 
 /// The type that a piece of an upload has.
 const PIECE_TYPE: &[u8] = b"application/offset+octet-stream";
@@ -105,8 +105,11 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         Response::error(Status::BadRequest, message)
     })?;
     let offset = number("Upload-Offset", offset).map_err(bad)?;
-    let size = size(head)?;
-    let checksum = checksum(head)?;
+    let piece = NextPiece {
+        offset,
+        size: size(head)?,
+        checksum: checksum(head)?,
+    };
     let length = match head.length {
         BodyLength::None => Some(0),
         BodyLength::Length(length) => Some(length),
@@ -119,7 +122,7 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         return Ok(answered(response, &request));
     }
     let receiver = spool
-        .resume(id, request.caller.client(), offset, size, checksum)
+        .resume(id, request.caller.client(), piece)
         .map_err(|error| refusal(&error))?;
     if length.is_some_and(|length| length > receiver.left()) {
         let error = receiver.too_long();

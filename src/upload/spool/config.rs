@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::error::SpoolError;
+
 crate::sys::config::config! {
     /// What a spool takes.
     ///
@@ -51,6 +53,15 @@ crate::sys::config::config! {
 }
 
 impl SpoolConfig {
+    /// Whether an upload may be so large.
+    pub(super) fn check_size(&self, size: Option<u64>) -> Result<(), SpoolError> {
+        let max_bytes = self.upload_bytes;
+        if size.is_some_and(|size| size > max_bytes) {
+            return Err(SpoolError::TooLarge { max_bytes });
+        }
+        Ok(())
+    }
+
     /// How long a resumable upload is kept of which so many bytes have come: who has sent little
     /// loses little, and nobody keeps a place for nothing.
     pub(super) fn expiry_of(&self, bytes: u64) -> Duration {

@@ -105,6 +105,16 @@ pub struct NewUpload {
     pub metadata: Option<String>,
 }
 
+/// What comes next of an upload.
+pub struct NextPiece {
+    /// Where the upload has come to.
+    pub offset: u64,
+    /// All of its bytes, where they weren't known.
+    pub size: Option<u64>,
+    /// What the piece's bytes are to make.
+    pub checksum: Option<Checksum>,
+}
+
 /// Where a resumable upload stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -203,11 +213,7 @@ impl Spool {
         checksum: Option<Checksum>,
     ) -> Result<Receiver, SpoolError> {
         let (inner, config) = (&self.0, self.config());
-        if order.size.unwrap_or(0) > config.upload_bytes {
-            return Err(SpoolError::TooLarge {
-                max_bytes: config.upload_bytes,
-            });
-        }
+        config.check_size(order.size)?;
         let seat = inner.seat(order.client)?;
         let is_resumable = order.metadata.is_some();
         let unfinished = is_resumable.then(|| inner.seats.unfinished(order.client));
@@ -259,7 +265,12 @@ impl Spool {
             }
             // To the client this would say that it has landed.
             if !is_held {
-                let receiver = self.resume(id, client, standing.offset, None, None)?;
+                let piece = NextPiece {
+                    offset: standing.offset,
+                    size: None,
+                    checksum: None,
+                };
+                let receiver = self.resume(id, client, piece)?;
                 drop(receiver.finish()?);
             } else if Instant::now() > deadline {
                 return Err(SpoolError::Locked);
@@ -269,9 +280,8 @@ impl Spool {
         }
     }
 
-    /// Goes on with an upload, for this client, where it has come to `offset`; `size` says its
-    /// bytes where they weren't known, and `checksum` those of the piece that comes. Suspends a
-    /// coroutine, blocks a thread; where another request holds the upload, up to 5 s.
+    /// Goes on with an upload, for this client. Suspends a coroutine, blocks a thread; where
+    /// another request holds the upload, up to 5 s.
     ///
     /// # Errors
     /// There is none, it isn't where it should be, another holds it, a limit is reached,
@@ -280,11 +290,9 @@ impl Spool {
         &self,
         id: UploadId,
         client: Occupant,
-        offset: u64,
-        size: Option<u64>,
-        checksum: Option<Checksum>,
+        piece: NextPiece,
     ) -> Result<Receiver, SpoolError> {
-        let resumed = self.resume_within_limits(id, client, offset, size, checksum);
+        let resumed = self.resume_within_limits(id, client, piece);
         resumed.inspect_err(|error| self.0.count(error))
     }
 
@@ -292,33 +300,23 @@ impl Spool {
         &self,
         id: UploadId,
         client: Occupant,
-        offset: u64,
-        size: Option<u64>,
-        checksum: Option<Checksum>,
+        piece: NextPiece,
     ) -> Result<Receiver, SpoolError> {
         let (inner, config) = (&self.0, self.config());
         let entry = inner.resumable(id)?;
-        if size.is_some_and(|size| size > config.upload_bytes) {
-            return Err(SpoolError::TooLarge {
-                max_bytes: config.upload_bytes,
-            });
-        }
+        config.check_size(piece.size)?;
         // Who waits for it has no place meanwhile: that one of the others may need.
         entry.hold()?;
         let reopen = || {
             let known = entry.core.lock().size;
-            // It began when more were allowed.
-            if known.is_some_and(|size| size > config.upload_bytes && size > offset) {
-                return Err(SpoolError::TooLarge {
-                    max_bytes: config.upload_bytes,
-                });
-            }
+            // It may have begun when more were allowed.
+            config.check_size(known.filter(|&size| size > piece.offset))?;
             let seat = inner.seat(client)?;
             let ledger = inner.ledger.lock();
-            ledger.reserve(&entry, offset, size, &config)?;
+            ledger.reserve(&entry, piece.offset, piece.size, &config)?;
             drop(ledger);
             let (this, it) = (self.clone(), entry.clone());
-            let is_checked = checksum.is_some();
+            let (size, is_checked) = (piece.size, piece.checksum.is_some());
             let reopened = inner.disk.run(move || this.0.reopen(&it, size, is_checked));
             Ok((seat, reopened?))
         };
@@ -328,8 +326,8 @@ impl Spool {
                 entry,
                 seat,
                 file,
-                offset,
-                checksum,
+                piece.offset,
+                piece.checksum,
             )),
             Err(error) => {
                 entry.release();
