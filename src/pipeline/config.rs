@@ -6,7 +6,6 @@ mod scanning;
 mod storing;
 mod transcoding;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ pub use storing::Storing;
 pub use transcoding::Transcoding;
 
 use super::environment;
-use crate::sys::toml::{self, Need, Spot, Table, Wrong};
+use crate::sys::toml::{self, Need, Spot, Table, Wrong, WrongLines, in_lines};
 
 /// The stages that every file goes through.
 #[derive(Clone, Debug)]
@@ -72,13 +71,6 @@ pub enum Kind {
     Command(Running),
 }
 
-/// Why there is no plan: the line, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    line: usize,
-    message: String,
-}
-
 /// A stage of each kind, with everything that can be said of it.
 pub const EXAMPLE: &str = include_str!("config/example.toml");
 
@@ -105,27 +97,15 @@ impl StagePlan {
     /// # Errors
     /// It can't be read, or says something that can't be: all of it, with the file's name.
     pub fn read(path: &Path, beside: &[String]) -> Result<StagePlan, Vec<String>> {
-        let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{name}: {error}")]);
-        StagePlan::parse(&text?, beside).map_err(|errors| {
-            let errors = errors.into_iter();
-            let named =
-                errors.map(|ConfigError { line, message }| format!("{name}:{line}: {message}"));
-            named.collect()
-        })
+        toml::read(path, |text| StagePlan::parse(text, beside))
     }
 
     /// Reads the text of a file. One that names no stages has the default ones.
     ///
     /// # Errors
     /// It isn't TOML, or says something that can't be: each line, and what would be right.
-    pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, Vec<ConfigError>> {
-        let in_lines = |wrong| -> Vec<ConfigError> {
-            let wrong = toml::in_lines(text, wrong).into_iter();
-            let errors = wrong.map(|(line, message)| ConfigError { line, message });
-            errors.collect()
-        };
-        let mut document = Table::parse(text).map_err(|wrong| in_lines(vec![wrong]))?;
+    pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, WrongLines> {
+        let mut document = Table::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
         document.only(&["stage", "webhook"], beside);
         let has_stages = document.has("stage");
         let tables = document.tables("stage");
@@ -148,7 +128,7 @@ impl StagePlan {
             });
         }
         match wrong.is_empty() {
-            false => Err(in_lines(wrong)),
+            false => Err(in_lines(text, wrong)),
             true if has_stages => Ok(plan),
             true => Ok(StagePlan::default()),
         }
@@ -305,22 +285,14 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        let errors = StagePlan::parse(text, &[]).unwrap_err();
-        let errors: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
-        errors.join("\n")
+        let wrong = StagePlan::parse(text, &[]).unwrap_err().into_iter();
+        let lines = wrong.map(|(line, message)| format!("line {line}: {message}"));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     #[test]

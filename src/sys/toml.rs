@@ -1,6 +1,6 @@
 //! A table of the file, of which every key is used or refused.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -274,8 +274,28 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What is wrong with a text, each with its line and in their order.
-pub fn in_lines(text: &str, mut wrong: Vec<Wrong>) -> Vec<(usize, String)> {
+/// What is wrong with a file, each with its line and in their order.
+pub type WrongLines = Vec<(usize, String)>;
+
+/// Reads a file. Blocks for the disk.
+///
+/// # Errors
+/// It can't be read, or says something that can't be: all of it, with the file's name.
+pub fn read<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, WrongLines>,
+) -> Result<T, Vec<String>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{name}: {error}")])?;
+    parse(&text).map_err(|wrong| {
+        let wrong = wrong.into_iter();
+        let named = wrong.map(|(line, message)| format!("{name}:{line}: {message}"));
+        named.collect()
+    })
+}
+
+/// What is wrong with a text, by its lines.
+pub fn in_lines(text: &str, mut wrong: Vec<Wrong>) -> WrongLines {
     sort_by_key(&mut wrong, |wrong| wrong.at);
     let wrong = wrong.into_iter();
     let lines = wrong.map(|Wrong { at, message }| (line(text, at), message));

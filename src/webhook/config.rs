@@ -10,7 +10,7 @@ use super::url::HookUrl;
 use crate::access::token::Scope;
 use crate::event::frame::DELETED;
 use crate::event::job::EventName;
-use crate::sys::toml::{Table, in_lines};
+use crate::sys::toml::{self, Table, WrongLines, in_lines};
 
 /// The most that there may be: each has threads of its own.
 const HOOKS_MAX: usize = 32;
@@ -96,17 +96,11 @@ impl HookPlan {
     /// # Errors
     /// It can't be read, or says something that can't be: each line, and what would be right.
     pub fn read(path: &Path) -> Result<HookPlan, Vec<String>> {
-        let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{name}: {error}")]);
-        HookPlan::parse(&text?).map_err(|wrong| {
-            let wrong = wrong.into_iter();
-            let named = wrong.map(|(line, message)| format!("{name}:{line}: {message}"));
-            named.collect()
-        })
+        toml::read(path, HookPlan::parse)
     }
 
     /// Reads the text of a file. Blocks for the secrets, which are in files of their own.
-    fn parse(text: &str) -> Result<HookPlan, Vec<(usize, String)>> {
+    fn parse(text: &str) -> Result<HookPlan, WrongLines> {
         let mut document = Table::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
         let tables = document.tables("webhook");
         let (mut wrong, _) = document.into_findings();

@@ -35,9 +35,8 @@ pub fn check(input: &[u8]) {
         }
         Err(errors) => {
             assert!(!errors.is_empty());
-            for error in errors {
-                let message = error.to_string();
-                is_at_a_line(message.strip_prefix("line ").expect("no line"), text);
+            for (line, message) in errors {
+                is_at_a_line(&format!("{line}: {message}"), text);
             }
         }
     }
