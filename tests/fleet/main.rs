@@ -19,5 +19,7 @@ mod refusals;
 mod replicas;
 mod rights;
 mod script;
+#[path = "../support/stream.rs"]
+mod stream;
 mod support;
 mod uploads;

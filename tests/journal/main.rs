@@ -15,4 +15,6 @@ mod model;
 mod replay;
 mod restart;
 mod retention;
+#[path = "../support/stream.rs"]
+mod stream;
 mod support;

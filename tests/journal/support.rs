@@ -3,17 +3,17 @@
 // Each test takes of this what it needs.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::binary::Binary;
-use super::http::{Answer, PATIENCE, ask, get, post};
+use super::http::{Answer, ask, get, post};
+pub use super::stream::Frame;
+use super::stream::Stream;
 
 /// A `landfall serve` that ends with its owner.
 pub struct Process(Binary);
@@ -111,28 +111,12 @@ impl Process {
         after: Option<u64>,
         is_enough: impl Fn(&[Frame]) -> bool,
     ) -> Vec<Frame> {
-        let mut stream = TcpStream::connect(self.publish).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let last = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
-        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{last}\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut lines = BufReader::new(stream).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "HTTP/1.1 200 OK");
-        let deadline = Instant::now() + PATIENCE;
+        let mut stream = Stream::open(self, target, after);
         let mut frames = Vec::new();
-        let mut block = String::new();
         while !is_enough(&frames)
-            && let Some(line) = lines.next()
+            && let Some(frame) = stream.next()
         {
-            let line = line.unwrap();
-            if line.is_empty() {
-                frames.extend(Frame::all(&block));
-                block.clear();
-            } else {
-                block.push_str(&line);
-                block.push('\n');
-            }
-            assert!(Instant::now() < deadline, "{target}: {} came", frames.len());
+            frames.push(frame);
         }
         frames
     }
@@ -143,37 +127,5 @@ impl Deref for Process {
 
     fn deref(&self) -> &Binary {
         &self.0
-    }
-}
-
-/// What a stream says at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    pub event: String,
-    pub data: String,
-    pub id: u64,
-}
-
-impl Frame {
-    /// The whole frames in `text`.
-    pub fn all(text: &str) -> Vec<Frame> {
-        let field = |block: &str, name: &str| {
-            let mut lines = block.lines();
-            lines.find_map(|line| line.strip_prefix(name).map(str::to_owned))
-        };
-        let blocks = text.split("\n\n").filter(|block| block.contains("\nid: "));
-        blocks
-            .map(|block| Frame {
-                event: field(block, "event: ").unwrap(),
-                data: field(block, "data: ").unwrap(),
-                id: field(block, "id: ").unwrap().parse().unwrap(),
-            })
-            .collect()
-    }
-
-    /// The `n` of its data.
-    pub fn n(&self) -> u64 {
-        let data: serde_json::Value = serde_json::from_str(&self.data).unwrap();
-        data["n"].as_u64().unwrap_or_else(|| panic!("{self:?}"))
     }
 }
