@@ -17,7 +17,7 @@ use super::reply::{Answer, pair};
 use super::restore::has_begun_in;
 use super::scan::{Piece, Scan};
 use super::segment::{parse_file_name, parse_unnamed_file};
-use super::writer::{Command, Job, Put, Synced, Syncer, Writer};
+use super::writer::{Command, Put, SyncJob, Synced, Syncer, Writer};
 use super::{Files, JournalConfig, Shared, restore};
 use crate::event::Event;
 use crate::event::job::{EventId, JobId};
@@ -35,10 +35,10 @@ struct Bench {
 /// What the syncer's thread would have.
 struct Medium {
     shared: Arc<Shared>,
-    jobs: channel::Receiver<Job>,
+    jobs: channel::Receiver<SyncJob>,
     synced: channel::Sender<Synced>,
     /// What it has begun with.
-    begun: Mutex<Option<Job>>,
+    begun: Mutex<Option<SyncJob>>,
 }
 
 /// Hands commands over, and has them carried out where somebody waits.

@@ -40,9 +40,9 @@ use crate::sys::vital;
 use batch::{Answer, Batch, Need};
 use segment::{Active, Sealed};
 pub(super) use sync::Syncer;
-#[cfg(test)]
-pub(super) use sync::{Job, Synced};
 use sync::{Mark, Reserving, Waiter};
+#[cfg(test)]
+pub(super) use sync::{SyncJob, Synced};
 
 /// What is written at a time, whichever is reached first.
 const BATCH_BYTES: usize = 1 << 20;

@@ -24,7 +24,7 @@ use crate::sys::vital;
 
 /// A thread that waits for the medium, so that the writer needn't.
 pub(in crate::sequencer::journal) struct Syncer {
-    pub jobs: Sender<Job>,
+    pub jobs: Sender<SyncJob>,
     pub results: Receiver<Synced>,
     pub is_busy: bool,
     /// Who waits has the work done first, where there is no thread.
@@ -40,7 +40,7 @@ pub(in crate::sequencer::journal) struct Mark {
 }
 
 /// What is to be brought to the medium.
-pub(in crate::sequencer::journal) struct Job {
+pub(in crate::sequencer::journal) struct SyncJob {
     upto: Mark,
     since: Instant,
     /// The segment before it, where the medium may lack the end of that.
@@ -94,7 +94,7 @@ impl Syncer {
     }
 
     /// The thread's ends besides: where its jobs come from, and where it says how they went.
-    pub fn without_thread() -> (Syncer, Receiver<Job>, Sender<Synced>) {
+    pub fn without_thread() -> (Syncer, Receiver<SyncJob>, Sender<Synced>) {
         let (jobs, received) = channel::bounded(1);
         let (done, results) = channel::bounded(1);
         let syncer = Syncer {
@@ -108,7 +108,7 @@ impl Syncer {
     }
 }
 
-impl Job {
+impl SyncJob {
     /// Blocks until the medium has it.
     pub fn carry_out(self, shared: &Shared) -> Synced {
         shared.counters.syncs.add(1);
@@ -173,9 +173,9 @@ impl Writer {
         }
     }
 
-    fn job(&self) -> Option<Job> {
+    fn job(&self) -> Option<SyncJob> {
         let active = self.active.as_ref()?;
-        Some(Job {
+        Some(SyncJob {
             upto: self.end(),
             since: clock::now(),
             sealed: self.sealed.as_ref().map(|sealed| sealed.file.clone()),
