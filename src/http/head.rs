@@ -105,7 +105,8 @@ impl<'a> Head<'a> {
         }
         let method = Method::parse(request.method.unwrap_or_default()).ok_or(HeadError {
             status: Status::NotImplemented,
-            message: "this method isn't known here: use GET, HEAD, POST, PATCH, DELETE or OPTIONS",
+            message: "this method isn't known here: use GET, HEAD, POST, PUT, PATCH, DELETE or \
+                      OPTIONS",
         })?;
         let is_1_0 = request.version == Some(0);
         let fields = Fields::collect(request.headers)?;

@@ -111,6 +111,9 @@ fn an_unknown_method_is_501() {
         let mut client = server.public();
         let answer = client.send(request).answer();
         assert_eq!(answer.status, 501, "{method}");
+        for known in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            assert!(answer.error().contains(known), "{known}: {answer:?}");
+        }
         client.assert_closed();
     }
 }
