@@ -22,6 +22,7 @@ pub(crate) mod random;
 #[cfg(feature = "server")]
 pub(crate) mod raw;
 pub(crate) mod socket;
+pub(crate) mod sorted;
 pub(crate) mod thread;
 #[cfg(any(feature = "serve", feature = "uploads"))]
 pub(crate) mod toml;

@@ -5,15 +5,16 @@
 //! - It holds no event itself, and no more numbers than it is let: what comes behind them
 //!   stays in the order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::event::job::{EventId, JobId};
 use crate::sequencer::history::Cursor;
+use crate::sys::sorted::Sorted;
 
 /// The numbers.
 #[derive(Default)]
-pub struct Backlog(BTreeMap<EventId, Undelivered>);
+pub struct Backlog(Sorted<EventId, Undelivered>);
 
 /// An event that the receiver hasn't taken.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ impl Backlog {
 
     /// Takes out what a job had before it was deleted; what is being tried is tried no more.
     pub fn void(&mut self, job: &JobId) {
-        self.0.retain(|_, event| event.is_busy || event.job != *job);
+        self.0.retain(|event| event.is_busy || event.job != *job);
         let mut left = self.0.values_mut();
         if let Some(event) = left.find(|event| event.job == *job) {
             event.is_void = true;

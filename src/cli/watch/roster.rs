@@ -1,6 +1,6 @@
 //! What is known of the jobs that are watched.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
@@ -10,13 +10,14 @@ use crate::cli::snapshot::Snapshot;
 use crate::cli::words::{describe, printable};
 use crate::client::ServerEvent;
 use crate::progress::Outlook;
+use crate::sys::sorted::Sorted;
 
 /// The most jobs that are known at once; beyond it none is added.
 const JOBS_MAX: usize = 100_000;
 
 /// The jobs, in the order that they came in.
 pub struct Roster {
-    rows: BTreeMap<u64, Row>,
+    rows: Sorted<u64, Box<Row>>,
     numbers: HashMap<String, u64>,
     next: u64,
     /// Whether those that are to come are unknown.
@@ -66,7 +67,7 @@ impl Roster {
     /// Jobs of which nothing is known.
     pub fn new(selection: &Selection) -> Roster {
         let mut roster = Roster {
-            rows: BTreeMap::new(),
+            rows: Sorted::default(),
             numbers: HashMap::new(),
             next: 0,
             is_open: matches!(selection, Selection::Matching(_)),
@@ -81,7 +82,7 @@ impl Roster {
 
     /// The jobs.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values()
+        self.rows.values().map(|row| &**row)
     }
 
     /// Takes an event. Returns the job, where it tells something new of one.
@@ -91,7 +92,7 @@ impl Roster {
         let name = data.get("jobId").and_then(Value::as_str);
         let number = match name {
             // A stream of one job is about that job, whatever it says.
-            _ if !self.is_open && self.rows.len() == 1 => *self.rows.keys().next()?,
+            _ if !self.is_open && self.rows.len() == 1 => self.rows.first()?.0,
             Some(name) => match self.numbers.get(name) {
                 Some(number) => *number,
                 None if self.is_open && !matches!(&*event.event, "deleted" | "reset") => {
@@ -102,7 +103,7 @@ impl Roster {
             None => return None,
         };
         let row = self.rows.get_mut(&number)?;
-        row.hear(event, &data, now).then_some(&self.rows[&number])
+        row.hear(event, &data, now).then_some(&*row)
     }
 
     /// When a job began, and ended if it has, as far as a snapshot tells.
@@ -129,7 +130,7 @@ impl Roster {
             }
             None => false,
         };
-        is_new.then_some(&self.rows[&number])
+        is_new.then_some(&*row)
     }
 
     /// Only these run. Returns those that ended unseen.
@@ -146,7 +147,7 @@ impl Roster {
 
     /// Lets a job go.
     pub fn remove(&mut self, job: &str) -> Option<Row> {
-        self.rows.remove(&self.numbers.remove(job)?)
+        self.rows.remove(&self.numbers.remove(job)?).map(|row| *row)
     }
 
     fn add(&mut self, job: &str) -> Option<u64> {
@@ -156,7 +157,7 @@ impl Roster {
         let number = self.next;
         self.next += 1;
         self.numbers.insert(job.to_owned(), number);
-        self.rows.insert(number, Row::new(job));
+        self.rows.insert(number, Box::new(Row::new(job)));
         Some(number)
     }
 }

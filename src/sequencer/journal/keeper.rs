@@ -231,7 +231,10 @@ impl<D: Desk> Keeper<D> {
             let kept = segments.split_off(&first);
             std::mem::replace(&mut *segments, kept)
         };
-        let mut names: Vec<_> = dropped.keys().map(|number| file_name(*number)).collect();
+        let mut names: Vec<_> = dropped
+            .iter()
+            .map(|(number, _)| file_name(*number))
+            .collect();
         for (name, _) in shared.files.list()? {
             if checkpoint::parse_file_name(&name).is_some_and(|number| number < checkpoint) {
                 names.push(name);

@@ -390,7 +390,7 @@ impl Shared {
         let mut window = match window::Window::open(self, number) {
             Ok(window) => window,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let is_there = self.segments.lock().contains_key(&number);
+                let is_there = self.segments.lock().get(&number).is_some();
                 // One that was removed by hand is missing for good.
                 return if is_there {
                     Err(error)

@@ -1,6 +1,5 @@
 //! What is known of the segments: how large they are, and which numbers they hold.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::files::{File, Files};
 use super::record::SegmentNumber;
 use crate::event::job::EventId;
+use crate::sys::sorted::Sorted;
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Segment {
 
 /// All segments, by their numbers. The last is the one that is written.
 #[derive(Default)]
-pub struct Segments(Mutex<BTreeMap<SegmentNumber, Segment>>);
+pub struct Segments(Mutex<Sorted<SegmentNumber, Segment>>);
 
 impl Segment {
     /// A segment of so many bytes, without entries.
@@ -63,7 +63,7 @@ impl Segment {
 
 impl Segments {
     /// All of them. The lock is held for moments.
-    pub fn lock(&self) -> MutexGuard<'_, BTreeMap<SegmentNumber, Segment>> {
+    pub fn lock(&self) -> MutexGuard<'_, Sorted<SegmentNumber, Segment>> {
         self.0.lock()
     }
 
@@ -104,7 +104,7 @@ impl Segments {
         }
         let mut all = segments.iter();
         let next = all.find(|(_, segment)| segment.newest > after);
-        Ok(next.map(|(number, segment)| (*number, *segment)))
+        Ok(next.copied())
     }
 }
 
@@ -112,8 +112,8 @@ impl Segments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
-fn kept_from(segments: &BTreeMap<SegmentNumber, Segment>) -> EventId {
-    let first = segments.first_key_value();
+fn kept_from(segments: &Sorted<SegmentNumber, Segment>) -> EventId {
+    let first = segments.first();
     first.map_or(EventId(0), |(_, segment)| segment.base)
 }
 
