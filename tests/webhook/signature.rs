@@ -1,6 +1,7 @@
 //! Signatures as Standard Webhooks 1.0.0 says, checked by code that isn't the server's.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,6 +54,25 @@ fn right(received: &Received, secret: &str) -> String {
     let (id, timestamp) = (field("webhook-id"), field("webhook-timestamp"));
     mac.update(format!("{id}.{timestamp}.{}", received.body).as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+#[test]
+fn the_secret_that_the_guide_makes_is_a_file_for_nobody_else_and_signs() {
+    let guide = include_str!("../../src/docs/webhooks.md");
+    let command = guide.lines().find(|line| line.contains("openssl rand"));
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let command = command.unwrap().replace("/etc/landfall", place);
+    let status = Command::new("sh").args(["-c", &command]).status().unwrap();
+    assert!(status.success(), "{command}");
+    let key = folder.path().join("webhook.key");
+    let mode = key.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secrets = std::fs::read_to_string(&key).unwrap();
+    let secret = secrets.trim_end().strip_prefix("whsec_").unwrap();
+    let received = signed(&secrets);
+    let right = right(&received, secret);
+    assert_eq!(received.field("webhook-signature").unwrap(), right);
 }
 
 #[test]
