@@ -186,6 +186,17 @@ fn what_breaks_the_protocol_is_refused_and_changes_nothing() {
             "/api/tus/",
             vec![TUS.into(), "Upload-Defer-Length: 2".into()],
         ),
+        // A part of a file is no job.
+        (
+            400,
+            "POST",
+            "/api/tus/",
+            vec![
+                TUS.into(),
+                "Upload-Length: 5".into(),
+                "Upload-Concat: partial".into(),
+            ],
+        ),
         (
             400,
             "POST",

@@ -33,6 +33,7 @@ pub fn post(request: Request<'_>) -> Answer {
         caller,
     } = request;
     check_version(head)?;
+    check_is_one(head)?;
     let cors = caller.cors.is_some();
     let spool = spool(context)?;
     let metadata = head.field("Upload-Metadata").unwrap_or_default();
@@ -209,6 +210,17 @@ fn progress(
             None => response,
         }
     }
+}
+
+/// Clients that send a file in several uploads at once don't ask whether that is served. Each would
+/// be a job here, of a part.
+fn check_is_one(head: &Head<'_>) -> Result<(), Response> {
+    if head.field("Upload-Concat").is_none() {
+        return Ok(());
+    }
+    let message = "uploads aren't put together here (concatenation): send the file as one, as with \
+                   parallelUploads: 1";
+    Err(Response::error(Status::BadRequest, message))
 }
 
 fn check_version(head: &Head<'_>) -> Result<(), Response> {
