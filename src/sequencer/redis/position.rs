@@ -21,8 +21,9 @@ pub const SLOTS: u64 = 16;
 const ROUND: u64 = 2 * SLOTS;
 /// The beginning of 2026, in seconds of the unix clock.
 const SINCE_S: u64 = 1_767_225_600;
-/// How long a node waits for its clock where epochs are ahead of it, in seconds.
-const PATIENCE_S: u64 = 60;
+/// How long a node waits for its clock where epochs are ahead of it, in seconds: shorter than
+/// workers wait for a server.
+const PATIENCE_S: u64 = 5;
 /// What epochs may be skipped by where that isn't enough.
 const SKIPS: u64 = 1024;
 /// How far ahead of this node's clock another's may be, in seconds.
@@ -176,7 +177,7 @@ mod tests {
         let mut now_s = SINCE_S + 1_000_000;
         for _ in 0..200 {
             // All that was opened before is lost. Another node has what is ahead of this clock.
-            let mut known = epochs_until(now_s).max(by_clock(now_s) + random.next() % 900);
+            let mut known = epochs_until(now_s).max(by_clock(now_s) + random.next() % (4 * SLOTS));
             for _ in 0..random.next() % 10 {
                 if let Ok(next) = next_epoch(3, known, now_s, &mut random) {
                     assert!(opened.insert(next), "{next}");
