@@ -1,5 +1,7 @@
 //! The journal stays within its limits, and says what it let go.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::http::{post, wait_until};
@@ -8,12 +10,23 @@ use super::support::{Frame, Process};
 const LIMIT: u64 = 4 << 20;
 
 fn size(data: &Path) -> u64 {
+    // What goes and what comes while it is looked at would both count.
+    let mut before = lengths(data);
+    loop {
+        let after = lengths(data);
+        if after == before {
+            return after.values().sum();
+        }
+        before = after;
+    }
+}
+
+fn lengths(data: &Path) -> BTreeMap<OsString, u64> {
     let files = std::fs::read_dir(data.join("journal")).unwrap();
-    // One that is replaced while it is looked at counts with what replaces it.
+    let files = files.map(|file| file.unwrap());
     files
-        .filter_map(|file| file.unwrap().metadata().ok())
-        .map(|metadata| metadata.len())
-        .sum()
+        .filter_map(|file| Some((file.file_name(), file.metadata().ok()?.len())))
+        .collect()
 }
 
 /// Publishes `lines`, and half a megabyte of another job with it, until there is a checkpoint,
