@@ -53,6 +53,11 @@ fn of_lines_that_come_too_fast_the_first_too_many_is_named() {
 
 #[test]
 fn who_shows_the_key_is_counted_by_address_and_a_token_by_itself() {
+    // Four publishers may by chance have one place, of 16,384, between two of them.
+    assert!((0..3).any(|_| each_is_counted_by_itself()));
+}
+
+fn each_is_counted_by_itself() -> bool {
     use landfall::{Claims, Key, Keys, Scope};
     let files = tempfile::tempdir().unwrap();
     let write = |name: &str| {
@@ -90,13 +95,13 @@ fn who_shows_the_key_is_counted_by_address_and_a_token_by_itself() {
     };
     let key = "p".repeat(40);
     let (ann, bob) = (token("ann"), token("bob"));
-    for (host, credential) in [(2, &*key), (3, &*key), (2, &*ann), (2, &*bob)] {
-        let statuses = statuses(host, credential);
-        assert_eq!(statuses[..2], [201, 201], "{host}: {statuses:?}");
-        assert!(statuses.contains(&429), "{host}: {statuses:?}");
-    }
+    let publishers = [(2, &*key), (3, &*key), (2, &*bob), (2, &*ann)];
+    let of_each = publishers.map(|(host, credential)| statuses(host, credential));
+    let is_limited = |statuses: &Vec<u16>| statuses.contains(&429);
+    assert!(of_each.iter().all(is_limited), "{of_each:?}");
     // From wherever it comes.
     assert_eq!(statuses(4, &ann)[0], 429);
+    of_each.iter().all(|statuses| statuses[..2] == [201, 201])
 }
 
 #[test]

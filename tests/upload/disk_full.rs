@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{House, bytes};
+use super::support::{House, bytes, wait_until};
 
 /// A file system of 8 MiB, in memory. None where this process may not mount one.
 struct Disk(tempfile::TempDir);
@@ -99,14 +99,13 @@ fn the_log_has_a_line_when_the_disk_fails_and_one_when_it_works_again() {
         assert_eq!([upload(12 << 20), upload(12 << 20)], [507; 2]);
         assert_eq!([upload(1000), upload(1000)], [201; 2]);
     }
-    let log = std::fs::read_to_string(log).unwrap();
-    let lines = log.lines().filter(|line| line.contains(" uploads: "));
-    let lines: Vec<_> = lines
-        .map(|line| line.split_once("uploads: ").unwrap().1)
-        .collect();
     let full = "No space left on device (os error 28): they fail until the disk works";
-    assert_eq!(
-        lines,
-        [full, "the disk works again", full, "the disk works again"]
-    );
+    let said = [full, "the disk works again", full, "the disk works again"];
+    // A thread of its own writes the log.
+    wait_until("the log is written", || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        let lines = log.lines();
+        let lines = lines.filter_map(|line| Some(line.split_once(" uploads: ")?.1));
+        lines.eq(said)
+    });
 }
