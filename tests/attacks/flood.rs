@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::at_end::StopAtEnd;
 use super::binary::Binary;
 use super::sse::EventStream;
 use super::support::{Client, get, wait_until};
@@ -51,24 +52,18 @@ fn short_connections_without_end_keep_no_connected_publisher_waiting() {
                 }
             });
         }
-        // Whatever fails, the attackers come to their end.
-        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_until("the attack has begun", || {
-                answered.load(Ordering::Relaxed) > 1000
-            });
-            let before = answered.load(Ordering::Relaxed);
-            for n in 1..=EVENTS {
-                publish(n);
-                assert_eq!(stream.event().n(), n);
-            }
-            let each = (answered.load(Ordering::Relaxed) - before) / EVENTS;
-            println!("{each} attackers were answered before each publisher's turn");
-            assert!(each < TURNS_MAX, "{each} attackers were answered before it");
-        }));
-        is_over.store(true, Ordering::Relaxed);
-        if let Err(panic) = served {
-            std::panic::resume_unwind(panic);
+        let _stop = StopAtEnd(&is_over);
+        wait_until("the attack has begun", || {
+            answered.load(Ordering::Relaxed) > 1000
+        });
+        let before = answered.load(Ordering::Relaxed);
+        for n in 1..=EVENTS {
+            publish(n);
+            assert_eq!(stream.event().n(), n);
         }
+        let each = (answered.load(Ordering::Relaxed) - before) / EVENTS;
+        println!("{each} attackers were answered before each publisher's turn");
+        assert!(each < TURNS_MAX, "{each} attackers were answered before it");
     });
     assert_eq!(metric(&server, "landfall_panics_total"), 0);
 }

@@ -1,5 +1,7 @@
 //! The real binary under attack: each test is named after what is done to it.
 
+#[path = "../support/at_end.rs"]
+mod at_end;
 #[path = "../support/binary.rs"]
 mod binary;
 mod descriptors;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
+use super::at_end::StopAtEnd;
 use super::binary::Binary;
 use super::sse::EventStream;
 use super::support::{Client, wait_until};
@@ -150,15 +151,6 @@ fn withstand(name: &str, what: Attack) {
     let most = (before * SLOWER).max(AT_LEAST);
     assert!(during < most, "{during:?} during, {before:?} before");
     assert_eq!(metric(&server, "landfall_panics_total"), 0);
-}
-
-/// Stops the attack however the test ends.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::at_end::StopAtEnd;
 use super::http::post;
 use super::support::Process;
 
@@ -63,6 +64,7 @@ fn a_copy_made_while_the_server_writes_has_everything_up_to_it() {
                 n += 1;
             }
         });
+        let stop = StopAtEnd(&has_ended);
         for round in 0..8 {
             // Whatever there is when the last try begins is there at the first one's, too.
             let before = newest(&server);
@@ -74,7 +76,7 @@ fn a_copy_made_while_the_server_writes_has_everything_up_to_it() {
             }
             restored.kill();
         }
-        has_ended.store(true, Ordering::Relaxed);
+        drop(stop);
         writer.join().unwrap();
     });
 }

@@ -1,5 +1,7 @@
 //! What survives: the end of a process, a full disk, a torn file.
 
+#[path = "../support/at_end.rs"]
+mod at_end;
 mod backup;
 #[path = "../support/binary.rs"]
 mod binary;

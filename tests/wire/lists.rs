@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use super::at_end::StopAtEnd;
 use super::consolidated::all;
 use super::support::{Client, TestServer, job_id, wait_until};
 
@@ -132,7 +133,11 @@ fn a_snapshot_counts_the_streams_that_follow_its_job_by_a_prefix() {
 #[test]
 fn a_stream_goes_on_exactly_where_a_list_ends() {
     const JOBS: usize = 8;
-    let server = TestServer::start();
+    // Much may come between a list and its stream.
+    let server = TestServer::with(|config| {
+        config.hub.ring.events = 1 << 20;
+        config.hub.ring.bytes = 64 << 20;
+    });
     let is_over = AtomicBool::new(false);
     let name = |job: usize| format!("job-{job}");
     std::thread::scope(|scope| {
@@ -151,6 +156,7 @@ fn a_stream_goes_on_exactly_where_a_list_ends() {
                 }
             });
         }
+        let _stop = StopAtEnd(&is_over);
         let client = &mut server.publishing();
         wait_until("all have begun", || jobs(&page(client, "")).count() == JOBS);
         for _ in 0..50 {
@@ -172,7 +178,6 @@ fn a_stream_goes_on_exactly_where_a_list_ends() {
                 *expected += 1;
             }
         }
-        is_over.store(true, Ordering::Release);
     });
 }
 
@@ -221,8 +226,9 @@ fn twenty_thousand_jobs_come_in_pages_once_each_while_events_flow() {
             );
             deleted
         });
+        let stop = StopAtEnd(&is_over);
         let listed = pages(client, "limit=500");
-        is_over.store(true, Ordering::Release);
+        drop(stop);
         (listed, publisher.join().unwrap())
     });
     // A quarter of them may have been deleted meanwhile.

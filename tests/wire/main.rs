@@ -3,6 +3,8 @@
 mod activation;
 mod admission;
 mod age;
+#[path = "../support/at_end.rs"]
+mod at_end;
 mod bad_requests;
 mod base_path;
 mod broken;
