@@ -27,6 +27,7 @@ const PIECE_BYTES: usize = 128 * 1024;
 const FULL_BELOW_BYTES: u64 = 1 << 20;
 
 /// A stage that an attempt has come to.
+#[derive(Clone, Copy)]
 pub struct Passage<'a> {
     /// Whose.
     pub attempt: &'a Attempt,
@@ -43,13 +44,7 @@ pub struct Passage<'a> {
 /// A stage at work on a file.
 pub struct Task<'a> {
     /// For whom.
-    pub attempt: &'a Attempt,
-    /// The stage's place; the first is 0.
-    pub index: usize,
-    /// The stage.
-    pub stage: &'a Stage,
-    /// The data directory.
-    pub data: &'a Path,
+    pub passage: Passage<'a>,
     /// What it works on.
     pub input: &'a Path,
     /// A folder of its own for what it makes, which is empty.
@@ -128,17 +123,14 @@ pub struct Crash {
 impl<'a> Task<'a> {
     /// A task of which nothing is done yet.
     pub fn new(
-        passage: &Passage<'a>,
+        passage: Passage<'a>,
         input: &'a Path,
         folder: &'a Path,
         facts: &'a mut Facts,
     ) -> Task<'a> {
         let stage = passage.stage;
         Task {
-            attempt: passage.attempt,
-            index: passage.index,
-            stage,
-            data: passage.data,
+            passage,
             input,
             folder,
             facts,
@@ -161,7 +153,9 @@ impl<'a> Task<'a> {
         let percent = ((from + within * (to - from)) * 10.0).floor() / 10.0;
         let update = Update::percent(percent);
         if let Some(update) = self.throttle.offer(update, Instant::now()) {
-            self.attempt.progress(self.index, &self.stage.name, update);
+            self.passage
+                .attempt
+                .progress(self.passage.index, &self.passage.stage.name, update);
         }
     }
 
@@ -170,7 +164,7 @@ impl<'a> Task<'a> {
     /// # Errors
     /// It was told to stop, or has had its time.
     pub fn check(&self) -> Result<(), Failure> {
-        if self.attempt.stop.said().is_some() {
+        if self.passage.attempt.stop.said().is_some() {
             return Err(Failure::Stopped);
         }
         if Instant::now() >= self.deadline {
@@ -184,7 +178,7 @@ impl<'a> Task<'a> {
     /// # Errors
     /// The upload isn't any more what was scanned.
     pub fn check_digest(&self, digest: &str) -> Result<(), Failure> {
-        let is_original = self.input == self.attempt.landed.path;
+        let is_original = self.input == self.passage.attempt.landed.path;
         match &self.facts.original_digest {
             Some(scanned) if is_original && scanned != digest => Err(Failure::Unfit(
                 "the file has changed since it was scanned: something else writes to the data \
@@ -247,6 +241,7 @@ impl<'a> Task<'a> {
         command.current_dir(self.folder);
         self.describe(&mut command);
         let cage = self
+            .passage
             .stage
             .cage
             .of_command(self.folder, self.input, max_output_bytes);
@@ -262,12 +257,13 @@ impl<'a> Task<'a> {
         let is_too_much = || size_of_folder(self.folder) > max_output_bytes;
         let guard = Guard {
             deadline: Some(self.deadline),
-            stop: self.attempt.stop.receiver().clone(),
-            grace: self.stage.grace,
-            kill: self.attempt.hurry.clone(),
+            stop: self.passage.attempt.stop.receiver().clone(),
+            grace: self.passage.stage.grace,
+            kill: self.passage.attempt.hurry.clone(),
             is_too_much: Some(&is_too_much),
         };
-        let (attempt, index, stage) = (self.attempt, self.index, &self.stage.name);
+        let (attempt, index) = (self.passage.attempt, self.passage.index);
+        let stage = &self.passage.stage.name;
         let mut progress = Progress::new(reader, Some(stage.clone()), |update| {
             attempt.progress(index, stage, update);
         });
@@ -295,7 +291,10 @@ impl<'a> Task<'a> {
                 }
                 Some(how) => {
                     let last_line = progress.last_error_line().to_owned();
-                    log::debug!("{}: {name}: {how}: {last_line}", self.attempt.landed.job);
+                    log::debug!(
+                        "{}: {name}: {how}: {last_line}",
+                        self.passage.attempt.landed.job
+                    );
                     Ran::Badly(Crash {
                         how,
                         is_killed: status.signal().is_some(),
@@ -319,7 +318,7 @@ impl<'a> Task<'a> {
     }
 
     fn timed_out(&self) -> Failure {
-        let (name, timeout) = (&self.stage.name, self.stage.timeout);
+        let (name, timeout) = (&self.passage.stage.name, self.passage.stage.timeout);
         let timeout = humantime::format_duration(timeout);
         Failure::Lasting(format!(
             "{name} took longer than {timeout}: raise its timeout in landfall.toml, or send a \
@@ -328,13 +327,13 @@ impl<'a> Task<'a> {
     }
 
     fn describe(&self, command: &mut std::process::Command) {
-        let landed = &self.attempt.landed;
-        environment::clear(command, &self.stage.env);
+        let landed = &self.passage.attempt.landed;
+        environment::clear(command, &self.passage.stage.env);
         command
             .env("LANDFALL_JOB", landed.job.as_str())
-            .env("LANDFALL_STAGE", &self.stage.name)
+            .env("LANDFALL_STAGE", &self.passage.stage.name)
             .env("LANDFALL_NAME", self.facts.name.replace('\0', ""))
-            .env("LANDFALL_ATTEMPT", self.attempt.number.to_string())
+            .env("LANDFALL_ATTEMPT", self.passage.attempt.number.to_string())
             // Where it can read what it has written.
             .env("TMPDIR", self.folder);
         if let Some(kind) = &self.facts.content_type {

@@ -17,7 +17,7 @@ const EXTENSION_CHARACTERS: usize = 12;
 /// that.
 pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let output = task.folder.join(&options.output);
-    let job = task.attempt.landed.job.as_str();
+    let job = task.passage.attempt.landed.job.as_str();
     let name = plain(&task.facts.name);
     let stem = stem(&name).to_owned();
     let mut words = options.run.iter();

@@ -106,7 +106,7 @@ impl Passage<'_> {
         // What a failed try has found doesn't count.
         let mut facts = state.facts.clone();
         let input = state.current.clone();
-        let mut task = Task::new(self, &input, folder, &mut facts);
+        let mut task = Task::new(*self, &input, folder, &mut facts);
         let worked = match &self.stage.kind {
             Kind::Scan(options) => scan::run(options, &mut task),
             Kind::Transcode(options) => transcode::run(options, &mut task),

@@ -11,7 +11,7 @@ use crate::sys::durable;
 
 /// Scans the task's input.
 pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> {
-    let size = task.attempt.landed.size;
+    let size = task.passage.attempt.landed.size;
     if let Some(max) = options.max_size.filter(|max| size > *max) {
         return Err(Failure::Unfit(format!(
             "the file has {size} bytes, and {max} are the most: send a smaller one, or raise \
@@ -22,7 +22,9 @@ pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> 
     task.facts.content_type = Some(kind.to_owned());
     judge_type(options, task, kind)?;
     let mut clamd = match &options.clamd {
-        Some(address) => Some(Clamd::begin(address, task.attempt.stop.receiver()).map_err(away)?),
+        Some(address) => {
+            Some(Clamd::begin(address, task.passage.attempt.stop.receiver()).map_err(away)?)
+        }
         None => None,
     };
     let (read, digest) = task.digest(|task, piece| match &mut clamd {
@@ -61,6 +63,7 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
         )));
     }
     let declared = task
+        .passage
         .attempt
         .landed
         .declared_type

@@ -36,10 +36,11 @@ fn into_files(task: &mut Task<'_>) -> Result<Stored, Failure> {
         Failure::Passing(format!("it can't be stored: {}", durable::in_words(&error)))
     };
     let temporary = task
+        .passage
         .data
         .join("files/tmp")
-        .join(task.attempt.landed.upload.to_string());
-    durable::create_folder(&task.data.join("files/tmp")).map_err(failed)?;
+        .join(task.passage.attempt.landed.upload.to_string());
+    durable::create_folder(&task.passage.data.join("files/tmp")).map_err(failed)?;
     let _ = fs::remove_file(&temporary);
     // A link costs nothing; between two file systems there is none, so it is copied.
     let copy = match fs::hard_link(task.input, &temporary) {
@@ -67,8 +68,8 @@ fn place(
     })?;
     task.check_digest(&digest)?;
     let path = PathBuf::from("files").join(&digest[..2]).join(&digest);
-    let place = task.data.join(&path);
-    durable::create_folder(place.parent().unwrap_or(task.data)).map_err(failed)?;
+    let place = task.passage.data.join(&path);
+    durable::create_folder(place.parent().unwrap_or(task.passage.data)).map_err(failed)?;
     // The same content may be there already; one of another size is a damaged one.
     if !place.metadata().is_ok_and(|there| there.len() == size) {
         let file = copy.map_or_else(|| File::open(temporary), Ok);

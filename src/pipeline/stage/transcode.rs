@@ -107,7 +107,7 @@ fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Med
         Err(error) => {
             log::warn!(
                 "{}: ffprobe's description: {error}",
-                task.attempt.landed.job
+                task.passage.attempt.landed.job
             );
             let what = "there is too much in the file to be described".to_owned();
             Err(Failure::Unfit(what))
