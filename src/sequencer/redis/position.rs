@@ -1,8 +1,9 @@
 //! Places in the log, epochs, and the numbers that entries have by them.
 //!
 //! An entry's number is its epoch and its sequence, so it grows as the log does. An epoch is
-//! of one node alone, by its slot, and of one second or two of its clock, which it waits for: two
-//! nodes never open the same, nor two processes of a node, whatever of it all Redis has lost.
+//! of one node alone, by its slot, and of one second or two of its clock, which it waits for. So two
+//! nodes don't open the same, nor does a process that one before it of its node has opened, whatever
+//! Redis has lost: but by chance, where a clock is too far behind to be waited for.
 
 use std::fmt;
 
