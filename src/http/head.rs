@@ -12,6 +12,7 @@ use super::response::Status;
 use super::target::Target;
 use fields::Fields;
 use line::{has_bare_line_feed, has_request_line, refused, unless_too_long};
+pub use line::{has_end, origin_of};
 
 /// The most header fields that a head may have.
 const FIELDS_MAX: usize = 64;

@@ -118,7 +118,12 @@ impl Gate {
 
     /// The header lines for web pages of other origins.
     pub fn cors_lines(&self, head: &Head<'_>, access: Access) -> Option<CorsLines> {
-        self.cors(access).lines(head.origin)
+        self.cors_lines_for(head.origin, access)
+    }
+
+    /// The same for a request of which nothing but its origin is known.
+    pub fn cors_lines_for(&self, origin: Option<&[u8]>, access: Access) -> Option<CorsLines> {
+        self.cors(access).lines(origin)
     }
 
     /// The answer to a preflight, for a path where `methods` are served.

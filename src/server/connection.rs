@@ -18,7 +18,9 @@ use std::time::{Duration, Instant, SystemTime};
 use may::io::CoIo;
 
 use crate::access::cors::CorsLines;
-use crate::http::{Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow};
+use crate::http::{
+    Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow, head,
+};
 use crate::routes::{Access, Intake, Label, Peer, Plan};
 use crate::server::house::House;
 use crate::stream::opening::Opening;
@@ -72,6 +74,8 @@ const TURN: Duration = Duration::from_millis(2);
 /// lost to a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
+/// How much of a head that is too long is kept to find its `Origin`.
+const REFUSED_HEAD_BYTES: usize = 64 * 1024;
 
 /// Answers a connection that is served no further, as far as its buffer goes.
 pub fn turn_away(socket: &Socket, response: &Response) {
@@ -318,7 +322,9 @@ impl Connection<'_> {
                     }
                     Ok(None) => {}
                     Err(error) => {
-                        return Ok(Err(Some(Response::error(error.status, error.message))));
+                        let cors = self.cors_of_refused(error.status);
+                        let response = Response::error(error.status, error.message);
+                        return Ok(Err(Some(response.with_lines(cors))));
                     }
                 }
             }
@@ -337,6 +343,21 @@ impl Connection<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The header lines that let a page of another origin read why its head is refused. What
+    /// is too long is read on for a moment where they depend on `Origin`, which stands behind it.
+    fn cors_of_refused(&mut self, status: Status) -> Option<CorsLines> {
+        let gate = self.house.context.gate();
+        let is_wanted = gate.cors_lines_for(None, self.access).is_some()
+            && matches!(status, Status::UriTooLong | Status::HeadTooLarge);
+        let deadline = Instant::now() + LINGER;
+        while is_wanted
+            && !head::has_end(&self.received)
+            && self.received.len() < REFUSED_HEAD_BYTES
+            && matches!(self.read(deadline), Ok(1..))
+        {}
+        gate.cors_lines_for(head::origin_of(&self.received), self.access)
     }
 
     fn decide(&self, head: &Head<'_>) -> Decision {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::http::{Head, HeadError, HeadLimits, Response, Status};
+use crate::http::{Head, HeadError, HeadLimits, Response, Status, head};
 use crate::routes::{self, Access, Label, Peer, Plan};
 use crate::server::connection::{self, ConnectionConfig};
 use crate::server::house::House;
@@ -301,6 +301,8 @@ impl Lobby {
                 Status::Ok
             }
             Plan::Answer(response) if guest.peer.is_over() || self.is_full() => {
+                let gate = self.house.context.gate();
+                let response = response.with_lines(gate.cors_lines(head, self.config.access));
                 connection::turn_away(&guest.socket, &response);
                 response.status
             }
@@ -335,7 +337,9 @@ impl Lobby {
                 .max(1)
                 .to_string();
             let response = Response::error(status, &limit.to_string());
-            let response = response.with("Retry-After", seconds);
+            let gate = self.house.context.gate();
+            let cors = gate.cors_lines_for(head::origin_of(&received), self.config.access);
+            let response = response.with("Retry-After", seconds).with_lines(cors);
             self.house.answered(Label::NONE, status);
             connection::turn_away(&socket, &response);
             return;

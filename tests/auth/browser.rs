@@ -311,3 +311,41 @@ fn a_page_of_another_origin_may_read_what_it_may_do() {
     let is_exposed = |line: &str| line == "Access-Control-Expose-Headers: Landfall-May";
     assert!(lines.any(is_exposed), "{}", answer.head);
 }
+
+#[test]
+fn a_page_that_may_read_answers_can_read_why_its_head_is_refused() {
+    let server = start(|config| config.auth.cors_origins = vec![APP.parse().unwrap()]);
+    let long = |length| "a".repeat(length);
+    let cookie = |length| format!("Cookie: {}\r\n", long(length));
+    for (line, fields, status) in [
+        (format!("GET /{}", long(7_000)), String::new(), 414),
+        (format!("GET /{}", long(30_000)), String::new(), 414),
+        ("GET /".into(), cookie(9_000), 431),
+        ("GET /".into(), cookie(50_000), 431),
+        ("PURGE /".into(), String::new(), 501),
+        ("GET /".into(), "Expect: more\r\n".into(), 417),
+    ] {
+        for (from, allowed) in [(APP, Some(APP)), ("https://other.example", None)] {
+            let fields = format!("Host: a\r\n{fields}{}", origin(from));
+            let answer = raw(public(&server), &line, &fields, "");
+            assert_eq!(answer.status, status);
+            let says = answer.field("Access-Control-Allow-Origin");
+            assert_eq!(says, allowed, "{status} for {from}");
+        }
+    }
+}
+
+#[test]
+fn a_page_that_may_read_answers_can_read_that_there_is_no_room_for_it() {
+    let server = start(|config| {
+        config.auth.cors_origins = vec![APP.parse().unwrap()];
+        config.quotas.connections_per_address = Some(1);
+        config.quotas.trusted_proxies = Vec::new();
+    });
+    let first = get(public(&server), "/api/jobs/a", "");
+    assert_eq!(first.status, 404);
+    let second = get(public(&server), "/api/jobs/a", &origin(APP));
+    assert_eq!(second.status, 429);
+    assert_eq!(second.field("Access-Control-Allow-Origin"), Some(APP));
+    assert!(second.field("Retry-After").is_some());
+}

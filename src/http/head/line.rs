@@ -47,6 +47,21 @@ pub fn refused(error: httparse::Error, bytes: &[u8]) -> HeadError {
     }
 }
 
+/// The value of `Origin` in a head that isn't taken, or of which only this has come.
+pub fn origin_of(head: &[u8]) -> Option<&[u8]> {
+    let mut fields = head.split(|&byte| byte == b'\n').skip(1);
+    fields.find_map(|field| {
+        let colon = field.iter().position(|&byte| byte == b':')?;
+        let is_it = field[..colon].eq_ignore_ascii_case(b"origin");
+        is_it.then(|| field[colon + 1..].trim_ascii())
+    })
+}
+
+/// Whether a head has come to its end, however malformed it is.
+pub fn has_end(head: &[u8]) -> bool {
+    memchr::memmem::find(head, b"\r\n\r\n").is_some()
+}
+
 /// Whether the request line has come to its end.
 pub fn has_request_line(bytes: &[u8]) -> bool {
     request_line(bytes).nth(1).is_some()
