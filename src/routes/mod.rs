@@ -273,7 +273,7 @@ impl Context {
         peer: &Peer,
     ) -> Answer {
         if let (Handler::File(get), Subject::Last(name)) = (route.handler, &named) {
-            return get(head, name);
+            return get(head, &self.base, name);
         }
         check_coding(head)?;
         let gate = self.gate();

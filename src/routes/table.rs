@@ -49,7 +49,7 @@ pub enum Right {
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// Everybody gets the same, by the last segment.
-    File(fn(&Head<'_>, &str) -> Answer),
+    File(fn(&Head<'_>, &BasePath, &str) -> Answer),
     /// The path names a job.
     Job(fn(Request<'_>, JobId) -> Answer),
     /// It does, and where all is well the connection becomes a stream.

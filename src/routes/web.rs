@@ -5,7 +5,7 @@
 
 use super::packed::Packed;
 use super::{Answer, Plan};
-use crate::http::{Head, Response, Status};
+use crate::http::{BasePath, Head, Response, Status};
 
 /// A file that is served as it is.
 struct WebFile {
@@ -52,7 +52,7 @@ static FILES: [WebFile; 5] = [
 ];
 
 /// The file of that name, or 304 where the client has it already. Caches ask each time.
-pub fn get(head: &Head<'_>, name: &str) -> Answer {
+pub fn get(head: &Head<'_>, _: &BasePath, name: &str) -> Answer {
     let file = WebFile::at(name).ok_or_else(not_found)?;
     Ok(file.get(head))
 }

@@ -79,6 +79,26 @@ fn the_page_finds_what_it_is_made_of_also_without_the_slash() {
 }
 
 #[test]
+fn the_description_says_that_its_paths_are_below_it() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path());
+    let description = ask(server.publishing(), "/tools/landfall/openapi.json").json();
+    let urls = |servers: &serde_json::Value| -> Vec<String> {
+        let servers = servers.as_array().unwrap().iter();
+        servers
+            .map(|server| server["url"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (public, publishing) = (
+        "http://127.0.0.1:8080/tools/landfall".to_owned(),
+        "http://127.0.0.1:8081/tools/landfall".to_owned(),
+    );
+    assert_eq!(urls(&description["servers"]), [public, publishing.clone()]);
+    let begin = &description["paths"]["/api/jobs/{job}"]["put"]["servers"];
+    assert_eq!(urls(begin), [publishing]);
+}
+
+#[test]
 fn addresses_in_answers_are_below_it() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path());
