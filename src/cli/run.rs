@@ -45,7 +45,7 @@ pub const COMMAND: Command = Command {
          {\"percent\":43,\"stage\":\"scanning\"}. It publishes progress at most 10 times a \
          second, then done or error. The command never waits for the hub. When the job is \
          cancelled or deleted meanwhile, or begun anew by another, the command gets SIGTERM, and \
-         SIGKILL 10 s later.",
+         SIGKILL 10 s later, and then what it leaves running.",
         "The command's output is passed on unchanged and its exit code is kept: 128 + N where \
          signal N killed it, 127 where there is no such command, 126 where it can't be run, 2 \
          where the call is wrong. SIGINT, SIGTERM and SIGHUP are passed on to it.",
@@ -113,7 +113,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let mut progress = Progress::new(reader, Some(stage), |it| mailbox.put(it));
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox))?;
-    watchman.start(child.handle().clone())?;
+    let watch = watchman.start(child.handle().clone())?;
     let End::Exited(status) = command::follow(&child, &mut progress, &Guard::none())? else {
         unreachable!("nothing stops the command");
     };
@@ -128,6 +128,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         }
     };
     drop(progress);
+    watch.finish();
     publisher.finish(ending, hub_wait);
     Ok(ExitCode::from(exit_code(status)))
 }

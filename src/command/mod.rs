@@ -1,6 +1,7 @@
 //! A command as a child process: started, listened to, signalled, and its end.
 
 pub mod cage;
+mod family;
 pub mod follow;
 pub mod leftover;
 pub mod limits;
@@ -29,6 +30,7 @@ use crate::progress::Source;
 use crate::sys::channel::{Receiver, Sender, bounded};
 use crate::sys::thread;
 use cage::Cage;
+pub use family::Family;
 use leftover::Mark;
 use terminal::Terminal;
 
@@ -168,6 +170,18 @@ impl Handle {
             };
         }
         *running
+    }
+
+    /// Whether its end hasn't been seen.
+    pub fn is_running(&self) -> bool {
+        *self.running.lock()
+    }
+
+    /// Has `family` know what the command has started, and what that has.
+    pub fn introduce(&self, family: &mut Family) {
+        // The lock keeps the command's number from becoming another's.
+        let running = self.running.lock();
+        family.look(running.then_some(self.pid));
     }
 }
 

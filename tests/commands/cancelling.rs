@@ -59,6 +59,48 @@ fn a_command_whose_job_is_cancelled_is_ended_and_so_is_its_job() {
 }
 
 #[test]
+fn what_the_command_has_started_ends_with_it_and_a_daemon_lives_on() {
+    let hub = Hub::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let script = "
+        (sh -c 'echo $$ > child; sleep 600; exit 1'; echo next > next) &
+        (sh -c 'trap \"echo told > told; exit\" TERM; echo $$ > polite; while :; do sleep 0.02; done') &
+        (setsid sh -c 'echo $$ > daemon; exec sleep 600' >/dev/null 2>&1 &)
+        while [ ! -s child ] || [ ! -s polite ] || [ ! -s daemon ]; do sleep 0.02; done
+        echo 1%; wait";
+    for end in ["cancel", "delete"] {
+        let mut command = hub.command(["run", "--begin", "--job", "a", "--", "sh", "-c", script]);
+        let command = command.current_dir(folder.path()).stdin(Stdio::null());
+        let run = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .start();
+        hub.wait_for_percent("a", 1);
+        let pid = |name: &str| {
+            let pid = std::fs::read_to_string(path(name)).unwrap();
+            Pid::from_raw(pid.trim().parse().unwrap()).unwrap()
+        };
+        let lives = |name: &str| {
+            let stat = format!("/proc/{}/stat", pid(name).as_raw_nonzero());
+            std::fs::read_to_string(stat).is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        assert!(hub.output([end, "a"]).status.success());
+        let (ended, said) = self::end(run);
+        assert_eq!(ended, Some(128 + 15), "{said}");
+        assert!(!lives("child") && !lives("polite"), "{end}: they live on");
+        assert!(path("told").exists(), "it wasn't asked first");
+        assert!(!path("next").exists(), "the shell went on");
+        let is_daemon_there = lives("daemon");
+        kill_process(pid("daemon"), Signal::KILL).unwrap();
+        assert!(is_daemon_there, "the daemon was ended");
+        for name in ["child", "polite", "told", "daemon"] {
+            std::fs::remove_file(path(name)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_job_that_was_cancelled_before_ends_no_command_that_is_started_after_that() {
     let hub = Hub::start();
     hub.output(["publish", "a", "progress"]);

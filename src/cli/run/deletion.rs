@@ -1,23 +1,33 @@
 //! What becomes of a command whose job is deleted or cancelled: nobody wants its result any
-//! more.
+//! more, nor that of what it has started.
 
 use std::io;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::command::{Handle, Signal};
+use crate::command::{Family, Handle, Signal};
 use crate::sys;
 
 /// What SIGTERM gives the command before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Says that the job was deleted or cancelled.
 pub struct Notice(Sender<()>);
 
 /// Hears of it.
 pub struct Watchman(Receiver<()>);
+
+/// Ends the command when it is said.
+pub struct Watch {
+    is_ending: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
 
 /// Both ends.
 pub fn watch() -> (Notice, Watchman) {
@@ -34,18 +44,52 @@ impl Notice {
 }
 
 impl Watchman {
-    /// Ends the command when it is said, if it still runs then.
-    pub fn start(self, command: Handle) -> io::Result<()> {
+    /// Ends the command when it is said, if it still runs then, and what it has started.
+    pub fn start(self, command: Handle) -> io::Result<Watch> {
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let also = Arc::clone(&is_ending);
         let work = move || {
-            if self.0.recv().is_err() {
-                return;
+            if self.0.recv().is_ok() {
+                also.store(true, Ordering::Relaxed);
+                end(&command);
             }
-            command.signal(Signal::TERM);
-            // A stopped process takes no signal but this until it goes on.
-            command.signal(Signal::CONT);
-            thread::sleep(GRACE);
-            command.signal(Signal::KILL);
         };
-        sys::thread::start("deletion", work).map(drop)
+        let thread = sys::thread::start("deletion", work)?;
+        Ok(Watch { is_ending, thread })
+    }
+}
+
+impl Watch {
+    /// Waits until what a command that is being ended has started has ended as well.
+    pub fn finish(self) {
+        if self.is_ending.load(Ordering::Relaxed) {
+            let _ = self.thread.join();
+        }
+    }
+}
+
+fn end(command: &Handle) {
+    let mut family = Family::default();
+    command.introduce(&mut family);
+    let tell = |signal| {
+        command.signal(signal);
+    };
+    end_by(tell, || command.is_running());
+    // What it leaves behind, and couldn't end itself.
+    command.introduce(&mut family);
+    end_by(|signal| family.signal(signal), || family.is_there());
+}
+
+/// Ends what is there by SIGTERM, or else by SIGKILL.
+fn end_by(signal: impl Fn(Signal), is_there: impl Fn() -> bool) {
+    signal(Signal::TERM);
+    // A stopped process takes no signal but this until it goes on.
+    signal(Signal::CONT);
+    let kill_at = Instant::now() + GRACE;
+    while is_there() {
+        if Instant::now() >= kill_at {
+            return signal(Signal::KILL);
+        }
+        thread::sleep(LOOK);
     }
 }
