@@ -27,6 +27,21 @@ fn a_worker_in_the_shell_says_each_thing_once_and_ends_when_it_is_cancelled() {
     says_each_thing_once_and_ends_when_it_is_cancelled("sh", "sh", "sh");
 }
 
+#[test]
+fn a_worker_in_the_shell_goes_no_further_where_its_job_has_ended() {
+    let server = Binary::serve(&[]);
+    let ended = r#"{"event":"done"}"#;
+    let target = "/api/jobs/job_8f3a/events";
+    let answer = post(server.publish, target, "application/json", ended);
+    assert_eq!(answer.status, 201);
+    let source = worker("sh").replace("127.0.0.1:8081", &server.publish.to_string());
+    let (said, success) = Process::start(Command::new("sh").args(["-c", &source])).rest();
+    assert!(!success, "{said}");
+    let metrics = get(server.ops, "/metrics").body;
+    assert!(metrics.contains("code=\"409\"} 1\n"), "it tried again");
+    assert_eq!(events(&server, "job_8f3a").len(), 1);
+}
+
 fn says_each_thing_once_and_ends_when_it_is_cancelled(language: &str, ending: &str, program: &str) {
     let server = Binary::serve(&["--cancel-grace", "1h"]);
     let network = losing_answers(server.publish);
