@@ -132,6 +132,14 @@ fn what_is_wrong_with_a_form_is_said_and_nothing_is_left_of_it() {
         (form(&[], None), "no file"),
         (form(&[], Some(("", b""))), "no file was chosen"),
         (form(&[("job", "a b")], Some(("a", b"1"))), "job name"),
+        (
+            form(&[("job", "a"), ("job", "b")], Some(("a", b"1"))),
+            "job is given twice",
+        ),
+        (
+            form(&[("name", "a"), ("name", "a")], Some(("a", b"1"))),
+            "name is given twice",
+        ),
         (form(&[], Some((&"x".repeat(1025), b"1"))), "too long"),
         (two, "more than one file"),
         (late.into_bytes(), "after the file"),

@@ -1,6 +1,6 @@
 //! A form with a file.
 
-use super::{Asked, file_name, job, may_follow, refusal};
+use super::{Asked, file_name, job as job_of, may_follow, refusal};
 use crate::access::places::Occupant;
 use crate::http::multipart::{Found, Multipart, MultipartError};
 use crate::http::{Response, Status};
@@ -15,8 +15,9 @@ pub struct Form {
     parser: Multipart,
     /// What has come and can't be understood yet.
     held: Vec<u8>,
-    name: Option<String>,
-    job: Option<String>,
+    asked: Asked,
+    /// What the form itself asks for.
+    said: Asked,
     length: Option<u64>,
     is_whole: bool,
 }
@@ -44,8 +45,8 @@ impl Form {
             pass,
             parser,
             held: Vec::new(),
-            name: asked.name,
-            job: asked.job,
+            asked,
+            said: Asked::default(),
             length,
             is_whole: false,
         }
@@ -107,28 +108,26 @@ impl Form {
     }
 
     fn value(&mut self, name: String, value: String, is_late: bool) -> Result<(), Stop> {
-        let place = match name.as_str() {
-            "job" => &mut self.job,
-            "name" => &mut self.name,
-            _ => return Ok(()),
-        };
-        if is_late {
+        if is_late && ["job", "name"].contains(&&*name) {
             let message = format!("the form's field {name} comes after the file: put it before");
             return Err(bad(&message));
         }
         // An empty input counts as none.
-        if !value.is_empty() {
-            *place = Some(value);
+        if value.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.said.take(&name, &value).map_err(Stop::Answer)
     }
 
     fn begin(&mut self, file: &str, declared_type: Option<String>) -> Result<Receiver, Stop> {
-        let name = self.name.as_deref().unwrap_or(file);
+        let (said, asked) = (&self.said, &self.asked);
+        let name = said.name.as_deref().or(asked.name.as_deref());
+        let name = name.unwrap_or(file);
         if file.is_empty() && name.is_empty() {
             return Err(bad("no file was chosen in the form"));
         }
-        let job = job(self.job.as_deref(), &self.pass).map_err(Stop::Answer)?;
+        let job = said.job.as_deref().or(asked.job.as_deref());
+        let job = job_of(job, &self.pass).map_err(Stop::Answer)?;
         let order = NewUpload {
             client: self.client,
             after: may_follow(&job, &self.pass),

@@ -38,7 +38,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Takes a pair of the query.
+    /// Takes a pair of the query, or a field of a form.
     ///
     /// # Errors
     /// The answer where one is given twice.
