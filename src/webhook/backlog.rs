@@ -79,13 +79,17 @@ impl Backlog {
         Some(soonest.saturating_duration_since(now))
     }
 
-    /// Takes out what a job had before it was deleted; what is being tried is tried no more.
-    pub fn void(&mut self, job: &JobId) {
+    /// Takes out what a job had before it was deleted, and says how many that were; what is
+    /// being tried is tried no more.
+    pub fn void(&mut self, job: &JobId) -> usize {
+        let before = self.len();
         self.0.retain(|event| event.is_busy || event.job != *job);
+        let voided = before - self.len();
         let mut left = self.0.values_mut();
         if let Some(event) = left.find(|event| event.job == *job) {
             event.is_void = true;
         }
+        voided
     }
 
     /// Somebody hears again: what nobody heard is tried now.
@@ -161,7 +165,7 @@ mod tests {
         add(&mut backlog, 1, "a", now);
         add(&mut backlog, 2, "b", later);
         add(&mut backlog, 3, "c", later);
-        backlog.void(&"a".parse().unwrap());
+        assert_eq!(backlog.void(&"a".parse().unwrap()), 1);
         assert_eq!(backlog.len(), 2);
         backlog.get_mut(EventId(3)).unwrap().is_unheard = true;
         backlog.heard(now);

@@ -15,6 +15,8 @@ pub struct HookCounts {
     pub given_up: Counter,
     /// Events, or jobs' stretches of them, that were no longer kept when it was their turn.
     pub lost: Counter,
+    /// Events that waited, and whose life was deleted.
+    pub deleted: Counter,
     waiting: AtomicUsize,
 }
 

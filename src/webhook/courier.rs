@@ -136,13 +136,13 @@ impl Courier {
 
     /// Notes what the webhook wants of what follows.
     fn read_on(&mut self, now: Instant) -> Reach {
-        let (hook, backlog) = (&self.hook, &mut self.standing.backlog);
+        let (hook, counts, backlog) = (&self.hook, &self.counts, &mut self.standing.backlog);
         let hub = self.jobs.hub();
         let wants = |job: &JobId| hook.jobs.covers(job);
         self.reader.read(self.standing.position, wants, |seen| {
             if seen.name == DELETED {
                 // Nothing of a life is told any more that was deleted.
-                backlog.void(seen.job);
+                counts.deleted.add(backlog.void(seen.job) as u64);
             }
             if !hook.wants(seen.name) {
                 return true;
@@ -265,6 +265,7 @@ impl Courier {
     /// Nobody is to be told of it any more.
     fn drop_void(&mut self, id: EventId) {
         self.standing.backlog.remove(id);
+        self.counts.deleted.add(1);
     }
 
     /// The event isn't kept any more.
@@ -279,6 +280,7 @@ impl Courier {
             .life(job)
             .is_some_and(|life| life.is_deleted())
         {
+            self.counts.deleted.add(1);
             log::debug!("webhook {name}: event {id} of job {job} was deleted");
             return;
         }

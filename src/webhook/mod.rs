@@ -163,11 +163,12 @@ impl Webhooks {
     /// Adds what was counted, as Prometheus reads it. Names need no escapes.
     pub fn write_metrics(&self, out: &mut String) {
         type Count = fn(&HookCounts) -> &Counter;
-        let outcomes: [(&str, Count); 4] = [
+        let outcomes: [(&str, Count); 5] = [
             ("delivered", |counts| &counts.delivered),
             ("failed", |counts| &counts.failed),
             ("given_up", |counts| &counts.given_up),
             ("lost", |counts| &counts.lost),
+            ("deleted", |counts| &counts.deleted),
         ];
         let help = "Events for each webhook, by what became of them; failed counts tries.";
         head(out, "webhook_events_total", help, "counter");

@@ -99,6 +99,7 @@ fn what_a_job_had_is_not_told_any_more_once_it_is_deleted() {
         "the first is tried first"
     );
     assert_eq!(server.count("h", "lost"), 0, "that was meant");
+    assert_eq!(server.count("h", "deleted"), 2);
 }
 
 #[test]
