@@ -254,9 +254,16 @@ impl Ring {
         *self = Ring::beginning_after(newest);
     }
 
-    /// Lets every event go, and what was gone before: nobody is to miss them.
-    pub fn make_void(&mut self) {
-        *self = Ring::default();
+    /// Lets the events after this number go, kept or gone: nobody is to miss them.
+    pub fn make_void_after(&mut self, after: EventId) {
+        let kept = self.entries.partition_point(|entry| entry.id <= after.0);
+        self.bytes.truncate(self.start_of(kept));
+        self.entries.truncate(kept);
+        self.gone = self.gone.min(after.0);
+        self.missed = self.missed.min(after.0);
+        let mut kept = self.entries.iter().rev();
+        let progress = kept.find(|entry| entry.kind.is_progress());
+        self.progress = progress.map_or(0, |entry| entry.id);
     }
 
     /// Lets every event go but the newest, and gives the memory back.

@@ -257,11 +257,14 @@ impl Core {
 
     /// A number that was given, and that no event of this life is below.
     fn before_life(&self, given: Given) -> EventId {
-        let begins = match &self.life {
-            None => None,
-            Some(life) if life.is_deleted() => self.ring.oldest(),
-            Some(life) => Some(life.began),
-        };
+        let begins = self.life.as_ref().map(|life| {
+            // Of a deleted one there is nothing but that.
+            if life.is_deleted() {
+                life.last
+            } else {
+                life.began
+            }
+        });
         begins.map_or(given.base, |begins| given.base.max(EventId(begins.0 - 1)))
     }
 
@@ -287,8 +290,6 @@ impl Core {
     pub fn floor(&self, forgotten: EventId) -> EventId {
         match &self.life {
             None => forgotten,
-            // Of a deleted job there is nothing but that.
-            Some(life) if life.is_deleted() => EventId(0),
             Some(life) if life.previous_end == EventId(0) => {
                 forgotten.min(EventId(life.began.0 - 1))
             }
@@ -399,9 +400,11 @@ impl Core {
         entry: &Entry,
         after: Option<Life>,
         limits: RingLimits,
+        forgotten: EventId,
         job: &Job,
     ) -> Effect {
         let was_running = self.life.as_ref().is_some_and(|life| !life.is_over());
+        let before_life = self.floor(forgotten);
         if !self.remembers_at(entry.time_ms) || after.is_none() {
             self.keys.clear();
         }
@@ -419,13 +422,13 @@ impl Core {
             }
             Change::Begin { .. } if was_running => {
                 // It is deleted first, by the same entry.
-                ring.make_void();
+                ring.make_void_after(before_life);
                 ring.append(&Frame::deleted(&job.id, id), limits);
                 true
             }
             Change::Begin { .. } | Change::Renew { .. } | Change::Cancel { .. } => false,
             Change::Delete { .. } => {
-                ring.make_void();
+                ring.make_void_after(before_life);
                 ring.append(&Frame::deleted(&job.id, id), limits);
                 ring.shrink();
                 true
@@ -438,11 +441,12 @@ impl Core {
     }
 
     /// Puts it back as it was; what came up to the number `gone` isn't kept.
-    pub(super) fn load(&mut self, life: Life, gone: EventId, job: &Job) {
-        self.ring = Ring::beginning_after(gone);
+    pub(super) fn load(&mut self, life: Life, gone: EventId, limits: RingLimits, job: &Job) {
         if life.is_deleted() {
-            self.make_void();
-            self.append_deletion(life.last, job);
+            self.ring = Ring::beginning_after(life.previous_end);
+            self.append_deletion(life.last, limits, job);
+        } else {
+            self.ring = Ring::beginning_after(gone);
         }
         self.life = Some(life);
     }
@@ -482,17 +486,13 @@ impl Core {
         self.ring = Ring::beginning_after(EventId(id.0 - 1));
     }
 
-    /// Lets its events go, which nobody is to miss.
-    pub(super) fn make_void(&mut self) {
-        self.ring.make_void();
+    /// Lets its events after this number go, which nobody is to miss.
+    pub(super) fn make_void_after(&mut self, after: EventId) {
+        self.ring.make_void_after(after);
     }
 
     /// Appends that it was deleted by the entry `id`.
-    pub(super) fn append_deletion(&mut self, id: EventId, job: &Job) {
-        let limits = RingLimits {
-            events: 1,
-            bytes: 0,
-        };
+    pub(super) fn append_deletion(&mut self, id: EventId, limits: RingLimits, job: &Job) {
         self.ring.append(&Frame::deleted(&job.id, id), limits);
         self.ring.shrink();
     }

@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     /// Of those that have ended, the ones whose rings may be whole.
     untrimmed: BTreeMap<EventId, Arc<Job>>,
     deleted: BTreeMap<EventId, Arc<Job>>,
+    /// Of those that were deleted, the ones whose rings have events of lives before.
+    with_past: BTreeMap<EventId, Arc<Job>>,
     pub dues: Dues,
     /// Jobs whose changes came with keys, by when all of those are forgotten.
     keyed: BTreeMap<(u64, EventId), Arc<Job>>,
@@ -49,6 +51,7 @@ impl Ledger {
             self.ended.remove(&life.last);
             self.untrimmed.remove(&life.last);
             self.deleted.remove(&life.last);
+            self.with_past.remove(&life.last);
         }
         match after {
             Some(life) if life.is_deleted() => {
@@ -57,6 +60,9 @@ impl Ledger {
                     self.dues.ring();
                 }
                 self.deleted.insert(life.last, job.clone());
+                if job.lock().ring().oldest() < Some(life.last) {
+                    self.with_past.insert(life.last, job.clone());
+                }
             }
             Some(life) if life.is_over() => {
                 self.ended.insert(life.last, job.clone());
@@ -168,10 +174,17 @@ impl Hub {
         self.ring_bytes() + self.keys() * size_of::<Keyed>() >= self.0.config.memory_bytes
     }
 
-    /// Lets the events go of the job that ended first and still has them all, but its
-    /// newest: what may be done where they are kept elsewhere. False where there is none.
-    pub fn trim_first_ended(&self) -> bool {
-        let Some((_, job)) = self.0.ledger.lock().untrimmed.pop_first() else {
+    /// Lets a job's events go but its newest: those of lives before one that was deleted, and
+    /// where they are kept elsewhere, those of the job that ended first and still has them all.
+    /// False where there are none.
+    pub fn trim_first(&self, keeps_history: bool) -> bool {
+        let mut ledger = self.0.ledger.lock();
+        let first = match ledger.with_past.pop_first() {
+            None if keeps_history => ledger.untrimmed.pop_first(),
+            first => first,
+        };
+        drop(ledger);
+        let Some((_, job)) = first else {
             return false;
         };
         let freed = job.lock().trim();

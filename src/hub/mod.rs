@@ -201,7 +201,8 @@ impl Hub {
             }
         };
         let (keys, keys_end) = (core.keys().len(), core.keys().end());
-        let change = core.apply(id, entry, after.clone(), hub.config.ring, &name);
+        let forgotten = self.forgotten();
+        let change = core.apply(id, entry, after.clone(), hub.config.ring, forgotten, &name);
         grow(&hub.keys, core.keys().len(), keys);
         ledger.note_keys(&name, keys_end, core.keys().end());
         name.set_newest(core.newest());

@@ -18,7 +18,8 @@ impl Hub {
         let mut ledger = self.0.ledger.lock();
         let name = self.name_of(job);
         let before = name.lock().life().cloned();
-        self.change_ring(&name, |core| core.load(life.clone(), gone, &name));
+        let limits = self.0.config.ring;
+        self.change_ring(&name, |core| core.load(life.clone(), gone, limits, &name));
         self.0.lives.note(&name, before.as_ref(), Some(&life));
         self.count(&name, before.as_ref(), Some(&life));
         ledger.note(&name, before.as_ref(), Some(&life));
@@ -104,14 +105,15 @@ impl Hub {
         }
     }
 
-    /// Lets a job's events go, which were of a life that is over: nobody is to see them or to
-    /// miss them. Where that was deleted, it is the `deletion` that they see.
-    pub fn void(&self, job: &JobId, deletion: Option<EventId>) {
+    /// Lets a job's events after this number go, which were of a life that is over: nobody is to
+    /// see them or to miss them. Where that was deleted, it is the `deletion` that they see.
+    pub fn void_after(&self, job: &JobId, after: EventId, deletion: Option<EventId>) {
         if let Some(name) = self.find_undeleted(job) {
+            let limits = self.0.config.ring;
             self.change_ring(&name, |core| {
-                core.make_void();
+                core.make_void_after(after);
                 if let Some(id) = deletion {
-                    core.append_deletion(id, &name);
+                    core.append_deletion(id, limits, &name);
                 }
             });
         }

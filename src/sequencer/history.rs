@@ -83,7 +83,7 @@ pub struct Replay {
     pub cursors: Vec<Cursor>,
     /// Where the piece ends.
     pub end: Option<Cursor>,
-    /// Whose events are in it, and the first of each that wasn't void: what
+    /// Whose events are in it, and which version of each: what
     /// [`Order::is_current`](super::Order::is_current) is asked for.
     pub sources: Vec<(JobId, EventId)>,
 }

@@ -19,11 +19,11 @@ pub enum Room {
     None,
 }
 
-/// Looks for room for one job more. Where `keeps_history`, events that are kept elsewhere
-/// go out of rings first.
+/// Looks for room for one job more. Events of lives before one that was deleted go out of rings
+/// first, and where `keeps_history`, those that are kept elsewhere.
 pub fn find(hub: &Hub, keeps_history: bool) -> Room {
     while hub.is_full() {
-        if keeps_history && hub.is_short_of_memory() && hub.trim_first_ended() {
+        if hub.is_short_of_memory() && hub.trim_first(keeps_history) {
             continue;
         }
         let first = hub.first_ended(1).0.pop();

@@ -39,9 +39,6 @@ pub struct JobModel {
     live: Vec<u64>,
     /// The changes that came with keys, the first in front.
     keys: Vec<(EventId, Once)>,
-    /// What was forgotten. Who hasn't seen it misses it, until the job is deleted: then
-    /// there is nothing of it that anybody is to miss.
-    forgotten: Vec<u64>,
     /// What came up to this number may be there or not: a disk has lost what lies between.
     pub uncertain: u64,
 }
@@ -67,7 +64,6 @@ impl Model {
             history: vec![(0, None)],
             live: Vec::new(),
             keys: Vec::new(),
-            forgotten: Vec::new(),
             uncertain: 0,
         };
         Model {
@@ -134,8 +130,11 @@ impl Model {
             assert!(may_be, "{id}: {} goes on, and is forgotten", entry.job);
         }
         let is_replaced = matches!(entry.change, Change::Begin { .. })
-            && before.is_some_and(|life| life.state == LifeState::Running);
-        let life = after.as_ref().map_or(EventId(0), |life| life.began);
+            && before
+                .as_ref()
+                .is_some_and(|life| life.state == LifeState::Running);
+        let began = |life: &Option<Life>| life.as_ref().map_or(EventId(0), |life| life.began);
+        let (previous, life) = (began(&before), began(&after));
         match &entry.change {
             Change::Event { event, .. } => {
                 let data = told_data(event, &entry.job);
@@ -144,9 +143,9 @@ impl Model {
             Change::Renew { .. } | Change::Cancel { .. } => {}
             Change::Begin { .. } if !is_replaced => {}
             Change::Begin { .. } | Change::Delete { .. } => {
-                self.make_void(number, step);
+                self.make_void(number, previous, step);
                 let data = data_of(&entry.job, "{}");
-                self.tell(id, number, "deleted", data, life);
+                self.tell(id, number, "deleted", data, previous);
             }
             Change::Forget { .. } => self.forget(number),
         }
@@ -264,10 +263,12 @@ impl Model {
         self.jobs[job].live.push(id.0);
     }
 
-    fn make_void(&mut self, job: usize, step: u64) {
-        let job = &mut self.jobs[job];
-        for id in job.forgotten.drain(..).chain(job.live.drain(..)) {
-            if let Some(told) = self.told.get_mut(&id) {
+    /// Nobody is to see anything of a life from now on.
+    fn make_void(&mut self, job: usize, life: EventId, step: u64) {
+        for id in &self.jobs[job].live {
+            if let Some(told) = self.told.get_mut(id)
+                && told.life == life
+            {
                 told.void_since = Some(step);
             }
         }
@@ -276,7 +277,6 @@ impl Model {
     fn forget(&mut self, job: usize) {
         let job = &mut self.jobs[job];
         for id in job.live.drain(..) {
-            job.forgotten.push(id);
             if let Some(told) = self.told.get_mut(&id) {
                 told.is_forgotten = true;
             }

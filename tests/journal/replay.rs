@@ -176,6 +176,37 @@ fn a_stream_of_several_jobs_far_behind_is_shown_the_deletion_between_two_lives()
 }
 
 #[test]
+fn what_came_before_a_life_that_was_deleted_is_read_back_and_nothing_of_that_life() {
+    let (data, first) = start(&[]);
+    first.progress_all("j", 1..=40);
+    assert_eq!(first.publish("j", "done", "{\"n\":41}").status, 201);
+    assert_eq!(first.begin("j").json()["id"], 42);
+    first.progress_all("j", 43..=100);
+    assert_eq!(first.delete("j").status, 204);
+    let check = |server: &Process, count: usize, last: &str| {
+        for target in ["/api/events?job=j", "/api/events?jobs=j*", "/api/events"] {
+            let frames = server.follow(target, Some(2), count);
+            assert_numbered(&frames[..39], 3..=41);
+            let rest: Vec<_> = frames[39..].iter().map(|it| (it.id, &*it.event)).collect();
+            let expected = [(101, "deleted"), (103, "progress"), (104, last)];
+            assert_eq!(rest, expected[..count - 39], "{target}");
+        }
+    };
+    check(&first, 40, "");
+    first.kill();
+    let second = Process::start(data.path(), &SMALL_RING);
+    check(&second, 40, "");
+    assert_eq!(second.begin("j").json()["id"], 102);
+    second.progress_all("j", 103..=103);
+    assert_eq!(second.publish("j", "done", "{}").status, 201);
+    check(&second, 42, "done");
+    // Of a stream of its own all but the last is another life's.
+    let frames = second.follow("/api/jobs/j/events", Some(2), 3);
+    let names: Vec<_> = frames.iter().map(|it| &*it.event).collect();
+    assert_eq!(names, ["reset", "progress", "done"]);
+}
+
+#[test]
 fn memory_that_is_short_takes_rings_and_no_events() {
     // Of 40 jobs with some 4 KB each, the rings of a few fit.
     let (_data, server) = start(&["--memory", "32KiB"]);

@@ -206,7 +206,32 @@ fn a_consolidated_stream_shows_the_end_of_one_life_and_the_whole_of_the_next() {
     assert_eq!(names, ["deleted", "progress", "done", "done"]);
     let resumed: Vec<_> = many(&server, "job=a&job=b", Some(seen + 1)).rest();
     let resumed: Vec<_> = resumed.iter().map(|f| f.event.clone()).collect();
-    assert_eq!(resumed, ["deleted", "progress", "done", "done"]);
+    assert_eq!(resumed, ["done", "deleted", "progress", "done", "done"]);
+}
+
+#[test]
+fn what_came_before_a_life_that_was_deleted_or_replaced_is_still_there() {
+    let server = TestServer::start();
+    let seen = server.progress("a", 1);
+    server.done("a");
+    server.begin("a");
+    server.progress("a", 2);
+    let replacing = server.jobs();
+    let replacing = replacing.begin(&job_id("a"), Owner::Worker, After::Running);
+    assert!(replacing.is_ok());
+    server.progress("a", 3);
+    let deleted = server.delete("a");
+    for mut resumed in [many(&server, "job=a", Some(seen)), all(&server, Some(seen))] {
+        let names = [0; 3].map(|_| resumed.event().event);
+        assert_eq!(names, ["done", "deleted", "deleted"]);
+    }
+    // On its own stream all of that was another life's.
+    let mut stream = EventStream::after(&server, "a", seen);
+    let reset = stream.event();
+    assert_eq!(reset.json()["reason"], "expired");
+    let last = stream.event();
+    assert_eq!((&*last.event, last.id), ("deleted", deleted));
+    stream.assert_ends();
 }
 
 /// The event is published and gone before the shard has looked.

@@ -121,10 +121,33 @@ fn what_is_void_is_not_missed_and_what_is_evicted_is() {
     let mut batch = Batch::default();
     ring.copy_after(3, usize::MAX, &mut batch);
     assert_eq!(batch.after, 6);
-    ring.make_void();
+    ring.make_void_after(EventId(0));
     ring.append(&Frame::deleted(&job(), EventId(9)), LIMITS);
     ring.copy_after(3, usize::MAX, &mut batch);
     assert_eq!((batch.after, batch.newest()), (3, 9));
+}
+
+#[test]
+fn what_is_void_is_of_one_life_and_those_before_it_stay() {
+    let mut ring = Ring::default();
+    append(&mut ring, 1, "a", LIMITS);
+    ring.append(&Frame::new(&job(), &Event::done(), EventId(2)), LIMITS);
+    append(&mut ring, 5, "b", LIMITS);
+    append(&mut ring, 6, "c", LIMITS);
+    ring.make_void_after(EventId(2));
+    ring.append(&Frame::deleted(&job(), EventId(7)), LIMITS);
+    let ids = |ring: &Ring| ring.numbers(EventId(0), EventId::MAX).collect::<Vec<_>>();
+    assert_eq!(ids(&ring), [1, 2, 7].map(EventId));
+    // Where those before it are gone, who hasn't had them is told of that, and of no more.
+    (8..=14).for_each(|id| append(&mut ring, id, "d", LIMITS));
+    ring.make_void_after(EventId(7));
+    assert_eq!((ring.gone(), ring.newest()), (EventId(7), None));
+    ring.append(&Frame::deleted(&job(), EventId(15)), LIMITS);
+    let mut batch = Batch::default();
+    for (after, from) in [(1, 14), (7, 7), (9, 9)] {
+        ring.copy_after(after, usize::MAX, &mut batch);
+        assert_eq!((batch.after, batch.newest()), (from, 15));
+    }
 }
 
 #[test]

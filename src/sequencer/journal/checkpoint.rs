@@ -198,8 +198,8 @@ fn write_new(
                     gone = span.before.max(known.floor);
                 }
                 // That a job was deleted its life says, or it is gone with the segment.
-                None if known.is_deleted && life.is_deleted() => {}
-                None if known.is_deleted => gone = known.newest,
+                None if known.is_deleted() && life.is_deleted() => {}
+                None if known.is_deleted() => gone = known.newest,
                 None => {
                     before = known.newest;
                     gone = known.before_newest.max(known.floor);

@@ -2,8 +2,9 @@
 //!
 //! The invariant: what the index has of a job is exactly what may still be read of it.
 //! Events of a life that was deleted, replaced or forgotten aren't in it, wherever their
-//! records are; those of a life that ended and was followed by another are. Of a life that
-//! was deleted or replaced there is the entry that did it: streams of several jobs show it.
+//! records are; those of a life that ended and was followed by another are, whatever became of
+//! that. Of a life that was deleted or replaced there is the entry that did it: streams of
+//! several jobs show it.
 
 use std::collections::HashMap;
 
@@ -27,14 +28,17 @@ pub struct Span {
 }
 
 /// A job's events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// No event of it has a lower number: those that have are void.
-    pub first: EventId,
+    /// No event of it has a lower number.
+    first: EventId,
+    /// Lives of which the events are void.
+    voids: Vec<Void>,
+    /// What came before its newest life has no higher number than this; zero where nothing is
+    /// known to have.
+    before_life: EventId,
     /// The newest.
     pub newest: EventId,
-    /// The newest is none that was published, but the end of a life that was deleted.
-    pub is_deleted: bool,
     /// The one before it; zero where there is none.
     pub before_newest: EventId,
     /// What was forgotten before the first of them has no higher number than this.
@@ -43,6 +47,15 @@ pub struct Known {
     newest_bytes: u32,
     /// Where they are, oldest first. Of older ones it is known that there were some.
     pub spans: Vec<Span>,
+}
+
+/// A life that was deleted or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Void {
+    /// What came before it has no higher number than this.
+    after: EventId,
+    /// The entry that ended it, which streams show.
+    by: EventId,
 }
 
 /// All jobs that have events.
@@ -75,26 +88,42 @@ impl Jobs {
 
     /// The number of the job's newest event; zero where it has none that isn't void.
     pub fn newest(&self, job: &JobId) -> EventId {
-        let known = self.known.get(job).filter(|known| !known.is_deleted);
+        let known = self.known.get(job).filter(|known| !known.is_deleted());
         known.map_or(EventId(0), |known| known.newest)
     }
 
-    /// What there is of a job is void, by the entry that is here.
-    pub fn replace(&mut self, job: &JobId, id: EventId, place: Place) {
-        self.remove(job);
-        self.append(job, id, place, EventId(0));
+    /// Whether nothing of these jobs was void since their events were read: each comes with
+    /// what [`Known::version`] was.
+    pub fn are_current(&self, sources: &[(JobId, EventId)]) -> bool {
+        let is_current = |(job, version): &(JobId, EventId)| {
+            let known = self.known.get(job);
+            known.is_some_and(|known| known.version() == *version)
+        };
+        sources.iter().all(is_current)
+    }
+
+    /// Another life of a job begins.
+    pub fn begin_life(&mut self, job: &JobId) {
         if let Some(known) = self.known.get_mut(job) {
-            known.is_deleted = true;
+            known.before_life = known.newest;
         }
     }
 
-    /// Whether each of these jobs has had this first event since its earlier ones were void.
-    pub fn are_current(&self, sources: &[(JobId, EventId)]) -> bool {
-        let is_current = |(job, first): &(JobId, EventId)| {
-            let known = self.known.get(job);
-            known.is_some_and(|known| known.first == *first)
-        };
-        sources.iter().all(is_current)
+    /// What there is of a job's newest life is void, by the entry that is here. Returns the
+    /// number which nothing that came before that life is above.
+    pub fn end_by_deletion(
+        &mut self,
+        job: &JobId,
+        id: EventId,
+        place: Place,
+        floor: EventId,
+    ) -> EventId {
+        let after = self.known.get(job).map_or(floor, Known::before_life);
+        self.append(job, id, place, floor);
+        if let Some(known) = self.known.get_mut(job) {
+            known.voids.push(Void { after, by: id });
+        }
+        after
     }
 
     /// Adds a job's newest event. Where it is the first, what the job had before has no higher
@@ -105,16 +134,15 @@ impl Jobs {
             None => {
                 let known = Known {
                     first: id,
-                    newest: EventId(0),
-                    is_deleted: false,
-                    before_newest: EventId(0),
                     floor,
-                    newest_bytes: 0,
-                    spans: Vec::new(),
+                    ..Known::default()
                 };
                 self.known.entry(job.clone()).or_insert(known)
             }
         };
+        if known.is_deleted() {
+            known.before_life = known.newest;
+        }
         let end = place.offset + place.bytes;
         match known.spans.last_mut() {
             Some(last) if last.segment == place.segment => last.end = end,
@@ -131,7 +159,6 @@ impl Jobs {
         }
         known.before_newest = known.newest;
         known.newest = id;
-        known.is_deleted = false;
         self.newest_bytes -= u64::from(known.newest_bytes);
         known.newest_bytes = in_checkpoint(job, place.bytes as usize);
         self.newest_bytes += u64::from(known.newest_bytes);
@@ -143,11 +170,9 @@ impl Jobs {
         let known = Known {
             first: EventId(newest.0 + 1),
             newest,
-            is_deleted: false,
             before_newest,
-            floor: EventId(0),
             newest_bytes: in_checkpoint(job, bytes),
-            spans: Vec::new(),
+            ..Known::default()
         };
         self.newest_bytes += u64::from(known.newest_bytes);
         if let Some(before) = self.known.insert(job.clone(), known) {
@@ -171,7 +196,6 @@ impl Jobs {
             Some(known) => {
                 known.before_newest = known.newest;
                 known.newest = previous;
-                known.is_deleted = false;
             }
             None => self.load(job, previous, EventId(0), 0),
         }
@@ -198,13 +222,17 @@ impl Jobs {
 
     /// Segments below this one are no more.
     pub fn drop_below(&mut self, first: SegmentNumber) {
-        for known in self.known.values_mut() {
+        self.known.retain(|_, known| {
             let dropped = known.spans.partition_point(|span| span.segment < first);
             known.spans.drain(..dropped);
-        }
-        // That a job was deleted can't be read back any more.
-        let is_kept = |known: &Known| !known.is_deleted || !known.spans.is_empty();
-        self.known.retain(|_, known| is_kept(known));
+            let Some(oldest) = known.spans.first() else {
+                // That a job was deleted can't be read back any more.
+                return !known.is_deleted();
+            };
+            let gone = known.voids.partition_point(|it| it.by <= oldest.before);
+            known.voids.drain(..gone);
+            true
+        });
         self.newest_bytes = self
             .known
             .values()
@@ -218,6 +246,32 @@ fn in_checkpoint(job: &JobId, bytes: usize) -> u32 {
 }
 
 impl Known {
+    /// Whether the newest is none that was published, but the end of a life that was deleted.
+    pub fn is_deleted(&self) -> bool {
+        let newest = |void: &Void| void.by == self.newest;
+        self.voids.last().is_some_and(newest)
+    }
+
+    /// Whether the event of this number may be shown.
+    pub fn is_readable(&self, id: EventId) -> bool {
+        let next = self.voids.partition_point(|void| void.by <= id);
+        let is_void = self.voids.get(next).is_some_and(|void| void.after < id);
+        id >= self.first && !is_void
+    }
+
+    /// A number that is another when something of it has become void.
+    pub fn version(&self) -> EventId {
+        self.voids.last().map_or(self.first, |void| void.by)
+    }
+
+    fn before_life(&self) -> EventId {
+        if self.is_deleted() {
+            self.newest
+        } else {
+            self.before_life.max(self.floor)
+        }
+    }
+
     /// The number before the oldest that can be read. None where none can be.
     pub fn before_oldest(&self) -> Option<EventId> {
         let oldest = self.spans.first()?;
@@ -276,14 +330,47 @@ mod tests {
         let mut jobs = index.lock();
         let job: JobId = "j".parse().unwrap();
         jobs.append(&job, EventId(3), place(1, 8), EventId(0));
-        jobs.replace(&job, EventId(4), place(1, 30));
-        let known = jobs.get(&job).unwrap();
-        assert_eq!((known.first, known.newest), (EventId(4), EventId(4)));
-        assert_eq!(known.spans.len(), 1);
+        jobs.end_by_deletion(&job, EventId(4), place(1, 30), EventId(0));
         assert_eq!(jobs.newest(&job), EventId(0));
         jobs.append(&job, EventId(6), place(2, 8), EventId(0));
         assert_eq!(jobs.newest(&job), EventId(6));
-        assert_eq!(jobs.get(&job).unwrap().spans[1].before, EventId(4));
+        let known = jobs.get(&job).unwrap();
+        assert_eq!(known.spans[1].before, EventId(4));
+        let readable: Vec<_> = (1..9)
+            .filter(|&id| known.is_readable(EventId(id)))
+            .collect();
+        assert_eq!(readable, [4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn what_is_void_is_of_the_life_that_was_deleted_and_of_none_before_it() {
+        let index = Index::default();
+        let mut jobs = index.lock();
+        let job: JobId = "j".parse().unwrap();
+        let of_lives = |jobs: &Jobs| {
+            let known = jobs.get(&job).unwrap();
+            (1..16).filter(|&id| known.is_readable(EventId(id))).count()
+        };
+        // One that ends; one that is deleted before it has an event; one that another takes the
+        // place of, which is deleted after its end.
+        jobs.append(&job, EventId(1), place(1, 0), EventId(0));
+        jobs.append(&job, EventId(2), place(1, 10), EventId(0));
+        let versions = [jobs.get(&job).unwrap().version()];
+        jobs.begin_life(&job);
+        let after = jobs.end_by_deletion(&job, EventId(4), place(1, 20), EventId(0));
+        assert_eq!((after, of_lives(&jobs)), (EventId(2), 14));
+        assert!(!jobs.are_current(&[(job.clone(), versions[0])]));
+        jobs.append(&job, EventId(6), place(2, 0), EventId(0));
+        let after = jobs.end_by_deletion(&job, EventId(7), place(2, 10), EventId(0));
+        assert_eq!((after, of_lives(&jobs)), (EventId(4), 12));
+        jobs.append(&job, EventId(8), place(2, 20), EventId(0));
+        jobs.append(&job, EventId(9), place(2, 30), EventId(0));
+        let after = jobs.end_by_deletion(&job, EventId(10), place(3, 0), EventId(0));
+        assert_eq!((after, of_lives(&jobs)), (EventId(7), 10));
+        jobs.drop_below(SegmentNumber(3));
+        assert_eq!(jobs.get(&job).unwrap().voids.len(), 1);
+        jobs.drop_below(SegmentNumber(4));
+        assert!(jobs.get(&job).is_none());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
+use super::index::Known;
 use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
 use super::segment::Gone;
 use super::{Alarm, Shared};
@@ -70,6 +71,8 @@ struct PlaceInJob {
     after: EventId,
     /// The number that its next stretch comes after.
     next: Option<EventId>,
+    /// What was known of it.
+    known: Known,
 }
 
 /// An event that was read.
@@ -87,8 +90,8 @@ struct Source {
     job: JobId,
     /// Events up to this one aren't wanted.
     floor: EventId,
-    /// Events below this one are void.
-    first: EventId,
+    /// Which of them aren't void.
+    known: Known,
 }
 
 /// Starts the threads. They end with the other end of `requests`.
@@ -153,26 +156,27 @@ impl Shared {
         replay
     }
 
-    /// Where a job's events after `last` begin, or the oldest where those are gone. `first` is
-    /// the oldest number that the job had at the first look, and has to stay so.
+    /// Where a job's events after `last` begin, or the oldest where those are gone. `version` is
+    /// the job's at the first look, and has to stay so.
     ///
     /// # Errors
     /// It is to be read again, or there is nothing to read.
     fn place_of(
         &self,
         job: &JobId,
-        first: &mut Option<EventId>,
+        version: &mut Option<EventId>,
         last: EventId,
         upto: EventId,
     ) -> Result<PlaceInJob, Outcome> {
         let index = self.index.lock();
         let known = index.get(job);
-        let now = known.map(|known| known.first);
-        if first.is_some_and(|first| now != Some(first)) {
+        let now = known.map(Known::version);
+        if version.is_some_and(|version| now != Some(version)) {
             return Err(Outcome::Again);
         }
-        *first = now;
-        let spans = known.map_or(&[][..], |known| &known.spans);
+        *version = now;
+        let known = known.ok_or(Outcome::Whole)?;
+        let spans = &known.spans;
         // The last segment that begins with what the stream has, or before it.
         let (number, after) = match spans.partition_point(|span| span.before <= last) {
             0 => {
@@ -190,6 +194,7 @@ impl Shared {
                 end: Some(span.end),
             },
             next: spans.get(number + 1).map(|span| span.before),
+            known: known.clone(),
         })
     }
 
@@ -203,9 +208,9 @@ impl Shared {
     ) -> io::Result<Outcome> {
         let (cursor, newest_of) = (request.cursor, request.newest.as_ref());
         let mut last = EventId(replay.batch.after);
-        let mut first = None;
+        let mut version = None;
         loop {
-            let place = match self.place_of(job, &mut first, last, upto) {
+            let place = match self.place_of(job, &mut version, last, upto) {
                 Ok(place) => place,
                 Err(Outcome::Again) => return Ok(Outcome::Again),
                 Err(Outcome::Whole) => {
@@ -233,7 +238,7 @@ impl Shared {
                     return Step::Stop;
                 }
                 newest = record.id;
-                if record.is_replaced(job, newest_of) {
+                if !place.known.is_readable(record.id) || record.is_replaced(job, newest_of) {
                     return Step::Next;
                 }
                 let step = replay.add(job, record);
@@ -251,10 +256,10 @@ impl Shared {
             if !replay.batch.ends.is_empty() {
                 replay
                     .sources
-                    .extend(first.map(|first| (job.clone(), first)));
+                    .extend(version.map(|version| (job.clone(), version)));
                 replay.reached = replay.batch.newest();
-                let now = self.index.lock().get(job).map(|known| known.first);
-                let is_whole = now == first;
+                let now = self.index.lock().get(job).map(Known::version);
+                let is_whole = now == version;
                 return Ok(if is_whole {
                     Outcome::Whole
                 } else {
@@ -324,7 +329,7 @@ impl Shared {
             };
             let mut step = Step::Next;
             if let Some(source) = source
-                && record.id >= source.first
+                && source.known.is_readable(record.id)
                 && record.id > source.floor
                 && !record.is_replaced(&source.job, newest_of)
             {
@@ -346,7 +351,8 @@ impl Shared {
             reached.0
         };
         let sources = known.into_values().flatten();
-        replay.sources = sources.map(|source| (source.job, source.first)).collect();
+        let sources = sources.map(|source| (source.job, source.known.version()));
+        replay.sources = sources.collect();
         Ok(if self.index.lock().are_current(&replay.sources) {
             Outcome::Whole
         } else {
@@ -370,8 +376,8 @@ impl Shared {
                 (job, floor)
             }
         };
-        let first = self.index.lock().get(&job)?.first;
-        Some(Source { job, floor, first })
+        let known = self.index.lock().get(&job)?.clone();
+        Some(Source { job, floor, known })
     }
 
     /// Shows `each` the events of a stretch, from the cursor on if that is in it, until it

@@ -329,7 +329,7 @@ impl Writer {
         }
         loop {
             // Their events are here.
-            while hub.is_short_of_memory() && hub.trim_first_ended() {}
+            while hub.is_short_of_memory() && hub.trim_first(true) {}
             let (ended, _) = hub.first_ended(FORGET);
             if !hub.is_short_of_memory() || ended.is_empty() {
                 return Ok(());

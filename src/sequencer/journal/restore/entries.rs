@@ -192,6 +192,8 @@ impl<'a> Restorer<'a> {
             } => {
                 if *replaces {
                     self.end_by_deletion(&job, id, place);
+                } else {
+                    self.shared.index.lock().begin_life(&job);
                 }
                 Change::Begin {
                     owner: *owner,
@@ -323,14 +325,21 @@ impl<'a> Restorer<'a> {
     fn void(&self, job: &JobId, id: EventId) {
         self.shared.index.lock().remove(job);
         if self.hub.life(job).is_some_and(|life| life.last >= id) {
-            self.hub.void(job, None);
+            self.hub.void_after(job, EventId(0), None);
         }
     }
 
-    /// Events before this entry are void, and streams are shown that.
+    /// Events of the life before this entry are void, and streams are shown that.
     fn end_by_deletion(&self, job: &JobId, id: EventId, place: Place) {
-        self.shared.index.lock().replace(job, id, place);
-        let Some(life) = self.hub.life(job).filter(|life| life.last >= id) else {
+        let life = self.hub.life(job);
+        let before = life
+            .as_ref()
+            .filter(|life| life.last < id || life.is_deleted());
+        let floor = before.map_or(EventId(0), |life| life.previous_end);
+        let mut index = self.shared.index.lock();
+        let after = index.end_by_deletion(job, id, place, floor);
+        drop(index);
+        let Some(life) = life.filter(|life| life.last >= id) else {
             return;
         };
         // A life that knows of no other before it began when that was forgotten.
@@ -338,7 +347,8 @@ impl<'a> Restorer<'a> {
         if is_forgotten {
             self.hub.reach_forgotten(id);
         }
-        self.hub.void(job, (!is_forgotten).then_some(id));
+        self.hub
+            .void_after(job, after, (!is_forgotten).then_some(id));
     }
 
     fn event(&self, there: Option<Arc<Job>>, id: EventId, entry: Entry, is_missing: bool) {

@@ -75,9 +75,9 @@ impl Writer {
                     index.append(job, entry.id, place, entry.floor);
                 }
                 Change::Renew { .. } | Change::Cancel { .. } => {}
-                Change::Begin { .. } if !entry.replaces => {}
+                Change::Begin { .. } if !entry.replaces => index.begin_life(job),
                 Change::Begin { .. } | Change::Delete { .. } => {
-                    index.replace(job, entry.id, place);
+                    index.end_by_deletion(job, entry.id, place, entry.floor);
                 }
                 Change::Forget { .. } => index.remove(job),
             }

@@ -171,7 +171,7 @@ impl Batch {
         }
         if self.is_full(hub) && self.adds_a_job(hub, &proposal) {
             // Their events are here.
-            while hub.is_short_of_memory() && hub.trim_first_ended() {}
+            while hub.is_short_of_memory() && hub.trim_first(true) {}
             if self.is_full(hub) {
                 let forget = self.find_spare(hub).ok_or(PublishError::Full)?;
                 self.number(hub, index, forget)?;
@@ -219,6 +219,13 @@ impl Batch {
         }
         let previous = pending.newest_event;
         let replaces = was_running && matches!(entry.change, Change::Begin { .. });
+        // What one that is deleted has come after was before it, too.
+        let floor = match &entry.change {
+            Change::Begin { .. } if replaces => pending.life.as_ref(),
+            _ => after.as_ref(),
+        };
+        let floor = floor.map_or(EventId(0), |life| life.previous_end);
+        let floor = floor.max(pending.floor);
         match entry.change {
             Change::Event { .. } => pending.newest_event = id,
             Change::Renew { .. } | Change::Cancel { .. } => {}
@@ -228,8 +235,6 @@ impl Batch {
                 pending.floor = id;
             }
         }
-        let floor = after.as_ref().map_or(EventId(0), |life| life.previous_end);
-        let floor = floor.max(pending.floor);
         pending.life = after;
         self.newest = id;
         self.entries.push(Numbered {
