@@ -53,12 +53,23 @@ impl Phases {
     }
 }
 
-/// The name of the phase that a measure is of: its label, without the numbers, the bar and the
-/// brackets, where it may be one. A file's name is none.
+/// The name of the phase that a measure is of: the end of its label, or else what that says is
+/// being done: `Encoding: task 1 of 1`.
 fn name(measure: &Measure<'_>) -> Option<String> {
     let label = measure.head.trim_end_matches([':', '.', '…', ' ']);
     let label = label.trim_end_matches(',');
-    let label = &label[label.rfind([':', ',']).map_or(0, |at| at + 1)..];
+    let Some(at) = label.rfind([':', ',']) else {
+        return name_in(label, measure);
+    };
+    name_in(&label[at + 1..], measure).or_else(|| {
+        let first = label.split([':', ',', ' ']).next()?;
+        words::is_doing(first).then(|| first.to_owned())
+    })
+}
+
+/// What a label says without the numbers, the bar and the brackets, where it may be a name. A
+/// file's is none.
+fn name_in(label: &str, measure: &Measure<'_>) -> Option<String> {
     let label = label.split(['[', '(', '|', '<']).next()?;
     let mut named = Vec::new();
     for word in label.split_whitespace() {
@@ -148,10 +159,19 @@ mod tests {
             ),
             (
                 &[
-                    "Encoding: task 1 of 1, Searching for start time, 60.00 %",
+                    "Scanning title 1 of 1, preview 1, 10.00 %",
+                    "Scanning title 1 of 1, preview 3, 30.00 %",
                     "Encoding: task 1 of 1, 5.00 %",
                 ],
-                &[None, Some("home")],
+                &[None, None, Some("Encoding")],
+            ),
+            (
+                &[
+                    "Encoding: task 1 of 1, Searching for start time, 60.00 %",
+                    "Encoding: task 1 of 1, 5.00 %",
+                    "Encoding: task 1 of 1, 9.00 %",
+                ],
+                &[None, Some("Encoding"), Some("Encoding")],
             ),
             (
                 &["Empfange Objekte: 100%", "Löse Unterschiede auf: 5%"],
