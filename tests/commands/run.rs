@@ -664,7 +664,7 @@ fn ffmpeg_is_understood_with_and_without_its_progress_flag() {
             "-f",
             "lavfi",
             "-i",
-            "testsrc=duration=10:size=320x240:rate=25",
+            "testsrc=duration=3:size=320x240:rate=25",
         ])
         .args(["-c:v", "mpeg4"])
         .arg(&source)
@@ -676,7 +676,7 @@ fn ffmpeg_is_understood_with_and_without_its_progress_flag() {
         command
             .args(ffmpeg)
             .args(flags)
-            .args(["-stats_period", "0.02", "-i"])
+            .args(["-stats_period", "0.02", "-re", "-i"])
             .arg(&source);
         command
             .args(["-c:v", "mpeg4"])
