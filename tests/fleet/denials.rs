@@ -11,10 +11,6 @@ use super::http::publish;
 use super::redis::Redis;
 use super::support::{Stream, get, is_ready, metric, snapshot, try_to_publish, wait_until};
 
-/// What a publisher waits at most that can know at once that nothing was taken. Who can't
-/// know waits for half a minute.
-const SOON: Duration = Duration::from_secs(20);
-
 /// A node, and what it writes into its log.
 fn logged(redis: &Redis) -> (Binary, NamedTempFile) {
     logged_at(&redis.url())
@@ -36,10 +32,8 @@ fn says(log: &NamedTempFile, what: &str) -> bool {
 fn refused(node: &Binary, ids: &mut Vec<u64>, why: &str) {
     let mut is_refused = false;
     wait_until("publishing is refused", || {
-        let began = Instant::now();
         let answer = try_to_publish(node, "j", "progress");
         ids.extend(answer.json()["id"].as_u64());
-        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
         is_refused = answer.status == 503;
         if is_refused {
             assert!(answer.body.contains(why), "{answer:?}");

@@ -1,5 +1,7 @@
 //! Redis is away for a while, and has everything when it is back.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 
 use super::http::publish;
@@ -37,6 +39,25 @@ fn while_redis_says_nothing_publishing_is_refused_and_everything_else_goes_on() 
     let next = publish(node.publish, "j", "progress", "{}");
     assert_eq!(stream.ids(1), [next]);
     assert_eq!(metric(&node, "landfall_fleet_redis_up"), 1.0);
+}
+
+#[test]
+fn who_publishes_when_redis_falls_silent_is_answered_before_a_client_gives_up() {
+    let redis = Redis::start(&[]);
+    let node = node(&redis.url(), "a");
+    publish(node.publish, "j", "progress", "{}");
+    redis.signal(Signal::STOP);
+    let began = Instant::now();
+    let answer = try_to_publish(&node, "j", "progress");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.field("Retry-After").is_some(), "{answer:?}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    redis.signal(Signal::CONT);
+    wait_until("it is ready again", || is_ready(&node));
+    // What was on its way then is taken, once.
+    let mut stream = Stream::open(&node, "/api/jobs/j/events", None);
+    let last = publish(node.publish, "j", "progress", "{}");
+    assert_eq!(stream.ids(3)[2], last);
 }
 
 #[test]

@@ -21,8 +21,9 @@ use crate::sys::clock;
 const KEPT: Duration = Duration::from_secs(60);
 /// How much of it, in bytes.
 const KEPT_MAX_BYTES: usize = 64 << 20;
-/// How long a publisher waits to hear what became of an entry.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a publisher waits to hear what became of an entry: not so long as publishers wait for
+/// an answer, which would never hear what to do.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a publisher is answered.
 pub type Put = (Vec<EventId>, Option<PublishError>);
