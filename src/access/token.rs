@@ -14,6 +14,7 @@ mod key;
 mod scope;
 
 use std::fmt;
+use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -155,10 +156,13 @@ impl Claims {
             exp: time(&mut claims, "exp")?.ok_or(TokenError::NoExpiry)?,
             nbf: time(&mut claims, "nbf")?,
             iat: time(&mut claims, "iat")?,
-            sub: claims.value("sub").map(|sub| match sub {
-                Value::String(text) => text,
-                other => other.to_string(),
-            }),
+            sub: claims
+                .value("sub")
+                .map_err(malformed)?
+                .map(|sub| match sub {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                }),
             jobs: scope(&mut claims, "jobs")?,
             publish: scope(&mut claims, "publish")?,
             upload: scope(&mut claims, "upload")?,
@@ -175,13 +179,18 @@ fn authentic_payload(token: &str, keys: &Keys) -> Result<Vec<u8>, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
     let mut header = object(&decode(header)?)?;
-    match header.value("alg").as_ref().and_then(Value::as_str) {
+    match header
+        .value("alg")
+        .map_err(malformed)?
+        .as_ref()
+        .and_then(Value::as_str)
+    {
         Some("HS256") => {}
         Some("") | None => return Err(TokenError::Unsigned),
         Some(alg) if alg.eq_ignore_ascii_case("none") => return Err(TokenError::Unsigned),
         Some(_) => return Err(TokenError::Algorithm),
     }
-    if header.value("crit").is_some() {
+    if header.value("crit").map_err(malformed)?.is_some() {
         return Err(TokenError::Critical);
     }
     // A dot too many is in the payload now, and no base64.
@@ -200,11 +209,15 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
 }
 
 fn object(json: &[u8]) -> Result<Object, TokenError> {
-    Object::read(json).map_err(|_| TokenError::Malformed)
+    Object::read(json).map_err(malformed)
+}
+
+fn malformed(_: io::Error) -> TokenError {
+    TokenError::Malformed
 }
 
 fn scope(claims: &mut Object, name: &'static str) -> Result<Scope, TokenError> {
-    let Some(value) = claims.value(name) else {
+    let Some(value) = claims.value(name).map_err(malformed)? else {
         return Ok(Scope::default());
     };
     let list = value.as_array().map(Vec::as_slice);
@@ -215,7 +228,7 @@ fn scope(claims: &mut Object, name: &'static str) -> Result<Scope, TokenError> {
 
 /// A NumericDate: seconds, which may have a fraction. The fraction is cut off.
 fn time(claims: &mut Object, name: &'static str) -> Result<Option<u64>, TokenError> {
-    let Some(value) = claims.value(name) else {
+    let Some(value) = claims.value(name).map_err(malformed)? else {
         return Ok(None);
     };
     let seconds = value.as_u64().or_else(|| {

@@ -3,14 +3,16 @@
 //!
 //! What serde derives is code anew for each type: this is for what isn't read often.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
 use serde_core::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// An object whose members are taken out.
-pub(crate) struct Object(Map<String, Value>);
+/// An object whose members are taken out, each read when it is.
+pub(crate) struct Object(BTreeMap<String, Box<RawValue>>);
 
 impl Object {
     /// Reads one.
@@ -25,8 +27,13 @@ impl Object {
     }
 
     /// A member, whatever it is; none where it isn't there, or is null.
-    pub fn value(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|value| !value.is_null())
+    ///
+    /// # Errors
+    /// It can't be held: it is nested too deep, or a number that is too large.
+    pub fn value(&mut self, name: &str) -> io::Result<Option<Value>> {
+        let value = self.0.remove(name).map(|raw| value(&raw)).transpose();
+        let value = value.map_err(|_| wrong(name, "can't be read"))?;
+        Ok(value.filter(|value| !value.is_null()))
     }
 
     /// A text.
@@ -34,7 +41,7 @@ impl Object {
     /// # Errors
     /// It is something else.
     pub fn text(&mut self, name: &str) -> io::Result<Option<String>> {
-        match self.value(name) {
+        match self.value(name)? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(wrong(name, "isn't a text")),
@@ -46,7 +53,7 @@ impl Object {
     /// # Errors
     /// It is something else.
     pub fn number(&mut self, name: &str) -> io::Result<Option<u64>> {
-        let Some(value) = self.value(name) else {
+        let Some(value) = self.value(name)? else {
             return Ok(None);
         };
         let number = value.as_u64().ok_or_else(|| wrong(name, "isn't a number"));
@@ -58,7 +65,7 @@ impl Object {
     /// # Errors
     /// It is something else.
     pub fn flag(&mut self, name: &str) -> io::Result<bool> {
-        match self.value(name) {
+        match self.value(name)? {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
             Some(_) => Err(wrong(name, "isn't true or false")),
@@ -70,11 +77,11 @@ impl Object {
     /// # Errors
     /// It is something else.
     pub fn object(&mut self, name: &str) -> io::Result<Option<Object>> {
-        match self.value(name) {
-            None => Ok(None),
-            Some(Value::Object(members)) => Ok(Some(Object(members))),
-            Some(_) => Err(wrong(name, "isn't an object")),
-        }
+        let raw = self.0.remove(name).filter(|raw| raw.get() != "null");
+        let object = raw.map(|raw| Object::read(raw.get().as_bytes()));
+        object
+            .transpose()
+            .map_err(|_| wrong(name, "isn't an object"))
     }
 
     /// A list; an empty one where there is none.
@@ -82,7 +89,7 @@ impl Object {
     /// # Errors
     /// It is something else.
     pub fn list(&mut self, name: &str) -> io::Result<Vec<Value>> {
-        match self.value(name) {
+        match self.value(name)? {
             None => Ok(Vec::new()),
             Some(Value::Array(values)) => Ok(values),
             Some(_) => Err(wrong(name, "isn't a list")),
@@ -94,11 +101,17 @@ impl Object {
     /// # Errors
     /// It is something else.
     pub fn objects(&mut self, name: &str) -> io::Result<Vec<Object>> {
-        let list = self.list(name)?.into_iter().map(|value| match value {
-            Value::Object(members) => Ok(Object(members)),
-            _ => Err(wrong(name, "isn't a list of objects")),
+        let Some(raw) = self.0.remove(name).filter(|raw| raw.get() != "null") else {
+            return Ok(Vec::new());
+        };
+        let list = serde_json::from_str::<Vec<&RawValue>>(raw.get());
+        let objects = list.map_err(io::Error::from).and_then(|list| {
+            let objects = list.into_iter();
+            objects
+                .map(|raw| Object::read(raw.get().as_bytes()))
+                .collect()
         });
-        list.collect()
+        objects.map_err(|_| wrong(name, "isn't a list of objects"))
     }
 
     /// A text that has to be there.
@@ -117,9 +130,39 @@ impl Object {
         self.number(name)?.ok_or_else(|| wrong(name, "is missing"))
     }
 
-    /// All that is left.
+    /// All that is left and can be held.
     pub fn rest(self) -> Map<String, Value> {
-        self.0
+        let members = self.0.into_iter();
+        members
+            .filter_map(|(name, raw)| Some((name, value(&raw).ok()?)))
+            .collect()
+    }
+}
+
+/// What a worker says may be valid, and more than can be held: nested too deep, a number that is
+/// too large, or half a character, which is shown as a replacement.
+fn value(raw: &RawValue) -> serde_json::Result<Value> {
+    let json = raw.get();
+    serde_json::from_str(json).or_else(|error| match json.as_bytes().first() {
+        Some(b'"') => serde_json::Deserializer::from_str(json)
+            .deserialize_bytes(Text)
+            .map(Value::String),
+        _ => Err(error),
+    })
+}
+
+/// A text, whatever its escapes stand for.
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<String, E> {
+        Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 
@@ -127,14 +170,14 @@ impl Object {
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Map<String, Value>;
+    type Value = BTreeMap<String, Box<RawValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = Map::new();
+        let mut members = BTreeMap::new();
         while let Some(name) = access.next_key::<String>()? {
             if members.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("{name} is there twice")));
@@ -194,5 +237,19 @@ mod tests {
         assert!(Object::read(b"{} {}").is_err());
         assert!(Object::read(br#"{"a":1,"a":1}"#).is_err());
         assert!(Object::read(b"{").is_err());
+    }
+
+    #[test]
+    fn a_member_that_is_more_than_can_be_held_hides_no_other() {
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        let json = format!(r#"{{"a":{{"deep":{deep},"huge":1e999,"half":"x\ud83d","b":1}}}}"#);
+        let mut object = Object::read(json.as_bytes()).unwrap();
+        let inner = || Object::read(json.as_bytes()).unwrap().object("a");
+        let mut inner = inner().unwrap().unwrap();
+        assert!(inner.value("deep").is_err());
+        let rest = object.object("a").unwrap().unwrap().rest();
+        let half = rest["half"].as_str().unwrap();
+        assert!(half.starts_with("x\u{fffd}"), "{half}");
+        assert_eq!((rest.len(), &rest["b"]), (2, &Value::from(1)));
     }
 }

@@ -159,7 +159,7 @@ impl FileState {
             current: json.text("current")?.unwrap_or_default().into(),
             facts: Facts::of_json(json.object("facts")?)?,
             failure: json.object("failure")?.map(Failed::of_json).transpose()?,
-            done: json.value("done"),
+            done: json.value("done")?,
         })
     }
 

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::HookEvent;
+use crate::event::json::Object;
 use crate::sys::nearest::nearest;
 
 /// What is filled in; of `data`, a member as well, as `data.message`.
@@ -156,7 +157,8 @@ impl TextPart {
             TextPart::Id => Value::from(event.id.0),
             TextPart::Time => Value::from(event.time()),
             TextPart::Data(path) => {
-                let data: Value = serde_json::from_slice(event.data.as_bytes()).unwrap_or_default();
+                let data = Object::read(event.data.as_bytes()).map(Object::rest);
+                let data = Value::from(data.unwrap_or_default());
                 path.iter().fold(data, |mut value, name| match &mut value {
                     Value::Object(members) => members.remove(name).unwrap_or_default(),
                     Value::Array(list) => match name.parse() {

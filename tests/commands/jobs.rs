@@ -260,3 +260,33 @@ fn commands_find_a_hub_that_serves_below_a_path() {
         Some(2)
     );
 }
+
+#[test]
+fn whatever_a_worker_says_its_job_and_all_others_are_listed_and_watched() {
+    let hub = Hub::start();
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    for (job, other) in [
+        ("deep", format!(r#""a":{deep}"#)),
+        ("huge", r#""a":1e999"#.to_owned()),
+        ("half", r#""a":"cut off\ud83d""#.to_owned()),
+    ] {
+        publish(
+            &hub,
+            job,
+            "progress",
+            &format!(r#"{{"percent":43,{other}}}"#),
+        );
+    }
+    let output = hub.output(["list"]);
+    let rows = listed(&output).lines().skip(1);
+    let told: Vec<_> = rows
+        .map(|row| (row.split(' ').next(), row.ends_with("43%")))
+        .collect();
+    assert_eq!(told, ["half", "huge", "deep"].map(|job| (Some(job), true)));
+    for job in ["deep", "huge", "half"] {
+        publish(&hub, job, "error", r#"{"message":"cut off\ud83d"}"#);
+        let output = hub.output(["watch", job]);
+        let said = text(&output.stdout);
+        assert!(said.contains("error: cut off\u{fffd}"), "{output:?}");
+    }
+}

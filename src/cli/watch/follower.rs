@@ -4,8 +4,6 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::cli::hub::HubSettings;
 use crate::cli::snapshot::Snapshot;
 use crate::client::{Backoff, Client, ClientError, ServerEvent, Subscription};
@@ -160,9 +158,9 @@ impl Follower {
             self.tell(News::Event(event));
             return true;
         }
-        let data: Map<String, Value> =
-            serde_json::from_slice(event.data.as_bytes()).unwrap_or_default();
-        let job = data.get("jobId").and_then(Value::as_str);
+        let data = Object::read(event.data.as_bytes());
+        let job = data.and_then(|mut data| data.text("jobId"));
+        let job = job.ok().flatten();
         let job = job.and_then(|job| job.parse().ok());
         self.tell(News::Event(event));
         // What was missed may have been its end.

@@ -9,6 +9,7 @@ use super::follower::Selection;
 use crate::cli::snapshot::Snapshot;
 use crate::cli::words::{describe, printable};
 use crate::client::ServerEvent;
+use crate::event::json::Object;
 use crate::progress::Outlook;
 use crate::sys::sorted::Sorted;
 
@@ -87,8 +88,8 @@ impl Roster {
 
     /// Takes an event. Returns the job, where it tells something new of one.
     pub fn hear(&mut self, event: &ServerEvent, now: Instant) -> Option<&Row> {
-        let data: Map<String, Value> =
-            serde_json::from_slice(event.data.as_bytes()).unwrap_or_default();
+        let data = Object::read(event.data.as_bytes());
+        let data = data.map(Object::rest).unwrap_or_default();
         let name = data.get("jobId").and_then(Value::as_str);
         let number = match name {
             // A stream of one job is about that job, whatever it says.
