@@ -169,6 +169,8 @@ impl Publications {
     fn read(&mut self, mut piece: &[u8]) -> Result<(), LineRefusal> {
         self.body_bytes += piece.len();
         if self.body_bytes > self.context.rules().body_bytes {
+            // Of the line that is being read, or comes.
+            self.lines += 1;
             self.context.jobs.hub().metrics().refused(Limit::Body);
             let message = too_large_message(self.context.rules().body_bytes);
             return Err(self.refusal(Status::BodyTooLarge, message));
