@@ -300,10 +300,15 @@ impl Publications {
             self.find_life();
             refused = error.map(|error| self.unpublished(&error, line.unwrap_or(self.lines)));
         }
-        match refused.map_or(read, Err) {
-            Ok(()) => Ok(()),
-            Err(refusal) => Err(self.response(refusal)),
+        let refusal = match refused.map_or(read, Err) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        // Whatever the answer, the worker hears it.
+        if let Some(job) = self.job.clone() {
+            self.look_for_cancellation(job);
         }
+        Err(self.response(refusal))
     }
 
     /// Keeps the life that the first line has begun, or was said in, for those that follow.

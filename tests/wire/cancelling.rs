@@ -49,6 +49,13 @@ fn the_workers_next_answers_say_that_its_job_is_cancelled_and_it_ends_when_the_w
             (status, &true.into())
         );
     }
+    // Also where what it says is none.
+    let wrong = worker.publish("a", r#"{"event":"progress","data":{"percent":101}}"#);
+    assert_eq!(
+        (wrong.status, &wrong.json()["cancelled"]),
+        (400, &true.into())
+    );
+    wrong.error();
     let end = r#"{"event":"error","data":{"message":"stopped","reason":"cancelled"}}"#;
     let answer = worker.publish("a", end);
     assert_eq!(
