@@ -21,6 +21,8 @@ class Oracle:
         # Of each job its deletions: who has answered them, when they were asked for, and when
         # they were answered; and when a number was known first.
         self.deletions, self.known_at = collections.defaultdict(list), {}
+        # What was shown after a deletion of its job, which is wrong where that ended its life.
+        self.late = []
         # Of each job, when it was deleted or replaced: what nobody may have seen.
         self.voided = collections.defaultdict(list)
         self.losses, self.wrong = [], []
@@ -42,7 +44,7 @@ class Oracle:
             self.fault(f"{number} is {known} and {what}, seen at {where}")
         for node, asked, answered in self.deletions.get(what[0], []):
             if node == where and known_at < asked and answered < began and not self.has_lost(asked):
-                self.fault(f"{number} of {what[0]} is shown at {where} after its deletion")
+                self.late.append((number, what[0], where))
 
     def has_lost(self, since):
         """Whether Redis has lost something about then, or later."""
@@ -79,13 +81,31 @@ class Line:
         for token, answers in oracle.acknowledged.items():
             for job, number, _, _ in answers:
                 self.numbers.setdefault(number, (job, None, token))
-        # What there is to see, and what of it voids all before it.
+        # What there is to see, and what of it are ends of lives whose events nobody is to see.
         self.jobs, self.voids = collections.defaultdict(list), collections.defaultdict(list)
         for number, (job, event, _) in sorted(self.numbers.items()):
             if self.has(number):
                 self.jobs[job].append(number)
                 if event == "deleted":
                     self.voids[job].append(number)
+        # What is of such a life, and what may be: a deletion right behind an end is that life's,
+        # or of one without events, and an event that nobody has seen may have been an end.
+        self.void, self.may_be_void = set(), set()
+        for numbers in self.jobs.values():
+            self.note_void([(number, self.numbers[number][1]) for number in numbers])
+
+    def note_void(self, events):
+        before, life = [], []
+        for number, event in events:
+            if event == "deleted":
+                self.may_be_void.update(n for n, _ in life or before)
+                last_unseen = max((n for n, kind in life if kind is None), default=0)
+                self.void.update(n for n, _ in life if n > last_unseen)
+                life = before = []
+                continue
+            life = [*life, (number, event)]
+            if event in ("done", "error"):
+                before, life = life, []
 
     def has(self, number):
         return any(first <= number <= last for first, last in self.ranges)
@@ -99,9 +119,7 @@ class Line:
         """What a stream hasn't shown that went on from one number to the other."""
         shown = self.jobs[job]
         between = shown[bisect.bisect_right(shown, after):bisect.bisect_left(shown, upto)]
-        voids = self.voids[job]
-        last = voids[:bisect.bisect_right(voids, upto)][-1:]
-        return [number for number in between if not last or number >= last[0]]
+        return [number for number in between if number not in self.may_be_void]
 
     def may_have_expired(self, job, after):
         """Whether anything that came behind a number may not be kept everywhere."""
@@ -165,6 +183,12 @@ def judge_reader(reader, line):
         if is_its(job) and newest < numbers[-1]:
             lacks.append(f"{numbers[-1]}, the newest of {job}, hasn't come behind {reader.seen[-1]}")
     return wrong, lacks
+
+
+def judge_late(oracle, line):
+    """What was shown after its life had been deleted."""
+    return [f"{number} of {job} is shown at {where} after its deletion"
+            for number, job, where in oracle.late if number in line.void]
 
 
 def judge_tokens(oracle, line, nodes):

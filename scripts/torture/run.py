@@ -10,7 +10,7 @@ import time
 from . import publishers
 from .faults import Attacker
 from .node import Node
-from .oracle import Line, Oracle, judge_reader, judge_tokens
+from .oracle import Line, Oracle, judge_late, judge_reader, judge_tokens
 from .proxy import Proxy
 from .readers import Reader, from_a_list
 from .recorder import Recorder
@@ -93,7 +93,7 @@ class Torture:
         for name, (what, lacks) in judged.items():
             wrong += [f"{name}: {it}" for it in what + lacks]
         of_tokens, put_back, lost = judge_tokens(self.oracle, line, self.nodes)
-        wrong += of_tokens + self.judge_states(line)
+        wrong += judge_late(self.oracle, line) + of_tokens + self.judge_states(line)
         self.report(faults, line, put_back, lost)
 
     def judge_states(self, line):
