@@ -35,6 +35,9 @@
 // Where something is left out of the build, what only that calls is no mistake.
 #![cfg_attr(not(feature = "default"), allow(dead_code))]
 
+#[macro_use]
+mod sys;
+
 mod access;
 #[cfg(feature = "serve")]
 pub mod cli;
@@ -63,7 +66,6 @@ mod server;
 #[cfg(test)]
 mod simulation;
 mod stream;
-mod sys;
 #[cfg(feature = "uploads")]
 mod upload;
 #[cfg(all(feature = "server", not(feature = "uploads")))]

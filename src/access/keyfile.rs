@@ -50,7 +50,7 @@ pub fn read<T, E: Into<Box<dyn Error + Send + Sync>>>(
         .read_to_end(&mut content)
         .map_err(named)?;
     if mode & TOO_OPEN != 0 {
-        log::warn!(
+        warn!(
             "key file {}: others can read or change it (mode {:o}): chmod 600 it",
             path.display(),
             mode & 0o777

@@ -355,7 +355,7 @@ fn check_variable(name: &str) -> Option<Usage> {
             nearest: format!("LANDFALL_{nearest}"),
         }),
         None => {
-            log::warn!("no flag has the variable {name}: it is passed over");
+            warn!("no flag has the variable {name}: it is passed over");
             None
         }
     }

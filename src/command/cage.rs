@@ -201,12 +201,12 @@ fn program(command: &Command) -> Vec<PathBuf> {
 fn tell_once(status: &RestrictionStatus) {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| match status.landlock {
-        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => log::warn!(
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => warn!(
             "this kernel has no Landlock, or it isn't turned on: what stages run can read and \
              write whatever this server can, and use the network"
         ),
         LandlockStatus::Available { effective_abi, .. } if effective_abi < WITH_NETWORK => {
-            log::warn!(
+            warn!(
                 "this kernel's Landlock is older than Linux 6.7: what stages run can use the \
                  network"
             );

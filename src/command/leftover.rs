@@ -40,7 +40,7 @@ impl Mark {
             // What was killed takes a moment to be gone.
             std::thread::sleep(LOOK_PAUSE);
         }
-        log::warn!("{}: processes keep coming here", self.0.display());
+        warn!("{}: processes keep coming here", self.0.display());
     }
 
     fn kill_once(&self) -> usize {

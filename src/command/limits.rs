@@ -58,7 +58,7 @@ impl Limits {
             match prlimit(Some(Pid::from_child(child)), resource, limit) {
                 // It has ended.
                 Err(rustix::io::Errno::SRCH) | Ok(_) => {}
-                Err(error) => log::warn!("a command's limit can't be set: {resource:?}: {error}"),
+                Err(error) => warn!("a command's limit can't be set: {resource:?}: {error}"),
             }
         }
     }

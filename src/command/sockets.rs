@@ -58,6 +58,6 @@ fn is_unknown(error: &io::Error) -> bool {
 fn tell_once() {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
-        log::warn!("sockets can't be forbidden here (seccomp): what stages run may have some");
+        warn!("sockets can't be forbidden here (seccomp): what stages run may have some");
     });
 }

@@ -100,7 +100,7 @@ impl Attempt {
                     *self.told.lock() = data;
                 }
             }
-            Err(error) => log::debug!("{}: {error}", self.landed.job),
+            Err(error) => debug!("{}: {error}", self.landed.job),
         }
     }
 
@@ -134,7 +134,7 @@ impl Attempt {
         let event = match Event::new(event, &text) {
             Ok(event) => event,
             Err(error) => {
-                log::error!("{job}: {error}");
+                error!("{job}: {error}");
                 return Ending::Told;
             }
         };
@@ -145,7 +145,7 @@ impl Attempt {
                 Ok(()) => return Ending::Told,
                 Err(PublishError::Refused(_)) => return Ending::Refused,
                 Err(error) if Instant::now() >= deadline || self.stop.said().is_some() => {
-                    log::error!("{job}: its end can't be told: {error}");
+                    error!("{job}: its end can't be told: {error}");
                     return Ending::Untold;
                 }
                 Err(_) => {
@@ -172,7 +172,7 @@ impl Attempt {
         let Landed { job, life, .. } = &*self.landed;
         let published = self.jobs.publish_in(job, *life, event);
         if let Err(PublishError::Refused(why)) = published {
-            log::info!("{job}: its upload is let go of: {why}");
+            info!("{job}: its upload is let go of: {why}");
             self.stop.say(Why::Cancelled);
         }
         published.map(drop)

@@ -76,7 +76,7 @@ impl Inner {
             return self.let_go(&attempt);
         }
         let upload = landed.upload.to_string();
-        log::warn!("job {}: stage {stage} failed: {message}", landed.job);
+        warn!("job {}: stage {stage} failed: {message}", landed.job);
         // First, so that there is room to keep what follows.
         self.clean(&upload, None);
         let failed = Failed {
@@ -90,7 +90,7 @@ impl Inner {
         let at = failed.at;
         work.state.failure = Some(failed);
         if let Err(error) = work.state.save(landed.folder()) {
-            log::error!("{}: that it failed can't be kept: {error}", landed.job);
+            error!("{}: that it failed can't be kept: {error}", landed.job);
         }
         let mut lives = self.lives.lock();
         let Some(entry) = lives.get_mut(&landed.life) else {
@@ -174,7 +174,7 @@ impl Inner {
         let folder = self.data.join("uploads").join(&upload);
         match durable::rename(&folder, &gone) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::error!("{}: can't be moved away: {error}", folder.display());
+                error!("{}: can't be moved away: {error}", folder.display());
             }
             _ => durable::remove_folder(&gone),
         }
@@ -188,7 +188,7 @@ impl Inner {
         let moved = durable::create_folder(&self.data.join("quarantine"))
             .and_then(|()| durable::rename(attempt.landed.folder(), &place));
         if let Err(error) = moved {
-            log::error!("{}: can't be put in quarantine: {error}", place.display());
+            error!("{}: can't be put in quarantine: {error}", place.display());
         }
         self.strike_off(attempt);
     }

@@ -316,7 +316,7 @@ impl Landing for Pipeline {
             hash_map::Entry::Vacant(place) => place.insert(entry),
             hash_map::Entry::Occupied(_) => {
                 let upload = landed.upload;
-                return log::error!("{job}: it has an upload already; {upload} stays where it is");
+                return error!("{job}: it has an upload already; {upload} stays where it is");
             }
         };
         self.cancel_unless_current(&job, life);

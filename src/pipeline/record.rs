@@ -99,10 +99,10 @@ impl StoredRecord {
                 continue;
             };
             match life_of(&path, &job, hub) {
-                Err(error) => log::error!("{job}: its record can't be read, and stays: {error}"),
+                Err(error) => error!("{job}: its record can't be read, and stays: {error}"),
                 Ok(Some(life)) => {
                     if let Err(error) = fs::rename(&path, StoredRecord::path_of(data, &job, life)) {
-                        log::error!("{job}: its record can't be carried over: {error}");
+                        error!("{job}: its record can't be carried over: {error}");
                     }
                 }
                 Ok(None) => remove(&path),
@@ -153,7 +153,7 @@ fn life_of(path: &Path, job: &JobId, hub: &Hub) -> io::Result<Option<LifeId>> {
 fn remove(path: &Path) {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::error!("{}: can't be removed: {error}", path.display());
+            error!("{}: can't be removed: {error}", path.display());
         }
         _ => {}
     }

@@ -102,7 +102,7 @@ impl Pipeline {
         let inner = &self.0;
         let (job, folder) = (&old.landed.job, old.landed.folder());
         let disk = |error: io::Error| {
-            log::error!("{job}: it isn't tried again: {error}");
+            error!("{job}: it isn't tried again: {error}");
             RetryError::Disk(error.kind())
         };
         let mut info = Info::read(folder).map_err(disk)?;
@@ -114,7 +114,7 @@ impl Pipeline {
         info.retried_after = None;
         let life = begun.map_err(|error| {
             if let Err(error) = info.write(folder, true) {
-                log::error!("{job}: that it isn't tried again can't be kept: {error}");
+                error!("{job}: that it isn't tried again can't be kept: {error}");
             }
             match error {
                 PublishError::Refused(Refusal::Running) => RetryError::Running,
@@ -131,7 +131,7 @@ impl Pipeline {
         let state = FileState::new(old.number.saturating_add(1), &landed);
         let kept = state.save(folder).and_then(|()| info.write(folder, true));
         if let Err(error) = kept {
-            log::error!("{job}: its new attempt can't be kept yet: {error}");
+            error!("{job}: its new attempt can't be kept yet: {error}");
         }
         let ticket = inner.ticket();
         let attempt = inner.attempt(landed, state.attempt, ticket.line());

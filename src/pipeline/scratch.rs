@@ -209,7 +209,7 @@ impl Scratch {
                     rustix::fs::fsync(&open(rustix::fs::CWD, place.as_os_str())?)?;
                     return Ok(scratch);
                 }
-                _ => log::warn!("{} is there and isn't this server's", path.display()),
+                _ => warn!("{} is there and isn't this server's", path.display()),
             }
             name.clear();
         }
@@ -219,7 +219,7 @@ impl Scratch {
     fn complain(&self, removed: io::Result<()>) {
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::error!(
+                error!(
                     "{}: what is in it can't be removed: {error}",
                     self.path.display()
                 );
@@ -272,7 +272,7 @@ fn warn_of_movers(folder: &Path) {
             _ if mode & 0o1022 == 0o020 => format!("group {}", metadata.gid()),
             _ => continue,
         };
-        log::warn!(
+        warn!(
             "output_dir {}: {who} can put something else in the place of what is in {}: make it \
              root's or this user's, and sticky (chmod +t)",
             folder.display(),

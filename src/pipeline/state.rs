@@ -120,7 +120,7 @@ impl FileState {
     pub fn of(landed: &Landed) -> FileState {
         let job = &landed.job;
         let known = FileState::read(landed.folder()).unwrap_or_else(|error| {
-            log::error!("{job}: how far it was can't be read, so it begins anew: {error}");
+            error!("{job}: how far it was can't be read, so it begins anew: {error}");
             None
         });
         let state = match known {

@@ -291,7 +291,7 @@ impl<'a> Task<'a> {
                 }
                 Some(how) => {
                     let last_line = progress.last_error_line().to_owned();
-                    log::debug!(
+                    debug!(
                         "{}: {name}: {how}: {last_line}",
                         self.passage.attempt.landed.job
                     );

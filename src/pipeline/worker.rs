@@ -31,7 +31,7 @@ pub fn start(pipeline: Pipeline, line: Arc<Line>, index: usize) {
         if nice > 0
             && let Err(error) = rustix::process::setpriority_process(None, nice)
         {
-            log::warn!("a nice level of {nice} can't be had: {error}");
+            warn!("a nice level of {nice} can't be had: {error}");
         }
         while let Some(work) = line.queues[index].take() {
             inner.bell.ring();
@@ -39,7 +39,7 @@ pub fn start(pipeline: Pipeline, line: Arc<Line>, index: usize) {
         }
     });
     if let Err(error) = started {
-        log::error!("{name}: there is no thread to be had: {error}");
+        error!("{name}: there is no thread to be had: {error}");
         its.queues[index].lose_worker();
     }
 }

@@ -120,7 +120,7 @@ fn open(context: &Context, disk: &Disk, job: &JobId) -> Result<(StoredRecord, Fi
                            result is stored on this host";
             return Response::error(Status::NotFound, message);
         }
-        log::error!("{job}: its file can't be read: {error}");
+        error!("{job}: its file can't be read: {error}");
         let message = "the job's file can't be read: see the server's log";
         Response::error(Status::InternalError, message)
     })

@@ -152,7 +152,7 @@ impl Sequencer {
                 None => break,
                 Some(PublishError::Refused(_)) => drop(left.drain(..=ids.len())),
                 Some(error) => {
-                    log::warn!("what is due of leases can't be kept yet: {error}");
+                    warn!("what is due of leases can't be kept yet: {error}");
                     left.drain(..ids.len());
                     return left.into_iter().map(|proposal| proposal.job).collect();
                 }

@@ -519,7 +519,7 @@ fn log_end(job: &JobId, change: &Change) {
     let data =
         serde_json::from_slice::<serde_json::Value>(event.data().as_bytes()).unwrap_or_default();
     match data.get("message").and_then(|message| message.as_str()) {
-        Some(message) => log::info!("job {job} ended: {name}: {message}"),
-        None => log::info!("job {job} ended: {name}"),
+        Some(message) => info!("job {job} ended: {name}: {message}"),
+        None => info!("job {job} ended: {name}"),
     }
 }

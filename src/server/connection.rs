@@ -112,7 +112,7 @@ pub fn serve(
     }) {
         Ok(io) => io,
         Err(error) => {
-            log::warn!("a connection can't be polled: {error:?}");
+            warn!("a connection can't be polled: {error:?}");
             return;
         }
     };

@@ -34,7 +34,7 @@ pub fn start(context: &Arc<Context>) -> io::Result<()> {
             }
             match pipeline.retry(job) {
                 Ok(retried) => spool.follow(retried.upload, retried.life),
-                Err(why) => log::info!("{job}: another server asks for another try: {why:?}"),
+                Err(why) => info!("{job}: another server asks for another try: {why:?}"),
             }
         }
     };

@@ -117,7 +117,7 @@ impl House {
         if let Some(pipeline) = &self.context.pipeline
             && !pipeline.stop(deadline)
         {
-            log::warn!("stages are still at work: they are killed, and begin anew later");
+            warn!("stages are still at work: they are killed, and begin anew later");
             pipeline.hurry();
             pipeline.stop(Instant::now() + KILL_PATIENCE);
         }

@@ -313,7 +313,7 @@ impl Accepting {
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return pause,
-            Err(error) => log::error!("{}: poll: {error}", self.address),
+            Err(error) => error!("{}: poll: {error}", self.address),
         }
         for event in &*events {
             match event.token() {
@@ -360,7 +360,7 @@ impl Accepting {
         let now = Instant::now();
         if self.next_complaint.is_none_or(|next| next <= now) {
             self.next_complaint = Some(now + COMPLAINTS_APART);
-            log::warn!(
+            warn!(
                 "{}: accept: {error}: where files are too many, raise the limit on open files \
                  or lower --max-streams",
                 self.address

@@ -117,7 +117,7 @@ impl Lobby {
         let fd = guest.socket.as_raw_fd();
         if let Err(error) = registry.register(&mut SourceFd(&fd), Token(place), Interest::READABLE)
         {
-            log::warn!("a connection can't be polled: {error}");
+            warn!("a connection can't be polled: {error}");
             self.free.push(place);
             return;
         }

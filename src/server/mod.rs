@@ -207,7 +207,7 @@ impl Server {
             server.has_answered() && streams.get() == 0
         });
         if !has_drained {
-            log::warn!(
+            warn!(
                 "{} streams and {} requests were cut off",
                 streams.get(),
                 self.house.census.unanswered.get()

@@ -312,7 +312,7 @@ pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     if !is_local && gate.publishing_is_open() {
-        log::warn!("publishing listener {publish}: everybody who reaches it can publish");
+        warn!("publishing listener {publish}: everybody who reaches it can publish");
     }
     Ok(gate)
 }
@@ -320,7 +320,7 @@ pub fn gate(config: AuthConfig, publish: &Address) -> io::Result<Gate> {
 fn warn_of_open_jobs(ops: &Address) {
     let is_open = |ops: SocketAddr| !ops.ip().to_canonical().is_loopback();
     if ops.tcp().is_some_and(is_open) {
-        log::warn!("monitoring listener {ops}: /jobs shows the names of all jobs to everybody");
+        warn!("monitoring listener {ops}: /jobs shows the names of all jobs to everybody");
     }
 }
 
@@ -331,7 +331,7 @@ fn raise_file_limit() {
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            log::warn!("the limit on open files stays as it is: {error}");
+            warn!("the limit on open files stays as it is: {error}");
         }
     }
 }

@@ -115,7 +115,7 @@ impl Starter {
                     Some(Next::GoOn(blocker)) => blocker.unpark(),
                     Some(Next::Start(body)) => {
                         if let Err(error) = spawn(body) {
-                            log::warn!("no coroutine for a connection: {error}");
+                            warn!("no coroutine for a connection: {error}");
                         }
                     }
                 }
@@ -143,7 +143,7 @@ pub fn pause(duration: Duration) {
         // As many as there are connections, at most.
         let (sender, receiver) = channel::unbounded();
         if let Err(error) = thread::start("pauses", move || wake(&receiver)) {
-            log::error!("no thread for pauses: {error}");
+            error!("no thread for pauses: {error}");
         }
         sender
     });

@@ -42,7 +42,7 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 pub fn remove_folder(path: &Path) {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::error!("{}: can't be removed: {error}", path.display());
+            error!("{}: can't be removed: {error}", path.display());
         }
         _ => {}
     }

@@ -141,12 +141,12 @@ impl Metrics {
             if let Some((count, _)) = self.refusals[limit as usize].take(now, at_last) {
                 let flag = limit.flag();
                 let what = limit.what().split(':').next().unwrap_or_default();
-                log::warn!("refused by --{flag}, {}: {what}", times(count));
+                warn!("refused by --{flag}, {}: {what}", times(count));
             }
         }
         if let Some((count, what)) = self.unwelcome.take(now, at_last) {
             let what = what.unwrap_or_default();
-            log::warn!("refused for who asks, {}, first {what}", times(count));
+            warn!("refused for who asks, {}, first {what}", times(count));
         }
     }
 

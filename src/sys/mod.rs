@@ -1,6 +1,9 @@
 //! The ground: clocks, sockets, coroutines, random bits, counters, units,
 //! characters, names, directories, files.
 
+#[macro_use]
+pub(crate) mod log;
+
 pub(crate) mod blocker;
 pub mod channel;
 pub(crate) mod character;

@@ -52,9 +52,9 @@ pub fn secure(directory: &Path) -> io::Result<()> {
     let place = directory.display();
     if metadata.uid() == this {
         fs::set_permissions(directory, Permissions::from_mode(mode & !OTHERS_MAY_WRITE))?;
-        log::warn!("{place}: others could write in it (mode {mode:o}), and can't any more");
+        warn!("{place}: others could write in it (mode {mode:o}), and can't any more");
     } else {
-        log::warn!("{place}: others can write in it (mode {mode:o}): make it this user's alone");
+        warn!("{place}: others can write in it (mode {mode:o}): make it this user's alone");
     }
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -32,7 +32,7 @@ fn spawn_boxed(name: String, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinH
 /// Ends the process for a fault in such a thread, or in what another did for it. What the
 /// fault was has been said on stderr.
 pub fn end(name: &str) -> ! {
-    log::error!("{name} has failed, and without it nothing is right: the process ends");
+    error!("{name} has failed, and without it nothing is right: the process ends");
     log::logger().flush();
     std::process::exit(STATUS)
 }

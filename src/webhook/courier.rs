@@ -21,6 +21,7 @@ use crate::hub::Mailbox;
 use crate::sequencer::Sequencer;
 use crate::sys::channel;
 use crate::sys::clock::now_ms;
+use crate::sys::log::tell;
 use crate::sys::random::Random;
 use crate::sys::vital;
 
@@ -117,7 +118,7 @@ impl Courier {
         if reach.gaps > 0 {
             let (name, gaps) = (&self.hook.name, reach.gaps);
             self.counts.lost.add(gaps);
-            log::error!(
+            error!(
                 "webhook {name}: events of {gaps} jobs were no longer kept: they aren't delivered"
             );
         }
@@ -257,7 +258,7 @@ impl Courier {
         self.standing.backlog.remove(id);
         self.counts.delivered.add(1);
         if std::mem::take(&mut self.is_failing) {
-            log::info!("webhook {}: it takes events again", self.hook.name);
+            info!("webhook {}: it takes events again", self.hook.name);
         }
         self.standing.backlog.heard(Instant::now());
     }
@@ -281,13 +282,11 @@ impl Courier {
             .is_some_and(|life| life.is_deleted())
         {
             self.counts.deleted.add(1);
-            log::debug!("webhook {name}: event {id} of job {job} was deleted");
+            debug!("webhook {name}: event {id} of job {job} was deleted");
             return;
         }
         self.counts.lost.add(1);
-        log::error!(
-            "webhook {name}: event {id} of job {job} was no longer kept when it was its turn"
-        );
+        error!("webhook {name}: event {id} of job {job} was no longer kept when it was its turn");
     }
 
     fn fail(&mut self, id: EventId, why: &str, is_unheard: bool, retry_after: Option<Duration>) {
@@ -322,10 +321,10 @@ impl Courier {
         } else {
             log::Level::Warn
         };
-        log::log!(
-            level,
+        let message = format_args!(
             "webhook {name}: {what} of job {job} (event {id}): {why}: tried again in {wait}"
         );
+        tell(level, module_path!(), message);
     }
 
     fn give_up(&mut self, id: EventId, why: &str) {
@@ -335,7 +334,7 @@ impl Courier {
         self.counts.given_up.add(1);
         let (name, what, job) = (&self.hook.name, &event.name, &event.job);
         let tries = event.tries.max(1);
-        log::error!(
+        error!(
             "webhook {name}: given up on {what} of job {job} (event {id}) after {tries} \
              tries: {why}"
         );
@@ -358,7 +357,7 @@ impl Courier {
         let Some(file) = &self.file else { return };
         if let Err(error) = file.write(&self.standing) {
             let name = &self.hook.name;
-            log::error!("webhook {name}: what was delivered can't be noted: {error}");
+            error!("webhook {name}: what was delivered can't be noted: {error}");
             self.save_within(SAVE_RETRY);
         }
     }
@@ -394,10 +393,9 @@ fn standing(
             return Ok(standing);
         }
         counts.lost.add(1);
-        log::error!(
+        error!(
             "webhook {}: it had events up to {}, and the order has {newest}: it begins anew",
-            hook.name,
-            standing.position
+            hook.name, standing.position
         );
     }
     let standing = HookStanding::beginning_after(newest)?;

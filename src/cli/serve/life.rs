@@ -89,7 +89,7 @@ fn live(call: &Call) -> Result<(), Failure> {
     if let Some(predecessor) = predecessor {
         predecessor.take_over(patience);
     }
-    log::info!("{}", server.story());
+    info!("{}", server.story());
     notify(&[NotifyState::Ready]);
     watch(&server);
     serve(server, call, &wish, &wishes, patience);
@@ -98,7 +98,7 @@ fn live(call: &Call) -> Result<(), Failure> {
 
 /// Kills what stages run. The server ends by itself then, unless something keeps it.
 fn end_at_once(hurry: Option<&Hurry>) {
-    log::warn!("a second signal: ending at once");
+    warn!("a second signal: ending at once");
     if let Some(hurry) = hurry {
         hurry();
     }
@@ -127,21 +127,21 @@ fn serve(
         match next {
             Wish::Signal(SIGHUP) => now = reload(&server, call, now),
             // Rotators of logs send it to whatever runs, and would otherwise end it.
-            Wish::Signal(SIGUSR1) => log::info!("SIGUSR1: logs go to stderr, nothing is reopened"),
+            Wish::Signal(SIGUSR1) => info!("SIGUSR1: logs go to stderr, nothing is reopened"),
             Wish::Signal(SIGUSR2) if succession.is_some() => {
-                log::warn!("SIGUSR2: a new server is being started already");
+                warn!("SIGUSR2: a new server is being started already");
             }
             Wish::Signal(SIGUSR2) => succession = begin(&server, wish, patience),
             Wish::Signal(signal) => {
                 let name = low_level::signal_name(signal).unwrap_or("a signal");
-                log::info!("{name}: stopping");
+                info!("{name}: stopping");
                 break;
             }
             Wish::Succession(Ok(Said::Release(successor))) => {
                 if server.has_data() {
-                    log::info!("process {} needs the data directory", successor.id());
+                    info!("process {} needs the data directory", successor.id());
                     let prepared = Rebirth::prepare(&server).inspect_err(|error| {
-                        log::error!("there will be no way back: {error}");
+                        error!("there will be no way back: {error}");
                     });
                     rebirth = prepared.ok();
                     if !let_go(&mut server, wishes) {
@@ -152,7 +152,7 @@ fn serve(
                 succession = await_it(successor, wish, patience);
             }
             Wish::Succession(Ok(Said::Ready(successor))) => {
-                log::info!("process {} has taken the place: stopping", successor.id());
+                info!("process {} has taken the place: stopping", successor.id());
                 notify(&[NotifyState::MainPid(successor.id())]);
                 server.give_way();
                 successor.go();
@@ -161,11 +161,11 @@ fn serve(
             }
             Wish::Succession(Err(error)) => {
                 succession = None;
-                log::error!("the new server didn't start, this one goes on: {error}");
+                error!("the new server didn't start, this one goes on: {error}");
                 if let Some(rebirth) = rebirth.take() {
                     // The data directory has been let go of, and clients wait.
                     let error = rebirth.begin();
-                    log::error!("it can't begin anew: {error}");
+                    error!("it can't begin anew: {error}");
                     break;
                 }
             }
@@ -180,7 +180,7 @@ fn serve(
     }
     // Whoever asks again doesn't want to wait.
     server.stop_unless(|| wishes.try_iter().any(is_stop));
-    log::info!("stopped");
+    info!("stopped");
 }
 
 fn is_stop(wish: Wish) -> bool {
@@ -221,9 +221,9 @@ fn reload(server: &Server, first: &Call, now: Option<Call>) -> Option<Call> {
         Ok(next) => Some(next),
         Err(failure) => {
             for why in failure {
-                log::error!("SIGHUP: {why}");
+                error!("SIGHUP: {why}");
             }
-            log::error!("SIGHUP: nothing has changed");
+            error!("SIGHUP: nothing has changed");
             now
         }
     };
@@ -235,11 +235,11 @@ fn reload(server: &Server, first: &Call, now: Option<Call>) -> Option<Call> {
 fn begin(server: &Server, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
     match Successor::start(server) {
         Ok(successor) => {
-            log::info!("SIGUSR2: process {} is to take the place", successor.id());
+            info!("SIGUSR2: process {} is to take the place", successor.id());
             await_it(successor, wish, patience)
         }
         Err(error) => {
-            log::error!("no new server, this one goes on: {error}");
+            error!("no new server, this one goes on: {error}");
             None
         }
     }
@@ -255,7 +255,7 @@ fn await_it(successor: Successor, wish: &Sender<Wish>, patience: Duration) -> Op
         Ok(Succession { caller_off, thread })
     });
     awaited
-        .inspect_err(|error| log::error!("a new server can't be waited for: {error}"))
+        .inspect_err(|error| error!("a new server can't be waited for: {error}"))
         .ok()
 }
 
@@ -273,18 +273,18 @@ fn watch(server: &Server) {
             if pulse.is_alive(pause) {
                 notify(&[NotifyState::Watchdog]);
             } else {
-                log::error!("a thread of the server didn't answer within {pause:?}");
+                error!("a thread of the server didn't answer within {pause:?}");
             }
             std::thread::sleep(pause.saturating_sub(begin.elapsed()));
         }
     });
     if let Err(error) = watched {
-        log::error!("no thread for the watchdog: {error}");
+        error!("no thread for the watchdog: {error}");
     }
 }
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        log::warn!("NOTIFY_SOCKET: {error}");
+        warn!("NOTIFY_SOCKET: {error}");
     }
 }

@@ -27,13 +27,13 @@ pub fn reload(server: &Server, first: &Call, now: &Call) -> Result<Call, Vec<Str
         [] => String::new(),
         live => format!("; changed: {}", live.join(", ")),
     };
-    log::info!("SIGHUP: the keys, the stages and the limits have been read again{what}");
+    info!("SIGHUP: the keys, the stages and the limits have been read again{what}");
     let mut asleep = changed(first, &call, false);
     if first.webhooks != call.webhooks {
         asleep.push("[[webhook]]");
     }
     if !asleep.is_empty() {
-        log::warn!(
+        warn!(
             "SIGHUP: these need a restart, and are what they were: {}",
             asleep.join(", ")
         );

@@ -60,7 +60,7 @@ impl Memory {
         folder.recursive(true).mode(0o700);
         let folder = folder.create(path.parent().unwrap_or(path));
         if let Err(error) = folder.and_then(|()| fs::write(path, remembered.to_string())) {
-            log::warn!(
+            warn!(
                 "{}: {error}: the upload can't be gone on with later",
                 path.display()
             );

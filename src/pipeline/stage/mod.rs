@@ -83,7 +83,7 @@ impl Passage<'_> {
                 Err(Failure::Passing(message)) if tries < stage.retries => {
                     tries += 1;
                     let (job, name) = (&attempt.landed.job, &stage.name);
-                    log::info!("job {job}: stage {name} is tried again: {message}");
+                    info!("job {job}: stage {name} is tried again: {message}");
                     let mut again = Update::percent(0.0);
                     again.extra.insert("retry".into(), tries.into());
                     again.extra.insert("reason".into(), message.into());
@@ -122,7 +122,7 @@ impl Passage<'_> {
                 ];
                 let shown = shown::without_paths(&said, &known);
                 if shown != said {
-                    log::debug!("{}: {}: {said}", self.attempt.landed.job, self.stage.name);
+                    debug!("{}: {}: {said}", self.attempt.landed.job, self.stage.name);
                 }
                 shown
             })

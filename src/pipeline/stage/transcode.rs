@@ -105,7 +105,7 @@ fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Med
     match serde_json::from_slice(&json) {
         Ok(media) => Ok(Some(media)),
         Err(error) => {
-            log::warn!(
+            warn!(
                 "{}: ffprobe's description: {error}",
                 task.passage.attempt.landed.job
             );

@@ -81,7 +81,7 @@ impl<D: Desk> Keeper<D> {
             let (worked, is_stuck) = match self.make_room(is_short) {
                 Ok(worked) => (worked, false),
                 Err(error) => {
-                    log::error!("journal: no room can be made in it: {error}");
+                    error!("journal: no room can be made in it: {error}");
                     (false, true)
                 }
             };

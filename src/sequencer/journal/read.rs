@@ -143,7 +143,7 @@ impl Shared {
                 Ok(Outcome::Whole) => return replay,
                 Ok(Outcome::Again) => {}
                 Err(error) => {
-                    log::error!("journal: events can't be read back: {error}");
+                    error!("journal: events can't be read back: {error}");
                     if replay.batch.ends.is_empty() {
                         replay.batch.after = upto.0;
                     }

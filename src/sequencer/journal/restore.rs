@@ -166,7 +166,7 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
     remove(files, &stale);
     let segments = kept.len();
     let elapsed = began.elapsed();
-    log::debug!("journal: {count} entries restored from {segments} segments in {elapsed:?}");
+    debug!("journal: {count} entries restored from {segments} segments in {elapsed:?}");
     Ok(found)
 }
 
@@ -220,7 +220,7 @@ pub(super) fn read(
             return Err(named(name, &error));
         }
         Err(error) => {
-            log::error!("journal: {name} can't be read, and is skipped: {error}");
+            error!("journal: {name} can't be read, and is skipped: {error}");
             return Ok(None);
         }
     }
@@ -246,7 +246,7 @@ fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
         } else if name.ends_with(".new") {
             listing.unfinished.push(name);
         } else {
-            log::warn!("journal: {name} is no segment: it is left alone");
+            warn!("journal: {name} is no segment: it is left alone");
         }
     }
     sort_by_key(&mut listing.segments, |segment| segment.number);
@@ -363,7 +363,7 @@ fn restore_checkpoint(
         match checkpoint::open(&content, number) {
             Opened::Whole(_) => whole = Some((number, content)),
             Opened::Newer => return Err(newer(&name)),
-            Opened::Broken => log::error!(
+            Opened::Broken => error!(
                 "journal: {name} is damaged, and is skipped: what jobs have come to is read \
                  from what else there is"
             ),
@@ -451,7 +451,7 @@ fn carry_over(
     remove(files, &names);
     let elapsed = began.elapsed();
     let count = old.len();
-    log::info!("journal: {count} segments of the first format carried over in {elapsed:?}");
+    info!("journal: {count} segments of the first format carried over in {elapsed:?}");
     Ok(found)
 }
 
@@ -459,7 +459,7 @@ fn carry_over(
 fn remove(files: &dyn Files, names: &[String]) {
     for name in names {
         if let Err(error) = files.remove(name) {
-            log::warn!("journal: {name} can't be removed: {error}");
+            warn!("journal: {name} can't be removed: {error}");
         }
     }
     if !names.is_empty() {

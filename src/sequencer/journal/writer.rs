@@ -194,7 +194,7 @@ impl Writer {
                 recv(commands) -> command => command,
                 recv(self.syncer.results.parcels()) -> result => {
                     let Ok(synced) = result.map(channel::Receiver::open) else {
-                        log::error!("journal: what waits for the medium has ended");
+                        error!("journal: what waits for the medium has ended");
                         return;
                     };
                     self.synced(synced);
@@ -541,7 +541,7 @@ impl Writer {
         let (health, answer, status) = judge(error);
         let before = self.shared.health.swap(health as u8, Ordering::AcqRel);
         if before != health as u8 {
-            log::error!("journal: {error}: publishing is answered with {status} until it works");
+            error!("journal: {error}: publishing is answered with {status} until it works");
         }
         self.next_probe = clock::now() + PROBE;
         answer
@@ -556,7 +556,7 @@ impl Writer {
             .health
             .swap(Health::Good as u8, Ordering::AcqRel);
         if before != Health::Good as u8 {
-            log::info!("journal: it can be written again");
+            info!("journal: it can be written again");
         }
     }
 }

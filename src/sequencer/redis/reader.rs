@@ -199,7 +199,7 @@ impl Reader {
         let why = "a newer server writes in this fleet: start that version here, too";
         if self.joined.is_none() {
             // It can't go on, and mustn't seem to.
-            log::error!("fleet: {why}");
+            error!("fleet: {why}");
             vital::end("fleet");
         }
         Fault::Refused(why.to_owned())
@@ -334,9 +334,7 @@ impl Reader {
             let last = boot.map_or(0, |boot| boot.count);
             let count = self.shared.flight.lock().salvage(last);
             if count > 0 {
-                log::warn!(
-                    "fleet: Redis has lost {count} entries of this node: they are sent again"
-                );
+                warn!("fleet: Redis has lost {count} entries of this node: they are sent again");
             }
         }
         if !self.has_caught_up {
@@ -472,7 +470,7 @@ impl Reader {
             return Ok(());
         }
         if self.has_state {
-            log::warn!("fleet: Redis has lost everything: it is put back from what is here");
+            warn!("fleet: Redis has lost everything: it is put back from what is here");
         }
         self.has_state = true;
         self.is_behind = false;
@@ -508,7 +506,7 @@ impl Reader {
             over,
         };
         let opened = self.link()?.open(&opening)?;
-        log::debug!("fleet: epoch {epoch}: {opened:?}");
+        debug!("fleet: epoch {epoch}: {opened:?}");
         // What follows on it is read at once.
         self.must_look = opened != Opened::Yes;
         Ok(true)

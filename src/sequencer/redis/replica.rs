@@ -175,7 +175,7 @@ impl Replica {
             return Ok(Applied::Void);
         };
         let Some((boot, count)) = parse_nonce(&item.nonce) else {
-            log::error!(
+            error!(
                 "fleet: entry {} has a nonce of nobody's: it is void",
                 item.at
             );
@@ -189,7 +189,7 @@ impl Replica {
         let result = match entry::decode(payload) {
             Err(Unread::Newer) => return Err(Misfit::Newer),
             Err(Unread::Malformed) => {
-                log::error!("fleet: entry {} is malformed: it is void", item.at);
+                error!("fleet: entry {} is malformed: it is void", item.at);
                 None
             }
             Ok(said) if said.is_chained && known.is_refused => None,

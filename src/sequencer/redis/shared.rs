@@ -154,7 +154,7 @@ impl Shared {
         let holder = self.holders.of(&errand.job, errand.life);
         let is_here = holder.is_some_and(|holder| holder.name == self.here.name);
         if is_here && self.errands.try_send(errand.clone()).is_err() {
-            log::warn!("{}: too much is asked of this node at once", errand.job);
+            warn!("{}: too much is asked of this node at once", errand.job);
         }
     }
 
@@ -194,7 +194,7 @@ impl Shared {
             let why = why
                 .trim_start_matches(&*self.redis)
                 .trim_start_matches(": ");
-            log::error!(
+            error!(
                 "fleet: {}: {why}: publishing is answered with 503 until it is back, streams go on",
                 self.redis
             );
@@ -219,7 +219,7 @@ impl Shared {
         }
         state.since = None;
         if state.health() == Health::Good && std::mem::take(&mut state.is_told) {
-            log::info!("fleet: {}: events are put in order there", self.redis);
+            info!("fleet: {}: events are put in order there", self.redis);
         }
     }
 

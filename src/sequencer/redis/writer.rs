@@ -228,9 +228,7 @@ impl Writer {
                 return Ok(());
             }
             if !std::mem::replace(&mut is_told, true) {
-                log::warn!(
-                    "fleet: {replicas} replicas of Redis have yet to confirm what was published"
-                );
+                warn!("fleet: {replicas} replicas of Redis have yet to confirm what was published");
             }
             self.shared.flight.lock().refuse_late();
             if self.shared.is_over() {
@@ -311,7 +309,7 @@ impl Writer {
             }
             Fault::Broken(why) => {
                 self.link = None;
-                log::debug!("fleet: appending has failed: {why}");
+                debug!("fleet: appending has failed: {why}");
                 // Whether it is away, the reader will find, unless it is of writing alone.
                 if lasts {
                     self.shared.cannot_write(Health::Away, &why);

@@ -86,7 +86,7 @@ impl Shard {
         if let (Some(small), Some(socket)) = (small, &self.table[row].socket)
             && let Err(error) = socket.set_send_buffer(small)
         {
-            log::debug!("shard {}: a buffer stays as it is: {error}", self.number);
+            debug!("shard {}: a buffer stays as it is: {error}", self.number);
         }
     }
 

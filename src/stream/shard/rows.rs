@@ -66,7 +66,7 @@ impl Shard {
             .sockets
             .register(&mut SourceFd(&fd), Token(row as usize), interest);
         if let Err(error) = registered {
-            log::warn!("shard {}: a stream can't be polled: {error}", self.number);
+            warn!("shard {}: a stream can't be polled: {error}", self.number);
             self.close(row, Close::ClientGone);
             return;
         }

@@ -77,7 +77,7 @@ pub(super) fn run(shard: &Mutex<Shard>, mut poll: Poll) {
         match polled {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => log::error!("shard {}: poll: {error}", shard.number),
+            Err(error) => error!("shard {}: poll: {error}", shard.number),
         }
         shard.wake_up(timeout);
         if gives_way || !goes_on {

@@ -33,9 +33,7 @@ impl Together {
             Err(error) => {
                 static SAID: Once = Once::new();
                 SAID.call_once(|| {
-                    log::warn!(
-                        "io_uring can't be used here, each frame is sent by itself: {error}"
-                    );
+                    warn!("io_uring can't be used here, each frame is sent by itself: {error}");
                 });
                 None
             }
@@ -74,7 +72,7 @@ impl Shard {
                 Some((socket, &self.batch.bytes[offset..]))
             });
             if let Err(error) = together.ring.send(sends, &mut together.taken) {
-                log::warn!("io_uring is of no use any more, each frame is sent by itself: {error}");
+                warn!("io_uring is of no use any more, each frame is sent by itself: {error}");
                 is_usable = false;
             }
         }

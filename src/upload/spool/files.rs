@@ -41,10 +41,9 @@ impl Inner {
         match error {
             SpoolError::Io(_) if self.is_over(entry) => SpoolError::Cancelled,
             SpoolError::Io(io::ErrorKind::NotFound) => {
-                log::error!(
+                error!(
                     "{}: the files of its upload {} are gone",
-                    entry.job,
-                    entry.id
+                    entry.job, entry.id
                 );
                 error
             }
@@ -123,9 +122,9 @@ impl Inner {
         match self.store.remove(entry.id) {
             // A last piece is being written: the janitor comes by again.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                log::debug!("an upload's remains can't be removed yet: {error}");
+                debug!("an upload's remains can't be removed yet: {error}");
             }
-            Err(error) => log::error!("an upload's remains can't be removed yet: {error}"),
+            Err(error) => error!("an upload's remains can't be removed yet: {error}"),
             Ok(()) => {}
         }
         if let (Some(reason), Some(life)) = (reason, entry.life()) {

@@ -36,7 +36,7 @@ pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
             spool.remove_lapsed();
             spool.tell_failures();
             if let Err(error) = spool.remove_strays() {
-                log::warn!("the uploads' directory: {error}");
+                warn!("the uploads' directory: {error}");
             }
             let soonest = spool.config().expiry_of(0);
             drop(spool);

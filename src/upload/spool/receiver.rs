@@ -384,7 +384,7 @@ impl Inner {
         core.written = core.offset;
         // Where this fails it is done as soon as somebody goes on: see `Store::reopen`.
         if let Err(error) = file.set_len(core.offset) {
-            log::warn!(
+            warn!(
                 "{}: an upload's file can't be shortened: {error}",
                 entry.job
             );
@@ -466,10 +466,9 @@ impl Inner {
         }
         self.metrics().uploads_landed.add(1);
         let bytes = entry.core.lock().offset;
-        log::info!(
+        info!(
             "job {}: {:?} has landed, {bytes} bytes",
-            entry.job,
-            info.name
+            entry.job, info.name
         );
         if let Some(landed) = info.landed(entry.id, &self.store.directory(entry.id)) {
             self.landing.land(landed, place);

@@ -22,11 +22,11 @@ impl Spool {
                 Ok(Some(info)) => self.take_up(info, &remains),
                 Ok(None) => {
                     if let Err(error) = inner.store.remove(remains.id) {
-                        log::error!("an upload's remains can't be removed: {error}");
+                        error!("an upload's remains can't be removed: {error}");
                     }
                 }
                 // It may be a newer version's, or the disk may fail today alone.
-                Err(error) => log::error!(
+                Err(error) => error!(
                     "what is known of the upload {} can't be read, so it stays where it is, below \
                      uploads, until somebody removes it: {error}",
                     remains.id
@@ -79,7 +79,7 @@ impl Inner {
         let (job, id) = (&info.job, remains.id);
         let life = info.life_in(self.jobs.hub());
         if life.is_none() {
-            log::warn!("{job}: its upload {id} goes: the life that it was of is over");
+            warn!("{job}: its upload {id} goes: the life that it was of is over");
         }
         let life = life?;
         if (info.life, info.retried_after) != (Some(life), None) {
@@ -87,7 +87,7 @@ impl Inner {
             info.retried_after = None;
             if let Err(error) = info.write(&self.store.directory(id), true) {
                 let job = &info.job;
-                log::error!("{job}: whose the upload {id} is can't be kept: {error}");
+                error!("{job}: whose the upload {id} is can't be kept: {error}");
             }
         }
         Some(info)

@@ -132,7 +132,7 @@ impl Inner {
         match self.jobs.publish_in(job, *life, event.clone()) {
             Ok(_) | Err(PublishError::Refused(_)) => {}
             Err(error) => {
-                log::warn!("{job}: it can't be told yet that its upload failed: {error}");
+                warn!("{job}: it can't be told yet that its upload failed: {error}");
                 self.untold.lock().push(failure);
             }
         }

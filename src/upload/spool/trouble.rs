@@ -14,7 +14,7 @@ impl Trouble {
             // A file that is gone may be as it should: see `Inner::cause`.
             let is_trouble = error.kind() != io::ErrorKind::NotFound;
             if is_trouble && !self.0.swap(true, Ordering::AcqRel) {
-                log::error!("uploads: {error}: they fail until the disk works");
+                error!("uploads: {error}: they fail until the disk works");
             }
         })
     }
@@ -22,7 +22,7 @@ impl Trouble {
     /// The bytes of an upload are on the disk.
     pub fn works(&self) {
         if self.0.load(Ordering::Acquire) && self.0.swap(false, Ordering::AcqRel) {
-            log::info!("uploads: the disk works again");
+            info!("uploads: the disk works again");
         }
     }
 }

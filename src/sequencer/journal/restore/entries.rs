@@ -153,7 +153,7 @@ impl<'a> Restorer<'a> {
     pub fn entry(&mut self, record: &EntryRecord<'_>, place: Place) {
         let id = record.id;
         if id <= self.newest_entry {
-            log::error!("journal: entry {id} is not above the one before it, and is skipped");
+            error!("journal: entry {id} is not above the one before it, and is skipped");
             return;
         }
         let Some(job) = self.job(record.job) else {
@@ -265,7 +265,7 @@ impl<'a> Restorer<'a> {
         let last = (newest.0 + count).min(EventId::MAX.0);
         if last > newest.0 {
             let lost = newest.0 + 1..last + 1;
-            log::warn!("journal: up to {count} numbers may have been given and lost");
+            warn!("journal: up to {count} numbers may have been given and lost");
             found.gap = Some(lost.clone());
             self.lose(lost);
         }
@@ -404,12 +404,12 @@ fn report(segment: SegmentNumber, offset: usize, bytes: usize, is_end: bool) {
     let name = file_name(segment);
     let most = bytes as u64 / ENTRY_MIN_BYTES;
     if is_end {
-        log::warn!(
+        warn!(
             "journal: {name}: its end is torn: {bytes} bytes from {offset} on are cut off, \
              part of an entry that wasn't accepted yet, or up to {most} that were"
         );
     } else {
-        log::error!(
+        error!(
             "journal: {name}: {bytes} bytes from {offset} on are damaged and skipped: up to \
              {most} entries are lost, and who needs them gets a reset"
         );

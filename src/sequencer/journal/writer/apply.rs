@@ -52,7 +52,7 @@ impl Writer {
             }
             Err(refusal) => {
                 let (job, id) = (&entry.entry.job, entry.id);
-                log::error!("journal: {job} {id} is written and not taken: {refusal}");
+                error!("journal: {job} {id} is written and not taken: {refusal}");
             }
         }
     }

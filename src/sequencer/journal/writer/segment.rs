@@ -298,7 +298,7 @@ impl Writer {
                         segment.bytes = bytes;
                     }
                 }
-                Err(error) => log::error!("journal: {}: {error}", file_name(segment)),
+                Err(error) => error!("journal: {}: {error}", file_name(segment)),
             }
         }
     }

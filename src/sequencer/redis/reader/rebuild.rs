@@ -27,7 +27,7 @@ impl Reader {
         self.must_look = true;
         self.fence_off();
         if self.has_state {
-            log::warn!(
+            warn!(
                 "fleet: the log doesn't go on from {}: the state is put back",
                 self.replica.at
             );
@@ -60,7 +60,7 @@ impl Reader {
             return Ok(());
         };
         if self.replica.at.epoch >= last.epoch || clock::now() - since > SHYNESS {
-            log::error!("fleet: the log up to {last} can't be read through: one begins anew");
+            error!("fleet: the log up to {last} can't be read through: one begins anew");
             self.open(Some(Some(last)))?;
             self.must_salvage = true;
         }
