@@ -1,5 +1,6 @@
 //! What the tus protocol 1.0 has in its header fields.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use base64::Engine;
@@ -70,14 +71,12 @@ impl<'a> Metadata<'a> {
         }
         let text = std::str::from_utf8(value).map_err(|_| TusError::Metadata)?;
         let metadata = Metadata(text.trim());
-        let mut keys: Vec<_> = metadata.pairs().map(|(key, _)| key).collect();
-        let is_key = |key: &&str| key.bytes().all(|byte| byte.is_ascii_graphic());
+        let mut keys = HashSet::new();
+        let is_key = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
         let is_well_formed = metadata
             .pairs()
-            .all(|(key, value)| !key.is_empty() && is_key(&key) && STANDARD.decode(value).is_ok());
-        keys.sort_unstable();
-        let is_unique = keys.windows(2).all(|pair| pair[0] != pair[1]);
-        if is_well_formed && is_unique {
+            .all(|(key, value)| is_key(key) && keys.insert(key) && STANDARD.decode(value).is_ok());
+        if is_well_formed {
             Ok(metadata)
         } else {
             Err(TusError::Metadata)

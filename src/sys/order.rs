@@ -25,7 +25,24 @@ pub(crate) fn sort_by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
 /// Where what comes to each place is now.
 fn sources(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut sources: Vec<usize> = (0..count).collect();
-    sources.sort_unstable_by(|&a, &b| compare(a, b).then(a.cmp(&b)));
+    let mut run = 1;
+    // What is sorted in runs is merged to runs of twice that length.
+    while run < count {
+        let mut merged = Vec::with_capacity(count);
+        for both in sources.chunks(2 * run) {
+            let (mut left, mut right) = both.split_at(run.min(both.len()));
+            while let (&[first, ..], &[second, ..]) = (left, right) {
+                let is_second = compare(second, first).is_lt();
+                merged.push(if is_second { second } else { first });
+                let taken = if is_second { &mut right } else { &mut left };
+                *taken = &taken[1..];
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        sources = merged;
+        run *= 2;
+    }
     sources
 }
 
