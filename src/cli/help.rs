@@ -100,7 +100,7 @@ pub fn legend(command: &Command) -> String {
     let some = flags::of(command.name)
         .next()
         .map_or("help", |(_, flag)| flag.name);
-    let variable = some.replace('-', "_").to_uppercase();
+    let variable = some.replace('-', "_").to_ascii_uppercase();
     legend
         + &format!(
             " Each flag has a twin in the environment, --{some} has LANDFALL_{variable}; the flag \

@@ -59,7 +59,7 @@ struct Page(String);
 
 impl Page {
     fn new(name: &str, about: &str) -> Page {
-        let title = name.to_uppercase();
+        let title = name.to_ascii_uppercase();
         let version = env!("CARGO_PKG_VERSION");
         let mut page = Page(format!(
             ".TH {title} 1 \"\" \"landfall {version}\" \"User Commands\"\n.SH NAME\n"

@@ -158,7 +158,10 @@ impl Flag {
     pub fn variable(&self) -> String {
         match self.twin {
             Some(variable) => variable.to_owned(),
-            None => format!("LANDFALL_{}", self.name.replace('-', "_").to_uppercase()),
+            None => format!(
+                "LANDFALL_{}",
+                self.name.replace('-', "_").to_ascii_uppercase()
+            ),
         }
     }
 
