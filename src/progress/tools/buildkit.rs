@@ -1,33 +1,23 @@
 //! Builds by BuildKit, as docker and buildctl show them: line by line, drawn, and as JSON.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value};
 
 use super::part_of;
+use super::parts::{PARTS_MAX, Parts};
 use crate::progress::update::{Reading, Update};
-
-/// How many parts of a build are kept: no build by hand has more.
-const PARTS_MAX: usize = 1024;
 
 /// What is known of a build.
 #[derive(Default)]
 pub(in crate::progress) struct BuildKit {
-    /// Its stages by their names, and how far each is.
-    stages: HashMap<String, Stage>,
-    /// Which stage and step a line's number is of: `#8`.
-    steps: HashMap<u32, (String, u32)>,
-    /// Its vertices by their digests, and whether each is completed.
-    vertices: HashMap<String, bool>,
+    /// Its stages, and how many steps of each are done.
+    stages: Parts,
+    /// Numbers of lines, as `#8`, each with the place of its stage and the step that it is of.
+    steps: Vec<(u32, usize, f64)>,
+    /// Its vertices, by their digests.
+    vertices: Parts,
     is_drawn: bool,
     /// What was told last: it never falls, though more may turn out to be to do.
     told: f64,
-}
-
-#[derive(Default)]
-struct Stage {
-    done: u32,
-    of: u32,
 }
 
 impl BuildKit {
@@ -72,12 +62,10 @@ impl BuildKit {
                 continue;
             };
             let is_completed = vertex.get("completed").is_some_and(Value::is_string);
-            if self.vertices.len() < PARTS_MAX || self.vertices.contains_key(digest) {
-                *self.vertices.entry(digest.to_owned()).or_default() |= is_completed;
-            }
+            let done = if is_completed { 1.0 } else { 0.0 };
+            self.vertices.note(digest, done, 1.0);
         }
-        let completed = self.vertices.values().filter(|it| **it).count();
-        let part = completed as f64 / self.vertices.len().max(1) as f64;
+        let part = self.vertices.done();
         Some(vertices.and_then(|_| self.tell(part)))
     }
 
@@ -91,35 +79,31 @@ impl BuildKit {
                 let (name, counted) = inner.rsplit_once(' ').unwrap_or(("", inner));
                 let (at, of) = counted.split_once('/')?;
                 let (at, of) = (at.parse::<u32>().ok()?, of.parse::<u32>().ok()?);
-                (1..=of).contains(&at).then_some((name, at, of))
+                let step = (name, f64::from(at), f64::from(of));
+                (1..=of).contains(&at).then_some(step)
             });
         if let Some((name, at, of)) = step {
-            if self.stages.len() < PARTS_MAX && self.steps.len() < PARTS_MAX {
-                let stage = self.stages.entry(name.to_owned()).or_default();
-                stage.of = of;
-                stage.done = stage.done.max(at - 1);
-                self.steps.insert(number, (name.to_owned(), at));
+            self.steps.retain(|step| step.0 != number);
+            if self.steps.len() < PARTS_MAX
+                && let Some(stage) = self.stages.note(name, at - 1.0, of)
+            {
+                self.steps.push((number, stage, at));
             }
-            return Reading::Mine(self.tell_steps());
+            let part = self.stages.done();
+            return Reading::Mine(self.tell(part));
         }
         if self.stages.is_empty() {
             return Reading::NotMine;
         }
         if (rest.starts_with("DONE") || rest.starts_with("CACHED"))
-            && let Some((name, at)) = self.steps.get(&number)
-            && let Some(stage) = self.stages.get_mut(name)
+            && let Some(&(_, stage, at)) = self.steps.iter().find(|step| step.0 == number)
         {
-            stage.done = stage.done.max(*at);
-            return Reading::Mine(self.tell_steps());
+            self.stages.advance(stage, at);
+            let part = self.stages.done();
+            return Reading::Mine(self.tell(part));
         }
         // What a step prints.
         Reading::Mine(None)
-    }
-
-    fn tell_steps(&mut self) -> Option<Update> {
-        let sum = |each: fn(&Stage) -> u32| self.stages.values().map(each).map(f64::from).sum();
-        let (done, of): (f64, f64) = (sum(|it| it.done), sum(|it| it.of));
-        self.tell(done / of.max(1.0))
     }
 
     fn tell(&mut self, part: f64) -> Option<Update> {

@@ -1,19 +1,15 @@
 //! Layers of an image that docker pulls or pushes, several at a time.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value};
 
 use super::part_of;
+use super::parts::Parts;
 use crate::progress::update::{Reading, Update};
 
-/// No image has more.
-const LAYERS_MAX: usize = 512;
-
-/// How far each layer is, by its name.
+/// How far each layer is.
 #[derive(Default)]
 pub(in crate::progress) struct Layers {
-    parts: HashMap<String, f64>,
+    parts: Parts,
     /// What was told last: it never falls, though more layers may follow.
     told: f64,
 }
@@ -42,7 +38,7 @@ impl Layers {
     /// Whether a line that has only begun is of a layer.
     pub fn would_read(&self, line: &str) -> bool {
         let name = line.split_once(": ").map(|(name, _)| name);
-        name.is_some_and(|name| self.parts.contains_key(name))
+        name.is_some_and(|name| self.parts.find(name).is_some())
     }
 
     /// Reads the same as the Engine's API tells it. `None`: it is something else.
@@ -75,12 +71,8 @@ impl Layers {
             _ if verb.starts_with("Mounted from") => 1.0,
             _ => return None,
         };
-        if self.parts.len() < LAYERS_MAX || self.parts.contains_key(name) {
-            let known = self.parts.entry(name.to_owned()).or_default();
-            *known = known.max(part);
-        }
-        let sum: f64 = self.parts.values().sum();
-        self.told = self.told.max(sum / self.parts.len().max(1) as f64);
+        self.parts.note(name, part, 1.0);
+        self.told = self.told.max(self.parts.done());
         Some(Update::part(self.told))
     }
 }

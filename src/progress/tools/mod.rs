@@ -6,6 +6,7 @@ pub(super) mod buildkit;
 pub(super) mod copied;
 pub(super) mod curl;
 pub(super) mod layers;
+mod parts;
 pub(super) mod rclone;
 pub(super) mod robots;
 pub(super) mod rsync;
