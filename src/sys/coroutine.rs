@@ -1,6 +1,6 @@
 //! Where coroutines begin and pause.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use rustix::event::EventfdFlags;
 
 use super::channel::{self, Receiver, RecvTimeoutError, Sender};
 pub use super::raw::spawn;
+use super::sorted::Sorted;
 use super::thread;
 
 /// The stack of a coroutine, in machine words: 64 KiB. Only what is touched is resident.
@@ -158,22 +159,23 @@ pub fn pause(duration: Duration) {
 
 /// Wakes those whose pauses are over.
 fn wake(receiver: &Receiver<(Instant, Arc<Blocker>)>) {
-    let mut pausing = BTreeMap::new();
+    let mut pausing = Sorted::default();
     for number in 0_u64.. {
-        let next = match pausing.first_key_value() {
+        let next = match pausing.first() {
             None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some((&(end, _), _)) => receiver.recv_deadline(end),
+            Some(&((end, _), _)) => receiver.recv_deadline(end),
         };
         match next {
-            Ok((end, blocker)) => drop(pausing.insert((end, number), blocker)),
+            Ok((end, blocker)) => pausing.insert((end, number), blocker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let now = Instant::now();
-        while let Some(first) = pausing.first_entry()
-            && first.key().0 <= now
+        while let Some(&(first, _)) = pausing.first()
+            && first.0 <= now
+            && let Some(blocker) = pausing.remove(&first)
         {
-            first.remove().unpark();
+            blocker.unpark();
         }
     }
 }
