@@ -12,7 +12,6 @@ const NO_BLOCK: Malformed =
 /// What one client has: an IPv4 address, or the /64 that an IPv6 address is in, since a
 /// single host may take any address of its /64 (RFC 4291 section 2.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "uploads", derive(serde::Serialize))]
 pub struct Network(IpAddr);
 
 /// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.

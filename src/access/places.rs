@@ -15,16 +15,10 @@ use super::network::Network;
 
 /// Who has something, as far as that can be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "uploads", derive(serde::Serialize))]
 pub struct Occupant {
     /// Its address. None where many clients are behind it.
-    #[cfg_attr(
-        feature = "uploads",
-        serde(rename = "address", skip_serializing_if = "Option::is_none")
-    )]
     pub network: Option<Network>,
     /// The fingerprint of its token. None where it has none.
-    #[cfg_attr(feature = "uploads", serde(skip_serializing_if = "Option::is_none"))]
     pub token: Option<u64>,
 }
 
@@ -87,6 +81,16 @@ impl Occupant {
             network: address.map(Network::kept),
             token: json.number("token")?,
         })
+    }
+
+    /// It as it is kept; null where nothing is known of it.
+    #[cfg(feature = "uploads")]
+    pub(crate) fn to_json(self) -> serde_json::Value {
+        if self.is_nobody() {
+            return serde_json::Value::Null;
+        }
+        let address = self.network.map(|network| network.to_string());
+        crate::event::json::object(&mut [("address", address.into()), ("token", self.token.into())])
     }
 
     /// Whether nothing is known of it.

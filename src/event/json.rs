@@ -1,7 +1,7 @@
-//! JSON objects that this program has written, or a server of its kind, read member by member.
-//! Whatever else is in them is passed over.
+//! JSON objects that this program writes, or a server of its kind, member by member. Whatever else
+//! is in one that is read is passed over.
 //!
-//! What serde derives is code anew for each type: this is for what isn't read often.
+//! What serde derives is code anew for each type: this is for what isn't read or written often.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -186,6 +186,27 @@ impl<'de> Visitor<'de> for Members {
         }
         Ok(members)
     }
+}
+
+/// An object of these members, but for those that are null.
+#[cfg(feature = "uploads")]
+pub(crate) fn object(members: &mut [(&str, Value)]) -> Value {
+    let members = members.iter_mut().filter(|(_, value)| !value.is_null());
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert((*name).to_owned(), value.take());
+    }
+    object.into()
+}
+
+/// A path as a text.
+///
+/// # Errors
+/// It can't be one.
+#[cfg(feature = "uploads")]
+pub(crate) fn path(path: &std::path::Path) -> io::Result<Value> {
+    let text = path.to_str().map(Value::from);
+    text.ok_or_else(|| wrong("a path", "isn't UTF-8"))
 }
 
 /// A member isn't as it has to be.

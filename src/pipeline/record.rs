@@ -8,10 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::event::json::Object;
+use crate::event::json::{Object, object, path};
 use crate::hub::Hub;
 use crate::sys::durable;
 
@@ -19,8 +17,7 @@ use crate::sys::durable;
 const FOLDER: &str = "files/jobs";
 
 /// A stored result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
     /// The upload that it was made of.
     pub upload: String,
@@ -28,7 +25,6 @@ pub struct StoredRecord {
     /// on this disk.
     pub path: Option<PathBuf>,
     /// Where else it is, as `s3://bucket/key`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// Its name: any text, and never a path.
     pub name: String,
@@ -68,9 +64,18 @@ impl StoredRecord {
 
     /// Keeps it, in the place of the one before.
     pub(super) fn write(&self, data: &Path, job: &JobId, life: LifeId) -> io::Result<()> {
-        let path = StoredRecord::path_of(data, job, life);
-        durable::create_folder(path.parent().unwrap_or(data))?;
-        durable::write(&path, &serde_json::to_vec(self)?)
+        let record = object(&mut [
+            ("upload", self.upload.clone().into()),
+            ("path", self.path.as_deref().map(path).transpose()?.into()),
+            ("location", self.location.clone().into()),
+            ("name", self.name.clone().into()),
+            ("size", self.size.into()),
+            ("digest", self.digest.clone().into()),
+            ("contentType", self.content_type.clone().into()),
+        ]);
+        let file = StoredRecord::path_of(data, job, life);
+        durable::create_folder(file.parent().unwrap_or(data))?;
+        durable::write(&file, record.to_string().as_bytes())
     }
 
     /// Lets go of it, if it is there. What it told of stays where it is.

@@ -5,17 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::event::job::{EventId, LifeId};
-use crate::event::json::{Object, wrong};
+use crate::event::json::{Object, object, path, wrong};
 use crate::sys::durable;
 use crate::upload::Landed;
 
 /// How far a job has come.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct FileState {
     /// Counts from 1.
     pub attempt: u32,
@@ -37,8 +35,7 @@ pub struct FileState {
 }
 
 /// What the stages have found.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The result's name.
     pub name: String,
@@ -57,8 +54,7 @@ pub struct Facts {
 }
 
 /// Where a result is, and what it is.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct Stored {
     /// Where it is below the data directory.
     pub path: Option<PathBuf>,
@@ -71,8 +67,7 @@ pub struct Stored {
 }
 
 /// How a job failed.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct Failed {
     /// In which stage.
     pub stage: String,
@@ -163,14 +158,33 @@ impl FileState {
         })
     }
 
+    fn to_json(&self) -> io::Result<Value> {
+        Ok(object(&mut [
+            ("attempt", self.attempt.into()),
+            ("life", self.life.map(|life| life.0.0).into()),
+            ("completed", self.completed.clone().into()),
+            ("running", self.running.clone().into()),
+            ("current", path(&self.current)?),
+            ("facts", self.facts.to_json()?),
+            ("failure", self.failure.as_ref().map(Failed::to_json).into()),
+            ("done", self.done.clone().into()),
+        ]))
+    }
+
     /// Keeps it, also beyond a power cut.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
-        durable::write(&folder.join("state.json"), &serde_json::to_vec(self)?)
+        durable::write(
+            &folder.join("state.json"),
+            self.to_json()?.to_string().as_bytes(),
+        )
     }
 
     /// Keeps it beyond the end of the process.
     pub fn note(&self, folder: &Path) -> io::Result<()> {
-        durable::write_unsynced(&folder.join("state.json"), &serde_json::to_vec(self)?)
+        durable::write_unsynced(
+            &folder.join("state.json"),
+            self.to_json()?.to_string().as_bytes(),
+        )
     }
 }
 
@@ -193,6 +207,20 @@ impl Facts {
             stored: json.object("stored")?.map(Stored::of_json).transpose()?,
         })
     }
+
+    fn to_json(&self) -> io::Result<Value> {
+        let stages = self.stages_ms.iter().map(|(name, ms)| json!([name, ms]));
+        let stored = self.stored.as_ref().map(Stored::to_json).transpose()?;
+        Ok(object(&mut [
+            ("name", self.name.clone().into()),
+            ("originalDigest", self.original_digest.clone().into()),
+            ("contentType", self.content_type.clone().into()),
+            ("notes", self.notes.clone().into()),
+            ("queuedMs", self.queued_ms.into()),
+            ("stagesMs", stages.collect()),
+            ("stored", stored.into()),
+        ]))
+    }
 }
 
 impl Stored {
@@ -203,6 +231,15 @@ impl Stored {
             size: json.needed_number("size")?,
             digest: json.needed_text("digest")?,
         })
+    }
+
+    fn to_json(&self) -> io::Result<Value> {
+        Ok(object(&mut [
+            ("path", self.path.as_deref().map(path).transpose()?.into()),
+            ("location", self.location.clone().into()),
+            ("size", self.size.into()),
+            ("digest", self.digest.clone().into()),
+        ]))
     }
 }
 
@@ -215,6 +252,16 @@ impl Failed {
             is_infected: json.flag("isInfected")?,
             retryable: json.flag("retryable")?,
         })
+    }
+
+    fn to_json(&self) -> Value {
+        object(&mut [
+            ("stage", self.stage.clone().into()),
+            ("message", self.message.clone().into()),
+            ("at", self.at.into()),
+            ("isInfected", self.is_infected.into()),
+            ("retryable", self.retryable.into()),
+        ])
     }
 
     /// The data of `error`, of a file of this name.

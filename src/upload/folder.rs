@@ -12,12 +12,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::access::places::{Occupant, Place};
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::event::json::{Object, wrong};
+use crate::event::json::{Object, object, wrong};
 use crate::hub::{Hub, Owner};
 use crate::sequencer::PublishError;
 use crate::sys::private::sync_directory;
@@ -36,51 +36,42 @@ const INFO_PART: &str = "info.json.part";
 pub struct UploadId([u8; 16]);
 
 /// What is known of an upload, as its `info.json` says it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// The job that it is the beginning of.
-    #[serde(serialize_with = "text")]
     pub job: JobId,
     /// The life of the job that it began. None where a version wrote this that knew none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub life: Option<LifeId>,
     /// The number that ended that life, where the next is about to be begun with the same
     /// file: whatever ends the process meanwhile, that next life finds it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retried_after: Option<EventId>,
     /// The file's name, as the client says: any text, and never part of a path.
     pub name: String,
     /// The media type that the client says it has.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub declared_type: Option<String>,
     /// The bytes that it has or will have, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// How far it has come.
     pub state: UploadState,
     /// The second of the unix clock at which it began.
     pub created: u64,
     /// Whom it is counted for, also after a restart.
-    #[serde(skip_serializing_if = "Occupant::is_nobody")]
     pub client: Occupant,
     /// Where it may go on after it was cut off: what tus needs to know of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub resumable: Option<Resumable>,
 }
 
 /// What an upload needs to go on after it was cut off.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resumable {
     /// `Upload-Metadata`, as it was sent.
     pub metadata: String,
     /// Bytes of `data` from here on are a piece whose checksum hasn't been compared yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unverified_from: Option<u64>,
 }
 
 /// How far an upload has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadState {
     /// Bytes are missing.
     Receiving,
@@ -265,7 +256,7 @@ impl Info {
             .truncate(true)
             .mode(0o600)
             .open(&part)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
+        file.write_all(self.to_json().to_string().as_bytes())?;
         if is_kept {
             file.sync_data()?;
         }
@@ -275,6 +266,28 @@ impl Info {
         } else {
             Ok(())
         }
+    }
+
+    fn to_json(&self) -> Value {
+        let state = match self.state {
+            UploadState::Receiving => "receiving",
+            UploadState::Landed => "landed",
+        };
+        object(&mut [
+            ("job", self.job.as_str().into()),
+            ("life", self.life.map(|life| life.0.0).into()),
+            ("retried_after", self.retried_after.map(|id| id.0).into()),
+            ("name", self.name.clone().into()),
+            ("type", self.declared_type.clone().into()),
+            ("size", self.size.into()),
+            ("state", state.into()),
+            ("created", self.created.into()),
+            ("client", self.client.to_json()),
+            (
+                "resumable",
+                self.resumable.as_ref().map(Resumable::to_json).into(),
+            ),
+        ])
     }
 
     /// The life of its job that it is of now. None where that is over, but for one that
@@ -317,11 +330,13 @@ impl Resumable {
             unverified_from: json.number("unverified_from")?,
         })
     }
-}
 
-/// A name as a JSON string.
-fn text<S: serde::Serializer>(name: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(name)
+    fn to_json(&self) -> Value {
+        object(&mut [
+            ("metadata", self.metadata.clone().into()),
+            ("unverified_from", self.unverified_from.into()),
+        ])
+    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::backlog::{Backlog, Undelivered};
 use crate::event::job::EventId;
-use crate::event::json::{Object, wrong};
+use crate::event::json::{Object, object, wrong};
 use crate::sys::clock::now_ms;
 use crate::sys::durable;
 use crate::sys::random;
 
-const VERSION: u32 = 1;
+const VERSION: u64 = 1;
 
 /// A webhook's file.
 pub struct HookFile(PathBuf);
@@ -26,26 +24,6 @@ pub struct HookStanding {
     pub position: EventId,
     /// What isn't delivered.
     pub backlog: Backlog,
-}
-
-#[derive(Serialize)]
-struct Written {
-    version: u32,
-    mark: String,
-    position: u64,
-    waiting: Vec<WrittenEvent>,
-}
-
-#[derive(Serialize)]
-struct WrittenEvent {
-    id: u64,
-    job: String,
-    name: Box<str>,
-    tries: u32,
-    time_ms: u64,
-    since_ms: u64,
-    next_ms: u64,
-    unheard: bool,
 }
 
 impl HookFile {
@@ -89,31 +67,31 @@ impl HookFile {
         let (now, now_ms) = (Instant::now(), now_ms());
         let waiting = standing.backlog.iter().map(|(id, event)| {
             let wait = event.due.saturating_duration_since(now);
-            WrittenEvent {
-                id: id.0,
-                job: event.job.to_string(),
-                name: event.name.clone(),
-                tries: event.tries,
-                time_ms: event.time_ms,
-                since_ms: event.since_ms,
-                next_ms: now_ms + wait.as_millis() as u64,
-                unheard: event.is_unheard,
-            }
+            object(&mut [
+                ("id", id.0.into()),
+                ("job", event.job.as_str().into()),
+                ("name", (*event.name).into()),
+                ("tries", event.tries.into()),
+                ("time_ms", event.time_ms.into()),
+                ("since_ms", event.since_ms.into()),
+                ("next_ms", (now_ms + wait.as_millis() as u64).into()),
+                ("unheard", event.is_unheard.into()),
+            ])
         });
-        let written = Written {
-            version: VERSION,
-            mark: standing.mark.clone(),
-            position: standing.position.0,
-            waiting: waiting.collect(),
-        };
-        durable::write(&self.0, &serde_json::to_vec(&written)?)
+        let written = object(&mut [
+            ("version", VERSION.into()),
+            ("mark", standing.mark.as_str().into()),
+            ("position", standing.position.0.into()),
+            ("waiting", waiting.collect()),
+        ]);
+        durable::write(&self.0, written.to_string().as_bytes())
     }
 }
 
 impl HookStanding {
     fn of_json(mut json: Object) -> io::Result<HookStanding> {
         let version = json.needed_number("version")?;
-        if version != u64::from(VERSION) {
+        if version != VERSION {
             return Err(wrong("version", &format!("is {version}, not {VERSION}")));
         }
         let (now, now_ms) = (Instant::now(), now_ms());

@@ -1,12 +1,12 @@
 //! The stage `transcoding`: ffmpeg, where it is installed and the file is audio or video.
 
+use std::io;
 use std::process::Command;
-
-use serde::Deserialize;
 
 use super::command::renamed;
 use super::complaint::{self, Asked};
 use super::demuxer::Demuxer;
+use crate::event::json::Object;
 use crate::pipeline::config::{MAX_OUTPUT_BYTES, Transcoding};
 use crate::pipeline::kind;
 use crate::pipeline::task::{Failure, Outcome, Ran, Task};
@@ -38,7 +38,7 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
     let Some(media) = probe(demuxer, &kind, task)? else {
         return skipped("ffprobe isn't installed");
     };
-    let Some(has_picture) = media.has_picture() else {
+    let Some(has_picture) = media.has_picture else {
         return skipped("there is neither sound nor picture in it");
     };
     let extension = match (&options.extension, has_picture) {
@@ -56,7 +56,7 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
         None => command.args(if has_picture { VIDEO } else { AUDIO }.split_ascii_whitespace()),
     };
     command.arg("-y").arg(&output);
-    let seconds = media.seconds();
+    let seconds = media.seconds;
     let reader = Reader::of_ffmpeg(seconds);
     let max_output = options.max_output.unwrap_or(MAX_OUTPUT_BYTES);
     match task.run(command, reader, 0, max_output)? {
@@ -102,7 +102,7 @@ fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Med
         Ran::Missing => return Ok(None),
         Ran::Badly(crash) => return Err(complaint::failure(Asked::Here, kind, &crash)),
     };
-    match serde_json::from_slice(&json) {
+    match Object::read(&json).and_then(Media::of_json) {
         Ok(media) => Ok(Some(media)),
         Err(error) => {
             warn!(
@@ -120,49 +120,30 @@ fn skipped(reason: &str) -> Result<Outcome, Failure> {
 }
 
 /// What ffprobe says.
-#[derive(Default, Deserialize)]
-#[serde(default)]
 struct Media {
-    streams: Vec<Stream>,
-    format: Container,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Stream {
-    codec_type: String,
-    disposition: Disposition,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Disposition {
-    attached_pic: u8,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    duration: Option<String>,
+    /// Whether there is a picture that moves, beside or instead of sound; none where there
+    /// is neither. A cover is no such picture.
+    has_picture: Option<bool>,
+    seconds: Option<f64>,
 }
 
 impl Media {
-    /// Whether there is a picture that moves, beside or instead of sound; none where there
-    /// is neither. A cover is no such picture.
-    fn has_picture(&self) -> Option<bool> {
-        let has = |kind: &str| {
-            let mut streams = self.streams.iter();
-            streams.any(|s| s.codec_type == kind && s.disposition.attached_pic == 0)
-        };
-        match (has("video"), has("audio")) {
-            (true, _) => Some(true),
-            (false, true) => Some(false),
-            (false, false) => None,
+    fn of_json(mut json: Object) -> io::Result<Media> {
+        let (mut video, mut audio) = (false, false);
+        for mut stream in json.objects("streams")? {
+            let kind = stream.text("codec_type")?;
+            let disposition = stream.object("disposition")?;
+            let cover = disposition.map(|mut it| it.number("attached_pic"));
+            let is_cover = cover.transpose()?.flatten().unwrap_or_default() != 0;
+            video |= kind.as_deref() == Some("video") && !is_cover;
+            audio |= kind.as_deref() == Some("audio") && !is_cover;
         }
-    }
-
-    fn seconds(&self) -> Option<f64> {
-        let seconds: f64 = self.format.duration.as_ref()?.parse().ok()?;
-        (seconds.is_finite() && seconds > 0.0).then_some(seconds)
+        let container = json.object("format")?;
+        let duration = container.map(|mut it| it.text("duration")).transpose()?;
+        let seconds: Option<f64> = duration.flatten().and_then(|text| text.parse().ok());
+        Ok(Media {
+            has_picture: (video || audio).then_some(video),
+            seconds: seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
+        })
     }
 }
