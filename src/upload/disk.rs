@@ -1,14 +1,15 @@
 //! Plain threads that do what blocks, for coroutines, which must not: files are written,
 //! synced and read back here.
 
-use std::any::Any;
 use std::io;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::thread::Result;
 
 use may::sync::{Semphore, mpsc};
 
-use crate::sys::channel::{Receiver, Sender, bounded};
+use crate::sys::channel::{Parcel, Receiver, Sender, bounded};
 use crate::sys::thread;
 
 /// Work that waits for a thread, at most. Whoever brings more waits itself.
@@ -24,8 +25,9 @@ pub struct Disk {
     places: Arc<Semphore>,
 }
 
-/// The result of work that is being done.
-pub struct Pending<T>(mpsc::Receiver<Result<T, Box<dyn Any + Send>>>);
+/// The result of work that is being done. All kinds go through one kind of channel: it would be
+/// code of its own for each.
+pub struct Pending<T>(mpsc::Receiver<Result<Parcel>>, PhantomData<fn() -> T>);
 
 impl Disk {
     /// Starts `threads` threads.
@@ -74,27 +76,39 @@ impl Disk {
     }
 
     fn enqueue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
+        let pending = self.enqueue_boxed(Box::new(|| Box::new(work())));
+        Pending(pending, PhantomData)
+    }
+
+    fn enqueue_boxed(
+        &self,
+        work: Box<dyn FnOnce() -> Parcel + Send>,
+    ) -> mpsc::Receiver<Result<Parcel>> {
         let (result, pending) = mpsc::channel();
         // There is a place, so this doesn't block.
         let _ = self.queue.send(Box::new(move || {
             // Nobody may be waiting: the work is done all the same.
             let _ = result.send(catch_unwind(AssertUnwindSafe(work)));
         }));
-        Pending(pending)
+        pending
     }
 }
 
-impl<T> Pending<T> {
+impl<T: 'static> Pending<T> {
     /// Waits for the result: a coroutine is suspended, a thread blocked.
     ///
     /// # Panics
     /// The work did.
     pub fn wait(self) -> T {
-        match self.0.recv() {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => unreachable!("work sends its result, or its panic"),
-        }
+        Receiver::open(wait(&self.0))
+    }
+}
+
+fn wait(pending: &mpsc::Receiver<Result<Parcel>>) -> Parcel {
+    match pending.recv() {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => unreachable!("work sends its result, or its panic"),
     }
 }
 
@@ -111,9 +125,9 @@ mod tests {
         let (sender, results) = std::sync::mpsc::channel();
         for number in 0..1000 {
             let (disk, sender) = (disk.clone(), sender.clone());
-            coroutine::spawn(move || {
+            coroutine::spawn(Box::new(move || {
                 let _ = sender.send(disk.run(move || number * 2));
-            })
+            }))
             .unwrap();
         }
         drop(sender);
