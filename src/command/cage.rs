@@ -20,6 +20,7 @@ use landlock::{
 
 use super::limits::Limits;
 use super::sockets;
+use crate::sys::thread::start;
 
 /// What is asked of the kernel; an older one gives what it has of it.
 const NEWEST: ABI = ABI::V10;
@@ -159,7 +160,7 @@ impl Cage {
 
 /// Says in the log, once in the process's life, what the kernel can't do of this.
 pub fn look() {
-    let looked = thread::Builder::new().spawn(|| {
+    let looked = start("cage", || {
         if let Ok(status) = Cage::default().shut_in(&Command::new("")) {
             tell_once(&status);
         }

@@ -31,9 +31,9 @@ impl Pulse {
         self.acceptors
             .iter()
             .for_each(|it| it.knock(answer.clone()));
-        let spawned = coroutine::spawn(move || {
+        let spawned = coroutine::spawn(Box::new(move || {
             let _ = answer.try_send(());
-        });
+        }));
         spawned.is_ok() && (0..count).all(|_| answers.recv_deadline(deadline).is_ok())
     }
 }

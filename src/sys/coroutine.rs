@@ -82,7 +82,7 @@ impl Starter {
             }
         });
         if is_mine {
-            spawn(move || starter.run(&io))?;
+            spawn(Box::new(move || starter.run(&io)))?;
         }
         Ok(starter)
     }

@@ -18,11 +18,11 @@ pub use with_io_uring::SendRing;
 #[cfg(not(target_pointer_width = "64"))]
 pub use without::SendRing;
 
-/// Starts a coroutine.
+/// Starts a coroutine. What starts one would be code of its own for each kind of body, some 1 KB.
 ///
 /// # Errors
 /// There is no memory for its stack.
-pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub fn spawn(body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     unsafe { Builder::new().spawn(body) }.map(drop)
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -12,7 +12,7 @@ use socket2::Socket;
 use super::Monitor;
 use crate::http::{Head, HeadLimits, Method, Response, Status};
 use crate::sys::headcount::Headcount;
-use crate::sys::vital;
+use crate::sys::{thread, vital};
 
 /// Connections at once; the next waits to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -80,8 +80,7 @@ fn accept(listener: &Socket, end: &PipeReader, monitor: &Monitor) {
             }
         };
         let monitor = monitor.clone();
-        let answering = Builder::new().name("ops-answer".to_owned());
-        let _ = answering.spawn(move || {
+        let _ = thread::start("ops-answer", move || {
             let _presence = presence;
             // The client is gone: nobody is left to be told.
             let _ = converse(socket, &monitor);
