@@ -37,18 +37,17 @@ pub fn read<T, E: Into<Box<dyn Error + Send + Sync>>>(
     path: &Path,
     parse: impl FnOnce(&[u8]) -> Result<T, E>,
 ) -> io::Result<T> {
-    let named = |error: io::Error| {
-        io::Error::new(
-            error.kind(),
-            format!("key file {}: {error}", path.display()),
-        )
-    };
+    let content = content(path).map_err(|error| named(path, error))?;
+    let invalid = |error: E| io::Error::new(io::ErrorKind::InvalidData, error);
+    parse(&content).map_err(|error| named(path, invalid(error)))
+}
+
+fn content(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let file = File::open(path).map_err(named)?;
-    let mode = file.metadata().map_err(named)?.permissions().mode();
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
     file.take(KEY_MAX_BYTES as u64 + 1)
-        .read_to_end(&mut content)
-        .map_err(named)?;
+        .read_to_end(&mut content)?;
     if mode & TOO_OPEN != 0 {
         warn!(
             "key file {}: others can read or change it (mode {:o}): chmod 600 it",
@@ -56,5 +55,10 @@ pub fn read<T, E: Into<Box<dyn Error + Send + Sync>>>(
             mode & 0o777
         );
     }
-    parse(&content).map_err(|error| named(io::Error::new(io::ErrorKind::InvalidData, error)))
+    Ok(content)
+}
+
+fn named(path: &Path, error: io::Error) -> io::Error {
+    let message = format!("key file {}: {error}", path.display());
+    io::Error::new(error.kind(), message)
 }

@@ -322,7 +322,7 @@ fn flag(
         let names = flags::of(command.name).map(|(_, flag)| flag.name);
         return Err(Usage::NoFlag {
             name: dashed.to_owned(),
-            nearest: nearest(name, names.chain(["help", "version"])),
+            nearest: nearest(name, &mut names.chain(["help", "version"])),
             has_it: flags::owner(name),
         });
     };
@@ -348,8 +348,8 @@ fn check_variable(name: &str) -> Option<Usage> {
     if OTHER_VARIABLES.contains(&name) || known.iter().any(|known| known == name) {
         return None;
     }
-    let known = known.iter().map(|known| &known["LANDFALL_".len()..]);
-    match nearest(rest, known) {
+    let mut known = known.iter().map(|known| &known["LANDFALL_".len()..]);
+    match nearest(rest, &mut known) {
         Some(nearest) => Some(Usage::NoVariable {
             name: name.to_owned(),
             nearest: format!("LANDFALL_{nearest}"),

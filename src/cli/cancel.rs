@@ -29,5 +29,5 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     }
     let hub = &call.settings.hub;
     let mut client = hub.client()?;
-    hub.each(COMMAND.name, &jobs, |job| client.cancel(job))
+    hub.each(COMMAND.name, &jobs, &mut |job| client.cancel(job))
 }

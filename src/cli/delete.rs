@@ -27,5 +27,5 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     }
     let hub = &call.settings.hub;
     let mut client = hub.client()?;
-    hub.each(COMMAND.name, &jobs, |job| client.delete(job))
+    hub.each(COMMAND.name, &jobs, &mut |job| client.delete(job))
 }

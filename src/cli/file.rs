@@ -122,15 +122,15 @@ fn flag(key: &str) -> Result<&'static Flag, String> {
         return Err("config names the file itself: give it as --config".to_owned());
     }
     let found = flags::of(OWNER).find(|(_, flag)| flag.name == key);
-    found
-        .map(|(_, flag)| flag)
-        .ok_or_else(|| match nearest(key, flag_names().chain(SECTIONS)) {
+    found.map(|(_, flag)| flag).ok_or_else(|| {
+        match nearest(key, &mut flag_names().chain(SECTIONS)) {
             Some(nearest) => format!("there is no {key}: the nearest is {nearest}"),
             None => format!(
                 "there is no {key}: there are the flags of serve, without their dashes, \
                  [[stage]] and [[webhook]]"
             ),
-        })
+        }
+    })
 }
 
 /// A value as it would be given on the command line; several where a list takes them.

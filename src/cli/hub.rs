@@ -107,7 +107,7 @@ impl HubSettings {
         &self,
         command: &str,
         jobs: &[JobId],
-        mut act: impl FnMut(&JobId) -> Result<(), client::ClientError>,
+        act: &mut dyn FnMut(&JobId) -> Result<(), client::ClientError>,
     ) -> Result<ExitCode, Failure> {
         let mut code = ExitCode::SUCCESS;
         for job in jobs {

@@ -134,7 +134,7 @@ fn find(name: &str) -> Result<&'static Command, Usage> {
             let (what, feature) = (name, "cli");
             return Usage::LeftOut { what, feature };
         }
-        let nearest = nearest(&name, names.chain(["help", "version"]));
+        let nearest = nearest(&name, &mut names.chain(["help", "version"]));
         Usage::NoCommand { name, nearest }
     })
 }

@@ -30,7 +30,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     }
     let hub = &call.settings.hub;
     let mut client = hub.client()?;
-    hub.each(COMMAND.name, &jobs, |job| {
+    hub.each(COMMAND.name, &jobs, &mut |job| {
         let body = client.retry(job)?;
         let attempt = Object::read(&body).and_then(|mut answer| answer.needed_number("attempt"));
         let attempt =

@@ -185,7 +185,7 @@ impl Scratch {
     fn hold(path: &Path) -> io::Result<Scratch> {
         Ok(Scratch {
             path: path.to_owned(),
-            folder: open(rustix::fs::CWD, path.as_os_str())?,
+            folder: open(&rustix::fs::CWD, path.as_os_str())?,
             gone: AtomicU64::new(0),
         })
     }
@@ -203,10 +203,10 @@ impl Scratch {
                 durable::write(&kept, name.as_bytes())?;
             }
             let path = place.join(&name);
-            make(rustix::fs::CWD, path.as_os_str())?;
+            make(&rustix::fs::CWD, path.as_os_str())?;
             match Scratch::hold(&path) {
                 Ok(scratch) if is_own(&rustix::fs::fstat(&scratch.folder)?) => {
-                    rustix::fs::fsync(&open(rustix::fs::CWD, place.as_os_str())?)?;
+                    rustix::fs::fsync(&open(&rustix::fs::CWD, place.as_os_str())?)?;
                     return Ok(scratch);
                 }
                 _ => warn!("{} is there and isn't this server's", path.display()),
@@ -230,13 +230,13 @@ impl Scratch {
 }
 
 /// Opens a folder, and no link to one.
-fn open(at: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+fn open(at: &dyn AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(at, name, flags, Mode::empty())
 }
 
 /// Makes a folder where there is nothing.
-fn make(at: impl AsFd, name: &OsStr) -> io::Result<()> {
+fn make(at: &dyn AsFd, name: &OsStr) -> io::Result<()> {
     match rustix::fs::mkdirat(at, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
@@ -318,7 +318,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::hold(root.path()).unwrap();
         let folder = scratch.make(UPLOAD, "0-a").unwrap();
-        let mut at = open(rustix::fs::CWD, folder.as_os_str()).unwrap();
+        let mut at = open(&rustix::fs::CWD, folder.as_os_str()).unwrap();
         // Deeper than a path may be long.
         for _ in 0..1500 {
             make(&at, "deeper".as_ref()).unwrap();

@@ -266,7 +266,7 @@ impl<'a> Table<'a> {
     }
 
     fn unknown(&self, key: &str, at: usize) -> Wrong {
-        let what = match nearest(key, self.known.iter().copied()) {
+        let what = match nearest(key, &mut self.known.iter().copied()) {
             Some(nearest) => format!("the nearest is {nearest}"),
             None => format!("there are {}", self.known.join(", ")),
         };

@@ -138,7 +138,7 @@ impl TextPart {
                         return Ok(TextPart::Data(path));
                     }
                 }
-                let right = match nearest(name, PLACES.into_iter()) {
+                let right = match nearest(name, &mut PLACES.into_iter()) {
                     Some(nearest) => format!("the nearest is {{{nearest}}}"),
                     None => "there are {job}, {event}, {id}, {time}, {data} and members of the \
                              data, as {data.message}"

@@ -19,12 +19,12 @@ const DEPTH_MAX: usize = 32;
 
 impl Scratch {
     /// Removes what has a name in a folder, whatever it is, and however deep it goes.
-    pub(super) fn remove_in(&self, folder: impl AsFd, name: &OsStr) -> io::Result<()> {
-        if unlink(&folder, name)? {
+    pub(super) fn remove_in(&self, folder: &dyn AsFd, name: &OsStr) -> io::Result<()> {
+        if unlink(folder, name)? {
             return Ok(());
         }
         let mut left = Vec::new();
-        self.remove_folder(&folder, name, 0, &mut left)?;
+        self.remove_folder(folder, name, 0, &mut left)?;
         while let Some(name) = left.pop() {
             self.remove_folder(&self.folder, &name, 0, &mut left)?;
         }
@@ -35,15 +35,15 @@ impl Scratch {
     /// open, is moved up, and is among those that are `left`.
     fn remove_folder(
         &self,
-        at: impl AsFd,
+        at: &dyn AsFd,
         name: &OsStr,
         depth: usize,
         left: &mut Vec<OsString>,
     ) -> io::Result<()> {
-        let folder = open(&at, name).or_else(|error| {
+        let folder = open(at, name).or_else(|error| {
             // Whoever made it may have shut it.
-            rustix::fs::chmodat(&at, name, Mode::RWXU, AtFlags::empty())?;
-            open(&at, name).map_err(|_| error)
+            rustix::fs::chmodat(at, name, Mode::RWXU, AtFlags::empty())?;
+            open(at, name).map_err(|_| error)
         })?;
         loop {
             let names = some_names(&folder)?;
@@ -55,28 +55,28 @@ impl Scratch {
                     continue;
                 }
                 if depth < DEPTH_MAX {
-                    self.remove_folder(folder.as_fd(), &name, depth + 1, left)?
+                    self.remove_folder(&folder, &name, depth + 1, left)?
                 } else {
                     left.push(self.move_up(&folder, &name)?)
                 }
             }
         }
-        Ok(rustix::fs::unlinkat(&at, name, AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Moves a folder to where no upload's is. What is left there the next process removes.
-    fn move_up(&self, folder: impl AsFd, name: &OsStr) -> io::Result<OsString> {
+    fn move_up(&self, folder: &dyn AsFd, name: &OsStr) -> io::Result<OsString> {
         loop {
             let number = self.gone.fetch_add(1, Ordering::Relaxed);
             let gone = OsString::from(format!("{MOVED}{number}"));
-            match rustix::fs::renameat(&folder, name, &self.folder, &gone) {
+            match rustix::fs::renameat(folder, name, &self.folder, &gone) {
                 Ok(()) => return Ok(gone),
                 Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
                 // To be moved it is written to.
                 Err(Errno::ACCESS) => {
                     let mode = Mode::RWXU;
-                    rustix::fs::chmodat(&folder, name, mode, AtFlags::empty())?;
-                    rustix::fs::renameat(&folder, name, &self.folder, &gone)?;
+                    rustix::fs::chmodat(folder, name, mode, AtFlags::empty())?;
+                    rustix::fs::renameat(folder, name, &self.folder, &gone)?;
                     return Ok(gone);
                 }
                 Err(error) => return Err(error.into()),
@@ -86,7 +86,7 @@ impl Scratch {
 }
 
 /// Removes what is no folder. False: it is one.
-fn unlink(at: impl AsFd, name: &OsStr) -> io::Result<bool> {
+fn unlink(at: &dyn AsFd, name: &OsStr) -> io::Result<bool> {
     match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         Err(Errno::ISDIR | Errno::PERM) => Ok(false),

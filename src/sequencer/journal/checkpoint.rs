@@ -142,7 +142,7 @@ pub(super) fn write(
     hub: &Hub,
     number: u32,
     first: SegmentNumber,
-    sync: impl FnOnce() -> io::Result<()>,
+    sync: &dyn Fn() -> io::Result<()>,
 ) -> io::Result<u64> {
     let name = file_name(number);
     let new = format!("{name}.new");
@@ -167,7 +167,7 @@ fn write_new(
     name: &str,
     number: u32,
     first: SegmentNumber,
-    sync: impl FnOnce() -> io::Result<()>,
+    sync: &dyn Fn() -> io::Result<()>,
 ) -> io::Result<u64> {
     let file = shared.files.open(name, true)?;
     let mut output = Output {

@@ -150,7 +150,7 @@ impl<D: Desk> Keeper<D> {
             return Ok(false);
         };
         let number = self.next_checkpoint;
-        let bytes = checkpoint::write(&self.shared, &self.hub, number, first, || {
+        let bytes = checkpoint::write(&self.shared, &self.hub, number, first, &|| {
             let closed = || Err(io::Error::other("the journal is closed"));
             ask(&self.desk, Command::Flush).unwrap_or_else(closed)
         })?;

@@ -222,34 +222,35 @@ impl Shared {
             last = place.after;
             replay.batch.after = last.0;
             let (mut newest, mut has_passed) = (last, false);
-            let read = self.read_stretch(replay, place.stretch, cursor, |replay, record| {
-                if record.job != job.as_str() || record.id <= newest {
-                    return Step::Next;
-                }
-                if record.previous > newest {
-                    // What lay between them is missing: said before it goes on.
-                    if !replay.batch.ends.is_empty() {
+            let read =
+                self.read_stretch(replay, place.stretch, cursor, &mut |replay, record| {
+                    if record.job != job.as_str() || record.id <= newest {
+                        return Step::Next;
+                    }
+                    if record.previous > newest {
+                        // What lay between them is missing: said before it goes on.
+                        if !replay.batch.ends.is_empty() {
+                            return Step::Stop;
+                        }
+                        replay.batch.after = record.previous.min(upto).0;
+                    }
+                    if record.id > upto {
+                        has_passed = true;
                         return Step::Stop;
                     }
-                    replay.batch.after = record.previous.min(upto).0;
-                }
-                if record.id > upto {
-                    has_passed = true;
-                    return Step::Stop;
-                }
-                newest = record.id;
-                if !place.known.is_readable(record.id) || record.is_replaced(job, newest_of) {
-                    return Step::Next;
-                }
-                let step = replay.add(job, record);
-                // A stream of the job goes no further than the end of a life.
-                replay.batch.is_end = ["done", "error", DELETED].contains(&record.name);
-                if replay.batch.is_end {
-                    Step::Last
-                } else {
-                    step
-                }
-            })?;
+                    newest = record.id;
+                    if !place.known.is_readable(record.id) || record.is_replaced(job, newest_of) {
+                        return Step::Next;
+                    }
+                    let step = replay.add(job, record);
+                    // A stream of the job goes no further than the end of a life.
+                    replay.batch.is_end = ["done", "error", DELETED].contains(&record.name);
+                    if replay.batch.is_end {
+                        Step::Last
+                    } else {
+                        step
+                    }
+                })?;
             if read == Outcome::Again {
                 return Ok(read);
             }
@@ -313,7 +314,7 @@ impl Shared {
             begin: 0,
             end: None,
         };
-        let read = self.read_stretch(replay, stretch, cursor, |replay, record| {
+        let read = self.read_stretch(replay, stretch, cursor, &mut |replay, record| {
             if record.id <= after {
                 return Step::Next;
             }
@@ -387,7 +388,7 @@ impl Shared {
         replay: &mut Replay,
         stretch: Stretch,
         cursor: Option<Cursor>,
-        mut each: impl FnMut(&mut Replay, &EventRecord<'_>) -> Step,
+        each: &mut dyn FnMut(&mut Replay, &EventRecord<'_>) -> Step,
     ) -> io::Result<Outcome> {
         let number = stretch.segment;
         let Some(segment) = self.segments.lock().get(&number).copied() else {

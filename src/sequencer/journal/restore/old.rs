@@ -171,7 +171,7 @@ pub fn carry_over(
         restorer.skip(found, lost);
         // It is in the checkpoint.
         found.gap = None;
-        let bytes = checkpoint::write(shared, hub, number, first, || Ok(()))?;
+        let bytes = checkpoint::write(shared, hub, number, first, &|| Ok(()))?;
         shared.set_checkpoint(bytes);
         found.next_checkpoint = number + 1;
         Ok(())
