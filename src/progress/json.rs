@@ -11,7 +11,7 @@ use super::{STAGE_MAX_BYTES, Update};
 pub(super) fn read(line: &str, tools: &mut Tools) -> Option<Update> {
     let mut extra: Map<String, Value> = serde_json::from_slice(line.as_bytes()).ok()?;
     if let Some(update) = tools.read_json(&extra) {
-        return update;
+        return update.map(Update::before_the_end);
     }
     let percent = extra.remove("percent").and_then(|value| value.as_f64());
     let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
@@ -46,6 +46,17 @@ mod tests {
             Value::Object(update.extra),
             serde_json::json!({"file": "a"})
         );
+    }
+
+    #[test]
+    fn a_program_that_says_it_in_its_own_way_is_not_done_before_it_has_ended() {
+        let restic = r#"{"message_type":"status","percent_done":1}"#;
+        let borg = r#"{"current":8,"total":8,"type":"progress_percent"}"#;
+        for line in [restic, borg] {
+            assert_eq!(read(line).unwrap().percent, Some(99.9), "{line}");
+        }
+        // Who speaks as the hub does is taken at its word.
+        assert_eq!(read(r#"{"percent":100}"#).unwrap().percent, Some(100.0));
     }
 
     #[test]
