@@ -5,6 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::hub::{Hub, landfall, text};
 
+/// Ports that are free, whatever listens on this machine.
+const FREE: [&str; 3] = [
+    "--listen=127.0.0.1:0",
+    "--publish=127.0.0.1:0",
+    "--ops=127.0.0.1:0",
+];
+
 /// The lines that `landfall check` says of a file.
 fn said(folder: &std::path::Path, config: &str) -> Vec<String> {
     fs::write(folder.join("c.toml"), config).unwrap();
@@ -32,7 +39,8 @@ fn a_configuration_that_is_right_is_said_to_be_and_nothing_is_made() {
     let config = folder.path().join("own.toml");
     fs::write(&config, "[[stage]]\nname = 'storing'\n").unwrap();
     let mut check = landfall(["check", "--config", "own.toml", "--data", "data"]);
-    let output = check.current_dir(folder.path()).output().unwrap();
+    let check = check.args(FREE).current_dir(folder.path());
+    let output = check.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(
         (text(&output.stdout), text(&output.stderr)),
@@ -47,6 +55,7 @@ fn a_configuration_that_is_right_is_said_to_be_and_nothing_is_made() {
     )
     .unwrap();
     let output = landfall(["check"])
+        .args(FREE)
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -62,7 +71,7 @@ fn what_is_wrong_is_said_a_line_each() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.toml"), "a = \n").unwrap();
     let mut check = landfall(["check", "--config=a.toml", "--publish=0.0.0.0:0"]);
-    check.args(["--token-key=none", "--data=a.toml"]);
+    check.args(["--token-key=none", "--data=a.toml", FREE[0], FREE[2]]);
     let output = check.current_dir(folder.path()).output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
     let lines: Vec<&str> = text(&output.stderr).lines().collect();
@@ -105,7 +114,7 @@ fn everything_that_is_wrong_is_said_at_once() {
          [[stage]]\nname = 'storing'\ntimeot = '5s'\n",
     )
     .unwrap();
-    let mut check = landfall(["check", "--config=b.toml"]);
+    let mut check = landfall(["check", "--config=b.toml", FREE[2]]);
     check.env("LANDFALL_RETRY", "5").current_dir(folder.path());
     let output = check.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -229,13 +238,8 @@ fn the_example_has_everything_and_is_right_as_it_is() {
     let hub = Hub::keeping(&folder.path().join("data"), &[]);
     fs::write(folder.path().join("landfall.toml"), example).unwrap();
     // As it is, it says nothing: the server that has the data has its ports.
-    let ports = [
-        "--listen=127.0.0.1:0",
-        "--publish=127.0.0.1:0",
-        "--ops=127.0.0.1:0",
-    ];
     let mut check = landfall(["check"]);
-    check.args(ports).current_dir(folder.path());
+    check.args(FREE).current_dir(folder.path());
     let output = check.output().unwrap();
     assert_eq!(text(&output.stdout), "all is well\n", "{output:?}");
     drop(hub);
