@@ -1,7 +1,5 @@
 //! Following jobs.
 
-use std::time::{Duration, Instant};
-
 use landfall::Claims;
 
 use super::support::*;
@@ -277,12 +275,10 @@ fn a_stream_ends_when_its_token_does_and_no_other() {
         assert_eq!(stream.status, 200);
         stream.wait_for("scanning");
     }
-    let begun = Instant::now();
     for stream in &mut ending {
         assert!(stream.body().ends_with("\n\n"), "cut within a frame");
         assert!(now() >= end, "it ended before its token");
     }
-    assert!(begun.elapsed() < Duration::from_secs(5));
     let later = landfall::Event::progress("storing", 60.0).unwrap();
     server.jobs().publish(&job, later).unwrap();
     staying.wait_for("storing");

@@ -135,7 +135,7 @@ fn the_lease_of_a_silent_command_is_kept_and_ends_its_job_when_nobody_does() {
         &hub,
         &[
             "b",
-            "--lease=1s",
+            "--lease=2s",
             "--",
             "sh",
             "-c",
@@ -146,7 +146,7 @@ fn the_lease_of_a_silent_command_is_kept_and_ends_its_job_when_nobody_does() {
     let mut stdout = BufReader::new(killed.stdout.as_mut().unwrap());
     stdout.read_line(&mut pid).unwrap();
     hub.wait_for_percent("b", 0);
-    let output = hub.output(["run", "--job", "a", "--lease=1s", "--", "sleep", "2.5"]);
+    let output = hub.output(["run", "--job", "a", "--lease=2s", "--", "sleep", "4.5"]);
     assert_eq!(text(&output.stderr), "");
     assert_eq!(last(&hub, "a").0, "done");
     // The other was silent for just as long.

@@ -39,16 +39,16 @@ const GRANTED: [&str; 3] = ["event", "begun", "renewed"];
 
 #[test]
 fn a_lease_that_ran_out_while_the_server_was_down_ends_its_job_a_lease_after_the_start() {
-    for is_killed in [true, false] {
+    let ended = |is_killed: bool| {
         let data = tempfile::tempdir().unwrap();
         let first = Process::start(data.path(), &[]);
-        grant(&first, "1s");
+        grant(&first, "2s");
         if is_killed {
             first.kill();
         } else {
             first.stop();
         }
-        std::thread::sleep(Duration::from_millis(1200));
+        std::thread::sleep(Duration::from_millis(2200));
         let started = Instant::now();
         let second = Process::start(data.path(), &[]);
         for job in GRANTED {
@@ -58,10 +58,10 @@ fn a_lease_that_ran_out_while_the_server_was_down_ends_its_job_a_lease_after_the
         assert_eq!(say(&second, "renewed", r#"{"lease":"1h"}"#).status, 200);
         for job in ["event", "begun"] {
             wait_until("it has ended", || state(&second, job) == "error");
-            assert!(started.elapsed() >= Duration::from_secs(1));
+            assert!(started.elapsed() >= Duration::from_secs(2));
             let end = second.snapshot(job).json()["lastEvent"].clone();
             assert_eq!(end["data"]["reason"], "stalled", "{end}");
-            assert_eq!(end["data"]["message"], "no word from the worker for 1 s");
+            assert_eq!(end["data"]["message"], "no word from the worker for 2 s");
         }
         assert_eq!(state(&second, "renewed"), "running");
         assert_eq!(state(&second, "ended"), "running");
@@ -73,7 +73,12 @@ fn a_lease_that_ran_out_while_the_server_was_down_ends_its_job_a_lease_after_the
         assert_eq!(third.snapshot("event").json(), ended);
         let frames = third.follow("/api/jobs/event/events", Some(after - 1), 1);
         assert_eq!((&*frames[0].event, frames[0].id), ("error", after));
-    }
+    };
+    std::thread::scope(|scope| {
+        for is_killed in [true, false] {
+            scope.spawn(move || ended(is_killed));
+        }
+    });
 }
 
 #[test]
@@ -81,9 +86,9 @@ fn a_lease_survives_the_loss_of_the_segments_that_it_stood_in() {
     let data = tempfile::tempdir().unwrap();
     let flags = ["--journal-bytes", "4MiB"];
     let first = Process::start(data.path(), &flags);
-    grant(&first, "2s");
-    let renewals = "{\"job\":\"event\",\"lease\":\"2s\"}\n{\"job\":\"begun\",\"lease\":\"2s\"}\n\
-        {\"job\":\"renewed\",\"lease\":\"2s\"}\n";
+    grant(&first, "5s");
+    let renewals = "{\"job\":\"event\",\"lease\":\"5s\"}\n{\"job\":\"begun\",\"lease\":\"5s\"}\n\
+        {\"job\":\"renewed\",\"lease\":\"5s\"}\n";
     publish_until_checkpoint(data.path(), &first, renewals);
     first.kill();
     let second = Process::start(data.path(), &flags);

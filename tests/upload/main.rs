@@ -1,6 +1,8 @@
 //! Uploads, against the real binary.
 
 mod access;
+#[path = "../support/at_end.rs"]
+mod at_end;
 #[path = "../support/binary.rs"]
 mod binary;
 mod cancelling;

@@ -53,7 +53,7 @@ fn an_answer_without_an_end_is_a_failure_once_it_is_too_long_or_takes_too_long()
         let slow =
             Receiver::answering(move |_| Reply::Endless(head, piece, Duration::from_millis(50)));
         let (_server, took) = told(&slow, "1s");
-        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(took < Duration::from_secs(60), "{took:?}");
     }
     let silent = Receiver::answering(|_| Reply::Never);
     told(&silent, "300ms");

@@ -27,7 +27,7 @@ fn a_dead_and_a_silent_webhook_delay_no_event_and_no_other_webhook() {
         server.done(&format!("job{n}"));
     }
     let took = begin.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?} for 200 events");
+    assert!(took < Duration::from_secs(60), "{took:?} for 200 events");
     live.wait_for(200);
     server.wait_for_count("live", "delivered", 200);
     assert_eq!(server.count("silent", "delivered"), 0);

@@ -35,9 +35,9 @@ fn a_stream_ends_with_a_retry_when_it_is_old_and_resumes_without_a_gap() {
 #[test]
 fn streams_that_came_together_age_apart() {
     let server = aging(4);
+    let begin = Instant::now();
     let streams: Vec<_> = (0..40).map(|_| EventStream::of(&server, "a")).collect();
     let mut many = EventStream::open(server.public(), "/api/events?job=a&job=b", "");
-    let begin = Instant::now();
     let readers: Vec<_> = streams
         .into_iter()
         .map(|mut stream| {

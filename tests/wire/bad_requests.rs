@@ -1,8 +1,6 @@
 //! Requests that break RFC 9112: each gets an answer and a close, never a hang, never a
 //! silent close.
 
-use std::time::{Duration, Instant};
-
 use super::broken::broken;
 use super::support::{Answer, Client, TestServer, get, post};
 
@@ -144,9 +142,8 @@ fn garbage_without_a_line_end_is_not_waited_on() {
         b"\0",
     ] {
         let mut client = server.public();
-        let begin = Instant::now();
         client.send(garbage);
+        // Whoever waits for more of it says 408.
         assert_refused(&mut client, 400, "garbage", garbage);
-        assert!(begin.elapsed() < Duration::from_secs(5), "{garbage:?}");
     }
 }

@@ -43,13 +43,14 @@ fn a_job_ends_with_an_error_when_nothing_follows_within_its_lease() {
 fn a_lease_alone_renews_it_and_is_seen_by_nobody() {
     let server = TestServer::start();
     let mut worker = server.publishing();
-    worker.publish("a", r#"{"event":"progress","lease":"1s"}"#);
+    worker.publish("a", r#"{"event":"progress","lease":"3s"}"#);
     let mut stream = EventStream::of(&server, "a");
     let first = stream.event();
+    // Longer than it, all in all.
     let renewals = 8;
     for n in 1..=renewals {
-        std::thread::sleep(Duration::from_millis(250));
-        let answer = worker.publish("a", r#"{"lease":"1s"}"#);
+        std::thread::sleep(Duration::from_millis(500));
+        let answer = worker.publish("a", r#"{"lease":"3s"}"#);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.json()["id"], first.id + n);
         assert_eq!(answer.json()["streams"], 1);

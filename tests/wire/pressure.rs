@@ -163,9 +163,7 @@ fn a_client_that_takes_nothing_is_closed_at_the_stall_limit() {
     for _ in 0..1000 {
         server.event("a", "progress", &data);
     }
-    let begin = Instant::now();
     server.wait_for_streams("a", 0);
-    assert!(begin.elapsed() < Duration::from_secs(5));
     let stalled_ones = "landfall_stream_closes_total{reason=\"stalled\"}";
     assert_eq!(server.metric(stalled_ones), 2);
     drop(stalled);

@@ -157,21 +157,15 @@ fn an_idle_stream_gets_a_comment_without_a_blank_line() {
 fn comments_do_not_go_out_all_at_once() {
     let heartbeat = Duration::from_millis(800);
     let server = TestServer::with(|config| config.shard.heartbeat = heartbeat);
-    let mut streams: Vec<_> = (0..40).map(|_| EventStream::of(&server, "a")).collect();
-    for stream in &mut streams {
-        stream.wait_for_retries(1);
-    }
     let begin = Instant::now();
-    let threads: Vec<_> = streams
-        .into_iter()
-        .map(|mut stream| {
-            std::thread::spawn(move || {
-                stream.wait_for_comments(1);
-                begin.elapsed()
-            })
-        })
-        .collect();
-    let mut waits: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    let wait = || {
+        EventStream::of(&server, "a").wait_for_comments(1);
+        begin.elapsed()
+    };
+    let mut waits: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..40).map(|_| scope.spawn(wait)).collect();
+        threads.into_iter().map(|it| it.join().unwrap()).collect()
+    });
     waits.sort();
     assert!(waits[30] - waits[10] > heartbeat / 16, "{waits:?}");
 }

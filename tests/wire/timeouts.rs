@@ -39,13 +39,13 @@ fn a_head_that_comes_in_drips_is_408_all_the_same() {
         scope.spawn(move || {
             // The pause is what is tested: each drip is in time, the head isn't.
             while std::io::Write::write_all(&mut sending, b"x").is_ok()
-                && begin.elapsed() < Duration::from_secs(10)
+                && begin.elapsed() < Duration::from_secs(60)
             {
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
         assert_eq!(client.answer().status, 408);
-        assert!(begin.elapsed() < Duration::from_secs(5));
+        assert!(begin.elapsed() < Duration::from_secs(20));
         // Where the drips have been answered with a reset, it is down already.
         let _ = client.socket().shutdown(std::net::Shutdown::Both);
     });
