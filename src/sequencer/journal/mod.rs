@@ -385,9 +385,12 @@ impl Shared {
             || self.kept_bytes() + next_checkpoint + segment > self.config.bytes
     }
 
-    /// Whether what is left up to the limit is less than the reserve.
+    /// Whether what is left up to the limit is less than the reserve, or soon too little for the
+    /// next checkpoint: there the writer stops, so it mustn't come to that while anything can go.
     fn is_short_of_room(&self) -> bool {
-        self.kept_bytes() > self.config.bytes.saturating_sub(self.reserve_bytes())
+        let needed = self.next_checkpoint_bytes() + 2 * self.config.segment_bytes();
+        let reserve = self.reserve_bytes().max(needed);
+        self.kept_bytes() > self.config.bytes.saturating_sub(reserve)
     }
 
     fn health(&self) -> Health {
