@@ -3,7 +3,7 @@
 //!
 //! What serde derives is code anew for each type: this is for what isn't read or written often.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// An object whose members are taken out, each read when it is.
-pub(crate) struct Object(BTreeMap<String, Box<RawValue>>);
+pub(crate) struct Object(HashMap<String, Box<RawValue>>);
 
 impl Object {
     /// Reads one.
@@ -104,7 +104,7 @@ impl Object {
         let Some(raw) = self.0.remove(name).filter(|raw| raw.get() != "null") else {
             return Ok(Vec::new());
         };
-        let list = serde_json::from_str::<Vec<&RawValue>>(raw.get());
+        let list = serde_json::from_slice::<Vec<&RawValue>>(raw.get().as_bytes());
         let objects = list.map_err(io::Error::from).and_then(|list| {
             let objects = list.into_iter();
             objects
@@ -132,19 +132,22 @@ impl Object {
 
     /// All that is left and can be held.
     pub fn rest(self) -> Map<String, Value> {
-        let members = self.0.into_iter();
+        let mut members = Map::new();
+        for (name, raw) in self.0 {
+            if let Ok(value) = value(&raw) {
+                members.insert(name, value);
+            }
+        }
         members
-            .filter_map(|(name, raw)| Some((name, value(&raw).ok()?)))
-            .collect()
     }
 }
 
 /// What a worker says may be valid, and more than can be held: nested too deep, a number that is
 /// too large, or half a character, which is shown as a replacement.
 fn value(raw: &RawValue) -> serde_json::Result<Value> {
-    let json = raw.get();
-    serde_json::from_str(json).or_else(|error| match json.as_bytes().first() {
-        Some(b'"') => serde_json::Deserializer::from_str(json)
+    let json = raw.get().as_bytes();
+    serde_json::from_slice(json).or_else(|error| match json.first() {
+        Some(b'"') => serde_json::Deserializer::from_slice(json)
             .deserialize_bytes(Text)
             .map(Value::String),
         _ => Err(error),
@@ -170,14 +173,14 @@ impl Visitor<'_> for Text {
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
-    type Value = BTreeMap<String, Box<RawValue>>;
+    type Value = HashMap<String, Box<RawValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = BTreeMap::new();
+        let mut members = HashMap::new();
         while let Some(name) = access.next_key::<String>()? {
             if members.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("{name} is there twice")));

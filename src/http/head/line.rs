@@ -59,7 +59,7 @@ pub fn origin_of(head: &[u8]) -> Option<&[u8]> {
 
 /// Whether a head has come to its end, however malformed it is.
 pub fn has_end(head: &[u8]) -> bool {
-    memchr::memmem::find(head, b"\r\n\r\n").is_some()
+    head.windows(4).any(|end| end == b"\r\n\r\n")
 }
 
 /// Whether the request line has come to its end.
