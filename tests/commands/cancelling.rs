@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -98,6 +99,20 @@ fn what_the_command_has_started_ends_with_it_and_a_daemon_lives_on() {
             std::fs::remove_file(path(name)).unwrap();
         }
     }
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_with_what_it_has_started_after_one_grace() {
+    let hub = Hub::start();
+    let script = "trap '' TERM; (sleep 600) & echo 1%; sleep 600; sleep 600";
+    let run = spawn(&hub, &["a", "--", "sh", "-c", script]);
+    hub.wait_for_percent("a", 1);
+    assert!(hub.output(["delete", "a"]).status.success());
+    let began = Instant::now();
+    assert_eq!(end(run).0, Some(128 + 9));
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(19), "{took:?}");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use crate::sys;
 
 /// What SIGTERM gives the command before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
+/// What it gives at least what the command leaves behind.
+const LAST_GRACE: Duration = Duration::from_secs(1);
 /// How often it is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -69,23 +71,28 @@ impl Watch {
 }
 
 fn end(command: &Handle) {
+    let kill_at = Instant::now() + GRACE;
     let mut family = Family::default();
     command.introduce(&mut family);
     let tell = |signal| {
         command.signal(signal);
     };
-    end_by(tell, || command.is_running());
+    end_by(kill_at, tell, || command.is_running());
     // What it leaves behind, and couldn't end itself.
     command.introduce(&mut family);
-    end_by(|signal| family.signal(signal), || family.is_there());
+    let kill_at = kill_at.max(Instant::now() + LAST_GRACE);
+    end_by(
+        kill_at,
+        |signal| family.signal(signal),
+        || family.is_there(),
+    );
 }
 
 /// Ends what is there by SIGTERM, or else by SIGKILL.
-fn end_by(signal: impl Fn(Signal), is_there: impl Fn() -> bool) {
+fn end_by(kill_at: Instant, signal: impl Fn(Signal), is_there: impl Fn() -> bool) {
     signal(Signal::TERM);
     // A stopped process takes no signal but this until it goes on.
     signal(Signal::CONT);
-    let kill_at = Instant::now() + GRACE;
     while is_there() {
         if Instant::now() >= kill_at {
             return signal(Signal::KILL);
