@@ -160,7 +160,17 @@ impl Hub {
     /// The entry is refused. It has its number all the same, unless the caller takes that
     /// back before anybody sees it.
     pub fn apply(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
-        let applied = self.change(id, entry);
+        self.apply_to(None, id, entry)
+    }
+
+    /// The same, where its job is known to be `there`: nobody else may let go of it meanwhile.
+    fn apply_to(
+        &self,
+        there: Option<&Arc<Job>>,
+        id: EventId,
+        entry: &Entry,
+    ) -> Result<News, Refusal> {
+        let applied = self.change(there, id, entry);
         #[cfg(test)]
         if let Some(tap) = &mut *self.0.tap.lock() {
             tap.push((id, entry.clone(), applied.as_ref().err().copied()));
@@ -168,7 +178,12 @@ impl Hub {
         applied
     }
 
-    fn change(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
+    fn change(
+        &self,
+        mut there: Option<&Arc<Job>>,
+        id: EventId,
+        entry: &Entry,
+    ) -> Result<News, Refusal> {
         let hub = &*self.0;
         let mut ledger = hub.ledger.lock();
         let forgets = matches!(entry.change, Change::Forget { .. });
@@ -179,15 +194,22 @@ impl Hub {
                 None => Life::after(None, id, entry)?,
             };
             self.let_deletions_go(&mut ledger, entry.time_ms);
+            // It may have gone with its own.
+            there = None;
         }
         // While the names are held, nobody takes this one for unused.
-        let (names, name) = loop {
-            let names = hub.names.read_recursive();
-            if let Some(name) = names.get(&entry.job).cloned() {
-                break (names, name);
-            }
-            drop(names);
-            self.name_of(&entry.job);
+        let found;
+        let (names, name) = match there {
+            Some(name) => (None, name),
+            None => loop {
+                let names = hub.names.read_recursive();
+                if let Some(name) = names.get(&entry.job).cloned() {
+                    found = name;
+                    break (Some(names), &found);
+                }
+                drop(names);
+                self.name_of(&entry.job);
+            },
         };
         let mut core = name.lock();
         let before = core.life().cloned();
@@ -196,22 +218,22 @@ impl Hub {
             Err(refusal) => {
                 drop(core);
                 drop(names);
-                self.close_if_unused(&name);
+                self.close_if_unused(name);
                 return Err(refusal);
             }
         };
         let (keys, keys_end) = (core.keys().len(), core.keys().end());
         let forgotten = self.forgotten();
-        let change = core.apply(id, entry, after.clone(), hub.config.ring, forgotten, &name);
+        let change = core.apply(id, entry, after.clone(), hub.config.ring, forgotten, name);
         grow(&hub.keys, core.keys().len(), keys);
-        ledger.note_keys(&name, keys_end, core.keys().end());
+        ledger.note_keys(name, keys_end, core.keys().end());
         name.set_newest(core.newest());
         grow(&hub.ring_bytes, change.added, change.freed);
         // Nobody else sets it while the ledger is held.
         if entry.time_ms > hub.time_ms.load(Ordering::Relaxed) {
             hub.time_ms.store(entry.time_ms, Ordering::Release);
         }
-        hub.lives.note(&name, before.as_ref(), after.as_ref());
+        hub.lives.note(name, before.as_ref(), after.as_ref());
         hub.published.store(id.0, Ordering::Release);
         let mut shards = 0;
         let of_all = hub.followers_of_all.load(Ordering::Acquire);
@@ -223,13 +245,13 @@ impl Hub {
         }
         drop(core);
         drop(names);
-        self.count(&name, before.as_ref(), after.as_ref());
+        self.count(name, before.as_ref(), after.as_ref());
         if let (Some(before), None) = (&before, &after) {
-            self.note_forgotten(&name, before.last);
-            self.close_if_unused(&name);
+            self.note_forgotten(name, before.last);
+            self.close_if_unused(name);
         }
-        ledger.note(&name, before.as_ref(), after.as_ref());
-        self.note_word(&mut ledger.dues, &name, before.as_ref(), after.as_ref());
+        ledger.note(name, before.as_ref(), after.as_ref());
+        self.note_word(&mut ledger.dues, name, before.as_ref(), after.as_ref());
         if entry.change.once().is_some() {
             self.let_keys_go(&mut ledger, entry.time_ms);
         }
@@ -501,7 +523,6 @@ fn each_bit(mut mask: u64, mut each: impl FnMut(usize)) {
 /// Counts some in and others out.
 fn grow(count: &AtomicUsize, added: usize, freed: usize) {
     if added != freed {
-        count.fetch_add(added, Ordering::Relaxed);
-        count.fetch_sub(freed, Ordering::Relaxed);
+        count.fetch_add(added.wrapping_sub(freed), Ordering::Relaxed);
     }
 }

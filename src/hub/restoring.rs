@@ -70,7 +70,7 @@ impl Hub {
             self.change_ring(job, |core| core.lose_before(id));
         }
         // Nobody follows anything yet.
-        match self.apply(id, entry) {
+        match self.apply_to(there, id, entry) {
             Err(Refusal::Again(_) | Refusal::OtherContent) => {
                 // That its key was free by then is lost.
                 let mut entry = entry.clone();
