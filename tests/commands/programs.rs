@@ -488,16 +488,19 @@ fn rclone_in_json() {
 
 #[test]
 fn restic() {
-    let house = House::new();
-    for n in 0..10 {
-        house.file(&format!("in/{n} 50%"), &noise(6_000_000 + n * 1000));
+    let mut house = House::new();
+    let names: Vec<_> = (0..10).map(|n| format!("in/{n} 50%")).collect();
+    for name in &names {
+        house.file(name, &noise(4_000_000));
     }
     house.prepare("restic -q -r repo init");
-    // One small pack at a time goes out, so that what is read waits for what is stored.
-    let told = house.told(
-        "restic -r repo --json -o local.connections=1 --pack-size 4 --limit-upload 8000 backup in",
+    house.slow(
+        "read",
+        40,
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
     );
-    told.rises(30.0, 1);
+    let told = house.told("restic -r repo --json backup in");
+    told.rises(50.0, 3);
 }
 
 #[test]
