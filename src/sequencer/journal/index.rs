@@ -36,7 +36,7 @@ pub struct Known {
     voids: Vec<Void>,
     /// What came before its newest life has no higher number than this; zero where nothing is
     /// known to have.
-    before_life: EventId,
+    before_newest_life: EventId,
     /// The newest.
     pub newest: EventId,
     /// The one before it; zero where there is none.
@@ -105,7 +105,7 @@ impl Jobs {
     /// Another life of a job begins.
     pub fn begin_life(&mut self, job: &JobId) {
         if let Some(known) = self.known.get_mut(job) {
-            known.before_life = known.newest;
+            known.before_newest_life = known.newest;
         }
     }
 
@@ -141,7 +141,7 @@ impl Jobs {
             }
         };
         if known.is_deleted() {
-            known.before_life = known.newest;
+            known.before_newest_life = known.newest;
         }
         let end = place.offset + place.bytes;
         match known.spans.last_mut() {
@@ -268,7 +268,7 @@ impl Known {
         if self.is_deleted() {
             self.newest
         } else {
-            self.before_life.max(self.floor)
+            self.before_newest_life.max(self.floor)
         }
     }
 
