@@ -151,11 +151,11 @@ pub(super) fn write(
         shared.files.rename(&new, &name)?;
         Ok(bytes)
     });
-    shared.set_spare(0);
     match renamed {
         Ok(bytes) => shared.files.sync_names().map(|()| bytes),
         Err(error) => {
             let _ = shared.files.remove(&new);
+            shared.set_spare(0);
             Err(error)
         }
     }

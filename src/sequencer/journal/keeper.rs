@@ -157,9 +157,10 @@ impl<D: Desk> Keeper<D> {
         self.next_checkpoint += 1;
         self.has_forgotten = false;
         self.shared.counters.checkpoint_bytes.add(bytes);
-        self.drop_below(first, number)?;
+        let dropped = self.drop_below(first, number);
         self.shared.set_checkpoint(bytes);
-        Ok(true)
+        self.shared.set_spare(0);
+        dropped.map(|()| true)
     }
 
     /// The first segment to be kept.
@@ -229,7 +230,11 @@ impl<D: Desk> Keeper<D> {
         let dropped = {
             let mut segments = shared.segments.lock();
             let kept = segments.split_off(&first);
-            std::mem::replace(&mut *segments, kept)
+            let dropped = std::mem::replace(&mut *segments, kept);
+            // Until their files are gone they take their room.
+            let bytes: u64 = dropped.values().map(|segment| segment.bytes).sum();
+            shared.spare_bytes.fetch_add(bytes, Ordering::AcqRel);
+            dropped
         };
         let mut names: Vec<_> = dropped
             .iter()

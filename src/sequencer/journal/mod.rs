@@ -141,7 +141,7 @@ struct Shared {
     health: AtomicU8,
     /// The checkpoint's size.
     checkpoint_bytes: AtomicU64,
-    /// What the next one has on disk already.
+    /// What the next one has on disk already, and what is about to be removed.
     spare_bytes: AtomicU64,
     /// Keys that are remembered.
     keys: AtomicUsize,
@@ -349,7 +349,7 @@ impl Shared {
         self.segments.size().1 + self.checkpoint_bytes.load(Ordering::Acquire)
     }
 
-    /// The next checkpoint has so many bytes on disk.
+    /// The next checkpoint has so many bytes on disk, and nothing is about to be removed.
     fn set_spare(&self, bytes: u64) {
         self.spare_bytes.store(bytes, Ordering::Release);
     }

@@ -173,6 +173,7 @@ pub fn carry_over(
         found.gap = None;
         let bytes = checkpoint::write(shared, hub, number, first, &|| Ok(()))?;
         shared.set_checkpoint(bytes);
+        shared.set_spare(0);
         found.next_checkpoint = number + 1;
         Ok(())
     });
