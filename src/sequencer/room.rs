@@ -59,6 +59,18 @@ pub fn adds_a_job(hub: &Hub, proposal: &Proposal) -> bool {
     adds_to(hub.life(&proposal.job).as_ref(), proposal)
 }
 
+/// Whether a change ends a running job, where it is accepted. The job can be forgotten then.
+pub fn ends(hub: &Hub, proposal: &Proposal) -> bool {
+    let is_end = match &proposal.change {
+        Change::Event { event, .. } => event.name().is_terminal(),
+        // It ends when its worker says so, or by itself.
+        Change::Cancel { .. } => true,
+        Change::Begin { .. } | Change::Renew { .. } => false,
+        Change::Delete { .. } | Change::Forget { .. } => true,
+    };
+    is_end && hub.life(&proposal.job).is_some_and(|life| !life.is_over())
+}
+
 /// The same, of a job that has this life.
 pub fn adds_to(life: Option<&Life>, proposal: &Proposal) -> bool {
     match (&proposal.change, life) {

@@ -179,7 +179,7 @@ fn jobs_that_have_ended_go_before_anything_is_refused() {
 }
 
 #[test]
-fn running_jobs_alone_can_fill_the_journal_and_a_deletion_makes_room() {
+fn running_jobs_alone_can_fill_the_journal_and_their_ends_and_deletions_make_room() {
     let data = tempfile::tempdir().unwrap();
     let flags = ["--journal-bytes", "4MiB"];
     let server = Process::start(data.path(), &flags);
@@ -210,9 +210,36 @@ fn running_jobs_alone_can_fill_the_journal_and_a_deletion_makes_room() {
     // Streams and snapshots go on.
     assert_eq!(server.follow("/api/jobs/job1/events", None, 1).len(), 1);
 
-    (0..20).for_each(|job| assert_eq!(server.delete(&format!("job{job}")).status, 204));
+    // Nothing that adds to it is let in, and nobody new: that would not be room made.
+    assert_eq!(server.publish("job1", "progress", "{}").status, 507);
+    assert_eq!(server.publish("new", "done", "{}").status, 507);
+
+    // A job that has ended can go for others.
+    for job in 0..10 {
+        let answer = server.publish(&format!("job{job}"), "done", "{}");
+        assert_eq!(answer.status, 201, "{job}: {answer:?}");
+    }
     wait_until("there is room", || publish(full).status == 201);
     wait_until("it says so", || server.ops("/readyz").status == 200);
+    (10..20).for_each(|job| assert_eq!(server.delete(&format!("job{job}")).status, 204));
+    let more = (full + 1..full + 8).find(|&job| publish(job).status != 201);
+    assert_eq!(more, None);
+    assert!(size(data.path()) <= LIMIT);
+}
+
+#[test]
+fn a_lease_runs_out_where_the_journal_is_full() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Process::start(data.path(), &["--journal-bytes", "4MiB"]);
+    let padding = "x".repeat(60_000);
+    let body = format!(r#"{{"event":"a","data":{{"p":"{padding}"}},"lease":"2s"}}"#);
+    // Their workers go. Nobody has to delete what they leave: it ends, and makes room.
+    for job in 0..80 {
+        let target = format!("/api/jobs/job{job}/events");
+        wait_until("there is room", || {
+            post(server.publish, &target, "application/json", &body).status == 201
+        });
+    }
     assert!(size(data.path()) <= LIMIT);
 }
 

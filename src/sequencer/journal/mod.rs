@@ -64,6 +64,8 @@ const PART_BYTES: usize = 256 * 1024;
 const RESERVE_SEGMENTS: u64 = 8;
 /// What has to be left of the limit for a batch, in segments; at most an eighth of all.
 const BATCH_SEGMENTS: u64 = 4;
+/// What an entry takes besides an event's data is about this, or less.
+const ENTRY_BYTES: u64 = 256;
 
 crate::sys::config::config! {
     /// How accepted entries are kept.
@@ -383,6 +385,13 @@ impl Shared {
         let next_checkpoint = self.next_checkpoint_bytes();
         self.bytes() + batch > self.config.bytes
             || self.kept_bytes() + next_checkpoint + segment > self.config.bytes
+    }
+
+    /// Whether these changes, beyond that, would leave room for the next checkpoint.
+    fn has_room_for(&self, proposals: &[Proposal]) -> bool {
+        let bytes = bytes_of(proposals) as u64 + ENTRY_BYTES * proposals.len() as u64;
+        let next_checkpoint = self.next_checkpoint_bytes() + bytes;
+        self.bytes().max(self.kept_bytes() + next_checkpoint) + bytes <= self.config.bytes
     }
 
     /// Whether what is left up to the limit is less than the reserve, or soon too little for the

@@ -224,6 +224,7 @@ impl Writer {
         command: Command,
         commands: &Receiver<Command>,
     ) -> Option<Reply<()>> {
+        let is_over_limit = self.shared.is_over_limit();
         // Who has waited for room comes first.
         let mut early = std::mem::take(&mut self.waiting);
         early.push_back(command);
@@ -238,11 +239,10 @@ impl Writer {
                     break;
                 }
             };
-            let room = match batch {
-                Some(_) => Room::There,
-                // That takes little room and makes more.
-                None if proposals.iter().all(Proposal::is_deletion) => Room::There,
-                None => self.room(),
+            let room = if !is_over_limit || self.may_pass(&proposals) {
+                Room::There
+            } else {
+                self.room()
             };
             match room {
                 Room::There => self.take_in(&mut batch, proposals, reply),
@@ -258,7 +258,9 @@ impl Writer {
                 }
             }
             let entries = batch.as_ref().map_or(0, |batch| batch.entries.len());
-            let is_enough = self.buffer.len() >= BATCH_BYTES || entries >= BATCH_ENTRIES;
+            // Beyond the limit each has to find the room that is left by those before it.
+            let is_full = self.buffer.len() >= BATCH_BYTES || entries >= BATCH_ENTRIES;
+            let is_enough = is_full || is_over_limit;
             // Where memory is short, what a batch frees is known when it is applied.
             if entries == 0 || !is_enough && !self.hub.is_short_of_memory() {
                 next = early.pop_front().or_else(|| commands.try_recv().ok());
@@ -341,17 +343,20 @@ impl Writer {
         }
     }
 
-    /// Whether the limit leaves room for a batch.
+    /// Whether changes are let in beyond the limit: they take little room and make more. A
+    /// deletion always is, and the end of a running job if the next checkpoint still fits then.
+    fn may_pass(&self, proposals: &[Proposal]) -> bool {
+        let has_room = self.shared.has_room_for(proposals);
+        let passes = |it: &Proposal| it.is_deletion() || has_room && room::ends(&self.hub, it);
+        proposals.iter().all(passes)
+    }
+
+    /// Whether it is worth waiting for room. The keeper is called.
     fn room(&self) -> Room {
-        if !self.shared.is_over_limit() {
-            Room::There
-        } else if self.is_exhausted
-            || !self.waiting.is_empty() && self.has_waited() >= ROOM_PATIENCE
-        {
-            let _ = self.call.try_send(());
+        let _ = self.call.try_send(());
+        if self.is_exhausted || !self.waiting.is_empty() && self.has_waited() >= ROOM_PATIENCE {
             Room::None
         } else {
-            let _ = self.call.try_send(());
             Room::Awaited
         }
     }
