@@ -17,7 +17,7 @@ use http::{metric, publish, wait_until};
 use proxy::{Kind, Proxy, Upstream};
 
 const JOB: &str = "job_8f3a";
-/// Enough for a median, and less in all than any proxy's buffer.
+/// Enough for one to be quick, and less in all than any proxy's buffer.
 const FRAMES: u32 = 20;
 const COMPRESSED: &str = "gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;";
 
@@ -195,7 +195,8 @@ fn frames_come_one_by_one(server: &Binary, proxy: &Proxy, arguments: &[&str]) ->
         took.sort();
         let median = took[took.len() / 2];
         println!("{version:?}: {median:?} at the median, {took:?}");
-        assert!(median < Duration::from_millis(100), "{took:?}");
+        // The quickest, whatever else the machine does: a proxy that waits for more has none.
+        assert!(took[0] < Duration::from_millis(100), "{took:?}");
         heads.push(follower.head().to_lowercase());
         publish(server.publish, job, "done", "{}");
         assert!(follower.ends_well(), "it was cut off");
