@@ -95,6 +95,26 @@ fn the_first_bytes_may_come_with_the_beginning() {
 }
 
 #[test]
+fn a_length_that_a_refused_piece_says_is_not_kept() {
+    let house = House::start(&[]);
+    let fields = [TUS, "Upload-Defer-Length: 1", &metadata("a")];
+    let begun = house.ask("POST", "/api/tus/", &fields, b"");
+    let upload = begun.field("location").unwrap();
+    assert_eq!(house.patch(upload, 0, &[], b"abc").status, 204);
+    for (length, body) in [("4", &b"de"[..]), ("2", b"")] {
+        let said = format!("Upload-Length: {length}");
+        assert_eq!(house.patch(upload, 3, &[&said], body).status, 413);
+    }
+    let head = house.ask("HEAD", upload, &[TUS], b"");
+    assert_eq!(head.field("upload-defer-length"), Some("1"));
+    assert_eq!(
+        house.patch(upload, 3, &["Upload-Length: 5"], b"de").status,
+        204
+    );
+    assert_eq!(house.stored("a"), b"abcde");
+}
+
+#[test]
 fn a_length_may_be_said_later() {
     let house = House::start(&[]);
     let fields = [TUS, "Upload-Defer-Length: 1", &metadata("a")];
@@ -141,10 +161,16 @@ fn what_breaks_the_protocol_is_refused_and_changes_nothing() {
             vec![TUS.into(), PIECE.into(), at("-3")],
         ),
         (
-            400,
+            409,
             "PATCH",
             &upload,
             vec![TUS.into(), PIECE.into(), at("99999999999999999999")],
+        ),
+        (
+            413,
+            "POST",
+            "/api/tus/",
+            vec![TUS.into(), "Upload-Length: 99999999999999999999".into()],
         ),
         (
             409,

@@ -122,6 +122,14 @@ pub fn patch(request: Request<'_>, id: Option<UploadId>) -> Answer {
         let response = respond(Response::empty(Status::NoContent));
         return Ok(answered(response, &request));
     }
+    // Before it is noted: what is refused changes nothing.
+    if standing.size.is_none()
+        && standing.offset == offset
+        && let (Some(size), Some(length)) = (piece.size, length)
+        && offset.saturating_add(length) > size
+    {
+        return Err(refusal(&SpoolError::LongerThanSaid));
+    }
     let receiver = spool
         .resume(id, request.caller.client(), piece)
         .map_err(|error| refusal(&error))?;
