@@ -95,6 +95,25 @@ fn the_first_bytes_may_come_with_the_beginning() {
 }
 
 #[test]
+fn an_upload_whose_first_bytes_fail_ends_since_nobody_was_told_where_it_is() {
+    let house = House::start(&[]);
+    let fields = [TUS, PIECE, "Upload-Length: 3", &metadata("a")];
+    let sum = "Upload-Checksum: sha1 qZk+NkcGgWq6PiVxeFDCbJzQ2J0=";
+    let wrong = house.ask("POST", "/api/tus/", &[&fields[..], &[sum]].concat(), b"abd");
+    assert_eq!(wrong.status, 460, "{}", wrong.text());
+    assert_eq!(house.ended("a")["lastEvent"]["data"]["retryable"], true);
+    let head = [&fields[..], &["Content-Length: 3"]].concat();
+    drop(house.send("POST", "/api/tus/", &head, b"ab"));
+    house.wait_for("a", "it has begun anew and ended", |snapshot| {
+        let message = snapshot["lastEvent"]["data"]["message"].as_str();
+        message.is_some_and(|text| text.contains("the connection ended"))
+    });
+    let right = house.ask("POST", "/api/tus/", &[&fields[..], &[sum]].concat(), b"abc");
+    assert_eq!(right.status, 201, "{}", right.text());
+    assert_eq!(house.stored("a"), b"abc");
+}
+
+#[test]
 fn a_length_that_a_refused_piece_says_is_not_kept() {
     let house = House::start(&[]);
     let fields = [TUS, "Upload-Defer-Length: 1", &metadata("a")];

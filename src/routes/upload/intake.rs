@@ -63,7 +63,7 @@ impl UploadIntake {
 
     /// Whether what it has isn't lost if it breaks off.
     pub fn is_resumable(&self) -> bool {
-        matches!(self.kind, Kind::Tus(_))
+        self.receiver.as_ref().is_some_and(Receiver::is_resumable)
     }
 
     /// The answer where it should be broken off.

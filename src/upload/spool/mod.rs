@@ -228,7 +228,15 @@ impl Spool {
         inner.ledger.lock().enter(&entry, &config)?;
         let (this, it) = (self.clone(), entry.clone());
         match inner.disk.run(move || this.0.create(&it, after)) {
-            Ok(file) => Ok(Receiver::new(self.clone(), entry, seat, file, 0, checksum)),
+            Ok(file) => Ok(Receiver::new(
+                self.clone(),
+                entry,
+                seat,
+                file,
+                0,
+                checksum,
+                false,
+            )),
             Err(error) => {
                 inner.leave(&entry);
                 Err(error)
@@ -328,6 +336,7 @@ impl Spool {
                 file,
                 piece.offset,
                 piece.checksum,
+                true,
             )),
             Err(error) => {
                 entry.release();

@@ -43,6 +43,9 @@ pub struct Receiver {
     is_syncing: Arc<AtomicBool>,
     checksum: Option<Checksum>,
     is_checked: bool,
+    /// Whether its client can go on with it in another request: it is resumable, and has been
+    /// told where it is.
+    is_resumable: bool,
 }
 
 struct Written {
@@ -74,6 +77,7 @@ impl Receiver {
         file: File,
         offset: u64,
         checksum: Option<Checksum>,
+        is_resumable: bool,
     ) -> Receiver {
         let size = entry.core.lock().size;
         Receiver {
@@ -91,7 +95,13 @@ impl Receiver {
             pending: None,
             is_syncing: Arc::default(),
             checksum,
+            is_resumable,
         }
+    }
+
+    /// Whether what it has isn't lost if it breaks off.
+    pub fn is_resumable(&self) -> bool {
+        self.is_resumable
     }
 
     /// How many bytes more it takes. None where it began when more were allowed.
@@ -176,7 +186,7 @@ impl Receiver {
     /// No more bytes come, though they should: what can go on keeps what it has, and what
     /// can't is gone; its job is told why. Waits for the disk.
     pub fn break_off(mut self, why: &str) {
-        if self.entry.metadata.is_none() || self.is_over() {
+        if !self.is_resumable || self.is_over() {
             self.discard(Some(why.into()));
         } else if let Err(error) = self.conclude(false) {
             self.fail(error);
@@ -187,10 +197,10 @@ impl Receiver {
     pub fn fail(mut self, error: SpoolError) -> SpoolError {
         let error = self.spool.0.cause(&self.entry, error);
         self.spool.0.count(&error);
-        match (&self.entry.metadata, &error) {
+        match (self.is_resumable, &error) {
             (_, SpoolError::Cancelled) => self.discard(None),
-            (None, _) => self.discard(Some(Reason::from(&error))),
-            (Some(_), _) => {
+            (false, _) => self.discard(Some(Reason::from(&error))),
+            (true, _) => {
                 let _ = self.settle();
                 if self.is_checked {
                     let (spool, entry, file) =
