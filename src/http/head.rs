@@ -49,7 +49,7 @@ pub struct Head<'a> {
     pub content_type: Option<&'a [u8]>,
     /// Whether `Content-Encoding` says that the body is something else in disguise.
     pub is_encoded: bool,
-    /// `Host`.
+    /// The host and the port that are asked: those of an absolute target, or else `Host`.
     pub host: Option<&'a [u8]>,
     /// `Origin`.
     pub origin: Option<&'a [u8]>,
@@ -125,7 +125,7 @@ impl<'a> Head<'a> {
             last_event_id: fields.last_event_id,
             content_type: fields.content_type,
             is_encoded: fields.is_encoded,
-            host: fields.host,
+            host: target.authority().map(str::as_bytes).or(fields.host),
             origin: fields.origin,
             authorization: fields.authorization,
             cookie: fields.cookie,

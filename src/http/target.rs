@@ -8,6 +8,8 @@ use super::base::BasePath;
 /// The path and query of a request target, still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
+    /// The host and the port that an absolute target has.
+    authority: Option<&'a str>,
     path: &'a str,
     query: &'a str,
 }
@@ -26,15 +28,16 @@ impl<'a> Target<'a> {
         }
         if target == "*" {
             return Some(Target {
+                authority: None,
                 path: "*",
                 query: "",
             });
         }
-        let origin = match target
+        let (authority, origin) = match target
             .get(..7)
             .filter(|s| s.eq_ignore_ascii_case("http://"))
         {
-            None => target,
+            None => (None, target),
             Some(_) => {
                 let rest = &target[7..];
                 let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -42,24 +45,26 @@ impl<'a> Target<'a> {
                 if authority.is_empty() || !authority.bytes().all(is_host_byte) {
                     return None;
                 }
-                match origin {
-                    "" => "/",
-                    // An empty path stands for "/".
-                    _ if origin.starts_with('?') => {
-                        return Some(Target {
-                            path: "/",
-                            query: &origin[1..],
-                        });
-                    }
-                    _ => origin,
-                }
+                (Some(authority), origin)
             }
         };
-        if !origin.starts_with('/') {
-            return None;
-        }
         let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
-        Some(Target { path, query })
+        let path = match path {
+            "" if authority.is_some() => "/",
+            path if path.starts_with('/') => path,
+            _ => return None,
+        };
+        Some(Target {
+            authority,
+            path,
+            query,
+        })
+    }
+
+    /// The host and the port, where the target is an absolute one: they count, and not
+    /// `Host` (RFC 9112 section 3.2.2).
+    pub fn authority(&self) -> Option<&'a str> {
+        self.authority
     }
 
     /// The path, still percent-encoded.

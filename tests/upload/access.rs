@@ -137,9 +137,17 @@ fn a_foreign_page_uploads_nothing_through_its_visitors_browser() {
 #[test]
 fn a_page_whose_name_was_made_to_resolve_here_uploads_nothing() {
     let house = House::start(&[]);
-    let mut client = super::support::Client::connect(house.public);
-    client.send(b"POST /api/uploads HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1\r\n\r\nx");
-    assert_eq!(client.answer().status, 403);
+    // Where the target names a host, that counts.
+    for (status, target, host) in [
+        (403, "/api/uploads", "evil.example"),
+        (403, "http://evil.example/api/uploads", "localhost"),
+        (201, "http://localhost/api/uploads", "evil.example"),
+    ] {
+        let mut client = super::support::Client::connect(house.public);
+        let head = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\n\r\nx");
+        client.send(head.as_bytes());
+        assert_eq!(client.answer().status, status, "{target} at {host}");
+    }
 }
 
 #[test]
