@@ -45,7 +45,7 @@ impl Connection<'_> {
                 catch_unwind(AssertUnwindSafe(|| (intake.break_off(response), false)))
             }
             Ok(Err(Halt::Gone(error))) => {
-                let response = broken("the connection ended");
+                let response = ended();
                 let _ = catch_unwind(AssertUnwindSafe(|| intake.break_off(response)));
                 return Err(error);
             }
@@ -113,7 +113,7 @@ impl Connection<'_> {
                 }
             };
             match read {
-                Ok(0) => return Err(Halt::Broken(broken("the connection ended"))),
+                Ok(0) => return Err(Halt::Broken(ended())),
                 Ok(read) => {
                     if let Err(why) = pace.take(read, asked_at.elapsed()) {
                         return Err(Halt::Broken(too_slow(why)));
@@ -130,9 +130,10 @@ impl Connection<'_> {
     fn take_apart(&mut self, intake: &mut UploadIntake, decoder: &mut Decoder) -> Result<(), Halt> {
         let mut at = 0;
         while at < self.received.len() && !decoder.is_done() {
-            let (used, piece) = decoder
-                .decode(&self.received[at..])
-                .map_err(|error| Halt::Broken(broken(&error.to_string())))?;
+            let (used, piece) = decoder.decode(&self.received[at..]).map_err(|error| {
+                let message = format!("the upload broke off: {error}");
+                Halt::Broken(Response::error(Status::BadRequest, &message))
+            })?;
             intake.push(piece).map_err(Halt::Refused)?;
             at += used;
         }
@@ -141,7 +142,7 @@ impl Connection<'_> {
     }
 }
 
-fn broken(why: &str) -> Response {
-    let message = format!("the upload broke off: {why} before its body was whole");
-    Response::error(Status::BadRequest, &message)
+fn ended() -> Response {
+    let message = "the upload broke off: the connection ended before its body was whole";
+    Response::error(Status::BadRequest, message)
 }
