@@ -193,6 +193,34 @@ describe("the docs'", { concurrency: 2, timeout: 300_000 }, () => {
     assert.deepEqual(errors, []);
   });
 
+  test("EventSource shows a job, a lost connection aside, and its end", async () => {
+    const show = `const show = (text) => { document.querySelector("#app").textContent = text; };\n`;
+    const snippet = show + block("js", "EventSource");
+    for (const [event, data, text] of [
+      ["done", {}, "complete"],
+      ["error", { message: "no" }, "no"],
+    ]) {
+      const server = await Server.start();
+      await server.progress("job_8f3a", 30);
+      const { errors, untilShown } = await run(server, snippet);
+      await untilShown("scanning 30 %");
+      await server.kill();
+      await server.restart();
+      await server.publish("job_8f3a", "progress", { stage: "queued" });
+      await untilShown("queued");
+      await server.publish("job_8f3a", event, data);
+      await untilShown(text);
+      await server.untilStreams(0);
+      assert.deepEqual(errors, []);
+    }
+    const server = await Server.start();
+    const { untilShown } = await run(server, snippet);
+    await server.progress("job_8f3a", 30);
+    await untilShown("scanning 30 %");
+    await server.ask("DELETE", "job_8f3a");
+    await untilShown("deleted");
+  });
+
   test("page follows its job", async () => {
     const server = await Server.start();
     const page = await (await profile()).newPage();
