@@ -6,6 +6,7 @@ use super::call::{Call, Command};
 use super::error::{Failure, Place, Usage};
 use super::{example, output, serve};
 use crate::server::check;
+use crate::sys::order::sort_by_key;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -41,6 +42,8 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
             wrong.push(line);
         }
     }
+    // In the file's order, and then what no line of it says.
+    sort_by_key(&mut wrong, |line| line_in(&call, line));
     for line in &wrong {
         output::say(&format!("landfall check: {line}"));
     }
@@ -49,4 +52,14 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     } else {
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// The line of the configuration file that a complaint begins with, or more than there are.
+fn line_in(call: &Call, complaint: &str) -> u32 {
+    let number = || {
+        let file = call.settings.file.as_ref()?.to_str()?;
+        let rest = complaint.strip_prefix(file)?.strip_prefix(':')?;
+        rest.split(':').next()?.parse().ok()
+    };
+    number().unwrap_or(u32::MAX)
 }

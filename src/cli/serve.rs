@@ -43,7 +43,7 @@ pub fn config(call: &Call) -> Result<ServerConfig, Usage> {
             return Err(Usage::Value {
                 place: Place::Flag(flag),
                 value: address.to_string(),
-                why: "the program has no other way in: give IP:PORT or unix:PATH".to_owned(),
+                why: "only --ops can be off: give IP:PORT or unix:PATH".to_owned(),
             });
         }
     }

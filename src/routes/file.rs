@@ -39,7 +39,7 @@ pub fn get(request: Request<'_>, job: JobId) -> Answer {
     let (context, head) = (request.context, request.head);
     refuse_deleted(context.jobs.hub(), &job)?;
     if !context.rules().has_downloads {
-        let message = "files aren't given out here: start the server with --downloads";
+        let message = "downloads are off: start the server with --downloads";
         return Err(Response::error(Status::NotFound, message));
     }
     if let Some((node, _)) = elsewhere::holder(context, &job) {

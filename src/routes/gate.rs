@@ -275,7 +275,7 @@ impl Gate {
             return Ok(());
         }
         Err(forbidden(
-            "pages of this origin may change nothing here: --cors-origin names those that may",
+            "pages of this origin may not change anything here: allow the origin with --cors-origin",
         ))
     }
 
@@ -289,7 +289,7 @@ impl Gate {
         };
         match head.host {
             Some(host) if is_trusted_unshown && !self.knows_host(host) => Err(forbidden(
-                "this server doesn't go by the name in Host: use its address, or name it with \
+                "the name in Host isn't one of this server's: use its address, or add the name with \
                  --host",
             )),
             _ => Ok(()),
@@ -305,7 +305,7 @@ impl Pass {
     pub fn follow(&self, job: &JobId) -> Result<(), Response> {
         match &self.0 {
             Grant::Token(claims, ..) if !claims.jobs.covers(job) => Err(forbidden(&format!(
-                "the token doesn't cover the job {job}: its claim jobs has to name it"
+                "the token doesn't cover the job {job}: its claim jobs has to cover it"
             ))),
             _ => Ok(()),
         }
@@ -320,8 +320,8 @@ impl Pass {
             _ if prefix.is_empty() => self.follow_all(),
             Grant::Token(claims, ..) if claims.jobs.covers_matching(prefix) => Ok(()),
             Grant::Token(..) => Err(forbidden(&format!(
-                "the token doesn't cover every job that begins with {prefix}: its claim jobs has \
-                 to have \"{prefix}*\""
+                "the token doesn't cover every job that begins with {prefix}: its claim jobs needs \
+                 \"{prefix}*\""
             ))),
             _ => self.follow_all(),
         }
@@ -336,13 +336,13 @@ impl Pass {
             Grant::Reached | Grant::Key => Ok(()),
             Grant::Token(claims, ..) if claims.jobs.covers_all() => Ok(()),
             Grant::Token(..) => Err(forbidden(
-                "the token doesn't cover every job: name jobs, as in /api/events?job=a&job=b, \
-                 or a prefix that it covers, or use a token whose claim jobs has \"*\"",
+                "the token doesn't cover every job: ask for jobs, as in /api/events?job=a&job=b, or \
+                 for a prefix that it covers, or use a token with \"*\" in its claim jobs",
             )),
             Grant::Named => Err(forbidden(
-                "name the jobs, as in /api/events?job=a&job=b: every job, or all that begin \
-                 alike, are to be had on the publishing listener, or with a token that covers \
-                 them, as \"*\" does",
+                "the public listener shows every job, or all with a prefix, only for a token that \
+                 covers them, as \"*\" does: ask the publishing listener, or name the jobs, as in \
+                 /api/events?job=a&job=b",
             )),
         }
     }
@@ -354,7 +354,7 @@ impl Pass {
     pub fn publish(&self, job: &JobId) -> Result<(), String> {
         match &self.0 {
             Grant::Token(claims, ..) if !claims.publish.covers(job) => Err(format!(
-                "the token doesn't let publish to the job {job}: its claim publish has to name it"
+                "the token doesn't allow publishing to the job {job}: its claim publish has to cover it"
             )),
             _ => Ok(()),
         }
@@ -378,10 +378,10 @@ impl Pass {
         }
         Err(forbidden(&match &self.0 {
             Grant::Token(..) => format!(
-                "the token doesn't let cancel the job {job}: its claim cancel has to name it"
+                "the token doesn't allow cancelling the job {job}: its claim cancel has to cover it"
             ),
-            _ => "a job is cancelled on the publishing listener, or here with a token whose claim \
-                  cancel names it"
+            _ => "cancel jobs on the publishing listener, or here with a token whose claim cancel \
+                  covers the job"
                 .to_owned(),
         }))
     }

@@ -202,10 +202,10 @@ impl<'a> Found<'a> {
                 let method = method.as_str();
                 let message = match found {
                     Some(_) => format!(
-                        "{method} isn't served here by the public listener: send it to the \
-                         publishing one (--publish)"
+                        "the public listener doesn't take {method} here: send it to the publishing \
+                         listener (--publish)"
                     ),
-                    None => format!("{method} isn't served here"),
+                    None => format!("nothing takes {method} here: see Allow"),
                 };
                 let response = Response::error(Status::MethodNotAllowed, &message);
                 Err(response.with("Allow", self.allow(access)))

@@ -111,6 +111,10 @@ fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
             Need::Place(path) => writable(&path).map_err(|why| {
                 format!("write {why}: make it, or give a directory that can be written to")
             }),
+            Need::Readable(path) => access(&path, Allowed::READ_OK).map_err(|why| {
+                let path = path.display();
+                format!("read {path}: {why}: give what is there and can be read")
+            }),
         };
         if let Err(why) = met {
             let what = format!("{}:{line}: {why}", file.display());
@@ -255,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn where_a_stage_may_write_has_to_be_there() {
+    fn where_a_stage_may_write_and_what_it_may_read_has_to_be_there() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("shelf");
         let file = folder.path().join("landfall.toml");
         let text = format!(
-            "[[stage]]\nname = 'shelving'\nrun = ['cp', '{{input}}', '{0}/{{name}}']\nwrite = ['{0}']\n",
+            "[[stage]]\nname = 'shelving'\nrun = ['cp', '{{input}}', '{0}/{{name}}']\nwrite = ['{0}']\nread = ['{0}']\n",
             place.display()
         );
         fs::write(&file, text).unwrap();
@@ -268,7 +272,9 @@ mod tests {
         config.pipeline.file = Some(file);
         let found = wrong(&config);
         assert!(
-            found.len() == 1 && found[0].contains("landfall.toml:4: write /"),
+            found.len() == 2
+                && found[0].contains("landfall.toml:5: read /")
+                && found[1].contains("landfall.toml:4: write /"),
             "{found:?}"
         );
         fs::create_dir(&place).unwrap();

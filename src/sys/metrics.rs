@@ -146,7 +146,7 @@ impl Metrics {
         }
         if let Some((count, what)) = self.unwelcome.take(now, at_last) {
             let what = what.unwrap_or_default();
-            warn!("refused for who asks, {}, first {what}", times(count));
+            warn!("refused with 401 or 403, {}, first {what}", times(count));
         }
     }
 

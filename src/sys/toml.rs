@@ -32,6 +32,8 @@ pub enum Need {
     Folder(PathBuf),
     /// A folder that is there already, and can be written to.
     Place(PathBuf),
+    /// A file or a folder that can be read.
+    Readable(PathBuf),
 }
 
 /// What is wrong, and where.

@@ -41,7 +41,7 @@ fn every_command_complains_in_one_way() {
         ),
         (
             &["serve", "--publish", "off"],
-            "--publish off: the program has no other way in: give IP:PORT or unix:PATH",
+            "--publish off: only --ops can be off: give IP:PORT or unix:PATH",
         ),
         (
             &["serve", "--insecure=maybe"],

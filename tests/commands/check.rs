@@ -106,7 +106,7 @@ fn what_is_wrong_is_said_a_line_each() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn everything_that_is_wrong_is_said_at_once_in_the_order_of_the_files_lines() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(
         folder.path().join("b.toml"),
@@ -121,16 +121,15 @@ fn everything_that_is_wrong_is_said_at_once() {
     let lines: Vec<&str> = text(&output.stderr).lines().collect();
     let parts = [
         "b.toml:1: there is no ring-event: the nearest is ring-events",
-        "LANDFALL_RETRY=5: not a duration",
         "b.toml:2: ring-bytes = 0: not a size",
         "b.toml:4: publish: publishing listener http://127.0.0.1:9: the public listener has",
         "b.toml:7: there is no timeot here: the nearest is timeout",
+        "LANDFALL_RETRY=5: not a duration",
     ];
     assert_eq!(lines.len(), parts.len(), "{lines:#?}");
-    for part in parts {
-        let begin = format!("landfall check: {part}");
+    for (line, part) in lines.iter().zip(parts) {
         assert!(
-            lines.iter().any(|line| line.starts_with(&begin)),
+            line.starts_with(&format!("landfall check: {part}")),
             "{part}: {lines:#?}"
         );
     }

@@ -94,9 +94,9 @@ fn everything_that_an_operator_wants_to_know_is_one_line() {
         (3, true),
         "{refused:?}"
     );
-    let refused = find(&lines, "refused for who asks");
+    let refused = find(&lines, "refused with 401 or 403");
     assert!(refused.contains(
-        "once, first from a trusted proxy or a unix socket: pages of this origin may change nothing"
+        "once, first from a trusted proxy or a unix socket: pages of this origin may not change anything"
     ));
     find(&lines, "INFO  SIGTERM: stopping");
     assert!(lines.last().unwrap().ends_with("INFO  stopped"));
@@ -161,4 +161,21 @@ fn a_level_is_said_by_its_flag_or_else_by_the_variable_and_changes_while_the_ser
         served.log().contains("job a ended: done")
     });
     assert!(!served.log().contains("has started"));
+}
+
+#[test]
+fn the_log_has_the_paths_that_a_stages_error_keeps_from_browsers() {
+    let served = Served::start(
+        "[[stage]]\nname = 'broken'\nrun = ['sh', '-c', 'echo no room in /srv/videos >&2; exit 3']\n",
+    );
+    let failed = served.upload("clip");
+    let shown = failed["message"].as_str().unwrap();
+    assert!(!shown.contains("/srv"), "{shown}");
+    let log = served.log();
+    assert!(
+        log.contains(
+            "job clip: stage broken says in full: sh: exit status 3: no room in /srv/videos"
+        ),
+        "{log}"
+    );
 }

@@ -76,7 +76,7 @@ fn delete_is_refused_on_the_public_listener() {
         .answer();
     assert_eq!(
         (answer.status, &*answer.error()),
-        (405, "PATCH isn't served here")
+        (405, "nothing takes PATCH here: see Allow")
     );
     assert!(server.jobs().snapshot(&job_id("a")).is_some());
 }

@@ -31,7 +31,10 @@ pub struct Options {
 
 impl Options {
     pub(super) fn read(&mut self, table: &mut Table<'_>) {
-        if let Some((paths, _)) = paths(table, "read") {
+        if let Some((paths, at)) = paths(table, "read") {
+            for path in &paths {
+                table.need(at, Need::Readable(path.clone()));
+            }
             self.read = paths;
         }
         if let Some((paths, at)) = paths(table, "write") {

@@ -122,7 +122,9 @@ impl Passage<'_> {
                 ];
                 let shown = shown::without_paths(&said, &known);
                 if shown != said {
-                    debug!("{}: {}: {said}", self.attempt.landed.job, self.stage.name);
+                    // Whoever reads the log may know of paths.
+                    let (job, stage) = (&self.attempt.landed.job, &self.stage.name);
+                    info!("job {job}: stage {stage} says in full: {said}");
                 }
                 shown
             })
