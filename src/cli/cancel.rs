@@ -8,15 +8,14 @@ use super::error::{Failure, Usage};
 /// The command.
 pub const COMMAND: Command = Command {
     name: "cancel",
-    about: "has jobs end with error",
+    about: "cancels jobs",
     usage: &["[FLAGS] JOB..."],
     text: &[
-        "An upload is broken off at once. A worker is told with its next answer, and its job \
-         ends when it says so, or by itself after the server's --cancel-grace; a command that \
-         landfall run runs gets SIGTERM. Unlike one that is deleted the job stays, with its \
-         error.",
-        "The exit code is 0, 1 where one could not be cancelled, for which the others are all \
-         the same, 2 where the call is wrong.",
+        "The job ends with error and the reason cancelled, and stays. An upload stops at once. \
+         A worker hears of it with its next answer; its job ends when the worker says so, or by \
+         itself after the server's --cancel-grace. A command under landfall run gets SIGTERM.",
+        "The exit code is 0; 1 if a job couldn't be cancelled (the others are); 2 if the call \
+         is wrong.",
     ],
     runs_another: false,
     main,

@@ -11,15 +11,15 @@ use crate::sys::order::sort_by_key;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "check",
-    about: "reads the configuration as serve would; says what is wrong",
+    about: "checks the configuration without starting a server",
     usage: &["[FLAGS]"],
     text: &[
         "It takes every flag that serve takes, and reads the same variables and the same file. \
-         It says all that is wrong with them, with the lines of the file, and what would keep a \
-         server from starting: a key file that can't be read, a directory that can't be written \
-         to, a program of a stage that isn't there, a port that is taken, unless by the server of \
-         the same --data. It makes nothing.",
-        "The exit code is 0 where all is well, else 1.",
+         It prints everything that is wrong with them, with the lines of the file, and \
+         everything that would keep a server from starting: a key file that can't be read, a \
+         directory that can't be written to, a stage's program that isn't there, a port that is \
+         taken (unless by the server with the same --data). It makes nothing.",
+        "The exit code is 0 if all is well, else 1.",
     ],
     runs_another: false,
     main,

@@ -15,13 +15,13 @@ use super::output;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "completions",
-    about: "prints what a shell completes commands and flags by",
+    about: "prints the completions for a shell",
     usage: &["bash|zsh|fish"],
     text: &[
-        "For bash: landfall completions bash > /etc/bash_completion.d/landfall, or source \
-         <(landfall completions bash) in ~/.bashrc. For zsh, into a file _landfall in a folder of \
-         $fpath; for fish, into ~/.config/fish/completions/landfall.fish. Packages bring them \
-         along.",
+        "bash: landfall completions bash > /etc/bash_completion.d/landfall, or source \
+         <(landfall completions bash) in ~/.bashrc. zsh: into a file _landfall in a directory \
+         of $fpath. fish: into ~/.config/fish/completions/landfall.fish. The Debian package \
+         installs them.",
     ],
     runs_another: false,
     main,
@@ -101,7 +101,7 @@ fn every_flag() -> impl Iterator<Item = &'static Flag> {
 
 /// What a flag does, in as few words as one reads in a list.
 fn about(flag: &Flag) -> &'static str {
-    let ends = [": ", "; ", ". ", " (", ", where", ", in bytes"];
+    let ends = [": ", "; ", ". ", " (", ", where"];
     let end = ends.iter().filter_map(|end| flag.help.find(end)).min();
     flag.help[..end.unwrap_or(flag.help.len())].trim_end_matches('.')
 }

@@ -11,10 +11,10 @@ pub const COMMAND: Command = Command {
     about: "deletes jobs",
     usage: &["[FLAGS] JOB..."],
     text: &[
-        "A job's streams are told and end, its upload and its stage are broken off, and its \
-         command, where landfall run runs it, is stopped.",
-        "The exit code is 0, 1 where one could not be deleted, for which the others are deleted \
-         all the same, 2 where the call is wrong.",
+        "A job's streams are told and end. Its upload and its stage stop, and so does its \
+         command under landfall run.",
+        "The exit code is 0; 1 if a job couldn't be deleted (the others are); 2 if the call is \
+         wrong.",
     ],
     runs_another: false,
     main,

@@ -10,15 +10,15 @@ use crate::webhook::EXAMPLE as HOOKS;
 
 /// How wide its comments are.
 const WIDTH: usize = 96;
-const HEAD: &str = "The configuration of landfall: everything that it can be told. Every setting is \
-                    commented out, and at its default where it has one: take the # away before \
-                    one to change it. landfall check says what is wrong with the file.";
+const HEAD: &str = "Landfall's configuration, with every setting. All are commented out, at their \
+                    defaults where they have one: remove the # in front of a setting to change it. \
+                    landfall check says what is wrong with the file.";
 /// What stands there beside the settings, each with its title.
 #[cfg(feature = "uploads")]
 const SECTIONS: &[(&str, &str)] = &[("Stages", STAGES), ("Webhooks", HOOKS)];
 #[cfg(not(feature = "uploads"))]
 const SECTIONS: &[(&str, &str)] = &[];
-const LIVE: &str = "SIGHUP has a server that runs read it again.";
+const LIVE: &str = "A running server takes a new value on SIGHUP.";
 
 /// The file.
 pub fn file() -> String {

@@ -15,9 +15,9 @@ pub const ABOUT: &str =
     "Landfall streams the progress of jobs to browsers over Server-Sent Events.";
 /// What `landfall help COMMAND` does.
 pub const HELP: &str =
-    "tells a command's flags, as COMMAND --help does, or with --man before it its manual page";
+    "shows a command's flags, as COMMAND --help does, or with --man its manual page";
 /// What `landfall version` does.
-pub const VERSION: &str = "tells the version";
+pub const VERSION: &str = "prints the version";
 
 /// What commands there are.
 pub fn overview(commands: &[&Command], width: usize) -> String {
@@ -87,15 +87,16 @@ pub fn legend(command: &Command) -> String {
         .map(|(_, flag)| flag.value())
         .collect();
     let has = |what: &str| values.iter().any(|value| value == what);
-    let mut legend = String::from("A default stands in brackets.");
+    let mut legend = String::from("Defaults are in brackets.");
     if has("DUR") {
-        legend += " DUR is a number and a unit, as 500ms, 5s, 15m, 24h or 7d.";
+        legend += " DUR is a number and a unit, such as 500ms, 5s, 15m, 24h or 7d.";
     }
     if has("SIZE") {
-        legend += " SIZE is bytes, or a number and a unit, as 64KiB, 2MB or 4G, where K is 1,024.";
+        legend +=
+            " SIZE is bytes, or a number and a unit, such as 64KiB, 2MB or 4G; K is always 1,024.";
     }
     if values.iter().any(|value| value.ends_with("...")) {
-        legend += " What ends with ... may be repeated, or take a list with commas.";
+        legend += " A flag that ends with ... may be repeated, or takes a list with commas.";
     }
     let some = flags::of(command.name)
         .next()
@@ -103,8 +104,8 @@ pub fn legend(command: &Command) -> String {
     let variable = some.replace('-', "_").to_ascii_uppercase();
     legend
         + &format!(
-            " Each flag has a twin in the environment, --{some} has LANDFALL_{variable}; the flag \
-         wins, and a twin that is empty is an error."
+            " Each flag has a variable in the environment: LANDFALL_{variable} for --{some}. The \
+             flag wins. An empty variable is an error."
         )
 }
 

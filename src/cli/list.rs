@@ -24,14 +24,14 @@ const GAP: &str = "  ";
 /// The command.
 pub const COMMAND: Command = Command {
     name: "list",
-    about: "lists the jobs there are, the newest first",
+    about: "lists jobs, newest first",
     usage: &["[FLAGS]"],
     text: &[
-        "Each job has a line: its name, its state, the streams that get its events, how long \
-         ago its newest event came, and what that says. --json prints what GET /api/jobs \
-         answers, with the jobs of all pages, a line each: landfall watch, or a stream with \
-         its at as Last-Event-ID, goes on from there.",
-        "The exit code is 0, 1 where the hub refuses or is away, 2 where the call is wrong.",
+        "Each job is a line: its name, its state, how many streams get its events, the age of \
+         its newest event, and what that event says. --json prints what GET /api/jobs answers, \
+         all pages in one, a line for each job. To go on from there, open a stream with its at \
+         as Last-Event-ID.",
+        "The exit code is 0; 1 if the hub refuses or is away; 2 if the call is wrong.",
     ],
     runs_another: false,
     main,

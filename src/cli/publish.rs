@@ -32,14 +32,14 @@ pub const COMMAND: Command = Command {
         "[FLAGS] JOB -",
     ],
     text: &[
-        "JSON is the event's data, an object; without it the data is {}. With - in its place \
-         each line of stdin is the data of one event; with - in the place of EVENT each is a \
-         whole event, as {\"event\":\"progress\",\"data\":{\"percent\":30}}.",
+        "JSON is the event's data, an object; without it the data is {}. With - in its place, \
+         each line of stdin is the data of one event. With - in place of EVENT, each line is a \
+         whole event, such as {\"event\":\"progress\",\"data\":{\"percent\":30}}.",
         "JOB is 1 to 128 of A-Z a-z 0-9 . _ ~ -, EVENT 1 to 64 of A-Z a-z 0-9 . _ -. done and \
          error end the job. Lines are sent as they come, up to 256 or 32 KiB at once; a line is \
-         1 MiB at most. It ends at the first line that is refused; what came before it stays \
+         1 MiB at most. The first line that is refused ends it; the lines before stay \
          published.",
-        "The exit code is 0, 1 where the hub refuses or is away, 2 where the call is wrong.",
+        "The exit code is 0; 1 if the hub refuses or is away; 2 if the call is wrong.",
     ],
     runs_another: false,
     main,

@@ -11,13 +11,13 @@ use crate::event::json::Object;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "retry",
-    about: "has failed jobs of uploads tried again",
+    about: "tries failed jobs of uploads again",
     usage: &["[FLAGS] JOB..."],
     text: &[
-        "A job runs again from its first stage, in a new life, as long as its upload is kept. \
-         Which attempt that is is printed, a line a job.",
-        "The exit code is 0, 1 where one could not be tried again, for which the others are all \
-         the same, 2 where the call is wrong.",
+        "A job runs again from its first stage, in a new life, while its upload is kept. Each \
+         job's new attempt is printed on a line.",
+        "The exit code is 0; 1 if a job couldn't be tried again (the others are); 2 if the call \
+         is wrong.",
     ],
     runs_another: false,
     main,

@@ -41,14 +41,14 @@ pub const COMMAND: Command = Command {
     usage: &["[FLAGS] [--] CMD [ARG]..."],
     text: &[
         "It understands ffmpeg (with or without -progress), percentages such as 43% or 43.5% \
-         (rsync, curl, wget, 7z and others), and JSON lines, as \
-         {\"percent\":43,\"stage\":\"scanning\"}. It publishes progress at most 10 times a \
-         second, then done or error. The command never waits for the hub. When the job is \
-         cancelled or deleted meanwhile, or begun anew by another, the command gets SIGTERM, and \
-         SIGKILL 10 s later, and then what it leaves running.",
-        "The command's output is passed on unchanged and its exit code is kept: 128 + N where \
-         signal N killed it, 127 where there is no such command, 126 where it can't be run, 2 \
-         where the call is wrong. SIGINT, SIGTERM and SIGHUP are passed on to it.",
+         (rsync, curl, wget, 7z and others), and JSON lines such as \
+         {\"percent\":43,\"stage\":\"scanning\"}. It publishes progress up to 10 times a \
+         second, then done or error. The command never waits for the hub. If the job is \
+         cancelled, deleted or begun anew meanwhile, the command gets SIGTERM, and SIGKILL 10 s \
+         later, and then whatever it leaves running.",
+        "The command's output passes through unchanged. The exit code is the command's own: 128 \
+         + N if signal N killed it, 127 if there is no such command, 126 if it can't be run, 2 \
+         if the call is wrong. SIGINT, SIGTERM and SIGHUP are passed on to it.",
     ],
     runs_another: true,
     main,

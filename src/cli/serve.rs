@@ -16,10 +16,10 @@ pub const COMMAND: Command = Command {
     about: "runs the server",
     usage: &["[FLAGS]"],
     text: &[
-        "Once everything is bound, it prints a line for each listener, as \
-         public http://127.0.0.1:41234, and then ready. SIGTERM and SIGINT stop it, SIGHUP has \
-         it read its file and its keys again, SIGUSR1 does nothing, and SIGUSR2 starts another in its place. \
-         Logs go to stderr.",
+        "Once it listens everywhere, it prints a line for each listener, such as public \
+         http://127.0.0.1:41234, and then ready. It logs to stderr.",
+        "SIGTERM and SIGINT stop it. SIGHUP makes it read its file and keys again. SIGUSR2 \
+         starts another server in its place. SIGUSR1 does nothing.",
     ],
     runs_another: false,
     main,

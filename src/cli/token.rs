@@ -14,7 +14,7 @@ use crate::access::token::{Claims, Scope, TOKEN_MAX_BYTES};
 /// The command.
 pub const COMMAND: Command = Command {
     name: "token",
-    about: "prints a token, signed with the first key",
+    about: "prints a token",
     usage: &["[FLAGS]"],
     text: &[],
     runs_another: false,

@@ -21,17 +21,16 @@ use view::View;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "upload",
-    about: "uploads files, and prints the names of their jobs",
+    about: "uploads files and prints the names of their jobs",
     usage: &["[FLAGS] FILE..."],
     text: &[
-        "Files are sent one after the other by the tus protocol: after a drop it goes on where \
-         it was, for as long as the hub takes something every two minutes. One that was broken \
-         off is gone on with by the same call, as long as the hub has what came of it; where it \
-         is, is kept below $XDG_STATE_HOME, or ~/.local/state. A job's name is printed on \
-         stdout, a line a file, as soon as the file is there; a bar is drawn on stderr, in a \
-         terminal.",
-        "The exit code is 0, 1 where the hub refuses a file, for which the others are sent all \
-         the same, or stays away, 2 where the call is wrong.",
+        "It sends one file after the other by the tus protocol. After a lost connection it goes \
+         on where it was, unless the hub takes nothing for two minutes. If it is interrupted, \
+         the same call goes on later, while the hub keeps what it has; $XDG_STATE_HOME, or \
+         ~/.local/state, remembers where. As soon as a file is there, its job's name is a line \
+         on stdout. In a terminal there is a bar on stderr.",
+        "The exit code is 0; 1 if the hub refuses a file (the others are sent) or stays away; 2 \
+         if the call is wrong.",
     ],
     runs_another: false,
     main,

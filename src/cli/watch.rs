@@ -28,15 +28,15 @@ pub const COMMAND: Command = Command {
     about: "follows jobs in the terminal",
     usage: &["[FLAGS] JOB...", "[FLAGS] --prefix PREFIX", "[FLAGS] --all"],
     text: &[
-        "In a terminal each job has a bar, how long it has gone on, and how long it will, else a \
-         line for each change. Named jobs are followed from the oldest event that the hub keeps \
-         until every one has ended; one that is deleted has ended too. With --prefix or --all \
-         it is those that run now and those that come, until it is interrupted; what ends stays \
-         above the bars. After a drop it connects again, as often as it takes, and resumes where \
-         it was.",
-        "The exit code is 0 where every job ended with done, 1 where one did not, the hub \
-         refuses, or nobody reads what it prints any more, 2 where the call is wrong. Where \
-         NO_COLOR is set, there are no colours.",
+        "In a terminal each job has a bar, with the time so far and the time that is left. \
+         Elsewhere each change is a line. Named jobs are followed from the oldest event that \
+         the hub keeps until all have ended; a deleted job has ended too. With --prefix or \
+         --all, jobs that run now and jobs that come later are followed until you interrupt it; \
+         ended jobs stay above the bars. After a lost connection it resumes where it was, as \
+         often as it takes.",
+        "The exit code is 0 if every job ended with done; 1 if one didn't, if the hub refuses, \
+         or if nobody reads the output any more; 2 if the call is wrong. With NO_COLOR set \
+         there are no colours.",
     ],
     runs_another: false,
     main,

@@ -171,7 +171,7 @@ fn every_manual_page_is_faultless_and_says_what_the_help_says() {
         ),
         (
             "upload",
-            &["or ~/.local/state.", "landfall upload [FLAGS] FILE..."],
+            &["or ~/.local/state,", "landfall upload [FLAGS] FILE..."],
         ),
         ("serve", &["--base-path PATH [/]", "--memory-only"]),
     ] {

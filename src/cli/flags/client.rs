@@ -18,20 +18,20 @@ pub const RUN: Group = Group {
             |s| &mut s.run.job,
             "The job's name, 1 to 128 of A-Z a-z 0-9 . _ ~ -.",
         )
-        .default("a new one, which is told")
+        .default("a new one, which is printed")
         .also("upload"),
         switch(
             "begin",
             |s| &mut s.run.begin,
-            "Begins the job anew before the command starts, whatever became of it before: one \
-             that is still running is ended, and its command with it.",
+            "Begins the job anew before the command starts. If it is still running, that run \
+             ends, and its command too.",
         ),
         duration(
             "lease",
             |s| &mut s.run.lease,
-            "How long the job may be without a word of this run, which gives it one in time: \
-             when this host dies, or the hub can't be reached for so long, the job ends with \
-             error. Its variable is LANDFALL_RUN_LEASE.",
+            "How long the hub waits for a word from this run, which sends one in time. If this \
+             host dies, or can't reach the hub for so long, the job ends with error. The \
+             variable is LANDFALL_RUN_LEASE.",
         )
         .bounds(Lease::MIN.as_nanos() as u64, Lease::MAX.as_nanos() as u64)
         .twin("LANDFALL_RUN_LEASE"),
@@ -46,8 +46,8 @@ pub const RUN: Group = Group {
             "format",
             "FORMAT",
             |s| &mut s.run.format,
-            "auto, or number: a line that is nothing but a number from 0 to 100 is a percentage \
-             as well, as of pv -n.",
+            "auto, or number. With number, a line that is just a number from 0 to 100 is a \
+             percentage too, as pv -n prints them.",
         )
         .choices(&["auto", "number"])
         .default("auto"),
@@ -55,20 +55,21 @@ pub const RUN: Group = Group {
             "pattern",
             "REGEX",
             |s| &mut s.run.pattern,
-            "What is read instead: a regular expression with the groups (?<percent>...), or \
-             (?<done>...) and (?<total>...), and (?<stage>...). Lines it doesn't match move nothing.",
+            "A regular expression that finds progress in the output, instead of everything \
+             else: with the groups (?<percent>...), or (?<done>...) and (?<total>...), and \
+             (?<stage>...). Lines that don't match are ignored.",
         ),
         switch(
             "pty",
             |s| &mut s.run.pty,
-            "Gives the command a terminal, for programs that show how far they are only there; \
-             its stdout and stderr become one.",
+            "Runs the command in a terminal, for programs that show progress only there. Its \
+             stdout and stderr become one.",
         ),
         duration(
             "hub-wait",
             |s| &mut s.run.hub_wait,
-            "How long to try to publish the end once the command has ended; a second signal \
-             ends it.",
+            "How long to try to publish the end after the command has ended. A second signal \
+             stops that.",
         )
         .bounds(0, u64::MAX),
     ],
@@ -83,14 +84,14 @@ pub const SELECTION: Group = Group {
             "prefix",
             "PREFIX",
             |s| &mut s.selection.prefix,
-            "Those whose names begin so, as user42.",
+            "Jobs whose names begin with this, as user42.",
         )
         .also("watch"),
         word(
             "state",
             "STATE",
             |s| &mut s.selection.state,
-            "Those that are running, done, or ended with error.",
+            "Jobs that are running, done, or ended with error.",
         )
         .choices(&["running", "done", "error"]),
         switch(
@@ -108,7 +109,7 @@ pub const ALL: Group = Group {
     flags: &[switch(
         "all",
         |s| &mut s.selection.all,
-        "Every job there is, and those that come.",
+        "Every job, and those that come later.",
     )],
 };
 
@@ -130,7 +131,7 @@ pub const HUB: Group = Group {
             "key",
             "FILE",
             |s| &mut s.hub.key,
-            "A file with the publishing key, or a token, where the hub wants one.",
+            "A file with the publishing key or a token, if the hub asks for one.",
         ),
     ],
 };

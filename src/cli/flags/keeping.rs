@@ -11,7 +11,7 @@ pub const DISK: Group = Group {
             "data",
             "DIR",
             |s| &mut s.server.data,
-            "Where accepted events, which a restart restores, and uploads are kept.",
+            "The directory for events, which a restart restores, and for uploads.",
         )
         .default("./landfall-data"),
         switch(
@@ -23,29 +23,30 @@ pub const DISK: Group = Group {
             "sync",
             "WHEN",
             |s| &mut s.server.journal.sync,
-            "When events are safe from a loss of power: always (before they are answered) or \
-             interval=DUR (so long after it at most; the end of a job before it is answered).",
+            "When events are safe from a loss of power. always: before they are answered. \
+             interval=DUR: at most so long after that, but the end of a job before it is \
+             answered.",
         )
         .choices(&["always", "interval="])
         .default("interval=200ms"),
         size(
             "journal-bytes",
             |s| &mut s.server.journal.bytes,
-            "All events on disk, in bytes, 4MiB at least; at it the oldest go, but each job's \
-             newest, and then publishing gets 507.",
+            "The most that events take on disk, 4MiB or more. Beyond it the oldest events go, \
+             except each job's newest. If nothing else is left, publishing gets 507.",
         )
         // Less would be segments too small to be worth a file.
         .bounds(4 << 20, u64::MAX),
         count(
             "journal-jobs",
             |s| &mut s.server.journal.ended_jobs,
-            "Jobs that have ended, on disk; beyond it the first that ended are forgotten.",
+            "Ended jobs that are kept on disk. Beyond it the one that ended first is forgotten.",
         ),
         duration(
             "journal-age",
             |s| &mut s.server.journal.age,
-            "How long a job that has ended, and events but each job's newest, are kept on disk; \
-             after it they are forgotten.",
+            "How long ended jobs and events are kept on disk. Older jobs are forgotten; older \
+             events go, except each job's newest.",
         ),
     ],
 };
@@ -58,55 +59,56 @@ pub const MEMORY: Group = Group {
         count(
             "ring-events",
             |s| &mut s.server.hub.ring.events,
-            "Events kept for replay, per job; beyond it the oldest goes, and who needed it gets \
-             a reset.",
+            "Events of a job that are kept for replay in memory. Beyond it the oldest goes; a \
+             client that still needs it is served from the journal, or gets a reset.",
         ),
         size(
             "ring-bytes",
             |s| &mut s.server.hub.ring.bytes,
-            "Bytes kept for replay, per job, if that is reached first, and 1GiB if it is more; the \
-             newest two events are always kept.",
+            "The same in bytes, whichever is reached first, 1GiB at most. The newest two events \
+             always stay.",
         ),
         size(
             "memory",
             |s| &mut s.server.hub.memory_bytes,
-            "All that is kept for replay, in bytes; at it ended jobs are forgotten, oldest \
-             first, and then new jobs get 503.",
+            "The most that events for replay take in memory, all jobs together. Beyond it ended \
+             jobs are forgotten, oldest first; if none is left, new jobs get 503.",
         ),
         count(
             "max-jobs",
             |s| &mut s.server.hub.jobs,
-            "Jobs in all; at it ended ones are forgotten, oldest first, and then new jobs get \
-             503.",
+            "Jobs in all. Beyond it ended jobs are forgotten, oldest first; if none is left, \
+             new jobs get 503.",
         ),
         count(
             "max-jobs-per-address",
             |s| &mut s.server.hub.jobs_per_address,
-            "Jobs that uploads of one address, and those of one token, have begun, or off; for one \
-             more the first of them that ended is forgotten, and where all go on it gets 503.",
+            "Jobs that the uploads of one address, or of one token, have begun, or off. Beyond \
+             it the first of them that ended is forgotten; if all are running, an upload gets \
+             503.",
         ),
         count(
             "max-awaited",
             |s| &mut s.server.hub.awaited,
-            "Names that streams wait for and that are no jobs', some 300 bytes each; a stream \
-             that names one more gets 200, the busy retry and a close.",
+            "Names without a job that streams wait for, some 300 bytes each. A stream that \
+             names one more gets 200 with --busy-retry, and a close.",
         ),
         count(
             "max-awaited-per-address",
             |s| &mut s.server.hub.awaited_per_address,
-            "Those that one address, and one token, was the first to wait for, or off; the same \
-             beyond it.",
+            "Such names that one address, or one token, was the first to wait for, or off. A \
+             stream beyond it gets the same.",
         ),
         duration(
             "deleted-for",
             |s| &mut s.server.hub.deleted_for,
-            "How long a deletion is remembered: the job is 410 until then, and 404 after it. Of \
-             more than 16,384 deletions the newest are.",
+            "How long a deletion is remembered, of the newest 16,384. Until then the job is \
+             410, after that 404.",
         ),
         duration(
             "abandoned-after",
             |s| &mut s.server.hub.abandoned_after,
-            "How long a running job may be without an event; after it, it counts as ended when \
+            "How long a running job may go without an event. After that it counts as ended if \
              room is needed.",
         ),
     ],
@@ -121,8 +123,8 @@ pub const FLEET: Group = Group {
             "redis",
             "URL",
             |s| &mut s.server.fleet.redis,
-            "The Redis (6.2 or later, or Valkey) that keeps the order of several servers, in the \
-             place of the journal: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], \
+            "The Redis (6.2 or later, or Valkey) that keeps the order of several servers \
+             instead of the journal: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], \
              redis+unix:///PATH or redis+sentinel://HOST,.../MASTER. It takes a build with the \
              feature redis.",
         )
@@ -131,38 +133,39 @@ pub const FLEET: Group = Group {
             "fleet",
             "NAME",
             |s| &mut s.server.fleet.name,
-            "What the fleet's keys in Redis begin with: servers of one name are one fleet.",
+            "What the fleet's keys in Redis begin with. Servers with the same name are one \
+             fleet.",
         )
         .default("landfall"),
         word(
             "node",
             "NAME",
             |s| &mut s.server.fleet.node,
-            "What this server is called among the fleet's, each by another name, of which 16 may \
-             keep Redis's log at a time; by itself it is the host's name.",
+            "This server's name, different from every other in the fleet; without it the host's name. At \
+             most 16 nodes may keep Redis's log at a time.",
         )
         .sample("a"),
         word(
             "node-url",
             "URL",
             |s| &mut s.server.fleet.url,
-            "Where browsers find this server by itself, --base-path included: the others of the \
-             fleet lead there who ask for an upload, or its file, that is on this one. Without \
-             it they answer 409 and name this node.",
+            "The URL, with --base-path, at which browsers reach this very server. Other nodes \
+             send them there for an upload or a file that is here. Without it they answer 409 \
+             and name this node.",
         )
         .sample("https://a.example.com"),
         count(
             "redis-wait",
             |s| &mut s.server.fleet.wait,
-            "Replicas of Redis that have to confirm an event before it is answered; without so \
-             many, publishers wait.",
+            "Replicas of Redis that must confirm an event before it is answered. With fewer \
+             replicas, publishers wait.",
         )
         .bounds(0, 100),
         size(
             "redis-log",
             |s| &mut s.server.fleet.log_bytes,
-            "What Redis keeps of the history of all jobs, in bytes, besides what each has come \
-             to: so much at least and about twice as much at most; beyond it the oldest goes.",
+            "History of all jobs that Redis keeps, besides where each stands: at least this, \
+             and about twice as much at most. Beyond it the oldest goes.",
         )
         .bounds(1 << 20, 1 << 36),
     ],

@@ -27,7 +27,7 @@ pub struct Group {
 pub struct Flag {
     /// Its name, without dashes.
     pub name: &'static str,
-    /// What it does, its unit, and what happens at the limit, in one sentence.
+    /// What it does, and what happens at the limit, in plain sentences.
     pub help: &'static str,
     kind: Kind,
     /// The default in words, where it isn't a quantity or a switch that is off.

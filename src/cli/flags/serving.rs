@@ -12,11 +12,10 @@ pub const FILE: Group = Group {
         "FILE",
         |s| &mut s.file,
         if cfg!(feature = "uploads") {
-            "The configuration file: any other of these flags under its own name, the webhooks \
-             that are told of events, and the stages that uploads go through, which are scanning, \
-             transcoding and storing where it names none."
+            "The configuration file. It takes each of these flags under its own name, webhooks, and \
+             the stages of uploads. Without stages there, they are scanning, transcoding and storing."
         } else {
-            "The configuration file: any other of these flags under its own name."
+            "The configuration file. It takes each of these flags under its own name."
         },
     )
     .default("landfall.toml, if there")],
@@ -39,16 +38,16 @@ pub const LISTENERS: Group = Group {
             "publish",
             "ADDR",
             |s| &mut s.server.publish,
-            "The publishing listener, for workers: IP:PORT or unix:PATH (mode 0660); everything \
-             public is served here as well.",
+            "The publishing listener, for workers: IP:PORT or unix:PATH (mode 0660). It also \
+             serves everything public.",
         )
         .default("127.0.0.1:8081"),
         word(
             "ops",
             "ADDR",
             |s| &mut s.server.ops,
-            "The monitoring listener, IP:PORT, unix:PATH (mode 0660) or off: /metrics, /healthz, \
-             /readyz and /jobs.",
+            "The monitoring listener: IP:PORT, unix:PATH (mode 0660) or off. It serves \
+             /metrics, /healthz, /readyz and /jobs.",
         )
         .default("127.0.0.1:8082"),
     ],
@@ -63,10 +62,9 @@ pub const ACCESS: Group = Group {
             "token-key",
             "FILE",
             |s| &mut s.server.auth.token_keys,
-            "A file with a key for tokens (HS256, 32 bytes or more, as of openssl rand -hex 32): \
-             the first signs, all verify, and SIGHUP has the server read them again; with one, \
-             subscribing on the public listener takes a token whose claim \"jobs\" covers the \
-             job.",
+            "A file with a key for tokens, as openssl rand -hex 32 makes it (HS256, 32 bytes or \
+             more). With several, the first signs and all verify. With one, the public listener \
+             wants a token whose claim \"jobs\" covers the job.",
         )
         .live()
         .sample("/etc/landfall/token.key")
@@ -75,7 +73,7 @@ pub const ACCESS: Group = Group {
             "token-cookie",
             "NAME",
             |s| &mut s.server.auth.token_cookie,
-            "The cookie that a token may be in; Authorization: Bearer comes before it, ?token= \
+            "The cookie that may carry a token. Authorization: Bearer comes before it, ?token= \
              after it.",
         )
         .live()
@@ -83,35 +81,36 @@ pub const ACCESS: Group = Group {
         duration(
             "query-token-max-ttl",
             |s| &mut s.server.auth.query_token_max_ttl,
-            "The longest life of a token in ?token=, from its iat, or else from now; 401 beyond \
-             it.",
+            "The longest life of a token in ?token=, from its iat, or else from now. A longer \
+             one gets 401.",
         )
         .live(),
         word(
             "publish-key",
             "FILE",
             |s| &mut s.server.auth.publish_key,
-            "A file with the key that workers show as Authorization: Bearer (16 characters or \
-             more): everything on the publishing listener takes it then, or a token whose claim \
-             \"publish\" (or \"jobs\", to subscribe) covers the job; without it, who reaches a \
-             listener on loopback or a unix socket may publish and subscribe, but a token that \
-             is shown is held to.",
+            "A file with the key that workers send as Authorization: Bearer, 16 characters or \
+             more. The publishing listener then wants it, or a token whose claim \"publish\" \
+             (or \"jobs\", to follow) covers the job. Without it, everybody who reaches a \
+             listener on loopback or a unix socket may publish and follow, but a token that is \
+             sent still limits its sender.",
         )
         .live()
         .sample("/etc/landfall/publish.key"),
         switch(
             "insecure",
             |s| &mut s.server.auth.insecure,
-            "Lets everybody publish at a publishing listener that others can reach.",
+            "Lets the publishing listener be reached from other hosts without a key: everybody \
+             may publish.",
         )
         .live(),
         list(
             "cors-origin",
             "ORIGIN",
             |s| &mut s.server.auth.cors_origins,
-            "Web pages that may read answers, with cookies, and change things, as \
-             https://app.example; * lets pages of every origin read what is on the public \
-             listener, without cookies.",
+            "Origins whose pages may read answers, with cookies, and change things, as \
+             https://app.example. With *, pages of every origin may read what is public, \
+             without cookies.",
         )
         .live()
         .sample("https://app.example"),
@@ -119,9 +118,9 @@ pub const ACCESS: Group = Group {
             "host",
             "NAME",
             |s| &mut s.server.auth.hosts,
-            "Names that Host may have, besides addresses, localhost and names without a dot, \
-             where nothing has to be shown: on an open publishing listener, for uploads, and for \
-             /jobs; 403 for others.",
+            "Names that Host may have, besides addresses, localhost and names without a dot. It \
+             counts where nobody has to show a key or a token: on an open publishing listener, \
+             for uploads, and for /jobs. Other names get 403.",
         )
         .live()
         .sample("landfall.example"),
@@ -136,47 +135,48 @@ pub const PUBLISHING: Group = Group {
         size(
             "max-event",
             |s| &mut s.server.hub.event_bytes,
-            "An event's data, in bytes, 1GiB at most; 413 beyond it.",
+            "An event's data, 1GiB at most. More gets 413.",
         )
         // Two of them fit in any ring.
         .bounds(1, 1 << 30),
         size(
             "max-body",
             |s| &mut s.server.body_bytes,
-            "A publishing request's body, in bytes; 413 beyond it.",
+            "The body of a publishing request. More gets 413.",
         )
         .live(),
         duration(
             "max-body-time",
             |s| &mut s.server.connection.body_time,
-            "How long a publishing request's body may take until it is whole; 408 beyond it.",
+            "How long the body of a publishing request may take to arrive. After that it gets \
+             408.",
         ),
         count(
             "max-event-rate",
             |s| &mut s.server.quotas.event_rate,
-            "Events a second, over two seconds, of one publisher, which is a token, or an \
-             address with the publishing key, or an address; or off; 429 with Retry-After beyond \
-             it.",
+            "Events a second of one publisher, over two seconds, or off. A publisher is a token, or an \
+             address. More get 429 with Retry-After.",
         )
         .live(),
         duration(
             "lease",
             |s| &mut s.server.hub.lease,
-            "How long a worker's job may be without a word, 1s to 24h, where its events and its \
-             PUT say no lease of their own; after it the job ends with error; or off.",
+            "How long a worker's job may go without a word if the worker gives no lease of its \
+             own, 1s to 24h, or off. After that the job ends with error.",
         )
         .bounds(Lease::MIN.as_nanos() as u64, Lease::MAX.as_nanos() as u64),
         duration(
             "idempotency-window",
             |s| &mut s.server.hub.idempotency_window,
-            "How long a key (Idempotency-Key, or \"key\" in a line) is remembered, of a job the \
-             newest 1024, and as long as the job is; after it the same key is a new one.",
+            "How long a key (Idempotency-Key, or \"key\" in a line) is remembered: the newest \
+             1,024 of a job, while the job is remembered. After that the same key counts as \
+             new.",
         ),
         duration(
             "cancel-grace",
             |s| &mut s.server.hub.cancel_grace,
-            "How long the worker of a job that is cancelled may take to end it; after it the job \
-             ends by itself.",
+            "How long a worker may take to end a cancelled job. After that the job ends by \
+             itself.",
         ),
     ],
 };
@@ -189,7 +189,7 @@ pub const STREAMS: Group = Group {
         duration(
             "retry",
             |s| &mut s.server.shard.retry,
-            "What clients wait before they reconnect, plus up to half as much at random.",
+            "How long clients wait before they reconnect, plus up to half as much at random.",
         ),
         duration(
             "busy-retry",
@@ -205,32 +205,35 @@ pub const STREAMS: Group = Group {
         duration(
             "stall",
             |s| &mut s.server.shard.stall,
-            "How long a client may take nothing of its stream; it is closed after it.",
+            "How long a client may take nothing of its stream. After that the stream is closed.",
         ),
         size(
             "stall-memory",
             |s| &mut s.server.shard.leftover_bytes,
-            "What slow readers leave of frames, in bytes, per shard; beyond it they are closed.",
+            "The most that one shard keeps of frames which slow readers have taken in part. \
+             Beyond it their streams are closed.",
         ),
         size(
             "stall-memory-per-address",
             |s| &mut s.server.shard.leftover_bytes_per_address,
-            "What those of one address leave, in bytes, per shard, or off; the same beyond it.",
+            "The same for the slow readers of one address, or off.",
         ),
         size(
             "send-buffer",
             |s| &mut s.server.send_buffer_bytes,
-            "What the kernel holds for a slow reader, in bytes; its stream waits beyond it.",
+            "The most that the kernel holds for one slow reader. Beyond it the stream waits for \
+             its client.",
         ),
         size(
             "send-memory",
             |s| &mut s.server.send_memory_bytes,
-            "What it holds for all of them, in bytes; beyond it those that take nothing are closed.",
+            "The most that the kernel holds for all streams. Beyond it streams whose clients \
+             take nothing are closed.",
         ),
         count(
             "max-streams",
             |s| &mut s.server.streams,
-            "Streams in all; one more gets 200, the busy retry and a close.",
+            "Streams in all. One more gets 200 with --busy-retry, and a close.",
         )
         .live()
         .sample("50000")
@@ -238,41 +241,40 @@ pub const STREAMS: Group = Group {
         count(
             "max-streams-per-job",
             |s| &mut s.server.quotas.streams_per_job,
-            "Streams of one job, or off; one more gets 200, the busy retry and a close.",
+            "Streams of one job, or off. One more gets 200 with --busy-retry, and a close.",
         )
         .live(),
         count(
             "max-streams-per-token",
             |s| &mut s.server.quotas.streams_per_token,
-            "Streams of one token, up to 65535, or off; one more gets 200, the busy retry and a \
-             close.",
+            "Streams of one token, up to 65535, or off. One more gets 200 with --busy-retry, and a close.",
         )
         .live(),
         count(
             "max-stream-rate",
             |s| &mut s.server.quotas.stream_rate,
-            "Streams that begin in a second from one address, over ten seconds, or off; one more \
-             gets 200, the busy retry and a close.",
+            "Streams a second that one address may open, over ten seconds, or off. One more \
+             gets 200 with --busy-retry, and a close.",
         )
         .live(),
         duration(
             "max-stream-age",
             |s| &mut s.server.shard.max_stream_age,
-            "A stream ends with a retry after half of this to all of it, at random, so that \
-             streams spread over the servers behind a balancer; or off.",
+            "Ends each stream, with a retry, at a random time from half of this on, so that \
+             clients spread over the servers behind a balancer; or off.",
         ),
         size(
             "replay-rate",
             |s| &mut s.server.shard.replay_bytes_per_second,
-            "Bytes of replays that each shard begins to send in a second at most, a replay \
-             counting as 4KiB at least: as many as the host can stand, fewer while the shard is \
-             late with its work; a stream whose replay waits is open, with its retry.",
+            "The most bytes of replays a second that each shard begins to send, each replay \
+             counting as 4KiB or more. It sends fewer while it is late with its work. A stream \
+             whose replay waits is open.",
         ),
         switch(
             "io-uring",
             |s| &mut s.server.shard.io_uring,
-            "Sends a job's news to many streams with one system call, by io_uring, where the \
-             kernel lets it; else the log says why, and each has a call of its own.",
+            "Sends a job's news to many streams with one system call, by io_uring. If the \
+             kernel doesn't allow it, the log says so, and streams are served without it.",
         ),
         count(
             "shards",
@@ -293,59 +295,61 @@ pub const CONNECTIONS: Group = Group {
         count(
             "max-connections",
             |s| &mut s.server.connections,
-            "Connections that aren't streams, three quarters of them at most on the public \
-             listener; one more gets 503.",
+            "Connections that aren't streams; the public listener gets three quarters of them \
+             at most. One more gets 503.",
         ),
         count(
             "max-connections-per-address",
             |s| &mut s.server.quotas.connections_per_address,
-            "Connections and streams of one address (IPv6: of one /64), up to 65535, or off; one \
-             more stream gets 200, the busy retry and a close, all else 429.",
+            "Connections and streams of one address (IPv6: one /64), up to 65535, or off. One \
+             more stream gets 200 with --busy-retry, and a close; anything else gets 429.",
         )
         .live(),
         list(
             "trusted-proxy",
             "NET",
             |s| &mut s.server.quotas.trusted_proxies,
-            "Addresses behind which there are many clients, as 10.0.0.0/8: nothing is counted by \
-             them.",
+            "Addresses that many clients share, such as a proxy's, as 10.0.0.0/8. Limits by \
+             address don't count them.",
         )
         .live()
         .default("127.0.0.0/8,::1"),
         count(
             "max-requests",
             |s| &mut s.server.connection.requests,
-            "Requests on one connection; the last is answered with a close.",
+            "Requests on one connection. The last one's answer closes it.",
         ),
         size(
             "max-head",
             |s| &mut s.server.connection.head.head_bytes,
-            "A request's head, in bytes; 431 beyond it.",
+            "A request's head. More gets 431.",
         ),
         size(
             "max-target",
             |s| &mut s.server.connection.head.target_bytes,
-            "A request's target, in bytes; 414 beyond it.",
+            "A request's target. More gets 414.",
         ),
         duration(
             "head-timeout",
             |s| &mut s.server.connection.head_timeout,
-            "How long a request's head may take until it is whole; 408 beyond it.",
+            "How long a request's head may take to arrive. After that it gets 408.",
         ),
         duration(
             "body-timeout",
             |s| &mut s.server.connection.body_timeout,
-            "How long a body may bring nothing, or an answer not be taken; 408 beyond it.",
+            "How long a body may bring nothing, or an answer may wait to be taken. After that \
+             the request gets 408, or the connection is closed.",
         ),
         size(
             "min-body-rate",
             |s| &mut s.server.connection.body_bytes_per_second,
-            "Bytes that a body brings in a second, on average over --body-timeout; 408 below it.",
+            "Bytes a second that a body must bring, on average over --body-timeout. Fewer get \
+             408.",
         ),
         duration(
             "idle-timeout",
             |s| &mut s.server.connection.idle_timeout,
-            "How long a connection may be without a request; it is closed after it.",
+            "How long a connection may be without a request. After that it is closed.",
         ),
     ],
 };
@@ -359,8 +363,8 @@ pub const LOG: Group = Group {
             "log-level",
             "LEVEL",
             |s| &mut s.log.level,
-            "What is logged to stderr: error, warn, info or debug, each with what is worse, or off; \
-             without it RUST_LOG says it.",
+            "What goes to the log on stderr: error, warn, info or debug, each with everything \
+             worse, or off. Without it RUST_LOG decides.",
         )
         .choices(&["error", "warn", "info", "debug", "off"])
         .sample("info")
@@ -369,8 +373,8 @@ pub const LOG: Group = Group {
             "log-format",
             "FORMAT",
             |s| &mut s.log.format,
-            "How it is logged: text, where a line begins with the time, or with its priority where systemd's \
-             journal reads it; or json, an object a line with time, level and message.",
+            "What a line of the log looks like. text: it begins with the time, or with its priority if \
+             systemd's journal reads it. json: it is an object with time, level and message.",
         )
         .choices(&["text", "json"])
         .default("text")
@@ -386,8 +390,8 @@ pub const STOPPING: Group = Group {
         duration(
             "drain",
             |s| &mut s.server.drain,
-            "What SIGTERM gives clients to take what is pending, which is cut off after it; a \
-             second one ends at once.",
+            "How long clients have after SIGTERM to take what is pending. Then it is cut off. A \
+             second signal stops at once.",
         ),
         duration(
             "drain-spread",
@@ -397,8 +401,8 @@ pub const STOPPING: Group = Group {
         duration(
             "handover-timeout",
             |s| &mut s.server.handover,
-            "What a server that SIGUSR2 starts has to be ready; it is killed after it, and the \
-             old one goes on.",
+            "How long the server that SIGUSR2 starts may take to be ready. After that it is \
+             killed, and the old one goes on.",
         ),
     ],
 };
@@ -413,8 +417,8 @@ pub const BASE: Group = Group {
         "base-path",
         "PATH",
         |s| &mut s.server.base_path,
-        "Everything is below this path, on the public listener and on the publishing one, for a \
-         proxy that passes requests on as they are; 404 for what isn't.",
+        "Serves everything below this path, on the public and on the publishing listener, \
+             for a proxy that passes paths on unchanged. Other paths get 404.",
     )
     .default("/")],
 };
@@ -426,7 +430,7 @@ pub const CHECK: Group = Group {
     flags: &[switch(
         "example",
         |s| &mut s.example,
-        "Shows a configuration file with everything that can stand in it, each with what it does \
-         and at its default, and checks nothing.",
+        "Prints a configuration file with every setting, what it does and its default, and \
+             checks nothing.",
     )],
 };

@@ -11,15 +11,14 @@ pub const TOKEN: Group = Group {
             "jobs",
             "JOB",
             |s| &mut s.token.jobs,
-            "Jobs that may be followed: names, or beginnings of them that end in *; * alone for \
-             all.",
+            "Jobs that the token's holder may follow: names, or prefixes that end in *, or * \
+             for all.",
         ),
         list(
             "publish",
             "JOB",
             |s| &mut s.token.publish,
-            "Jobs that may be published to, in the same form; its variable is \
-             LANDFALL_TOKEN_PUBLISH.",
+            "Jobs to publish to, in the same form. The variable is LANDFALL_TOKEN_PUBLISH.",
         )
         .twin("LANDFALL_TOKEN_PUBLISH"),
         list(
@@ -32,15 +31,15 @@ pub const TOKEN: Group = Group {
             "cancel",
             "JOB",
             |s| &mut s.token.cancel,
-            "Jobs that may be cancelled, also on the public listener, in the same form.",
+            "Jobs to cancel, also on the public listener, in the same form.",
         ),
         duration(
             "ttl",
             |s| &mut s.token.ttl,
-            "How long it is good for, from 1s to 100 years.",
+            "How long the token is valid, 1s to 100 years.",
         )
         // A century is as good as for ever.
         .bounds(1_000_000_000, 100 * 366 * 86_400 * 1_000_000_000),
-        word("sub", "TEXT", |s| &mut s.token.sub, "Whose it is."),
+        word("sub", "TEXT", |s| &mut s.token.sub, "Whose token it is."),
     ],
 };

@@ -10,127 +10,128 @@ pub const UPLOADS: Group = Group {
         size(
             "max-upload",
             |s| &mut s.server.spool.upload_bytes,
-            "An uploaded file, in bytes; 413 beyond it.",
+            "An uploaded file. More gets 413.",
         )
         .live(),
         count(
             "max-uploads",
             |s| &mut s.server.spool.uploads,
-            "Uploads that are being received, each with up to 512 KiB of memory; 503 with \
-             Retry-After beyond it.",
+            "Uploads that are being received, each with up to 512 KiB of memory. One more gets \
+             503 with Retry-After.",
         )
         .live(),
         count(
             "max-uploads-per-address",
             |s| &mut s.server.spool.uploads_per_address,
-            "Those from one address, and those of one token, or off; 503 with Retry-After beyond \
-             it.",
+            "Those of one address, and of one token, or off. One more gets 503 with \
+             Retry-After.",
         )
         .live(),
         count(
             "max-unfinished",
             |s| &mut s.server.spool.unfinished,
-            "Resumable uploads that have begun and aren't whole; 503 with Retry-After beyond it.",
+            "Resumable uploads that have begun and aren't complete. One more gets 503 with \
+             Retry-After.",
         )
         .live(),
         count(
             "max-unfinished-per-address",
             |s| &mut s.server.spool.unfinished_per_address,
-            "Those that one address, and one token, has begun, or off; 503 with Retry-After \
-             beyond it.",
+            "Those of one address, and of one token, or off. One more gets 503 with \
+             Retry-After.",
         )
         .live(),
         count(
             "max-waiting",
             |s| &mut s.server.spool.waiting,
-            "Uploads that are being received or processed, or wait for that; 503 with Retry-After \
-             beyond it.",
+            "Uploads that are being received, being processed, or waiting for that. One more \
+             gets 503 with Retry-After.",
         )
         .live(),
         count(
             "max-waiting-per-address",
             |s| &mut s.server.spool.waiting_per_address,
-            "Those from one address, and those of one token, or off; 503 with Retry-After beyond \
-             it.",
+            "Those of one address, and of one token, or off. One more gets 503 with \
+             Retry-After.",
         )
         .live(),
         size(
             "max-spool",
             |s| &mut s.server.spool.spool_bytes,
-            "All uploads that are being received, aren't whole, or wait to be processed, in \
-             bytes; 507 beyond it.",
+            "The most disk for uploads that are being received, aren't complete, or wait to be \
+             processed. More gets 507.",
         )
         .live(),
         size(
             "max-spool-per-address",
             |s| &mut s.server.spool.spool_bytes_per_address,
-            "Those from one address, and those of one token, in bytes, or off; 507 beyond it.",
+            "The same for one address, and for one token, or off. More gets 507.",
         )
         .live(),
         size(
             "min-free",
             |s| &mut s.server.spool.free_bytes,
-            "Bytes that stay free on the disk; 507 for an upload that would take of them.",
+            "Space on the disk that stays free. An upload that would need it gets 507.",
         )
         .live(),
         duration(
             "upload-expiry",
             |s| &mut s.server.spool.expiry,
-            "How long a resumable upload that nobody goes on with is kept at most; after it, it \
-             is removed, and its job ends with error.",
+            "How long a resumable upload is kept that nobody continues. After that it is \
+             removed, and its job ends with error.",
         )
         .live(),
         duration(
             "upload-expiry-empty",
             |s| &mut s.server.spool.empty_expiry,
-            "How long one is kept of which nothing has come; each MiB that has come adds as much, \
+            "The same for one of which nothing has arrived. Each MiB that arrives adds as much, \
              up to --upload-expiry.",
         )
         .live(),
         count(
             "upload-rate",
             |s| &mut s.server.spool.starts_a_minute,
-            "Uploads that begin in a minute, in all; 429 with Retry-After beyond it.",
+            "Uploads that may begin in a minute, in all. More get 429 with Retry-After.",
         )
         .live(),
         count(
             "upload-rate-per-address",
             |s| &mut s.server.spool.starts_a_minute_per_address,
-            "Those from one address, and those of one token, or off; 429 with Retry-After beyond \
-             it.",
+            "Those of one address, and of one token, or off. More get 429 with Retry-After.",
         )
         .live(),
         size(
             "upload-bandwidth",
             |s| &mut s.server.spool.bytes_a_second,
-            "Bytes that all uploads together bring in a second, or off; they are read more \
-             slowly beyond it.",
+            "Bytes a second that all uploads together may bring, or off. Beyond it the server \
+             reads them more slowly.",
         )
         .live(),
         switch(
             "downloads",
             |s| &mut s.server.downloads,
-            "Lets whoever may follow a job download the file that it has come to.",
+            "Lets everybody who may follow a job download its result.",
         )
         .live(),
         count(
             "max-downloads",
             |s| &mut s.server.downloads_max,
-            "Downloads at once, each with up to 256 KiB of memory; 503 with Retry-After beyond \
-             it.",
+            "Downloads at a time, each with up to 256 KiB of memory. One more gets 503 with \
+             Retry-After.",
         )
         .live(),
         count(
             "max-downloads-per-address",
             |s| &mut s.server.downloads_per_address,
-            "Those of one address, and those of one token, or off; 503 with Retry-After beyond \
-             it.",
+            "Those of one address, and of one token, or off. One more gets 503 with \
+             Retry-After.",
         )
         .live(),
         count(
             "disk-threads",
             |s| &mut s.server.spool.disk_threads,
-            "Threads that write uploads and read files; uploads wait for each other beyond it.",
+            "Threads that write uploads and read files. With more uploads than threads, they \
+             take turns.",
         ),
     ],
 };
@@ -144,21 +145,21 @@ pub const PROCESSING: Group = Group {
             "clamd",
             "ADDR",
             |s| &mut s.server.pipeline.clamd,
-            "Where clamd listens, unix:PATH or HOST:PORT, for scanning that the file gives no \
-             other; what it finds ends the job and goes to quarantine.",
+            "Where clamd listens, unix:PATH or HOST:PORT, for scanning stages that don't say it \
+             themselves. An infected file ends its job with error and goes to quarantine.",
         )
         .live()
         .sample("unix:/run/clamav/clamd.ctl"),
         duration(
             "keep-failed",
             |s| &mut s.server.pipeline.keep_failed,
-            "How long a failed job's upload can be tried again; after it, it is removed.",
+            "How long a failed job's upload is kept for a retry. After that it is removed.",
         )
         .live(),
         duration(
             "keep-quarantined",
             |s| &mut s.server.pipeline.keep_quarantined,
-            "How long what clamd found something in is kept; after it, it is removed.",
+            "How long an infected file is kept. After that it is removed.",
         )
         .live(),
     ],
