@@ -89,6 +89,41 @@ fn the_guides_files_are_read_without_a_complaint() {
     assert!(output.status.success(), "{output:?}");
 }
 
+#[test]
+fn a_backup_as_the_guide_makes_it_has_every_file_of_a_job_that_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copies) = (folder.path().join("data"), folder.path().join("copies"));
+    let hub = Hub::keeping(&data, &["--downloads"]);
+    fs::write(folder.path().join("clip.mp4"), "no clip").unwrap();
+    let script = blocks_of(OPERATING, "tar -C").collect::<String>();
+    let script = script
+        .replace("/var/lib/landfall", data.to_str().unwrap())
+        .replace("/backup", copies.to_str().unwrap());
+    let mut script = format!("export LANDFALL_HUB={}\n{script}", hub.address);
+    // Another upload is done before each part is copied.
+    for (job, copying) in [("first", "\ncp -a"), ("second", "\ntar -C")] {
+        let upload = format!("\nlandfall upload --job {job} clip.mp4; landfall watch {job}");
+        script = script.replace(copying, &format!("{upload}{copying}"));
+    }
+    run(folder.path(), &script);
+    drop(hub);
+    let copy = fs::read_dir(&copies).unwrap().next().unwrap().unwrap();
+    let hub = Hub::keeping(&copy.path(), &["--downloads"]);
+    let done = hub.output(["list", "--state=done", "--json"]);
+    let done: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let jobs = done["jobs"].as_array().unwrap();
+    assert!(!jobs.is_empty(), "{done}");
+    for job in jobs {
+        let job = job["jobId"].as_str().unwrap();
+        let request = format!(
+            "GET /api/jobs/{job}/file HTTP/1.1\r\nHost: localhost\r\n\
+                               Connection: close\r\n\r\n"
+        );
+        let answer = hub.raw(&request);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{job}: {answer}");
+    }
+}
+
 /// The blocks, of whatever language, that say something.
 fn blocks_of<'a>(guide: &'a str, what: &'a str) -> impl Iterator<Item = &'a str> {
     let blocks = guide.split("```").skip(1).step_by(2);
