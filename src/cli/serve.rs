@@ -2,6 +2,7 @@
 
 mod life;
 mod reload;
+mod scheduling;
 
 use std::process::ExitCode;
 

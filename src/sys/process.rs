@@ -42,18 +42,24 @@ pub fn write(out: &mut String) {
     sample("max_fds", "gauge", "The most that may be open.", most);
 }
 
-/// `/proc/self/stat`, behind the program's name, which may hold anything.
-struct Stat(String);
+/// `/proc/self/stat`, or a thread's, behind its name, which may hold anything.
+pub struct Stat(String);
 
 impl Stat {
-    fn read() -> Option<Stat> {
-        let text = fs::read_to_string("/proc/self/stat").ok()?;
+    /// Of the process. None where the system doesn't tell.
+    pub fn read() -> Option<Stat> {
+        Stat::of("self")
+    }
+
+    /// Of what has this name in `/proc`. None where there is no such thing.
+    pub fn of(name: &str) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
         let (_, rest) = text.rsplit_once(')')?;
         Some(Stat(rest.to_owned()))
     }
 
     /// A number, by its place as proc(5) counts them.
-    fn field(&self, number: usize) -> Option<f64> {
+    pub fn field(&self, number: usize) -> Option<f64> {
         let field = self.0.split_ascii_whitespace().nth(number - 3)?;
         field.parse().ok()
     }

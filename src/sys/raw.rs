@@ -5,6 +5,8 @@
 //! stacks are 64 KiB with a guard page behind them, large buffers are on the heap, and
 //! nothing holds a thread-local across a wait.
 //!
+//! Of the scheduler's policies neither the standard library nor rustix knows.
+//!
 //! The kernel reads what a [`SendRing`] is given after the call that queues it has returned.
 //! So the ring goes back to its caller only when nothing of it is under way any more.
 #![allow(unsafe_code)]
@@ -24,6 +26,27 @@ pub use without::SendRing;
 /// There is no memory for its stack.
 pub fn spawn(body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     unsafe { Builder::new().spawn(body) }.map(drop)
+}
+
+/// Gives a thread of this process the policy SCHED_BATCH, or SCHED_OTHER: see sched(7).
+///
+/// # Errors
+/// There is no such thread, or it isn't allowed.
+pub fn set_batch(thread: u32, is_batch: bool) -> io::Result<()> {
+    let policy = if is_batch {
+        libc::SCHED_BATCH
+    } else {
+        libc::SCHED_OTHER
+    };
+    let priority: libc::c_int = 0;
+    // By number, as musl's own function does nothing.
+    // SAFETY: the kernel reads one number, which is there until the call has returned.
+    let called = unsafe { libc::syscall(libc::SYS_sched_setscheduler, thread, policy, &priority) };
+    if called == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(target_pointer_width = "64")]

@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use super::reload;
+use super::{reload, scheduling};
 use crate::cli::call::Call;
 use crate::cli::error::Failure;
 use crate::cli::logging;
@@ -92,6 +92,7 @@ fn live(call: &Call) -> Result<(), Failure> {
     info!("{}", server.story());
     notify(&[NotifyState::Ready]);
     watch(&server);
+    scheduling::start();
     serve(server, call, &wish, &wishes, patience);
     Ok(())
 }

@@ -1,0 +1,149 @@
+//! The policy by which the kernel schedules the server's threads.
+//!
+//! A worker that has sent an event wakes a thread of the server, and has mostly nothing more to
+//! do. Where that thread pushes it aside, it keeps its core all the same, and the reader that the
+//! event is for has to go to another core, which has to be woken. So while cores are idle the
+//! server's threads push nobody aside (SCHED_BATCH). Where cores are busy they do, as everybody
+//! does: a program that computes would keep them waiting for milliseconds.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::sys::process::Stat;
+use crate::sys::raw::set_batch;
+use crate::sys::thread;
+
+/// How long it looks at what the cores do, at first and then.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_secs(1);
+/// SCHED_OTHER and SCHED_BATCH, as proc(5) has them.
+const POLICIES: [f64; 2] = [0.0, 3.0];
+
+/// Starts the thread that sees to it. It ends where somebody has given the process another
+/// policy, or it isn't allowed to.
+pub fn start() {
+    let policy = || Stat::read()?.field(41);
+    if !policy().is_some_and(|policy| POLICIES.contains(&policy)) {
+        return;
+    }
+    let started = thread::start("scheduling", || {
+        if let Err(error) = keep() {
+            debug!("the policy of threads stays as it is: {error}");
+        }
+    });
+    if let Err(error) = started {
+        error!("no thread for the policy of the others: {error}");
+    }
+}
+
+fn keep() -> io::Result<()> {
+    let mut before = Times::read()?;
+    std::thread::sleep(FIRST_LOOK);
+    let mut is_batch = None;
+    loop {
+        let now = Times::read()?;
+        let are_idle = now.are_idle_since(before);
+        if is_batch != Some(are_idle) {
+            is_batch = Some(are_idle);
+            set_all(are_idle)?;
+        }
+        before = now;
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn set_all(is_batch: bool) -> io::Result<()> {
+    for task in fs::read_dir("/proc/self/task")? {
+        let Some(Ok(thread)) = task?.file_name().to_str().map(str::parse) else {
+            continue;
+        };
+        match set_batch(thread, is_batch) {
+            // It has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+            set => set?,
+        }
+    }
+    Ok(())
+}
+
+/// What the machine's cores have done since it started, in hundredths of a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    idle: u64,
+    all: u64,
+}
+
+impl Times {
+    fn read() -> io::Result<Times> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        Times::parse(&stat).ok_or(io::ErrorKind::InvalidData.into())
+    }
+
+    /// Of what proc(5) says of `/proc/stat`.
+    fn parse(stat: &str) -> Option<Times> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        // Those behind them, of guests, are in the first two.
+        let times = line.split_ascii_whitespace().take(8).map(str::parse);
+        let times: Vec<u64> = times.collect::<Result<_, _>>().ok()?;
+        Some(Times {
+            idle: times.get(3)?.checked_add(*times.get(4)?)?,
+            all: times
+                .iter()
+                .try_fold(0, |all: u64, it| all.checked_add(*it))?,
+        })
+    }
+
+    /// Whether the cores were idle for at least half of the time since `before`.
+    fn are_idle_since(self, before: Times) -> bool {
+        let idle = self.idle.saturating_sub(before.idle);
+        idle >= self.all.saturating_sub(before.all) / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_that_wait_for_a_disk_are_idle_and_those_taken_by_other_machines_are_not() {
+        let at = |stat| Times::parse(stat).unwrap();
+        let before = at("cpu  10 0 10 70 10 0 0 0 5 5\ncpu0 1 2 3\n");
+        assert_eq!((before.idle, before.all), (80, 100));
+        assert!(at("cpu  30 0 40 90 40 0 0 0 0 0\n").are_idle_since(before));
+        assert!(!at("cpu  10 0 10 80 20 0 0 30 0 0\n").are_idle_since(before));
+        // Nothing has passed, or the kernel takes some of it back.
+        assert!(before.are_idle_since(before));
+        assert!(at("cpu  10 0 10 60 10 0 0 0 0 0\n").are_idle_since(before));
+    }
+
+    #[test]
+    fn what_is_no_such_file_is_refused() {
+        for stat in [
+            "",
+            "cpu  1 2 3 4\n",
+            "cpu0 1 2 3 4 5 6 7 8\n",
+            "cpu  1 2 3 x 5 6 7 8\n",
+            "cpu  1 2 3 18446744073709551615 5 6 7 8\n",
+        ] {
+            assert_eq!(Times::parse(stat), None, "{stat:?}");
+        }
+        assert!(Times::read().is_ok());
+    }
+
+    #[test]
+    fn a_thread_pushes_nobody_aside_and_then_does_again() {
+        let told = std::thread::spawn(|| {
+            let policy = || Stat::of("thread-self").unwrap().field(41).unwrap();
+            // The one that calls it.
+            let own = 0;
+            set_batch(own, true).unwrap();
+            let first = policy();
+            set_batch(own, false).unwrap();
+            [policy(), first]
+        });
+        assert_eq!(told.join().unwrap(), POLICIES);
+    }
+}
