@@ -22,10 +22,12 @@ pub fn measure(unmeasured: Vec<Material>) {
     let _ = thread::start("measure", move || {
         for material in unmeasured {
             let path = Path::new(&material.path);
-            let us = if material.is_list {
-                list_us(path)
-            } else {
-                file_us(path)
+            let us = match material.chained() {
+                Some(mut files) => files.try_fold(0, |all, file| {
+                    Some(file_us(Path::new(file))?.saturating_add(all))
+                }),
+                None if material.is_list => list_us(path),
+                None => file_us(path),
             };
             us.into_iter().for_each(|us| material.put(us));
         }

@@ -1,5 +1,7 @@
 //! What ffmpeg's filters do to how long something is.
 
+use super::time::argument;
+
 /// What becomes of a length.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Change {
@@ -74,6 +76,25 @@ pub(super) fn change(graph: &str) -> Change {
         };
     }
     change
+}
+
+/// How long that is, in microseconds, what a graph makes that begins with a source and has no
+/// other: `testsrc=d=6:r=5,setpts=2*PTS`.
+pub(super) fn source(graph: &str) -> Option<u64> {
+    let [source, filters @ ..] = &split(graph)[..] else {
+        return None;
+    };
+    let (_, options) = source.split_once('=')?;
+    let mut options = options.split(['[', ':']);
+    let us = options.find_map(|option| match option.split_once('=')? {
+        ("d" | "duration", value) => argument(value),
+        _ => None,
+    })?;
+    let is_one = !graph.contains(';');
+    match change(&filters.join(",")) {
+        Change::Times(factor) if is_one => Some((us as f64 * factor) as u64),
+        _ => None,
+    }
 }
 
 /// The filters of a graph, which are parted by commas and semicolons outside of quotes.

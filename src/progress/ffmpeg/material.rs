@@ -1,5 +1,6 @@
-//! What an ffmpeg reads and doesn't say how long it is: a list of files that it reads one after
-//! another (`-f concat -i list.txt`), and any file where it says less (`-v error`).
+//! What an ffmpeg reads and doesn't say how long it is: files that it reads one after another
+//! (`-f concat -i list.txt`, `-i 'concat:a.ts|b.ts'`), and any file where it says less
+//! (`-v error`).
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,6 +8,9 @@ use super::time;
 
 /// How many files are read of a list: more are not looked at.
 const FILES_MAX: usize = 1000;
+
+/// What the name of files begins with that are read one after another.
+const CHAIN: &str = "concat:";
 
 /// What is to be read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +40,16 @@ impl Material {
             is_list,
             ..Material::default()
         }
+    }
+
+    /// Whether this names files that are read one after another: `concat:a.ts|b.ts`.
+    pub(super) fn is_chain(name: &str) -> bool {
+        name.starts_with(CHAIN)
+    }
+
+    /// The files of such a name.
+    pub fn chained(&self) -> Option<impl Iterator<Item = &str>> {
+        Some(self.path.strip_prefix(CHAIN)?.split('|'))
     }
 
     /// How long a list of this text is, in microseconds, where it is known, or `of_file` knows, how

@@ -1,7 +1,7 @@
 //! What an ffmpeg is asked for: how long its output will be is told by its arguments and by
 //! how long its inputs are.
 
-use super::filters::{Change, change};
+use super::filters::{Change, change, source};
 use super::material::Material;
 use super::time::argument;
 
@@ -64,6 +64,10 @@ struct Input {
     name: String,
     cut: Cut,
     times: Times,
+    /// When it begins in the output, in microseconds.
+    offset: u64,
+    /// It is made by filters, which say so of it.
+    made: Option<u64>,
     /// It has to be asked how long it is: where it is a list, or ffmpeg is to say less.
     material: Option<Material>,
 }
@@ -215,6 +219,7 @@ impl Input {
                 "f" => {
                     let is_list = *value == "concat";
                     input.material = is_list.then(|| Material::at(&name, true));
+                    input.made = source(&name).filter(|_| *value == "lavfi");
                     has_format = true;
                 }
                 "stream_loop" => {
@@ -224,10 +229,15 @@ impl Input {
                     };
                 }
                 "loop" if *value != "0" => input.times = Times::Forever,
+                "itsoffset" if !value.starts_with('-') => {
+                    input.offset = argument(value).unwrap_or_default();
+                }
                 option => input.cut.take(option, value),
             }
         }
-        if !has_format {
+        if Material::is_chain(&name) {
+            input.material = Some(Material::at(&name, true));
+        } else if !has_format {
             input.material = Some(Material::at(&name, false));
         }
         Input { name, ..input }
@@ -235,15 +245,16 @@ impl Input {
 
     fn length(&self, duration: Option<u64>) -> Length {
         let of_material = || self.material.as_ref()?.us();
-        let once = duration
-            .or_else(of_material)
-            .map_or(Length::Unknown, Length::Known);
+        // What ffmpeg says of files one behind the other is the length of one of them.
+        let said = duration.filter(|_| !Material::is_chain(&self.name));
+        let once = said.or_else(of_material).or(self.made);
+        let once = once.map_or(Length::Unknown, Length::Known);
         let all = match (self.times, once) {
             (Times::Forever, _) => Length::Endless,
             (Times::Count(times), Length::Known(us)) => Length::Known(us.saturating_mul(times)),
             (Times::Count(_), length) => length,
         };
-        self.cut.of(all)
+        self.cut.of(all).plus(Length::Known(self.offset))
     }
 }
 
@@ -457,6 +468,23 @@ mod tests {
                 &[10, 0],
                 Some(10),
             ),
+            ("-f lavfi -i testsrc=d=6:r=5 o.mp4", &[0], Some(6)),
+            (
+                "-f lavfi -i sine=f=9:duration=90,volume=2 o.wav",
+                &[0],
+                Some(90),
+            ),
+            ("-f lavfi -i testsrc=d=6,setpts=2*PTS o.mp4", &[0], Some(12)),
+            ("-f lavfi -i color=red:d=6,trim=0:2 o.mp4", &[0], None),
+            (
+                "-f lavfi -i sine=d=6[out0];sine=d=9[out1] o.wav",
+                &[0],
+                None,
+            ),
+            ("-f lavfi -i testsrc o.mp4", &[0], None),
+            ("-itsoffset 2 -i a o.mp4", &[6], Some(8)),
+            ("-itsoffset -2 -i a o.mp4", &[6], Some(6)),
+            ("-i concat:a|b o.mp4", &[6], None),
             ("-i a -vf setpts=2*PTS o.mp4", &[10], Some(20)),
             ("-i a -an -filter:v setpts=0.5*PTS o.mp4", &[10], Some(5)),
             ("-i a -vf setpts=0.5*PTS o.mp4", &[10], Some(10)),
