@@ -29,20 +29,26 @@ pub(super) fn ends(text: &str) -> bool {
 /// Whether a text begins with a bar.
 pub(super) fn begins(text: &str) -> bool {
     let text = text.trim_start();
-    let Some(first) = text.chars().next() else {
-        return false;
+    let is_run = text.chars().take_while(|c| is_full(*c)).count() >= RUN_MIN;
+    is_run || bracketed(text).is_some_and(|(inner, _)| is_inner(inner))
+}
+
+/// What stands behind the bar in brackets that a text begins with, where any of that is full.
+pub(super) fn behind(text: &str) -> Option<&str> {
+    let (inner, behind) = bracketed(text.trim_start())?;
+    let is_begun = inner.contains(|c| is_full(c) || c == '>');
+    (is_begun && is_inner(inner)).then_some(behind)
+}
+
+/// What stands between the brackets that a text begins with, and what behind them.
+fn bracketed(text: &str) -> Option<(&str, &str)> {
+    let (close, inner) = match text.chars().next()? {
+        '[' => (']', &text[1..]),
+        '(' => (')', &text[1..]),
+        '|' => ('|', &text[1..]),
+        _ => return None,
     };
-    if is_full(first) {
-        return text.chars().take_while(|c| is_full(*c)).count() >= RUN_MIN;
-    }
-    let close = match first {
-        '[' => ']',
-        '(' => ')',
-        '|' => '|',
-        _ => return false,
-    };
-    let inner = &text[1..];
-    inner.find(close).is_some_and(|at| is_inner(&inner[..at]))
+    inner.split_once(close)
 }
 
 /// Whether this is what stands between the ends of a bar.

@@ -1,6 +1,6 @@
 //! Where a number stands in its line, and how far it is believed there.
 
-use super::number::{is_blank, starting_at};
+use super::number::{ending_at, is_blank, starting_at};
 use super::{bar, words};
 
 /// How much what stands around a number says that it is how far the work is.
@@ -75,14 +75,18 @@ impl<'a> Place<'a> {
             return Standing::Bar;
         }
         let next = self.next();
-        if self.is_of_other() {
+        let is_behind_bar = self.is_behind_bar();
+        if self.is_of_other() && !(is_behind_bar && next != Next::Other) {
             return Standing::Prose;
+        }
+        if is_behind_bar {
+            return Standing::Bar;
         }
         let is_prose = (next == Next::OfSomething || self.is_in_table()) && !self.redrawn;
         if self.is_first() && !is_prose {
             return Standing::First;
         }
-        if let Some(standing) = self.labelled()
+        if let Some(standing) = self.labelled().or_else(|| self.behind_amount())
             && !is_prose
         {
             return match standing {
@@ -113,7 +117,7 @@ impl<'a> Place<'a> {
 
     /// How far a counter, as `3/10`, is believed here. One of data is sized.
     pub fn of_counter(&self, is_sized: bool) -> Standing {
-        if self.is_beside_bar() {
+        if self.is_beside_bar() || self.is_behind_bar() {
             return Standing::Bar;
         }
         if self.next() == Next::Other {
@@ -131,7 +135,8 @@ impl<'a> Place<'a> {
                 _ => Standing::Labelled,
             };
         }
-        if let Some(standing) = self.counted().or_else(|| self.labelled()) {
+        let named = self.counted().or_else(|| self.labelled());
+        if let Some(standing) = named.or_else(|| self.behind_amount()) {
             return standing;
         }
         // `Installing a-1.0   1/5`
@@ -193,6 +198,13 @@ impl<'a> Place<'a> {
         bar::ends(self.head) || bar::begins(tail)
     }
 
+    /// `[==>...]  recovery = 12.6%`: the line begins with a bar, and this is the first number
+    /// behind it that could be its own.
+    fn is_behind_bar(&self) -> bool {
+        let behind = bar::behind(behind_log(self.head)).filter(|_| !self.continued);
+        behind.is_some_and(|label| !label.contains('%') && !words::speak_of_other(label))
+    }
+
     fn is_first(&self) -> bool {
         !self.continued && self.head.split(is_apart).all(is_no_word)
     }
@@ -206,7 +218,8 @@ impl<'a> Place<'a> {
 
     /// How well something was packed is no progress: `==> 52%`, `49.9% -- replaced with`.
     fn is_ratio(&self) -> bool {
-        let names = self.head.strip_suffix('=').map(words::last);
+        let names = self.head.strip_suffix('=');
+        let names = names.map(|head| words::last(head.trim_end()));
         let is_equal = names.is_some_and(|name| !words::speak_of_progress(name));
         // `3000 -> 2500  83%`
         let mut sides = self.head.split("->").map(str::trim);
@@ -237,6 +250,21 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// `scrubbed: 1.2GiB (12%)`: in brackets behind what it is of, which has the label.
+    fn behind_amount(&self) -> Option<Standing> {
+        let amount = ending_at(self.head, self.head.len()).filter(|_| self.opening == Some('('))?;
+        let head = self.head[..amount.start].trim_end();
+        let before = Place {
+            head,
+            opening: None,
+            ..*self
+        };
+        match before.labelled()? {
+            Standing::Labelled if !words::is_past(words::last(label(head))) => None,
+            standing => Some(standing),
+        }
+    }
+
     /// `Step 3 of 7`, `Downloading 3/10`: with nothing but a label before it.
     fn counted(&self) -> Option<Standing> {
         let head = behind_log(self.head);
@@ -248,6 +276,7 @@ impl<'a> Place<'a> {
             _ if words::is_part_of_all(word) || words::is_doing(word) => Standing::Named,
             _ if words::is_begun(word) => Standing::Labelled,
             _ if words::is_progress(word) => Standing::Named,
+            _ if words::is_past(word) => Standing::Labelled,
             _ => return None,
         };
         let doing = words::last(before);
@@ -263,6 +292,8 @@ impl<'a> Place<'a> {
     /// `Progress 20%`, `Downloading 20%`: with nothing else before it.
     fn behind_its_name(&self) -> Option<Standing> {
         let head = behind_log(self.head).trim_start();
+        // As `mkvmerge --gui-mode` begins its lines.
+        let head = head.strip_prefix("#GUI#").unwrap_or(head);
         let name = words::first(head);
         let is_all = !self.continued && name.len() == head.len();
         match name {
@@ -316,7 +347,7 @@ fn behind_log(head: &str) -> &str {
     let mut rest = head;
     loop {
         let piece = rest.trim_start();
-        let (word, behind) = piece.split_once(is_blank).unwrap_or((piece, ""));
+        let (word, behind) = piece.split_once(char::is_whitespace).unwrap_or((piece, ""));
         let bare = word.trim_matches(['[', ']', '<', '>', ':']);
         let is_time = |c: char| c.is_ascii_digit() || "-:/.,+TZ".contains(c);
         let marks = bare.matches(['-', ':', '/']).count();
@@ -389,6 +420,17 @@ mod tests {
             ("Téléchargement : @", Standing::Named),
             ("Готово: @", Standing::Named),
             ("2026-11-29T10:00:00Z INFO progress @", Standing::Named),
+            (
+                "      [==>.....]  recovery = @ (37043392/292945152) finish=127.5min",
+                Standing::Bar,
+            ),
+            (
+                "2026-11-29T10:00:00.000+0000\t[##....]  db.coll  5.00MB/45.0MB  (@)",
+                Standing::Bar,
+            ),
+            ("print_progress_callback: progress =  @", Standing::Named),
+            ("#GUI#progress @", Standing::Named),
+            ("Bytes scrubbed:   1.23GiB  (@)", Standing::Labelled),
             ("2026-11-29 10:00:00,123 progress @", Standing::Named),
             ("[10:00:00] [INFO] Downloading @", Standing::Named),
             (
@@ -428,6 +470,12 @@ mod tests {
             "  31541717            62914560  @ half.bin",
             "2026-11-29T10:00:00Z WARN disk is @ full",
             "2026-11-29T10:00:00Z INFO @ of users prefer it",
+            "[####    ] cpu @",
+            "[==>     ] 12 files, @ smaller",
+            "[....] Checking a.img @",
+            "quality = @",
+            "Memory: 1.2 GiB (@)",
+            "size: 600 KB (@)",
         ] {
             assert_eq!(standing(line, false), Standing::Prose, "{line}");
         }
@@ -457,6 +505,16 @@ mod tests {
             ("(@) installing a", false, Standing::Named),
             ("@ installing a", false, Standing::Labelled),
             ("item #@", false, Standing::Labelled),
+            (
+                "Scene, View Layer | Rendered @ Tiles",
+                false,
+                Standing::Labelled,
+            ),
+            (
+                "Update (0x61) downloading, progress: 12.34 (@)",
+                false,
+                Standing::Named,
+            ),
             ("(@)", false, Standing::Named),
             ("INFO Step @", false, Standing::Named),
             ("we are at step @ now", false, Standing::Prose),
