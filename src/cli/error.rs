@@ -227,7 +227,7 @@ impl fmt::Display for HubFailure {
             }
             (Refused { status: 405, .. }, _) => write!(
                 f,
-                "{hub} is the hub's public listener, where this isn't taken (status 405): give \
+                "{hub} is the hub's public listener, which doesn't take this (status 405): give \
                  the publishing one with --hub, as http://127.0.0.1:8081"
             ),
             (Refused { .. }, _) => error.fmt(f),

@@ -53,7 +53,7 @@ fn a_command_whose_job_is_cancelled_is_ended_and_so_is_its_job() {
         assert_eq!(ended, Some(code), "{said}");
         assert_eq!(
             said.trim_end(),
-            "landfall run: the job is cancelled: the command is ended"
+            "landfall run: the job was cancelled: the command gets SIGTERM"
         );
         assert_cancelled(&hub, job);
     }

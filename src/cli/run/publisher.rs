@@ -286,7 +286,7 @@ impl Worker {
     /// Somebody wants the job to end.
     fn cancel(&mut self) {
         if !std::mem::replace(&mut self.is_cancelled, true) {
-            say("the job is cancelled: the command is ended");
+            say("the job was cancelled: the command gets SIGTERM");
         }
         self.deletion.give();
     }
@@ -294,7 +294,7 @@ impl Worker {
     /// The job was there, and is another's now, or nobody's.
     fn delete(&mut self, what: &str) {
         if !std::mem::replace(&mut self.is_deleted, true) {
-            say(&format!("the job {what}: the command is ended"));
+            say(&format!("the job {what}: the command gets SIGTERM"));
         }
         self.deletion.give();
     }
