@@ -368,7 +368,10 @@ fn a_command_whose_job_is_deleted_is_ended_and_what_it_says_then_is_its_exit_cod
         .unwrap()
         .read_to_string(&mut said)
         .unwrap();
-    assert!(said.contains("was deleted: the command gets SIGTERM"), "{said}");
+    assert!(
+        said.contains("was deleted: the command gets SIGTERM"),
+        "{said}"
+    );
     assert!(!said.contains("not published"), "{said}");
 }
 
