@@ -77,7 +77,7 @@ pub(super) struct Pass {
 
 impl Consolidated {
     /// A stream of these names. One with a number of its own begins after that, or where
-    /// `start` says to resume if that is later.
+    /// `start` says to resume if that is later. What can't be resumed after is so for all.
     pub fn listed(sequencer: &Sequencer, names: Vec<Listed>, start: &Start) -> Consolidated {
         let hub = sequencer.hub();
         let mut stream = Consolidated::beginning(hub, start);
@@ -89,8 +89,7 @@ impl Consolidated {
             let place = own.as_ref().and_then(|own| hub.find_number(own));
             let strange = match (&own, place) {
                 (Some(own), None) if resumed.is_none() => Some(text(own)),
-                (_, None) => unknown.clone(),
-                _ => None,
+                _ => unknown.clone(),
             };
             let floor = if let Some(last) = strange {
                 let last = Last::Text(last);

@@ -269,6 +269,29 @@ fn an_id_from_elsewhere_is_a_reset_for_each_job() {
 }
 
 #[test]
+fn an_id_from_elsewhere_is_a_reset_for_a_job_with_an_id_of_its_own_as_well() {
+    let server = TestServer::start();
+    for n in 0..4 {
+        server.progress(["a", "b"][n as usize % 2], n);
+    }
+    let first = many(&server, "job=a&job=b", None).event().id;
+    let strange = first + 9;
+    for query in [
+        format!("job=a:{first}&job=b"),
+        format!("job=a:{first}&job=b:{}", first + 1),
+    ] {
+        let mut stream = many(&server, &query, Some(strange));
+        let reset = stream.event();
+        assert_eq!(reset.event, "reset", "{query}");
+        assert_eq!(reset.json()["jobId"], "a");
+        let strange = strange.to_string();
+        let reset = stream.event();
+        reset.assert_reset("b", "unknown", &strange, first - 1);
+        assert_eq!(numbers(&take(&mut stream, 4)), [0, 1, 2, 3], "{query}");
+    }
+}
+
+#[test]
 fn a_job_with_an_id_of_its_own_begins_after_that_one() {
     let server = TestServer::start();
     for n in 0..60 {
