@@ -328,7 +328,8 @@ impl Members {
     /// Takes a member's name, in its quotes, and what stands behind its colon.
     fn take(&mut self, name: &str, behind: &str) -> Result<(), EventError> {
         let name = if name.contains('\\') {
-            serde_json::from_slice(name.as_bytes()).map_err(shape)?
+            // One that stands for no text, as half a surrogate, is none of those that count.
+            serde_json::from_slice(name.as_bytes()).unwrap_or_default()
         } else {
             Cow::from(&name[1..name.len() - 1])
         };

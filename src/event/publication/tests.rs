@@ -123,6 +123,13 @@ fn compacting_keeps_the_value() {
 }
 
 #[test]
+fn half_a_surrogate_is_kept_as_it_was_sent_in_names_as_well() {
+    for data in [r#"{"\ud800":1}"#, r#"{"a":{"\udc00":"\ud800"}}"#] {
+        assert_eq!(Event::new("x", data).unwrap().data(), data);
+    }
+}
+
+#[test]
 fn data_must_be_an_object() {
     for data in ["[]", "1", "\"{}\"", "null", "true"] {
         assert_eq!(
