@@ -292,11 +292,11 @@ impl fmt::Display for MultipartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             MultipartError::Boundary => {
-                "Content-Type has no boundary, or one that is longer than 70 characters"
+                "Content-Type has no boundary, or one that is longer than 70 characters: name the form's"
             }
-            MultipartError::NoDelimiter => "the form's first boundary doesn't come",
+            MultipartError::NoDelimiter => "the form's first boundary doesn't come: begin with the one that Content-Type names",
             MultipartError::Delimiter => {
-                "behind a boundary of the form comes neither a line's end nor --"
+                "behind a boundary of the form comes neither a line's end nor --: send one of them"
             }
             MultipartError::PartHead => {
                 "a part of the form has a malformed head, or one longer than 6 KiB, or its \

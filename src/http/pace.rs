@@ -86,7 +86,9 @@ impl Pace {
 impl fmt::Display for TooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TooSlow::Stalled => "the request's body didn't go on in time",
+            TooSlow::Stalled => {
+                "the request's body didn't go on in time: send the rest without a pause"
+            }
             TooSlow::Dripping => {
                 "the request's body comes too slowly: send what there is at once, and the rest \
                  in another request"

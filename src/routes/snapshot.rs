@@ -3,7 +3,7 @@
 use super::{Access, Answer, Plan, Request};
 use crate::event::job::{JobId, LifeId};
 use crate::http::{Response, Status};
-use crate::hub::{Hub, Life, Snapshot};
+use crate::hub::{Hub, Life, NO_JOB, Snapshot};
 use crate::sequencer::{Sequencer, now_ms};
 
 /// The field that says what whoever asks may do.
@@ -56,10 +56,9 @@ fn exposed(response: Response, request: &Request<'_>) -> Response {
 
 /// The answer where there is no such job: whether it is gone, or was never there.
 pub fn missing(hub: &Hub, job: &JobId) -> Response {
-    refuse_deleted(hub, job).err().unwrap_or_else(|| {
-        let message = "there is no job of this name: it begins with its first event";
-        Response::error(Status::NotFound, message)
-    })
+    refuse_deleted(hub, job)
+        .err()
+        .unwrap_or_else(|| Response::error(Status::NotFound, NO_JOB))
 }
 
 /// Refuses what was deleted, whatever else would be to say against it.

@@ -199,16 +199,16 @@ impl<'a> Found<'a> {
         match found {
             Some((index, route)) if route.is_on(access) => Ok((index, route)),
             _ => {
-                let method = method.as_str();
+                let (method, allowed) = (method.as_str(), self.allow(access));
                 let message = match found {
                     Some(_) => format!(
                         "the public listener doesn't take {method} here: send it to the publishing \
                          listener (--publish)"
                     ),
-                    None => format!("nothing takes {method} here: see Allow"),
+                    None => format!("nothing takes {method} here: use {allowed}"),
                 };
                 let response = Response::error(Status::MethodNotAllowed, &message);
-                Err(response.with("Allow", self.allow(access)))
+                Err(response.with("Allow", allowed))
             }
         }
     }

@@ -330,13 +330,13 @@ impl Connection<'_> {
             }
             match self.read(deadline) {
                 Ok(0) if is_begun => {
-                    let message = "the request ended in the middle of its head";
+                    let message = "the request ended in the middle of its head: send it whole";
                     return Ok(Err(Some(Response::error(Status::BadRequest, message))));
                 }
                 Ok(0) => return Ok(Err(None)),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut && is_begun => {
-                    let message = "the request's head wasn't whole in time";
+                    let message = "the request's head wasn't whole in time: send it at once";
                     return Ok(Err(Some(Response::error(Status::RequestTimeout, message))));
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(Err(None)),
@@ -396,7 +396,7 @@ impl Connection<'_> {
                 let asked_at = Instant::now();
                 match self.read(asked_at + pace.patience()) {
                     Ok(0) => {
-                        let message = "the request ended in the middle of its body";
+                        let message = "the request ended in the middle of its body: send it whole";
                         return Ok((Response::error(Status::BadRequest, message), false));
                     }
                     Ok(read) => {

@@ -372,7 +372,7 @@ impl Lobby {
         };
         self.leave(place);
         if !guest.received.is_empty() {
-            let message = "the request's head wasn't whole in time";
+            let message = "the request's head wasn't whole in time: send it at once";
             let response = Response::error(Status::RequestTimeout, message);
             self.house.answered(Label::NONE, Status::RequestTimeout);
             connection::turn_away(&guest.socket, &response);

@@ -13,7 +13,8 @@ pub fn assert_refused(client: &mut Client, status: u16, what: &str, request: &[u
         Some("close"),
         "{what}: {text:?}"
     );
-    answer.error();
+    let error = answer.error();
+    assert!(error.contains(": "), "it says what would be right: {error}");
     client.assert_closed();
     answer
 }

@@ -76,7 +76,7 @@ fn delete_is_refused_on_the_public_listener() {
         .answer();
     assert_eq!(
         (answer.status, &*answer.error()),
-        (405, "nothing takes PATCH here: see Allow")
+        (405, "nothing takes PATCH here: use GET, HEAD, OPTIONS")
     );
     assert!(server.jobs().snapshot(&job_id("a")).is_some());
 }

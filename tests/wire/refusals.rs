@@ -70,6 +70,7 @@ fn a_known_method_on_the_wrong_path_is_405_with_allow() {
         let is_elsewhere = public && method != "PATCH";
         let error = answer.error();
         assert_eq!(error.contains("publishing"), is_elsewhere, "{error}");
+        assert_eq!(error.ends_with(&format!("use {allow}")), !is_elsewhere);
     }
     assert_eq!(server.metric("landfall_events_published_total"), 1);
 }

@@ -105,7 +105,9 @@ impl<'a> Fields<'a> {
             (None, Some(digits)) => content_length(digits).map(BodyLength::Length).ok_or(bad(
                 "Content-Length is malformed: it is the body's bytes in decimal digits",
             )),
-            (Some(_), None) if is_1_0 => Err(bad("HTTP/1.0 has no Transfer-Encoding")),
+            (Some(_), None) if is_1_0 => Err(bad(
+                "HTTP/1.0 has no Transfer-Encoding: send Content-Length",
+            )),
             (Some(coding), None) => {
                 if self.transfer_encodings == 1 && coding.eq_ignore_ascii_case(b"chunked") {
                     return Ok(BodyLength::Chunked);

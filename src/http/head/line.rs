@@ -39,8 +39,8 @@ pub fn refused(error: httparse::Error, bytes: &[u8]) -> HeadError {
             "a header field's name is malformed: it has no space, before the colon neither, \
              and no line begins with one",
         ),
-        Error::HeaderValue => bad("a header field's value holds a control character"),
-        Error::NewLine => bad("a line of the head doesn't end with CR LF"),
+        Error::HeaderValue => bad("a header field's value holds a control character: leave it out"),
+        Error::NewLine => bad("a line of the head doesn't end with CR LF: end it so"),
         Error::Token | Error::Status => {
             bad("the request line is malformed: it is METHOD SP target SP HTTP/1.1")
         }

@@ -124,7 +124,7 @@ impl Form {
         let name = said.name.as_deref().or(asked.name.as_deref());
         let name = name.unwrap_or(file);
         if file.is_empty() && name.is_empty() {
-            return Err(bad("no file was chosen in the form"));
+            return Err(bad("no file was chosen in the form: choose one"));
         }
         let job = said.job.as_deref().or(asked.job.as_deref());
         let job = job_of(job, &self.pass).map_err(Stop::Answer)?;

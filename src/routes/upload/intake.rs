@@ -118,7 +118,7 @@ impl UploadIntake {
             && !(form.is_whole() && self.receiver.is_some())
         {
             let message = match self.receiver {
-                Some(_) => "the form ended before its last boundary",
+                Some(_) => "the form ended before its last boundary: send it whole",
                 None => "the form has no file: give it an input of the type file",
             };
             return self.break_off(Response::error(Status::BadRequest, message));

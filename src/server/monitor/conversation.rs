@@ -104,7 +104,7 @@ fn converse(mut socket: Socket, monitor: &Monitor) -> io::Result<()> {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let message = "the request's head wasn't whole in time";
+            let message = "the request's head wasn't whole in time: send it at once";
             break (Response::error(Status::RequestTimeout, message), false);
         }
         socket.set_read_timeout(Some(left))?;

@@ -93,11 +93,15 @@ impl fmt::Display for SpoolError {
             SpoolError::Offset { offset } => {
                 return write!(f, "the upload has come to byte {offset}: go on from there");
             }
-            SpoolError::SizeKnown => "the upload has another length, which can't change any more",
+            SpoolError::SizeKnown => {
+                "the upload has another length, which can't change any more: leave it out"
+            }
             SpoolError::Locked => {
                 "another request goes on with this upload: wait until that has ended"
             }
-            SpoolError::TakenOver => "another request goes on with this upload",
+            SpoolError::TakenOver => {
+                "another request goes on with this upload: ask how far it has come, and go on there"
+            }
             SpoolError::Checksum => {
                 "the bytes don't match their checksum and were dropped: send them again"
             }
