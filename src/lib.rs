@@ -1,5 +1,4 @@
-//! Landfall streams the progress of jobs, as the server knows it, to browsers over
-//! Server-Sent Events.
+//! Landfall streams the progress of jobs to browsers over Server-Sent Events.
 //!
 //! ```
 //! use landfall::{Event, HubConfig, Sequencer};
@@ -9,24 +8,31 @@
 //! assert_eq!(jobs.snapshot(&job).unwrap().last_event.unwrap().0, "progress");
 //! ```
 //!
-//! [`Subscribers`] follow jobs within the process, for a program that has a framework of its own. A
-//! whole server is started by [`Server::start`]; [`Client`] talks to one; [`Claims`] make the
-//! tokens that it lets browsers in with. The life of an event: `server` reads a worker's request
-//! with what `http` knows of them, `routes` decides what it gets, and `event` checks what is
-//! published. `sequencer` gives it its number and its place in the one order, and `hub` applies
-//! it to its job. The shards of `stream` read what is new out of the job's ring once, and send
-//! it to each subscriber, a row of 32 bytes. [How it is built](docs::design) is a page of its own.
+//! | for | there is |
+//! | --- | --- |
+//! | keeping jobs in your program | [`Sequencer`], in memory or with a journal |
+//! | streaming them from a server of yours | [`Subscribers`] |
+//! | a whole server in your program | [`Server`] |
+//! | publishing to a server elsewhere, and following it | [`Client`] |
+//! | the tokens that a server lets browsers in with | [`Claims`] |
 //!
-//! Its parts are features. Without any there are jobs, in memory or with a journal, and
-//! `Subscribers`: `landfall = { version = "0.1", default-features = false }`.
+//! The guides are in [`docs`]: begin with [Landfall in your own program](docs::embedding).
 //!
-//! | feature | what there is besides | by default |
+//! The life of an event: `server` and `http` read a worker's request, `routes` decides what it gets, and `event`
+//! checks what is published. `sequencer` gives it its number and its place in the one order, and `hub` applies it
+//! to its job. The shards of `stream` read it out of the job's ring once, and send it to each subscriber, a row
+//! of 32 bytes. [How it is built](docs::design) says why.
+//!
+//! Each part is a feature. Without any there are `Sequencer` and `Subscribers`:
+//! `landfall = { version = "0.1", default-features = false }`.
+//!
+//! | feature | adds | by default |
 //! | --- | --- | --- |
 //! | `server` | `Server`, and tokens | yes |
 //! | `uploads` | uploads, the stages that process them, and webhooks | yes |
 //! | `client` | `Client` | yes |
 //! | `cli` | the program | yes |
-//! | `serve` | the program with the commands `serve`, `check` and `token` alone | yes |
+//! | `serve` | the program with the commands `serve`, `check` and `token` only | yes |
 //! | `futures` | `EventStream` is a `Stream` of futures-core | no |
 //! | `redis` | several servers with one order | no |
 //! | `https` | webhooks with https URLs | no |
@@ -92,8 +98,7 @@ pub use sequencer::{JournalConfig, LeaseWatch, PublishError, Saying, Sequencer};
 pub use server::{Server, ServerConfig};
 pub use stream::subscribers::{EventStream, Follow, SentEvent, Subscribers};
 
-/// What the fields of configurations are: each is made by `parse`, or set by its own fields, so
-/// that few programs name it.
+/// The types of configurations' fields. Few programs name them: most are made by `parse`, or set field by field.
 ///
 /// ```
 /// use landfall::{Server, ServerConfig};
