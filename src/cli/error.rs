@@ -215,7 +215,7 @@ impl fmt::Display for HubFailure {
             }
             (Refused { status: 401, .. }, None) => write!(
                 f,
-                "the hub wants to be shown something (status 401): give the file with its \
+                "the hub wants a key (status 401): give the file with its \
                  publishing key, or with a token, as --key FILE"
             ),
             (Refused { status: 401, .. }, Some(key)) => {

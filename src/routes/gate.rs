@@ -20,7 +20,7 @@ use crate::access::cors::{Allowed, Cors, CorsLines, Origin};
 use crate::access::credential::{CookieName, Credential, CredentialError, CredentialSource};
 use crate::access::host::{self, HostName};
 use crate::access::keyfile;
-use crate::access::token::{Claims, Keys, PublishKey};
+use crate::access::token::{Claims, Keys, PublishKey, TokenError};
 use crate::event::job::JobId;
 use crate::http::{Head, Method, Response, Status};
 
@@ -201,8 +201,18 @@ impl Gate {
             };
         };
         let now = now();
-        let claims = Claims::verify(&credential.text, keys, now)
-            .map_err(|error| self.invalid(credential.source, &error.to_string()))?;
+        let claims = Claims::verify(&credential.text, keys, now).map_err(|error| {
+            let message = match error {
+                // Whoever shows what isn't like a token means the key.
+                TokenError::Malformed
+                    if access == Access::Publish && self.publish_key.is_some() =>
+                {
+                    "this is neither the publishing key nor a token".to_owned()
+                }
+                error => error.to_string(),
+            };
+            self.invalid(credential.source, &message)
+        })?;
         let max = self.config.query_token_max_ttl;
         if credential.source == CredentialSource::Query && claims.lifetime(now) > max.as_secs() {
             let message = format!(
@@ -402,8 +412,8 @@ impl Pass {
     pub fn upload(&self, job: &JobId) -> Result<(), Response> {
         match &self.0 {
             Grant::Token(claims, ..) if !claims.upload.covers(job) => Err(forbidden(&format!(
-                "the token doesn't let an upload begin the job {job}: its claim upload has to \
-                 name it; choose one that it names with ?job="
+                "the token doesn't allow an upload to begin the job {job}: its claim upload has to \
+                 cover it; choose a job that it covers with ?job="
             ))),
             _ => Ok(()),
         }

@@ -108,7 +108,7 @@ pub fn start(config: ServerConfig, sockets: Sockets) -> io::Result<Server> {
     let house = Arc::new(House::new(Arc::new(context), shards, webhooks));
     let options = socket_options(config.send_buffer_bytes, config.shard.stall);
     let ops = monitor::start(&config.ops, sockets.ops, options, house.clone())
-        .map_err(named("monitoring listener", &config.ops))?;
+        .map_err(unbound(("monitoring listener", "--ops"), &config.ops))?;
     let (public, publish) = (address_of(&listeners.public), listeners.publish());
     story::start_telling(&house.context)?;
     #[cfg(feature = "uploads")]
@@ -162,12 +162,16 @@ impl Listeners {
             Some(given) => Listener::given(given, options).map(Some),
             None if *address == Address::Off => Ok(None),
             None => Listener::bind(address, options)
-                .map_err(named(what, address))
+                .map_err(unbound(what, address))
                 .map(Some),
         };
         Ok(Listeners {
-            public: open(public, "public listener", &config.listen)?,
-            publish: open(publish, "publishing listener", &config.publish)?,
+            public: open(public, ("public listener", "--listen"), &config.listen)?,
+            publish: open(
+                publish,
+                ("publishing listener", "--publish"),
+                &config.publish,
+            )?,
         })
     }
 
@@ -267,6 +271,25 @@ fn uploads(
 fn named(what: &'static str, address: &dyn Display) -> impl FnOnce(io::Error) -> io::Error {
     let place = format!("{what} {address}");
     move |error| io::Error::new(error.kind(), format!("{place}: {error}"))
+}
+
+/// The same of a listener, and which flag would help.
+fn unbound(
+    (what, flag): (&'static str, &'static str),
+    address: &Address,
+) -> impl FnOnce(io::Error) -> io::Error {
+    let place = format!("{what} {address}");
+    let is_low = address.tcp().is_some_and(|address| address.port() < 1024);
+    move |error| {
+        let help = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(": give another with {flag}"),
+            io::ErrorKind::PermissionDenied if is_low => {
+                format!(": give a port above 1023 with {flag}")
+            }
+            _ => String::new(),
+        };
+        io::Error::new(error.kind(), format!("{place}: {error}{help}"))
+    }
 }
 
 /// The place for uploads, with what an earlier life left there.

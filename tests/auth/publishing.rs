@@ -108,6 +108,15 @@ fn the_claim_publish_lets_publish_and_nothing_else() {
     assert_eq!(post(address, EVENTS, &reader, EVENT).status, 403);
     assert_eq!(delete(address, "/api/jobs/a", &reader).status, 403);
     assert_eq!(get(address, "/api/events", &reader).status, 200);
+    // Of what isn't like a token nobody is told what a token looks like.
+    let mistyped = bearer(&format!("{PUBLISH_KEY}x"));
+    let mut answer = post(address, EVENTS, &mistyped, EVENT);
+    assert_eq!(answer.status, 401);
+    let said = answer.body();
+    assert!(
+        said.contains("neither the publishing key nor a token"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -225,7 +225,8 @@ fn an_address_in_use_is_an_error_that_names_it() {
         assert_eq!(output.status.code(), Some(1), "{flag}");
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(message.contains(&address), "{flag}: {message}");
-        assert!(message.contains("in use"), "{flag}: {message}");
+        let end = format!("in use (os error 98): give another with {flag}\n");
+        assert!(message.ends_with(&end), "{flag}: {message}");
         assert!(output.stdout.is_empty(), "nothing is ready");
     }
 }
