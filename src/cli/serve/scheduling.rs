@@ -3,8 +3,9 @@
 //! A worker that has sent an event wakes a thread of the server, and has mostly nothing more to
 //! do. Where that thread pushes it aside, it keeps its core all the same, and the reader that the
 //! event is for has to go to another core, which has to be woken. So while cores are idle the
-//! server's threads push nobody aside (SCHED_BATCH). Where cores are busy they do, as everybody
-//! does: a program that computes would keep them waiting for milliseconds.
+//! server's threads push nobody aside (SCHED_BATCH), but the shards, which have events for many.
+//! Where cores are busy all of them do, as everybody does: a program that computes would keep
+//! them waiting for milliseconds.
 
 use std::fs;
 use std::io;
@@ -21,6 +22,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 /// SCHED_OTHER and SCHED_BATCH, as proc(5) has them.
 const POLICIES: [f64; 2] = [0.0, 3.0];
+
+/// How the names of the shards' threads begin.
+const SHARDS: &str = "shard-";
 
 /// Starts the thread that sees to it. It ends where somebody has given the process another
 /// policy, or it isn't allowed to.
@@ -57,10 +61,12 @@ fn keep() -> io::Result<()> {
 
 fn set_all(is_batch: bool) -> io::Result<()> {
     for task in fs::read_dir("/proc/self/task")? {
-        let Some(Ok(thread)) = task?.file_name().to_str().map(str::parse) else {
+        let task = task?;
+        let Some(Ok(thread)) = task.file_name().to_str().map(str::parse) else {
             continue;
         };
-        match set_batch(thread, is_batch) {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        match set_batch(thread, is_batch && !name.starts_with(SHARDS)) {
             // It has ended meanwhile.
             Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
             set => set?,
