@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "redis")]
+use may::io::WaitIoWaker;
 use may::io::{CoIo, WaitIo};
 use may::sync::Blocker;
 use parking_lot::Mutex;
@@ -132,6 +134,40 @@ impl Starter {
             // Each write is an event of its own; the counter would take centuries to fill.
             let _ = rustix::io::write(&self.signal, &1_u64.to_ne_bytes());
         }
+    }
+}
+
+/// A socket that a coroutine waits at. Meanwhile nobody else can.
+#[cfg(feature = "redis")]
+pub struct Watch(CoIo<Arc<OwnedFd>>);
+
+#[cfg(feature = "redis")]
+impl Watch {
+    /// Waits at this socket: it itself, as another descriptor of it would still be polled when this
+    /// is gone.
+    ///
+    /// # Errors
+    /// The system can't poll it.
+    pub fn new(socket: Arc<OwnedFd>) -> io::Result<Watch> {
+        Ok(Watch(CoIo::new(socket)?))
+    }
+
+    /// Suspends the coroutine until something has come, or it is woken. May return without.
+    pub fn wait(&self) {
+        self.0.wait_io();
+    }
+
+    /// Wakes the coroutine from other threads.
+    pub fn waker(&self) -> WaitIoWaker {
+        self.0.waker()
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // `may` has made it a socket at which nobody can wait.
+        let _ = rustix::io::ioctl_fionbio(self.0.inner(), false);
     }
 }
 

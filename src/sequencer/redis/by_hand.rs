@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::sys::channel::{Sender, bounded, unbounded};
@@ -13,7 +14,7 @@ pub use super::replica::{Applied, Replica};
 use super::server::Server;
 use super::shared::Shared;
 pub use super::store::{
-    Body, Dial, Fault, Fence, Item, Look, Nonce, Opened, Opening, Snapshot, Store,
+    Body, Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Snapshot, Store,
 };
 use super::writer::{Command, Writer};
 use super::{FleetConfig, Health, entry};
@@ -66,9 +67,11 @@ impl ByHand {
         }
     }
 
-    /// What the reader does between two sleeps, unless it sleeps.
-    pub fn read(&mut self) {
-        if clock::now() >= self.pauses_until {
+    /// What the reader does between two sleeps, unless it sleeps; without waiting, where it can.
+    pub fn read(&mut self, at_once: bool) {
+        if at_once && self.reader.is_calm() {
+            self.reader.read_now();
+        } else if clock::now() >= self.pauses_until {
             self.pause = self.reader.go_on(self.pause).expect("it may join");
             self.pauses_until = clock::now() + self.pause;
         }
@@ -79,11 +82,18 @@ impl ByHand {
         self.writer.step()
     }
 
-    /// Asks for changes, in turn up to the first that is refused.
-    pub fn submit(&self, proposals: Vec<Proposal>) -> Waiting {
+    /// Asks for changes, in turn up to the first that is refused; without the writer's thread,
+    /// where that can be.
+    pub fn submit(&mut self, proposals: Vec<Proposal>, at_once: bool) -> Waiting {
         let (reply, answer) = pair();
-        let handed = self.commands.send(Command::Put(proposals, reply));
-        handed.expect("the writer is there");
+        let command = Command::Put(proposals, reply);
+        let left = match at_once {
+            true => self.writer.do_now(command).err(),
+            false => Some(command),
+        };
+        if let Some(command) = left {
+            self.commands.send(command).expect("the writer is there");
+        }
         Waiting(answer)
     }
 
@@ -93,6 +103,17 @@ impl ByHand {
             && self.commands.waiting() == 0
             && self.shared.health() == Health::Good
             && self.shared.fence.lock().is_some()
+    }
+
+    /// Something has come between it and the log, as its writer has found.
+    pub fn lose_fence(&self) {
+        *self.shared.fence.lock() = None;
+        self.shared.looks_again.store(true, Ordering::Release);
+    }
+
+    /// Whether its reader is a coroutine's.
+    pub fn rides(&self) -> bool {
+        self.reader.is_calm()
     }
 
     /// What it is at, for whoever has to find out why it isn't at rest.

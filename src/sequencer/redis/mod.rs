@@ -11,7 +11,9 @@
 //! - A number stands for one entry for ever: epochs are opened above every one that was seen,
 //!   each node has its own of each second, and numbers that are lost are never given again.
 //!
-//! Redis is spoken to by two threads, each with a connection of its own.
+//! Redis is spoken to on two connections, each with a thread of its own, which does what waits. Of
+//! an event by itself nearly all the cost is waking threads: so what is done without waiting, its
+//! publisher appends itself, and a coroutine reads it back.
 
 #[cfg(test)]
 pub(crate) mod by_hand;
@@ -62,8 +64,9 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Fleet {
     shared: Arc<Shared>,
     commands: Sender<Command>,
+    writer: Arc<Mutex<Writer>>,
     /// The writer's, which is called when there is a command.
-    writer: Thread,
+    writes: Thread,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -84,14 +87,16 @@ impl Fleet {
         let (joined, has_joined) = bounded(1);
         hub.have_others();
         let reader = Reader::new(shared.clone(), dial.clone(), joined);
-        let writer = Writer::new(shared.clone(), dial, received);
+        let writer = Arc::new(Mutex::new(Writer::new(shared.clone(), dial, received)));
         let reader = vital::spawn("fleet-reader", move || reader.run())?;
-        let writer = vital::spawn("fleet-writer", move || writer.run())?;
+        let (pen, known) = (writer.clone(), shared.clone());
+        let writes = vital::spawn("fleet-writer", move || Writer::run(&pen, &known))?;
         let fleet = Fleet {
             shared,
             commands,
-            writer: writer.thread().clone(),
-            threads: Mutex::new(vec![reader, writer]),
+            writer,
+            writes: writes.thread().clone(),
+            threads: Mutex::new(vec![reader, writes]),
         };
         fleet
             .await_join(&has_joined, redis)
@@ -129,10 +134,24 @@ impl Fleet {
         command: impl FnOnce(Reply<Put>) -> Command,
     ) -> (Vec<EventId>, Option<PublishError>) {
         let (reply, answer) = pair();
-        let handed = self.commands.send(command(reply));
-        self.writer.unpark();
-        let answer = handed.ok().and_then(|()| answer.wait());
+        let answer = self.order(command(reply)).then(|| answer.wait()).flatten();
         answer.unwrap_or((Vec::new(), Some(PublishError::Away)))
+    }
+
+    /// Has the writer do what a command asks for. False where there is none any more.
+    fn order(&self, command: Command) -> bool {
+        let done = match self.writer.try_lock() {
+            Some(mut writer) => writer.do_now(command),
+            None => Err(command),
+        };
+        let (is_taken, has_more) = match done {
+            Ok(has_more) => (true, has_more),
+            Err(command) => (self.commands.send(command).is_ok(), true),
+        };
+        if has_more {
+            self.writes.unpark();
+        }
+        is_taken
     }
 
     /// Sees to it that there is room for what is proposed, as far as that is known here.

@@ -2,6 +2,8 @@
 //! epochs, stores snapshots, and puts the state back where Redis has lost some of it.
 
 mod rebuild;
+#[cfg(feature = "server")]
+mod ride;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use super::position::{Position, SLOTS, epochs_until, next_epoch, slot_of};
 use super::replica::{Applied, Aside, Misfit, Replica, nonce};
 use super::shared::Shared;
 use super::snapshot;
-use super::store::{Body, Dial, Fault, Fence, Item, Look, Opened, Opening, Store};
+use super::store::{Body, Dial, Fault, Fence, Heard, Item, Look, Opened, Opening, Store};
 use crate::sequencer::Health;
 use crate::sys::clock;
 use crate::sys::random::Random;
@@ -23,8 +25,14 @@ use crate::sys::vital;
 
 /// Items that are read at a time.
 const READ: usize = if cfg!(test) { 7 } else { 512 };
+/// Items that are little to read at a time, so that a coroutine may.
+const LITTLE: usize = if cfg!(test) { 3 } else { 8 };
+/// So many reads in a row that bring little are a calm.
+const CALM: u32 = 4;
 /// How long a read waits for something new.
 pub const WAIT: Duration = Duration::from_millis(1000);
+/// What a read may take beyond what it waits.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a node without a state, or that hadn't read all there was, waits for one that has it
 /// to begin the log: longer than one takes to find that there is none.
 const SHYNESS: Duration = Duration::from_millis(3500);
@@ -46,6 +54,12 @@ pub struct Reader {
     shared: Arc<Shared>,
     dial: Arc<dyn Dial>,
     link: Option<Box<dyn Store>>,
+    /// Items were asked for, which must be there by then.
+    reads_until: Option<Instant>,
+    /// What was heard without waiting, and is to be gone into.
+    brought: Option<Result<Vec<Item>, Stop>>,
+    /// How many reads in a row have brought little.
+    calm: u32,
     replica: Replica,
     /// Whether what the replica has is anything's state.
     has_state: bool,
@@ -106,6 +120,9 @@ impl Reader {
             shared,
             dial,
             link: None,
+            reads_until: None,
+            brought: None,
+            calm: 0,
             has_state: false,
             is_behind: false,
             is_verified: false,
@@ -133,6 +150,10 @@ impl Reader {
             };
             pause = next;
             clock::sleep(pause);
+            #[cfg(feature = "server")]
+            if self.is_calm() {
+                self = ride::ride(self);
+            }
         }
     }
 
@@ -164,6 +185,14 @@ impl Reader {
         }
     }
 
+    /// What a coroutine does of it between two waits.
+    #[cfg(test)]
+    pub fn read_now(&mut self) {
+        if self.ask_now() {
+            self.hear_now();
+        }
+    }
+
     #[cfg(test)]
     pub fn replica(&self) -> &Replica {
         &self.replica
@@ -171,6 +200,7 @@ impl Reader {
 
     fn lose_link(&mut self, fault: &Fault) {
         self.link = None;
+        (self.reads_until, self.brought, self.calm) = (None, None, 0);
         self.is_verified = false;
         self.must_look = true;
         self.has_caught_up = false;
@@ -206,11 +236,36 @@ impl Reader {
     }
 
     fn turn(&mut self, wait: Duration) -> Result<(), Stop> {
-        let looks_again = self.shared.looks_again.swap(false, Ordering::AcqRel);
-        if self.must_look || looks_again {
+        self.must_look |= self.shared.looks_again.swap(false, Ordering::AcqRel);
+        let has_begun = self.reads_until.is_some() || self.brought.is_some();
+        if self.must_look && !has_begun {
             self.must_look = false;
             let look = self.link()?.look()?;
             return self.see(&look);
+        }
+        let items = match self.brought.take() {
+            Some(brought) => brought?,
+            None => {
+                self.ask(wait)?;
+                self.reads_until = None;
+                self.link()?.items()?
+            }
+        };
+        self.calm = match items.len() {
+            0..=LITTLE => self.calm.saturating_add(1),
+            _ => 0,
+        };
+        self.take_in(&items)?;
+        if !items.is_empty() && self.has_caught_up {
+            self.keep_house()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what follows, unless that is under way.
+    fn ask(&mut self, wait: Duration) -> Result<(), Fault> {
+        if self.reads_until.is_some() {
+            return Ok(());
         }
         let at = self.replica.at;
         let wait = if self.has_caught_up {
@@ -218,7 +273,12 @@ impl Reader {
         } else {
             Duration::ZERO
         };
-        let items = self.link()?.read(at, READ, wait)?;
+        self.link()?.ask(at, READ, wait)?;
+        self.reads_until = Some(clock::now() + wait + PATIENCE);
+        Ok(())
+    }
+
+    fn take_in(&mut self, items: &[Item]) -> Result<(), Stop> {
         self.shared.touch();
         if items.is_empty() {
             self.must_look = true;
@@ -231,10 +291,12 @@ impl Reader {
             self.find_end()?;
         }
         let is_alone = items.len() == 1;
-        for item in &items {
+        for item in items {
             self.apply(item, is_alone)?;
         }
-        if !is_full && !self.has_caught_up {
+        // Who has lost the fence gets it by a look that finds nothing new.
+        let is_fenced_off = !self.has_caught_up || self.shared.fence.lock().is_none();
+        if !is_full && is_fenced_off {
             self.must_look = true;
         }
         if !is_full && self.has_caught_up {
@@ -242,9 +304,70 @@ impl Reader {
         }
         if self.has_caught_up {
             self.crowd.let_silent_go();
-            self.keep_house()?;
         }
         Ok(())
+    }
+
+    /// Whether nothing is to be done but to read, and little has come of late.
+    pub fn is_calm(&self) -> bool {
+        let is_to_look = self.must_look || self.shared.looks_again.load(Ordering::Acquire);
+        let has_all = self.has_caught_up && self.link.is_some() && self.brought.is_none();
+        has_all && !is_to_look && self.calm >= CALM && !self.shared.is_over()
+    }
+
+    /// Asks for what follows. Never waits. False where that has failed, which is left for a step.
+    fn ask_now(&mut self) -> bool {
+        let asked = self.ask(WAIT);
+        let is_asked = asked.is_ok();
+        if let Err(fault) = asked {
+            self.leave(Err(fault.into()));
+        }
+        is_asked
+    }
+
+    /// Takes in what is there of what was asked for, where that is done without waiting; what
+    /// isn't, a step is left for. False where nothing is there yet.
+    fn hear_now(&mut self) -> bool {
+        let Some(link) = &mut self.link else {
+            return true;
+        };
+        let items = match link.items_now() {
+            Heard::All(Ok(items)) => items,
+            Heard::All(Err(fault)) => {
+                self.leave(Err(fault.into()));
+                return true;
+            }
+            Heard::NotYet if self.reads_until.is_some_and(|until| clock::now() < until) => {
+                return false;
+            }
+            Heard::NotYet => {
+                let why = format!("it says nothing within {:?}", WAIT + PATIENCE);
+                self.leave(Err(Fault::Broken(why).into()));
+                return true;
+            }
+            Heard::Much => {
+                self.calm = 0;
+                return true;
+            }
+        };
+        let is_plain = |item: &Item| matches!(item.what, Body::Entry(_));
+        if !(1..=LITTLE).contains(&items.len()) || !items.iter().all(is_plain) {
+            self.leave(Ok(items));
+            return true;
+        }
+        self.reads_until = None;
+        if let Err(stop) = self.take_in(&items) {
+            self.leave(Err(stop));
+        } else if self.is_house_to_be_kept() {
+            self.must_look = true;
+        }
+        true
+    }
+
+    /// Leaves it to the next step.
+    fn leave(&mut self, brought: Result<Vec<Item>, Stop>) {
+        self.reads_until = None;
+        self.brought = Some(brought);
     }
 
     /// Finds out how far the log goes, now and then.
@@ -519,6 +642,15 @@ impl Reader {
         known.unwrap_or_else(|| SLOTS + slot_of(name))
     }
 
+    fn is_house_to_be_kept(&self) -> bool {
+        self.replica.at.is_near_the_end() || self.has_much_to_store()
+    }
+
+    fn has_much_to_store(&self) -> bool {
+        let share = self.shared.log_bytes / 2;
+        self.bytes >= share + self.slot() * share / SLOTS / 4
+    }
+
     /// Opens the next epoch where this one is nearly full, and stores a snapshot where there
     /// is much since the last.
     fn keep_house(&mut self) -> Result<(), Fault> {
@@ -526,8 +658,7 @@ impl Reader {
             self.open(None)?;
             self.must_look = false;
         }
-        let share = self.shared.log_bytes / 2;
-        if self.bytes < share + self.slot() * share / SLOTS / 4 {
+        if !self.has_much_to_store() {
             return Ok(());
         }
         self.bytes = 0;

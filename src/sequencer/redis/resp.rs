@@ -2,10 +2,16 @@
 //! itself: what became of a command whose connection broke is for the caller to find out.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvFlags, SendFlags};
 
 use crate::sequencer::fleet::url::Place;
 
@@ -21,6 +27,11 @@ const LINE_MAX_BYTES: usize = 64 * 1024;
 const DEPTH_MAX: usize = 8;
 /// What is taken of a bulk string at a time: its length alone reserves no memory.
 const PART_BYTES: usize = 1 << 20;
+/// What is read at a time.
+const READ_BYTES: usize = 16 * 1024;
+/// The longest answer of which it is found out without waiting whether it is whole, in bytes:
+/// each look begins at its beginning.
+const LOOK_MAX_BYTES: usize = 4 * READ_BYTES;
 
 /// What Redis answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +50,38 @@ pub enum Value {
 
 /// A connection.
 pub struct Connection {
-    input: BufReader<Socket>,
+    socket: Arc<OwnedFd>,
+    input: Input,
+    /// The command, of which so many bytes are sent.
     output: Vec<u8>,
+    sent: usize,
     /// What the socket's time limits are.
     patience: Duration,
 }
 
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+/// What was received, of which what lies between `taken` and `filled` isn't used. Behind it is
+/// room.
+#[derive(Default)]
+struct Input {
+    bytes: Vec<u8>,
+    taken: usize,
+    filled: usize,
+}
+
+/// An answer that isn't waited for.
+pub enum Heard {
+    /// It is all there.
+    All(Value),
+    /// More of it has yet to come.
+    NotYet,
+    /// There is much of it: whoever may wait is to read it.
+    Much,
+}
+
+/// What waits for more than there is.
+struct Waiting<'a> {
+    socket: &'a OwnedFd,
+    input: &'a mut Input,
 }
 
 impl Connection {
@@ -56,8 +90,8 @@ impl Connection {
     /// # Errors
     /// Nobody is there.
     pub fn open(place: &Place) -> io::Result<Connection> {
-        let socket = match place {
-            Place::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
+        let socket: OwnedFd = match place {
+            Place::Unix(path) => UnixStream::connect(path)?.into(),
             Place::Tcp(address) => {
                 let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
                 let mut made = None;
@@ -72,14 +106,21 @@ impl Connection {
                 }
                 let socket = made.ok_or(failure)?;
                 socket.set_nodelay(true)?;
-                Socket::Tcp(socket)
+                socket.into()
             }
         };
         Ok(Connection {
-            input: BufReader::with_capacity(64 * 1024, socket),
+            socket: Arc::new(socket),
+            input: Input::default(),
             output: Vec::new(),
+            sent: 0,
             patience: Duration::ZERO,
         })
+    }
+
+    /// What can be polled for an answer.
+    pub fn socket(&self) -> Arc<OwnedFd> {
+        self.socket.clone()
     }
 
     /// Sends a command and waits for its answer, `patience` at most between two parts of it.
@@ -96,16 +137,52 @@ impl Connection {
     /// # Errors
     /// As of [`Connection::call`].
     pub fn ask<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<()> {
+        self.prepare(words, patience)?;
+        self.send(SendFlags::empty())
+    }
+
+    /// Sends of a command what is taken at once. The rest goes when the answer is asked for.
+    /// Says whether all of it is sent.
+    ///
+    /// # Errors
+    /// As of [`Connection::call`].
+    pub fn ask_now<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<bool> {
+        self.prepare(words, patience)?;
+        self.send_now()
+    }
+
+    fn prepare<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<()> {
         self.output.clear();
-        write(&mut self.output, words);
-        let socket = self.input.get_mut();
-        if self.patience != patience {
-            socket.set_timeout(patience)?;
-            self.patience = patience;
-        }
-        socket.write_all(&self.output)?;
         // A large one isn't kept.
         self.output.shrink_to(PART_BYTES);
+        self.sent = 0;
+        write(&mut self.output, words);
+        if self.patience != patience {
+            for which in [Timeout::Recv, Timeout::Send] {
+                set_socket_timeout(&self.socket, which, Some(patience))?;
+            }
+            self.patience = patience;
+        }
+        Ok(())
+    }
+
+    fn send_now(&mut self) -> io::Result<bool> {
+        match self.send(SendFlags::DONTWAIT) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            sent => sent.map(|()| true),
+        }
+    }
+
+    /// Sends what isn't sent yet.
+    fn send(&mut self, flags: SendFlags) -> io::Result<()> {
+        while self.sent < self.output.len() {
+            let flags = flags.union(SendFlags::NOSIGNAL);
+            match rustix::net::send(&self.socket, &self.output[self.sent..], flags) {
+                Ok(sent) => self.sent += sent,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 
@@ -114,7 +191,110 @@ impl Connection {
     /// # Errors
     /// As of [`Connection::call`].
     pub fn answer(&mut self) -> io::Result<Value> {
-        read(&mut self.input, 0)
+        self.send(SendFlags::empty())?;
+        let Connection { socket, input, .. } = self;
+        read(&mut Waiting { socket, input }, 0)
+    }
+
+    /// The answer, if all of it is there. Never waits.
+    ///
+    /// # Errors
+    /// As of [`Connection::call`].
+    pub fn answer_now(&mut self) -> io::Result<Heard> {
+        if !self.send_now()? {
+            return Ok(Heard::NotYet);
+        }
+        let is_at_end = self.input.receive(&self.socket)?;
+        let there = self.input.rest();
+        let mut rest = there;
+        match read(&mut rest, 0) {
+            Ok(value) => {
+                let used = there.len() - rest.len();
+                self.input.consume(used);
+                Ok(Heard::All(value))
+            }
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && !is_at_end => {
+                let is_much = there.len() >= LOOK_MAX_BYTES;
+                Ok(if is_much { Heard::Much } else { Heard::NotYet })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Input {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..self.filled]
+    }
+
+    /// Takes what is there, without waiting. Says whether nothing more will come.
+    fn receive(&mut self, socket: &OwnedFd) -> io::Result<bool> {
+        while self.rest().len() < LOOK_MAX_BYTES {
+            let room = self.room();
+            let most = room.len();
+            match rustix::net::recv(socket, room, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Ok(true),
+                Ok((received, _)) => {
+                    self.filled += received;
+                    // Whoever waits hears of more than was there.
+                    if received < most {
+                        return Ok(false);
+                    }
+                }
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where the next read goes. It is cleared once, and not for every read.
+    fn room(&mut self) -> &mut [u8] {
+        if self.bytes.len() < self.filled + READ_BYTES {
+            self.bytes.copy_within(self.taken..self.filled, 0);
+            self.filled -= self.taken;
+            self.taken = 0;
+            if self.bytes.len() < self.filled + READ_BYTES {
+                self.bytes.resize(self.filled + READ_BYTES, 0);
+            }
+        }
+        &mut self.bytes[self.filled..]
+    }
+
+    fn consume(&mut self, used: usize) {
+        self.taken += used;
+        if self.taken == self.filled {
+            (self.taken, self.filled) = (0, 0);
+            // Large room isn't kept.
+            self.bytes.truncate(LOOK_MAX_BYTES);
+            self.bytes.shrink_to(LOOK_MAX_BYTES);
+        }
+    }
+}
+
+impl Read for Waiting<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let rest = self.fill_buf()?;
+        let length = rest.len().min(into.len());
+        into[..length].copy_from_slice(&rest[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl BufRead for Waiting<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.input.rest().is_empty() {
+            let flags = RecvFlags::empty();
+            let (read, _) = rustix::net::recv(self.socket, self.input.room(), flags)?;
+            self.input.filled += read;
+        }
+        Ok(self.input.rest())
+    }
+
+    fn consume(&mut self, used: usize) {
+        self.input.consume(used);
     }
 }
 
@@ -168,6 +348,9 @@ fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
     }
     match line.strip_suffix(b"\r\n") {
         Some(text) => Ok(text.to_vec()),
+        None if !line.ends_with(b"\n") && line.len() < LINE_MAX_BYTES => {
+            Err(ErrorKind::UnexpectedEof.into())
+        }
         None => Err(malformed()),
     }
 }
@@ -234,45 +417,10 @@ impl fmt::Display for Value {
     }
 }
 
-impl Socket {
-    fn set_timeout(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Socket::Tcp(socket) => {
-                socket.set_read_timeout(Some(patience))?;
-                socket.set_write_timeout(Some(patience))
-            }
-            Socket::Unix(socket) => {
-                socket.set_read_timeout(Some(patience))?;
-                socket.set_write_timeout(Some(patience))
-            }
-        }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.read(into),
-            Socket::Unix(socket) => socket.read(into),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.write(bytes),
-            Socket::Unix(socket) => socket.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     /// What is there so far, and then nothing more.
@@ -289,7 +437,7 @@ mod tests {
     }
 
     fn all(bytes: &[u8], step: usize) -> io::Result<Value> {
-        read(&mut BufReader::with_capacity(step, Cut(bytes, step)), 0)
+        read(&mut io::BufReader::with_capacity(step, Cut(bytes, step)), 0)
     }
 
     #[test]
@@ -307,6 +455,74 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(all(&bytes[..end], 3).is_err(), "cut at {end}");
         }
+    }
+
+    /// A connection, and the other end.
+    fn connected() -> (Connection, UnixStream) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("redis");
+        let listener = UnixListener::bind(&path).unwrap();
+        let connection = Connection::open(&Place::Unix(path)).unwrap();
+        (connection, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn an_answer_that_is_not_waited_for_is_heard_once_it_is_whole_however_it_arrives() {
+        let (mut connection, mut redis) = connected();
+        let answer = b"*2\r\n$4\r\na\r\nb\r\n*1\r\n-ERR no\r\n";
+        for _ in 0..2 {
+            connection.ask(&["XREAD"], CONNECT).unwrap();
+            for byte in answer {
+                assert!(matches!(connection.answer_now().unwrap(), Heard::NotYet));
+                redis.write_all(&[*byte]).unwrap();
+            }
+            let Heard::All(value) = connection.answer_now().unwrap() else {
+                panic!("all of it is there");
+            };
+            assert_eq!(value, all(answer, 5).unwrap());
+        }
+        drop(redis);
+        assert!(connection.answer_now().is_err());
+    }
+
+    #[test]
+    fn a_long_answer_is_for_those_who_may_wait() {
+        let (mut connection, mut redis) = connected();
+        connection.ask(&["XREAD"], CONNECT).unwrap();
+        let length = 2 * LOOK_MAX_BYTES;
+        redis
+            .write_all(format!("${length}\r\n").as_bytes())
+            .unwrap();
+        let writing = std::thread::spawn(move || {
+            let rest = [vec![b'x'; length], b"\r\n+OK\r\n".to_vec()].concat();
+            redis.write_all(&rest).unwrap();
+            redis
+        });
+        while !matches!(connection.answer_now().unwrap(), Heard::Much) {
+            std::thread::yield_now();
+        }
+        let answer = connection.answer().unwrap();
+        assert_eq!(answer.text().map(<[u8]>::len), Some(length));
+        assert_eq!(connection.answer().unwrap(), Value::Text(b"OK".to_vec()));
+        drop(writing.join().unwrap());
+    }
+
+    #[test]
+    fn a_command_that_is_not_taken_at_once_is_sent_on_when_its_answer_is_asked_for() {
+        let (mut connection, mut redis) = connected();
+        let payload = vec![b'x'; 8 << 20];
+        assert!(!connection.ask_now(&[&payload], CONNECT).unwrap());
+        assert!(matches!(connection.answer_now().unwrap(), Heard::NotYet));
+        let reading = std::thread::spawn(move || {
+            let mut command = Vec::new();
+            write(&mut command, &[&payload]);
+            let mut read = vec![0; command.len()];
+            redis.read_exact(&mut read).unwrap();
+            redis.write_all(b"+OK\r\n").unwrap();
+            assert!(read == command);
+        });
+        assert_eq!(connection.answer().unwrap(), Value::Text(b"OK".to_vec()));
+        reading.join().unwrap();
     }
 
     #[test]

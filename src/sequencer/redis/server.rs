@@ -1,19 +1,22 @@
 //! The log in a Redis: one stream, and two hashes with snapshots.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::Position;
-use super::resp::{Connection, Value};
-use super::store::{Body, Dial, Fault, Fence, Item, Look, Nonce, Opened, Opening, Snapshot, Store};
+use super::reader;
+use super::resp::{self, Connection, Value};
+use super::store::{
+    Body, Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Snapshot, Store,
+};
 use crate::sequencer::fleet::url::{Place, RedisUrl, Whereabouts};
 
 /// What a command may take. A server that is stopped accepts connections and says nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What one that carries the whole state may.
 const STATE_PATIENCE: Duration = Duration::from_secs(20);
-/// What a read may take beyond what it waits.
-const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// What replicas are waited for at a time.
 const CONFIRM: Duration = Duration::from_millis(1000);
 /// The oldest version that has what is needed.
@@ -56,6 +59,8 @@ struct Link {
     connection: Connection,
     keys: Keys,
     scripts: Vec<String>,
+    /// What the read that was asked for may take.
+    patience: Duration,
 }
 
 impl Server {
@@ -201,6 +206,7 @@ impl Dial for Server {
             connection,
             keys,
             scripts,
+            patience: reader::PATIENCE,
         }))
     }
 }
@@ -225,6 +231,21 @@ fn value_of(answer: io::Result<Value>, patience: Duration) -> Result<Value, Faul
         Ok(value) => Ok(value),
         Err(error) => Err(failure(&error, patience)),
     }
+}
+
+/// The same of an answer that isn't waited for, and what is made of it.
+fn heard<T>(
+    answer: io::Result<resp::Heard>,
+    patience: Duration,
+    made_of: impl FnOnce(&Value) -> Result<T, Fault>,
+) -> Heard<T> {
+    let answer = match answer {
+        Ok(resp::Heard::NotYet) => return Heard::NotYet,
+        Ok(resp::Heard::Much) => return Heard::Much,
+        Ok(resp::Heard::All(value)) => Ok(value),
+        Err(error) => Err(error),
+    };
+    Heard::All(value_of(answer, patience).and_then(|value| made_of(&value)))
 }
 
 /// What it means that nothing is answered that can be read.
@@ -315,7 +336,7 @@ impl Link {
     fn range(&mut self, from: &str, to: &str) -> Result<Vec<Item>, Fault> {
         let log = self.keys.log.clone();
         let found = self.call(&["XRANGE", &log, from, to])?;
-        items(found.array().unwrap_or_default())
+        all(found.array().unwrap_or_default())
     }
 
     fn kept(&mut self, key: &str) -> Result<Option<Snapshot>, Fault> {
@@ -379,25 +400,39 @@ impl Store for Link {
         }
     }
 
-    fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault> {
+    fn socket(&self) -> Option<Arc<OwnedFd>> {
+        Some(self.connection.socket())
+    }
+
+    fn append(
+        &mut self,
+        fence: &Fence,
+        entries: &[(Nonce, &[u8])],
+        waits: bool,
+    ) -> Result<bool, Fault> {
         let epoch = fence.epoch.to_string();
         let mut arguments: Vec<&[u8]> = vec![fence.identity.as_bytes(), epoch.as_bytes()];
         for (nonce, payload) in entries {
             arguments.extend([nonce.as_bytes(), payload]);
         }
         let words = calling(Script::Append, &self.scripts, &self.keys, &arguments);
-        let asked = self.connection.ask(&words, PATIENCE);
+        let asked = if waits {
+            self.connection.ask(&words, PATIENCE).map(|()| true)
+        } else {
+            self.connection.ask_now(&words, PATIENCE)
+        };
         asked.map_err(|error| failure(&error, PATIENCE))
     }
 
     fn appended(&mut self) -> Result<(), Fault> {
-        match value_of(self.connection.answer(), PATIENCE)?.word() {
-            Some("OK") => Ok(()),
-            _ => Err(Fault::Fenced),
-        }
+        has_appended(&value_of(self.connection.answer(), PATIENCE)?)
     }
 
-    fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault> {
+    fn appended_now(&mut self) -> Heard<()> {
+        heard(self.connection.answer_now(), PATIENCE, has_appended)
+    }
+
+    fn ask(&mut self, after: Position, most: usize, wait: Duration) -> Result<(), Fault> {
         let (most, after) = (most.to_string(), after.to_string());
         let block = wait.as_millis().to_string();
         let mut words = vec!["XREAD", "COUNT", &most];
@@ -405,12 +440,19 @@ impl Store for Link {
             words.extend(["BLOCK", &block]);
         }
         words.extend(["STREAMS", &self.keys.log, &after]);
-        let found = call(&mut self.connection, &words, wait + READ_PATIENCE)?;
-        // Of each stream its name and its items; there is one.
-        let stream = found
-            .array()
-            .and_then(|all| all.first()?.array()?.get(1)?.array());
-        items(stream.unwrap_or_default())
+        self.patience = wait + reader::PATIENCE;
+        let asked = self.connection.ask_now(&words, self.patience);
+        asked
+            .map(drop)
+            .map_err(|error| failure(&error, self.patience))
+    }
+
+    fn items(&mut self) -> Result<Vec<Item>, Fault> {
+        items(&value_of(self.connection.answer(), self.patience)?)
+    }
+
+    fn items_now(&mut self) -> Heard<Vec<Item>> {
+        heard(self.connection.answer_now(), self.patience, items)
     }
 
     fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault> {
@@ -453,7 +495,22 @@ impl Store for Link {
     }
 }
 
-fn items(found: &[Value]) -> Result<Vec<Item>, Fault> {
+fn has_appended(answer: &Value) -> Result<(), Fault> {
+    match answer.word() {
+        Some("OK") => Ok(()),
+        _ => Err(Fault::Fenced),
+    }
+}
+
+/// What a read has found: of each stream its name and its items, and there is one.
+fn items(found: &Value) -> Result<Vec<Item>, Fault> {
+    let stream = found
+        .array()
+        .and_then(|all| all.first()?.array()?.get(1)?.array());
+    all(stream.unwrap_or_default())
+}
+
+fn all(found: &[Value]) -> Result<Vec<Item>, Fault> {
     found.iter().map(item).collect()
 }
 

@@ -1,5 +1,7 @@
 //! What is asked of whoever keeps the log. Each call is one step for everybody, or none.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::Position;
@@ -100,20 +102,51 @@ pub enum Fault {
     Refused(String),
 }
 
+/// An answer that isn't waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard<T> {
+    /// It is there.
+    All(Result<T, Fault>),
+    /// More of it has yet to come.
+    NotYet,
+    /// There is much of it: whoever may wait is to read it.
+    Much,
+}
+
 /// Whoever keeps the log, by one connection.
 pub trait Store: Send {
+    /// What can be polled for an answer by whoever doesn't wait for it; none where nothing can.
+    fn socket(&self) -> Option<Arc<OwnedFd>>;
     /// Who keeps the log, and how far it goes.
     fn look(&mut self) -> Result<Look, Fault>;
     /// Opens an epoch.
     fn open(&mut self, opening: &Opening) -> Result<Opened, Fault>;
     /// Asks for entries to be appended, all or none. What came of it, [`Store::appended`] says,
-    /// before anything else is asked for.
-    fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault>;
+    /// before anything else is asked for. Says whether all of it is on its way: where `waits` is
+    /// false, the rest goes when that is asked.
+    fn append(
+        &mut self,
+        fence: &Fence,
+        entries: &[(Nonce, &[u8])],
+        waits: bool,
+    ) -> Result<bool, Fault>;
     /// Waits for what came of the append.
     fn appended(&mut self) -> Result<(), Fault>;
-    /// The items after a place, `most` at most; where there are none, those that come within
-    /// `wait`.
-    fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault>;
+    /// What came of the append, if it is known. Never waits.
+    fn appended_now(&mut self) -> Heard<()>;
+    /// Asks for the items after a place, `most` at most; where there are none, for those that come
+    /// within `wait`. Never waits. What there is, [`Store::items`] says, before anything else is
+    /// asked for.
+    fn ask(&mut self, after: Position, most: usize, wait: Duration) -> Result<(), Fault>;
+    /// Waits for the items that were asked for.
+    fn items(&mut self) -> Result<Vec<Item>, Fault>;
+    /// The items that were asked for, if they are there. Never waits.
+    fn items_now(&mut self) -> Heard<Vec<Item>>;
+    /// The items after a place, once there are any, or `wait` is over.
+    fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault> {
+        self.ask(after, most, wait)?;
+        self.items()
+    }
     /// The nonce of what stands in a place.
     fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault>;
     /// The snapshot that a start begins with.

@@ -3,6 +3,9 @@
 //!
 //! Redis's answer to a batch is heard before the next is sent, and not waited for: whoever
 //! waits for an entry hears of it from the reader, and where that is all, the thread sleeps.
+//!
+//! Waking that thread for one event costs more than sending it. So whoever publishes does what
+//! the thread would do, where nothing is to be waited for, and leaves the rest to it.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -11,14 +14,16 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sys::channel::Receiver;
+use parking_lot::Mutex;
+
+use crate::sys::channel::{Receiver, unbounded};
 
 use super::crowd::{self, Statement};
 use super::entry;
 use super::flight::{Group, Put, Sent};
 use super::replica::nonce;
 use super::shared::{GRACE, Shared};
-use super::store::{Dial, Fault, Fence, Store};
+use super::store::{Dial, Fault, Fence, Heard, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
 use crate::sys::clock;
@@ -29,6 +34,9 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 1 << 20;
 /// Entries that are sent and not read back. At it publishers wait.
 const FLIGHT_MAX: usize = 4096;
+/// Proposals that are put in order at once by who makes them. More are of a load under which the
+/// thread isn't asleep, and has several publishers' in one batch.
+const AT_ONCE_MAX: usize = 8;
 /// How often what waits is looked at while there is nothing to do, and how long after a
 /// failure it is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -41,6 +49,16 @@ pub enum Command {
     Put(Vec<Proposal>, Reply<Put>),
     /// To put this payload in order.
     Say(Vec<u8>, Reply<Put>),
+}
+
+impl Command {
+    /// How many entries it is.
+    fn len(&self) -> usize {
+        match self {
+            Command::Put(proposals, _) => proposals.len(),
+            Command::Say(..) => 1,
+        }
+    }
 }
 
 /// A batch whose answer isn't heard yet.
@@ -60,6 +78,8 @@ pub struct Writer {
     /// Everything up to this count was sent.
     sent: u64,
     asked: Option<Asked>,
+    /// What came of that, where the thread has yet to see to it.
+    heard: Option<Result<(), Fault>>,
     /// Since when nothing could be appended that was to be.
     failing_since: Option<Instant>,
     /// When streams are told of next, and when that was done last.
@@ -77,6 +97,7 @@ impl Writer {
             queue: VecDeque::new(),
             sent: 0,
             asked: None,
+            heard: None,
             failing_since: None,
             tells_at: clock::now(),
             told_at: clock::now(),
@@ -84,23 +105,61 @@ impl Writer {
     }
 
     /// Goes on until the fleet is left.
-    pub fn run(mut self) {
-        while !self.shared.is_over() {
-            if !self.step() {
-                match self.commands.try_recv() {
-                    Ok(command) => self.take(command),
-                    Err(error) if error.is_disconnected() => break,
-                    // Whoever sends a command calls this thread. A channel that waits spins
-                    // first, and costs more than the command.
-                    Err(_) => thread::park_timeout(PAUSE),
-                }
+    pub fn run(writer: &Mutex<Writer>, shared: &Shared) {
+        while !shared.is_over() {
+            let goes_on = writer.lock().step();
+            if !goes_on {
+                // Whoever has a command for this thread calls it. A channel that waits spins
+                // first, and costs more than the command.
+                thread::park_timeout(PAUSE);
             }
         }
+        writer.lock().close();
+    }
+
+    /// Nothing more is appended, and who sends a command hears so.
+    fn close(&mut self) {
         self.refuse_queue(PublishError::Away);
-        while let Ok(Command::Put(_, reply) | Command::Say(_, reply)) = self.commands.try_recv() {
-            reply.answer((Vec::new(), Some(PublishError::Away)));
-        }
+        let (_, closed) = unbounded();
+        // Those who wait in it hear it by that.
+        drop(std::mem::replace(&mut self.commands, closed));
         self.shared.flight.lock().close();
+    }
+
+    /// Does what a command asks for, where that is done at once. Never waits. Says whether the
+    /// thread has something to do after it.
+    ///
+    /// # Errors
+    /// It is the thread's to do it.
+    pub fn do_now(&mut self, command: Command) -> Result<bool, Command> {
+        let is_first = self.queue.is_empty() && self.commands.is_empty();
+        let is_plain = self.shared.wait == 0 && command.len() <= AT_ONCE_MAX;
+        let fence = self.shared.fence.lock().clone();
+        let is_ready = is_first && is_plain && self.link.is_some() && !self.shared.is_over();
+        let Some(fence) = fence.filter(|_| is_ready) else {
+            return Err(command);
+        };
+        if !self.hear_now() || self.shared.flight.lock().has_more(self.sent) {
+            return Err(command);
+        }
+        self.take(command);
+        let is_sent = self.send(fence, false) == Some(true);
+        Ok(!is_sent || self.has_more())
+    }
+
+    /// Hears what came of the batch before, if that is known and good. Never waits.
+    fn hear_now(&mut self) -> bool {
+        let (Some(_), None, Some(link)) = (&self.asked, &self.heard, &mut self.link) else {
+            return self.asked.is_none() && self.failing_since.is_none();
+        };
+        match link.appended_now() {
+            Heard::All(appended) => {
+                let is_good = appended.is_ok() && self.failing_since.is_none();
+                self.heard = Some(appended);
+                is_good && self.hear()
+            }
+            Heard::NotYet | Heard::Much => false,
+        }
     }
 
     /// Hears what came of the batch before, and sends one. False where there is nothing to do
@@ -125,16 +184,24 @@ impl Writer {
             return false;
         };
         self.tell_streams();
-        let batch = self.batch();
-        let (Some(&(first, _)), Some(&(last, _))) = (batch.first(), batch.last()) else {
-            // The connection has failed on which replicas were waited for, which can be done only
-            // behind something that was written. Or nothing could be written, and whether it can
-            // again is found out by something that is.
-            if self.shared.flight.lock().needs_replicas() || !self.shared.takes_writes() {
-                self.shared.wish_to_be_known();
+        match self.send(fence, true) {
+            Some(goes_on) => goes_on && (self.shared.wait == 0 || self.hear()) && self.has_more(),
+            None => {
+                // The connection has failed on which replicas were waited for, which can be done
+                // only behind something that was written. Or nothing could be written, and whether
+                // it can again is found out by something that is.
+                if self.shared.flight.lock().needs_replicas() || !self.shared.takes_writes() {
+                    self.shared.wish_to_be_known();
+                }
+                false
             }
-            return false;
-        };
+        }
+    }
+
+    /// Sends a batch. False where that has failed, or isn't at its end; None where there is none.
+    fn send(&mut self, fence: Fence, waits: bool) -> Option<bool> {
+        let batch = self.batch();
+        let (&(first, _), &(last, _)) = (batch.first()?, batch.last()?);
         let boot = self.shared.boot;
         let entries = batch
             .iter()
@@ -149,19 +216,21 @@ impl Writer {
             // What wasn't sent wasn't taken.
             self.shared.flight.lock().take_back(asked.counts);
             self.fail(fault, &asked.fence);
-            return false;
+            return Some(false);
         }
         let sent = self
             .linked()
-            .and_then(|link| link.append(&asked.fence, &entries));
-        if let Err(fault) = sent {
-            self.fail(fault, &asked.fence);
-            return false;
-        }
+            .and_then(|link| link.append(&asked.fence, &entries, waits));
         self.sent = last;
         self.asked = Some(asked);
-        let hears = self.shared.wait == 0 || self.hear();
-        hears && self.has_more()
+        Some(match sent {
+            Ok(is_whole) => is_whole,
+            Err(fault) => {
+                self.heard = Some(Err(fault));
+                // Whoever can't wait leaves it to who can.
+                waits && self.hear()
+            }
+        })
     }
 
     fn has_more(&self) -> bool {
@@ -176,7 +245,10 @@ impl Writer {
             return true;
         };
         let link = self.link.as_mut();
-        let appended = link.map_or(Err(Fault::Fenced), |link| link.appended());
+        let appended = match self.heard.take() {
+            Some(heard) => heard,
+            None => link.map_or(Err(Fault::Fenced), |link| link.appended()),
+        };
         if !matches!(appended, Ok(()) | Err(Fault::Broken(_))) {
             // What was refused wasn't taken.
             self.shared.flight.lock().take_back(asked.counts.clone());

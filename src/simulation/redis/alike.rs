@@ -237,7 +237,7 @@ impl Both {
         let theirs = theirs.map_or(identity.clone(), |(real, _)| real.clone());
         self.call("append", |link, is_real| {
             let identity = if is_real { &theirs } else { &identity }.clone();
-            link.append(&Fence { epoch, identity }, &entries)?;
+            link.append(&Fence { epoch, identity }, &entries, true)?;
             link.appended()
         });
     }

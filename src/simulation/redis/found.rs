@@ -22,6 +22,7 @@ fn with_events(nodes: usize, events: usize, trace: &Trace) -> World<'_> {
         wait: false,
         log_bytes: 1 << 20,
         ahead: vec![Duration::ZERO; nodes],
+        at_once: false,
     };
     let mut world = World::of(options, HubConfig::default(), Random::new(1), trace);
     world.come_to_rest();
@@ -127,6 +128,23 @@ fn what_was_said_of_a_life_whose_beginning_is_lost_is_put_back_with_it() {
     }
     world.come_to_rest();
     assert_eq!(world.lost(), 4);
+    world.check();
+}
+
+#[test]
+fn a_node_to_which_others_events_never_cease_to_come_looks_again_all_the_same() {
+    let trace = Trace::new(false);
+    let mut world = with_events(2, 0, &trace);
+    world.acts_at_once();
+    while !world.nodes[0].rides() {
+        publish(&mut world, 1);
+        world.turn(1, true, true);
+        world.turn(0, true, false);
+    }
+    world.nodes[0].lose_fence();
+    assert!(!world.nodes[0].rides(), "to look is the thread's");
+    publish(&mut world, 0);
+    world.come_to_rest();
     world.check();
 }
 

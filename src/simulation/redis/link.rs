@@ -1,5 +1,6 @@
 //! Connections to a made-up Redis, which break before a command, after it, or in the middle.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::server::{Command, Redis, Reply};
 use crate::sequencer::redis::by_hand::{
-    Dial, Fault, Fence, Item, Look, Nonce, Opened, Opening, Position, Snapshot, Store,
+    Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Position, Snapshot, Store,
 };
 use crate::simulation::random::Random;
 
@@ -47,6 +48,8 @@ struct Link {
     is_broken: bool,
     /// What came of the append, until that is asked for.
     appended: Option<Result<(), Fault>>,
+    /// What is to be read.
+    asked: Option<(Position, usize)>,
 }
 
 fn broken() -> Fault {
@@ -104,6 +107,7 @@ impl Dial for Dialer {
             network: self.0.clone(),
             is_broken: false,
             appended: None,
+            asked: None,
         }))
     }
 }
@@ -111,6 +115,7 @@ impl Dial for Dialer {
 impl Link {
     fn call<T>(&mut self, call: impl FnOnce(&mut Network) -> Result<T, Fault>) -> Result<T, Fault> {
         assert!(!self.is_broken, "a connection is used that has failed");
+        assert_eq!(self.asked, None, "what was asked for is to be heard first");
         let mut network = self.network.lock();
         let mishap = network.mishap();
         let is_closed = network.redis.is_down || network.redis.connections != self.connection;
@@ -123,6 +128,11 @@ impl Link {
         let done = if is_answered { done } else { Err(broken()) };
         self.is_broken = matches!(done, Err(Fault::Broken(_)));
         done
+    }
+
+    /// Whether what isn't waited for is done.
+    fn is_soon(&self) -> bool {
+        self.network.lock().random.one_in(2)
     }
 
     fn execute(&mut self, command: Command) -> Result<Reply, Fault> {
@@ -148,21 +158,60 @@ impl Store for Link {
         }
     }
 
-    fn append(&mut self, fence: &Fence, entries: &[(Nonce, &[u8])]) -> Result<(), Fault> {
+    fn socket(&self) -> Option<Arc<OwnedFd>> {
+        None
+    }
+
+    fn append(
+        &mut self,
+        fence: &Fence,
+        entries: &[(Nonce, &[u8])],
+        waits: bool,
+    ) -> Result<bool, Fault> {
         let entries = entries.iter();
         let entries = entries.map(|(nonce, payload)| (nonce.clone(), payload.to_vec()));
         let append = Command::Append(fence.clone(), entries.collect());
         assert_eq!(self.appended, None, "another's answer is there");
-        self.appended = Some(self.execute(append).map(drop));
-        Ok(())
+        let appended = self.execute(append).map(drop);
+        if !waits && appended.is_err() && self.is_soon() {
+            // It is found out as it is sent.
+            self.is_broken = true;
+            return Err(broken());
+        }
+        self.appended = Some(appended);
+        Ok(waits || self.is_soon())
     }
 
     fn appended(&mut self) -> Result<(), Fault> {
         self.appended.take().expect("something is asked for")
     }
 
-    fn read(&mut self, after: Position, most: usize, _: Duration) -> Result<Vec<Item>, Fault> {
+    fn appended_now(&mut self) -> Heard<()> {
+        match self.is_soon() {
+            true => Heard::All(self.appended()),
+            false => Heard::NotYet,
+        }
+    }
+
+    fn ask(&mut self, after: Position, most: usize, _: Duration) -> Result<(), Fault> {
+        assert!(!self.is_broken, "a connection is used that has failed");
+        assert_eq!(self.asked, None, "what was asked for is to be heard first");
+        self.asked = Some((after, most));
+        Ok(())
+    }
+
+    fn items(&mut self) -> Result<Vec<Item>, Fault> {
+        let (after, most) = self.asked.take().expect("something is asked for");
         self.call(|network| Ok(network.redis.read(after, most)))
+    }
+
+    fn items_now(&mut self) -> Heard<Vec<Item>> {
+        let what = self.network.lock().random.below(8);
+        match what {
+            0 => Heard::NotYet,
+            1 => Heard::Much,
+            _ => Heard::All(self.items()),
+        }
     }
 
     fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault> {

@@ -49,6 +49,8 @@ pub struct Options {
     pub log_bytes: u64,
     /// How far each node's clock is ahead.
     pub ahead: Vec<Duration>,
+    /// What can be done without waiting is done so.
+    pub at_once: bool,
 }
 
 /// What somebody has asked for.
@@ -110,6 +112,7 @@ impl World<'_> {
             ahead: (0..nodes)
                 .map(|_| Duration::from_millis(random.pick(&[0, 0, 300, 5000, 40_000])))
                 .collect(),
+            at_once: seed / 3 % 2 == 1,
         };
         let hub = HubConfig {
             deleted_for: random.pick(&[Duration::from_millis(500), Duration::from_secs(3600)]),
@@ -225,7 +228,7 @@ impl World<'_> {
         self.network.lock().redis.forget_ends();
         self.time.set_ahead(ahead);
         if reads {
-            self.nodes[node].read();
+            self.nodes[node].read(self.options.at_once);
         }
         if writes {
             self.nodes[node].write();
@@ -361,6 +364,7 @@ impl World<'_> {
     }
 
     pub fn ask(&mut self, node: usize, proposals: Vec<Proposal>) {
+        let job = proposals[0].job.clone();
         let data = proposals.iter().map(|proposal| match &proposal.change {
             // Who has ended a job says nothing of its own.
             Change::Event {
@@ -370,13 +374,19 @@ impl World<'_> {
             } => Some(event.data().to_owned()),
             _ => None,
         });
+        let data = data.collect();
+        let at_once = self.options.at_once && clock::now() >= self.stopped[node];
+        let ahead = self.options.ahead[node];
+        self.time.set_ahead(ahead);
+        let waiting = self.nodes[node].submit(proposals, at_once);
+        self.time.set_back(ahead);
         let asked = Asked {
             node,
             boot: self.nodes[node].boot,
-            job: proposals[0].job.clone(),
-            data: data.collect(),
+            job,
+            data,
             step: self.step,
-            waiting: self.nodes[node].submit(proposals),
+            waiting,
         };
         self.note(|| format!("node {node} is asked for {:?} of {}", asked.data, asked.job));
         self.asked.push(asked);
@@ -471,6 +481,11 @@ impl World<'_> {
             self.check_answered(answered, &line, has_lost);
         }
         self.check_order(&line);
+    }
+
+    /// What can be done without waiting is done so from now on.
+    pub fn acts_at_once(&mut self) {
+        self.options.at_once = true;
     }
 
     /// Time passes, in which nothing happens.
