@@ -9,9 +9,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Event;
 use super::job::{EventId, JobId};
 use super::resume::ResetReason;
+use super::{Event, PastEvent};
 
 /// What an idle stream is sent. There is no blank line behind it: some clients fire
 /// an empty event for a block without data.
@@ -58,6 +58,11 @@ impl Frame {
     pub fn new(job: &JobId, event: &Event, id: EventId) -> Frame {
         let names_its_job = event.names_its_job();
         Frame::of(event.name().as_str(), job, event.data(), names_its_job, id)
+    }
+
+    /// The frame of `job`'s event numbered `id`, which was accepted before.
+    pub fn of_past(job: &JobId, event: PastEvent<'_>, id: EventId) -> Frame {
+        Frame::of(event.name(), job, event.data(), event.names_its_job(), id)
     }
 
     /// The frame which says that `job` was deleted, by the entry numbered `id`.

@@ -126,14 +126,11 @@ impl FromStr for EventName {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         // The three that nearly every event has cost no allocation.
         match text {
-            "progress" => return Ok(EventName::PROGRESS),
-            "done" => return Ok(EventName::DONE),
-            "error" => return Ok(EventName::ERROR),
-            _ => {}
+            "progress" => Ok(EventName::PROGRESS),
+            "done" => Ok(EventName::DONE),
+            "error" => Ok(EventName::ERROR),
+            _ => EventName::check(text).map(|()| EventName(Cow::Owned(text.to_owned()))),
         }
-        let allowed = "A-Z a-z 0-9 . _ -";
-        check(text, "event", EVENT_NAME_MAX_BYTES, allowed, b"._-")?;
-        Ok(EventName(Cow::Owned(text.to_owned())))
     }
 }
 
@@ -204,6 +201,8 @@ impl<'de> Deserialize<'de> for LifeId {
 }
 
 impl EventName {
+    /// Those that nearly every event has.
+    pub(super) const COMMON: [&str; 3] = ["progress", "done", "error"];
     /// `progress`.
     pub const PROGRESS: EventName = EventName(Cow::Borrowed("progress"));
     /// `done`, which ends a job.
@@ -214,6 +213,12 @@ impl EventName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether this is such a name.
+    pub(super) fn check(text: &str) -> Result<(), Malformed> {
+        let allowed = "A-Z a-z 0-9 . _ -";
+        check(text, "event", EVENT_NAME_MAX_BYTES, allowed, b"._-")
     }
 
     /// Whether the server alone says events of this name.
@@ -228,15 +233,20 @@ impl EventName {
 
     /// The state that an event of this name puts its job in, where it ends it.
     pub fn end_state(&self) -> Option<JobState> {
-        match self.as_str() {
+        JobState::ended_by(self.as_str())
+    }
+}
+
+impl JobState {
+    /// The state that an event of this name puts its job in, where it ends it.
+    pub(crate) fn ended_by(event: &str) -> Option<JobState> {
+        match event {
             "done" => Some(JobState::Done),
             "error" => Some(JobState::Failed),
             _ => None,
         }
     }
-}
 
-impl JobState {
     /// The word the API uses for it.
     pub fn as_str(self) -> &'static str {
         match self {

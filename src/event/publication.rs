@@ -6,10 +6,10 @@ use std::fmt;
 use serde_core::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::Malformed;
 use crate::event::job::{EventName, JobId};
 use crate::event::key::{self, Content};
 use crate::event::lease::{self, Lease};
+use crate::event::{Malformed, PastEvent};
 
 /// An event to publish. Its data is one JSON object on one line, so no payload
 /// can end a frame early or begin another.
@@ -173,19 +173,7 @@ impl Event {
         names_its_job: bool,
         job: &JobId,
     ) -> Option<Event> {
-        let is_line = memchr::memchr2(b'\r', b'\n', data.as_bytes()).is_none();
-        if !is_line || !data.starts_with('{') || !data.ends_with('}') {
-            return None;
-        }
-        Some(Event {
-            name: name.parse().ok()?,
-            data: data.to_owned(),
-            job_id: if names_its_job {
-                NamedJob::One(job.clone())
-            } else {
-                NamedJob::None
-            },
-        })
+        PastEvent::new(name, data, names_its_job)?.to_event(job)
     }
 
     /// The event's name.
@@ -225,6 +213,21 @@ impl Event {
             name,
             data: members.data,
             job_id: members.job_id,
+        })
+    }
+}
+
+impl PastEvent<'_> {
+    /// The same with text of its own.
+    pub(crate) fn to_event(self, job: &JobId) -> Option<Event> {
+        Some(Event {
+            name: self.name().parse().ok()?,
+            data: self.data().to_owned(),
+            job_id: if self.names_its_job() {
+                NamedJob::One(job.clone())
+            } else {
+                NamedJob::None
+            },
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::access::places::Occupant;
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::event::{Content, Event, IdempotencyKey, Lease};
+use crate::event::{Content, Event, IdempotencyKey, Lease, PastEvent};
 
 /// A change to one job. Whether it is accepted depends on the entries before it alone, and
 /// on what it says itself.
@@ -66,6 +66,19 @@ pub enum Change {
         /// Its newest entry. If it has had another since, nothing is forgotten.
         last: EventId,
     },
+}
+
+/// An event that was accepted before, with what it said besides.
+#[derive(Clone, Copy, Debug)]
+pub struct PastEntry<'a> {
+    /// Its number.
+    pub id: EventId,
+    /// When it was put in order, in milliseconds of the unix clock.
+    pub time_ms: u64,
+    /// The event.
+    pub event: PastEvent<'a>,
+    /// How long its job may be without another word.
+    pub lease: Option<Lease>,
 }
 
 /// What of a job an event is for.

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::keyed::{Keyed, KeyedChanges};
 use super::mailbox::Mailbox;
-use super::{Change, Entry, Life, Refusal};
+use super::{Change, Entry, Life, PastEntry, Refusal};
 use crate::access::quota::Slot;
 use crate::event::Event;
 use crate::event::frame::{self, Frame};
@@ -454,6 +454,49 @@ impl Core {
     /// Puts the keys back that its changes came with.
     pub(super) fn set_keys(&mut self, keys: KeyedChanges) {
         self.keys = keys;
+    }
+
+    /// Goes on with events that were accepted before, up to the first that doesn't go on with the
+    /// life that it has. Returns how many those are, and how many of them it hadn't counted yet.
+    pub(super) fn go_on<'a, 'b: 'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a PastEntry<'b>>,
+        limits: RingLimits,
+        job: &Job,
+    ) -> (usize, u64, Effect) {
+        let (mut done, mut counted) = (0, 0);
+        let Some(mut life) = self.life.take_if(|life| !life.is_deleted()) else {
+            return (0, 0, Effect::default());
+        };
+        let mut newest = self.newest();
+        let change = self.change_ring(limits, |ring, limits| {
+            for &PastEntry {
+                id,
+                time_ms,
+                event,
+                lease,
+            } in events
+            {
+                if life.last < id {
+                    let end = JobState::ended_by(event.name());
+                    if life.go_on(id, time_ms, end, lease).is_err() {
+                        break;
+                    }
+                    counted += 1;
+                }
+                if id > newest {
+                    ring.append(&Frame::of_past(&job.id, event, id), limits);
+                    newest = id;
+                }
+                done += 1;
+            }
+            if life.is_over() {
+                ring.shrink();
+            }
+            true
+        });
+        self.life = Some(life);
+        (done, counted, change)
     }
 
     /// Appends an event that its life has counted already.

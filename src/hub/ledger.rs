@@ -114,11 +114,24 @@ impl Ledger {
 
     /// Whether the first deletion is remembered no more, or there are too many.
     pub fn has_deletions_to_go(&self, now_ms: u64) -> bool {
-        let Some((_, first)) = self.deleted.first_key_value() else {
-            return false;
-        };
-        let is_over = |life: &Life| life.is_forgotten_at(now_ms);
-        self.deleted.len() > DELETED_MAX || first.lock().life().is_some_and(is_over)
+        self.lapse_ms().is_some_and(|first_ms| first_ms <= now_ms)
+    }
+
+    /// From when on an entry lets go of deletions.
+    fn lapse_ms(&self) -> Option<u64> {
+        if self.deleted.len() > DELETED_MAX {
+            return Some(0);
+        }
+        self.first_lapse_ms()
+    }
+
+    /// When the first deletion is remembered no more.
+    fn first_lapse_ms(&self) -> Option<u64> {
+        let (_, first) = self.deleted.first_key_value()?;
+        match first.lock().life()?.state {
+            LifeState::Deleted { until_ms } => Some(until_ms),
+            _ => None,
+        }
     }
 }
 
@@ -153,15 +166,15 @@ impl Hub {
             .collect()
     }
 
+    /// From which time on an entry lets go of deletions.
+    pub fn lapse_ms(&self) -> u64 {
+        self.0.ledger.lock().lapse_ms().unwrap_or(u64::MAX)
+    }
+
     /// How many milliseconds after `now_ms` the first deletion is remembered no more.
     pub fn next_lapse_ms(&self, now_ms: u64) -> Option<u64> {
-        let ledger = self.0.ledger.lock();
-        let (_, first) = ledger.deleted.first_key_value()?;
-        let core = first.lock();
-        match core.life()?.state {
-            LifeState::Deleted { until_ms } => Some(until_ms.saturating_sub(now_ms)),
-            _ => None,
-        }
+        let first_ms = self.0.ledger.lock().first_lapse_ms()?;
+        Some(first_ms.saturating_sub(now_ms))
     }
 
     /// Whether there is no room for another job.

@@ -88,18 +88,7 @@ impl Life {
                 if only.is_some_and(|only| !life.is_meant_by(only)) {
                     return Err(Refusal::Over);
                 }
-                life.check_running()?;
-                life.last = id;
-                life.updated_ms = entry.time_ms;
-                life.lease = terms.lease;
-                match event.name().end_state() {
-                    Some(JobState::Done) => life.state = LifeState::Done,
-                    Some(JobState::Failed) => life.state = LifeState::Failed,
-                    Some(JobState::Running) | None => {}
-                }
-                if life.is_over() {
-                    life.lease = None;
-                }
+                life.go_on(id, entry.time_ms, event.name().end_state(), terms.lease)?;
                 Ok(Some(life))
             }
             Change::Begin {
@@ -162,6 +151,32 @@ impl Life {
             }
             Change::Forget { .. } => Err(Refusal::Over),
         }
+    }
+
+    /// Goes on with an event, which may end it.
+    ///
+    /// # Errors
+    /// It is over.
+    pub(super) fn go_on(
+        &mut self,
+        id: EventId,
+        time_ms: u64,
+        end: Option<JobState>,
+        lease: Option<Lease>,
+    ) -> Result<(), Refusal> {
+        self.check_running()?;
+        self.last = id;
+        self.updated_ms = time_ms;
+        self.lease = lease;
+        match end {
+            Some(JobState::Done) => self.state = LifeState::Done,
+            Some(JobState::Failed) => self.state = LifeState::Failed,
+            Some(JobState::Running) | None => {}
+        }
+        if self.is_over() {
+            self.lease = None;
+        }
+        Ok(())
     }
 
     /// What names it.

@@ -45,7 +45,7 @@ use crate::sys::metrics::Metrics;
 use crate::sys::order::sort_by;
 pub use config::HubConfig;
 use elsewhere::Followed;
-pub use entry::{After, Change, Entry, Once, Only, Owner, Terms};
+pub use entry::{After, Change, Entry, Once, Only, Owner, PastEntry, Terms};
 pub use error::{NO_JOB, Refusal};
 use forgotten::Forgotten;
 pub use job::{Core, Job, Snapshot};
@@ -160,17 +160,7 @@ impl Hub {
     /// The entry is refused. It has its number all the same, unless the caller takes that
     /// back before anybody sees it.
     pub fn apply(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
-        self.apply_to(None, id, entry)
-    }
-
-    /// The same, where its job is known to be `there`: nobody else may let go of it meanwhile.
-    fn apply_to(
-        &self,
-        there: Option<&Arc<Job>>,
-        id: EventId,
-        entry: &Entry,
-    ) -> Result<News, Refusal> {
-        let applied = self.change(there, id, entry);
+        let applied = self.change(id, entry);
         #[cfg(test)]
         if let Some(tap) = &mut *self.0.tap.lock() {
             tap.push((id, entry.clone(), applied.as_ref().err().copied()));
@@ -178,12 +168,7 @@ impl Hub {
         applied
     }
 
-    fn change(
-        &self,
-        mut there: Option<&Arc<Job>>,
-        id: EventId,
-        entry: &Entry,
-    ) -> Result<News, Refusal> {
+    fn change(&self, id: EventId, entry: &Entry) -> Result<News, Refusal> {
         let hub = &*self.0;
         let mut ledger = hub.ledger.lock();
         let forgets = matches!(entry.change, Change::Forget { .. });
@@ -194,23 +179,17 @@ impl Hub {
                 None => Life::after(None, id, entry)?,
             };
             self.let_deletions_go(&mut ledger, entry.time_ms);
-            // It may have gone with its own.
-            there = None;
         }
         // While the names are held, nobody takes this one for unused.
-        let found;
-        let (names, name) = match there {
-            Some(name) => (None, name),
-            None => loop {
-                let names = hub.names.read_recursive();
-                if let Some(name) = names.get(&entry.job).cloned() {
-                    found = name;
-                    break (Some(names), &found);
-                }
-                drop(names);
-                self.name_of(&entry.job);
-            },
+        let (names, name) = loop {
+            let names = hub.names.read_recursive();
+            if let Some(name) = names.get(&entry.job).cloned() {
+                break (names, name);
+            }
+            drop(names);
+            self.name_of(&entry.job);
         };
+        let name = &name;
         let mut core = name.lock();
         let before = core.life().cloned();
         let after = match core.judge(id, entry) {
@@ -245,13 +224,11 @@ impl Hub {
         }
         drop(core);
         drop(names);
-        self.count(name, before.as_ref(), after.as_ref());
+        self.note(&mut ledger, name, before.as_ref(), after.as_ref());
         if let (Some(before), None) = (&before, &after) {
             self.note_forgotten(name, before.last);
             self.close_if_unused(name);
         }
-        ledger.note(name, before.as_ref(), after.as_ref());
-        self.note_word(&mut ledger.dues, name, before.as_ref(), after.as_ref());
         if entry.change.once().is_some() {
             self.let_keys_go(&mut ledger, entry.time_ms);
         }
@@ -480,6 +457,19 @@ impl Hub {
             newest: self.published(),
             lost: &lost,
         })
+    }
+
+    /// A job's life has become another: counts that, and notes what is to be let go of first.
+    fn note(
+        &self,
+        ledger: &mut Ledger,
+        name: &Arc<Job>,
+        before: Option<&Life>,
+        after: Option<&Life>,
+    ) {
+        self.count(name, before, after);
+        ledger.note(name, before, after);
+        self.note_word(&mut ledger.dues, name, before, after);
     }
 
     fn count(&self, name: &Job, before: Option<&Life>, after: Option<&Life>) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::job::{Core, Job};
 use super::keyed::KeyedChanges;
-use super::{Change, Entry, Hub, Life, Refusal, grow};
+use super::{Change, Entry, Hub, Life, PastEntry, Refusal, grow};
 use crate::event::Event;
 use crate::event::job::{EventId, JobId};
 
@@ -21,9 +21,7 @@ impl Hub {
         let limits = self.0.config.ring;
         self.change_ring(&name, |core| core.load(life.clone(), gone, limits, &name));
         self.0.lives.note(&name, before.as_ref(), Some(&life));
-        self.count(&name, before.as_ref(), Some(&life));
-        ledger.note(&name, before.as_ref(), Some(&life));
-        self.note_word(&mut ledger.dues, &name, before.as_ref(), Some(&life));
+        self.note(&mut ledger, &name, before.as_ref(), Some(&life));
     }
 
     /// Puts the keys of a job's changes back.
@@ -36,22 +34,38 @@ impl Hub {
         core.set_keys(keys);
     }
 
-    /// Takes an entry that was accepted before. Its job, as it is `there`, where it is as new
-    /// as that already, is given its event and nothing else. Where an event of the job between
+    /// Takes events of a job, one after the other, that were accepted before, with no other
+    /// entry of the job between them, and none that had a key: up to the first that doesn't go on
+    /// with the life that is here. Returns how many those are.
+    pub fn go_on<'a, 'b: 'a>(
+        &self,
+        name: &Arc<Job>,
+        events: impl Iterator<Item = &'a PastEntry<'b>>,
+    ) -> usize {
+        let mut ledger = self.0.ledger.lock();
+        let mut core = name.lock();
+        let before = core.life().cloned();
+        let (done, counted, change) = core.go_on(events, self.0.config.ring, name);
+        let after = core.life().cloned();
+        name.set_newest(core.newest());
+        drop(core);
+        grow(&self.0.ring_bytes, change.added, change.freed);
+        self.note(&mut ledger, name, before.as_ref(), after.as_ref());
+        self.0.metrics.events_published.add(counted);
+        done
+    }
+
+    /// Takes an entry that was accepted before. Its job, where it is as new as that already, is
+    /// given its event and nothing else. Where an event of the job between
     /// this one and what is here `is_missing`, streams are told so. Returns whether it is
     /// here now and wasn't.
-    pub fn restore(
-        &self,
-        there: Option<&Arc<Job>>,
-        id: EventId,
-        entry: &Entry,
-        is_missing: bool,
-    ) -> bool {
-        let known = there.and_then(|job| {
+    pub fn restore(&self, id: EventId, entry: &Entry, is_missing: bool) -> bool {
+        let there = self.find(&entry.job);
+        let known = there.as_ref().and_then(|job| {
             let core = job.lock();
             core.life().filter(|life| life.last >= id).cloned()
         });
-        if let (Some(job), Some(life)) = (there, known) {
+        if let (Some(job), Some(life)) = (&there, known) {
             self.let_lapsed_go(entry);
             let Change::Event { event, .. } = &entry.change else {
                 return false;
@@ -67,10 +81,10 @@ impl Hub {
             return change.is_news;
         }
         if is_missing && let Some(job) = there {
-            self.change_ring(job, |core| core.lose_before(id));
+            self.change_ring(&job, |core| core.lose_before(id));
         }
         // Nobody follows anything yet.
-        match self.apply_to(there, id, entry) {
+        match self.apply(id, entry) {
             Err(Refusal::Again(_) | Refusal::OtherContent) => {
                 // That its key was free by then is lost.
                 let mut entry = entry.clone();

@@ -129,38 +129,45 @@ impl Jobs {
     /// Adds a job's newest event. Where it is the first, what the job had before has no higher
     /// number than `floor`.
     pub fn append(&mut self, job: &JobId, id: EventId, place: Place, floor: EventId) {
-        let known = match self.known.get_mut(job) {
-            Some(known) => known,
-            None => {
-                let known = Known {
-                    first: id,
-                    floor,
-                    ..Known::default()
-                };
-                self.known.entry(job.clone()).or_insert(known)
-            }
+        if !self.known.contains_key(job) {
+            let known = Known {
+                first: id,
+                floor,
+                ..Known::default()
+            };
+            self.known.insert(job.clone(), known);
+        }
+        self.extend(job, [(id, place)].into_iter());
+    }
+
+    /// Adds events of a job that has others, one after the other.
+    pub fn extend(&mut self, job: &JobId, events: impl Iterator<Item = (EventId, Place)>) {
+        let Some(known) = self.known.get_mut(job) else {
+            return;
         };
-        if known.is_deleted() {
-            known.before_newest_life = known.newest;
-        }
-        let end = place.offset + place.bytes;
-        match known.spans.last_mut() {
-            Some(last) if last.segment == place.segment => last.end = end,
-            _ => {
-                // Most jobs are in one segment.
-                known.spans.reserve_exact(1);
-                known.spans.push(Span {
-                    segment: place.segment,
-                    offset: place.offset,
-                    end,
-                    before: known.newest,
-                });
-            }
-        }
-        known.before_newest = known.newest;
-        known.newest = id;
         self.newest_bytes -= u64::from(known.newest_bytes);
-        known.newest_bytes = in_checkpoint(job, place.bytes as usize);
+        for (id, place) in events {
+            if known.is_deleted() {
+                known.before_newest_life = known.newest;
+            }
+            let end = place.offset + place.bytes;
+            match known.spans.last_mut() {
+                Some(last) if last.segment == place.segment => last.end = end,
+                _ => {
+                    // Most jobs are in one segment.
+                    known.spans.reserve_exact(1);
+                    known.spans.push(Span {
+                        segment: place.segment,
+                        offset: place.offset,
+                        end,
+                        before: known.newest,
+                    });
+                }
+            }
+            known.before_newest = known.newest;
+            known.newest = id;
+            known.newest_bytes = in_checkpoint(job, place.bytes as usize);
+        }
         self.newest_bytes += u64::from(known.newest_bytes);
     }
 

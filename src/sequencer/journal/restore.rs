@@ -13,6 +13,7 @@
 //! - A segment that has no name yet counts as long as the host goes on. After a loss of power
 //!   the one before it may lack its end, and it holds nothing that was on the medium for sure.
 
+mod backlog;
 mod entries;
 mod numbers;
 mod old;
@@ -145,10 +146,21 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
         .iter()
         .filter(|segment| segment.number >= first)
         .collect();
+    // One for all: what the kernel has to clear for new ones takes longer than to read into them.
+    let most = kept.iter().map(|segment| segment.bytes).max();
+    let mut buffer = buffer(most.unwrap_or(0))?;
     for (index, segment) in kept.iter().enumerate() {
         let is_last = index + 1 == kept.len();
-        restore_segment(shared, &mut restorer, segment, is_last, &mut found)?;
+        restore_segment(
+            shared,
+            &mut restorer,
+            segment,
+            is_last,
+            &mut buffer,
+            &mut found,
+        )?;
     }
+    drop(buffer);
     shared.segments.put_in_order();
     let count = restorer.entries;
     found.unsettled = unsettled(&kept, restorer.last.was_killed(found.boot));
@@ -211,20 +223,34 @@ pub(super) fn read(
     name: &str,
     bytes: u64,
 ) -> io::Result<Option<Vec<u8>>> {
-    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("{name} is too large"));
-    let mut content = vec![0; usize::try_from(bytes).map_err(|_| too_large())?];
-    match file.and_then(|file| file.read_at(0, &mut content)) {
-        Ok(read) => content.truncate(read),
+    let mut content = buffer(bytes)?;
+    let read = read_into(file, name, &mut content)?;
+    Ok(read.map(|read| {
+        content.truncate(read);
+        content
+    }))
+}
+
+fn buffer(bytes: u64) -> io::Result<Vec<u8>> {
+    let bytes = usize::try_from(bytes).map_err(|_| ErrorKind::FileTooLarge)?;
+    Ok(vec![0; bytes])
+}
+
+/// Reads a file up to the buffer's end, and says how many bytes those are.
+fn read_into(
+    file: io::Result<Arc<dyn File>>,
+    name: &str,
+    buffer: &mut [u8],
+) -> io::Result<Option<usize>> {
+    match file.and_then(|file| file.read_at(0, buffer)) {
+        Ok(read) => Ok(Some(read)),
         // It is a link, or no file: who put it there can have it read and written.
-        Err(error) if error.kind() == ErrorKind::InvalidInput => {
-            return Err(named(name, &error));
-        }
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Err(named(name, &error)),
         Err(error) => {
             error!("journal: {name} can't be read, and is skipped: {error}");
-            return Ok(None);
+            Ok(None)
         }
     }
-    Ok(Some(content))
 }
 
 fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
@@ -389,6 +415,7 @@ fn restore_segment(
     restorer: &mut Restorer<'_>,
     listed: &Listed,
     is_last: bool,
+    buffer: &mut [u8],
     found: &mut Found,
 ) -> io::Result<()> {
     let Listed {
@@ -408,11 +435,12 @@ fn restore_segment(
         restorer.last.lose_a_segment(bytes);
         return Ok(());
     }
-    let Some(content) = read_whole(&*shared.files, &name, bytes)? else {
+    let buffer = &mut buffer[..bytes as usize];
+    let Some(read) = read_into(shared.files.open(&name, false), &name, buffer)? else {
         restorer.last.lose_a_segment(bytes);
         return Ok(());
     };
-    let is_torn = restorer.replay(number, &content, is_last)?;
+    let is_torn = restorer.replay(number, &buffer[..read], is_last)?;
     if let Some(offset) = is_torn {
         found.torn.push((number, offset));
     }

@@ -2,13 +2,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
+use super::backlog::{Backlog, Events, Waiting};
 use super::{Found, Last, newer};
-use crate::event::Event;
 use crate::event::job::{EventId, JobId};
 use crate::hub::keyed::Keyed;
-use crate::hub::{After, Change, Entry, Hub, Job, Life, Owner, Terms};
+use crate::hub::{After, Change, Entry, Hub, Life, Once, Owner, Terms};
 use crate::sequencer::journal::Shared;
 use crate::sequencer::journal::checkpoint::{Head, LOST_MAX};
 use crate::sequencer::journal::record::{
@@ -31,11 +30,13 @@ pub struct Restorer<'a> {
     newest_ms: u64,
     /// The first entry of which its segment doesn't tell yet.
     uncounted: Option<EventId>,
-    /// The job that it is of.
-    job: Option<JobId>,
     /// The newest number that is known to have been given.
     newest: EventId,
     time_ms: u64,
+    /// From which time on an entry lets go of deletions.
+    lapse_ms: u64,
+    /// What waits has its memory from here.
+    backlog: Backlog<'static>,
     lost: Vec<Range<u64>>,
     has_checkpoint: bool,
 }
@@ -50,7 +51,8 @@ impl<'a> Restorer<'a> {
             newest_entry: EventId(0),
             newest_ms: 0,
             uncounted: None,
-            job: None,
+            lapse_ms: 0,
+            backlog: Backlog::default(),
             newest: EventId(0),
             time_ms: 0,
             lost: Vec::new(),
@@ -96,6 +98,7 @@ impl<'a> Restorer<'a> {
         is_last: bool,
     ) -> io::Result<Option<u64>> {
         let mut torn = None;
+        let mut backlog = std::mem::take(&mut self.backlog).emptied();
         for piece in Scan::new(content, segment, MAGIC, decode) {
             let (offset, bytes, record) = match piece {
                 Piece::Record {
@@ -126,7 +129,7 @@ impl<'a> Restorer<'a> {
                         offset: offset as u32,
                         bytes: bytes as u32,
                     };
-                    self.entry(&entry, place);
+                    self.take(&mut backlog, &entry, place);
                 }
                 Record::Open {
                     boot,
@@ -145,43 +148,109 @@ impl<'a> Restorer<'a> {
                 }
             }
         }
+        self.catch_up(&mut backlog);
+        self.backlog = backlog.emptied();
         self.count(segment);
         Ok(torn)
     }
 
+    /// Takes the next entry. An event may wait for others of its job, which waits for none.
+    fn take<'c>(&mut self, backlog: &mut Backlog<'c>, record: &EntryRecord<'c>, place: Place) {
+        if !self.note(record) {
+            return;
+        }
+        if backlog.is_full() || record.time_ms >= self.lapse_ms {
+            self.catch_up(backlog);
+        }
+        if record.time_ms < self.lapse_ms
+            && let Some((event, None)) = Waiting::of(record, place)
+        {
+            backlog.push(record.job, event);
+            return;
+        }
+        if let Some(of_job) = backlog.find(record.job) {
+            let (job, events) = backlog.take(of_job);
+            self.go_on(job, events);
+        }
+        self.apply(record, place);
+        self.lapse_ms = self.hub.lapse_ms();
+    }
+
+    /// Applies what waits.
+    fn catch_up(&mut self, backlog: &mut Backlog<'_>) {
+        for of_job in 0..backlog.jobs() {
+            let (job, events) = backlog.take(of_job);
+            self.go_on(job, events);
+        }
+        *backlog = std::mem::take(backlog).emptied();
+        self.lapse_ms = self.hub.lapse_ms();
+    }
+
+    /// Applies events of a job.
+    fn go_on(&self, name: &str, mut events: Events<'_, '_>) {
+        let Ok(job) = name.parse::<JobId>() else {
+            return;
+        };
+        loop {
+            let done = self.follow(&job, events.clone());
+            events.by_ref().take(done).for_each(drop);
+            let Some(event) = events.next() else {
+                return;
+            };
+            self.event(&job, event, None);
+        }
+    }
+
+    /// Applies those events in front that follow on what there is. Returns how many.
+    fn follow(&self, job: &JobId, events: Events<'_, '_>) -> usize {
+        let Some(there) = self.hub.find(job) else {
+            return 0;
+        };
+        let mut index = self.shared.index.lock();
+        let mut newest = index.newest(job);
+        let following = events.clone().take_while(move |event| {
+            let before = std::mem::replace(&mut newest, event.entry.id);
+            event.previous == before && before > EventId(0)
+        });
+        let entries = following.map(|event| &event.entry);
+        let done = self.hub.go_on(&there, entries);
+        let places = events.take(done);
+        index.extend(job, places.map(|event| (event.entry.id, event.place)));
+        done
+    }
+
     /// Applies an entry.
     pub fn entry(&mut self, record: &EntryRecord<'_>, place: Place) {
+        if self.note(record) {
+            self.apply(record, place);
+        }
+    }
+
+    /// Notes that there is an entry. False where it isn't to be applied.
+    fn note(&mut self, record: &EntryRecord<'_>) -> bool {
         let id = record.id;
         if id <= self.newest_entry {
             error!("journal: entry {id} is not above the one before it, and is skipped");
-            return;
+            return false;
         }
-        let Some(job) = self.job(record.job) else {
-            return;
-        };
         self.entries += 1;
         self.newest_entry = id;
         self.newest_ms = record.time_ms;
         self.uncounted.get_or_insert(id);
         self.reach(id);
         self.note_time(record.time_ms);
+        true
+    }
+
+    fn apply(&self, record: &EntryRecord<'_>, place: Place) {
+        let id = record.id;
+        let Ok(job) = record.job.parse::<JobId>() else {
+            return;
+        };
         let change = match &record.change {
-            ChangeRecord::Event {
-                previous,
-                name,
-                data,
-                names_its_job,
-                terms,
-            } => {
-                if let Some(event) = Event::restored(name, data, *names_its_job, &job) {
-                    let there = self.hub.find(&job);
-                    let is_missing = self.place(&job, there.as_deref(), id, *previous, place);
-                    let change = Change::Event {
-                        event,
-                        only: None,
-                        terms: *terms,
-                    };
-                    self.event(there, id, self.of(job, record, change), is_missing);
+            ChangeRecord::Event { .. } => {
+                if let Some((event, once)) = Waiting::of(record, place) {
+                    self.event(&job, &event, once);
                 }
                 return;
             }
@@ -227,9 +296,12 @@ impl<'a> Restorer<'a> {
                 Change::Forget { last }
             }
         };
-        let there = self.hub.find(&job);
-        let entry = self.of(job, record, change);
-        self.hub.restore(there.as_ref(), id, &entry, false);
+        let entry = Entry {
+            job,
+            time_ms: record.time_ms,
+            change,
+        };
+        self.hub.restore(id, &entry, false);
     }
 
     /// Notes which entries have been applied since this was done last: they are in this
@@ -280,25 +352,11 @@ impl<'a> Restorer<'a> {
         self.hub.reach(EventId(last), None);
     }
 
-    fn of(&self, job: JobId, record: &EntryRecord<'_>, change: Change) -> Entry {
-        Entry {
-            job,
-            time_ms: record.time_ms,
-            change,
-        }
-    }
-
     /// Notes where an event is. Returns whether some before it are missing.
-    fn place(
-        &self,
-        job: &JobId,
-        there: Option<&Job>,
-        id: EventId,
-        previous: EventId,
-        place: Place,
-    ) -> bool {
+    fn place(&self, job: &JobId, event: &Waiting<'_>) -> bool {
+        let (id, previous) = (event.entry.id, event.previous);
         // A life that is newer than this event has ended others since.
-        let floor = there.map_or(EventId(0), |there| {
+        let floor = self.hub.find(job).map_or(EventId(0), |there| {
             let core = there.lock();
             let previous_end = core.life().map_or(EventId(0), |life| life.previous_end);
             let numbers = [previous_end, there.newest()];
@@ -316,7 +374,7 @@ impl<'a> Restorer<'a> {
             index.remove(job);
             self.hub.lose_before(job, id);
         }
-        index.append(job, id, place, floor);
+        index.append(job, id, event.place, floor);
         drop(index);
         is_missing
     }
@@ -351,19 +409,35 @@ impl<'a> Restorer<'a> {
             .void_after(job, after, (!is_forgotten).then_some(id));
     }
 
-    fn event(&self, there: Option<Arc<Job>>, id: EventId, entry: Entry, is_missing: bool) {
-        let (hub, job) = (self.hub, &entry.job);
-        let mut there = there;
+    /// Applies an event.
+    fn event(&self, job: &JobId, event: &Waiting<'_>, once: Option<Once>) {
+        let Some(content) = event.entry.event.to_event(job) else {
+            return;
+        };
+        let is_missing = self.place(job, event);
+        let (hub, id) = (self.hub, event.entry.id);
+        let entry = Entry {
+            job: job.clone(),
+            time_ms: event.entry.time_ms,
+            change: Change::Event {
+                event: content,
+                only: None,
+                terms: Terms {
+                    lease: event.entry.lease,
+                    once,
+                    ..Terms::default()
+                },
+            },
+        };
         if is_missing && hub.life(job).is_none() {
             // Its beginning is lost, which its streams are to hear of.
             if let Ok(Some(life)) = Life::after(None, id, &entry) {
                 hub.load(job, life, EventId(id.0 - 1));
                 let keyed = entry.change.once().map(|&once| Keyed { once, id });
                 hub.load_keys(job, keyed.into_iter().collect());
-                there = hub.find(job);
             }
         }
-        if hub.restore(there.as_ref(), id, &entry, is_missing) {
+        if hub.restore(id, &entry, is_missing) {
             return;
         }
         if hub.life(job).is_some_and(|life| life.last < id) {
@@ -388,15 +462,6 @@ impl<'a> Restorer<'a> {
         if let Some(segment) = self.shared.segments.lock().get_mut(&segment) {
             segment.come_before(newest);
         }
-    }
-
-    /// A job's name, where it is one.
-    fn job(&mut self, name: &str) -> Option<JobId> {
-        // A job's events often come together.
-        if self.job.as_ref().is_none_or(|last| last.as_str() != name) {
-            self.job = name.parse().ok();
-        }
-        self.job.clone()
     }
 }
 
