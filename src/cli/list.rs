@@ -27,6 +27,7 @@ pub const COMMAND: Command = Command {
     about: "lists jobs, newest first",
     usage: &["[FLAGS]"],
     text: &[
+        "For example: landfall list --prefix user42. --state running",
         "Each job is a line: its name, its state, how many streams get its events, the age of \
          its newest event, and what that event says. --json prints what GET /api/jobs answers, \
          all pages in one, a line for each job. To go on from there, open a stream with its at \

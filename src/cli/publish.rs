@@ -32,6 +32,7 @@ pub const COMMAND: Command = Command {
         "[FLAGS] JOB -",
     ],
     text: &[
+        "For example: landfall publish job_8f3a progress '{\"percent\":30}'",
         "JSON is the event's data, an object; without it the data is {}. With - in its place, \
          each line of stdin is the data of one event. With - in place of EVENT, each line is a \
          whole event, such as {\"event\":\"progress\",\"data\":{\"percent\":30}}.",

@@ -40,6 +40,7 @@ pub const COMMAND: Command = Command {
     about: "runs a command and publishes its progress",
     usage: &["[FLAGS] [--] CMD [ARG]..."],
     text: &[
+        "For example: landfall run --job nightly --begin -- restic backup --json /srv",
         "It understands ffmpeg (with or without -progress), percentages such as 43% or 43.5% \
          (rsync, curl, wget, 7z and others), and JSON lines such as \
          {\"percent\":43,\"stage\":\"scanning\"}. It publishes progress up to 10 times a \

@@ -16,7 +16,11 @@ pub const COMMAND: Command = Command {
     name: "token",
     about: "prints a token",
     usage: &["[FLAGS]"],
-    text: &[],
+    text: &[
+        "For example: landfall token --jobs 'user42.*' --ttl 5m --token-key token.key",
+        "The token is a JWT, signed with the first --token-key (HS256). A server that has this key \
+         accepts it.",
+    ],
     runs_another: false,
     main,
 };

@@ -24,6 +24,7 @@ pub const COMMAND: Command = Command {
     about: "uploads files and prints the names of their jobs",
     usage: &["[FLAGS] FILE..."],
     text: &[
+        "For example: landfall upload --job job_8f3a clip.mp4",
         "It sends one file after the other by the tus protocol. After a lost connection it goes \
          on where it was, unless the hub takes nothing for two minutes. If it is interrupted, \
          the same call goes on later, while the hub keeps what it has; $XDG_STATE_HOME, or \

@@ -28,6 +28,7 @@ pub const COMMAND: Command = Command {
     about: "follows jobs in the terminal",
     usage: &["[FLAGS] JOB...", "[FLAGS] --prefix PREFIX", "[FLAGS] --all"],
     text: &[
+        "For example: landfall watch job_8f3a, or landfall watch --prefix user42.",
         "In a terminal each job has a bar, with the time so far and the time that is left. \
          Elsewhere each change is a line. Named jobs are followed from the oldest event that \
          the hub keeps until all have ended; a deleted job has ended too. With --prefix or \

@@ -116,8 +116,8 @@ fn open(context: &Context, disk: &Disk, job: &JobId) -> Result<(StoredRecord, Fi
     }
     found.map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
-            let message = "the job has no file here: it has one when it is done, where its \
-                           result is stored on this host";
+            let message = "the job has no file here: it has one when it is done, if a stage \
+                           \"storing\" kept it on this host";
             return Response::error(Status::NotFound, message);
         }
         error!("{job}: its file can't be read: {error}");

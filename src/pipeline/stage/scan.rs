@@ -59,7 +59,7 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
     {
         let types = types.join(", ");
         return Err(Failure::Unfit(format!(
-            "the file is {actual}, and what is taken is {types}"
+            "the file is {actual}, but only {types} is accepted"
         )));
     }
     let declared = task
