@@ -49,7 +49,8 @@ pub const COMMAND: Command = Command {
          later, and then whatever it leaves running.",
         "The command's output passes through unchanged. The exit code is the command's own: 128 \
          + N if signal N killed it, 127 if there is no such command, 126 if it can't be run, 2 \
-         if the call is wrong. SIGINT, SIGTERM and SIGHUP are passed on to it.",
+         if the call is wrong. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed \
+         on to it. What a key of the terminal sends, as ^C does, reaches it once.",
     ],
     runs_another: true,
     main,

@@ -172,6 +172,12 @@ impl Handle {
         *running
     }
 
+    /// Whether it is in this process's group, so that what is sent to all of that reaches it.
+    pub fn is_beside(&self) -> bool {
+        let group = rustix::process::getpgid(Some(self.pid));
+        group.is_ok_and(|group| group == rustix::process::getpgrp())
+    }
+
     /// Whether its end hasn't been seen.
     pub fn is_running(&self) -> bool {
         *self.running.lock()

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::hub::{Hub, landfall, text, wait_until};
 use super::process::{Process, Start};
+use super::terminal::Terminal;
 
 /// A command that a test talks to through its stdin and stdout.
 struct Talk {
@@ -332,7 +333,14 @@ fn a_command_that_is_not_there_needs_no_terminal() {
 #[test]
 fn signals_are_passed_on_and_the_end_is_still_published() {
     let hub = Hub::start();
-    for (job, signal, name) in [("a", Signal::TERM, "TERM"), ("b", Signal::INT, "INT")] {
+    for (job, signal, name) in [
+        ("a", Signal::TERM, "TERM"),
+        ("b", Signal::INT, "INT"),
+        ("c", Signal::HUP, "HUP"),
+        ("d", Signal::QUIT, "QUIT"),
+        ("e", Signal::USR1, "USR1"),
+        ("f", Signal::USR2, "USR2"),
+    ] {
         let script = format!("trap 'echo caught; exit 7' {name}; echo ready; read x; read y");
         let mut talk =
             Talk::start(&mut hub.command(["run", "--job", job, "--", "sh", "-c", &script]));
@@ -345,6 +353,24 @@ fn signals_are_passed_on_and_the_end_is_still_published() {
             json!({"jobId": job, "message": "sh: exit status 7"}),
         );
         assert_eq!(hub.events(job).last(), Some(&expected));
+    }
+}
+
+#[test]
+fn a_key_that_ends_what_runs_in_a_terminal_reaches_the_command_once() {
+    let hub = Hub::start();
+    // What asks run for a signal is behind the one that the key was.
+    let script = "trap 'echo caught; kill -USR1 $PPID' INT; trap 'exit 7' USR1; echo ready; \
+        while :; do sleep 0.05; done";
+    for (job, flag) in [("a", "--begin"), ("b", "--pty")] {
+        let run = hub.command(["run", "--job", job, flag, "--", "sh", "-c", script]);
+        let mut terminal = Terminal::run(&run, 80, 24);
+        terminal.wait_for("word", |lines| lines.iter().any(|line| line == "ready"));
+        terminal.press(b"\x03");
+        assert_eq!(terminal.end().code(), Some(7));
+        let written = terminal.written();
+        assert_eq!(written.matches("caught").count(), 1, "{flag}: {written:?}");
+        assert_eq!(hub.events(job).last().unwrap().0, "error");
     }
 }
 

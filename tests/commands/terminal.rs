@@ -1,6 +1,6 @@
 //! A terminal with a command in it, and what is to be seen there.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -92,6 +92,12 @@ impl Terminal {
             assert!(Instant::now() < deadline, "still no {what}: {lines:#?}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Presses keys.
+    pub fn press(&mut self, keys: &[u8]) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(keys).unwrap();
     }
 
     /// Waits for the command's end.

@@ -3,32 +3,45 @@
 use std::io;
 use std::sync::Arc;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
 use super::mailbox::Mailbox;
 use crate::command::{Handle, Signal};
 use crate::sys::thread;
 
 /// Signals that are caught, and wait until there is a command.
-pub struct Forwarding(Signals);
+pub struct Forwarding(SignalsInfo<WithRawSiginfo>);
 
 impl Forwarding {
-    /// Catches SIGINT, SIGTERM and SIGHUP from now on.
+    /// Catches what ends a process, and what a program may have a use of its own for, from now on.
     pub fn new() -> io::Result<Forwarding> {
-        Ok(Forwarding(Signals::new([SIGINT, SIGTERM, SIGHUP])?))
+        let caught = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+        Ok(Forwarding(SignalsInfo::new(caught)?))
     }
 
-    /// Passes them on to the command while it runs; after that they hurry the mailbox.
+    /// Passes them on to the command while it runs; after that those that end hurry the mailbox.
     pub fn start(mut self, command: Handle, mailbox: Arc<Mailbox>) -> io::Result<()> {
         let work = move || {
-            for signal in self.0.forever() {
-                let signal = match signal {
-                    SIGINT => Signal::INT,
-                    SIGHUP => Signal::HUP,
-                    _ => Signal::TERM,
+            for info in self.0.forever() {
+                let (signal, ends) = match info.si_signo {
+                    SIGINT => (Signal::INT, true),
+                    SIGHUP => (Signal::HUP, true),
+                    SIGQUIT => (Signal::QUIT, true),
+                    SIGUSR1 => (Signal::USR1, false),
+                    SIGUSR2 => (Signal::USR2, false),
+                    _ => (Signal::TERM, true),
                 };
-                if !command.signal(signal) {
+                // A key such as ^C is the kernel's signal to all of the terminal's group. Many
+                // programs take a second one for the wish to be ended at once.
+                let has_it = info.si_code > 0 && command.is_beside();
+                let is_running = if has_it {
+                    command.is_running()
+                } else {
+                    command.signal(signal)
+                };
+                if ends && !is_running {
                     mailbox.hurry();
                 }
             }
