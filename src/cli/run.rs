@@ -119,7 +119,14 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let End::Exited(status) = command::follow(&child, &mut progress, &Guard::none())? else {
         unreachable!("nothing stops the command");
     };
-    let ending = match command::failure(status) {
+    let lost = child
+        .lost()
+        .map(|error| format!("its output can't be written: {error}"));
+    if let Some(lost) = &lost {
+        output::say(&format!("landfall run: {name}: {lost}"));
+    }
+    let is_lost = lost.is_some();
+    let ending = match lost.or_else(|| command::failure(status)) {
         None => {
             progress.end_well();
             Ending::done(started.elapsed())
@@ -132,7 +139,9 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     drop(progress);
     watch.finish();
     publisher.finish(ending, hub_wait);
-    Ok(ExitCode::from(exit_code(status)))
+    // What it printed isn't there: no script must take that for success.
+    let code = exit_code(status).max(u8::from(is_lost));
+    Ok(ExitCode::from(code))
 }
 
 /// Says that a command can't be started, and why.

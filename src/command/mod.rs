@@ -17,8 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
@@ -72,6 +72,7 @@ pub struct Child {
     /// How many outputs it has.
     outputs: usize,
     passing_on: Arc<AtomicUsize>,
+    lost: Arc<OnceLock<io::Error>>,
 }
 
 /// A way to signal a command while it runs.
@@ -124,14 +125,28 @@ impl Child {
         let (out, err) = (io::stdout(), io::stderr());
         let reading = [
             // What a command shows on a terminal is what it says.
-            (Source::Stderr, terminal.map(OwnedFd::from), out.as_fd()),
-            (Source::Stdout, stdout, out.as_fd()),
-            (Source::Stderr, stderr, err.as_fd()),
+            (
+                Source::Stderr,
+                terminal.map(OwnedFd::from),
+                out.as_fd(),
+                true,
+            ),
+            (Source::Stdout, stdout, out.as_fd(), true),
+            (Source::Stderr, stderr, err.as_fd(), false),
         ];
-        let reading = reading.into_iter().try_for_each(|(source, from, to)| {
+        let lost = Arc::<OnceLock<io::Error>>::default();
+        let reading = (reading.into_iter()).try_for_each(|(source, from, to, is_result)| {
             let Some(from) = from else { return Ok(()) };
             let to = own(to.try_clone_to_owned());
-            output::read(source, from, to, sender.clone(), Arc::clone(&passing_on))
+            let lost = is_result.then(|| Arc::clone(&lost));
+            output::read(
+                source,
+                from,
+                to,
+                sender.clone(),
+                Arc::clone(&passing_on),
+                lost,
+            )
         });
         if let Err(error) = waiting.and(reading) {
             handle.signal(Signal::KILL);
@@ -142,12 +157,19 @@ impl Child {
             handle,
             outputs,
             passing_on,
+            lost,
         })
     }
 
     /// A way to signal it.
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Why what it printed on stdout could not be written where it was to go. A reader who
+    /// leaves is no reason.
+    pub fn lost(&self) -> Option<&io::Error> {
+        self.lost.get()
     }
 
     /// Whether some of its output is being passed on to a reader that takes its time.

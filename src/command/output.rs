@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -17,13 +17,15 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// Reads one output in a thread of its own, copies it unbuffered `to` where it is to go,
 /// and then tells what it was. Where nobody takes it any more it is still read, as the
-/// command may care little.
+/// command may care little. Where it can't be written, `lost` is told why, and the command's own
+/// output ends, so that it fails as it would have.
 pub fn read(
     source: Source,
     from: OwnedFd,
     mut to: Option<File>,
     sender: Sender<Message>,
     passing_on: Arc<AtomicUsize>,
+    lost: Option<Arc<OnceLock<io::Error>>>,
 ) -> io::Result<()> {
     let mut from = File::from(from);
     let work = move || {
@@ -37,15 +39,23 @@ pub fn read(
             };
             let bytes = &buffer[..count];
             passing_on.fetch_add(1, Ordering::Relaxed);
-            if to.as_mut().is_some_and(|to| write_all(to, bytes).is_err()) {
+            let written = to.as_mut().map_or(Ok(()), |to| write_all(to, bytes));
+            let error = written.err();
+            if error.is_some() {
                 to = None;
             }
+            let error = error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+            let is_lost = lost
+                .as_ref()
+                .zip(error)
+                .map(|(lost, error)| lost.set(error));
             let sent = sender.send(Message::Output(source, bytes.to_vec()));
             passing_on.fetch_sub(1, Ordering::Relaxed);
-            if sent.is_err() {
+            if sent.is_err() || is_lost.is_some() {
                 break;
             }
         }
+        drop(from);
         let _ = sender.send(Message::Closed);
     };
     thread::start("output", work).map(drop)

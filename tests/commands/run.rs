@@ -608,6 +608,36 @@ fn a_reader_who_leaves_does_not_end_the_command() {
 }
 
 #[test]
+fn what_can_not_be_written_where_it_was_to_go_fails_the_command_and_its_job() {
+    let hub = Hub::start();
+    for (job, script) in [
+        ("a", "echo all of it"),
+        ("b", "while :; do echo line; done"),
+    ] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut run = hub.command(["run", "--job", job, "--", "sh", "-c", script]);
+        let output = run
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .start()
+            .wait_with_output();
+        assert!(!output.status.success(), "{job}");
+        let why = "its output can't be written: No space left on device";
+        assert!(
+            text(&output.stderr).contains(why),
+            "{}",
+            text(&output.stderr)
+        );
+        let (event, data) = hub.events(job).pop().unwrap();
+        assert_eq!(event, "error");
+        assert!(data["message"].as_str().unwrap().contains(why), "{data}");
+    }
+}
+
+#[test]
 fn a_child_of_the_command_that_lives_on_does_not_hold_it_up() {
     let hub = Hub::start();
     let mut talk = Talk::start(&mut hub.command([
