@@ -64,9 +64,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let hub = &call.settings.hub;
     let mut client = hub.client()?;
     let mut code = ExitCode::SUCCESS;
+    let mut told = Ok(ExitCode::SUCCESS);
     for mut parcel in parcels {
         match parcel.send(hub, &mut client, job) {
-            Ok(name) => drop(output::print(&format!("{name}\n"))),
+            Ok(name) => told = told.and(output::print(&format!("{name}\n"))),
             Err(Failure::Hub(failure)) if !matches!(failure.error, client::ClientError::Refused { status, .. } if status != 401) =>
             {
                 return Err(Failure::Hub(failure));
@@ -77,7 +78,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
             }
         }
     }
-    Ok(code)
+    told.map(|_| code)
 }
 
 impl Parcel<'_> {

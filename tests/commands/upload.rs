@@ -1,6 +1,6 @@
 //! Files that are uploaded.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -205,6 +205,20 @@ fn a_file_that_is_refused_is_told_and_the_others_are_sent() {
     let output = house.upload(&["--job=taken"], &[&small]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("(status 409)"), "{output:?}");
+}
+
+#[test]
+fn names_that_can_not_be_printed_are_a_failure_and_every_file_is_sent() {
+    let house = House::new(&[]);
+    let files = [house.file("one", b"1"), house.file("two", b"2")];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut upload = house.upload(&[], &[&files[0], &files[1]]);
+    let output = upload.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("No space left"), "{output:?}");
+    let output = house.hub.output(["list"]);
+    let list = text(&output.stdout);
+    assert_eq!(list.lines().count(), 3, "{list}");
 }
 
 #[test]
