@@ -49,11 +49,13 @@ fn signal(server: &Binary, signal: Signal) {
 }
 
 #[test]
-fn a_second_signal_ends_the_server_and_its_commands_at_once() {
+fn a_second_signal_ends_the_server_and_its_commands_at_once_and_an_echo_of_the_first_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, pids) = stubborn(folder.path(), &["--drain", "60s"]);
     assert_eq!(pids.len(), 2);
     signal(&server, Signal::TERM);
+    // As `timeout` does, and a wrapper in a terminal.
+    signal(&server, Signal::INT);
     std::thread::sleep(Duration::from_millis(300));
     assert!(pids.iter().all(|pid| is_alive(pid)), "they take SIGTERM");
     let begun = Instant::now();

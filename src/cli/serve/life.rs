@@ -26,6 +26,9 @@ use crate::sys::thread;
 /// Wishes that haven't been seen to: a signal more is lost, as the kernel would.
 const WISHES_MAX: usize = 64;
 
+/// What comes so soon behind the first signal is that once more: `timeout` signals its command and
+/// then its group, and a terminal's key reaches who passes it on as well.
+const ECHO: Duration = Duration::from_millis(100);
 /// What a second signal gives the server to end by itself.
 const HASTE: Duration = Duration::from_secs(1);
 
@@ -73,11 +76,16 @@ fn live(call: &Call) -> Result<(), Failure> {
     let hurry: Arc<OnceLock<Hurry>> = Arc::default();
     let hurried = hurry.clone();
     thread::start("signals", move || {
-        let mut stops = 0;
+        let mut stopped_at: Option<Instant> = None;
+        let mut is_hurried = false;
         for signal in signals.forever() {
             let _ = signalled.try_send(Wish::Signal(signal));
-            stops += usize::from(matches!(signal, SIGTERM | SIGINT));
-            if stops == 2 {
+            if !matches!(signal, SIGTERM | SIGINT) {
+                continue;
+            }
+            let first = *stopped_at.get_or_insert_with(Instant::now);
+            if first.elapsed() >= ECHO && !is_hurried {
+                is_hurried = true;
                 end_at_once(hurried.get());
             }
         }
