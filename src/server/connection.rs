@@ -68,6 +68,9 @@ static ZEROS: [u8; FIRST_READ_BYTES] = [0; FIRST_READ_BYTES];
 const HELD_BACK_BYTES: usize = 32 * 1024;
 /// Timeouts are rounded up to this: `may` keeps a list for each length there is.
 const TIMEOUT_STEP: Duration = Duration::from_millis(250);
+/// The longest that a read or a write may wait: `may` fails where it is more milliseconds than
+/// fit 31 bits.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 /// How long a connection that never has to wait goes on before it lets others go first.
 const TURN: Duration = Duration::from_millis(2);
 /// How long, and how many bytes, a refused request is read on so that its answer isn't
@@ -450,7 +453,8 @@ impl Connection<'_> {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        let steps = left.as_millis().div_ceil(TIMEOUT_STEP.as_millis()) as u32;
+        let steps = left.min(WAIT_MAX).as_millis();
+        let steps = steps.div_ceil(TIMEOUT_STEP.as_millis()) as u32;
         self.io.set_read_timeout(Some(TIMEOUT_STEP * steps))?;
         let length = self.received.len();
         let more = if self.last_read < FIRST_READ_BYTES {
@@ -491,7 +495,7 @@ impl Connection<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         if !self.answers.is_empty() {
-            self.io.set_write_timeout(Some(self.config.body_timeout))?;
+            self.set_write_timeout()?;
             self.io.write_all(&self.answers)?;
             self.answers.clear();
         }
@@ -499,6 +503,11 @@ impl Connection<'_> {
             self.unanswered = None;
         }
         Ok(())
+    }
+
+    fn set_write_timeout(&self) -> io::Result<()> {
+        let timeout = self.config.body_timeout.min(WAIT_MAX);
+        self.io.set_write_timeout(Some(timeout))
     }
 
     fn metrics(&self) -> &Metrics {

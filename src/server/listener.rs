@@ -40,6 +40,8 @@ const COMPLAINTS_APART: Duration = Duration::from_secs(10);
 const EVENTS_MAX: usize = 64;
 /// Connections accepted before those that wait are looked at again.
 const ACCEPTS_MAX: usize = 64;
+/// The longest silence that the kernel counts: 24 days and a half, in milliseconds.
+const SILENCE_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 const LISTENER: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX);
 /// Who may connect to a unix socket: its owner and group.
@@ -216,7 +218,7 @@ impl SocketOptions {
         // A frame goes out when it is written.
         listener.set_tcp_nodelay(true)?;
         listener.set_send_buffer_size(self.send_buffer_bytes)?;
-        listener.set_tcp_user_timeout(Some(self.silence))
+        listener.set_tcp_user_timeout(Some(self.silence.min(SILENCE_MAX)))
     }
 }
 

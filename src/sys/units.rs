@@ -4,6 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// The longest duration, 584 years: a point in time that is so far off is still one.
+const LONGEST: Duration = Duration::from_nanos(u64::MAX);
+
 /// A text is no duration, or no size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitError {
@@ -13,12 +16,15 @@ pub enum UnitError {
     NotASize,
 }
 
-/// A number and a unit: `500ms`, `5s`, `15m`, `24h`, `7d`, or several, `1h 30m`.
+/// A number and a unit: `500ms`, `5s`, `15m`, `24h`, `7d`, or several, `1h 30m`. What is beyond 584
+/// years is as good as that.
 ///
 /// # Errors
 /// It isn't that.
 pub fn duration(text: &str) -> Result<Duration, UnitError> {
-    humantime::parse_duration(text).map_err(|_| UnitError::NotADuration)
+    let duration = humantime::parse_duration(text);
+    let duration = duration.map_err(|_| UnitError::NotADuration)?;
+    Ok(duration.min(LONGEST))
 }
 
 /// Bytes: a whole number, with `K`, `M`, `G` or `T` for as many times 1,024. `KB` and `KiB`
@@ -130,6 +136,8 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
+        let longest = Ok(Duration::from_nanos(u64::MAX));
+        assert_eq!(duration("213503982334601d"), longest);
         for text in ["", "5", "s", "-5s", "soon", "5 parsecs"] {
             assert_eq!(duration(text), Err(UnitError::NotADuration), "{text}");
         }

@@ -322,3 +322,25 @@ fn a_client_that_never_ends_its_chunks_is_cut_off_where_the_limit_is() {
     assert_eq!(&start, b"HTTP/1.1 413");
     house.wait_for_empty_spool();
 }
+
+#[test]
+fn time_limits_of_centuries_hang_nobody() {
+    let limits = [
+        "stall",
+        "idle-timeout",
+        "head-timeout",
+        "body-timeout",
+        "heartbeat",
+    ];
+    let limits = limits.map(|limit| format!("--{limit}=400y"));
+    let house = House::start(&limits.each_ref().map(String::as_str));
+    let mut waiting = Client::connect(house.public);
+    waiting.send(b"GET /api/jobs/none HT");
+    let mut upload = house.send("POST", "/api/uploads?job=a", &["Content-Length: 2"], b"x");
+    house.wait_for("a", "it is being received", |it| it["state"] == "running");
+    upload.send(b"y");
+    assert_eq!(upload.answer().status, 201);
+    waiting.send(b"TP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(waiting.answer().status, 404);
+    assert_eq!(house.stored("a"), b"xy");
+}

@@ -67,10 +67,7 @@ impl Unit {
         match self {
             Unit::Count => text.parse().ok(),
             Unit::Size => units::size(text).ok(),
-            // What is beyond 584 years is as good as that.
-            Unit::Duration => units::duration(text)
-                .ok()
-                .map(|it| it.as_nanos().min(u64::MAX.into()) as u64),
+            Unit::Duration => units::duration(text).ok().map(|it| it.as_nanos() as u64),
         }
     }
 

@@ -16,7 +16,7 @@ impl Connection<'_> {
     /// Sends a file's bytes, which the head that goes before has promised.
     pub(super) fn send_file(&mut self, download: &Download) -> io::Result<()> {
         self.flush()?;
-        self.io.set_write_timeout(Some(self.config.body_timeout))?;
+        self.set_write_timeout()?;
         let mut next = begin(download, download.bytes.start, Vec::new());
         let mut spare = Vec::new();
         while let Some((pending, end)) = next {
