@@ -326,7 +326,7 @@ mod tests {
             name = "scanning"
             clamd = "unix:/run/clamav/clamd.ctl"
             mismatch = "refuse"
-            types = ["video/*", "image/png"]
+            types = ["Video/*", "image/png"]
             max_size = "2GiB"
             [[stage]]
             name = "transcoding"
@@ -438,6 +438,16 @@ mod tests {
                 "true or false",
             ),
             ("[[stage]]\nname = 'storing'\nto = 'ftp'\n", 3, "files"),
+            (
+                "[[stage]]\nname = 'scanning'\ntypes = ['video/*', 'video/**']\n",
+                3,
+                "is no type",
+            ),
+            (
+                "[[stage]]\nname = 'scanning'\ntypes = ['*/png']\n",
+                3,
+                "is no type",
+            ),
             (
                 "[[stage]]\nname = 'transcoding'\nextension = '../x'\n",
                 3,

@@ -42,7 +42,9 @@ impl Scanning {
             }
         }
         if let Some((types, at)) = table.list("types") {
-            if let Some(bad) = types.iter().find(|kind| !kind.contains('/')) {
+            let types = types.into_iter().map(|kind| kind.to_ascii_lowercase());
+            let types: Vec<String> = types.collect();
+            if let Some(bad) = types.iter().find(|kind| !is_type(kind)) {
                 let message = format!("{bad:?} is no type: it is \"image/png\" or \"image/*\"");
                 table.refuse(at, message);
             }
@@ -52,4 +54,15 @@ impl Scanning {
             self.max_size = Some(size);
         }
     }
+}
+
+/// Whether it is a type, or all of a family.
+fn is_type(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !part.is_empty() && part.bytes().all(is_fit)
+    };
+    text.split_once('/').is_some_and(|(family, kind)| {
+        (is_part(family) || text == "*/*") && (is_part(kind) || kind == "*")
+    })
 }
