@@ -117,6 +117,25 @@ fn a_form_may_say_the_job_and_the_name_before_the_file() {
 }
 
 #[test]
+fn an_input_in_which_no_file_was_chosen_is_none() {
+    let house = House::start(&[]);
+    let file = form(&[], Some(("f.txt", b"hi")));
+    let none = form(&[], Some(("", b"")));
+    for (query, parts) in [
+        ("job=a", [&none, &file]),
+        ("job=b", [&file, &none]),
+        ("job=c&name=n.txt", [&file, &none]),
+    ] {
+        let body = parts.map(|part| String::from_utf8(part.clone()).unwrap());
+        let body = body[0].replace("--b0--\r\n", "") + &body[1];
+        let target = format!("/api/uploads?{query}");
+        let answer = house.ask("POST", &target, &[FORM], body.as_bytes());
+        assert_eq!(answer.status, 201, "{query}: {}", answer.text());
+        assert_eq!(house.stored(&query[4..5]), b"hi");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_form_is_said_and_nothing_is_left_of_it() {
     let house = House::start(&[]);
     let two = [form(&[], Some(("a", b"1"))), form(&[], Some(("b", b"2")))].concat();
@@ -131,6 +150,7 @@ fn what_is_wrong_with_a_form_is_said_and_nothing_is_left_of_it() {
     for (body, part) in [
         (form(&[], None), "no file"),
         (form(&[], Some(("", b""))), "no file was chosen"),
+        (form(&[], Some(("", b"1"))), "no file was chosen"),
         (form(&[("job", "a b")], Some(("a", b"1"))), "job name"),
         (
             form(&[("job", "a"), ("job", "b")], Some(("a", b"1"))),

@@ -7,6 +7,9 @@ use crate::http::{Response, Status};
 use crate::routes::Pass;
 use crate::upload::spool::{NewUpload, Receiver, Spool, SpoolError};
 
+const NOT_CHOSEN: &str = "no file was chosen in the form: choose one";
+const TWO_FILES: &str = "the form has more than one file: upload one at a time";
+
 /// A form that is being taken apart.
 pub struct Form {
     spool: Spool,
@@ -19,7 +22,16 @@ pub struct Form {
     /// What the form itself asks for.
     said: Asked,
     length: Option<u64>,
+    /// An input in which no file was chosen is gone through, or was.
+    unchosen: Option<Unchosen>,
     is_whole: bool,
+}
+
+/// An input in which no file was chosen: a browser sends it without a name, and empty.
+#[derive(Clone, Copy, PartialEq)]
+enum Unchosen {
+    Now,
+    Before,
 }
 
 /// Why a form isn't read further.
@@ -48,6 +60,7 @@ impl Form {
             asked,
             said: Asked::default(),
             length,
+            unchosen: None,
             is_whole: false,
         }
     }
@@ -55,6 +68,14 @@ impl Form {
     /// Whether it has come to its end.
     pub fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// What it lacks, where it has no file.
+    pub fn lack(&self) -> &'static str {
+        match self.unchosen {
+            Some(_) => NOT_CHOSEN,
+            None => "the form has no file: give it an input of the type file",
+        }
     }
 
     /// Takes more of the form, and begins `receiver` where its file does.
@@ -83,17 +104,26 @@ impl Form {
                     file_name,
                     content_type,
                 }) => {
+                    let is_named = !file_name.is_empty() || self.name().is_some();
+                    if file_name.is_empty() && (receiver.is_some() || !is_named) {
+                        self.unchosen = Some(Unchosen::Now);
+                        continue;
+                    }
                     if receiver.is_some() {
-                        return Err(bad("the form has more than one file: upload one at a time"));
+                        return Err(bad(TWO_FILES));
                     }
                     *receiver = Some(self.begin(&file_name, content_type)?);
+                }
+                Some(Found::Data(_)) if self.unchosen == Some(Unchosen::Now) => {
+                    let is_second = receiver.is_some();
+                    return Err(bad(if is_second { TWO_FILES } else { NOT_CHOSEN }));
                 }
                 Some(Found::Data(bytes)) => {
                     if let Some(receiver) = receiver {
                         receiver.push(bytes).map_err(Stop::Spool)?;
                     }
                 }
-                Some(Found::FileEnd) => {}
+                Some(Found::FileEnd) => self.unchosen = self.unchosen.map(|_| Unchosen::Before),
                 Some(Found::End) => self.is_whole = true,
             }
         }
@@ -119,13 +149,15 @@ impl Form {
         self.said.take(&name, &value).map_err(Stop::Answer)
     }
 
+    /// What the file is to be called, where that is said.
+    fn name(&self) -> Option<&str> {
+        let name = self.said.name.as_deref().or(self.asked.name.as_deref());
+        name.filter(|name| !name.is_empty())
+    }
+
     fn begin(&mut self, file: &str, declared_type: Option<String>) -> Result<Receiver, Stop> {
         let (said, asked) = (&self.said, &self.asked);
-        let name = said.name.as_deref().or(asked.name.as_deref());
-        let name = name.unwrap_or(file);
-        if file.is_empty() && name.is_empty() {
-            return Err(bad("no file was chosen in the form: choose one"));
-        }
+        let name = self.name().unwrap_or(file);
         let job = said.job.as_deref().or(asked.job.as_deref());
         let job = job_of(job, &self.pass).map_err(Stop::Answer)?;
         let order = NewUpload {

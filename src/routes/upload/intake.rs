@@ -119,7 +119,7 @@ impl UploadIntake {
         {
             let message = match self.receiver {
                 Some(_) => "the form ended before its last boundary: send it whole",
-                None => "the form has no file: give it an input of the type file",
+                None => form.lack(),
             };
             return self.break_off(Response::error(Status::BadRequest, message));
         }
