@@ -4,9 +4,6 @@ use std::fmt;
 
 use crate::event::job::{EventId, JobState};
 
-/// What is said of a name that is no job's.
-pub const NO_JOB: &str = "there is no job of this name: it begins with its first event";
-
 /// Why an entry changes nothing: what the entries before it have made of its job.
 ///
 /// See [`PublishError`](crate::PublishError).
@@ -33,7 +30,9 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoJob => f.write_str(NO_JOB),
+            Refusal::NoJob => {
+                f.write_str("there is no job of this name: it begins with its first event")
+            }
             Refusal::Running => f.write_str(
                 "the job is running: wait for its end, or choose another name; a PUT on \
                  the publishing listener with ?replace=true ends it and begins anew",

@@ -46,7 +46,7 @@ use crate::sys::order::sort_by;
 pub use config::HubConfig;
 use elsewhere::Followed;
 pub use entry::{After, Change, Entry, Once, Only, Owner, PastEntry, Terms};
-pub use error::{NO_JOB, Refusal};
+pub use error::Refusal;
 use forgotten::Forgotten;
 pub use job::{Core, Job, Snapshot};
 use ledger::Ledger;

@@ -3,7 +3,7 @@
 use super::{Access, Answer, Plan, Request};
 use crate::event::job::{JobId, LifeId};
 use crate::http::{Response, Status};
-use crate::hub::{Hub, Life, NO_JOB, Snapshot};
+use crate::hub::{Hub, Life, Refusal, Snapshot};
 use crate::sequencer::{Sequencer, now_ms};
 
 /// The field that says what whoever asks may do.
@@ -58,7 +58,7 @@ fn exposed(response: Response, request: &Request<'_>) -> Response {
 pub fn missing(hub: &Hub, job: &JobId) -> Response {
     refuse_deleted(hub, job)
         .err()
-        .unwrap_or_else(|| Response::error(Status::NotFound, NO_JOB))
+        .unwrap_or_else(|| Response::error(Status::NotFound, &Refusal::NoJob.to_string()))
 }
 
 /// Refuses what was deleted, whatever else would be to say against it.
