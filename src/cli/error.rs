@@ -178,6 +178,7 @@ impl fmt::Display for Usage {
                     Place::File(_) => " = ",
                     Place::Flag(_) | Place::Word(_) => " ",
                 };
+                let (value, why) = (without_passwords(value), without_passwords(why));
                 let shown: String = value.chars().take(VALUE_MAX_CHARS).collect();
                 let rest = if shown.len() < value.len() { "..." } else { "" };
                 write!(f, "{place}{sign}{shown}{rest}: {why}")
@@ -187,7 +188,7 @@ impl fmt::Display for Usage {
             }
             Usage::NoValue(place) => write!(f, "{place} has no value: give it one"),
             Usage::NotText(place) => write!(f, "{place}: the value isn't UTF-8: use text"),
-            Usage::File(what) => f.write_str(what),
+            Usage::File(what) => f.write_str(&without_passwords(what)),
             Usage::Wrong(what) => f.write_str(what),
             Usage::Extra(word) => write!(f, "{word} is one word too many: leave it out"),
         }
@@ -246,5 +247,55 @@ impl From<Usage> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::System(error)
+    }
+}
+
+/// A text without the users and passwords of URLs in it: what a service fails to start with ends up
+/// in its log.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (scheme, behind) = rest.split_at(at + 3);
+        let end = behind.find(|c: char| c.is_whitespace() || c == '"');
+        let url = &behind[..end.unwrap_or(behind.len())];
+        shown.push_str(scheme);
+        rest = behind;
+        if let Some(host) = url.rfind('@') {
+            shown.push_str("***");
+            rest = &behind[host..];
+        }
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown_of_a_value_that_is_wrong() {
+        let wrong = |value: &str| {
+            let usage = Usage::Value {
+                place: Place::Word("URL"),
+                value: value.to_owned(),
+                why: format!("{value:?} is none"),
+            };
+            usage.to_string()
+        };
+        for (value, shown) in [
+            ("redis://u:pass@h:bad/0", "redis://***@h:bad/0"),
+            ("a://p@ss@h b://c d://e@f", "a://***@h b://c d://***@f"),
+            ("mail@host", "mail@host"),
+            ("http://h/a@b", "http://***@b"),
+        ] {
+            assert_eq!(wrong(value), format!("URL {shown}: {shown:?} is none"));
+        }
+        let long = format!("redis://:{}@h", "p".repeat(200));
+        assert!(
+            !wrong(&long).contains('p'.to_string().repeat(2).as_str()),
+            "{}",
+            wrong(&long)
+        );
     }
 }
