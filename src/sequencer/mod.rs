@@ -100,6 +100,12 @@ impl Saying {
     }
 }
 
+/// Why a build without `redis` can't take part in a fleet.
+#[cfg(not(feature = "redis"))]
+pub(crate) fn without_redis(redis: &RedisUrl) -> String {
+    format!("{redis}: this build is for one server by itself: build it with --features redis")
+}
+
 impl Sequencer {
     /// Jobs that are kept in memory alone. Their numbers start from the clock, in
     /// microseconds, so that one from an earlier life is recognisably old.
@@ -154,9 +160,7 @@ impl Sequencer {
         }
         #[cfg(not(feature = "redis"))]
         {
-            let message = format!(
-                "{redis}: this build is for one server by itself: build it with --features redis"
-            );
+            let message = without_redis(redis);
             Err(io::Error::new(io::ErrorKind::Unsupported, message))
         }
     }

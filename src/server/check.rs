@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 
 use rustix::fs::{Access as Allowed, access};
@@ -36,6 +36,10 @@ pub struct Fault {
 pub fn check(config: &ServerConfig) -> Vec<Fault> {
     let mut faults = listeners(config);
     keys(config, &mut faults);
+    #[cfg(not(feature = "redis"))]
+    if let Some(redis) = &config.fleet.redis {
+        faults.push(Fault::of("redis", crate::sequencer::without_redis(redis)));
+    }
     if let Some(data) = &config.data
         && let Err(why) = folder(data)
     {
@@ -132,6 +136,8 @@ fn listeners(config: &ServerConfig) -> Vec<Fault> {
     // What is taken is taken by it then.
     let is_served = config.data.as_deref().is_some_and(journal::is_held);
     let mut faults = Vec::new();
+    // Each is listened at until all are known: 0.0.0.0:80 and 127.0.0.1:80 exclude each other.
+    let mut held = Vec::new();
     for (index, (what, flag, address)) in listeners.iter().copied().enumerate() {
         let is_any_port = address.tcp().is_some_and(|address| address.port() == 0);
         if *address == Address::Off {
@@ -143,40 +149,48 @@ fn listeners(config: &ServerConfig) -> Vec<Fault> {
                 flag,
                 format!("{what} {address}: the {other} has the same: give another with --{flag}"),
             ));
-        } else if let Err(why) = place(address, is_served) {
-            let what = format!("{what} {address}: {why}: give another with --{flag}");
-            faults.push(Fault::of(flag, what));
+        } else {
+            match place(address, is_served) {
+                Ok(listener) => held.extend(listener),
+                Err(why) => {
+                    let what = format!("{what} {address}: {why}: give another with --{flag}");
+                    faults.push(Fault::of(flag, what));
+                }
+            }
         }
     }
     faults
 }
 
-/// Whether something may listen there.
-fn place(address: &Address, is_served: bool) -> Result<(), String> {
+/// Whether something may listen there: what does, for now, where it is at a port.
+fn place(address: &Address, is_served: bool) -> Result<Option<TcpListener>, String> {
     let taken = || {
         if is_served {
-            Ok(())
+            Ok(None)
         } else {
             Err("another process listens there".to_owned())
         }
     };
     match address {
-        Address::Off => Ok(()),
+        Address::Off => Ok(None),
         Address::Tcp(address) => match TcpListener::bind(address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => taken(),
-            bound => bound.map(drop).map_err(|error| error.to_string()),
+            bound => bound.map(Some).map_err(|error| error.to_string()),
         },
         Address::Host(_) => Err("it needs an IP address, as in 127.0.0.1:8080".to_owned()),
         Address::Unix(path) => {
             use std::os::unix::fs::FileTypeExt;
             match fs::symlink_metadata(path) {
+                _ if SocketAddr::from_pathname(path).is_err() => {
+                    Err("its path is too long for a socket, which takes 107 bytes".to_owned())
+                }
                 Ok(there) if !there.file_type().is_socket() => {
                     Err("there is something that is no socket".to_owned())
                 }
                 Ok(_) if UnixStream::connect(path).is_ok() => taken(),
                 _ => {
                     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-                    writable(parent.unwrap_or(Path::new(".")))
+                    writable(parent.unwrap_or(Path::new("."))).map(|()| None)
                 }
             }
         }
@@ -292,8 +306,26 @@ mod tests {
         let named = wrong(&config("localhost:0", "localhost:0"));
         assert_eq!(named.len(), 2, "{named:?}");
         assert!(named[0].contains("needs an IP address"), "{named:?}");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = port.local_addr().unwrap().port();
+        let all = format!("0.0.0.0:{port}");
+        let mut both = config(&all, &format!("127.0.0.1:{port}"));
+        both.ops = Address::Off;
+        assert!(wrong(&both)[0].contains("listens there"), "{both:?}");
+        let long = format!("unix:/tmp/{}", "x".repeat(108));
+        let long = wrong(&config("127.0.0.1:0", &long));
+        assert!(long[0].contains("107 bytes"), "{long:?}");
         let open = wrong(&config("127.0.0.1:0", "0.0.0.0:0"));
         assert!(open[0].contains("--publish-key FILE"), "{open:?}");
+    }
+
+    #[test]
+    #[cfg(not(feature = "redis"))]
+    fn a_fleet_takes_a_build_that_knows_of_it() {
+        let mut config = config("127.0.0.1:0", "127.0.0.1:0");
+        config.fleet.redis = Some("redis://127.0.0.1:1".parse().unwrap());
+        let wrong = wrong(&config);
+        assert!(wrong[0].contains("--features redis"), "{wrong:?}");
     }
 
     #[test]
