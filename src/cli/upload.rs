@@ -5,6 +5,7 @@ mod memory;
 mod view;
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -88,12 +89,14 @@ impl Parcel<'_> {
             value: path.to_owned(),
             why,
         };
-        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-        let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
-        // Another has no size, and can't be read again from where it broke off.
-        if !metadata.is_file() {
+        let failed = |error: io::Error| wrong(error.to_string());
+        // Another has no size, and can't be read again from where it broke off. Opened, a pipe
+        // would wait for somebody who writes.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(wrong("not a file: name one that is on a disk".to_owned()));
         }
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
         Ok(Parcel {
             path,
             file,

@@ -227,11 +227,16 @@ fn what_can_not_be_uploaded_is_told_before_anything_is_sent() {
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
     let file = file.to_str().unwrap();
+    // Nobody writes to it.
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let pipe = pipe.to_str().unwrap();
     for (arguments, part) in [
         (&[][..], "no file: name one or more"),
         (&["/no/such"], "FILE /no/such: No such file"),
         (&["/"], "FILE /: not a file"),
         (&["/dev/null"], "FILE /dev/null: not a file"),
+        (&[pipe], "not a file"),
         (&["--job=a", file, file], "--job names one job"),
         (&["--job=a b", file], "--job a b: "),
     ] {
