@@ -216,3 +216,30 @@ fn a_torn_end_is_cut_off_with_a_warning_and_damage_before_it_is_skipped() {
     assert!(log.contains("are damaged and skipped"), "{log}");
     assert!(log.contains("its end is torn"), "{log}");
 }
+
+#[test]
+fn no_id_is_given_twice_where_the_end_is_lost_though_the_host_went_on() {
+    for (lost_bytes, ends_by_itself) in [(500, false), (1500, true)] {
+        let data = data();
+        let first = Process::start(data.path(), &[]);
+        (1..=100).for_each(|n| assert_eq!(first.progress("a", n), n));
+        if ends_by_itself {
+            first.stop();
+        } else {
+            first.kill();
+        }
+        let segment = data.path().join("journal/0000000001.journal");
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes.truncate(bytes.len() - lost_bytes);
+        std::fs::write(&segment, &bytes).unwrap();
+
+        let second = Process::start(data.path(), &[]);
+        let next = second.progress("a", 101);
+        assert!(next > 100, "{next} has been given before");
+        // Whoever had what is lost is told, also when as many have come since.
+        (102..=200).for_each(|n| assert!(second.progress("a", n) > next));
+        let reset = &second.follow("/api/jobs/a/events", Some(100), 1)[0];
+        assert_eq!(reset.event, "reset");
+        assert!(reset.data.contains(r#""reason":"unknown""#), "{reset:?}");
+    }
+}

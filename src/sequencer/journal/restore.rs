@@ -7,9 +7,9 @@
 //! - Where an event is missing, whoever needs it is told: its job's later events don't
 //!   follow on what is kept before it.
 //! - Numbers go on above every one that may have been given. After the end of a process,
-//!   that is the last that was written. After a loss of power it is the number that the
-//!   life before had reserved, and where bytes are lost, at least as many as entries can
-//!   have stood in them. Those in between are remembered as lost.
+//!   that is the last that was written. After a loss of power, or where the end is damaged, it
+//!   is the number that the life before had reserved, and where bytes are lost, at least as many
+//!   as entries can have stood in them. Those in between are remembered as lost.
 //! - A segment that has no name yet counts as long as the host goes on. After a loss of power
 //!   the one before it may lack its end, and it holds nothing that was on the medium for sure.
 

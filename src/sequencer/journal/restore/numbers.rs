@@ -71,7 +71,9 @@ impl Last {
             // Segments that went before one of which nothing is left had numbers, too.
             return lost.max(first_unknown * SEGMENT_NUMBERS + segments);
         };
-        if self.is_closed || last_boot == boot {
+        // Where the end is damaged though the host went on, the medium was lost, or a write was
+        // cut off: how much has gone with it can't be told from what is left.
+        if self.is_closed || last_boot == boot && self.lost_bytes == 0 {
             return lost.max(segments);
         }
         let reserved = self.reserved.0.saturating_sub(newest.0);
@@ -112,11 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn lost_bytes_cost_what_can_have_stood_in_them_unless_an_entry_follows() {
+    fn lost_bytes_cost_what_was_reserved_and_more_unless_an_entry_follows() {
         let mut last = opened();
         last.lose(150);
-        assert_eq!(lost(&last, BOOT), 10);
-        assert_eq!(lost(&last, NEXT_BOOT), RESERVED);
+        for boot in [BOOT, NEXT_BOOT] {
+            assert_eq!(lost(&last, boot), RESERVED);
+        }
         last.go_on();
         assert_eq!(lost(&last, BOOT), 0);
         assert_eq!(lost(&last, NEXT_BOOT), RESERVED);
