@@ -9,6 +9,10 @@ const LOOK_BYTES: u64 = 8 * 1024;
 /// Of bytes that are neither known nor text.
 pub const UNKNOWN: &str = "application/octet-stream";
 const TEXT: &str = "text/plain";
+const TRANSPORT_STREAM: &str = "video/mp2t";
+const PACKET_BEGIN: u8 = 0x47;
+/// So many packets don't begin alike by chance.
+const PACKETS_MIN: usize = 4;
 
 /// A file's content type by its first bytes. Blocks for the disk.
 ///
@@ -25,9 +29,22 @@ pub fn of_file(path: &Path) -> io::Result<&'static str> {
 pub fn of_bytes(head: &[u8]) -> &'static str {
     match infer::get(head) {
         Some(kind) => kind.mime_type(),
+        None if head.starts_with(b"caff") => "audio/x-caf",
+        None if head.get(4..10) == Some(b"ftyp3g") => "video/3gpp",
         None if is_text(head) => TEXT,
+        None if is_transport_stream(head) => TRANSPORT_STREAM,
         None => UNKNOWN,
     }
+}
+
+/// MPEG's packets of 188 bytes, each of which begins with the same: as broadcast, as cameras write
+/// them with the time before each, or with what corrects errors behind it.
+fn is_transport_stream(head: &[u8]) -> bool {
+    let forms = [(0, 188), (4, 192), (0, 204)];
+    forms.into_iter().any(|(first, length)| {
+        let mut packets = head.iter().skip(first).step_by(length);
+        packets.len() >= PACKETS_MIN && packets.all(|&byte| byte == PACKET_BEGIN)
+    })
 }
 
 /// Whether a file of the type `actual` may well have been declared as `declared`: the same
@@ -138,6 +155,25 @@ mod tests {
         ] {
             assert!(!agrees(declared, actual), "{declared} {actual}");
         }
+    }
+
+    #[test]
+    fn what_cameras_and_phones_write_is_known() {
+        let packets = |before: usize, behind: usize, count: usize| {
+            let packet = [vec![9; before], vec![0x47], vec![0; 187], vec![9; behind]].concat();
+            packet.repeat(count)
+        };
+        for (before, behind) in [(0, 0), (4, 0), (0, 16)] {
+            let head = packets(before, behind, 5);
+            assert_eq!(of_bytes(&head), "video/mp2t", "{before} {behind}");
+            assert_eq!(of_bytes(&head[..3 * 188]), UNKNOWN, "{before} {behind}");
+        }
+        let mut broken = packets(0, 0, 8);
+        broken[188 * 6] = 0;
+        assert_eq!(of_bytes(&broken), UNKNOWN);
+        assert_eq!(of_bytes(&[b'G'; 1000]), "text/plain");
+        assert_eq!(of_bytes(b"\0\0\0\x18ftyp3gp4\0\0"), "video/3gpp");
+        assert_eq!(of_bytes(b"caff\0\x01\0\0desc"), "audio/x-caf");
     }
 
     #[test]

@@ -200,6 +200,22 @@ fn sound_is_transcoded_too_and_a_cover_is_no_picture() {
 }
 
 #[test]
+fn what_cameras_and_phones_write_is_transcoded() {
+    let plant = Plant::new("");
+    let source = "-f lavfi -i testsrc=duration=1:size=176x144 -f lavfi -i sine=duration=1";
+    for (job, name, more, kind) in [
+        ("ts", "a.ts", "", "video/mp4"),
+        ("m2ts", "a.m2ts", "", "video/mp4"),
+        ("3gp", "a.3gp", "-an -c:v h263", "video/mp4"),
+        ("caf", "a.caf", "-vn", "audio/m4a"),
+    ] {
+        let job = plant.land(job, name, &media(&format!("{source} {more}"), name));
+        let told = plant.end(&job, "done");
+        assert_eq!(done(&told)["contentType"], kind, "{name}");
+    }
+}
+
+#[test]
 fn what_is_no_media_is_skipped_and_the_stage_says_why() {
     let plant = Plant::new("");
     let job = plant.land("j", "a.txt", b"#EXTM3U\nfile:///etc/passwd\n");

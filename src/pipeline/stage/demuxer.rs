@@ -51,7 +51,9 @@ impl Demuxer {
 
 fn by_type(kind: &str) -> Option<Demuxer> {
     Some(Demuxer(match kind {
-        "video/mp4" | "video/x-m4v" | "video/quicktime" | "audio/m4a" => "mov",
+        "video/mp4" | "video/x-m4v" | "video/quicktime" | "video/3gpp" | "audio/m4a" => "mov",
+        "video/mp2t" => "mpegts",
+        "audio/x-caf" => "caf",
         "video/x-matroska" | "video/webm" => "matroska",
         "video/x-msvideo" => "avi",
         "video/x-ms-wmv" => "asf",
