@@ -1,9 +1,17 @@
 //! What a thread or a coroutine waits at.
 
+#[cfg(all(feature = "server", feature = "redis"))]
+pub use may::coroutine::is_coroutine;
 #[cfg(feature = "server")]
 pub use may::sync::Blocker;
 #[cfg(not(feature = "server"))]
 pub use thread::Blocker;
+
+/// Whether it is a coroutine that calls this.
+#[cfg(all(feature = "redis", not(feature = "server")))]
+pub fn is_coroutine() -> bool {
+    false
+}
 
 /// Without a server there are no coroutines.
 #[cfg(not(feature = "server"))]

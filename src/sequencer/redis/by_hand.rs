@@ -71,6 +71,7 @@ impl ByHand {
     pub fn read(&mut self, at_once: bool) {
         if at_once && self.reader.is_calm() {
             self.reader.read_now();
+            self.writer.step_now();
         } else if clock::now() >= self.pauses_until {
             self.pause = self.reader.go_on(self.pause).expect("it may join");
             self.pauses_until = clock::now() + self.pause;
@@ -86,13 +87,10 @@ impl ByHand {
     /// where that can be.
     pub fn submit(&mut self, proposals: Vec<Proposal>, at_once: bool) -> Waiting {
         let (reply, answer) = pair();
-        let command = Command::Put(proposals, reply);
-        let left = match at_once {
-            true => self.writer.do_now(command).err(),
-            false => Some(command),
-        };
-        if let Some(command) = left {
-            self.commands.send(command).expect("the writer is there");
+        let handed = self.commands.send(Command::Put(proposals, reply));
+        handed.expect("the writer is there");
+        if at_once {
+            self.writer.step_now();
         }
         Waiting(answer)
     }

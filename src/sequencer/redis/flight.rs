@@ -131,6 +131,11 @@ impl Flight {
         self.waiting.len()
     }
 
+    /// Whether the entry of this count isn't read back.
+    pub fn waits_for(&self, count: u64) -> bool {
+        self.waiting.contains_key(&count)
+    }
+
     /// Gives an entry its count.
     pub fn add(&mut self, sent: Sent) -> u64 {
         self.count += 1;

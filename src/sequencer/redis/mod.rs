@@ -33,7 +33,8 @@ mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{JoinHandle, Thread};
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::sys::channel::{Receiver, Sender, bounded, unbounded};
@@ -53,7 +54,7 @@ use reader::Reader;
 use server::Server;
 use shared::Shared;
 use store::Dial;
-use writer::{Command, Writer};
+use writer::{Command, Pen, Writer};
 
 /// How long a start waits for Redis to be there, and to know everything.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -64,9 +65,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Fleet {
     shared: Arc<Shared>,
     commands: Sender<Command>,
-    writer: Arc<Mutex<Writer>>,
-    /// The writer's, which is called when there is a command.
-    writes: Thread,
+    pen: Arc<Pen>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -88,15 +87,20 @@ impl Fleet {
         hub.have_others();
         let reader = Reader::new(shared.clone(), dial.clone(), joined);
         let writer = Arc::new(Mutex::new(Writer::new(shared.clone(), dial, received)));
-        let reader = vital::spawn("fleet-reader", move || reader.run())?;
-        let (pen, known) = (writer.clone(), shared.clone());
-        let writes = vital::spawn("fleet-writer", move || Writer::run(&pen, &known))?;
+        let (its, known) = (writer.clone(), shared.clone());
+        let writes = vital::spawn("fleet-writer", move || Writer::run(&its, &known))?;
+        let pen = Arc::new(Pen {
+            writer,
+            thread: writes.thread().clone(),
+            is_ridden: AtomicBool::new(false),
+        });
+        let reader = reader.with(pen.clone());
+        let reads = vital::spawn("fleet-reader", move || reader.run())?;
         let fleet = Fleet {
             shared,
             commands,
-            writer,
-            writes: writes.thread().clone(),
-            threads: Mutex::new(vec![reader, writes]),
+            pen,
+            threads: Mutex::new(vec![reads, writes]),
         };
         fleet
             .await_join(&has_joined, redis)
@@ -140,17 +144,8 @@ impl Fleet {
 
     /// Has the writer do what a command asks for. False where there is none any more.
     fn order(&self, command: Command) -> bool {
-        let done = match self.writer.try_lock() {
-            Some(mut writer) => writer.do_now(command),
-            None => Err(command),
-        };
-        let (is_taken, has_more) = match done {
-            Ok(has_more) => (true, has_more),
-            Err(command) => (self.commands.send(command).is_ok(), true),
-        };
-        if has_more {
-            self.writes.unpark();
-        }
+        let is_taken = self.commands.send(command).is_ok();
+        self.pen.move_on();
         is_taken
     }
 

@@ -18,6 +18,7 @@ use super::replica::{Applied, Aside, Misfit, Replica, nonce};
 use super::shared::Shared;
 use super::snapshot;
 use super::store::{Body, Dial, Fault, Fence, Heard, Item, Look, Opened, Opening, Store};
+use super::writer::Pen;
 use crate::sequencer::Health;
 use crate::sys::clock;
 use crate::sys::random::Random;
@@ -52,6 +53,8 @@ const ITEM_BYTES: u64 = 96;
 
 pub struct Reader {
     shared: Arc<Shared>,
+    /// The writer, whom what is read back may let go on; none where it has no thread.
+    pen: Option<Arc<Pen>>,
     dial: Arc<dyn Dial>,
     link: Option<Box<dyn Store>>,
     /// Items were asked for, which must be there by then.
@@ -118,6 +121,7 @@ impl Reader {
                 ..Replica::new(shared.hub.clone())
             },
             shared,
+            pen: None,
             dial,
             link: None,
             reads_until: None,
@@ -138,6 +142,14 @@ impl Reader {
             random: Random::new(),
             joined: Some(joined),
             next_measure: clock::now(),
+        }
+    }
+
+    /// The same, with a writer.
+    pub fn with(self, pen: Arc<Pen>) -> Reader {
+        Reader {
+            pen: Some(pen),
+            ..self
         }
     }
 

@@ -2,7 +2,7 @@
 //! itself: what became of a command whose connection broke is for the caller to find out.
 
 use std::fmt;
-use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -300,65 +300,92 @@ impl BufRead for Waiting<'_> {
 
 /// Writes a command.
 fn write<A: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[A]) {
-    let _ = write!(out, "*{}\r\n", words.len());
+    let head = |out: &mut Vec<u8>, kind: u8, length: usize| {
+        out.push(kind);
+        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    head(out, b'*', words.len());
     for word in words {
         let word = word.as_ref();
-        let _ = write!(out, "${}\r\n", word.len());
+        head(out, b'$', word.len());
         out.extend_from_slice(word);
         out.extend_from_slice(b"\r\n");
     }
 }
 
+/// What an answer begins with.
+enum Head {
+    /// That was all.
+    Whole(Value),
+    /// So many bytes follow.
+    Bulk(i64),
+    /// So many answers do.
+    Array(i64),
+}
+
 /// Reads an answer.
 fn read(input: &mut impl BufRead, depth: usize) -> io::Result<Value> {
-    let line = line(input)?;
-    let (kind, rest) = line.split_first().ok_or_else(malformed)?;
-    match kind {
-        b'+' => Ok(Value::Text(rest.to_vec())),
-        b'-' => Ok(Value::Error(String::from_utf8_lossy(rest).into_owned())),
-        b':' => Ok(Value::Number(number(rest)?)),
-        b'$' => match number(rest)? {
-            -1 => Ok(Value::Nil),
-            length => Ok(Value::Text(bulk(input, length)?)),
-        },
-        b'*' => match number(rest)? {
-            -1 => Ok(Value::Nil),
-            length if depth < DEPTH_MAX => {
-                let length = usize::try_from(length).map_err(|_| malformed())?;
-                if length > ARRAY_MAX {
-                    return Err(malformed());
-                }
-                let all = (0..length).map(|_| read(input, depth + 1));
-                all.collect::<io::Result<_>>().map(Value::Array)
+    match head(input)? {
+        Head::Whole(value) => Ok(value),
+        Head::Bulk(-1) | Head::Array(-1) => Ok(Value::Nil),
+        Head::Bulk(length) => Ok(Value::Text(bulk(input, length)?)),
+        Head::Array(length) if depth < DEPTH_MAX => {
+            let length = usize::try_from(length).map_err(|_| malformed())?;
+            if length > ARRAY_MAX {
+                return Err(malformed());
             }
-            _ => Err(malformed()),
-        },
-        // Whoever begins so speaks something else.
-        _ => Err(io::Error::new(ErrorKind::Unsupported, "it is no Redis")),
+            let all = (0..length).map(|_| read(input, depth + 1));
+            all.collect::<io::Result<_>>().map(Value::Array)
+        }
+        Head::Array(_) => Err(malformed()),
     }
 }
 
-fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+fn head(input: &mut impl BufRead) -> io::Result<Head> {
+    // Most lines are there as a whole, and aren't copied.
+    let there = input.fill_buf()?;
+    let there = &there[..there.len().min(LINE_MAX_BYTES)];
+    if let Some(end) = memchr::memchr(b'\n', there) {
+        let head = head_of(&there[..=end]);
+        input.consume(end + 1);
+        return head;
+    }
     let mut line = Vec::new();
     input
         .take(LINE_MAX_BYTES as u64)
         .read_until(b'\n', &mut line)?;
-    if line.is_empty() {
+    if !line.ends_with(b"\n") && line.len() < LINE_MAX_BYTES {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    match line.strip_suffix(b"\r\n") {
-        Some(text) => Ok(text.to_vec()),
-        None if !line.ends_with(b"\n") && line.len() < LINE_MAX_BYTES => {
-            Err(ErrorKind::UnexpectedEof.into())
-        }
-        None => Err(malformed()),
-    }
+    head_of(&line)
 }
 
-fn bulk(input: &mut impl Read, length: i64) -> io::Result<Vec<u8>> {
+fn head_of(line: &[u8]) -> io::Result<Head> {
+    let line = line.strip_suffix(b"\r\n").ok_or_else(malformed)?;
+    let (kind, rest) = line.split_first().ok_or_else(malformed)?;
+    Ok(match kind {
+        b'+' => Head::Whole(Value::Text(rest.to_vec())),
+        b'-' => Head::Whole(Value::Error(String::from_utf8_lossy(rest).into_owned())),
+        b':' => Head::Whole(Value::Number(number(rest)?)),
+        b'$' => Head::Bulk(number(rest)?),
+        b'*' => Head::Array(number(rest)?),
+        // Whoever begins so speaks something else.
+        _ => return Err(io::Error::new(ErrorKind::Unsupported, "it is no Redis")),
+    })
+}
+
+fn bulk(input: &mut impl BufRead, length: i64) -> io::Result<Vec<u8>> {
     let length = usize::try_from(length).map_err(|_| malformed())?;
     if length > BULK_MAX_BYTES {
         return Err(malformed());
+    }
+    if let Some((bytes, end)) = input.fill_buf()?.split_at_checked(length)
+        && end.starts_with(b"\r\n")
+    {
+        let bytes = bytes.to_vec();
+        input.consume(length + 2);
+        return Ok(bytes);
     }
     let mut bytes = Vec::with_capacity(length.min(PART_BYTES));
     let read = input.take(length as u64).read_to_end(&mut bytes)?;
@@ -419,6 +446,7 @@ impl fmt::Display for Value {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::net::UnixListener;
 
     use super::*;

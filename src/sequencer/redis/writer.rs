@@ -4,14 +4,14 @@
 //! Redis's answer to a batch is heard before the next is sent, and not waited for: whoever
 //! waits for an entry hears of it from the reader, and where that is all, the thread sleeps.
 //!
-//! Waking that thread for one event costs more than sending it. So whoever publishes does what
-//! the thread would do, where nothing is to be waited for, and leaves the rest to it.
+//! Waking that thread for one event costs more than sending it. So whoever publishes, or reads
+//! back, does what the thread would do, where nothing is to be waited for, and leaves the rest to it.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ use super::shared::{GRACE, Shared};
 use super::store::{Dial, Fault, Fence, Heard, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
+use crate::sys::blocker::is_coroutine;
 use crate::sys::clock;
 
 /// Entries that are appended by one call.
@@ -34,11 +35,9 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 1 << 20;
 /// Entries that are sent and not read back. At it publishers wait.
 const FLIGHT_MAX: usize = 4096;
-/// Proposals that are put in order at once by who makes them. More are of a load under which the
-/// thread isn't asleep, and has several publishers' in one batch.
-const AT_ONCE_MAX: usize = 8;
-/// How often what waits is looked at while there is nothing to do, and how long after a
-/// failure it is tried again.
+/// How often it is seen to what nobody calls for.
+const TICK: Duration = Duration::from_millis(100);
+/// How long after a failure it is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long it is after one that lasts.
 const LONG_PAUSE: Duration = Duration::from_millis(500);
@@ -51,12 +50,37 @@ pub enum Command {
     Say(Vec<u8>, Reply<Put>),
 }
 
-impl Command {
-    /// How many entries it is.
-    fn len(&self) -> usize {
-        match self {
-            Command::Put(proposals, _) => proposals.len(),
-            Command::Say(..) => 1,
+/// How far it was done without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Now {
+    /// All of it.
+    Done,
+    /// As soon as what is under way is read back, it can be.
+    Soon,
+    /// It is the thread's to do it.
+    Later,
+}
+
+/// The writer, and its thread, for whoever has something for it.
+pub struct Pen {
+    pub writer: Arc<Mutex<Writer>>,
+    pub thread: Thread,
+    /// Whether a coroutine reads.
+    pub is_ridden: AtomicBool,
+}
+
+impl Pen {
+    /// Has what was commanded done: at once; by whoever reads back what is under way, if that is
+    /// a coroutine of the same thread; or by the writer's thread. Never waits.
+    pub fn move_on(&self) {
+        let done = self.writer.try_lock().map(|mut writer| writer.step_now());
+        let is_left = match done {
+            Some(Now::Done) => false,
+            Some(Now::Soon) => !(self.is_ridden.load(Ordering::Acquire) && is_coroutine()),
+            Some(Now::Later) | None => true,
+        };
+        if is_left {
+            self.thread.unpark();
         }
     }
 }
@@ -111,7 +135,7 @@ impl Writer {
             if !goes_on {
                 // Whoever has a command for this thread calls it. A channel that waits spins
                 // first, and costs more than the command.
-                thread::park_timeout(PAUSE);
+                thread::park_timeout(TICK);
             }
         }
         writer.lock().close();
@@ -126,39 +150,56 @@ impl Writer {
         self.shared.flight.lock().close();
     }
 
-    /// Does what a command asks for, where that is done at once. Never waits. Says whether the
-    /// thread has something to do after it.
-    ///
-    /// # Errors
-    /// It is the thread's to do it.
-    pub fn do_now(&mut self, command: Command) -> Result<bool, Command> {
-        let is_first = self.queue.is_empty() && self.commands.is_empty();
-        let is_plain = self.shared.wait == 0 && command.len() <= AT_ONCE_MAX;
-        let fence = self.shared.fence.lock().clone();
-        let is_ready = is_first && is_plain && self.link.is_some() && !self.shared.is_over();
-        let Some(fence) = fence.filter(|_| is_ready) else {
-            return Err(command);
-        };
-        if !self.hear_now() || self.shared.flight.lock().has_more(self.sent) {
-            return Err(command);
+    /// What a step does, where nothing is to be waited for.
+    pub fn step_now(&mut self) -> Now {
+        if self.queue.is_empty() && self.commands.is_empty() {
+            return Now::Done;
         }
-        self.take(command);
-        let is_sent = self.send(fence, false) == Some(true);
-        Ok(!is_sent || self.has_more())
+        let fence = self.shared.fence.lock().clone();
+        let is_ready = self.link.is_some() && self.shared.wait == 0 && !self.shared.is_over();
+        let Some(fence) = fence.filter(|_| is_ready) else {
+            return Now::Later;
+        };
+        match self.hear_now() {
+            Now::Done => {}
+            other => return other,
+        }
+        if !self.queue.is_empty() || self.shared.flight.lock().has_more(self.sent) {
+            return Now::Later;
+        }
+        while self.queue.len() < BATCH
+            && let Ok(command) = self.commands.try_recv()
+        {
+            self.take(command);
+        }
+        match self.send(fence, false) {
+            Some(true) | None if !self.has_more() => Now::Done,
+            _ => Now::Later,
+        }
     }
 
-    /// Hears what came of the batch before, if that is known and good. Never waits.
-    fn hear_now(&mut self) -> bool {
-        let (Some(_), None, Some(link)) = (&self.asked, &self.heard, &mut self.link) else {
-            return self.asked.is_none() && self.failing_since.is_none();
+    /// Hears what came of the batch before, if that is known and good.
+    fn hear_now(&mut self) -> Now {
+        let Some(asked) = &self.asked else {
+            return match self.failing_since {
+                None => Now::Done,
+                Some(_) => Now::Later,
+            };
         };
-        match link.appended_now() {
-            Heard::All(appended) => {
+        let last = *asked.counts.end();
+        let link = self.link.as_mut().filter(|_| self.heard.is_none());
+        match link.map(|link| link.appended_now()) {
+            Some(Heard::All(appended)) => {
                 let is_good = appended.is_ok() && self.failing_since.is_none();
                 self.heard = Some(appended);
-                is_good && self.hear()
+                match is_good && self.hear() {
+                    true => Now::Done,
+                    false => Now::Later,
+                }
             }
-            Heard::NotYet | Heard::Much => false,
+            // Whoever reads it back goes on.
+            Some(_) if self.shared.flight.lock().waits_for(last) => Now::Soon,
+            _ => Now::Later,
         }
     }
 

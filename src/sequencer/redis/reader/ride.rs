@@ -6,6 +6,7 @@
 //! to do, which would keep connections waiting.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::sys::channel::{RecvTimeoutError, bounded};
@@ -54,13 +55,26 @@ pub fn ride(reader: Reader) -> Reader {
 }
 
 impl Reader {
-    /// Reads what comes, as far as that is done without waiting.
+    /// Reads what comes, as far as that is done without waiting. What could be written only once
+    /// that was read back goes then.
     fn read_on(&mut self, watch: &Watch) {
+        let pen = self.pen.clone();
+        let is_ridden = |is| {
+            if let Some(pen) = &pen {
+                pen.is_ridden.store(is, Ordering::Release);
+                pen.move_on();
+            }
+        };
+        is_ridden(true);
         while self.is_calm() && self.ask_now() {
             watch.wait();
             while self.reads_until.is_some() && !self.hear_now() {
                 watch.wait();
             }
+            if let Some(pen) = &pen {
+                pen.move_on();
+            }
         }
+        is_ridden(false);
     }
 }
