@@ -77,6 +77,14 @@ impl Client {
         Ok((offset(&head)?, head.number("upload-length")))
     }
 
+    /// Gives an upload up, with which nobody can go on.
+    pub(crate) fn end_upload(&mut self, place: &UploadPlace) -> Result<(), ClientError> {
+        let (mut other, path) = self.at(&place.location)?;
+        let client = other.as_mut().unwrap_or(self);
+        let request = client.request_at("DELETE", &path, VERSION);
+        client.ask(request.as_bytes(), None).map(drop)
+    }
+
     /// Sends `length` bytes of `data` as the piece that belongs at `from`, and calls `sent`
     /// with how many of them are on their way. Returns how many bytes the hub has then.
     pub(crate) fn send_piece(

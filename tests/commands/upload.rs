@@ -187,6 +187,31 @@ fn one_that_was_killed_is_gone_on_with_by_the_same_call() {
 }
 
 #[test]
+fn a_file_that_becomes_shorter_meanwhile_ends_its_upload_and_its_job() {
+    let house = House::new(&["--upload-bandwidth=4M"]);
+    let file = house.file("clip.mp4", &bytes(40_000_000));
+    let upload = house
+        .upload(&["--job=a"], &[&file])
+        .stderr(Stdio::piped())
+        .start();
+    wait_until("something of it", || {
+        let snapshot = house.hub.client().snapshot(&"a".parse().unwrap());
+        String::from_utf8_lossy(&snapshot.unwrap_or_default()).contains("bytes")
+    });
+    File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_len(1)
+        .unwrap();
+    let output = upload.wait_with_output();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("shorter"), "{output:?}");
+    assert_eq!(house.hub.events("a").last().unwrap().0, "error");
+    assert_eq!(house.remembered(), 0);
+}
+
+#[test]
 fn a_file_that_is_refused_is_told_and_the_others_are_sent() {
     let house = House::new(&["--max-upload=1K"]);
     let small = house.file("small", b"small");

@@ -146,7 +146,12 @@ impl Journey<'_> {
                 let what = ClientError::Malformed("a piece that was taken in part");
                 Err(self.obstacle(what, way))
             }
-            Err(PieceError::File(error)) => Err(system(error)),
+            Err(PieceError::File(error)) => {
+                // It isn't what was begun any more. Who follows it hears of its end.
+                let _ = self.client.end_upload(place);
+                self.memory.forget();
+                Err(system(error))
+            }
             Err(PieceError::Hub(error)) => Err(self.obstacle(error, way)),
         }
     }
