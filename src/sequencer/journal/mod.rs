@@ -54,7 +54,7 @@ use index::Index;
 pub use lock::{Lock, is_held};
 use reply::Reply;
 use segment::Segments;
-use writer::{Command, Writer};
+use writer::{Command, Room, Writer};
 
 /// What is handed to the writer at a time, whichever is reached first.
 const PART_ENTRIES: usize = 1024;
@@ -387,11 +387,18 @@ impl Shared {
             || self.kept_bytes() + next_checkpoint + segment > self.config.bytes
     }
 
-    /// Whether these changes, beyond that, would leave room for the next checkpoint.
-    fn has_room_for(&self, proposals: &[Proposal]) -> bool {
+    /// Whether these changes, beyond that, would leave room for the next checkpoint. It is awaited
+    /// where that is being written, or what it stands for is being removed.
+    fn room_for(&self, proposals: &[Proposal]) -> Room {
         let bytes = bytes_of(proposals) as u64 + ENTRY_BYTES * proposals.len() as u64;
         let next_checkpoint = self.next_checkpoint_bytes() + bytes;
-        self.bytes().max(self.kept_bytes() + next_checkpoint) + bytes <= self.config.bytes
+        if self.kept_bytes() + next_checkpoint + bytes > self.config.bytes {
+            Room::None
+        } else if self.bytes() + bytes > self.config.bytes {
+            Room::Awaited
+        } else {
+            Room::There
+        }
     }
 
     /// Whether what is left up to the limit is less than the reserve, or soon too little for the

@@ -122,7 +122,7 @@ pub struct Writer {
 
 /// Whether there is room for events.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     There,
     /// The keeper may make some.
     Awaited,
@@ -239,10 +239,10 @@ impl Writer {
                     break;
                 }
             };
-            let room = if !is_over_limit || self.may_pass(&proposals) {
-                Room::There
+            let room = if is_over_limit {
+                self.room_beyond(&proposals)
             } else {
-                self.room()
+                Room::There
             };
             match room {
                 Room::There => self.take_in(&mut batch, proposals, reply),
@@ -343,12 +343,20 @@ impl Writer {
         }
     }
 
-    /// Whether changes are let in beyond the limit: they take little room and make more. A
-    /// deletion always is, and the end of a running job if the next checkpoint still fits then.
-    fn may_pass(&self, proposals: &[Proposal]) -> bool {
-        let has_room = self.shared.has_room_for(proposals);
-        let passes = |it: &Proposal| it.is_deletion() || has_room && room::ends(&self.hub, it);
-        proposals.iter().all(passes)
+    /// Whether there is room beyond the limit, which is for what takes little and makes more: for
+    /// deletions always, and for ends of running jobs if the next checkpoint still fits then.
+    fn room_beyond(&self, proposals: &[Proposal]) -> Room {
+        if proposals.iter().all(Proposal::is_deletion) {
+            return Room::There;
+        }
+        let is_end = |it: &Proposal| it.is_deletion() || room::ends(&self.hub, it);
+        if !proposals.iter().all(is_end) {
+            return self.room();
+        }
+        match self.shared.room_for(proposals) {
+            Room::None => self.room(),
+            room => room,
+        }
     }
 
     /// Whether it is worth waiting for room. The keeper is called.
