@@ -52,7 +52,11 @@ pub fn check(input: &[u8]) {
     assert_eq!(again, whole);
     if text.starts_with('/') {
         let absolute = format!("http://h:1{text}");
-        assert_eq!(Target::parse(&absolute), Some(target));
+        let absolute = Target::parse(&absolute).expect("a target");
+        assert_eq!(absolute.authority(), Some("h:1"));
+        assert_eq!(absolute.path(), target.path());
+        let pairs = |target: Target<'_>| format!("{:?}", target.query().collect::<Vec<_>>());
+        assert_eq!(pairs(absolute), pairs(target));
     }
 }
 
