@@ -35,11 +35,11 @@ pub fn start() {
     }
     let started = thread::start("scheduling", || {
         if let Err(error) = keep() {
-            debug!("the policy of threads stays as it is: {error}");
+            debug!("scheduling: {error}");
         }
     });
     if let Err(error) = started {
-        error!("no thread for the policy of the others: {error}");
+        error!("scheduling: {error}");
     }
 }
 
@@ -91,15 +91,17 @@ impl Times {
     /// Of what proc(5) says of `/proc/stat`.
     fn parse(stat: &str) -> Option<Times> {
         let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        let (mut idle, mut all, mut count) = (0_u64, 0_u64, 0);
         // Those behind them, of guests, are in the first two.
-        let times = line.split_ascii_whitespace().take(8).map(str::parse);
-        let times: Vec<u64> = times.collect::<Result<_, _>>().ok()?;
-        Some(Times {
-            idle: times.get(3)?.checked_add(*times.get(4)?)?,
-            all: times
-                .iter()
-                .try_fold(0, |all: u64, it| all.checked_add(*it))?,
-        })
+        for time in line.split_ascii_whitespace().take(8) {
+            let time = time.parse().ok()?;
+            all = all.checked_add(time)?;
+            if matches!(count, 3 | 4) {
+                idle += time;
+            }
+            count += 1;
+        }
+        (count > 4).then_some(Times { idle, all })
     }
 
     /// Whether the cores were idle for at least half of the time since `before`.
