@@ -1,6 +1,8 @@
 //! Reads the log, has the hub apply what stands there, and sees to the log itself: opens
 //! epochs, stores snapshots, and puts the state back where Redis has lost some of it.
 
+mod now;
+mod opening;
 mod rebuild;
 #[cfg(feature = "server")]
 mod ride;
@@ -13,23 +15,22 @@ use std::time::{Duration, Instant};
 use crate::sys::channel::Sender;
 
 use super::crowd::Crowd;
-use super::position::{Position, SLOTS, epochs_until, next_epoch, slot_of};
-use super::replica::{Applied, Aside, Misfit, Replica, nonce};
+use super::position::{Position, SLOTS, epochs_until};
+use super::replica::{Applied, Aside, Misfit, Replica};
 use super::shared::Shared;
 use super::snapshot;
-use super::store::{Body, Dial, Fault, Fence, Heard, Item, Look, Opened, Opening, Store};
+use super::store::{Body, Dial, Fault, Fence, Item, Look, Store};
 use super::writer::Pen;
 use crate::sequencer::Health;
 use crate::sys::clock;
 use crate::sys::random::Random;
 use crate::sys::vital;
+use opening::EARLY;
 
 /// Items that are read at a time.
 const READ: usize = if cfg!(test) { 7 } else { 512 };
 /// Items that are little to read at a time, so that a coroutine may.
 const LITTLE: usize = if cfg!(test) { 3 } else { 8 };
-/// So many reads in a row that bring little are a calm.
-const CALM: u32 = 4;
 /// How long a read waits for something new.
 pub const WAIT: Duration = Duration::from_millis(1000);
 /// What a read may take beyond what it waits.
@@ -39,11 +40,6 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 const SHYNESS: Duration = Duration::from_millis(3500);
 /// What streams are waited for that have to hear of a loss.
 const LOSS_PATIENCE: Duration = Duration::from_secs(2);
-/// How long it is until it is tried again what it was too early for.
-const EARLY: Duration = Duration::from_millis(100);
-/// By how many seconds it may be too early and nothing be wrong: no two epochs of a node are
-/// closer.
-const EARLY_MAX_S: u64 = 2;
 /// How often a snapshot that others have trimmed away meanwhile is read anew.
 const ATTEMPTS: usize = 8;
 /// How often a node that is behind finds out how far.
@@ -197,14 +193,6 @@ impl Reader {
         }
     }
 
-    /// What a coroutine does of it between two waits.
-    #[cfg(test)]
-    pub fn read_now(&mut self) {
-        if self.ask_now() {
-            self.hear_now();
-        }
-    }
-
     #[cfg(test)]
     pub fn replica(&self) -> &Replica {
         &self.replica
@@ -318,68 +306,6 @@ impl Reader {
             self.crowd.let_silent_go();
         }
         Ok(())
-    }
-
-    /// Whether nothing is to be done but to read, and little has come of late.
-    pub fn is_calm(&self) -> bool {
-        let is_to_look = self.must_look || self.shared.looks_again.load(Ordering::Acquire);
-        let has_all = self.has_caught_up && self.link.is_some() && self.brought.is_none();
-        has_all && !is_to_look && self.calm >= CALM && !self.shared.is_over()
-    }
-
-    /// Asks for what follows. Never waits. False where that has failed, which is left for a step.
-    fn ask_now(&mut self) -> bool {
-        let asked = self.ask(WAIT);
-        let is_asked = asked.is_ok();
-        if let Err(fault) = asked {
-            self.leave(Err(fault.into()));
-        }
-        is_asked
-    }
-
-    /// Takes in what is there of what was asked for, where that is done without waiting; what
-    /// isn't, a step is left for. False where nothing is there yet.
-    fn hear_now(&mut self) -> bool {
-        let Some(link) = &mut self.link else {
-            return true;
-        };
-        let items = match link.items_now() {
-            Heard::All(Ok(items)) => items,
-            Heard::All(Err(fault)) => {
-                self.leave(Err(fault.into()));
-                return true;
-            }
-            Heard::NotYet if self.reads_until.is_some_and(|until| clock::now() < until) => {
-                return false;
-            }
-            Heard::NotYet => {
-                let why = format!("it says nothing within {:?}", WAIT + PATIENCE);
-                self.leave(Err(Fault::Broken(why).into()));
-                return true;
-            }
-            Heard::Much => {
-                self.calm = 0;
-                return true;
-            }
-        };
-        let is_plain = |item: &Item| matches!(item.what, Body::Entry(_));
-        if !(1..=LITTLE).contains(&items.len()) || !items.iter().all(is_plain) {
-            self.leave(Ok(items));
-            return true;
-        }
-        self.reads_until = None;
-        if let Err(stop) = self.take_in(&items) {
-            self.leave(Err(stop));
-        } else if self.is_house_to_be_kept() {
-            self.must_look = true;
-        }
-        true
-    }
-
-    /// Leaves it to the next step.
-    fn leave(&mut self, brought: Result<Vec<Item>, Stop>) {
-        self.reads_until = None;
-        self.brought = Some(brought);
     }
 
     /// Finds out how far the log goes, now and then.
@@ -588,70 +514,6 @@ impl Reader {
         while !hub.has_seen_to_losses() && clock::now() < until {
             clock::sleep(Duration::from_millis(1));
         }
-    }
-
-    /// There is no log: one begins, with the state that there is.
-    fn begin_log(&mut self) -> Result<(), Fault> {
-        let since = *self.empty_since.get_or_insert_with(clock::now);
-        self.must_look = true;
-        let has_all = self.has_state && !self.is_behind;
-        if !has_all && clock::now() - since < SHYNESS {
-            clock::sleep(EARLY);
-            return Ok(());
-        }
-        self.has_caught_up = false;
-        if !self.open(Some(None))? {
-            clock::sleep(EARLY);
-            return Ok(());
-        }
-        if self.has_state {
-            warn!("fleet: Redis has lost everything: it is put back from what is here");
-        }
-        self.has_state = true;
-        self.is_behind = false;
-        self.is_verified = true;
-        self.must_salvage = true;
-        Ok(())
-    }
-
-    /// Opens the next epoch; of a log that begins with what is here, where it is to, in the
-    /// place of one that ends there, if there is one. False where it is too early for it.
-    fn open(&mut self, begins_log: Option<Option<Position>>) -> Result<bool, Fault> {
-        self.must_look = true;
-        let now_s = clock::now_ms() / 1000;
-        let over = begins_log.flatten();
-        let seen = self.high.max(self.replica.at).max(over.unwrap_or_default());
-        let known = seen.epoch.max(self.asked);
-        let epoch = match next_epoch(self.slot(), known, now_s, &mut self.random) {
-            Ok(epoch) => epoch,
-            Err(early_s) => {
-                if early_s > EARLY_MAX_S {
-                    let why = format!("this node's clock is {early_s} s behind: set it right");
-                    self.shared.cannot_read(Health::Denied, &why);
-                }
-                return Ok(false);
-            }
-        };
-        self.asked = epoch;
-        let opening = Opening {
-            known: self.replica.at.epoch,
-            epoch,
-            nonce: nonce(self.shared.boot, u64::MAX - self.random.next() % (1 << 40)),
-            state: begins_log.map(|_| snapshot::take(&self.replica)),
-            over,
-        };
-        let opened = self.link()?.open(&opening)?;
-        debug!("fleet: epoch {epoch}: {opened:?}");
-        // What follows on it is read at once.
-        self.must_look = opened != Opened::Yes;
-        Ok(true)
-    }
-
-    fn slot(&self) -> u64 {
-        let name = &self.shared.here.name;
-        let known = self.replica.nodes.get(name).and_then(|node| node.slot);
-        // What another has by the log is none of the latter.
-        known.unwrap_or_else(|| SLOTS + slot_of(name))
     }
 
     fn is_house_to_be_kept(&self) -> bool {

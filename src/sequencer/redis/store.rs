@@ -116,7 +116,9 @@ pub enum Heard<T> {
 /// Whoever keeps the log, by one connection.
 pub trait Store: Send {
     /// What can be polled for an answer by whoever doesn't wait for it; none where nothing can.
-    fn socket(&self) -> Option<Arc<OwnedFd>>;
+    fn socket(&self) -> Option<Arc<OwnedFd>> {
+        None
+    }
     /// Who keeps the log, and how far it goes.
     fn look(&mut self) -> Result<Look, Fault>;
     /// Opens an epoch.

@@ -1,6 +1,5 @@
 //! Connections to a made-up Redis, which break before a command, after it, or in the middle.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,10 +155,6 @@ impl Store for Link {
             Reply::Opened(opened) => Ok(opened),
             other => panic!("an opening is answered {other:?}"),
         }
-    }
-
-    fn socket(&self) -> Option<Arc<OwnedFd>> {
-        None
     }
 
     fn append(
