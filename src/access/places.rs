@@ -49,12 +49,12 @@ struct Taken {
     /// How many there are, and how many one client may have.
     most: (usize, usize),
     all: usize,
-    by: HashMap<Key, usize>,
+    by: HashMap<CountedBy, usize>,
 }
 
 /// What a client is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum CountedBy {
     /// Its address.
     Network(Network),
     /// Its token.
@@ -63,9 +63,9 @@ pub enum Key {
 
 impl Occupant {
     /// What it is counted by, each for itself.
-    pub fn keys(self) -> impl Iterator<Item = Key> {
-        let network = self.network.map(Key::Network);
-        network.into_iter().chain(self.token.map(Key::Token))
+    pub fn keys(self) -> impl Iterator<Item = CountedBy> {
+        let network = self.network.map(CountedBy::Network);
+        network.into_iter().chain(self.token.map(CountedBy::Token))
     }
 
     /// Reads it, as it is kept beside an upload.

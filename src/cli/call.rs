@@ -6,7 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use super::file::{self, ConfigFile};
 use super::flags::{self, Flag};
 use super::settings::Settings;
@@ -60,7 +60,7 @@ pub struct Call {
     /// What is wrong with flags, with their twins, and with the file.
     pub wrong: Vec<Usage>,
     /// Every flag that has a value, whoever said it.
-    pub given: Vec<Given>,
+    pub given: Vec<GivenFlag>,
     /// What the file says of webhooks.
     pub webhooks: String,
     arguments: Vec<OsString>,
@@ -68,13 +68,13 @@ pub struct Call {
 
 /// What was said of a flag.
 #[derive(Debug)]
-pub struct Given {
+pub struct GivenFlag {
     /// Which, without dashes.
     pub flag: &'static str,
     /// One value, or those of a list.
     pub values: Vec<String>,
     /// Where it was said.
-    pub place: Place,
+    pub place: ValuePlace,
 }
 
 /// What the caller wants.
@@ -89,7 +89,7 @@ pub enum Wish {
 }
 
 /// What is on the command line.
-struct Line {
+struct CommandLine {
     given: Vec<(&'static Flag, String)>,
     words: Vec<OsString>,
 }
@@ -105,7 +105,7 @@ pub fn read(
     variables: &[(OsString, OsString)],
 ) -> Result<Wish, Usage> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let line = match Line::read(command, arguments.iter().cloned())? {
+    let line = match CommandLine::read(command, arguments.iter().cloned())? {
         Ok(line) => line,
         Err(wish) => return Ok(wish),
     };
@@ -126,7 +126,7 @@ pub fn read(
             continue;
         };
         wrong.extend(flag.set(&mut settings, &values, place.clone()).err());
-        given.push(Given {
+        given.push(GivenFlag {
             flag: flag.name,
             values: values.into_iter().map(str::to_owned).collect(),
             place,
@@ -163,7 +163,7 @@ impl Call {
     }
 
     /// What was said of a flag, if anything was.
-    pub fn given(&self, flag: &str) -> Option<&Given> {
+    pub fn given(&self, flag: &str) -> Option<&GivenFlag> {
         self.given.iter().find(|given| given.flag == flag)
     }
 
@@ -177,7 +177,7 @@ impl Call {
         }
         let texts = self.words.iter().map(|word| word.to_str());
         let texts = texts.collect::<Option<_>>();
-        texts.ok_or(Usage::NotText(Place::Word("a word")))
+        texts.ok_or(Usage::NotText(ValuePlace::Word("a word")))
     }
 }
 
@@ -191,7 +191,7 @@ impl Call {
         let mut jobs: Vec<JobId> = Vec::new();
         for word in self.texts(usize::MAX)? {
             let job = word.parse().map_err(|why: Malformed| Usage::Value {
-                place: Place::Word("JOB"),
+                place: ValuePlace::Word("JOB"),
                 value: word.to_owned(),
                 why: why.to_string(),
             })?;
@@ -203,7 +203,7 @@ impl Call {
     }
 }
 
-impl Line {
+impl CommandLine {
     /// The configuration file, where the command has one, and all that is wrong in it.
     fn read_file(
         &self,
@@ -240,17 +240,17 @@ impl Line {
         &'a self,
         flag: &Flag,
         variables: &'a [(OsString, OsString)],
-    ) -> Result<Option<(Vec<&'a str>, Place)>, Usage> {
+    ) -> Result<Option<(Vec<&'a str>, ValuePlace)>, Usage> {
         let given = self.given.iter().filter(|(it, _)| it.name == flag.name);
         let given: Vec<&str> = given.map(|(_, value)| value.as_str()).collect();
         if !given.is_empty() {
-            return Ok(Some((given, Place::Flag(flag.name))));
+            return Ok(Some((given, ValuePlace::Flag(flag.name))));
         }
         let variable = flag.variable();
         let Some((_, value)) = variables.iter().find(|(it, _)| *it == *variable) else {
             return Ok(None);
         };
-        let place = Place::Variable(variable);
+        let place = ValuePlace::Variable(variable);
         match value.to_str() {
             Some(value) => Ok(Some((vec![value], place))),
             None => Err(Usage::NotText(place)),
@@ -261,8 +261,8 @@ impl Line {
     fn read(
         command: &Command,
         mut arguments: impl Iterator<Item = OsString>,
-    ) -> Result<Result<Line, Wish>, Usage> {
-        let mut line = Line {
+    ) -> Result<Result<CommandLine, Wish>, Usage> {
+        let mut line = CommandLine {
             given: Vec::new(),
             words: Vec::new(),
         };
@@ -331,9 +331,9 @@ fn flag(
         None if flag.is_switch() => "true".to_owned(),
         None => {
             let next = arguments.next();
-            let next = next.ok_or(Usage::NoValue(Place::Flag(flag.name)))?;
+            let next = next.ok_or(Usage::NoValue(ValuePlace::Flag(flag.name)))?;
             let text = next.into_string();
-            text.map_err(|_| Usage::NotText(Place::Flag(flag.name)))?
+            text.map_err(|_| Usage::NotText(ValuePlace::Flag(flag.name)))?
         }
     };
     Ok((flag, value))

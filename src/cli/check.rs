@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use super::{example, output, serve};
 use crate::server::check;
 use crate::sys::order::sort_by_key;
@@ -34,7 +34,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     for fault in check::check(&serve::config(&call)?) {
         let place = fault.flag.and_then(|flag| Some(&call.given(flag)?.place));
         let line = match place {
-            Some(place @ Place::File(_)) => format!("{place}: {}", fault.what),
+            Some(place @ ValuePlace::File(_)) => format!("{place}: {}", fault.what),
             _ => fault.what,
         };
         // What is wrong in the file has been found already.

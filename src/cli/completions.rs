@@ -8,7 +8,7 @@ mod zsh;
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use super::flags::{self, Flag};
 use super::output;
 
@@ -38,7 +38,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         None => return Err(Usage::Wrong("no shell: name bash, zsh or fish").into()),
         Some(other) => {
             let usage = Usage::Value {
-                place: Place::Word("SHELL"),
+                place: ValuePlace::Word("SHELL"),
                 value: other.to_owned(),
                 why: "not a shell that is known: use bash, zsh or fish".to_owned(),
             };
@@ -69,7 +69,7 @@ fn words(command: &Command) -> Words {
 
 /// What the value of a flag is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Value {
+enum FlagValue {
     /// It takes none.
     Nothing,
     File,
@@ -79,13 +79,13 @@ enum Value {
     Other,
 }
 
-fn value(flag: &Flag) -> Value {
+fn value(flag: &Flag) -> FlagValue {
     match flag.value().trim_end_matches("...") {
-        "" => Value::Nothing,
-        "FILE" => Value::File,
-        "DIR" => Value::Folder,
-        _ if !flag.choices.is_empty() => Value::OneOf(flag.choices),
-        _ => Value::Other,
+        "" => FlagValue::Nothing,
+        "FILE" => FlagValue::File,
+        "DIR" => FlagValue::Folder,
+        _ if !flag.choices.is_empty() => FlagValue::OneOf(flag.choices),
+        _ => FlagValue::Other,
     }
 }
 
@@ -130,7 +130,11 @@ mod tests {
                     Some(_) => format!("{choice}1s"),
                     None => (*choice).to_owned(),
                 };
-                let set = flag.set(&mut Settings::default(), &[&text], Place::Flag(flag.name));
+                let set = flag.set(
+                    &mut Settings::default(),
+                    &[&text],
+                    ValuePlace::Flag(flag.name),
+                );
                 assert_eq!(set, Ok(()));
             }
         }

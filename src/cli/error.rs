@@ -82,16 +82,16 @@ pub enum Usage {
     /// A value is wrong.
     Value {
         /// Whose.
-        place: Place,
+        place: ValuePlace,
         /// The value.
         value: String,
         /// What is wrong with it, and what would be right.
         why: String,
     },
     /// The flag's value is missing, or empty, or so is the variable.
-    NoValue(Place),
+    NoValue(ValuePlace),
     /// The value isn't UTF-8.
-    NotText(Place),
+    NotText(ValuePlace),
     /// Something in the configuration file, in words of its own: where, what is wrong, and
     /// what would be right.
     File(String),
@@ -103,7 +103,7 @@ pub enum Usage {
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ValuePlace {
     /// Behind a flag.
     Flag(&'static str),
     /// In an environment variable.
@@ -174,16 +174,16 @@ impl fmt::Display for Usage {
             }
             Usage::Value { place, value, why } => {
                 let sign = match place {
-                    Place::Variable(_) => "=",
-                    Place::File(_) => " = ",
-                    Place::Flag(_) | Place::Word(_) => " ",
+                    ValuePlace::Variable(_) => "=",
+                    ValuePlace::File(_) => " = ",
+                    ValuePlace::Flag(_) | ValuePlace::Word(_) => " ",
                 };
                 let (value, why) = (without_passwords(value), without_passwords(why));
                 let shown: String = value.chars().take(VALUE_MAX_CHARS).collect();
                 let rest = if shown.len() < value.len() { "..." } else { "" };
                 write!(f, "{place}{sign}{shown}{rest}: {why}")
             }
-            Usage::NoValue(place @ Place::Variable(_)) => {
+            Usage::NoValue(place @ ValuePlace::Variable(_)) => {
                 write!(f, "{place} is empty: give it a value, or unset it")
             }
             Usage::NoValue(place) => write!(f, "{place} has no value: give it one"),
@@ -195,12 +195,12 @@ impl fmt::Display for Usage {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ValuePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Flag(name) => write!(f, "--{name}"),
-            Place::Variable(name) | Place::File(name) => f.write_str(name),
-            Place::Word(name) => f.write_str(name),
+            ValuePlace::Flag(name) => write!(f, "--{name}"),
+            ValuePlace::Variable(name) | ValuePlace::File(name) => f.write_str(name),
+            ValuePlace::Word(name) => f.write_str(name),
         }
     }
 }
@@ -277,7 +277,7 @@ mod tests {
     fn no_password_is_shown_of_a_value_that_is_wrong() {
         let wrong = |value: &str| {
             let usage = Usage::Value {
-                place: Place::Word("URL"),
+                place: ValuePlace::Word("URL"),
                 value: value.to_owned(),
                 why: format!("{value:?} is none"),
             };

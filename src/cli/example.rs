@@ -1,7 +1,7 @@
 //! A configuration file that has everything, made from the table of flags.
 
 use super::file;
-use super::help::Page;
+use super::help::HelpPage;
 use super::settings::Settings;
 #[cfg(feature = "uploads")]
 use crate::pipeline::config::EXAMPLE as STAGES;
@@ -22,7 +22,7 @@ const LIVE: &str = "A running server takes a new value on SIGHUP.";
 
 /// The file.
 pub fn file() -> String {
-    let mut page = Page::commented(WIDTH);
+    let mut page = HelpPage::commented(WIDTH);
     page.paragraph(0, HEAD);
     let mut defaults = Settings::default();
     let mut title = "";
@@ -60,7 +60,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cli::error::{Place, Usage};
+    use crate::cli::error::{Usage, ValuePlace};
     use crate::cli::file::ConfigFile;
     use crate::pipeline::config::StagePlan;
     use crate::webhook::HookPlan;
@@ -105,7 +105,7 @@ mod tests {
         for (_, flag) in file::flags().filter(|(_, flag)| flag.has_default()) {
             let mut settings = Settings::default();
             let (values, _) = file.get(flag).unwrap();
-            flag.set(&mut settings, &values, Place::Flag(flag.name))
+            flag.set(&mut settings, &values, ValuePlace::Flag(flag.name))
                 .unwrap();
             let defaults = format!("{:?}", Settings::default());
             assert_eq!(format!("{settings:?}"), defaults, "{}", flag.name);

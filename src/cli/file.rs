@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml_span::value::{Value, ValueInner};
 
-use super::error::{Place, Usage};
+use super::error::{Usage, ValuePlace};
 use super::flags::{self, Flag};
 use crate::sys::nearest::nearest;
 use crate::sys::order::sort_by_key;
@@ -28,13 +28,13 @@ pub struct ConfigFile {
     pub keys: Vec<String>,
     /// What it says of webhooks, as it is understood.
     pub webhooks: String,
-    entries: Vec<Entry>,
+    entries: Vec<FileValue>,
 }
 
-struct Entry {
+struct FileValue {
     flag: &'static Flag,
     values: Vec<String>,
-    place: Place,
+    place: ValuePlace,
 }
 
 impl ConfigFile {
@@ -51,7 +51,7 @@ impl ConfigFile {
     }
 
     /// What it says of a flag, and where.
-    pub fn get(&self, flag: &Flag) -> Option<(Vec<&str>, Place)> {
+    pub fn get(&self, flag: &Flag) -> Option<(Vec<&str>, ValuePlace)> {
         let entry = self.entries.iter().find(|it| it.flag.name == flag.name)?;
         let values = entry.values.iter().map(String::as_str);
         Some((values.collect(), entry.place.clone()))
@@ -85,9 +85,9 @@ impl ConfigFile {
             file.keys.push(key.name.to_string());
             let at = key.span.start;
             let entry = flag(&key.name).and_then(|flag| {
-                let place = Place::File(format!("{name}:{}: {}", line(at), flag.name));
+                let place = ValuePlace::File(format!("{name}:{}: {}", line(at), flag.name));
                 let values = texts(&mut value, flag)?;
-                Ok(Entry {
+                Ok(FileValue {
                     flag,
                     values,
                     place,

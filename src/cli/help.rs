@@ -21,7 +21,7 @@ pub const VERSION: &str = "prints the version";
 
 /// What commands there are.
 pub fn overview(commands: &[&Command], width: usize) -> String {
-    let mut page = Page::new(width);
+    let mut page = HelpPage::new(width);
     page.paragraph(0, ABOUT);
     page.line("");
     page.line("Usage:");
@@ -44,7 +44,7 @@ pub fn overview(commands: &[&Command], width: usize) -> String {
 
 /// A command's help.
 pub fn of(command: &Command, width: usize) -> String {
-    let mut page = Page::new(width);
+    let mut page = HelpPage::new(width);
     let Command { name, about, .. } = command;
     page.paragraph(0, &format!("landfall {name}: {about}."));
     page.line("");
@@ -110,17 +110,17 @@ pub fn legend(command: &Command) -> String {
 }
 
 /// A text that is being written, in lines that aren't wider than the terminal.
-pub struct Page {
+pub struct HelpPage {
     text: String,
     width: usize,
     /// What every line begins with.
     mark: &'static str,
 }
 
-impl Page {
+impl HelpPage {
     /// One of lines that are so wide.
-    pub fn new(width: usize) -> Page {
-        Page {
+    pub fn new(width: usize) -> HelpPage {
+        HelpPage {
             text: String::new(),
             width: width.clamp(WIDTHS.0, WIDTHS.1),
             mark: "",
@@ -128,10 +128,10 @@ impl Page {
     }
 
     /// One of comments in a file, of so many characters a line.
-    pub fn commented(width: usize) -> Page {
-        Page {
+    pub fn commented(width: usize) -> HelpPage {
+        HelpPage {
             mark: "# ",
-            ..Page::new(width - 2)
+            ..HelpPage::new(width - 2)
         }
     }
 

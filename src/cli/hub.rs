@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::error::{Failure, HubFailure, Place, Usage};
+use super::error::{Failure, HubFailure, Usage, ValuePlace};
 use super::output;
 use crate::client::{self, Client};
 use crate::event::Malformed;
@@ -49,7 +49,7 @@ pub struct RunSettings {
     /// How long the job may be without a word of this run.
     pub lease: Duration,
     /// The stage until the command names one.
-    pub stage: Option<Stage>,
+    pub stage: Option<StageName>,
     /// How the command's output is understood.
     pub format: Format,
     /// What is read of it instead.
@@ -136,7 +136,7 @@ impl HubSettings {
 
 fn read_key(path: &PathBuf) -> Result<String, Usage> {
     let wrong = |why: String| Usage::Value {
-        place: Place::Flag("key"),
+        place: ValuePlace::Flag("key"),
         value: path.display().to_string(),
         why,
     };
@@ -153,16 +153,16 @@ fn read_key(path: &PathBuf) -> Result<String, Usage> {
 
 /// A stage's name, as a worker may give it.
 #[derive(Clone, Debug)]
-pub struct Stage(pub String);
+pub struct StageName(pub String);
 
-impl FromStr for Stage {
+impl FromStr for StageName {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Stage, String> {
+    fn from_str(text: &str) -> Result<StageName, String> {
         if text.is_empty() || text.len() > STAGE_MAX_BYTES {
             return Err(format!("not a stage: use 1 to {STAGE_MAX_BYTES} bytes"));
         }
-        Ok(Stage(text.to_owned()))
+        Ok(StageName(text.to_owned()))
     }
 }
 

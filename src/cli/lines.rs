@@ -27,16 +27,16 @@ pub enum LineError {
 }
 
 /// Reads events from lines, blank ones left out. Ends after the first failure.
-pub struct Lines<R> {
+pub struct EventLines<R> {
     input: R,
     event: Option<EventName>,
     number: u64,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> EventLines<R> {
     /// With an event's name each line is its data, without one a whole event.
-    pub fn new(input: R, event: Option<EventName>) -> Lines<R> {
-        Lines {
+    pub fn new(input: R, event: Option<EventName>) -> EventLines<R> {
+        EventLines {
             input,
             event,
             number: 0,
@@ -75,7 +75,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Lines<R> {
+impl<R: BufRead> Iterator for EventLines<R> {
     type Item = NumberedLine;
 
     fn next(&mut self) -> Option<NumberedLine> {
@@ -109,7 +109,7 @@ mod tests {
     fn lines(input: &str, event: Option<&str>) -> Vec<NumberedLine> {
         let event = event.map(|name| name.parse().unwrap());
         let mut failed = false;
-        let lines = Lines::new(input.as_bytes(), event);
+        let lines = EventLines::new(input.as_bytes(), event);
         let until_failure = |line: &NumberedLine| !std::mem::replace(&mut failed, line.is_err());
         lines.take_while(until_failure).collect()
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
         let endless = io::repeat(b'x');
-        let mut lines = Lines::new(io::BufReader::new(endless), None);
+        let mut lines = EventLines::new(io::BufReader::new(endless), None);
         let (number, why) = lines.next().unwrap().unwrap_err();
         assert!(matches!((number, why), (1, LineError::TooLong)));
     }

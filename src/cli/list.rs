@@ -11,7 +11,7 @@ use super::call::{Call, Command};
 use super::error::Failure;
 use super::hub::{HubSettings, SelectionSettings};
 use super::output;
-use super::snapshot::Snapshot;
+use super::snapshot::JobSnapshot;
 use super::words::{age, describe, printable};
 use crate::client::{self, Client};
 use crate::event::json::Object;
@@ -40,7 +40,7 @@ pub const COMMAND: Command = Command {
 
 fn main(call: Call) -> Result<ExitCode, Failure> {
     call.texts(0)?;
-    let mut list = List::new(call.settings.hub, &call.settings.selection)?;
+    let mut list = ListPages::new(call.settings.hub, &call.settings.selection)?;
     let out = BufWriter::new(io::stdout().lock());
     let done = if call.settings.selection.json {
         print_json(&mut list, out)
@@ -56,7 +56,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 }
 
 /// The pages of the list, one after the other.
-struct List {
+struct ListPages {
     hub: HubSettings,
     client: Client,
     /// What all of them are asked for.
@@ -67,15 +67,15 @@ struct List {
 }
 
 #[derive(Deserialize)]
-struct Page<'a> {
+struct ListPage<'a> {
     at: u64,
     #[serde(borrow)]
     jobs: Vec<&'a RawValue>,
     next: Option<u64>,
 }
 
-impl List {
-    fn new(hub: HubSettings, selection: &SelectionSettings) -> Result<List, Failure> {
+impl ListPages {
+    fn new(hub: HubSettings, selection: &SelectionSettings) -> Result<ListPages, Failure> {
         let mut query = format!("limit={PAGE_JOBS}");
         if let Some(prefix) = &selection.prefix {
             query += &format!("&prefix={prefix}");
@@ -83,7 +83,7 @@ impl List {
         if let Some(state) = selection.state {
             query += &format!("&state={}", state.as_str());
         }
-        Ok(List {
+        Ok(ListPages {
             client: hub.client()?,
             hub,
             query,
@@ -106,7 +106,7 @@ impl List {
         Ok(Some(body))
     }
 
-    fn read<'a>(&self, body: &'a [u8]) -> Result<Page<'a>, Failure> {
+    fn read<'a>(&self, body: &'a [u8]) -> Result<ListPage<'a>, Failure> {
         let what = "a list that can't be read";
         serde_json::from_slice(body).map_err(|_| self.failure(client::ClientError::Malformed(what)))
     }
@@ -116,7 +116,7 @@ impl List {
     }
 }
 
-fn print_json(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
+fn print_json(list: &mut ListPages, mut out: impl Write) -> Result<(), Failure> {
     let mut before = "\n";
     let mut has_begun = false;
     while let Some(body) = list.page()? {
@@ -134,17 +134,17 @@ fn print_json(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
 }
 
 /// A line's cells but the last, which may be as long as it is.
-type Row = ([String; 4], String);
+type Cells = ([String; 4], String);
 
-fn print_table(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
+fn print_table(list: &mut ListPages, mut out: impl Write) -> Result<(), Failure> {
     let mut widths = [0; 4];
     let titles = ["JOB", "STATE", "STREAMS", "AGO"].map(str::to_owned);
-    let mut rows: Vec<Row> = vec![(titles, "NEWEST EVENT".to_owned())];
+    let mut rows: Vec<Cells> = vec![(titles, "NEWEST EVENT".to_owned())];
     let width = io::stdout().is_terminal().then(output::width);
     while let Some(body) = list.page()? {
         let now = SystemTime::now();
         for job in list.read(&body)?.jobs {
-            let job = Object::read(job.get().as_bytes()).and_then(Snapshot::of_json);
+            let job = Object::read(job.get().as_bytes()).and_then(JobSnapshot::of_json);
             let what = "a snapshot that can't be read";
             let job = job.map_err(|_| list.failure(client::ClientError::Malformed(what)))?;
             rows.push(row(&job, now));
@@ -170,7 +170,7 @@ fn print_table(list: &mut List, mut out: impl Write) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn row(snapshot: &Snapshot, now: SystemTime) -> Row {
+fn row(snapshot: &JobSnapshot, now: SystemTime) -> Cells {
     let updated = humantime::parse_rfc3339(&snapshot.updated_at).ok();
     let passed = updated.map(|updated| now.duration_since(updated).unwrap_or(Duration::ZERO));
     let event = snapshot.last_event.as_ref();

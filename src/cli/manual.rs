@@ -9,7 +9,7 @@ const LINE: usize = 80;
 
 /// The page of the whole program.
 pub fn overview(commands: &[&Command]) -> String {
-    let mut page = Page::new("landfall", "the progress of jobs, streamed to browsers");
+    let mut page = ManualPage::new("landfall", "the progress of jobs, streamed to browsers");
     page.macros(".SH SYNOPSIS\n.B landfall\n[COMMAND] [FLAGS]\n.SH DESCRIPTION\n");
     page.text(help::ABOUT);
     page.macros(".SH COMMANDS\n");
@@ -35,7 +35,7 @@ pub fn overview(commands: &[&Command]) -> String {
 /// A command's page.
 pub fn of(command: &Command) -> String {
     let Command { name, about, .. } = command;
-    let mut page = Page::new(&format!("landfall-{name}"), about);
+    let mut page = ManualPage::new(&format!("landfall-{name}"), about);
     page.macros(".SH SYNOPSIS\n");
     for (index, usage) in command.usage.iter().enumerate() {
         let end = if index == 0 { "" } else { ".br\n" };
@@ -55,13 +55,13 @@ pub fn of(command: &Command) -> String {
 }
 
 /// A page that is being written, for troff.
-struct Page(String);
+struct ManualPage(String);
 
-impl Page {
-    fn new(name: &str, about: &str) -> Page {
+impl ManualPage {
+    fn new(name: &str, about: &str) -> ManualPage {
         let title = name.to_ascii_uppercase();
         let version = env!("CARGO_PKG_VERSION");
-        let mut page = Page(format!(
+        let mut page = ManualPage(format!(
             ".TH {title} 1 \"\" \"landfall {version}\" \"User Commands\"\n.SH NAME\n"
         ));
         page.macros(&format!("{} \\- {about}\n", escape(name)));
@@ -96,7 +96,7 @@ impl Page {
 
     /// A text in which nothing is meant for troff.
     fn text(&mut self, text: &str) {
-        let mut lines = help::Page::new(LINE);
+        let mut lines = help::HelpPage::new(LINE);
         lines.paragraph(0, &escape(text));
         self.0 += &lines.into_text();
     }

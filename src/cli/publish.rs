@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use super::hub::HubSettings;
-use super::lines::{LineError, Lines, NumberedLine};
+use super::lines::{EventLines, LineError, NumberedLine};
 use crate::client::Client;
 use crate::event::Event;
 use crate::event::job::{EventName, JobId};
@@ -47,7 +47,7 @@ pub const COMMAND: Command = Command {
 };
 
 /// What is published.
-enum Events<'a> {
+enum EventInput<'a> {
     One(EventName, &'a str),
     /// With a name, each line is data for it.
     Stdin(Option<EventName>),
@@ -63,20 +63,20 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         [] if io::stdin().is_terminal() => {
             return Err(Usage::Wrong("no event: give its name, or - for events from stdin").into());
         }
-        [] | ["-"] => Events::Stdin(None),
-        [event] => Events::One(named("EVENT", event)?, "{}"),
-        [event, "-"] => Events::Stdin(Some(named("EVENT", event)?)),
-        [event, json, ..] => Events::One(named("EVENT", event)?, json),
+        [] | ["-"] => EventInput::Stdin(None),
+        [event] => EventInput::One(named("EVENT", event)?, "{}"),
+        [event, "-"] => EventInput::Stdin(Some(named("EVENT", event)?)),
+        [event, json, ..] => EventInput::One(named("EVENT", event)?, json),
     };
     let hub = &call.settings.hub;
     match events {
-        Events::One(event, json) => {
+        EventInput::One(event, json) => {
             let event = Event::new(event.as_str(), json);
             let event = event.map_err(|why| wrong("JSON", json, &why))?;
             let done = hub.client()?.publish(&job, &event);
             done.map_err(|error| Failure::Hub(hub.failure(error)))?;
         }
-        Events::Stdin(event) => publish_stdin(hub, &mut hub.client()?, &job, event)?,
+        EventInput::Stdin(event) => publish_stdin(hub, &mut hub.client()?, &job, event)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,7 +87,7 @@ fn named<T: FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, 
 
 fn wrong(what: &'static str, text: &str, why: &dyn Display) -> Usage {
     Usage::Value {
-        place: Place::Word(what),
+        place: ValuePlace::Word(what),
         value: text.to_owned(),
         why: why.to_string(),
     }
@@ -101,7 +101,7 @@ fn publish_stdin(
 ) -> Result<(), Failure> {
     let (sender, lines) = bounded(READ_AHEAD_LINES);
     thread::start("stdin", move || {
-        for line in Lines::new(io::stdin().lock(), event) {
+        for line in EventLines::new(io::stdin().lock(), event) {
             let failed = line.is_err();
             if sender.send(line).is_err() || failed {
                 break;
@@ -125,7 +125,7 @@ fn publish_stdin(
 }
 
 #[derive(Default)]
-struct Batch {
+struct LineBatch {
     text: String,
     first: u64,
     last: u64,
@@ -134,8 +134,8 @@ struct Batch {
 }
 
 /// Waits for a line and takes the others that are there already.
-fn next_batch(lines: &Receiver<NumberedLine>) -> Option<Batch> {
-    let mut batch = Batch::default();
+fn next_batch(lines: &Receiver<NumberedLine>) -> Option<LineBatch> {
+    let mut batch = LineBatch::default();
     let mut next = lines.recv().ok();
     next.as_ref()?;
     for _ in 0..BATCH_MAX_LINES {

@@ -22,14 +22,14 @@ use super::error::{Failure, Usage};
 use super::hub::RunSettings;
 use super::output;
 use crate::command::follow::Guard;
-use crate::command::{self, Child, End, Keeping, Progress};
+use crate::command::{self, Child, CommandEnd, Keeping, Progress};
 use crate::event::Lease;
 use crate::event::job::JobId;
 use crate::progress::{Known, Reader, Update, commands};
-use mailbox::{Ending, Mailbox};
+use mailbox::{JobEnding, UpdateQueue};
 use publisher::Publisher;
 use signals::Forwarding;
-use target::Target;
+use target::RunTarget;
 
 /// How long the hub may take to hear of a command that can't be started.
 const UNSTARTED_WAIT: Duration = Duration::from_secs(1);
@@ -82,8 +82,8 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         output::say(&format!("landfall: job {job}"));
         job
     });
-    let mailbox = Arc::new(Mailbox::new());
-    let mut target = Target {
+    let mailbox = Arc::new(UpdateQueue::new());
+    let mut target = RunTarget {
         hub: settings.hub,
         client,
         job,
@@ -116,7 +116,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     progress.tell(Update::percent(0.0));
     forwarding.start(child.handle().clone(), Arc::clone(&mailbox))?;
     let watch = watchman.start(child.handle().clone())?;
-    let End::Exited(status) = command::follow(&child, &mut progress, &Guard::none())? else {
+    let CommandEnd::Exited(status) = command::follow(&child, &mut progress, &Guard::none())? else {
         unreachable!("nothing stops the command");
     };
     let lost = child
@@ -129,11 +129,11 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let ending = match lost.or_else(|| command::failure(status)) {
         None => {
             progress.end_well();
-            Ending::done(started.elapsed())
+            JobEnding::done(started.elapsed())
         }
         Some(failure) => {
             progress.tell_last();
-            Ending::error(&name, &failure, progress.last_error_line())
+            JobEnding::error(&name, &failure, progress.last_error_line())
         }
     };
     drop(progress);
@@ -145,12 +145,12 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 }
 
 /// Says that a command can't be started, and why.
-fn not_started(error: &io::Error, name: &str, target: Target, hub_wait: Duration) -> ExitCode {
+fn not_started(error: &io::Error, name: &str, target: RunTarget, hub_wait: Duration) -> ExitCode {
     let failure = command::start_failure(error);
     output::say(&format!("landfall run: {name}: {failure}"));
     // Once: there was no progress, so that nobody waits for an end.
     let deadline = Instant::now() + hub_wait.min(UNSTARTED_WAIT);
-    target.publish_once(&Ending::error(name, &failure, ""), deadline);
+    target.publish_once(&JobEnding::error(name, &failure, ""), deadline);
     ExitCode::from(match error.kind() {
         io::ErrorKind::NotFound => 127,
         _ => 126,

@@ -33,7 +33,7 @@ pub struct Size {
 
 /// A line: texts, each in its colour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line(Vec<(Colour, String)>);
+pub struct ScreenLine(Vec<(Colour, String)>);
 
 /// How a text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl<T: Write + AsFd + IsTerminal> Screen<T> {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+    pub fn draw(&mut self, lines: &[ScreenLine]) -> io::Result<()> {
         self.show("", lines)
     }
 
@@ -88,7 +88,7 @@ impl<T: Write + AsFd + IsTerminal> Screen<T> {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn print(&mut self, text: &str, lines: &[Line]) -> io::Result<()> {
+    pub fn print(&mut self, text: &str, lines: &[ScreenLine]) -> io::Result<()> {
         self.show(&format!("{text}\n"), lines)
     }
 
@@ -96,13 +96,13 @@ impl<T: Write + AsFd + IsTerminal> Screen<T> {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn print_line(&mut self, line: &Line, lines: &[Line]) -> io::Result<()> {
+    pub fn print_line(&mut self, line: &ScreenLine, lines: &[ScreenLine]) -> io::Result<()> {
         let mut above = String::new();
         line.write(&mut above, self.size().columns, self.has_colours);
         self.show(&format!("{above}\n"), lines)
     }
 
-    fn show(&mut self, above: &str, lines: &[Line]) -> io::Result<()> {
+    fn show(&mut self, above: &str, lines: &[ScreenLine]) -> io::Result<()> {
         let columns = self.size().columns;
         let mut frame = back(&self.drawn, columns);
         frame += above;
@@ -135,7 +135,7 @@ pub fn has_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-impl Line {
+impl ScreenLine {
     /// Adds a text.
     pub fn push(&mut self, colour: Colour, text: impl Into<String>) {
         self.0.push((colour, text.into()));
@@ -218,7 +218,7 @@ fn char_width(c: char) -> usize {
 mod tests {
     use super::*;
 
-    fn written(line: &Line, columns: usize, has_colours: bool) -> (String, usize) {
+    fn written(line: &ScreenLine, columns: usize, has_colours: bool) -> (String, usize) {
         let mut out = String::new();
         let width = line.write(&mut out, columns, has_colours);
         (out, width)
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_off_at_the_width_and_says_so() {
-        let mut line = Line::default();
+        let mut line = ScreenLine::default();
         line.push(Colour::Plain, "job ");
         line.push(Colour::Green, "done");
         line.push(Colour::Plain, " well");
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(width("日本"), 4);
         assert_eq!(width("e\u{301}"), 1);
         assert_eq!(width("🎬"), 2);
-        let mut line = Line::default();
+        let mut line = ScreenLine::default();
         line.push(Colour::Plain, "日本語");
         assert_eq!(written(&line, 6, false), ("日本語".into(), 6));
         assert_eq!(written(&line, 5, false), ("日本…".into(), 5));

@@ -7,7 +7,7 @@ mod scheduling;
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use crate::http::Address;
 use crate::server::ServerConfig;
 
@@ -42,7 +42,7 @@ pub fn config(call: &Call) -> Result<ServerConfig, Usage> {
     for (flag, address) in [("listen", &config.listen), ("publish", &config.publish)] {
         if *address == Address::Off {
             return Err(Usage::Value {
-                place: Place::Flag(flag),
+                place: ValuePlace::Flag(flag),
                 value: address.to_string(),
                 why: "only --ops can be off: give IP:PORT or unix:PATH".to_owned(),
             });

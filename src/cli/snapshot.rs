@@ -9,7 +9,7 @@ use crate::event::json::Object;
 
 /// Where a job stands.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct JobSnapshot {
     pub job_id: String,
     pub state: String,
     pub last_event_id: Option<String>,
@@ -27,14 +27,14 @@ pub struct LastEvent {
     pub data: Map<String, Value>,
 }
 
-impl Snapshot {
+impl JobSnapshot {
     /// Reads one.
     ///
     /// # Errors
     /// It is something else.
-    pub fn of_json(mut json: Object) -> io::Result<Snapshot> {
+    pub fn of_json(mut json: Object) -> io::Result<JobSnapshot> {
         let last_event = json.object("lastEvent")?.map(LastEvent::of_json);
-        Ok(Snapshot {
+        Ok(JobSnapshot {
             job_id: json.needed_text("jobId")?,
             state: json.needed_text("state")?,
             last_event_id: json.text("lastEventId")?,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use super::output;
 use super::settings::TokenSettings;
 use crate::access::keyfile;
@@ -40,7 +40,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 
 fn mint(order: &TokenSettings, keys: &[PathBuf], now: u64) -> Result<String, Usage> {
     let wrong = |flag, value: String, why: String| Usage::Value {
-        place: Place::Flag(flag),
+        place: ValuePlace::Flag(flag),
         value,
         why,
     };

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::call::{Call, Command};
-use super::error::{Failure, Place, Usage};
+use super::error::{Failure, Usage, ValuePlace};
 use super::hub::HubSettings;
 use super::output;
 use crate::client::{self, Client};
 use crate::event::job::JobId;
 use journey::Journey;
-use memory::Memory;
-use view::View;
+use memory::UploadMemory;
+use view::UploadView;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -39,7 +39,7 @@ pub const COMMAND: Command = Command {
 };
 
 /// A file that is to be sent.
-struct Parcel<'a> {
+struct Outgoing<'a> {
     path: &'a str,
     file: File,
     metadata: std::fs::Metadata,
@@ -49,7 +49,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let job = call.settings.run.job.as_ref();
     let mut parcels = Vec::new();
     for path in call.texts(usize::MAX)? {
-        parcels.push(Parcel::open(path)?);
+        parcels.push(Outgoing::open(path)?);
     }
     match parcels.len() {
         0 => {
@@ -82,10 +82,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     told.map(|_| code)
 }
 
-impl Parcel<'_> {
-    fn open(path: &str) -> Result<Parcel<'_>, Usage> {
+impl Outgoing<'_> {
+    fn open(path: &str) -> Result<Outgoing<'_>, Usage> {
         let wrong = |why: String| Usage::Value {
-            place: Place::Word("FILE"),
+            place: ValuePlace::Word("FILE"),
             value: path.to_owned(),
             why,
         };
@@ -97,7 +97,7 @@ impl Parcel<'_> {
         }
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        Ok(Parcel {
+        Ok(Outgoing {
             path,
             file,
             metadata,
@@ -115,14 +115,14 @@ impl Parcel<'_> {
         let mut metadata = vec![("filename", &*name)];
         metadata.extend(job.map(|job| ("job", job.as_str())));
         let size = self.metadata.len();
-        let mut view = View::new(&name, size);
+        let mut view = UploadView::new(&name, size);
         let mut journey = Journey {
             hub,
             client,
             file: &mut self.file,
             size,
             metadata: &metadata,
-            memory: Memory::of(&hub.address, path, &self.metadata, job),
+            memory: UploadMemory::of(&hub.address, path, &self.metadata, job),
             view: &mut view,
         };
         let sent = journey.travel();

@@ -13,9 +13,9 @@ use super::error::{Failure, Usage};
 use super::output;
 use crate::client::ClientError;
 use crate::sys::channel::{Receiver, RecvTimeoutError};
-use follower::{News, Selection};
-use roster::{Roster, Standing};
-use view::View;
+use follower::{WatchNews, WatchSelection};
+use roster::{JobStanding, Roster};
+use view::WatchView;
 
 /// How often bars are drawn at most.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -47,9 +47,9 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     let jobs = call.jobs()?;
     let prefix = call.settings.selection.prefix.as_ref();
     let selection = match (jobs.is_empty(), prefix, call.settings.selection.all) {
-        (false, None, false) => Selection::Named(jobs),
-        (true, Some(prefix), false) => Selection::Matching(prefix.to_string()),
-        (true, None, true) => Selection::Matching(String::new()),
+        (false, None, false) => WatchSelection::Named(jobs),
+        (true, Some(prefix), false) => WatchSelection::Matching(prefix.to_string()),
+        (true, None, true) => WatchSelection::Matching(String::new()),
         (true, None, false) => {
             let what = "no job: name one or more, as landfall watch JOB, or give --prefix or --all";
             return Err(Usage::Wrong(what).into());
@@ -61,14 +61,14 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
     };
     let hub = call.settings.hub;
     let client = hub.client()?;
-    let view = View::new();
+    let view = WatchView::new();
     if !view.is_live() {
         output::end_with_reader();
     }
     let roster = Roster::new(&selection);
     let news = follower::start(hub.clone(), client, selection.clone())?;
     let mut watch = Watch {
-        is_open: matches!(selection, Selection::Matching(_)),
+        is_open: matches!(selection, WatchSelection::Matching(_)),
         view,
         roster,
         drawn_at: None,
@@ -79,7 +79,10 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         // Nobody is reading any more.
         Err(_) => return Ok(ExitCode::FAILURE),
     }
-    let are_done = watch.roster.rows().all(|it| it.standing == Standing::Done);
+    let are_done = watch
+        .roster
+        .rows()
+        .all(|it| it.standing == JobStanding::Done);
     Ok(if are_done {
         ExitCode::SUCCESS
     } else {
@@ -88,7 +91,7 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
 }
 
 struct Watch {
-    view: View,
+    view: WatchView,
     roster: Roster,
     /// Jobs come and go.
     is_open: bool,
@@ -102,10 +105,10 @@ impl Watch {
     ///
     /// # Errors
     /// Nobody is reading any more.
-    fn hear(&mut self, news: &Receiver<News>) -> io::Result<Result<(), ClientError>> {
+    fn hear(&mut self, news: &Receiver<WatchNews>) -> io::Result<Result<(), ClientError>> {
         loop {
             let over = match news.recv_timeout(self.until_draw()) {
-                Ok(News::Over(over)) => Some(over),
+                Ok(WatchNews::Over(over)) => Some(over),
                 Ok(news) => {
                     self.is_stale = true;
                     self.take(news)?;
@@ -138,16 +141,16 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, news: News) -> io::Result<()> {
+    fn take(&mut self, news: WatchNews) -> io::Result<()> {
         let Watch { roster, view, .. } = self;
         match news {
-            News::Began(job, snapshot) => roster.began(job.as_str(), &snapshot),
-            News::Stands(job, snapshot) => {
+            WatchNews::Began(job, snapshot) => roster.began(job.as_str(), &snapshot),
+            WatchNews::Stands(job, snapshot) => {
                 if let Some(row) = roster.stands(job.as_str(), snapshot.as_ref()) {
                     view.change(row)?;
                 }
             }
-            News::Running(running) => {
+            WatchNews::Running(running) => {
                 for name in roster.keep(&running) {
                     view.say(&format!("{name} has ended unseen"), roster)?;
                 }
@@ -157,7 +160,7 @@ impl Watch {
                     }
                 }
             }
-            News::Event(event) => {
+            WatchNews::Event(event) => {
                 let Some(row) = roster.hear(&event, Instant::now()) else {
                     if event.event == "reset" {
                         view.say("some events are no longer kept", roster)?;
@@ -172,14 +175,14 @@ impl Watch {
                     }
                 }
             }
-            News::Said(text) => view.say(&text, roster)?,
-            News::Over(_) => {}
+            WatchNews::Said(text) => view.say(&text, roster)?,
+            WatchNews::Over(_) => {}
         }
         Ok(())
     }
 
     /// Whether all has been seen: then it isn't waited for what the hub says of it.
     fn are_over(&self) -> bool {
-        !self.is_open && self.roster.rows().all(roster::Row::has_ended)
+        !self.is_open && self.roster.rows().all(roster::RosterRow::has_ended)
     }
 }

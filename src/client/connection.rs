@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::response::{self, AnswerHead, Body};
+use super::response::{self, AnswerHead, BodyDecoder};
 use super::{ANSWER_MAX_BYTES, ClientError};
 use crate::http::Address;
 
@@ -108,7 +108,7 @@ impl Connection {
 
     /// Reads the whole body of an answer.
     pub fn body(&mut self, head: &AnswerHead, deadline: Instant) -> Result<Vec<u8>, ClientError> {
-        let mut body = Body::new(head);
+        let mut body = BodyDecoder::new(head);
         let mut decoded = Vec::new();
         while !self.read_body(&mut body, &mut decoded, deadline)? {
             if decoded.len() > ANSWER_MAX_BYTES {
@@ -122,7 +122,7 @@ impl Connection {
     /// none. True: that was the end of it.
     pub(super) fn read_body(
         &mut self,
-        body: &mut Body,
+        body: &mut BodyDecoder,
         decoded: &mut Vec<u8>,
         deadline: Instant,
     ) -> Result<bool, ClientError> {

@@ -108,7 +108,7 @@ pub struct Client {
 /// ```
 pub struct Subscription {
     connection: Connection,
-    body: response::Body,
+    body: response::BodyDecoder,
     events: EventDecoder,
     decoded: Vec<u8>,
     ended: bool,
@@ -239,7 +239,7 @@ impl Client {
         let head = connection.head(deadline)?;
         match head.status {
             200 if head.is_event_stream => Ok(Some(Subscription {
-                body: response::Body::new(&head),
+                body: response::BodyDecoder::new(&head),
                 connection,
                 events: EventDecoder::new(),
                 decoded: Vec::new(),

@@ -29,7 +29,7 @@ enum Framing {
 
 /// A body being decoded.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(super) enum BodyDecoder {
     Length(u64),
     /// Within the line that has a chunk's size; what was read of it.
     ChunkLine(Vec<u8>),
@@ -119,24 +119,24 @@ impl AnswerHead {
     }
 }
 
-impl Body {
-    pub(super) fn new(head: &AnswerHead) -> Body {
+impl BodyDecoder {
+    pub(super) fn new(head: &AnswerHead) -> BodyDecoder {
         match head.framing {
-            Framing::Length(0) => Body::Finished,
-            Framing::Length(length) => Body::Length(length),
-            Framing::Chunked => Body::ChunkLine(Vec::new()),
-            Framing::UntilClose => Body::UntilClose,
+            Framing::Length(0) => BodyDecoder::Finished,
+            Framing::Length(length) => BodyDecoder::Length(length),
+            Framing::Chunked => BodyDecoder::ChunkLine(Vec::new()),
+            Framing::UntilClose => BodyDecoder::UntilClose,
         }
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        matches!(self, Body::Finished)
+        matches!(self, BodyDecoder::Finished)
     }
 
     /// The connection was closed: the end of a body only where nothing else tells it.
     pub(super) fn closed(&mut self) -> Result<(), ClientError> {
         match self {
-            Body::UntilClose | Body::Finished => *self = Body::Finished,
+            BodyDecoder::UntilClose | BodyDecoder::Finished => *self = BodyDecoder::Finished,
             _ => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
         }
         Ok(())
@@ -158,56 +158,56 @@ impl Body {
 
     fn step(&mut self, input: &[u8], decoded: &mut Vec<u8>) -> Result<usize, ClientError> {
         match self {
-            Body::UntilClose => {
+            BodyDecoder::UntilClose => {
                 decoded.extend_from_slice(input);
                 Ok(input.len())
             }
-            Body::Length(left) | Body::Chunk(left) => {
+            BodyDecoder::Length(left) | BodyDecoder::Chunk(left) => {
                 let count = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
                     .min(input.len());
                 decoded.extend_from_slice(&input[..count]);
                 *left -= count as u64;
                 if *left == 0 {
-                    let chunked = matches!(self, Body::Chunk(_));
+                    let chunked = matches!(self, BodyDecoder::Chunk(_));
                     *self = if chunked {
-                        Body::ChunkEnd
+                        BodyDecoder::ChunkEnd
                     } else {
-                        Body::Finished
+                        BodyDecoder::Finished
                     };
                 }
                 Ok(count)
             }
-            Body::ChunkEnd => {
+            BodyDecoder::ChunkEnd => {
                 match input[0] {
                     b'\r' => {}
-                    b'\n' => *self = Body::ChunkLine(Vec::new()),
+                    b'\n' => *self = BodyDecoder::ChunkLine(Vec::new()),
                     _ => return Err(ClientError::Malformed("a chunk is longer than its size")),
                 }
                 Ok(1)
             }
-            Body::ChunkLine(line) => {
+            BodyDecoder::ChunkLine(line) => {
                 if input[0] != b'\n' {
                     return push(line, input[0]);
                 }
                 let size = chunk_size(line).ok_or(ClientError::Malformed("the size of a chunk"))?;
                 *self = if size == 0 {
-                    Body::Trailer(Vec::new())
+                    BodyDecoder::Trailer(Vec::new())
                 } else {
-                    Body::Chunk(size)
+                    BodyDecoder::Chunk(size)
                 };
                 Ok(1)
             }
-            Body::Trailer(line) => {
+            BodyDecoder::Trailer(line) => {
                 match input[0] {
-                    b'\n' if line.is_empty() => *self = Body::Finished,
+                    b'\n' if line.is_empty() => *self = BodyDecoder::Finished,
                     b'\n' => line.clear(),
                     b'\r' => {}
                     byte => return push(line, byte),
                 }
                 Ok(1)
             }
-            Body::Finished => Ok(0),
+            BodyDecoder::Finished => Ok(0),
         }
     }
 }
@@ -244,7 +244,7 @@ mod tests {
                 && let Some((head, length)) = head(&buffer)?
             {
                 buffer.drain(..length);
-                parsed = Some(Body::new(&head));
+                parsed = Some(BodyDecoder::new(&head));
             }
             if let Some(body) = &mut parsed {
                 let used = body.decode(&buffer, &mut decoded)?;

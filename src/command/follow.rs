@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
-use super::{Child, Message, Signal};
+use super::{Child, CommandMessage, Signal};
 use crate::progress::{Outlook, Reader, Source, Throttle, Update};
 use crate::sys::channel;
 
@@ -53,7 +53,7 @@ pub struct Guard<'a> {
 
 /// How a command ended.
 #[derive(Debug)]
-pub enum End {
+pub enum CommandEnd {
     /// By itself.
     Exited(ExitStatus),
     /// It was stopped.
@@ -82,7 +82,11 @@ impl Guard<'_> {
 ///
 /// # Errors
 /// The command's end can't be seen, which the system never does to a child.
-pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> io::Result<End> {
+pub fn follow(
+    child: &Child,
+    progress: &mut Progress<'_>,
+    guard: &Guard<'_>,
+) -> io::Result<CommandEnd> {
     let mut following = Following {
         child,
         guard,
@@ -102,7 +106,7 @@ pub fn follow(child: &Child, progress: &mut Progress<'_>, guard: &Guard<'_>) -> 
     progress.read(|reader, each| reader.finish(each));
     match (following.stopped, following.exited) {
         (Some(stopped), _) => Ok(stopped.end),
-        (None, Some((status, _))) => Ok(End::Exited(status)),
+        (None, Some((status, _))) => Ok(CommandEnd::Exited(status)),
         (None, None) => Err(io::Error::other("the command's end was not seen")),
     }
 }
@@ -154,20 +158,20 @@ impl Following<'_> {
         };
         select! {
             recv(self.child.messages.parcels()) -> message => match message.map(channel::Receiver::open) {
-                Ok(Message::Output(source, bytes)) => {
+                Ok(CommandMessage::Output(source, bytes)) => {
                     progress.keep_of(source, &bytes);
                     progress.read(|reader, each| reader.feed(source, &bytes, each));
                     self.is_unread = true;
                 }
-                Ok(Message::Closed) => self.open_outputs -= 1,
-                Ok(Message::Exited(status)) => self.exited = Some((status?, Instant::now())),
+                Ok(CommandMessage::Closed) => self.open_outputs -= 1,
+                Ok(CommandMessage::Exited(status)) => self.exited = Some((status?, Instant::now())),
                 Err(_) => return Ok(true),
             },
-            recv(stop) -> _ => self.stop(End::Stopped),
+            recv(stop) -> _ => self.stop(CommandEnd::Stopped),
             recv(self.kill) -> _ => {
                 self.kill = never();
                 if self.stopped.is_none() {
-                    self.stop(End::Stopped);
+                    self.stop(CommandEnd::Stopped);
                 }
                 if let Some(stopped) = &mut self.stopped {
                     stopped.kill_at = Instant::now();
@@ -196,31 +200,31 @@ impl Following<'_> {
                 stopped.kill(self.child);
             }
         } else if self.guard.deadline.is_some_and(|deadline| deadline <= now) {
-            self.stop(End::TimedOut);
+            self.stop(CommandEnd::TimedOut);
         } else if let Some(is_too_much) = self.guard.is_too_much
             && self.look_at.is_some_and(|at| at <= now)
         {
             self.look_at = Some(now + LOOK);
             if is_too_much() {
-                self.stop(End::TooMuch);
+                self.stop(CommandEnd::TooMuch);
             }
         }
         false
     }
 
-    fn stop(&mut self, end: End) {
+    fn stop(&mut self, end: CommandEnd) {
         self.stopped = Some(Stopped::begin(self.child, end, self.guard));
     }
 }
 
 /// A command that is being ended before its time.
 struct Stopped {
-    end: End,
+    end: CommandEnd,
     kill_at: Instant,
 }
 
 impl Stopped {
-    fn begin(child: &Child, end: End, guard: &Guard<'_>) -> Stopped {
+    fn begin(child: &Child, end: CommandEnd, guard: &Guard<'_>) -> Stopped {
         child.handle.signal(Signal::TERM);
         // A stopped process takes no signal but this until it goes on.
         child.handle.signal(Signal::CONT);

@@ -15,12 +15,12 @@ pub const MARK: &str = "LANDFALL_WORK";
 
 /// The directory of one command, or one that holds many such directories.
 #[derive(Clone, Debug)]
-pub struct Mark(PathBuf);
+pub struct LeftoverMark(PathBuf);
 
-impl Mark {
+impl LeftoverMark {
     /// The mark of a command that works in `directory`.
-    pub fn new(directory: &Path) -> Mark {
-        Mark(directory.to_owned())
+    pub fn new(directory: &Path) -> LeftoverMark {
+        LeftoverMark(directory.to_owned())
     }
 
     /// Gives the mark to a command that isn't started yet.
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_found_whole_and_below_and_nowhere_else() {
-        let mark = Mark::new(Path::new("/data/work/up_1"));
+        let mark = LeftoverMark::new(Path::new("/data/work/up_1"));
         for bears in [
             &b"A=b\0LANDFALL_WORK=/data/work/up_1\0"[..],
             b"LANDFALL_WORK=/data/work/up_1/2-x",
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_left_its_session_is_killed_by_its_mark() {
         let folder = tempfile::tempdir().unwrap();
-        let mark = Mark::new(folder.path());
+        let mark = LeftoverMark::new(folder.path());
         let mut command = Command::new("setsid");
         mark.put_on(command.args(["sleep", "600"]));
         let mut child = command.spawn().unwrap();

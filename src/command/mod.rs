@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
-pub use follow::{End, Progress, follow};
+pub use follow::{CommandEnd, Progress, follow};
 pub use rustix::process::Signal;
 
 use crate::progress::Source;
@@ -31,7 +31,7 @@ use crate::sys::channel::{Receiver, Sender, bounded};
 use crate::sys::thread;
 use cage::Cage;
 pub use family::Family;
-use leftover::Mark;
+use leftover::LeftoverMark;
 use terminal::Terminal;
 
 /// How many chunks of output wait to be read for progress; beyond it the command
@@ -42,7 +42,7 @@ const MESSAGES_MAX: usize = 64;
 pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What a running command does.
-pub enum Message {
+pub enum CommandMessage {
     /// It printed something, which has been passed on where it is to be.
     Output(Source, Vec<u8>),
     /// One of its outputs is closed.
@@ -61,13 +61,13 @@ pub enum Keeping {
     /// Without stdin, its output only read, in a process group of its own, and in a cage.
     /// Whatever of it is left when it ends is killed: its group, and what left that and bears
     /// the mark.
-    Custody(Mark, Cage),
+    Custody(LeftoverMark, Cage),
 }
 
 /// A running command.
 pub struct Child {
     /// What it does, as it does it.
-    pub messages: Receiver<Message>,
+    pub messages: Receiver<CommandMessage>,
     handle: Handle,
     /// How many outputs it has.
     outputs: usize,
@@ -279,8 +279,8 @@ pub fn failure(status: ExitStatus) -> Option<String> {
 fn wait(
     mut child: std::process::Child,
     handle: &Handle,
-    mark: Option<&Mark>,
-    sender: &Sender<Message>,
+    mark: Option<&LeftoverMark>,
+    sender: &Sender<CommandMessage>,
 ) {
     let id = WaitId::Pid(handle.pid);
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -293,5 +293,5 @@ fn wait(
     let status = child.wait();
     *running = false;
     drop(running);
-    let _ = sender.send(Message::Exited(status));
+    let _ = sender.send(CommandMessage::Exited(status));
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::Message;
+use super::CommandMessage;
 use crate::progress::Source;
 use crate::sys::channel::Sender;
 use crate::sys::thread;
@@ -23,7 +23,7 @@ pub fn read(
     source: Source,
     from: OwnedFd,
     mut to: Option<File>,
-    sender: Sender<Message>,
+    sender: Sender<CommandMessage>,
     passing_on: Arc<AtomicUsize>,
     lost: Option<Arc<OnceLock<io::Error>>>,
 ) -> io::Result<()> {
@@ -49,14 +49,14 @@ pub fn read(
                 .as_ref()
                 .zip(error)
                 .map(|(lost, error)| lost.set(error));
-            let sent = sender.send(Message::Output(source, bytes.to_vec()));
+            let sent = sender.send(CommandMessage::Output(source, bytes.to_vec()));
             passing_on.fetch_sub(1, Ordering::Relaxed);
             if sent.is_err() || is_lost.is_some() {
                 break;
             }
         }
         drop(from);
-        let _ = sender.send(Message::Closed);
+        let _ = sender.send(CommandMessage::Closed);
     };
     thread::start("output", work).map(drop)
 }

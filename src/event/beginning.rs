@@ -33,7 +33,7 @@ impl Beginning {
     pub fn from_json(text: &[u8]) -> Result<Beginning, BeginningError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Wire<'a> {
+        struct BeginningWire<'a> {
             #[serde(borrow, default, deserialize_with = "given")]
             lease: Option<&'a RawValue>,
         }
@@ -45,7 +45,7 @@ impl Beginning {
         if !text.starts_with(b"{") {
             return Err(BeginningError::Shape("it is no object".into()));
         }
-        let wire: Wire = serde_json::from_slice(text)
+        let wire: BeginningWire = serde_json::from_slice(text)
             .map_err(|error| BeginningError::Shape(in_a_line(&error)))?;
         let lease = wire.lease.map(Lease::from_json).transpose();
         let lease = lease.map_err(|_| BeginningError::Lease)?;

@@ -21,7 +21,7 @@ impl Object {
     /// It is something else, or has a member twice.
     pub fn read(json: &[u8]) -> io::Result<Object> {
         let mut reader = serde_json::Deserializer::from_slice(json);
-        let members = reader.deserialize_map(Members)?;
+        let members = reader.deserialize_map(MemberMap)?;
         reader.end()?;
         Ok(Object(members))
     }
@@ -148,16 +148,16 @@ fn value(raw: &RawValue) -> serde_json::Result<Value> {
     let json = raw.get().as_bytes();
     serde_json::from_slice(json).or_else(|error| match json.first() {
         Some(b'"') => serde_json::Deserializer::from_slice(json)
-            .deserialize_bytes(Text)
+            .deserialize_bytes(JsonText)
             .map(Value::String),
         _ => Err(error),
     })
 }
 
 /// A text, whatever its escapes stand for.
-struct Text;
+struct JsonText;
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for JsonText {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -170,9 +170,9 @@ impl Visitor<'_> for Text {
 }
 
 /// Takes each member once: of two it would be open which counts.
-struct Members;
+struct MemberMap;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for MemberMap {
     type Value = HashMap<String, Box<RawValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

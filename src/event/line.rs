@@ -39,26 +39,26 @@ impl Publication {
     fn by_serde(text: &str) -> Result<Publication, EventError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Wire<'a> {
+        struct LineWire<'a> {
             #[serde(borrow, default, deserialize_with = "given")]
-            job: Option<Text<'a>>,
+            job: Option<LineText<'a>>,
             #[serde(borrow, default, deserialize_with = "given")]
-            event: Option<Text<'a>>,
+            event: Option<LineText<'a>>,
             #[serde(borrow, default, deserialize_with = "given")]
             data: Option<&'a RawValue>,
             #[serde(borrow, default, deserialize_with = "given")]
             lease: Option<&'a RawValue>,
             #[serde(borrow, default, deserialize_with = "given")]
-            key: Option<Text<'a>>,
+            key: Option<LineText<'a>>,
         }
         #[derive(Deserialize)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        struct LineText<'a>(#[serde(borrow)] Cow<'a, str>);
         // To serde, a list would do.
         let is_object = |text: &str| text.is_empty() || text.starts_with('{');
         if !is_object(text.trim_ascii_start()) {
             return Err(EventError::Shape("it is no object".into()));
         }
-        let wire: Wire = serde_json::from_slice(text.as_bytes()).map_err(shape)?;
+        let wire: LineWire = serde_json::from_slice(text.as_bytes()).map_err(shape)?;
         let job = wire
             .job
             .map(|job| job.0.parse())

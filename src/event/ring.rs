@@ -30,7 +30,7 @@ pub const RING_MAX_BYTES: usize = 1 << 30;
 #[derive(Debug, Default)]
 pub struct Ring {
     bytes: VecDeque<u8>,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<RingEntry>,
     /// Where the bytes begin, counted from the job's first byte and wrapping: only
     /// differences count.
     begin: u32,
@@ -43,28 +43,31 @@ pub struct Ring {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RingEntry {
     id: u64,
     /// Where the frame ends, counted as `Ring::begin` is.
     end: u32,
-    kind: Kind,
+    kind: EntryKind,
 }
 
 /// What an entry is to readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     Frame(FrameKind),
     /// A progress event, and a newer one of the same life has come.
     Replaced,
 }
 
-impl Kind {
+impl EntryKind {
     fn is_progress(self) -> bool {
-        matches!(self, Kind::Frame(FrameKind::Progress) | Kind::Replaced)
+        matches!(
+            self,
+            EntryKind::Frame(FrameKind::Progress) | EntryKind::Replaced
+        )
     }
 
     fn is_terminal(self) -> bool {
-        self == Kind::Frame(FrameKind::Terminal)
+        self == EntryKind::Frame(FrameKind::Terminal)
     }
 }
 
@@ -97,7 +100,7 @@ impl Ring {
     pub fn append(&mut self, frame: &Frame, limits: RingLimits) {
         let limit_bytes = limits.bytes.min(RING_MAX_BYTES);
         let bytes = frame.bytes().len();
-        let kind = Kind::Frame(frame.kind());
+        let kind = EntryKind::Frame(frame.kind());
         // What it replaces may be what goes.
         self.replace_with(kind);
         // Room is made first, so that the ring's memory never passes its limit.
@@ -108,7 +111,7 @@ impl Ring {
             self.evict();
         }
         self.bytes.extend(frame.bytes());
-        self.push(Entry {
+        self.push(RingEntry {
             id: frame.id().0,
             end: self.begin.wrapping_add(self.bytes.len() as u32),
             kind,
@@ -239,7 +242,7 @@ impl Ring {
 
     /// The memory that the ring holds, used or reserved.
     pub fn allocated_bytes(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.bytes.capacity() + self.entries.capacity() * size_of::<RingEntry>()
     }
 
     /// Gives back memory that is reserved and not used: nothing will follow.
@@ -292,7 +295,7 @@ impl Ring {
             old.bytes.extend(self.bytes.range(range));
             let end = old.begin.wrapping_add(old.bytes.len() as u32);
             old.replace_with(entry.kind);
-            old.push(Entry { end, ..*entry });
+            old.push(RingEntry { end, ..*entry });
         }
         while old.entries.len() > limits.events
             || old.entries.len() > 1 && old.bytes.len() > limits.bytes.min(RING_MAX_BYTES)
@@ -310,25 +313,25 @@ impl Ring {
         self.bytes.drain(..bytes);
         self.begin = entry.end;
         self.gone = entry.id;
-        if entry.kind != Kind::Replaced {
+        if entry.kind != EntryKind::Replaced {
             self.missed = entry.id;
         }
     }
 
     /// An entry of this kind comes: where it is progress, it replaces that before it in its
     /// life. The walk there ends where the last one began.
-    fn replace_with(&mut self, kind: Kind) {
+    fn replace_with(&mut self, kind: EntryKind) {
         if !kind.is_progress() {
             return;
         }
         let mut before = self.entries.iter_mut().rev();
         let last = before.find(|it| it.kind.is_progress() || it.kind.is_terminal());
         if let Some(last) = last.filter(|last| last.kind.is_progress()) {
-            last.kind = Kind::Replaced;
+            last.kind = EntryKind::Replaced;
         }
     }
 
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, entry: RingEntry) {
         if entry.kind.is_progress() {
             self.progress = entry.id;
         }
@@ -345,7 +348,7 @@ impl Ring {
         let newest = kept.rposition(|entry| entry.kind.is_progress());
         let newest = newest.map(|behind| range.start + behind);
         range.filter(move |&index| {
-            self.entries[index].kind != Kind::Replaced || newest == Some(index)
+            self.entries[index].kind != EntryKind::Replaced || newest == Some(index)
         })
     }
 

@@ -37,12 +37,12 @@ pub enum BodyError {
 /// Takes a body out of its framing, whatever pieces it arrives in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoder {
-    state: State,
+    state: Expected,
     overhead_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Expected {
     Size {
         value: u64,
         digits: usize,
@@ -77,9 +77,9 @@ impl Decoder {
     /// A decoder for a body of that length.
     pub fn new(length: BodyLength) -> Decoder {
         let state = match length {
-            BodyLength::None | BodyLength::Length(0) => State::Done,
-            BodyLength::Length(left) => State::Plain { left },
-            BodyLength::Chunked => State::Size {
+            BodyLength::None | BodyLength::Length(0) => Expected::Done,
+            BodyLength::Length(left) => Expected::Plain { left },
+            BodyLength::Chunked => Expected::Size {
                 value: 0,
                 digits: 0,
             },
@@ -92,13 +92,13 @@ impl Decoder {
 
     /// Whether the body is whole.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == Expected::Done
     }
 
     /// How much is to come of a body that comes without framing.
     pub fn plain_left(&self) -> Option<u64> {
         match self.state {
-            State::Plain { left } => Some(left),
+            Expected::Plain { left } => Some(left),
             _ => None,
         }
     }
@@ -106,10 +106,10 @@ impl Decoder {
     /// Passes by so many bytes of such a body, which were taken without
     /// [`decode`](Decoder::decode).
     pub fn skip(&mut self, count: u64) {
-        if let State::Plain { left } = self.state {
+        if let Expected::Plain { left } = self.state {
             self.state = match left.saturating_sub(count) {
-                0 => State::Done,
-                left => State::Plain { left },
+                0 => Expected::Done,
+                left => Expected::Plain { left },
             };
         }
     }
@@ -123,14 +123,14 @@ impl Decoder {
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<(usize, &'a [u8]), BodyError> {
         let mut used = 0;
         while used < input.len() && !self.is_done() {
-            if let State::Data { left } | State::Plain { left } = self.state {
+            if let Expected::Data { left } | Expected::Plain { left } = self.state {
                 let take = left.min((input.len() - used) as u64);
                 let left = left - take;
                 self.state = match self.state {
-                    State::Plain { .. } if left == 0 => State::Done,
-                    State::Plain { .. } => State::Plain { left },
-                    _ if left == 0 => State::DataCr,
-                    _ => State::Data { left },
+                    Expected::Plain { .. } if left == 0 => Expected::Done,
+                    Expected::Plain { .. } => Expected::Plain { left },
+                    _ if left == 0 => Expected::DataCr,
+                    _ => Expected::Data { left },
                 };
                 let end = used + take as usize;
                 return Ok((end, &input[used..end]));
@@ -147,48 +147,52 @@ impl Decoder {
             return Err(BodyError::Overhead);
         }
         self.state = match (self.state, byte) {
-            (State::Size { value, digits }, byte) => match (byte as char).to_digit(16) {
+            (Expected::Size { value, digits }, byte) => match (byte as char).to_digit(16) {
                 Some(_) if digits == SIZE_MAX_DIGITS => return Err(BodyError::ChunkSize),
-                Some(digit) => State::Size {
+                Some(digit) => Expected::Size {
                     value: value * 16 + u64::from(digit),
                     digits: digits + 1,
                 },
                 None if digits == 0 => return Err(BodyError::ChunkSize),
-                None if byte == b'\r' => State::SizeEnd { value },
-                None if byte == b';' => State::Extension { value },
-                None if is_blank(byte) => State::SizeBlank { value },
+                None if byte == b'\r' => Expected::SizeEnd { value },
+                None if byte == b';' => Expected::Extension { value },
+                None if is_blank(byte) => Expected::SizeBlank { value },
                 None => return Err(BodyError::ChunkSize),
             },
-            (State::SizeBlank { value }, b';') => State::Extension { value },
-            (State::SizeBlank { .. }, byte) if is_blank(byte) => self.state,
-            (State::SizeBlank { .. }, _) => return Err(BodyError::ChunkSize),
-            (State::Extension { value }, b'\r') => State::SizeEnd { value },
-            (State::Extension { .. }, byte) if byte.is_ascii_control() && !is_blank(byte) => {
+            (Expected::SizeBlank { value }, b';') => Expected::Extension { value },
+            (Expected::SizeBlank { .. }, byte) if is_blank(byte) => self.state,
+            (Expected::SizeBlank { .. }, _) => return Err(BodyError::ChunkSize),
+            (Expected::Extension { value }, b'\r') => Expected::SizeEnd { value },
+            (Expected::Extension { .. }, byte) if byte.is_ascii_control() && !is_blank(byte) => {
                 return Err(BodyError::ChunkSize);
             }
-            (State::Extension { value }, _) => State::Extension { value },
-            (State::SizeEnd { value: 0 }, b'\n') => State::TrailerLine,
-            (State::SizeEnd { value }, b'\n') => {
+            (Expected::Extension { value }, _) => Expected::Extension { value },
+            (Expected::SizeEnd { value: 0 }, b'\n') => Expected::TrailerLine,
+            (Expected::SizeEnd { value }, b'\n') => {
                 let outweighed = CHUNK_OVERHEAD_BYTES as u64 + value.saturating_mul(2);
                 let outweighed = usize::try_from(outweighed).unwrap_or(usize::MAX);
                 self.overhead_bytes = self.overhead_bytes.saturating_sub(outweighed);
-                State::Data { left: value }
+                Expected::Data { left: value }
             }
-            (State::SizeEnd { .. }, _) => return Err(BodyError::ChunkSize),
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size {
+            (Expected::SizeEnd { .. }, _) => return Err(BodyError::ChunkSize),
+            (Expected::DataCr, b'\r') => Expected::DataLf,
+            (Expected::DataLf, b'\n') => Expected::Size {
                 value: 0,
                 digits: 0,
             },
-            (State::DataCr | State::DataLf, _) => return Err(BodyError::ChunkEnd),
-            (State::TrailerLine, b'\r') => State::TrailerEnd,
-            (State::TrailerLine | State::TrailerField, b'\n') => return Err(BodyError::Trailer),
-            (State::TrailerField, b'\r') => State::TrailerFieldEnd,
-            (State::TrailerLine | State::TrailerField, _) => State::TrailerField,
-            (State::TrailerFieldEnd, b'\n') => State::TrailerLine,
-            (State::TrailerEnd, b'\n') => State::Done,
-            (State::TrailerFieldEnd | State::TrailerEnd, _) => return Err(BodyError::Trailer),
-            (State::Data { .. } | State::Plain { .. } | State::Done, _) => self.state,
+            (Expected::DataCr | Expected::DataLf, _) => return Err(BodyError::ChunkEnd),
+            (Expected::TrailerLine, b'\r') => Expected::TrailerEnd,
+            (Expected::TrailerLine | Expected::TrailerField, b'\n') => {
+                return Err(BodyError::Trailer);
+            }
+            (Expected::TrailerField, b'\r') => Expected::TrailerFieldEnd,
+            (Expected::TrailerLine | Expected::TrailerField, _) => Expected::TrailerField,
+            (Expected::TrailerFieldEnd, b'\n') => Expected::TrailerLine,
+            (Expected::TrailerEnd, b'\n') => Expected::Done,
+            (Expected::TrailerFieldEnd | Expected::TrailerEnd, _) => {
+                return Err(BodyError::Trailer);
+            }
+            (Expected::Data { .. } | Expected::Plain { .. } | Expected::Done, _) => self.state,
         };
         Ok(())
     }

@@ -37,7 +37,7 @@ pub use head::{Head, HeadError, HeadLimits};
 #[cfg(feature = "server")]
 pub use method::Method;
 #[cfg(feature = "server")]
-pub use pace::{Pace, PaceLimits, TooSlow};
+pub use pace::{BodyPace, PaceLimits, TooSlow};
 #[cfg(feature = "uploads")]
 pub use range::Range;
 #[cfg(feature = "server")]

@@ -22,12 +22,12 @@ const VALUES_MAX: usize = 16;
 pub struct Multipart {
     /// CR LF, two hyphens and the boundary.
     delimiter: Vec<u8>,
-    state: State,
+    state: Within,
     values: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+enum Within {
     /// Nothing has been found yet: the first delimiter may do without its CR LF.
     Start,
     Preamble {
@@ -44,20 +44,20 @@ enum State {
 }
 
 /// What comes of a look at what there is.
-enum Step<'a> {
+enum FormStep<'a> {
     /// So many bytes were used, and nothing was found.
     Used(usize),
     /// More has to come first.
     Wait,
     /// This was found, in so many bytes.
-    Found(usize, Found<'a>),
+    Found(usize, FormItem<'a>),
     /// Nothing else counts.
     Over,
 }
 
 /// Something that is found in a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub enum FormItem<'a> {
     /// A field that is no file, whole.
     Value {
         /// Its name.
@@ -112,7 +112,7 @@ impl Multipart {
         }
         Ok(Multipart {
             delimiter: [b"\r\n--", &boundary[..]].concat(),
-            state: State::Start,
+            state: Within::Start,
             values: 0,
         })
     }
@@ -126,72 +126,72 @@ impl Multipart {
     pub fn parse<'a>(
         &mut self,
         input: &'a [u8],
-    ) -> Result<(usize, Option<Found<'a>>), MultipartError> {
+    ) -> Result<(usize, Option<FormItem<'a>>), MultipartError> {
         let mut used = 0;
         loop {
             match self.step(&input[used..])? {
-                Step::Used(length) => used += length,
-                Step::Wait => return Ok((used, None)),
-                Step::Found(length, found) => return Ok((used + length, Some(found))),
-                Step::Over => return Ok((input.len(), None)),
+                FormStep::Used(length) => used += length,
+                FormStep::Wait => return Ok((used, None)),
+                FormStep::Found(length, found) => return Ok((used + length, Some(found))),
+                FormStep::Over => return Ok((input.len(), None)),
             }
         }
     }
 
-    fn step<'a>(&mut self, rest: &'a [u8]) -> Result<Step<'a>, MultipartError> {
+    fn step<'a>(&mut self, rest: &'a [u8]) -> Result<FormStep<'a>, MultipartError> {
         match &mut self.state {
-            State::Start => Ok(self.start(rest)),
-            State::Preamble { .. } => self.preamble(rest),
-            State::AfterDelimiter => self.after_delimiter(rest),
-            State::PartHead => self.part_head(rest),
-            State::Value { name } => {
+            Within::Start => Ok(self.start(rest)),
+            Within::Preamble { .. } => self.preamble(rest),
+            Within::AfterDelimiter => self.after_delimiter(rest),
+            Within::PartHead => self.part_head(rest),
+            Within::Value { name } => {
                 let name = std::mem::take(name);
                 self.value(name, rest)
             }
-            State::File => Ok(self.file(rest)),
-            State::FileEnd => {
-                self.state = State::AfterDelimiter;
-                Ok(Step::Found(self.delimiter.len(), Found::FileEnd))
+            Within::File => Ok(self.file(rest)),
+            Within::FileEnd => {
+                self.state = Within::AfterDelimiter;
+                Ok(FormStep::Found(self.delimiter.len(), FormItem::FileEnd))
             }
-            State::End => Ok(Step::Over),
+            Within::End => Ok(FormStep::Over),
         }
     }
 
-    fn start<'a>(&mut self, rest: &[u8]) -> Step<'a> {
+    fn start<'a>(&mut self, rest: &[u8]) -> FormStep<'a> {
         let bare = &self.delimiter[2..];
         if rest.starts_with(bare) {
-            self.state = State::AfterDelimiter;
-            return Step::Used(bare.len());
+            self.state = Within::AfterDelimiter;
+            return FormStep::Used(bare.len());
         }
         if bare.starts_with(rest) {
-            return Step::Wait;
+            return FormStep::Wait;
         }
-        self.state = State::Preamble { skipped: 0 };
-        Step::Used(0)
+        self.state = Within::Preamble { skipped: 0 };
+        FormStep::Used(0)
     }
 
-    fn preamble<'a>(&mut self, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+    fn preamble<'a>(&mut self, rest: &[u8]) -> Result<FormStep<'a>, MultipartError> {
         let (before, is_found) = search(rest, &self.delimiter);
         let skipped = match self.state {
-            State::Preamble { skipped } => skipped + before,
+            Within::Preamble { skipped } => skipped + before,
             _ => before,
         };
         if skipped > PART_HEAD_MAX_BYTES {
             return Err(MultipartError::NoDelimiter);
         }
         if is_found {
-            self.state = State::AfterDelimiter;
-            return Ok(Step::Used(before + self.delimiter.len()));
+            self.state = Within::AfterDelimiter;
+            return Ok(FormStep::Used(before + self.delimiter.len()));
         }
-        self.state = State::Preamble { skipped };
+        self.state = Within::Preamble { skipped };
         Ok(if before > 0 {
-            Step::Used(before)
+            FormStep::Used(before)
         } else {
-            Step::Wait
+            FormStep::Wait
         })
     }
 
-    fn after_delimiter<'a>(&mut self, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+    fn after_delimiter<'a>(&mut self, rest: &[u8]) -> Result<FormStep<'a>, MultipartError> {
         // White space may have been put behind it on the way.
         let padding = rest.iter().take_while(|byte| b" \t".contains(byte)).count();
         if padding > PART_HEAD_MAX_BYTES {
@@ -199,66 +199,70 @@ impl Multipart {
         }
         match &rest[padding..] {
             [b'\r', b'\n', ..] => {
-                self.state = State::PartHead;
-                Ok(Step::Used(padding + 2))
+                self.state = Within::PartHead;
+                Ok(FormStep::Used(padding + 2))
             }
             [b'-', b'-', ..] if padding == 0 => {
-                self.state = State::End;
-                Ok(Step::Found(rest.len(), Found::End))
+                self.state = Within::End;
+                Ok(FormStep::Found(rest.len(), FormItem::End))
             }
-            [] | [b'\r'] => Ok(Step::Wait),
-            [b'-'] if padding == 0 => Ok(Step::Wait),
+            [] | [b'\r'] => Ok(FormStep::Wait),
+            [b'-'] if padding == 0 => Ok(FormStep::Wait),
             _ => Err(MultipartError::Delimiter),
         }
     }
 
-    fn part_head<'a>(&mut self, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+    fn part_head<'a>(&mut self, rest: &[u8]) -> Result<FormStep<'a>, MultipartError> {
         let head = PartHead::parse(rest)?;
         let length = head.as_ref().map_or(rest.len(), |(length, _)| *length);
         if length > PART_HEAD_MAX_BYTES {
             return Err(MultipartError::PartHead);
         }
         Ok(match head {
-            None => Step::Wait,
+            None => FormStep::Wait,
             Some((length, PartHead::Value { name })) => {
                 self.values += 1;
                 if self.values > VALUES_MAX {
                     return Err(MultipartError::Value);
                 }
-                self.state = State::Value { name };
-                Step::Used(length)
+                self.state = Within::Value { name };
+                FormStep::Used(length)
             }
             Some((length, PartHead::File(file))) => {
-                self.state = State::File;
-                Step::Found(length, file)
+                self.state = Within::File;
+                FormStep::Found(length, file)
             }
         })
     }
 
-    fn value<'a>(&mut self, name: String, rest: &[u8]) -> Result<Step<'a>, MultipartError> {
+    fn value<'a>(&mut self, name: String, rest: &[u8]) -> Result<FormStep<'a>, MultipartError> {
         let (length, is_found) = search(rest, &self.delimiter);
         if length > VALUE_MAX_BYTES {
             return Err(MultipartError::Value);
         }
         if !is_found {
-            self.state = State::Value { name };
-            return Ok(Step::Wait);
+            self.state = Within::Value { name };
+            return Ok(FormStep::Wait);
         }
-        self.state = State::AfterDelimiter;
+        self.state = Within::AfterDelimiter;
         let value = String::from_utf8_lossy(&rest[..length]).into_owned();
         let used = length + self.delimiter.len();
-        Ok(Step::Found(used, Found::Value { name, value }))
+        Ok(FormStep::Found(used, FormItem::Value { name, value }))
     }
 
-    fn file<'a>(&mut self, rest: &'a [u8]) -> Step<'a> {
+    fn file<'a>(&mut self, rest: &'a [u8]) -> FormStep<'a> {
         let (length, is_found) = search(rest, &self.delimiter);
         if is_found {
-            self.state = State::FileEnd;
+            self.state = Within::FileEnd;
         }
         if length > 0 {
-            return Step::Found(length, Found::Data(&rest[..length]));
+            return FormStep::Found(length, FormItem::Data(&rest[..length]));
         }
-        if is_found { Step::Used(0) } else { Step::Wait }
+        if is_found {
+            FormStep::Used(0)
+        } else {
+            FormStep::Wait
+        }
     }
 }
 
@@ -325,22 +329,22 @@ mod tests {
 
     const TYPE: &[u8] = b"multipart/form-data; boundary=----xYz";
 
-    fn value(name: &str, value: &str) -> Found<'static> {
-        Found::Value {
+    fn value(name: &str, value: &str) -> FormItem<'static> {
+        FormItem::Value {
             name: name.to_owned(),
             value: value.to_owned(),
         }
     }
 
-    fn file(file_name: &str, content_type: Option<&str>) -> Found<'static> {
-        Found::File {
+    fn file(file_name: &str, content_type: Option<&str>) -> FormItem<'static> {
+        FormItem::File {
             file_name: file_name.to_owned(),
             content_type: content_type.map(str::to_owned),
         }
     }
 
     /// What is found besides data, and all data, where the form comes in these pieces.
-    fn parse(pieces: &[&[u8]]) -> Result<(Vec<Found<'static>>, Vec<u8>, bool), MultipartError> {
+    fn parse(pieces: &[&[u8]]) -> Result<(Vec<FormItem<'static>>, Vec<u8>, bool), MultipartError> {
         let mut form = Multipart::new(TYPE)?;
         let (mut founds, mut data) = (Vec::new(), Vec::new());
         let mut held = Vec::new();
@@ -352,24 +356,24 @@ mod tests {
                 at += used;
                 match found {
                     None => break,
-                    Some(Found::Data(bytes)) => data.extend_from_slice(bytes),
-                    Some(Found::Value { name, value }) => {
-                        founds.push(Found::Value { name, value });
+                    Some(FormItem::Data(bytes)) => data.extend_from_slice(bytes),
+                    Some(FormItem::Value { name, value }) => {
+                        founds.push(FormItem::Value { name, value });
                     }
-                    Some(Found::File {
+                    Some(FormItem::File {
                         file_name,
                         content_type,
-                    }) => founds.push(Found::File {
+                    }) => founds.push(FormItem::File {
                         file_name,
                         content_type,
                     }),
-                    Some(Found::FileEnd) => founds.push(Found::FileEnd),
-                    Some(Found::End) => founds.push(Found::End),
+                    Some(FormItem::FileEnd) => founds.push(FormItem::FileEnd),
+                    Some(FormItem::End) => founds.push(FormItem::End),
                 }
             }
             held.drain(..at);
         }
-        Ok((founds, data, form.state == State::End))
+        Ok((founds, data, form.state == Within::End))
     }
 
     const FORM: &str = "------xYz\r\nContent-Disposition: form-data; name=\"job\"\r\n\r\na.b\r\n\
@@ -383,8 +387,8 @@ mod tests {
             vec![
                 value("job", "a.b"),
                 file("c\\d\"\" %41.mp4", Some("video/mp4")),
-                Found::FileEnd,
-                Found::End,
+                FormItem::FileEnd,
+                FormItem::End,
             ],
             "--\r\n-\r\n------xY\r\r\n------x\0é\r\n"
                 .as_bytes()

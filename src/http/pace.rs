@@ -16,7 +16,7 @@ pub struct PaceLimits {
 
 /// A body that comes.
 #[derive(Debug)]
-pub struct Pace {
+pub struct BodyPace {
     limits: PaceLimits,
     waited: Duration,
     waited_in_window: Duration,
@@ -34,10 +34,10 @@ pub enum TooSlow {
     Endless,
 }
 
-impl Pace {
+impl BodyPace {
     /// A body that begins to come.
-    pub fn new(limits: PaceLimits) -> Pace {
-        Pace {
+    pub fn new(limits: PaceLimits) -> BodyPace {
+        BodyPace {
             limits,
             waited: Duration::ZERO,
             waited_in_window: Duration::ZERO,
@@ -104,8 +104,8 @@ impl std::error::Error for TooSlow {}
 mod tests {
     use super::*;
 
-    fn pace() -> Pace {
-        Pace::new(PaceLimits {
+    fn pace() -> BodyPace {
+        BodyPace::new(PaceLimits {
             part: Duration::from_secs(10),
             bytes_per_second: 100,
             whole: Duration::from_secs(60),

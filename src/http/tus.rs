@@ -23,12 +23,12 @@ pub struct Metadata<'a>(&'a str);
 /// A checksum that is being made, and what it has to come to.
 #[derive(Clone, Debug)]
 pub struct Checksum {
-    hasher: Hasher,
+    hasher: ChecksumHasher,
     expected: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
-enum Hasher {
+enum ChecksumHasher {
     Sha1(Sha1),
     Sha256(Sha256),
 }
@@ -113,8 +113,8 @@ impl Checksum {
             .decode(sum.trim())
             .map_err(|_| TusError::Checksum)?;
         let (hasher, length) = match algorithm {
-            "sha1" => (Hasher::Sha1(Sha1::new()), 20),
-            "sha256" => (Hasher::Sha256(Sha256::new()), 32),
+            "sha1" => (ChecksumHasher::Sha1(Sha1::new()), 20),
+            "sha256" => (ChecksumHasher::Sha256(Sha256::new()), 32),
             _ => return Err(TusError::Algorithm),
         };
         if expected.len() == length {
@@ -127,16 +127,16 @@ impl Checksum {
     /// Goes on with more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.hasher {
-            Hasher::Sha1(hasher) => hasher.update(bytes),
-            Hasher::Sha256(hasher) => hasher.update(bytes),
+            ChecksumHasher::Sha1(hasher) => hasher.update(bytes),
+            ChecksumHasher::Sha256(hasher) => hasher.update(bytes),
         }
     }
 
     /// Whether the bytes come to what they have to.
     pub fn matches(self) -> bool {
         match self.hasher {
-            Hasher::Sha1(hasher) => hasher.finalize()[..] == self.expected[..],
-            Hasher::Sha256(hasher) => hasher.finalize()[..] == self.expected[..],
+            ChecksumHasher::Sha1(hasher) => hasher.finalize()[..] == self.expected[..],
+            ChecksumHasher::Sha256(hasher) => hasher.finalize()[..] == self.expected[..],
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::elsewhere::Followed;
+use super::elsewhere::FollowedNames;
 use super::{Hub, Job};
 use crate::access::places::Occupant;
 use crate::access::quota::Share;
@@ -40,7 +40,7 @@ impl Hub {
         let has_joined = name.lock().join(most);
         drop(names);
         if has_joined {
-            self.note_followed(|| Followed::Job(id.clone()));
+            self.note_followed(|| FollowedNames::Job(id.clone()));
         }
         has_joined.then_some(name).ok_or(Limit::StreamsPerJob)
     }
@@ -48,7 +48,7 @@ impl Hub {
     /// Counts a stream out at a name.
     pub fn leave(&self, name: &Arc<Job>) {
         let is_unused = name.lock().leave();
-        self.note_followed(|| Followed::Job(name.id().clone()));
+        self.note_followed(|| FollowedNames::Job(name.id().clone()));
         if is_unused {
             self.close_if_unused(name);
         }

@@ -12,7 +12,7 @@ use crate::event::job::JobId;
 
 /// What a stream follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Followed {
+pub enum FollowedNames {
     /// A job, by its name.
     Job(JobId),
     /// Every job whose name begins so.
@@ -25,7 +25,7 @@ pub(super) struct Elsewhere {
     has_others: AtomicBool,
     theirs: RwLock<Theirs>,
     /// What has got more streams here, or fewer.
-    changed: Mutex<HashSet<Followed>>,
+    changed: Mutex<HashSet<FollowedNames>>,
 }
 
 /// The streams of all others together.
@@ -43,24 +43,24 @@ impl Hub {
 
     /// What has got more streams here, or fewer, since this was called last, and how many it
     /// has now: `most` of it at most. Where it is to be `everything`, all that has any.
-    pub fn take_followed(&self, everything: bool, most: usize) -> Vec<(Followed, usize)> {
+    pub fn take_followed(&self, everything: bool, most: usize) -> Vec<(FollowedNames, usize)> {
         let mut changed = self.0.elsewhere.changed.lock();
         if everything {
             let names = self.0.names.read();
             let followed = names.values().filter(|name| name.lock().streams() > 0);
-            changed.extend(followed.map(|name| Followed::Job(name.id().clone())));
+            changed.extend(followed.map(|name| FollowedNames::Job(name.id().clone())));
             let prefixes = self.0.prefixes.lock();
-            changed.extend(prefixes.all().map(Followed::Prefix));
+            changed.extend(prefixes.all().map(FollowedNames::Prefix));
         }
-        let taken: Vec<Followed> = changed.iter().take(most).cloned().collect();
+        let taken: Vec<FollowedNames> = changed.iter().take(most).cloned().collect();
         for it in &taken {
             changed.remove(it);
         }
         drop(changed);
-        let count = |followed: Followed| {
+        let count = |followed: FollowedNames| {
             let streams = match &followed {
-                Followed::Job(job) => self.find(job).map_or(0, |name| name.lock().streams()),
-                Followed::Prefix(prefix) => self.0.prefixes.lock().count(prefix),
+                FollowedNames::Job(job) => self.find(job).map_or(0, |name| name.lock().streams()),
+                FollowedNames::Prefix(prefix) => self.0.prefixes.lock().count(prefix),
             };
             (followed, streams)
         };
@@ -75,17 +75,17 @@ impl Hub {
     }
 
     /// Another server has so many streams of something, where it had `before`.
-    pub fn follow_elsewhere(&self, followed: &Followed, before: usize, now: usize) {
+    pub fn follow_elsewhere(&self, followed: &FollowedNames, before: usize, now: usize) {
         let mut theirs = self.0.elsewhere.theirs.write();
         match followed {
-            Followed::Job(job) => {
+            FollowedNames::Job(job) => {
                 let count = theirs.jobs.entry(job.clone()).or_insert(0);
                 *count = (*count + now).saturating_sub(before);
                 if *count == 0 {
                     theirs.jobs.remove(job);
                 }
             }
-            Followed::Prefix(prefix) => {
+            FollowedNames::Prefix(prefix) => {
                 theirs.prefixes.join(prefix, now);
                 theirs.prefixes.leave(prefix, before);
             }
@@ -103,7 +103,7 @@ impl Hub {
     }
 
     /// Something has got a stream more here, or one fewer.
-    pub(super) fn note_followed(&self, followed: impl FnOnce() -> Followed) {
+    pub(super) fn note_followed(&self, followed: impl FnOnce() -> FollowedNames) {
         let elsewhere = &self.0.elsewhere;
         if elsewhere.has_others.load(Ordering::Acquire) {
             elsewhere.changed.lock().insert(followed());
@@ -128,23 +128,26 @@ mod tests {
         let name = hub.join(&job("ab"), 9, Occupant::default()).unwrap();
         assert_eq!(hub.take_followed(false, 9), [], "nobody wants to know");
         hub.have_others();
-        assert_eq!(hub.take_followed(true, 9), [(Followed::Job(job("ab")), 1)]);
+        assert_eq!(
+            hub.take_followed(true, 9),
+            [(FollowedNames::Job(job("ab")), 1)]
+        );
         let prefix: Arc<str> = "a".into();
         hub.join_matching(&prefix);
         hub.leave(&name);
         let mut told = hub.take_followed(false, 9);
         told.sort();
-        let of_prefix = Followed::Prefix(prefix.clone());
+        let of_prefix = FollowedNames::Prefix(prefix.clone());
         assert_eq!(
             told,
-            [(Followed::Job(job("ab")), 0), (of_prefix.clone(), 1)]
+            [(FollowedNames::Job(job("ab")), 0), (of_prefix.clone(), 1)]
         );
         assert_eq!(hub.take_followed(false, 9), []);
         assert_eq!(hub.streams(&job("ab")), 1);
-        hub.follow_elsewhere(&Followed::Job(job("ab")), 0, 5);
+        hub.follow_elsewhere(&FollowedNames::Job(job("ab")), 0, 5);
         hub.follow_elsewhere(&of_prefix, 0, 3);
         assert_eq!((hub.streams(&job("ab")), hub.streams(&job("ac"))), (9, 4));
-        hub.follow_elsewhere(&Followed::Job(job("ab")), 5, 0);
+        hub.follow_elsewhere(&FollowedNames::Job(job("ab")), 5, 0);
         hub.follow_elsewhere(&of_prefix, 3, 1);
         assert_eq!((hub.streams(&job("ab")), hub.streams(&job("c"))), (2, 0));
     }

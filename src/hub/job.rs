@@ -64,7 +64,7 @@ pub(super) type Due = (Instant, LifeId);
 
 /// Whom a name that is no job's is counted for: the address and the token of whoever was the
 /// first to wait for it.
-type Waiter = [Option<Slot>; 2];
+type FirstWaiter = [Option<Slot>; 2];
 
 /// A name's changing part.
 pub struct Core {
@@ -76,12 +76,12 @@ pub struct Core {
     pub(super) due: Option<Due>,
     streams: usize,
     /// Whom it is counted for as long as it is no job's.
-    pub(super) waiter: Waiter,
-    followers: Vec<Follower>,
+    pub(super) waiter: FirstWaiter,
+    followers: Vec<FollowingShard>,
 }
 
 /// A shard with subscribers of a name.
-struct Follower {
+struct FollowingShard {
     shard: u16,
     /// Whether the shard has been told of news that it hasn't read.
     dirty: bool,
@@ -111,7 +111,7 @@ impl Job {
                 keys: KeyedChanges::default(),
                 due: None,
                 streams: 0,
-                waiter: Waiter::default(),
+                waiter: FirstWaiter::default(),
                 followers: Vec::new(),
             }),
         }
@@ -304,7 +304,7 @@ impl Core {
 
     /// Tells `shard` of every event from now on; the name is in its place `slot`.
     pub fn follow(&mut self, shard: usize, slot: u32) {
-        self.followers.push(Follower {
+        self.followers.push(FollowingShard {
             shard: shard as u16,
             dirty: false,
             slot,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::due::Dues;
 use super::keyed::{Keyed, KeyedChanges};
 use super::{Hub, Job, Life, LifeState};
-use crate::access::places::Key;
+use crate::access::places::CountedBy;
 use crate::event::job::{EventId, JobId};
 
 /// The most deletions that are remembered. Beyond it the first are forgotten, however long
@@ -27,12 +27,12 @@ pub(super) struct Ledger {
     /// Jobs whose changes came with keys, by when all of those are forgotten.
     keyed: BTreeMap<(u64, EventId), Arc<Job>>,
     /// Those that uploads have begun, by whom they are counted for.
-    clients: HashMap<Key, Theirs>,
+    clients: HashMap<CountedBy, ClientJobs>,
 }
 
 /// The jobs that are counted for a client.
 #[derive(Default)]
-struct Theirs {
+struct ClientJobs {
     count: usize,
     /// Those that have ended or were deleted, by what did that.
     over: BTreeMap<EventId, Arc<Job>>,
@@ -145,7 +145,7 @@ impl Hub {
 
     /// The same of those that are counted for a client, deleted ones that are remembered
     /// included, and how many it has in all, running ones included.
-    pub fn first_ended_of(&self, client: Key, most: usize) -> (Vec<Ended>, usize) {
+    pub fn first_ended_of(&self, client: CountedBy, most: usize) -> (Vec<Ended>, usize) {
         let ledger = self.0.ledger.lock();
         match ledger.clients.get(&client) {
             Some(theirs) => (first_of(&theirs.over, most), theirs.count),

@@ -44,7 +44,7 @@ use crate::event::resume::{Given, LastEventId, Resumption, Start};
 use crate::sys::metrics::Metrics;
 use crate::sys::order::sort_by;
 pub use config::HubConfig;
-use elsewhere::Followed;
+use elsewhere::FollowedNames;
 pub use entry::{After, Change, Entry, Once, Only, Owner, PastEntry, Terms};
 pub use error::Refusal;
 use forgotten::Forgotten;
@@ -63,9 +63,9 @@ pub const SHARDS_MAX: usize = 64;
 /// The jobs, their newest events, and who follows them. Cloning it is cheap and gives
 /// another handle to the same hub.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<HubCore>);
 
-struct Inner {
+struct HubCore {
     config: HubConfig,
     metrics: Arc<Metrics>,
     /// Every name that is a job's, or that a stream waits for.
@@ -123,7 +123,7 @@ impl Hub {
     /// A hub without jobs, whose first number is above `base`.
     pub fn new(config: HubConfig, base: EventId) -> Hub {
         let waiters = Shares::new(config.awaited_per_address);
-        Hub(Arc::new(Inner {
+        Hub(Arc::new(HubCore {
             config,
             metrics: Arc::default(),
             names: RwLock::default(),
@@ -407,13 +407,13 @@ impl Hub {
     /// Counts a stream in that follows every job whose name begins with `prefix`.
     pub fn join_matching(&self, prefix: &Arc<str>) {
         self.0.prefixes.lock().join(prefix, 1);
-        self.note_followed(|| Followed::Prefix(prefix.clone()));
+        self.note_followed(|| FollowedNames::Prefix(prefix.clone()));
     }
 
     /// Counts such a stream out.
     pub fn leave_matching(&self, prefix: &Arc<str>) {
         self.0.prefixes.lock().leave(prefix, 1);
-        self.note_followed(|| Followed::Prefix(prefix.clone()));
+        self.note_followed(|| FollowedNames::Prefix(prefix.clone()));
     }
 
     /// How many streams get a job's events, also where it has yet to begin, those of other

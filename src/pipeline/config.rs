@@ -18,7 +18,7 @@ pub use storing::Storing;
 pub use transcoding::Transcoding;
 
 use super::environment;
-use crate::sys::toml::{self, Need, Spot, Table, Wrong, WrongLines, in_lines};
+use crate::sys::toml::{self, Need, Spot, TomlTable, Wrong, WrongLines, in_lines};
 
 /// The stages that every file goes through.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Stage {
     /// 1 to 64 of a-z 0-9 _ -, and no other stage's.
     pub name: String,
     /// What it does.
-    pub kind: Kind,
+    pub kind: StageKind,
     /// How many files are in it at once; more wait. Default: 1 for transcoding and commands,
     /// 2 for scanning and storing.
     pub concurrency: usize,
@@ -53,14 +53,14 @@ pub struct Stage {
     /// always get PATH, HOME and the locale.
     pub env: Vec<String>,
     /// What its commands may touch and take.
-    pub cage: cage::Options,
+    pub cage: cage::CageOptions,
     /// Where its temporary folders are made. Default: `work` in the data directory.
     pub output_dir: Option<PathBuf>,
 }
 
 /// What a stage does.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub enum StageKind {
     /// Looks at the file.
     Scan(Scanning),
     /// Makes another of it with ffmpeg.
@@ -105,7 +105,7 @@ impl StagePlan {
     /// # Errors
     /// It isn't TOML, or says something that can't be: each line, and what would be right.
     pub fn parse(text: &str, beside: &[String]) -> Result<StagePlan, WrongLines> {
-        let mut document = Table::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
+        let mut document = TomlTable::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
         document.only(&["stage", "webhook"], beside);
         let has_stages = document.has("stage");
         let tables = document.tables("stage");
@@ -134,7 +134,12 @@ impl StagePlan {
         }
     }
 
-    fn add(&mut self, mut table: Table<'_>, wrong: &mut Vec<Wrong>, line: impl Fn(usize) -> usize) {
+    fn add(
+        &mut self,
+        mut table: TomlTable<'_>,
+        wrong: &mut Vec<Wrong>,
+        line: impl Fn(usize) -> usize,
+    ) {
         let at = table.at();
         let stage = Stage::read(&mut table);
         if let Some(Stage { name, .. }) = &stage
@@ -143,7 +148,7 @@ impl StagePlan {
             let message = format!("there are two stages {name:?}: give each its own name");
             table.refuse(at, message);
         }
-        if let Some(Kind::Store(_)) = self.stages.last().map(|stage| &stage.kind) {
+        if let Some(StageKind::Store(_)) = self.stages.last().map(|stage| &stage.kind) {
             table.refuse(at, "storing is the last stage: put this one before it");
         }
         self.stages.extend(stage);
@@ -158,17 +163,17 @@ impl StagePlan {
 impl Stage {
     fn built_in(name: &str) -> Option<Stage> {
         Some(match name {
-            "scanning" => Stage::new(name, Kind::Scan(Scanning::default()), 2, 10, 3),
+            "scanning" => Stage::new(name, StageKind::Scan(Scanning::default()), 2, 10, 3),
             "transcoding" => Stage {
                 nice: 10,
-                ..Stage::new(name, Kind::Transcode(Transcoding::default()), 1, 60, 0)
+                ..Stage::new(name, StageKind::Transcode(Transcoding::default()), 1, 60, 0)
             },
-            "storing" => Stage::new(name, Kind::Store(Storing::default()), 2, 10, 3),
+            "storing" => Stage::new(name, StageKind::Store(Storing::default()), 2, 10, 3),
             _ => return None,
         })
     }
 
-    fn new(name: &str, kind: Kind, concurrency: usize, minutes: u64, retries: u32) -> Stage {
+    fn new(name: &str, kind: StageKind, concurrency: usize, minutes: u64, retries: u32) -> Stage {
         Stage {
             name: name.to_owned(),
             kind,
@@ -178,19 +183,19 @@ impl Stage {
             nice: 0,
             grace: Duration::from_secs(5),
             env: Vec::new(),
-            cage: cage::Options::default(),
+            cage: cage::CageOptions::default(),
             output_dir: None,
         }
     }
 
     /// None where there is too much wrong with it to tell what stage it is.
-    fn read(table: &mut Table<'_>) -> Option<Stage> {
+    fn read(table: &mut TomlTable<'_>) -> Option<Stage> {
         let mut stage = Stage::named(table)?;
         match &mut stage.kind {
-            Kind::Scan(options) => options.read(table),
-            Kind::Transcode(options) => options.read(table),
-            Kind::Store(options) => options.read(table),
-            Kind::Command(_) => {}
+            StageKind::Scan(options) => options.read(table),
+            StageKind::Transcode(options) => options.read(table),
+            StageKind::Store(options) => options.read(table),
+            StageKind::Command(_) => {}
         }
         stage.read_limits(table);
         stage.cage.read(table);
@@ -200,7 +205,7 @@ impl Stage {
 
     /// The stage of the name that a table has, with what it is like where nothing else is
     /// said.
-    fn named(table: &mut Table<'_>) -> Option<Stage> {
+    fn named(table: &mut TomlTable<'_>) -> Option<Stage> {
         let Some((name, at)) = table.text("name") else {
             let message = "a stage needs a name: scanning, transcoding, storing, or one of \
                            your own with run = [\"command\", ...]";
@@ -217,7 +222,7 @@ impl Stage {
         match (Stage::built_in(&name), table.list("run")) {
             (Some(stage), None) => Some(stage),
             (_, Some((run, at))) => {
-                let kind = Kind::Command(Running::read(run, at, table));
+                let kind = StageKind::Command(Running::read(run, at, table));
                 let mut stage = Stage::new(&name, kind, 1, 60, 0);
                 stage.cage.leave = vec![std::env::temp_dir()];
                 Some(stage)
@@ -235,7 +240,7 @@ impl Stage {
         }
     }
 
-    fn read_limits(&mut self, table: &mut Table<'_>) {
+    fn read_limits(&mut self, table: &mut TomlTable<'_>) {
         if let Some(concurrency) = table.integer("concurrency", 1, CONCURRENCY_MAX) {
             self.concurrency = concurrency as usize;
         }
@@ -532,7 +537,7 @@ mod tests {
 
     #[test]
     fn the_example_says_all_that_can_be_said() {
-        let mut document = Table::parse(EXAMPLE).unwrap();
+        let mut document = TomlTable::parse(EXAMPLE).unwrap();
         for mut table in document.tables("stage") {
             Stage::read(&mut table).unwrap();
             for key in table.known() {
@@ -556,7 +561,7 @@ mod tests {
             &[],
         );
         let stage = &plan.unwrap().stages[0];
-        assert!(matches!(stage.kind, Kind::Command(_)));
+        assert!(matches!(stage.kind, StageKind::Command(_)));
         assert_eq!((stage.concurrency, stage.retries), (1, 0));
     }
 }

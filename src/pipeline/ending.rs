@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 
 use super::attempt::{Attempt, Ending};
 use super::line::Work;
-use super::state::{Failed, FileState, unix_now};
+use super::state::{FileState, JobFailure, unix_now};
 use super::stop::Why;
-use super::task::Failure;
-use super::{Entry, Inner, StoredRecord, worker};
+use super::task::StageFailure;
+use super::{PipelineCore, StoredRecord, UploadLife, worker};
 use crate::event::job::LifeId;
 use crate::sys::durable;
 use crate::sys::order::sort_by;
@@ -23,7 +23,7 @@ use crate::upload::{Landed, UploadId};
 /// The most failed jobs whose uploads are kept; beyond it the oldest goes.
 const KEPT_MAX: usize = 10_000;
 
-impl Inner {
+impl PipelineCore {
     /// Ends a job well: what was stored is on record, and then it is told. False where that
     /// fails, and the job with it.
     pub(super) fn finish(&self, mut work: Box<Work>) -> bool {
@@ -31,7 +31,7 @@ impl Inner {
         if let Err(why) = self.conclude(&attempt, &mut work.state) {
             let line = work.ticket.line().clone();
             let stage = line.stages.last().map_or("", |stage| &stage.name);
-            self.fail(work, stage, Failure::Passing(why));
+            self.fail(work, stage, StageFailure::Passing(why));
             return false;
         }
         if let Some(Value::Object(done)) = &work.state.done {
@@ -58,13 +58,13 @@ impl Inner {
     }
 
     /// Ends a job that failed. What it was made of is kept for a retry, or put away.
-    pub(super) fn fail(&self, mut work: Box<Work>, stage: &str, failure: Failure) {
-        let is_infected = matches!(failure, Failure::Infected(_));
-        let retryable = matches!(failure, Failure::Passing(_) | Failure::Lasting(_));
-        let (Failure::Passing(message)
-        | Failure::Lasting(message)
-        | Failure::Unfit(message)
-        | Failure::Infected(message)) = failure
+    pub(super) fn fail(&self, mut work: Box<Work>, stage: &str, failure: StageFailure) {
+        let is_infected = matches!(failure, StageFailure::Infected(_));
+        let retryable = matches!(failure, StageFailure::Passing(_) | StageFailure::Lasting(_));
+        let (StageFailure::Passing(message)
+        | StageFailure::Lasting(message)
+        | StageFailure::Unfit(message)
+        | StageFailure::Infected(message)) = failure
         else {
             // The next process goes on with it.
             return;
@@ -79,7 +79,7 @@ impl Inner {
         warn!("job {}: stage {stage} failed: {message}", landed.job);
         // First, so that there is room to keep what follows.
         self.clean(&upload, None);
-        let failed = Failed {
+        let failed = JobFailure {
             stage: stage.to_owned(),
             message,
             at: unix_now(),
@@ -99,7 +99,7 @@ impl Inner {
         };
         if !is_infected {
             // Before it is told: whoever hears of it may retry at once.
-            *entry = Entry::Kept(attempt.clone(), at);
+            *entry = UploadLife::Kept(attempt.clone(), at);
         }
         drop(lives);
         match attempt.end("error", &data) {
@@ -200,7 +200,7 @@ impl Inner {
         }
         let mut lives = self.lives.lock();
         if let hash_map::Entry::Occupied(entry) = lives.entry(life)
-            && let Entry::Kept(attempt, _) = entry.get()
+            && let UploadLife::Kept(attempt, _) = entry.get()
         {
             let upload = attempt.landed.upload;
             entry.remove();
@@ -216,15 +216,15 @@ impl Inner {
         let mut kept: Vec<_> = lives
             .iter()
             .filter_map(|(life, entry)| match entry {
-                Entry::Kept(_, at) => Some((*at, *life)),
-                Entry::Active { .. } => None,
+                UploadLife::Kept(_, at) => Some((*at, *life)),
+                UploadLife::Active { .. } => None,
             })
             .collect();
         sort_by(&mut kept, Ord::cmp);
         let surplus = kept.len().saturating_sub(KEPT_MAX);
         for (index, (at, life)) in kept.into_iter().enumerate() {
             if (index < surplus || is_old(at, self.config.read().keep_failed))
-                && let Some(Entry::Kept(attempt, _)) = lives.remove(&life)
+                && let Some(UploadLife::Kept(attempt, _)) = lives.remove(&life)
             {
                 old.push(attempt);
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::PipelineConfig;
-use super::config::{Kind, Stage, StagePlan};
+use super::config::{Stage, StageKind, StagePlan};
 use super::queue;
 use super::scratch::Scratches;
 use super::state::FileState;
@@ -51,7 +51,7 @@ impl Line {
         };
         let mut stages = plan.stages;
         for stage in &mut stages {
-            if let Kind::Scan(options) = &mut stage.kind {
+            if let StageKind::Scan(options) = &mut stage.kind {
                 let clamd = options.clamd.take().or_else(|| config.clamd.clone());
                 options.clamd = clamd.filter(|address| *address != Address::Off);
             }

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::places::Place;
-use crate::command::{self, leftover::Mark};
+use crate::command::{self, leftover::LeftoverMark};
 use crate::event::job::{JobId, LifeId};
 use crate::http::Address;
 use crate::sequencer::{PublishError, Sequencer};
@@ -77,15 +77,15 @@ crate::sys::config::config! {
 
 /// The pipeline of a server. A clone is another handle to the same.
 #[derive(Clone)]
-pub struct Pipeline(Arc<Inner>);
+pub struct Pipeline(Arc<PipelineCore>);
 
-struct Inner {
+struct PipelineCore {
     /// The last is what new files go through.
     lines: RwLock<Vec<Arc<Line>>>,
     config: RwLock<PipelineConfig>,
     jobs: Sequencer,
     data: PathBuf,
-    lives: Mutex<HashMap<LifeId, Entry>>,
+    lives: Mutex<HashMap<LifeId, UploadLife>>,
     /// Held by who begins a life in the place of one whose upload may be kept, and by who
     /// looks after what is kept.
     turn: Mutex<()>,
@@ -95,7 +95,7 @@ struct Inner {
 }
 
 /// A life that the pipeline has the upload of.
-enum Entry {
+enum UploadLife {
     /// It is on its way, and has a place among those that are or wait for that.
     Active {
         attempt: Arc<Attempt>,
@@ -118,12 +118,12 @@ impl Pipeline {
         let uploads = data.join("uploads");
         let line = Line::new(&config, &data, None)?;
         for scratch in line.scratches.all() {
-            Mark::new(scratch.path()).kill_bearers();
+            LeftoverMark::new(scratch.path()).kill_bearers();
             scratch.clear(|upload| uploads.join(upload.to_string()).is_dir())?;
         }
         durable::remove_folder(&data.join("files/tmp"));
         StoredRecord::carry_over(&data, jobs.hub());
-        let pipeline = Pipeline(Arc::new(Inner {
+        let pipeline = Pipeline(Arc::new(PipelineCore {
             lines: RwLock::new(vec![Arc::new(line)]),
             config: RwLock::new(config),
             jobs,
@@ -167,7 +167,7 @@ impl Pipeline {
     pub fn cancel(&self, job: &JobId, life: LifeId) {
         let inner = &self.0;
         let entry = inner.lives.lock().remove(&life);
-        let Some(Entry::Active { attempt, .. } | Entry::Kept(attempt, _)) = entry else {
+        let Some(UploadLife::Active { attempt, .. } | UploadLife::Kept(attempt, _)) = entry else {
             return StoredRecord::remove(&inner.data, job, life);
         };
         attempt.stop.say(Why::Cancelled);
@@ -195,13 +195,13 @@ impl Pipeline {
         let inner = &self.0;
         let mut lapsed = Vec::new();
         for (&life, entry) in &*inner.lives.lock() {
-            let (Entry::Active { attempt, .. } | Entry::Kept(attempt, _)) = entry;
+            let (UploadLife::Active { attempt, .. } | UploadLife::Kept(attempt, _)) = entry;
             let job = &attempt.landed.job;
             let now = inner.jobs.hub().life(job);
             let now = now.filter(|now| now.id() == life && !now.is_deleted());
             // Somebody has cancelled it, by another server.
             let is_ended = |now: crate::hub::Life| {
-                now.is_over() && matches!(entry, Entry::Active { .. }) && !attempt.is_ending()
+                now.is_over() && matches!(entry, UploadLife::Active { .. }) && !attempt.is_ending()
             };
             if now.is_none_or(is_ended) {
                 lapsed.push((job.clone(), life));
@@ -217,8 +217,8 @@ impl Pipeline {
         let inner = &self.0;
         let lives = inner.lives.lock();
         let active = lives.iter().filter_map(|(&life, entry)| match entry {
-            Entry::Active { attempt, .. } => Some((attempt.landed.job.clone(), life)),
-            Entry::Kept(..) => None,
+            UploadLife::Active { attempt, .. } => Some((attempt.landed.job.clone(), life)),
+            UploadLife::Kept(..) => None,
         });
         let active: Vec<_> = active.collect();
         drop(lives);
@@ -231,7 +231,7 @@ impl Pipeline {
         let inner = &self.0;
         inner.closed.store(true, Ordering::Release);
         for entry in inner.lives.lock().values() {
-            if let Entry::Active { attempt, .. } = entry {
+            if let UploadLife::Active { attempt, .. } = entry {
                 attempt.stop.say(Why::Stopping);
             }
         }
@@ -306,8 +306,8 @@ impl Landing for Pipeline {
             attempt.begin_to_end();
         }
         let entry = match failed.as_ref().filter(|failed| !failed.is_infected) {
-            Some(failed) => Entry::Kept(attempt.clone(), failed.at),
-            None => Entry::Active {
+            Some(failed) => UploadLife::Kept(attempt.clone(), failed.at),
+            None => UploadLife::Active {
                 attempt: attempt.clone(),
                 _place: place,
             },
@@ -353,7 +353,7 @@ impl Landing for Pipeline {
     }
 }
 
-impl Inner {
+impl PipelineCore {
     /// The line of new files.
     fn line(&self) -> Arc<Line> {
         let lines = self.lines.read();

@@ -33,11 +33,11 @@ pub struct Work<T> {
 
 /// The queue of one stage.
 pub struct Queue<T> {
-    row: Mutex<Row<T>>,
+    row: Mutex<Queued<T>>,
     changed: Condvar,
 }
 
-struct Row<T> {
+struct Queued<T> {
     waiting: VecDeque<Box<Work<T>>>,
     /// Workers that wait for work.
     idle: usize,
@@ -78,7 +78,7 @@ impl<T> Work<T> {
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
         Queue {
-            row: Mutex::new(Row {
+            row: Mutex::new(Queued {
                 waiting: VecDeque::new(),
                 idle: 0,
                 workers: 0,

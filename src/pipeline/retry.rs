@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::line::{Ticket, Work};
 use super::state::FileState;
-use super::{Entry, Pipeline};
+use super::{Pipeline, UploadLife};
 use crate::event::job::{JobId, LifeId};
 use crate::hub::{After, Life, Refusal};
 use crate::sequencer::{PublishError, now_ms};
@@ -59,12 +59,12 @@ impl Pipeline {
         let (old, at) = self.take_kept(before.id()).ok_or(RetryError::NotKept)?;
         let begun = self.begin_again(&old, &before);
         let (attempt, state, ticket) = begun.inspect_err(|_| {
-            let kept = Entry::Kept(old, at);
+            let kept = UploadLife::Kept(old, at);
             inner.lives.lock().insert(before.id(), kept);
             self.cancel_unless_current(job, before.id());
         })?;
         let Landed { life, upload, .. } = *attempt.landed;
-        let active = Entry::Active {
+        let active = UploadLife::Active {
             attempt: attempt.clone(),
             // Whoever may ask for it is trusted.
             _place: None,
@@ -84,7 +84,7 @@ impl Pipeline {
     fn take_kept(&self, life: LifeId) -> Option<(Arc<Attempt>, u64)> {
         let mut lives = self.0.lives.lock();
         match lives.remove(&life)? {
-            Entry::Kept(attempt, at) => Some((attempt, at)),
+            UploadLife::Kept(attempt, at) => Some((attempt, at)),
             active => {
                 lives.insert(life, active);
                 None

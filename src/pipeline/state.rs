@@ -29,7 +29,7 @@ pub struct FileState {
     /// What the stages have found.
     pub facts: Facts,
     /// How it failed.
-    pub failure: Option<Failed>,
+    pub failure: Option<JobFailure>,
     /// The data of `done`: all that is left to do is to tell it.
     pub done: Option<Value>,
 }
@@ -68,7 +68,7 @@ pub struct Stored {
 
 /// How a job failed.
 #[derive(Clone, Debug)]
-pub struct Failed {
+pub struct JobFailure {
     /// In which stage.
     pub stage: String,
     /// Why, in words.
@@ -153,7 +153,10 @@ impl FileState {
             running: json.text("running")?,
             current: json.text("current")?.unwrap_or_default().into(),
             facts: Facts::of_json(json.object("facts")?)?,
-            failure: json.object("failure")?.map(Failed::of_json).transpose()?,
+            failure: json
+                .object("failure")?
+                .map(JobFailure::of_json)
+                .transpose()?,
             done: json.value("done")?,
         })
     }
@@ -166,7 +169,10 @@ impl FileState {
             ("running", self.running.clone().into()),
             ("current", path(&self.current)?),
             ("facts", self.facts.to_json()?),
-            ("failure", self.failure.as_ref().map(Failed::to_json).into()),
+            (
+                "failure",
+                self.failure.as_ref().map(JobFailure::to_json).into(),
+            ),
             ("done", self.done.clone().into()),
         ]))
     }
@@ -243,9 +249,9 @@ impl Stored {
     }
 }
 
-impl Failed {
-    fn of_json(mut json: Object) -> io::Result<Failed> {
-        Ok(Failed {
+impl JobFailure {
+    fn of_json(mut json: Object) -> io::Result<JobFailure> {
+        Ok(JobFailure {
             stage: json.needed_text("stage")?,
             message: json.needed_text("message")?,
             at: json.needed_number("at")?,

@@ -16,8 +16,8 @@ use super::environment;
 use super::scratch::Scratches;
 use super::state::Facts;
 use crate::command::follow::Guard;
-use crate::command::leftover::Mark;
-use crate::command::{self, Child, End, Keeping, Progress, Signal};
+use crate::command::leftover::LeftoverMark;
+use crate::command::{self, Child, CommandEnd, Keeping, Progress, Signal};
 use crate::progress::{Reader, Throttle, Update};
 use crate::sys::durable;
 
@@ -71,7 +71,7 @@ pub enum Outcome {
 
 /// How it didn't.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum StageFailure {
     /// It was told to stop.
     Stopped,
     /// It failed, for a reason that may pass: it is worth another try.
@@ -84,15 +84,15 @@ pub enum Failure {
     Infected(String),
 }
 
-impl Failure {
+impl StageFailure {
     /// The same failure in other words.
-    pub fn map(self, words: impl FnOnce(String) -> String) -> Failure {
+    pub fn map(self, words: impl FnOnce(String) -> String) -> StageFailure {
         match self {
-            Failure::Stopped => Failure::Stopped,
-            Failure::Passing(why) => Failure::Passing(words(why)),
-            Failure::Lasting(why) => Failure::Lasting(words(why)),
-            Failure::Unfit(why) => Failure::Unfit(words(why)),
-            Failure::Infected(why) => Failure::Infected(words(why)),
+            StageFailure::Stopped => StageFailure::Stopped,
+            StageFailure::Passing(why) => StageFailure::Passing(words(why)),
+            StageFailure::Lasting(why) => StageFailure::Lasting(words(why)),
+            StageFailure::Unfit(why) => StageFailure::Unfit(words(why)),
+            StageFailure::Infected(why) => StageFailure::Infected(words(why)),
         }
     }
 }
@@ -163,9 +163,9 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// It was told to stop, or has had its time.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), StageFailure> {
         if self.passage.attempt.stop.said().is_some() {
-            return Err(Failure::Stopped);
+            return Err(StageFailure::Stopped);
         }
         if Instant::now() >= self.deadline {
             return Err(self.timed_out());
@@ -177,10 +177,10 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// The upload isn't any more what was scanned.
-    pub fn check_digest(&self, digest: &str) -> Result<(), Failure> {
+    pub fn check_digest(&self, digest: &str) -> Result<(), StageFailure> {
         let is_original = self.input == self.passage.attempt.landed.path;
         match &self.facts.original_digest {
-            Some(scanned) if is_original && scanned != digest => Err(Failure::Unfit(
+            Some(scanned) if is_original && scanned != digest => Err(StageFailure::Unfit(
                 "the file has changed since it was scanned: something else writes to the data \
                  directory, or its disk is failing; send it again"
                     .to_owned(),
@@ -196,8 +196,8 @@ impl<'a> Task<'a> {
     /// It can't be read, `each` fails, or as [`Task::check`].
     pub fn digest(
         &mut self,
-        mut each: impl FnMut(&mut Task<'a>, &[u8]) -> Result<(), Failure>,
-    ) -> Result<(u64, String), Failure> {
+        mut each: impl FnMut(&mut Task<'a>, &[u8]) -> Result<(), StageFailure>,
+    ) -> Result<(u64, String), StageFailure> {
         let mut file = File::open(self.input).map_err(|error| self.unreadable(&error))?;
         let size = file
             .metadata()
@@ -234,7 +234,7 @@ impl<'a> Task<'a> {
         reader: Reader,
         keep_bytes: usize,
         max_output_bytes: u64,
-    ) -> Result<Ran, Failure> {
+    ) -> Result<Ran, StageFailure> {
         let name = Path::new(command.get_program())
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -245,13 +245,15 @@ impl<'a> Task<'a> {
             .stage
             .cage
             .of_command(self.folder, self.input, max_output_bytes);
-        let keeping = Keeping::Custody(Mark::new(self.folder), cage);
+        let keeping = Keeping::Custody(LeftoverMark::new(self.folder), cage);
         let child = match Child::start(command, keeping) {
             Ok(child) => child,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ran::Missing),
             Err(error) => {
                 let why = command::start_failure(&error);
-                return Err(Failure::Lasting(format!("{name} can't be started: {why}")));
+                return Err(StageFailure::Lasting(format!(
+                    "{name} can't be started: {why}"
+                )));
             }
         };
         let is_too_much = || size_of_folder(self.folder) > max_output_bytes;
@@ -268,23 +270,24 @@ impl<'a> Task<'a> {
             attempt.progress(index, stage, update);
         });
         progress.keep(keep_bytes);
-        let end = command::follow(&child, &mut progress, &guard)
-            .map_err(|error| Failure::Passing(format!("{name}: {}", durable::in_words(&error))))?;
+        let end = command::follow(&child, &mut progress, &guard).map_err(|error| {
+            StageFailure::Passing(format!("{name}: {}", durable::in_words(&error)))
+        })?;
         progress.tell_last();
         let too_much = || {
-            Failure::Unfit(format!(
+            StageFailure::Unfit(format!(
                 "{name} wrote more than {max_output_bytes} bytes: send a smaller file, or raise \
                  max_output in landfall.toml"
             ))
         };
         match end {
-            End::Stopped => Err(Failure::Stopped),
-            End::TimedOut => Err(self.timed_out()),
-            End::TooMuch => Err(too_much()),
-            End::Exited(status) if status.signal() == Some(Signal::XFSZ.as_raw()) => {
+            CommandEnd::Stopped => Err(StageFailure::Stopped),
+            CommandEnd::TimedOut => Err(self.timed_out()),
+            CommandEnd::TooMuch => Err(too_much()),
+            CommandEnd::Exited(status) if status.signal() == Some(Signal::XFSZ.as_raw()) => {
                 Err(too_much())
             }
-            End::Exited(status) => Ok(match command::failure(status) {
+            CommandEnd::Exited(status) => Ok(match command::failure(status) {
                 None => {
                     progress.end_well();
                     Ran::Well(progress.kept())
@@ -312,15 +315,15 @@ impl<'a> Task<'a> {
     }
 
     /// A failure to read the input.
-    pub fn unreadable(&self, error: &io::Error) -> Failure {
+    pub fn unreadable(&self, error: &io::Error) -> StageFailure {
         let why = durable::in_words(error);
-        Failure::Passing(format!("the file can't be read: {why}"))
+        StageFailure::Passing(format!("the file can't be read: {why}"))
     }
 
-    fn timed_out(&self) -> Failure {
+    fn timed_out(&self) -> StageFailure {
         let (name, timeout) = (&self.passage.stage.name, self.passage.stage.timeout);
         let timeout = humantime::format_duration(timeout);
-        Failure::Lasting(format!(
+        StageFailure::Lasting(format!(
             "{name} took longer than {timeout}: raise its timeout in landfall.toml, or send a \
              smaller file"
         ))

@@ -16,7 +16,7 @@ use super::record::StoredRecord;
 use super::stage;
 use super::state::{Facts, FileState};
 use super::stop::Why;
-use super::task::{Failure, Passage, hex};
+use super::task::{Passage, StageFailure, hex};
 use crate::sys::thread;
 use crate::upload::Landed;
 
@@ -63,7 +63,7 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) 
     tally.working.add(1);
     let begun = Instant::now();
     let worked = catch_unwind(AssertUnwindSafe(|| match attempt.stop.said() {
-        Some(_) => Err(Failure::Stopped),
+        Some(_) => Err(StageFailure::Stopped),
         None => passage.run(state),
     }));
     tally.durations.observe(begun.elapsed());
@@ -75,7 +75,7 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) 
             &tally.stopped
         }
         // What was done is kept, and the next life goes on from there.
-        (_, Some(Why::Stopping)) | (Ok(Err(Failure::Stopped)), None) => &tally.stopped,
+        (_, Some(Why::Stopping)) | (Ok(Err(StageFailure::Stopped)), None) => &tally.stopped,
         (Ok(Ok(())), None) if index + 1 == stages.len() => {
             match (inner.finish(work), attempt.stop.said()) {
                 (_, Some(Why::Cancelled)) => &tally.stopped,
@@ -100,7 +100,7 @@ fn work_on(pipeline: &Pipeline, mut work: Box<Work>, line: &Line, index: usize) 
         (Err(_), None) => {
             inner.jobs.hub().metrics().panics.add(1);
             let why = "a fault in the server ended it: its log says more".to_owned();
-            inner.fail(work, name, Failure::Lasting(why));
+            inner.fail(work, name, StageFailure::Lasting(why));
             &tally.failed
         }
     };
@@ -134,7 +134,7 @@ pub fn result(state: &FileState, landed: &Landed) -> io::Result<Made> {
     let (size, digest) = match &state.facts.original_digest {
         Some(digest) if state.current == landed.path => (landed.size, digest.clone()),
         _ => {
-            let mut sha = Hasher(Sha256::new());
+            let mut sha = FileHasher(Sha256::new());
             let size = io::copy(&mut File::open(&state.current)?, &mut sha)?;
             (size, hex(&sha.0.finalize()))
         }
@@ -188,9 +188,9 @@ impl Made {
     }
 }
 
-struct Hasher(Sha256);
+struct FileHasher(Sha256);
 
-impl io::Write for Hasher {
+impl io::Write for FileHasher {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

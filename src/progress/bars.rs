@@ -1,7 +1,7 @@
 //! Bars that are drawn at once, each for a part of the work.
 
 use super::measure::Measure;
-use super::place::Standing;
+use super::place::Trust;
 use super::words;
 
 /// How many are told apart: no screen has more.
@@ -31,7 +31,7 @@ impl Bars {
     /// several at once.
     pub fn take(&mut self, measure: &Measure<'_>) -> Option<f64> {
         let label = label(measure.head);
-        if measure.standing != Standing::Bar || label.is_empty() {
+        if measure.standing != Trust::Bar || label.is_empty() {
             return None;
         }
         let percent = measure.percent;
@@ -76,13 +76,13 @@ fn label(head: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::{Row, best};
+    use super::super::measure::{TextLine, best};
     use super::*;
 
     fn told(lines: &[&str]) -> Vec<Option<f64>> {
         let mut bars = Bars::default();
         let take = |text: &&str| {
-            let row = Row {
+            let row = TextLine {
                 text,
                 redrawn: true,
                 continued: false,

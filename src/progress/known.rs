@@ -1,6 +1,6 @@
 //! What is known of a command before it says anything: by its arguments.
 
-use super::ffmpeg::{Material, Plan};
+use super::ffmpeg::{FfmpegPlan, Material};
 
 /// Programs that run another, whose words follow theirs.
 const RUNNERS: [&str; 17] = [
@@ -36,7 +36,7 @@ pub struct Amount {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     /// What each ffmpeg is asked for, in their order.
-    pub(super) ffmpegs: Vec<Plan>,
+    pub(super) ffmpegs: Vec<FfmpegPlan>,
     /// It is an rsync: whether it tells how far each file is, and there are several.
     pub rsync_tells_files: Option<bool>,
     /// It is a tar.
@@ -51,14 +51,14 @@ impl Known {
     pub fn of_commands(commands: &[Vec<String>]) -> Known {
         let ffmpegs = commands.iter().filter_map(|it| arguments(it, "ffmpeg"));
         Known {
-            ffmpegs: ffmpegs.map(Plan::of_arguments).collect(),
+            ffmpegs: ffmpegs.map(FfmpegPlan::of_arguments).collect(),
             ..Known::default()
         }
     }
 
     /// What its ffmpegs read and won't say how long it is.
     pub fn unmeasured(&self) -> Vec<Material> {
-        let unmeasured = self.ffmpegs.iter().flat_map(Plan::unmeasured);
+        let unmeasured = self.ffmpegs.iter().flat_map(FfmpegPlan::unmeasured);
         unmeasured.cloned().collect()
     }
 }

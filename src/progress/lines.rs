@@ -15,14 +15,14 @@ pub(super) struct Lines {
     continued: bool,
     escape: Escape,
     /// What ended the line before.
-    before: End,
+    before: LineEnd,
     /// A newline followed the last carriage return at once: these lines end with both.
     is_crlf: bool,
 }
 
 /// What ended a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum End {
+enum LineEnd {
     /// A newline: it stays.
     #[default]
     Newline,
@@ -44,7 +44,7 @@ enum Escape {
 }
 
 /// A line, or a part of one that was too long.
-pub(super) struct Line<'a> {
+pub(super) struct OutputLine<'a> {
     bytes: &'a [u8],
     continued: bool,
     cut: bool,
@@ -57,7 +57,7 @@ impl Lines {
     }
 
     /// Takes bytes and calls `each` for every line that they end.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(OutputLine<'_>)) {
         while let Some(&first) = bytes.first() {
             if self.escape != Escape::None {
                 bytes = self.escape(first, bytes, &mut each);
@@ -78,20 +78,20 @@ impl Lines {
                     self.escape = Escape::Begun;
                     self.push(b"\x1b", &mut each);
                 }
-                b'\n' => self.end_line(End::Newline, &mut each),
-                b'\r' => self.end_line(End::Return, &mut each),
-                _ => self.end_line(End::Move, &mut each),
+                b'\n' => self.end_line(LineEnd::Newline, &mut each),
+                b'\r' => self.end_line(LineEnd::Return, &mut each),
+                _ => self.end_line(LineEnd::Move, &mut each),
             }
         }
     }
 
     /// The line that is not ended yet, where it has begun.
-    pub(super) fn open(&self) -> Option<Line<'_>> {
-        let line = Line {
+    pub(super) fn open(&self) -> Option<OutputLine<'_>> {
+        let line = OutputLine {
             bytes: &self.buffer,
             continued: self.continued,
             cut: false,
-            redrawn: matches!(self.before, End::Return | End::Move),
+            redrawn: matches!(self.before, LineEnd::Return | LineEnd::Move),
         };
         (!self.buffer.is_empty()).then_some(line)
     }
@@ -101,7 +101,7 @@ impl Lines {
         &mut self,
         byte: u8,
         bytes: &'b [u8],
-        each: &mut impl FnMut(Line<'_>),
+        each: &mut impl FnMut(OutputLine<'_>),
     ) -> &'b [u8] {
         let (escape, moves) = match (self.escape, byte) {
             (Escape::Begun, b'[') => (Escape::Control, false),
@@ -121,43 +121,43 @@ impl Lines {
         self.escape = escape;
         self.push(&bytes[..1], each);
         if moves {
-            self.end_line(End::Move, each);
+            self.end_line(LineEnd::Move, each);
         }
         &bytes[1..]
     }
 
-    fn push(&mut self, bytes: &[u8], each: &mut impl FnMut(Line<'_>)) {
+    fn push(&mut self, bytes: &[u8], each: &mut impl FnMut(OutputLine<'_>)) {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= LINE_MAX_BYTES {
-            self.end_line(End::Cut, each);
+            self.end_line(LineEnd::Cut, each);
         }
     }
 
-    fn end_line(&mut self, end: End, each: &mut impl FnMut(Line<'_>)) {
+    fn end_line(&mut self, end: LineEnd, each: &mut impl FnMut(OutputLine<'_>)) {
         let is_empty = self.buffer.is_empty();
-        if self.before == End::Return {
-            self.is_crlf = is_empty && end == End::Newline;
+        if self.before == LineEnd::Return {
+            self.is_crlf = is_empty && end == LineEnd::Newline;
         }
         if !is_empty {
             let moved = |end| match end {
-                End::Return => !self.is_crlf,
-                End::Move => true,
-                End::Newline | End::Cut => false,
+                LineEnd::Return => !self.is_crlf,
+                LineEnd::Move => true,
+                LineEnd::Newline | LineEnd::Cut => false,
             };
-            each(Line {
+            each(OutputLine {
                 bytes: &self.buffer,
                 continued: self.continued,
-                cut: end == End::Cut,
+                cut: end == LineEnd::Cut,
                 redrawn: moved(self.before) || moved(end),
             });
         }
         self.buffer.clear();
-        self.continued = end == End::Cut;
+        self.continued = end == LineEnd::Cut;
         self.before = end;
     }
 }
 
-impl Line<'_> {
+impl OutputLine<'_> {
     /// Whether nothing of the line is missing.
     pub(super) fn is_whole(&self) -> bool {
         !self.continued && !self.cut

@@ -1,7 +1,7 @@
 //! The numbers in a line that may be how far the work is.
 
 use super::number::{self, Number, is_blank};
-use super::place::{Place, Standing};
+use super::place::{NumberPlace, Trust};
 use super::words;
 
 /// What stands between the two numbers of a counter, besides `/`.
@@ -17,7 +17,7 @@ pub(super) struct Measure<'a> {
     /// From 0 to 100.
     pub percent: f64,
     /// How far it is believed.
-    pub standing: Standing,
+    pub standing: Trust,
     /// A counter, and not a percentage.
     pub is_counter: bool,
     /// It says that it is all of the work.
@@ -29,18 +29,18 @@ pub(super) struct Measure<'a> {
 }
 
 /// A counter, as `3/10` or `12.3 of 40.0 MiB`, in its line.
-struct Counter<'a> {
+struct Fraction<'a> {
     done: Number,
     total: Number,
     /// Where it ends.
     end: usize,
-    place: Place<'a>,
-    standing: Standing,
+    place: NumberPlace<'a>,
+    standing: Trust,
 }
 
 /// A line that is looked through.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(super) struct TextLine<'a> {
     /// The line.
     pub text: &'a str,
     /// It is drawn over another, or another over it.
@@ -52,21 +52,19 @@ pub(super) struct Row<'a> {
 /// The measure in a line that is believed most, as far as it is. Of two that are alike, a
 /// percentage goes before a counter, the whole before a part, and then the first beside a
 /// bar or in the first column, but the last elsewhere.
-pub(super) fn best(row: Row<'_>) -> Option<Measure<'_>> {
+pub(super) fn best(row: TextLine<'_>) -> Option<Measure<'_>> {
     let counters = counters(row);
     let percents = percents(row, &counters);
     // Labels of several numbers are a table of something.
-    let labels = percents
-        .iter()
-        .filter(|it| it.standing == Standing::Labelled);
+    let labels = percents.iter().filter(|it| it.standing == Trust::Labelled);
     let is_table = !row.redrawn && labels.count() > 1;
-    let counted = counters.iter().filter_map(Counter::measure);
+    let counted = counters.iter().filter_map(Fraction::measure);
     let all = percents.into_iter().chain(counted);
-    let all = all.filter(|it| it.standing > Standing::Prose);
-    let all = all.filter(|it| !(is_table && it.standing == Standing::Labelled));
+    let all = all.filter(|it| it.standing > Trust::Prose);
+    let all = all.filter(|it| !(is_table && it.standing == Trust::Labelled));
     let rank = |it: &Measure<'_>| (it.is_whole, it.standing, !it.is_counter, it.is_of_all);
     all.reduce(|best, it| {
-        let later = it.standing < Standing::First || is_row(it.head);
+        let later = it.standing < Trust::First || is_row(it.head);
         let later = later && rank(&it) == rank(&best);
         if later || rank(&it) > rank(&best) {
             it
@@ -82,7 +80,7 @@ fn is_row(head: &str) -> bool {
     head.contains("%.") && head.chars().all(in_row)
 }
 
-fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
+fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>> {
     let mut is_of_other = false;
     let signs = row.text.match_indices('%');
     let words = PERCENT.iter().flat_map(|word| row.text.match_indices(word));
@@ -94,7 +92,7 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
         })
         .filter_map(|(number, end)| {
             let (head, tail) = (&row.text[..number.start], &row.text[end..]);
-            let place = Place::new(head, tail, row.redrawn, row.continued);
+            let place = NumberPlace::new(head, tail, row.redrawn, row.continued);
             let mut measure = Measure {
                 percent: number.value,
                 standing: place.of_percent(),
@@ -112,7 +110,7 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
             {
                 measure.standing = match (measure.standing, counter.standing) {
                     // It has a label, and is said to be of what is done.
-                    (Standing::Said, Standing::Labelled) => Standing::Named,
+                    (Trust::Said, Trust::Labelled) => Trust::Named,
                     (own, of_counter) => own.max(of_counter),
                 };
                 measure.head = counter.place.head();
@@ -135,7 +133,7 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
     for it in &mut all {
         it.is_whole &= has_parts;
         if it.is_whole {
-            it.standing = it.standing.max(Standing::Named);
+            it.standing = it.standing.max(Trust::Named);
         }
     }
     all
@@ -143,7 +141,7 @@ fn percents<'a>(row: Row<'a>, counters: &[Counter<'a>]) -> Vec<Measure<'a>> {
 
 /// The number that ends at the percent sign from `sign` to `end`, and where the percentage ends. Not
 /// every sign has one: `%20` in a URL, `50%off`, `-5%` and `99%.pdf` say nothing.
-fn before_sign(row: Row<'_>, sign: usize, end: usize) -> Option<(Number, usize)> {
+fn before_sign(row: TextLine<'_>, sign: usize, end: usize) -> Option<(Number, usize)> {
     let after = &row.text[end..];
     if !ends_number(after) || after.starts_with(['%', '/']) {
         return None;
@@ -161,7 +159,7 @@ fn before_sign(row: Row<'_>, sign: usize, end: usize) -> Option<(Number, usize)>
 }
 
 /// The number that begins behind the percent sign, as in Turkish: `%40`.
-fn after_sign(row: Row<'_>, sign: usize) -> Option<(Number, usize)> {
+fn after_sign(row: TextLine<'_>, sign: usize) -> Option<(Number, usize)> {
     let before = row.text[..sign].chars().next_back();
     let is_apart = before.is_none_or(|c| c.is_whitespace() || matches!(c, '[' | '(' | ':'));
     if !is_apart || (before.is_none() && row.continued) {
@@ -193,10 +191,10 @@ fn ends_number(after: &str) -> bool {
     }
 }
 
-fn counters(row: Row<'_>) -> Vec<Counter<'_>> {
+fn counters(row: TextLine<'_>) -> Vec<Fraction<'_>> {
     let slashes = row.text.match_indices('/');
     let ofs = OF.iter().flat_map(|of| row.text.match_indices(of));
-    let mut found: Vec<Counter> = Vec::new();
+    let mut found: Vec<Fraction> = Vec::new();
     for (at, sign) in slashes.chain(ofs) {
         if let Some(it) = counter(row, at, at + sign.len()) {
             let place = found.partition_point(|before| before.end <= it.end);
@@ -207,7 +205,7 @@ fn counters(row: Row<'_>) -> Vec<Counter<'_>> {
 }
 
 /// The counter whose sign is from `sign` to `after`.
-fn counter(row: Row<'_>, sign: usize, after: usize) -> Option<Counter<'_>> {
+fn counter(row: TextLine<'_>, sign: usize, after: usize) -> Option<Fraction<'_>> {
     let text = row.text;
     let blank = text[after..].len() - text[after..].trim_start_matches(is_blank).len();
     let mut total = number::starting_at(text, after + blank)?;
@@ -243,9 +241,9 @@ fn counter(row: Row<'_>, sign: usize, after: usize) -> Option<Counter<'_>> {
     if tail.starts_with(['%', '/']) {
         return None;
     }
-    let place = Place::new(&text[..done.start], tail, row.redrawn, row.continued);
+    let place = NumberPlace::new(&text[..done.start], tail, row.redrawn, row.continued);
     let standing = place.of_counter(total.unit.is_some());
-    Some(Counter {
+    Some(Fraction {
         done,
         total,
         end,
@@ -254,7 +252,7 @@ fn counter(row: Row<'_>, sign: usize, after: usize) -> Option<Counter<'_>> {
     })
 }
 
-impl<'a> Counter<'a> {
+impl<'a> Fraction<'a> {
     fn measure(&self) -> Option<Measure<'a>> {
         // One of one says nothing.
         if self.total.unit.is_none() && self.total.value < 2.0 {
@@ -313,7 +311,7 @@ mod tests {
     use super::*;
 
     fn told(text: &str, redrawn: bool) -> Option<f64> {
-        let row = Row {
+        let row = TextLine {
             text,
             redrawn,
             continued: false,
@@ -491,7 +489,7 @@ mod tests {
 
     #[test]
     fn half_a_number_at_a_cut_is_not_believed() {
-        let row = |text| Row {
+        let row = |text| TextLine {
             text,
             redrawn: true,
             continued: true,

@@ -39,12 +39,12 @@ pub use update::{Source, Update, overall};
 
 use bars::Bars;
 use ffmpeg::Ffmpeg;
-use lines::{Line, Lines};
-use measure::Row;
+use lines::{Lines, OutputLine};
+use measure::TextLine;
 use phases::Phases;
 use shapes::Shapes;
 use tools::Tools;
-use update::Reading;
+use update::LineReading;
 
 /// The longest stage name that is taken from a command, in bytes: it is a label.
 /// A longer one is ignored.
@@ -189,7 +189,7 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, source: Source, line: &Line<'_>, ended: bool) -> Option<Update> {
+    fn read(&mut self, source: Source, line: &OutputLine<'_>, ended: bool) -> Option<Update> {
         if source == Source::Stdout {
             self.stdout_is_data |= line.has_nul();
             if self.stdout_is_data {
@@ -221,7 +221,7 @@ impl Reader {
     fn read_text(
         &mut self,
         source: Source,
-        line: &Line<'_>,
+        line: &OutputLine<'_>,
         text: &str,
         ended: bool,
     ) -> Option<Update> {
@@ -233,15 +233,15 @@ impl Reader {
                 return Some(Update::percent(percent));
             }
             match self.ffmpeg.read(source, trimmed) {
-                Reading::NotMine => {}
-                Reading::Mine(update) => return update,
+                LineReading::NotMine => {}
+                LineReading::Mine(update) => return update,
             }
         }
-        if let Reading::Mine(update) = self.tools.read(trimmed, ended) {
+        if let LineReading::Mine(update) = self.tools.read(trimmed, ended) {
             return update;
         }
         let text = script::in_ascii(text);
-        let row = Row {
+        let row = TextLine {
             text: &text,
             redrawn: line.is_redrawn(),
             continued: line.is_continued(),

@@ -2,7 +2,7 @@
 //! `Receiving objects: 100%`, `Resolving deltas: 0%`.
 
 use super::measure::Measure;
-use super::place::Standing;
+use super::place::Trust;
 use super::words;
 
 /// The longest name of a phase, in characters: it is a label.
@@ -89,9 +89,9 @@ fn name_in(label: &str, measure: &Measure<'_>) -> Option<String> {
         [word] => {
             words::is_progress(word)
                 || words::is_begun(word)
-                || measure.standing < Standing::Named && !words::is_doing(word)
+                || measure.standing < Trust::Named && !words::is_doing(word)
         }
-        _ => measure.standing < Standing::Said,
+        _ => measure.standing < Trust::Said,
     };
     let name = named.join(" ");
     (!is_plain && name.chars().count() <= NAME_MAX_CHARS).then_some(name)
@@ -99,14 +99,14 @@ fn name_in(label: &str, measure: &Measure<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::{Row, best};
+    use super::super::measure::{TextLine, best};
     use super::*;
 
     fn stages(lines: &[&str]) -> Vec<Option<String>> {
         let mut phases = Phases::default();
         phases.belong_to(Some("home".into()));
         let measure = |text: &&str| {
-            let row = Row {
+            let row = TextLine {
                 text,
                 redrawn: true,
                 continued: false,

@@ -5,7 +5,7 @@ use super::{bar, words};
 
 /// How much what stands around a number says that it is how far the work is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) enum Standing {
+pub(super) enum Trust {
     /// Nothing: it is prose.
     Prose,
     /// It ends a line that is drawn over.
@@ -23,7 +23,7 @@ pub(super) enum Standing {
 }
 
 /// A number's place in its line.
-pub(super) struct Place<'a> {
+pub(super) struct NumberPlace<'a> {
     /// What stands before it, without a bracket that opens just there.
     head: &'a str,
     /// What stands behind it.
@@ -36,7 +36,7 @@ pub(super) struct Place<'a> {
 
 /// What follows a number.
 #[derive(PartialEq)]
-enum Next {
+enum NextWord {
     /// No word.
     NoWord,
     /// That it is done, or of how much it is.
@@ -49,13 +49,13 @@ enum Next {
     Word,
 }
 
-impl<'a> Place<'a> {
-    pub fn new(head: &'a str, tail: &'a str, redrawn: bool, continued: bool) -> Place<'a> {
+impl<'a> NumberPlace<'a> {
+    pub fn new(head: &'a str, tail: &'a str, redrawn: bool, continued: bool) -> NumberPlace<'a> {
         let head = head.trim_end_matches(char::is_whitespace);
         let opening = head.chars().next_back();
         let opening = opening.filter(|c| matches!(c, '[' | '(' | '<'));
         let head = opening.map_or(head, |c| &head[..head.len() - c.len_utf8()]);
-        Place {
+        NumberPlace {
             head: head.trim_end(),
             tail,
             opening,
@@ -70,69 +70,69 @@ impl<'a> Place<'a> {
     }
 
     /// How far a percentage is believed here.
-    pub fn of_percent(&self) -> Standing {
+    pub fn of_percent(&self) -> Trust {
         if self.is_beside_bar() {
-            return Standing::Bar;
+            return Trust::Bar;
         }
         let next = self.next();
         let is_behind_bar = self.is_behind_bar();
-        if self.is_of_other() && !(is_behind_bar && next != Next::Other) {
-            return Standing::Prose;
+        if self.is_of_other() && !(is_behind_bar && next != NextWord::Other) {
+            return Trust::Prose;
         }
         if is_behind_bar {
-            return Standing::Bar;
+            return Trust::Bar;
         }
-        let is_prose = (next == Next::OfSomething || self.is_in_table()) && !self.redrawn;
+        let is_prose = (next == NextWord::OfSomething || self.is_in_table()) && !self.redrawn;
         if self.is_first() && !is_prose {
-            return Standing::First;
+            return Trust::First;
         }
         if let Some(standing) = self.labelled().or_else(|| self.behind_amount())
             && !is_prose
         {
             return match standing {
                 // That is said twice then.
-                Standing::Labelled if next == Next::Done => Standing::Named,
+                Trust::Labelled if next == NextWord::Done => Trust::Named,
                 // It may be a name: `[download] 99% real.mp4 has already been downloaded`.
-                Standing::Named if next == Next::Word && !self.redrawn => Standing::Labelled,
+                Trust::Named if next == NextWord::Word && !self.redrawn => Trust::Labelled,
                 standing => standing,
             };
         }
         if words::speak_of_other(words::last(self.head)) {
-            return Standing::Prose;
+            return Trust::Prose;
         }
-        let ends = matches!(next, Next::NoWord | Next::Done);
+        let ends = matches!(next, NextWord::NoWord | NextWord::Done);
         if let Some(standing) = self.behind_its_name()
             && !is_prose
         {
             return standing;
         }
         match self.opening {
-            _ if next == Next::Done => Standing::Said,
-            _ if ends && self.is_of_doing() => Standing::Said,
-            Some('[') if next == Next::NoWord => Standing::Said,
-            _ if self.redrawn && ends => Standing::Drawn,
-            _ => Standing::Prose,
+            _ if next == NextWord::Done => Trust::Said,
+            _ if ends && self.is_of_doing() => Trust::Said,
+            Some('[') if next == NextWord::NoWord => Trust::Said,
+            _ if self.redrawn && ends => Trust::Drawn,
+            _ => Trust::Prose,
         }
     }
 
     /// How far a counter, as `3/10`, is believed here. One of data is sized.
-    pub fn of_counter(&self, is_sized: bool) -> Standing {
+    pub fn of_counter(&self, is_sized: bool) -> Trust {
         if self.is_beside_bar() || self.is_behind_bar() {
-            return Standing::Bar;
+            return Trust::Bar;
         }
-        if self.next() == Next::Other {
-            return Standing::Prose;
+        if self.next() == NextWord::Other {
+            return Trust::Prose;
         }
         if self.is_first() {
             let tail = self.tail.trim_matches(|c: char| is_blank(c) || c == ')');
             let is_alone = self.head.is_empty() && tail.is_empty();
             return match self.opening {
-                _ if is_sized => Standing::First,
-                _ if is_alone => Standing::Named,
-                Some('[') => Standing::Named,
+                _ if is_sized => Trust::First,
+                _ if is_alone => Trust::Named,
+                Some('[') => Trust::Named,
                 // `(1/5) installing a`. Without brackets it may be a date.
-                Some(_) if words::is_doing(words::first(tail)) => Standing::Named,
-                _ => Standing::Labelled,
+                Some(_) if words::is_doing(words::first(tail)) => Trust::Named,
+                _ => Trust::Labelled,
             };
         }
         let named = self.counted().or_else(|| self.labelled());
@@ -142,14 +142,14 @@ impl<'a> Place<'a> {
         // `Installing a-1.0   1/5`
         if !is_sized && self.opening.is_none() && self.tail.trim().is_empty() && self.is_of_doing()
         {
-            return Standing::Labelled;
+            return Trust::Labelled;
         }
         if self.redrawn && is_sized {
-            Standing::Drawn
+            Trust::Drawn
         } else if is_sized && self.is_of_doing() {
-            Standing::Said
+            Trust::Said
         } else {
-            Standing::Prose
+            Trust::Prose
         }
     }
 
@@ -163,7 +163,7 @@ impl<'a> Place<'a> {
 
     /// Whether a percentage is of something else here, such as how well it was packed.
     pub fn is_of_other(&self) -> bool {
-        self.is_ratio() || self.next() == Next::Other
+        self.is_ratio() || self.next() == NextWord::Other
     }
 
     /// Whether it stands in brackets at the beginning of its line: `(1/3) installing a`.
@@ -233,7 +233,7 @@ impl<'a> Place<'a> {
             || self.tail.trim_start().starts_with("-- ")
     }
 
-    fn labelled(&self) -> Option<Standing> {
+    fn labelled(&self) -> Option<Trust> {
         let label = label(self.head);
         let goes_on = self.head.ends_with("...") || self.head.ends_with('…');
         let is_label = goes_on || self.head.ends_with([':', ']', '=']);
@@ -242,41 +242,41 @@ impl<'a> Place<'a> {
             return None;
         }
         Some(if speaks || goes_on {
-            Standing::Named
+            Trust::Named
         } else if words::speak_of_other(label) {
-            Standing::Prose
+            Trust::Prose
         } else {
-            Standing::Labelled
+            Trust::Labelled
         })
     }
 
     /// `scrubbed: 1.2GiB (12%)`: in brackets behind what it is of, which has the label.
-    fn behind_amount(&self) -> Option<Standing> {
+    fn behind_amount(&self) -> Option<Trust> {
         let amount = ending_at(self.head, self.head.len()).filter(|_| self.opening == Some('('))?;
         let head = self.head[..amount.start].trim_end();
-        let before = Place {
+        let before = NumberPlace {
             head,
             opening: None,
             ..*self
         };
         match before.labelled()? {
-            Standing::Labelled if !words::is_past(words::last(label(head))) => None,
+            Trust::Labelled if !words::is_past(words::last(label(head))) => None,
             standing => Some(standing),
         }
     }
 
     /// `Step 3 of 7`, `Downloading 3/10`: with nothing but a label before it.
-    fn counted(&self) -> Option<Standing> {
+    fn counted(&self) -> Option<Trust> {
         let head = behind_log(self.head);
         // `item #3 of 5`
         let head = head.strip_suffix('#').map_or(head, str::trim_end);
         let word = words::last(head);
         let mut before = head[..head.len() - word.len()].trim_end();
         let standing = match word {
-            _ if words::is_part_of_all(word) || words::is_doing(word) => Standing::Named,
-            _ if words::is_begun(word) => Standing::Labelled,
-            _ if words::is_progress(word) => Standing::Named,
-            _ if words::is_past(word) => Standing::Labelled,
+            _ if words::is_part_of_all(word) || words::is_doing(word) => Trust::Named,
+            _ if words::is_begun(word) => Trust::Labelled,
+            _ if words::is_progress(word) => Trust::Named,
+            _ if words::is_past(word) => Trust::Labelled,
             _ => return None,
         };
         let doing = words::last(before);
@@ -285,12 +285,12 @@ impl<'a> Place<'a> {
             before = before[..before.len() - doing.len()].trim_end();
         }
         let is_alone = before.is_empty() || before.ends_with([':', ']', ')', '-', ',', '|']);
-        let standing = if is_done { Standing::Named } else { standing };
+        let standing = if is_done { Trust::Named } else { standing };
         (is_alone && !self.continued).then_some(standing)
     }
 
     /// `Progress 20%`, `Downloading 20%`: with nothing else before it.
-    fn behind_its_name(&self) -> Option<Standing> {
+    fn behind_its_name(&self) -> Option<Trust> {
         let head = behind_log(self.head).trim_start();
         // As `mkvmerge --gui-mode` begins its lines.
         let head = head.strip_prefix("#GUI#").unwrap_or(head);
@@ -298,9 +298,9 @@ impl<'a> Place<'a> {
         let is_all = !self.continued && name.len() == head.len();
         match name {
             _ if !is_all => None,
-            _ if words::is_progress(name) || words::is_doing(name) => Some(Standing::Named),
+            _ if words::is_progress(name) || words::is_doing(name) => Some(Trust::Named),
             // `Converted 20%`
-            _ if words::is_past(name) => Some(Standing::Labelled),
+            _ if words::is_past(name) => Some(Trust::Labelled),
             _ => None,
         }
     }
@@ -310,7 +310,7 @@ impl<'a> Place<'a> {
         !self.continued && words::is_of_doing(self.head)
     }
 
-    fn next(&self) -> Next {
+    fn next(&self) -> NextWord {
         let closing = |c: char| is_blank(c) || matches!(c, ']' | ')' | '>' | ',' | ';' | '|');
         let tail = self.tail.trim_start_matches(closing);
         let word = words::first(tail);
@@ -318,16 +318,16 @@ impl<'a> Place<'a> {
         if word.eq_ignore_ascii_case("of") {
             let rest = rest.trim_start_matches([' ', '~']);
             return match starting_at(rest, 0) {
-                Some(_) => Next::Done,
-                None => Next::OfSomething,
+                Some(_) => NextWord::Done,
+                None => NextWord::OfSomething,
             };
         }
         match word {
-            "" => Next::NoWord,
-            _ if words::speak_of_other(word) => Next::Other,
-            _ if word.eq_ignore_ascii_case("eta") => Next::Done,
-            _ if words::is_progress(word) => Next::Done,
-            _ => Next::Word,
+            "" => NextWord::NoWord,
+            _ if words::speak_of_other(word) => NextWord::Other,
+            _ if word.eq_ignore_ascii_case("eta") => NextWord::Done,
+            _ if words::is_progress(word) => NextWord::Done,
+            _ => NextWord::Word,
         }
     }
 }
@@ -382,65 +382,62 @@ fn has_few_letters(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn standing(line: &str, redrawn: bool) -> Standing {
+    fn standing(line: &str, redrawn: bool) -> Trust {
         let (head, tail) = line.split_once('@').unwrap();
-        Place::new(head, tail, redrawn, false).of_percent()
+        NumberPlace::new(head, tail, redrawn, false).of_percent()
     }
 
     #[test]
     fn a_percentage_is_believed_by_its_place() {
         for (line, expected) in [
-            ("[=====>    ] @ ETA 0:00:02", Standing::Bar),
-            ("50% x.pdf   @[==>   ]  4.01M", Standing::Bar),
-            ("[ @] [####......]", Standing::Bar),
-            ("@", Standing::First),
-            ("  @ + Sale", Standing::First),
-            ("6.00MiB 0:00:00 [16.2MiB/s] @ ETA", Standing::First),
-            ("[#b9cca4 16MiB/60MiB(@) CN:1", Standing::First),
-            ("[ @] Building C object", Standing::First),
-            ("[0:01] @  13 files", Standing::First),
-            ("Progress: @", Standing::Named),
-            ("[download]  @ of 9MiB", Standing::Named),
-            ("remote: Counting objects: @ (1/3)", Standing::Named),
-            ("Reading package lists... @", Standing::Named),
-            ("Total progress - @", Standing::Named),
-            ("In:@ 00:00", Standing::Labelled),
-            ("in.bin: @", Standing::Labelled),
-            ("Copied @ of 3 GB", Standing::Named),
-            ("tests/a.py::test PASSED [ @]", Standing::Said),
-            ("Progress @", Standing::Named),
-            ("Fortschritt: @", Standing::Named),
-            ("Downloading @ of 9MiB", Standing::Named),
-            ("in.png: @ complete", Standing::Named),
-            ("Extracting a.zip @", Standing::Said),
-            ("Converted @", Standing::Labelled),
-            ("Progress: @ of what there is", Standing::Prose),
-            ("Progress: @ a.txt", Standing::Labelled),
-            ("[download] Destination: @ real.mp4", Standing::Labelled),
-            ("Téléchargement : @", Standing::Named),
-            ("Готово: @", Standing::Named),
-            ("2026-11-29T10:00:00Z INFO progress @", Standing::Named),
+            ("[=====>    ] @ ETA 0:00:02", Trust::Bar),
+            ("50% x.pdf   @[==>   ]  4.01M", Trust::Bar),
+            ("[ @] [####......]", Trust::Bar),
+            ("@", Trust::First),
+            ("  @ + Sale", Trust::First),
+            ("6.00MiB 0:00:00 [16.2MiB/s] @ ETA", Trust::First),
+            ("[#b9cca4 16MiB/60MiB(@) CN:1", Trust::First),
+            ("[ @] Building C object", Trust::First),
+            ("[0:01] @  13 files", Trust::First),
+            ("Progress: @", Trust::Named),
+            ("[download]  @ of 9MiB", Trust::Named),
+            ("remote: Counting objects: @ (1/3)", Trust::Named),
+            ("Reading package lists... @", Trust::Named),
+            ("Total progress - @", Trust::Named),
+            ("In:@ 00:00", Trust::Labelled),
+            ("in.bin: @", Trust::Labelled),
+            ("Copied @ of 3 GB", Trust::Named),
+            ("tests/a.py::test PASSED [ @]", Trust::Said),
+            ("Progress @", Trust::Named),
+            ("Fortschritt: @", Trust::Named),
+            ("Downloading @ of 9MiB", Trust::Named),
+            ("in.png: @ complete", Trust::Named),
+            ("Extracting a.zip @", Trust::Said),
+            ("Converted @", Trust::Labelled),
+            ("Progress: @ of what there is", Trust::Prose),
+            ("Progress: @ a.txt", Trust::Labelled),
+            ("[download] Destination: @ real.mp4", Trust::Labelled),
+            ("Téléchargement : @", Trust::Named),
+            ("Готово: @", Trust::Named),
+            ("2026-11-29T10:00:00Z INFO progress @", Trust::Named),
             (
                 "      [==>.....]  recovery = @ (37043392/292945152) finish=127.5min",
-                Standing::Bar,
+                Trust::Bar,
             ),
             (
                 "2026-11-29T10:00:00.000+0000\t[##....]  db.coll  5.00MB/45.0MB  (@)",
-                Standing::Bar,
+                Trust::Bar,
             ),
-            ("print_progress_callback: progress =  @", Standing::Named),
-            ("#GUI#progress @", Standing::Named),
-            ("Bytes scrubbed:   1.23GiB  (@)", Standing::Labelled),
-            ("2026-11-29 10:00:00,123 progress @", Standing::Named),
-            ("[10:00:00] [INFO] Downloading @", Standing::Named),
-            (
-                "2026/11/29 10:00:00 INFO  : @ a: Copied",
-                Standing::Labelled,
-            ),
+            ("print_progress_callback: progress =  @", Trust::Named),
+            ("#GUI#progress @", Trust::Named),
+            ("Bytes scrubbed:   1.23GiB  (@)", Trust::Labelled),
+            ("2026-11-29 10:00:00,123 progress @", Trust::Named),
+            ("[10:00:00] [INFO] Downloading @", Trust::Named),
+            ("2026/11/29 10:00:00 INFO  : @ a: Copied", Trust::Labelled),
         ] {
             assert_eq!(standing(line, false), expected, "{line}");
         }
-        assert_eq!(standing("a.bin  @", true), Standing::Drawn);
+        assert_eq!(standing("a.bin  @", true), Trust::Drawn);
     }
 
     #[test]
@@ -477,52 +474,52 @@ mod tests {
             "Memory: 1.2 GiB (@)",
             "size: 600 KB (@)",
         ] {
-            assert_eq!(standing(line, false), Standing::Prose, "{line}");
+            assert_eq!(standing(line, false), Trust::Prose, "{line}");
         }
-        assert_eq!(standing("mem @", true), Standing::Prose);
-        assert_eq!(standing("Sale @ off.pdf", true), Standing::Prose);
+        assert_eq!(standing("mem @", true), Trust::Prose);
+        assert_eq!(standing("Sale @ off.pdf", true), Trust::Prose);
     }
 
     #[test]
     fn a_counter_is_believed_by_its_place() {
         for (line, is_sized, expected) in [
-            ("[@] CC a.o", false, Standing::Named),
-            ("Step @: fetch", false, Standing::Named),
-            ("file @", false, Standing::Labelled),
-            ("  Installing  : a-1.0   @", false, Standing::Labelled),
-            ("Mem:2.00M | Scene | Sample @", false, Standing::Labelled),
-            ("Processing file @", false, Standing::Named),
-            ("Downloaded @ files", false, Standing::Named),
-            ("Completed @ with 1 file remaining", true, Standing::Named),
-            ("Downloading a.zip @", true, Standing::Said),
-            ("Downloading a.zip @", false, Standing::Labelled),
-            ("@ files", false, Standing::Labelled),
-            ("Downloading @", false, Standing::Named),
-            ("Building [===>   ] @: a1", false, Standing::Bar),
-            ("@ MiB", true, Standing::First),
-            ("@", false, Standing::Named),
-            ("(@) a", false, Standing::Labelled),
-            ("(@) installing a", false, Standing::Named),
-            ("@ installing a", false, Standing::Labelled),
-            ("item #@", false, Standing::Labelled),
+            ("[@] CC a.o", false, Trust::Named),
+            ("Step @: fetch", false, Trust::Named),
+            ("file @", false, Trust::Labelled),
+            ("  Installing  : a-1.0   @", false, Trust::Labelled),
+            ("Mem:2.00M | Scene | Sample @", false, Trust::Labelled),
+            ("Processing file @", false, Trust::Named),
+            ("Downloaded @ files", false, Trust::Named),
+            ("Completed @ with 1 file remaining", true, Trust::Named),
+            ("Downloading a.zip @", true, Trust::Said),
+            ("Downloading a.zip @", false, Trust::Labelled),
+            ("@ files", false, Trust::Labelled),
+            ("Downloading @", false, Trust::Named),
+            ("Building [===>   ] @: a1", false, Trust::Bar),
+            ("@ MiB", true, Trust::First),
+            ("@", false, Trust::Named),
+            ("(@) a", false, Trust::Labelled),
+            ("(@) installing a", false, Trust::Named),
+            ("@ installing a", false, Trust::Labelled),
+            ("item #@", false, Trust::Labelled),
             (
                 "Scene, View Layer | Rendered @ Tiles",
                 false,
-                Standing::Labelled,
+                Trust::Labelled,
             ),
             (
                 "Update (0x61) downloading, progress: 12.34 (@)",
                 false,
-                Standing::Named,
+                Trust::Named,
             ),
-            ("(@)", false, Standing::Named),
-            ("INFO Step @", false, Standing::Named),
-            ("we are at step @ now", false, Standing::Prose),
-            ("score @", false, Standing::Prose),
-            ("Memory: @", true, Standing::Prose),
+            ("(@)", false, Trust::Named),
+            ("INFO Step @", false, Trust::Named),
+            ("we are at step @ now", false, Trust::Prose),
+            ("score @", false, Trust::Prose),
+            ("Memory: @", true, Trust::Prose),
         ] {
             let (head, tail) = line.split_once('@').unwrap();
-            let place = Place::new(head, tail, false, false);
+            let place = NumberPlace::new(head, tail, false, false);
             assert_eq!(place.of_counter(is_sized), expected, "{line}");
         }
     }

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::measure::Measure;
-use super::place::Standing;
+use super::place::Trust;
 
 /// After so many lines without it, a shape has had its time.
 const SILENT_MAX: u32 = 20;
@@ -19,7 +19,7 @@ pub(super) struct Shapes {
 
 struct Leader {
     shape: u64,
-    standing: Standing,
+    standing: Trust,
     percent: f64,
     /// It was seen more than once.
     is_sure: bool,
@@ -47,7 +47,7 @@ impl Shapes {
                 is_sure: self.leads(shape),
                 silent: 0,
             });
-        } else if measure.standing == Standing::Labelled {
+        } else if measure.standing == Trust::Labelled {
             self.seen.retain(|(seen, _)| *seen != shape);
             if self.seen.len() == SEEN_MAX {
                 self.seen.remove(0);
@@ -72,11 +72,11 @@ impl Shapes {
         }
         let grew = |(seen, percent): &(u64, f64)| *seen == shape && *percent < measure.percent;
         match measure.standing {
-            Standing::Prose => false,
-            Standing::Drawn => redrawn,
+            Trust::Prose => false,
+            Trust::Drawn => redrawn,
             // A label may be of anything: what it tells has to grow.
-            Standing::Labelled => redrawn || self.seen.iter().any(grew),
-            Standing::Said | Standing::Named | Standing::First | Standing::Bar => true,
+            Trust::Labelled => redrawn || self.seen.iter().any(grew),
+            Trust::Said | Trust::Named | Trust::First | Trust::Bar => true,
         }
     }
 
@@ -90,7 +90,7 @@ impl Shapes {
 fn shape(measure: &Measure<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     (measure.standing, measure.is_counter).hash(&mut hasher);
-    if measure.standing < Standing::First {
+    if measure.standing < Trust::First {
         let words = measure.head.split_whitespace();
         for word in words.filter(|word| !word.contains(|c: char| c.is_ascii_digit())) {
             word.hash(&mut hasher);
@@ -101,7 +101,7 @@ fn shape(measure: &Measure<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::{Row, best};
+    use super::super::measure::{TextLine, best};
     use super::*;
 
     const NOTHING: [f64; 0] = [];
@@ -110,7 +110,7 @@ mod tests {
         let mut shapes = Shapes::default();
         let mut told = Vec::new();
         for text in lines {
-            let row = Row {
+            let row = TextLine {
                 text,
                 redrawn,
                 continued: false,

@@ -28,7 +28,7 @@ pub struct Update {
 
 /// Whether a line was some program's, and what it told.
 #[derive(Debug, PartialEq)]
-pub(super) enum Reading {
+pub(super) enum LineReading {
     NotMine,
     Mine(Option<Update>),
 }

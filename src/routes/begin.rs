@@ -15,7 +15,7 @@ const BODY_MAX_BYTES: usize = 4096;
 /// its coroutine for the disk.
 pub fn put(request: Request<'_>, job: JobId) -> Answer {
     let Request { context, head, .. } = request;
-    let body = Body {
+    let body = BeginBody {
         context: context.clone(),
         job,
         after: if replaces(head)? {
@@ -37,7 +37,7 @@ pub fn put(request: Request<'_>, job: JobId) -> Answer {
 }
 
 /// A life that is to begin when all has been read.
-struct Body {
+struct BeginBody {
     context: Arc<Context>,
     job: JobId,
     after: After,
@@ -45,7 +45,7 @@ struct Body {
     text: Vec<u8>,
 }
 
-impl Intake for Body {
+impl Intake for BeginBody {
     fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
         if self.text.len() + piece.len() > BODY_MAX_BYTES {
             return Err(super::publish::too_large(BODY_MAX_BYTES));
@@ -59,9 +59,9 @@ impl Intake for Body {
     }
 }
 
-impl Body {
+impl BeginBody {
     fn begin(&self) -> Result<Response, Response> {
-        let Body {
+        let BeginBody {
             context,
             job,
             after,

@@ -14,7 +14,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::quotas::Publisher;
+use super::quotas::CountedPublisher;
 use super::{Access, Peer};
 use crate::access::cors::{Allowed, Cors, CorsLines, Origin};
 use crate::access::credential::{CookieName, Credential, CredentialError, CredentialSource};
@@ -436,11 +436,11 @@ impl Pass {
     }
 
     /// Whom its events are counted for. None where that may be anyone.
-    pub fn publisher(&self, peer: &Peer) -> Option<Publisher> {
+    pub fn publisher(&self, peer: &Peer) -> Option<CountedPublisher> {
         match self.0 {
-            Grant::Token(_, _, fingerprint) => Some(Publisher::Token(fingerprint)),
-            Grant::Key => Some(Publisher::Key(peer.network())),
-            Grant::Named | Grant::Reached => peer.network().map(Publisher::Address),
+            Grant::Token(_, _, fingerprint) => Some(CountedPublisher::Token(fingerprint)),
+            Grant::Key => Some(CountedPublisher::Key(peer.network())),
+            Grant::Named | Grant::Reached => peer.network().map(CountedPublisher::Address),
         }
     }
 

@@ -14,7 +14,7 @@ const PAGE_MAX_BYTES: usize = 512 * 1024;
 
 /// A page of the list of jobs.
 pub fn get(request: Request<'_>) -> Answer {
-    let asked = Asked::read(request.head)?;
+    let asked = ListQuery::read(request.head)?;
     request.caller.pass.follow_matching(&asked.prefix)?;
     let page = request.context.jobs.hub().list(&Listing {
         prefix: &asked.prefix,
@@ -39,17 +39,17 @@ pub fn get(request: Request<'_>) -> Answer {
 }
 
 /// What a list is to have.
-struct Asked {
+struct ListQuery {
     prefix: String,
     state: Option<JobState>,
     after: Option<EventId>,
     limit: usize,
 }
 
-impl Asked {
+impl ListQuery {
     /// What the query says. What is there twice counts as it stands last.
-    fn read(head: &Head<'_>) -> Result<Asked, Response> {
-        let mut asked = Asked {
+    fn read(head: &Head<'_>) -> Result<ListQuery, Response> {
+        let mut asked = ListQuery {
             prefix: String::new(),
             state: None,
             after: None,

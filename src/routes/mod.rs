@@ -54,7 +54,7 @@ pub use quotas::{Peer, QuotaConfig, Quotas};
 #[cfg(feature = "internals")]
 pub use snapshot::to_json as snapshot_json;
 pub use snapshot::with_holder as snapshot_with_holder;
-use table::{Found, Handler, Right, Route, Subject};
+use table::{Handler, Matched, Right, Route, Subject};
 #[cfg(not(feature = "uploads"))]
 pub use upload::Download;
 pub use upload::UploadIntake;
@@ -233,7 +233,7 @@ impl Context {
     }
 
     fn decide(self: &Arc<Self>, head: &Head<'_>, access: Access, peer: &Peer) -> (Label, Answer) {
-        let found = match Found::of(head, &self.base) {
+        let found = match Matched::of(head, &self.base) {
             Ok(found) => found,
             Err(response) => return (Label::NONE, Err(response)),
         };
@@ -327,7 +327,7 @@ impl Context {
 
 /// Whether a request is one for a stream, as nearly all are.
 pub fn is_for_stream(head: &Head<'_>, access: Access, base: &BasePath) -> bool {
-    let found = Found::of(head, base).ok();
+    let found = Matched::of(head, base).ok();
     let route = found.and_then(|found| found.route(head.method, access).ok());
     head.method == Method::Get && route.is_some_and(|(_, route)| route.is_stream())
 }

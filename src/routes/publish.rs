@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::gate::{INVALID, Pass};
-use super::quotas::Publisher;
+use super::quotas::CountedPublisher;
 use super::{Answer, Caller, Context, Intake, Plan, Request, key_of, may_pass, publish_status};
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{IdempotencyKey, Publication, Word};
@@ -25,7 +25,7 @@ struct Publications {
     /// it: the rest of a body isn't of the next one.
     life: Option<LifeId>,
     pass: Pass,
-    publisher: Option<Publisher>,
+    publisher: Option<CountedPublisher>,
     is_ndjson: bool,
     /// What the whole request is known by.
     key: Option<IdempotencyKey>,

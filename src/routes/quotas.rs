@@ -65,7 +65,7 @@ pub struct Peer {
 
 /// Whose events are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Publisher {
+pub enum CountedPublisher {
     /// Whoever shows this token.
     Token(u64),
     /// Whoever shows the publishing key from this address.
@@ -142,7 +142,7 @@ impl Quotas {
     ///
     /// # Errors
     /// It was too fast: how long to wait.
-    pub fn event(&self, publisher: Publisher) -> Result<(), Duration> {
+    pub fn event(&self, publisher: CountedPublisher) -> Result<(), Duration> {
         self.events.take(publisher, Instant::now())
     }
 

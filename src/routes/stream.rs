@@ -86,7 +86,7 @@ impl From<Limit> for Refused {
 }
 
 /// What a consolidated stream is asked to follow.
-enum Asked {
+enum StreamQuery {
     /// These jobs, some after numbers of their own.
     Listed(BTreeMap<JobId, Option<LastEventId>>),
     /// Every job whose name begins so.
@@ -112,8 +112,8 @@ pub fn many(request: Request<'_>) -> Answer {
     }
     let admitted = admit(context, caller).and_then(|(open, token)| {
         let stream = match asked {
-            Asked::Matching(prefix) => Consolidated::matching(&context.jobs, &prefix, &start),
-            Asked::Listed(ids) => {
+            StreamQuery::Matching(prefix) => Consolidated::matching(&context.jobs, &prefix, &start),
+            StreamQuery::Listed(ids) => {
                 let jobs = join_all(context, caller, ids)?;
                 Consolidated::listed(&context.jobs, jobs, &start)
             }
@@ -141,7 +141,7 @@ pub fn many(request: Request<'_>) -> Answer {
     ))
 }
 
-fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<Asked, Response> {
+fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<StreamQuery, Response> {
     let bad = |message: &str| Response::error(Status::BadRequest, message);
     let mut ids = BTreeMap::new();
     let mut pattern = None;
@@ -166,9 +166,9 @@ fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<Asked, Response> {
     let Some(pattern) = pattern else {
         if ids.is_empty() {
             caller.pass.follow_all()?;
-            return Ok(Asked::Matching(String::new()));
+            return Ok(StreamQuery::Matching(String::new()));
         }
-        return Ok(Asked::Listed(ids));
+        return Ok(StreamQuery::Listed(ids));
     };
     if !ids.is_empty() {
         return Err(bad(
@@ -184,12 +184,12 @@ fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<Asked, Response> {
             .map_err(|error| bad(&format!("jobs: {error}")))?;
     }
     caller.pass.follow_matching(prefix)?;
-    Ok(Asked::Matching(prefix.to_owned()))
+    Ok(StreamQuery::Matching(prefix.to_owned()))
 }
 
 /// Whether a client that asks so gets 204. A question begins nothing.
-fn is_over(context: &Context, caller: &Caller<'_>, asked: Asked, start: &Start) -> bool {
-    let Asked::Listed(ids) = asked else {
+fn is_over(context: &Context, caller: &Caller<'_>, asked: StreamQuery, start: &Start) -> bool {
+    let StreamQuery::Listed(ids) = asked else {
         return false;
     };
     let hub = context.jobs.hub();

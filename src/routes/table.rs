@@ -129,7 +129,7 @@ const fn route(
 const SEGMENTS_MAX: usize = 4;
 
 /// A path that is served.
-pub struct Found<'a> {
+pub struct Matched<'a> {
     /// As it stands in the table. None of `*`, which is every path.
     path: Option<&'static str>,
     /// What it names.
@@ -146,16 +146,16 @@ pub enum Subject<'a> {
     Last(Cow<'a, str>),
 }
 
-impl<'a> Found<'a> {
+impl<'a> Matched<'a> {
     /// The path that a request is for.
     ///
     /// # Errors
     /// The answer where there is none, or where the job's name is none.
-    pub fn of(head: &Head<'a>, base: &BasePath) -> Result<Found<'a>, Response> {
+    pub fn of(head: &Head<'a>, base: &BasePath) -> Result<Matched<'a>, Response> {
         let below = head.target.below(base);
         let target = below.ok_or_else(|| outside(head, base))?;
         if target.path() == "*" {
-            return Ok(Found {
+            return Ok(Matched {
                 path: None,
                 named: Subject::Last(Cow::default()),
             });
@@ -180,7 +180,7 @@ impl<'a> Found<'a> {
             Some(("{upload}", name)) => Subject::Upload(name.parse().ok()),
             _ => Subject::Last(segments.last_mut().map(std::mem::take).unwrap_or_default()),
         };
-        Ok(Found {
+        Ok(Matched {
             path: Some(path),
             named,
         })

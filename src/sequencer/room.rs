@@ -4,7 +4,7 @@
 //! order, where it holds only if nothing has come to the job since.
 
 use super::{Proposal, now_ms};
-use crate::access::places::Key;
+use crate::access::places::CountedBy;
 use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Hub, Life};
 
@@ -46,10 +46,11 @@ pub fn over_share(
     hub: &Hub,
     life: Option<&Life>,
     proposal: &Proposal,
-    theirs: impl Fn(Key) -> usize,
-) -> Option<Key> {
+    theirs: impl Fn(CountedBy) -> usize,
+) -> Option<CountedBy> {
     let most = hub.config().jobs_per_address? as usize;
-    let is_theirs = |key: Key| life.is_some_and(|life| life.client.keys().any(|it| it == key));
+    let is_theirs =
+        |key: CountedBy| life.is_some_and(|life| life.client.keys().any(|it| it == key));
     let mut keys = proposal.client().keys();
     keys.find(|&key| !is_theirs(key) && theirs(key) >= most)
 }

@@ -24,7 +24,7 @@ use crate::webhook::HookPlan;
 
 /// Something that would keep a server from starting.
 #[derive(Debug)]
-pub struct Fault {
+pub struct StartFault {
     /// The flag that says it, without dashes. None where the file of the stages does, which is
     /// named then.
     pub flag: Option<&'static str>,
@@ -33,18 +33,21 @@ pub struct Fault {
 }
 
 /// What is wrong with a configuration. Blocks.
-pub fn check(config: &ServerConfig) -> Vec<Fault> {
+pub fn check(config: &ServerConfig) -> Vec<StartFault> {
     let mut faults = listeners(config);
     keys(config, &mut faults);
     #[cfg(not(feature = "redis"))]
     if let Some(redis) = &config.fleet.redis {
-        faults.push(Fault::of("redis", crate::sequencer::without_redis(redis)));
+        faults.push(StartFault::of(
+            "redis",
+            crate::sequencer::without_redis(redis),
+        ));
     }
     if let Some(data) = &config.data
         && let Err(why) = folder(data)
     {
         let data = data.display();
-        faults.push(Fault::of(
+        faults.push(StartFault::of(
             "data",
             format!(
                 "data directory {data}: {why}: give a directory that can be written to with \
@@ -59,29 +62,33 @@ pub fn check(config: &ServerConfig) -> Vec<Fault> {
             Ok(plan) => plan.check(),
             Err(wrong) => wrong,
         };
-        faults.extend(wrong.into_iter().map(|what| Fault { flag: None, what }));
+        faults.extend(
+            wrong
+                .into_iter()
+                .map(|what| StartFault { flag: None, what }),
+        );
     }
     faults
 }
 
-impl Fault {
-    fn of(flag: &'static str, what: String) -> Fault {
+impl StartFault {
+    fn of(flag: &'static str, what: String) -> StartFault {
         let flag = Some(flag);
-        Fault { flag, what }
+        StartFault { flag, what }
     }
 }
 
-fn keys(config: &ServerConfig, faults: &mut Vec<Fault>) {
+fn keys(config: &ServerConfig, faults: &mut Vec<StartFault>) {
     let before = faults.len();
     for path in &config.auth.token_keys {
         if let Err(error) = keyfile::token_keys(&[path]) {
-            faults.push(Fault::of("token-key", error.to_string()));
+            faults.push(StartFault::of("token-key", error.to_string()));
         }
     }
     if let Some(path) = &config.auth.publish_key
         && let Err(error) = keyfile::publish_key(path)
     {
-        faults.push(Fault::of("publish-key", error.to_string()));
+        faults.push(StartFault::of("publish-key", error.to_string()));
     }
     // Of a name it isn't known whom it lets in, and nothing can listen there.
     let is_named = matches!(config.publish, Address::Host(_));
@@ -89,18 +96,18 @@ fn keys(config: &ServerConfig, faults: &mut Vec<Fault>) {
         && !is_named
         && let Err(error) = start::gate(config.auth.clone(), &config.publish)
     {
-        faults.push(Fault::of("publish", error.to_string()));
+        faults.push(StartFault::of("publish", error.to_string()));
     }
 }
 
 /// What the file says of stages, and what it needs for them.
 #[cfg(feature = "uploads")]
-fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
+fn stages(file: &Path, beside: &[String], faults: &mut Vec<StartFault>) {
     let plan = match StagePlan::read(file, beside) {
         Ok(plan) => plan,
         Err(wrong) => {
             let wrong = wrong.into_iter();
-            return faults.extend(wrong.map(|what| Fault { flag: None, what }));
+            return faults.extend(wrong.map(|what| StartFault { flag: None, what }));
         }
     };
     for (line, need) in plan.needs {
@@ -122,12 +129,12 @@ fn stages(file: &Path, beside: &[String], faults: &mut Vec<Fault>) {
         };
         if let Err(why) = met {
             let what = format!("{}:{line}: {why}", file.display());
-            faults.push(Fault { flag: None, what });
+            faults.push(StartFault { flag: None, what });
         }
     }
 }
 
-fn listeners(config: &ServerConfig) -> Vec<Fault> {
+fn listeners(config: &ServerConfig) -> Vec<StartFault> {
     let listeners = [
         ("public listener", "listen", &config.listen),
         ("publishing listener", "publish", &config.publish),
@@ -145,7 +152,7 @@ fn listeners(config: &ServerConfig) -> Vec<Fault> {
         }
         let mut before = listeners[..index].iter();
         if let Some((other, ..)) = before.find(|(.., it)| *it == address && !is_any_port) {
-            faults.push(Fault::of(
+            faults.push(StartFault::of(
                 flag,
                 format!("{what} {address}: the {other} has the same: give another with --{flag}"),
             ));
@@ -154,7 +161,7 @@ fn listeners(config: &ServerConfig) -> Vec<Fault> {
                 Ok(listener) => held.extend(listener),
                 Err(why) => {
                     let what = format!("{what} {address}: {why}: give another with --{flag}");
-                    faults.push(Fault::of(flag, what));
+                    faults.push(StartFault::of(flag, what));
                 }
             }
         }

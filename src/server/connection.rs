@@ -19,7 +19,7 @@ use may::io::CoIo;
 
 use crate::access::cors::CorsLines;
 use crate::http::{
-    Decoder, Head, HeadLimits, Method, Pace, PaceLimits, Response, Status, TooSlow, head,
+    BodyPace, Decoder, Head, HeadLimits, Method, PaceLimits, Response, Status, TooSlow, head,
 };
 use crate::routes::{Access, Intake, Label, Peer, Plan};
 use crate::server::house::House;
@@ -136,19 +136,19 @@ pub fn serve(
     // Who closes, or becomes a stream, waits no more.
     connection.unanswered = None;
     match end {
-        Ok(End::Stream(opening, stream)) => {
+        Ok(ConnectionEnd::Stream(opening, stream)) => {
             let Connection {
                 io, peer, house, ..
             } = connection;
             house.park(io.into_inner().socket, peer, opening, stream);
         }
-        Ok(End::Close) => connection.linger(),
+        Ok(ConnectionEnd::Close) => connection.linger(),
         // The client is gone: nobody is left to be told.
         Err(_) => {}
     }
 }
 
-enum End {
+enum ConnectionEnd {
     Close,
     Stream(Opening, crate::stream::Stream),
 }
@@ -218,35 +218,35 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    fn converse(&mut self) -> io::Result<End> {
+    fn converse(&mut self) -> io::Result<ConnectionEnd> {
         for count in 1.. {
             let is_last = count >= self.config.requests;
             match self.request(is_last)? {
                 Some(end) => {
                     return match (self.flush(), end) {
                         (Ok(()), end) => Ok(end),
-                        (Err(error), End::Stream(_, stream)) => {
+                        (Err(error), ConnectionEnd::Stream(_, stream)) => {
                             stream.leave(self.house.context.jobs.hub());
                             Err(error)
                         }
-                        (Err(error), End::Close) => Err(error),
+                        (Err(error), ConnectionEnd::Close) => Err(error),
                     };
                 }
                 None if self.answers.len() >= HELD_BACK_BYTES => self.flush()?,
                 None => {}
             }
         }
-        Ok(End::Close)
+        Ok(ConnectionEnd::Close)
     }
 
     /// Reads and answers one request. None where another may follow.
-    fn request(&mut self, is_last: bool) -> io::Result<Option<End>> {
+    fn request(&mut self, is_last: bool) -> io::Result<Option<ConnectionEnd>> {
         let decision = match self.read_head()? {
             Ok(decision) => decision,
-            Err(None) => return Ok(Some(End::Close)),
+            Err(None) => return Ok(Some(ConnectionEnd::Close)),
             Err(Some(response)) => {
                 self.answer(Label::NONE, &response, false, false);
-                return Ok(Some(End::Close));
+                return Ok(Some(ConnectionEnd::Close));
             }
         };
         self.is_answered = false;
@@ -258,7 +258,11 @@ impl Connection<'_> {
         Ok(end)
     }
 
-    fn carry_out(&mut self, decision: Decision, is_last: bool) -> io::Result<Option<End>> {
+    fn carry_out(
+        &mut self,
+        decision: Decision,
+        is_last: bool,
+    ) -> io::Result<Option<ConnectionEnd>> {
         let Decision {
             route,
             plan,
@@ -272,12 +276,12 @@ impl Connection<'_> {
         let (response, is_read) = match plan {
             Plan::Stream(opening, stream) => {
                 self.house.answered(route, Status::Ok);
-                return Ok(Some(End::Stream(opening, stream)));
+                return Ok(Some(ConnectionEnd::Stream(opening, stream)));
             }
             Plan::EmptyStream(bytes) => {
                 self.house.answered(route, Status::Ok);
                 self.answers.extend_from_slice(&bytes);
-                return Ok(Some(End::Close));
+                return Ok(Some(ConnectionEnd::Close));
             }
             Plan::Intake(intake) => self.read_body(intake, &mut decoder, expects_continue)?,
             Plan::Upload(intake) => self.receive_upload(intake, &mut decoder, expects_continue)?,
@@ -296,7 +300,7 @@ impl Connection<'_> {
         if let Some(download) = file {
             self.send_file(&download)?;
         }
-        Ok((!keep_alive).then_some(End::Close))
+        Ok((!keep_alive).then_some(ConnectionEnd::Close))
     }
 
     /// Waits for a whole head, and decides on it. An error is the answer to a broken
@@ -389,7 +393,7 @@ impl Connection<'_> {
             self.answers
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        let mut pace = Pace::new(PaceLimits {
+        let mut pace = BodyPace::new(PaceLimits {
             part: self.config.body_timeout,
             bytes_per_second: self.config.body_bytes_per_second,
             whole: self.config.body_time,

@@ -45,9 +45,9 @@ type Interrupt = Box<dyn FnMut() + Send>;
 
 /// A disk. A clone is the same one.
 #[derive(Clone)]
-pub struct Disk(Arc<Mutex<State>>);
+pub struct Disk(Arc<Mutex<DiskState>>);
 
-struct State {
+struct DiskState {
     random: Random,
     boot: u8,
     names: BTreeMap<String, usize>,
@@ -88,7 +88,7 @@ enum NameChange {
 
 impl Disk {
     pub fn new(random: Random) -> Disk {
-        Disk(Arc::new(Mutex::new(State {
+        Disk(Arc::new(Mutex::new(DiskState {
             random,
             boot: 1,
             names: BTreeMap::new(),
@@ -176,12 +176,12 @@ impl Disk {
             .collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock()
     }
 
     /// Before an operation.
-    fn enter(&self) -> MutexGuard<'_, State> {
+    fn enter(&self) -> MutexGuard<'_, DiskState> {
         let interrupt = self.state().interrupt.take();
         if let Some(mut interrupt) = interrupt {
             interrupt();
@@ -198,7 +198,7 @@ enum Way {
     Part(io::Error),
 }
 
-impl State {
+impl DiskState {
     fn way(&mut self, faults: &[Fault]) -> Way {
         if self.is_down {
             return Way::Part(gone());

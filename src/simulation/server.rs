@@ -12,7 +12,7 @@ use crate::sequencer::Sequencer;
 use crate::sequencer::journal::JournalConfig;
 use crate::sequencer::journal::by_hand::ByHand as Journal;
 use crate::stream::ShardConfig;
-use crate::stream::by_hand::ByHand as Shard;
+use crate::stream::by_hand::ShardByHand as Shard;
 
 /// A server that runs.
 pub struct Server {

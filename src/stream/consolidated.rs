@@ -63,7 +63,7 @@ pub(super) enum Filled {
 }
 
 /// What a pass has found.
-pub(super) struct Pass {
+pub(super) struct PassFound {
     pub filled: Filled,
     /// What there was before.
     pub since: Since,
@@ -220,7 +220,7 @@ impl Consolidated {
         sequencer: &Sequencer,
         after: EventId,
         batch: &mut Batch,
-    ) -> Pass {
+    ) -> PassFound {
         let hub = sequencer.hub();
         let published = hub.published();
         let paced = self.paced.as_mut();
@@ -249,7 +249,7 @@ impl Consolidated {
                 .has_ended_after(EventId(batch.newest().max(upto.0))),
             _ => false,
         };
-        Pass {
+        PassFound {
             filled,
             since,
             resets,

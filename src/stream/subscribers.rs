@@ -53,7 +53,7 @@ use waiter::Waiter;
 /// handle to the same. Make one for a [`Sequencer`], and keep it: the server's shards and it
 /// are 64 at most. Where the last handle is dropped, its streams end.
 #[derive(Clone)]
-pub struct Subscribers(Arc<Owner>);
+pub struct Subscribers(Arc<DeskOwner>);
 
 /// What to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub enum Follow {
 }
 
 /// Ends the thread with the last handle.
-struct Owner(Arc<Desk>);
+struct DeskOwner(Arc<Desk>);
 
 /// What the streams and the thread have in common.
 struct Desk {
@@ -76,17 +76,17 @@ struct Desk {
     number: usize,
     mailbox: Arc<Mailbox>,
     pieces: (Sender<Replay>, Receiver<Replay>),
-    streams: Mutex<Streams>,
+    streams: Mutex<OpenStreams>,
     is_closed: AtomicBool,
 }
 
 #[derive(Default)]
-struct Streams {
+struct OpenStreams {
     /// By the number that a stream has.
     waiters: HashMap<u32, Arc<Waiter>>,
     next: u32,
     /// The jobs that are followed by name, by their slots.
-    jobs: Vec<Option<Followed>>,
+    jobs: Vec<Option<StreamedJob>>,
     free: Vec<u32>,
     /// The streams of prefixes.
     matching: Vec<u32>,
@@ -94,7 +94,7 @@ struct Streams {
     rests: BinaryHeap<Reverse<(Instant, u32)>>,
 }
 
-struct Followed {
+struct StreamedJob {
     job: Arc<Job>,
     streams: Vec<u32>,
 }
@@ -128,7 +128,7 @@ impl Subscribers {
         *sleeper.lock() = Some(herald.thread().clone());
         // It may have fallen asleep before it could be woken.
         herald.thread().unpark();
-        Ok(Subscribers(Arc::new(Owner(desk))))
+        Ok(Subscribers(Arc::new(DeskOwner(desk))))
     }
 
     /// Begins to follow. Never blocks; reading the stream does.
@@ -167,7 +167,7 @@ impl fmt::Debug for Subscribers {
     }
 }
 
-impl Drop for Owner {
+impl Drop for DeskOwner {
     fn drop(&mut self) {
         self.0.is_closed.store(true, Ordering::Release);
         self.0.mailbox.post_any();
@@ -296,7 +296,7 @@ impl Desk {
     }
 }
 
-impl Streams {
+impl OpenStreams {
     fn free_number(&mut self) -> u32 {
         while self.waiters.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
@@ -317,7 +317,7 @@ impl Streams {
             self.jobs.len() as u32 - 1
         });
         core.follow(desk, slot);
-        self.jobs[slot as usize] = Some(Followed {
+        self.jobs[slot as usize] = Some(StreamedJob {
             job: job.clone(),
             streams: Vec::new(),
         });

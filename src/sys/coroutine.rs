@@ -139,17 +139,17 @@ impl Starter {
 
 /// A socket that a coroutine waits at. Meanwhile nobody else can.
 #[cfg(feature = "redis")]
-pub struct Watch(CoIo<Arc<OwnedFd>>);
+pub struct SocketWatch(CoIo<Arc<OwnedFd>>);
 
 #[cfg(feature = "redis")]
-impl Watch {
+impl SocketWatch {
     /// Waits at this socket: it itself, as another descriptor of it would still be polled when this
     /// is gone.
     ///
     /// # Errors
     /// The system can't poll it.
-    pub fn new(socket: Arc<OwnedFd>) -> io::Result<Watch> {
-        Ok(Watch(CoIo::new(socket)?))
+    pub fn new(socket: Arc<OwnedFd>) -> io::Result<SocketWatch> {
+        Ok(SocketWatch(CoIo::new(socket)?))
     }
 
     /// Suspends the coroutine until something has come, or it is woken. May return without.
@@ -164,7 +164,7 @@ impl Watch {
 }
 
 #[cfg(feature = "redis")]
-impl Drop for Watch {
+impl Drop for SocketWatch {
     fn drop(&mut self) {
         // `may` has made it a socket at which nobody can wait.
         let _ = rustix::io::ioctl_fionbio(self.0.inner(), false);

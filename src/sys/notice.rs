@@ -13,11 +13,11 @@ const INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Notice {
     count: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<Logged>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Logged {
     told: Option<(Instant, u64)>,
     last: Option<String>,
 }

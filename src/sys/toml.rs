@@ -11,7 +11,7 @@ use super::order::sort_by_key;
 use super::units::{self, UnitError};
 
 /// A table. What is wrong with it is gathered, so that all of it can be said at once.
-pub struct Table<'a> {
+pub struct TomlTable<'a> {
     members: toml_span::value::Table<'a>,
     at: Spot,
     known: Vec<&'static str>,
@@ -45,12 +45,12 @@ pub struct Wrong {
     pub message: String,
 }
 
-impl<'a> Table<'a> {
+impl<'a> TomlTable<'a> {
     /// The whole file.
-    pub fn parse(text: &'a str) -> Result<Table<'a>, Wrong> {
+    pub fn parse(text: &'a str) -> Result<TomlTable<'a>, Wrong> {
         let mut value = toml_span::parse(text)
             .map_err(|error| Spot(error.span.start.min(text.len())).wrong(error.to_string()))?;
-        Table::of(&mut value).ok_or_else(|| Spot(0).wrong("the file is no table"))
+        TomlTable::of(&mut value).ok_or_else(|| Spot(0).wrong("the file is no table"))
     }
 
     /// Where it begins.
@@ -92,7 +92,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of `[[key]]`.
-    pub fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
+    pub fn tables(&mut self, key: &'static str) -> Vec<TomlTable<'a>> {
         let Some(mut value) = self.take(key) else {
             return Vec::new();
         };
@@ -104,7 +104,7 @@ impl<'a> Table<'a> {
         };
         let mut tables = Vec::new();
         for mut value in values {
-            match Table::of(&mut value) {
+            match TomlTable::of(&mut value) {
                 Some(table) => tables.push(table),
                 None => self.refuse(at, message.as_str()),
             }
@@ -246,10 +246,10 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn of(value: &mut Value<'a>) -> Option<Table<'a>> {
+    fn of(value: &mut Value<'a>) -> Option<TomlTable<'a>> {
         let at = Spot(value.span.start);
         match value.take() {
-            ValueInner::Table(members) => Some(Table {
+            ValueInner::Table(members) => Some(TomlTable {
                 members,
                 at,
                 known: Vec::new(),

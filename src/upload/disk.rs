@@ -15,19 +15,19 @@ use crate::sys::thread;
 /// Work that waits for a thread, at most. Whoever brings more waits itself.
 const QUEUE: usize = 64;
 
-type Work = Box<dyn FnOnce() + Send>;
+type DiskWork = Box<dyn FnOnce() + Send>;
 
 /// The threads. A clone is another handle to the same; they end with the last.
 #[derive(Clone)]
 pub struct Disk {
-    queue: Sender<Work>,
+    queue: Sender<DiskWork>,
     /// What is free of the queue.
     places: Arc<Semphore>,
 }
 
 /// The result of work that is being done. All kinds go through one kind of channel: it would be
 /// code of its own for each.
-pub struct Pending<T>(mpsc::Receiver<Result<Parcel>>, PhantomData<fn() -> T>);
+pub struct DiskResult<T>(mpsc::Receiver<Result<Parcel>>, PhantomData<fn() -> T>);
 
 impl Disk {
     /// Starts `threads` threads.
@@ -38,7 +38,7 @@ impl Disk {
         let (queue, works) = bounded(QUEUE);
         let places = Arc::new(Semphore::new(QUEUE));
         for index in 0..threads.max(1) {
-            let (works, places): (Receiver<Work>, _) = (works.clone(), places.clone());
+            let (works, places): (Receiver<DiskWork>, _) = (works.clone(), places.clone());
             thread::start(format!("disk-{index}"), move || {
                 for work in works.iter() {
                     places.post();
@@ -54,7 +54,7 @@ impl Disk {
     pub fn begin<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Pending<T> {
+    ) -> DiskResult<T> {
         self.places.wait();
         self.enqueue(work)
     }
@@ -71,13 +71,16 @@ impl Disk {
     pub fn try_begin<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<Pending<T>> {
+    ) -> Option<DiskResult<T>> {
         self.places.try_wait().then(|| self.enqueue(work))
     }
 
-    fn enqueue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
+    fn enqueue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> DiskResult<T> {
         let pending = self.enqueue_boxed(Box::new(|| Box::new(work())));
-        Pending(pending, PhantomData)
+        DiskResult(pending, PhantomData)
     }
 
     fn enqueue_boxed(
@@ -94,7 +97,7 @@ impl Disk {
     }
 }
 
-impl<T: 'static> Pending<T> {
+impl<T: 'static> DiskResult<T> {
     /// Waits for the result: a coroutine is suspended, a thread blocked.
     ///
     /// # Panics
@@ -161,7 +164,7 @@ mod tests {
         );
         go.send(()).unwrap();
         held.wait().unwrap();
-        begun.into_iter().for_each(Pending::wait);
+        begun.into_iter().for_each(DiskResult::wait);
         assert!(disk.try_begin(|| ()).is_some());
     }
 }

@@ -14,7 +14,7 @@ use crate::sys::sorted::Sorted;
 
 /// The numbers.
 #[derive(Default)]
-pub struct Backlog(Sorted<EventId, Undelivered>);
+pub struct HookBacklog(Sorted<EventId, Undelivered>);
 
 /// An event that the receiver hasn't taken.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub struct Undelivered {
     pub place: Option<Cursor>,
 }
 
-impl Backlog {
+impl HookBacklog {
     /// Adds an event.
     pub fn add(&mut self, id: EventId, event: Undelivered) {
         self.0.insert(id, event);
@@ -120,7 +120,7 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    fn add(backlog: &mut Backlog, id: u64, job: &str, due: Instant) {
+    fn add(backlog: &mut HookBacklog, id: u64, job: &str, due: Instant) {
         let event = Undelivered {
             job: job.parse().unwrap(),
             name: "done".into(),
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn of_a_job_only_the_oldest_is_tried_and_other_jobs_go_on() {
-        let mut backlog = Backlog::default();
+        let mut backlog = HookBacklog::default();
         let now = Instant::now();
         let later = now + Duration::from_secs(5);
         add(&mut backlog, 1, "a", later);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_was_deleted_is_not_tried_and_what_nobody_heard_is_tried_once_somebody_does() {
-        let mut backlog = Backlog::default();
+        let mut backlog = HookBacklog::default();
         let now = Instant::now();
         let later = now + Duration::from_secs(5);
         add(&mut backlog, 1, "a", now);

@@ -10,7 +10,7 @@ use super::url::HookUrl;
 use crate::access::token::Scope;
 use crate::event::frame::DELETED;
 use crate::event::job::EventName;
-use crate::sys::toml::{self, Table, WrongLines, in_lines};
+use crate::sys::toml::{self, TomlTable, WrongLines, in_lines};
 
 /// The most that there may be: each has threads of its own.
 const HOOKS_MAX: usize = 32;
@@ -101,7 +101,7 @@ impl HookPlan {
 
     /// Reads the text of a file. Blocks for the secrets, which are in files of their own.
     fn parse(text: &str) -> Result<HookPlan, WrongLines> {
-        let mut document = Table::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
+        let mut document = TomlTable::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
         let tables = document.tables("webhook");
         let (mut wrong, _) = document.into_findings();
         let mut names = HashSet::new();
@@ -141,7 +141,7 @@ impl Hook {
     }
 
     /// None where it can't be told where it is.
-    fn read(table: &mut Table<'_>) -> Option<Hook> {
+    fn read(table: &mut TomlTable<'_>) -> Option<Hook> {
         // The rest is read where it has none, so that all that is wrong is said at once.
         let url = url(table);
         let has_url = url.is_some();
@@ -171,7 +171,7 @@ impl Hook {
 
 const HOUR: u64 = 3600;
 
-fn url(table: &mut Table<'_>) -> Option<HookUrl> {
+fn url(table: &mut TomlTable<'_>) -> Option<HookUrl> {
     let Some((url, at)) = table.text("url") else {
         let message = "a webhook needs a url, as url = \"http://127.0.0.1:9000/landfall\"";
         table.refuse(table.at(), message);
@@ -194,7 +194,7 @@ fn url(table: &mut Table<'_>) -> Option<HookUrl> {
 }
 
 /// A duration of so many seconds at most.
-fn duration(table: &mut Table<'_>, key: &'static str, default: u64, most: u64) -> Duration {
+fn duration(table: &mut TomlTable<'_>, key: &'static str, default: u64, most: u64) -> Duration {
     let at = table.spot(key);
     let duration = table.duration(key).unwrap_or(Duration::from_secs(default));
     if duration > Duration::from_secs(most) {
@@ -204,7 +204,7 @@ fn duration(table: &mut Table<'_>, key: &'static str, default: u64, most: u64) -
     duration
 }
 
-fn name(table: &mut Table<'_>, url: &HookUrl) -> String {
+fn name(table: &mut TomlTable<'_>, url: &HookUrl) -> String {
     let Some((name, at)) = table.text("name") else {
         return url.host.clone();
     };
@@ -216,7 +216,7 @@ fn name(table: &mut Table<'_>, url: &HookUrl) -> String {
     name
 }
 
-fn events(table: &mut Table<'_>) -> Option<Vec<String>> {
+fn events(table: &mut TomlTable<'_>) -> Option<Vec<String>> {
     let Some((events, at)) = table.list("events") else {
         return Some(ENDS.map(str::to_owned).to_vec());
     };
@@ -240,7 +240,7 @@ fn events(table: &mut Table<'_>) -> Option<Vec<String>> {
     (!is_all).then_some(events)
 }
 
-fn jobs(table: &mut Table<'_>) -> Scope {
+fn jobs(table: &mut TomlTable<'_>) -> Scope {
     let all = || Scope::parse(["*"]).unwrap_or_default();
     let Some((jobs, at)) = table.list("jobs") else {
         return all();
@@ -256,7 +256,7 @@ fn jobs(table: &mut Table<'_>) -> Scope {
     })
 }
 
-fn secrets(table: &mut Table<'_>) -> Option<HookSecrets> {
+fn secrets(table: &mut TomlTable<'_>) -> Option<HookSecrets> {
     let (path, at) = table.text("secret_file")?;
     let secrets = HookSecrets::read(Path::new(&path));
     secrets
@@ -264,7 +264,7 @@ fn secrets(table: &mut Table<'_>) -> Option<HookSecrets> {
         .ok()
 }
 
-fn headers(table: &mut Table<'_>) -> Vec<(String, HookText)> {
+fn headers(table: &mut TomlTable<'_>) -> Vec<(String, HookText)> {
     let mut headers: Vec<(String, HookText)> = Vec::new();
     for (name, value, at) in table.texts("headers") {
         let is_token =
@@ -292,7 +292,7 @@ fn headers(table: &mut Table<'_>) -> Vec<(String, HookText)> {
     headers
 }
 
-fn body(table: &mut Table<'_>) -> HookBody {
+fn body(table: &mut TomlTable<'_>) -> HookBody {
     let parsed = match (table.text("text"), table.json("json")) {
         (Some(_), Some((_, at))) => {
             let message = "a webhook has text or json, and not both";
@@ -316,7 +316,7 @@ fn body(table: &mut Table<'_>) -> HookBody {
     })
 }
 
-fn ca_file(table: &mut Table<'_>, url: &HookUrl) -> Option<PathBuf> {
+fn ca_file(table: &mut TomlTable<'_>, url: &HookUrl) -> Option<PathBuf> {
     let (path, at) = table.text("ca_file")?;
     if !url.is_tls {
         table.refuse(at, "ca_file is for an https url");
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn the_example_says_all_that_can_be_said() {
-        let mut document = Table::parse(EXAMPLE).unwrap();
+        let mut document = TomlTable::parse(EXAMPLE).unwrap();
         for mut table in document.tables("webhook") {
             Hook::read(&mut table).unwrap();
             for key in table.known() {

@@ -12,7 +12,7 @@ use super::backlog::Undelivered;
 use super::config::Hook;
 use super::counts::HookCounts;
 use super::file::{HookFile, HookStanding};
-use super::porter::{Delivered, Parcel, Porters};
+use super::porter::{Delivered, PorterParcel, Porters};
 use super::reader::{OrderReader, Reach};
 use super::request::DeliveryEnd;
 use crate::event::frame::DELETED;
@@ -185,7 +185,7 @@ impl Courier {
             && let Some(event) = backlog.get_mut(id)
         {
             event.is_busy = true;
-            self.porters.send(Parcel {
+            self.porters.send(PorterParcel {
                 id,
                 job: event.job.clone(),
                 time_ms: event.time_ms,

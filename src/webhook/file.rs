@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::backlog::{Backlog, Undelivered};
+use super::backlog::{HookBacklog, Undelivered};
 use crate::event::job::EventId;
 use crate::event::json::{Object, object, wrong};
 use crate::sys::clock::now_ms;
@@ -23,7 +23,7 @@ pub struct HookStanding {
     /// Everything up to this number is delivered, given up, or in the backlog.
     pub position: EventId,
     /// What isn't delivered.
-    pub backlog: Backlog,
+    pub backlog: HookBacklog,
 }
 
 impl HookFile {
@@ -95,7 +95,7 @@ impl HookStanding {
             return Err(wrong("version", &format!("is {version}, not {VERSION}")));
         }
         let (now, now_ms) = (Instant::now(), now_ms());
-        let mut backlog = Backlog::default();
+        let mut backlog = HookBacklog::default();
         for mut it in json.objects("waiting")? {
             let job = it.needed_text("job")?.parse();
             let next_ms = it.needed_number("next_ms")?;
@@ -129,7 +129,7 @@ impl HookStanding {
         Ok(HookStanding {
             mark: format!("{bits:032x}"),
             position,
-            backlog: Backlog::default(),
+            backlog: HookBacklog::default(),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::sys::vital;
 
 /// The porters of a webhook. They end with this, each with its request.
 pub struct Porters {
-    parcels: Sender<Parcel>,
+    parcels: Sender<PorterParcel>,
     /// What they come back with.
     pub delivered: Receiver<Delivered>,
     /// How many aren't back.
@@ -24,7 +24,7 @@ pub struct Porters {
 }
 
 /// An event for a porter.
-pub struct Parcel {
+pub struct PorterParcel {
     /// Its number.
     pub id: EventId,
     /// Its job.
@@ -74,7 +74,7 @@ impl Porters {
     }
 
     /// Gives one an event. Never blocks where one has nothing to do.
-    pub fn send(&mut self, parcel: Parcel) {
+    pub fn send(&mut self, parcel: PorterParcel) {
         self.busy += usize::from(self.parcels.send(parcel).is_ok());
     }
 }
@@ -84,7 +84,7 @@ fn carry(
     hook: &Hook,
     jobs: &Sequencer,
     mark: &str,
-    given: &Receiver<Parcel>,
+    given: &Receiver<PorterParcel>,
     settled: &Sender<Delivered>,
 ) {
     for parcel in given.iter() {
@@ -96,8 +96,13 @@ fn carry(
     }
 }
 
-fn deliver(hook: &Hook, jobs: &Sequencer, mark: &str, parcel: &Parcel) -> Option<DeliveryEnd> {
-    let Parcel { id, job, .. } = parcel;
+fn deliver(
+    hook: &Hook,
+    jobs: &Sequencer,
+    mark: &str,
+    parcel: &PorterParcel,
+) -> Option<DeliveryEnd> {
+    let PorterParcel { id, job, .. } = parcel;
     // Where nobody is there, the event needn't be read.
     let line = match HookLine::open(hook) {
         Ok(line) => line,

@@ -17,10 +17,10 @@ use crate::event::job::JobId;
 /// assert!(!scope.covers_all());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope(Vec<Pattern>);
+pub struct Scope(Vec<ScopePattern>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Pattern {
+enum ScopePattern {
     Name(JobId),
     /// What stands before the `*`; empty for every job.
     Prefix(String),
@@ -33,7 +33,7 @@ impl Scope {
     /// One of them is no job name, with or without the `*` at its end.
     pub fn parse<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Scope, Malformed> {
         list.into_iter()
-            .map(Pattern::parse)
+            .map(ScopePattern::parse)
             .collect::<Result<_, _>>()
             .map(Scope)
     }
@@ -41,8 +41,8 @@ impl Scope {
     /// Whether it covers a job.
     pub fn covers(&self, job: &JobId) -> bool {
         self.0.iter().any(|pattern| match pattern {
-            Pattern::Name(name) => name == job,
-            Pattern::Prefix(prefix) => job.as_str().starts_with(prefix.as_str()),
+            ScopePattern::Name(name) => name == job,
+            ScopePattern::Prefix(prefix) => job.as_str().starts_with(prefix.as_str()),
         })
     }
 
@@ -50,13 +50,14 @@ impl Scope {
     pub fn covers_all(&self) -> bool {
         self.0
             .iter()
-            .any(|pattern| matches!(pattern, Pattern::Prefix(prefix) if prefix.is_empty()))
+            .any(|pattern| matches!(pattern, ScopePattern::Prefix(prefix) if prefix.is_empty()))
     }
 
     /// Whether it covers every job there will ever be whose name begins with `prefix`.
     pub fn covers_matching(&self, prefix: &str) -> bool {
         let mut patterns = self.0.iter();
-        patterns.any(|pattern| matches!(pattern, Pattern::Prefix(own) if prefix.starts_with(own)))
+        patterns
+            .any(|pattern| matches!(pattern, ScopePattern::Prefix(own) if prefix.starts_with(own)))
     }
 
     /// Whether it covers none.
@@ -65,15 +66,15 @@ impl Scope {
     }
 }
 
-impl Pattern {
-    fn parse(text: &str) -> Result<Pattern, Malformed> {
+impl ScopePattern {
+    fn parse(text: &str) -> Result<ScopePattern, Malformed> {
         match text.strip_suffix('*') {
-            None => text.parse().map(Pattern::Name),
-            Some("") => Ok(Pattern::Prefix(String::new())),
+            None => text.parse().map(ScopePattern::Name),
+            Some("") => Ok(ScopePattern::Prefix(String::new())),
             // A beginning is made of what names are made of: no star in the middle.
             Some(prefix) => prefix
                 .parse::<JobId>()
-                .map(|prefix| Pattern::Prefix(prefix.as_str().to_owned())),
+                .map(|prefix| ScopePattern::Prefix(prefix.as_str().to_owned())),
         }
     }
 }
@@ -81,8 +82,8 @@ impl Pattern {
 impl Serialize for Scope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|pattern| match pattern {
-            Pattern::Name(name) => name.as_str().to_owned(),
-            Pattern::Prefix(prefix) => format!("{prefix}*"),
+            ScopePattern::Name(name) => name.as_str().to_owned(),
+            ScopePattern::Prefix(prefix) => format!("{prefix}*"),
         }))
     }
 }

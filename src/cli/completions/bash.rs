@@ -1,6 +1,6 @@
 //! For bash, of which nothing is needed but its own commands.
 
-use super::{SHELLS, Value, Words, every_flag, value, words};
+use super::{FlagValue, SHELLS, Words, every_flag, value, words};
 use crate::cli::{COMMANDS, flags};
 
 pub fn script() -> String {
@@ -23,11 +23,11 @@ pub fn script() -> String {
     script += MIDDLE;
     for flag in every_flag() {
         let kind = match value(flag) {
-            Value::Nothing => "switch",
-            Value::File => "files",
-            Value::Folder => "folders",
-            Value::OneOf(choices) => &choices.join(" "),
-            Value::Other => continue,
+            FlagValue::Nothing => "switch",
+            FlagValue::File => "files",
+            FlagValue::Folder => "folders",
+            FlagValue::OneOf(choices) => &choices.join(" "),
+            FlagValue::Other => continue,
         };
         script += &format!("        --{}) kind=\"{kind}\" ;;\n", flag.name);
     }

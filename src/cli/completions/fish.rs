@@ -1,6 +1,6 @@
 //! For fish.
 
-use super::{SHELLS, Value, Words, about, every_flag, value, words};
+use super::{FlagValue, SHELLS, Words, about, every_flag, value, words};
 use crate::cli::{COMMANDS, flags, help};
 
 pub fn script() -> String {
@@ -19,11 +19,11 @@ pub fn script() -> String {
     for command in COMMANDS {
         for (_, flag) in flags::of(command.name) {
             let takes = match value(flag) {
-                Value::Nothing => String::new(),
-                Value::File => " -rF".to_owned(),
-                Value::Folder => " -xa '(__fish_complete_directories)'".to_owned(),
-                Value::OneOf(choices) => format!(" -xa '{}'", choices.join(" ")),
-                Value::Other => " -x".to_owned(),
+                FlagValue::Nothing => String::new(),
+                FlagValue::File => " -rF".to_owned(),
+                FlagValue::Folder => " -xa '(__fish_complete_directories)'".to_owned(),
+                FlagValue::OneOf(choices) => format!(" -xa '{}'", choices.join(" ")),
+                FlagValue::Other => " -x".to_owned(),
             };
             let about = quote(about(flag));
             let rest = format!("-l {}{takes} -d '{about}'", flag.name);

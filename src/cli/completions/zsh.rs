@@ -1,6 +1,6 @@
 //! For zsh, as a function of its completion system.
 
-use super::{SHELLS, Value, Words, about, value, words};
+use super::{FlagValue, SHELLS, Words, about, value, words};
 use crate::cli::{COMMANDS, flags, help};
 
 pub fn script() -> String {
@@ -20,11 +20,11 @@ pub fn script() -> String {
             let label = flag.value();
             let label = label.trim_end_matches("...");
             let (equals, value) = match value(flag) {
-                Value::Nothing => ("", String::new()),
-                Value::File => ("=", format!(":{label}:_files")),
-                Value::Folder => ("=", format!(":{label}:_files -/")),
-                Value::OneOf(choices) => ("=", format!(":{label}:({})", choices.join(" "))),
-                Value::Other => ("=", format!(":{label}: ")),
+                FlagValue::Nothing => ("", String::new()),
+                FlagValue::File => ("=", format!(":{label}:_files")),
+                FlagValue::Folder => ("=", format!(":{label}:_files -/")),
+                FlagValue::OneOf(choices) => ("=", format!(":{label}:({})", choices.join(" "))),
+                FlagValue::Other => ("=", format!(":{label}: ")),
             };
             script += &format!(" \\\n            '{star}--{name}{equals}[{about}]{value}'");
         }

@@ -1,14 +1,14 @@
 //! What the commands beside the server take.
 
-use super::value::{One, Word};
-use super::{Group, duration, switch, word};
-use crate::cli::hub::{Prefix, Stage};
+use super::value::{One, TextSetting};
+use super::{FlagGroup, duration, switch, word};
+use crate::cli::hub::{Prefix, StageName};
 use crate::event::Lease;
 use crate::event::job::{JobId, JobState};
 use crate::progress::{Format, Pattern};
 
 /// What a job is called and its command's output means.
-pub const RUN: Group = Group {
+pub const RUN: FlagGroup = FlagGroup {
     title: "The job",
     commands: &["run"],
     flags: &[
@@ -76,7 +76,7 @@ pub const RUN: Group = Group {
 };
 
 /// Which jobs are meant.
-pub const SELECTION: Group = Group {
+pub const SELECTION: FlagGroup = FlagGroup {
     title: "The jobs",
     commands: &["list"],
     flags: &[
@@ -103,7 +103,7 @@ pub const SELECTION: Group = Group {
 };
 
 /// All jobs.
-pub const ALL: Group = Group {
+pub const ALL: FlagGroup = FlagGroup {
     title: "The jobs",
     commands: &["watch"],
     flags: &[switch(
@@ -114,7 +114,7 @@ pub const ALL: Group = Group {
 };
 
 /// The hub that a command talks to.
-pub const HUB: Group = Group {
+pub const HUB: FlagGroup = FlagGroup {
     title: "The hub",
     commands: &[
         "run", "watch", "publish", "list", "cancel", "delete", "retry", "upload",
@@ -137,11 +137,11 @@ pub const HUB: Group = Group {
 };
 
 impl One for JobId {}
-impl One for Stage {}
+impl One for StageName {}
 impl One for Pattern {}
 impl One for Prefix {}
 
-impl Word for Format {
+impl TextSetting for Format {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "auto" => Format::Auto,
@@ -152,7 +152,7 @@ impl Word for Format {
     }
 }
 
-impl Word for Option<JobState> {
+impl TextSetting for Option<JobState> {
     fn put(&mut self, text: &str) -> Result<(), String> {
         let states = [JobState::Running, JobState::Done, JobState::Failed];
         let state = states.into_iter().find(|state| state.as_str() == text);

@@ -1,9 +1,9 @@
 //! What the server keeps, on disk and in memory.
 
-use super::{Group, count, duration, size, switch, word};
+use super::{FlagGroup, count, duration, size, switch, word};
 
 /// What a restart finds again.
-pub const DISK: Group = Group {
+pub const DISK: FlagGroup = FlagGroup {
     title: "Kept on disk",
     commands: &["serve", "check"],
     flags: &[
@@ -52,7 +52,7 @@ pub const DISK: Group = Group {
 };
 
 /// What streams are served from.
-pub const MEMORY: Group = Group {
+pub const MEMORY: FlagGroup = FlagGroup {
     title: "Kept in memory",
     commands: &["serve", "check"],
     flags: &[
@@ -115,7 +115,7 @@ pub const MEMORY: Group = Group {
 };
 
 /// Where several servers keep one order.
-pub const FLEET: Group = Group {
+pub const FLEET: FlagGroup = FlagGroup {
     title: "Several servers, one order",
     commands: &["serve", "check"],
     flags: &[

@@ -9,12 +9,12 @@ mod token;
 mod uploading;
 mod value;
 
-use super::error::{Place, Usage};
+use super::error::{Usage, ValuePlace};
 use super::settings::Settings;
-use value::{List, Quantity, Unit, Word};
+use value::{ListSetting, Quantity, TextSetting, Unit};
 
 /// Flags that belong together, and the commands that take them.
-pub struct Group {
+pub struct FlagGroup {
     /// The heading above them.
     pub title: &'static str,
     /// The commands that take them all.
@@ -29,7 +29,7 @@ pub struct Flag {
     pub name: &'static str,
     /// What it does, and what happens at the limit, in plain sentences.
     pub help: &'static str,
-    kind: Kind,
+    kind: FlagKind,
     /// The default in words, where it isn't a quantity or a switch that is off.
     default: Option<&'static str>,
     /// The least and the most that it may be.
@@ -46,16 +46,16 @@ pub struct Flag {
 }
 
 /// What its value is, and the setting that it goes to.
-enum Kind {
+enum FlagKind {
     Switch(fn(&mut Settings) -> &mut bool),
     Quantity(Unit, fn(&mut Settings) -> &mut dyn Quantity),
     /// What the help calls it comes first.
-    Word(&'static str, fn(&mut Settings) -> &mut dyn Word),
-    List(&'static str, fn(&mut Settings) -> &mut dyn List),
+    Word(&'static str, fn(&mut Settings) -> &mut dyn TextSetting),
+    List(&'static str, fn(&mut Settings) -> &mut dyn ListSetting),
 }
 
 /// Every flag there is.
-pub const GROUPS: &[Group] = &[
+pub const GROUPS: &[FlagGroup] = &[
     serving::FILE,
     serving::LISTENERS,
     serving::BASE,
@@ -99,12 +99,12 @@ pub fn of(command: &str) -> impl Iterator<Item = (&'static str, &'static Flag)> 
 
 /// A command that takes a flag of that name.
 pub fn owner(name: &str) -> Option<&'static str> {
-    let has_it = |group: &&Group| group.flags.iter().any(|flag| flag.name == name);
+    let has_it = |group: &&FlagGroup| group.flags.iter().any(|flag| flag.name == name);
     GROUPS.iter().find(has_it).map(|group| group.commands[0])
 }
 
 impl Flag {
-    const fn new(name: &'static str, kind: Kind, help: &'static str) -> Flag {
+    const fn new(name: &'static str, kind: FlagKind, help: &'static str) -> Flag {
         Flag {
             name,
             help,
@@ -167,21 +167,21 @@ impl Flag {
 
     /// Whether `--name` alone is enough.
     pub fn is_switch(&self) -> bool {
-        matches!(self.kind, Kind::Switch(_))
+        matches!(self.kind, FlagKind::Switch(_))
     }
 
     /// Whether it takes several values.
     pub fn is_list(&self) -> bool {
-        matches!(self.kind, Kind::List(..))
+        matches!(self.kind, FlagKind::List(..))
     }
 
     /// What the help calls its value. One that ends with `...` may be repeated.
     pub fn value(&self) -> String {
         match self.kind {
-            Kind::Switch(_) => String::new(),
-            Kind::Quantity(unit, _) => unit.name().to_owned(),
-            Kind::Word(what, _) => what.to_owned(),
-            Kind::List(what, _) => format!("{what}..."),
+            FlagKind::Switch(_) => String::new(),
+            FlagKind::Quantity(unit, _) => unit.name().to_owned(),
+            FlagKind::Word(what, _) => what.to_owned(),
+            FlagKind::List(what, _) => format!("{what}..."),
         }
     }
 
@@ -189,8 +189,8 @@ impl Flag {
     pub fn default_text(&self, defaults: &mut Settings) -> Option<String> {
         match self.kind {
             _ if self.default.is_some() => self.default.map(str::to_owned),
-            Kind::Quantity(unit, field) => Some(unit.show(field(defaults).get())),
-            Kind::Switch(_) | Kind::Word(..) | Kind::List(..) => None,
+            FlagKind::Quantity(unit, field) => Some(unit.show(field(defaults).get())),
+            FlagKind::Switch(_) | FlagKind::Word(..) | FlagKind::List(..) => None,
         }
     }
 
@@ -207,9 +207,9 @@ impl Flag {
             None => self.default_text(defaults).unwrap_or_default(),
         };
         match &self.kind {
-            Kind::Switch(_) => "false".to_owned(),
-            Kind::Quantity(Unit::Count, _) if text != "off" => text,
-            Kind::List(..) => format!("[\"{}\"]", text.replace(',', "\", \"")),
+            FlagKind::Switch(_) => "false".to_owned(),
+            FlagKind::Quantity(Unit::Count, _) if text != "off" => text,
+            FlagKind::List(..) => format!("[\"{}\"]", text.replace(',', "\", \"")),
             _ => format!("\"{text}\""),
         }
     }
@@ -219,19 +219,24 @@ impl Flag {
     ///
     /// # Errors
     /// The value is wrong: which, and what would be right.
-    pub fn set(&self, settings: &mut Settings, given: &[&str], place: Place) -> Result<(), Usage> {
+    pub fn set(
+        &self,
+        settings: &mut Settings,
+        given: &[&str],
+        place: ValuePlace,
+    ) -> Result<(), Usage> {
         let value = match self.kind {
-            Kind::List(..) => given.join(","),
+            FlagKind::List(..) => given.join(","),
             _ => given.last().copied().unwrap_or_default().to_owned(),
         };
         if value.is_empty() {
             return Err(Usage::NoValue(place));
         }
         let done = match self.kind {
-            Kind::Switch(field) => value::switch(&value).map(|is_on| *field(settings) = is_on),
-            Kind::Quantity(unit, field) => self.set_quantity(unit, field(settings), &value),
-            Kind::Word(_, field) => field(settings).put(&value),
-            Kind::List(_, field) => field(settings).put(&value),
+            FlagKind::Switch(field) => value::switch(&value).map(|is_on| *field(settings) = is_on),
+            FlagKind::Quantity(unit, field) => self.set_quantity(unit, field(settings), &value),
+            FlagKind::Word(_, field) => field(settings).put(&value),
+            FlagKind::List(_, field) => field(settings).put(&value),
         };
         done.map_err(|why| Usage::Value { place, value, why })
     }
@@ -267,7 +272,7 @@ const fn switch(
     field: fn(&mut Settings) -> &mut bool,
     help: &'static str,
 ) -> Flag {
-    Flag::new(name, Kind::Switch(field), help)
+    Flag::new(name, FlagKind::Switch(field), help)
 }
 
 const fn count(
@@ -275,7 +280,7 @@ const fn count(
     field: fn(&mut Settings) -> &mut dyn Quantity,
     help: &'static str,
 ) -> Flag {
-    Flag::new(name, Kind::Quantity(Unit::Count, field), help)
+    Flag::new(name, FlagKind::Quantity(Unit::Count, field), help)
 }
 
 const fn size(
@@ -283,7 +288,7 @@ const fn size(
     field: fn(&mut Settings) -> &mut dyn Quantity,
     help: &'static str,
 ) -> Flag {
-    Flag::new(name, Kind::Quantity(Unit::Size, field), help)
+    Flag::new(name, FlagKind::Quantity(Unit::Size, field), help)
 }
 
 const fn duration(
@@ -291,25 +296,25 @@ const fn duration(
     field: fn(&mut Settings) -> &mut dyn Quantity,
     help: &'static str,
 ) -> Flag {
-    Flag::new(name, Kind::Quantity(Unit::Duration, field), help)
+    Flag::new(name, FlagKind::Quantity(Unit::Duration, field), help)
 }
 
 const fn word(
     name: &'static str,
     what: &'static str,
-    field: fn(&mut Settings) -> &mut dyn Word,
+    field: fn(&mut Settings) -> &mut dyn TextSetting,
     help: &'static str,
 ) -> Flag {
-    Flag::new(name, Kind::Word(what, field), help)
+    Flag::new(name, FlagKind::Word(what, field), help)
 }
 
 const fn list(
     name: &'static str,
     what: &'static str,
-    field: fn(&mut Settings) -> &mut dyn List,
+    field: fn(&mut Settings) -> &mut dyn ListSetting,
     help: &'static str,
 ) -> Flag {
-    Flag::new(name, Kind::List(what, field), help)
+    Flag::new(name, FlagKind::List(what, field), help)
 }
 
 #[cfg(test)]
@@ -325,7 +330,7 @@ mod tests {
     fn set(name: &str, values: &[&str]) -> Result<Settings, String> {
         let flag = all().find(|flag| flag.name == name).unwrap();
         let mut settings = Settings::default();
-        let done = flag.set(&mut settings, values, Place::Flag(flag.name));
+        let done = flag.set(&mut settings, values, ValuePlace::Flag(flag.name));
         done.map(|()| settings).map_err(|usage| usage.to_string())
     }
 
@@ -341,7 +346,7 @@ mod tests {
                 continue;
             }
             let mut settings = Settings::default();
-            flag.set(&mut settings, &[&text], Place::Flag(flag.name))
+            flag.set(&mut settings, &[&text], ValuePlace::Flag(flag.name))
                 .unwrap();
             assert_eq!(format!("{settings:?}"), expected, "--{}", flag.name);
         }

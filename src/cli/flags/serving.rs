@@ -1,10 +1,10 @@
 //! Where the server listens, whom it lets in, and how it serves them.
 
-use super::{Group, count, duration, list, size, switch, word};
+use super::{FlagGroup, count, duration, list, size, switch, word};
 use crate::event::Lease;
 
 /// What says the rest.
-pub const FILE: Group = Group {
+pub const FILE: FlagGroup = FlagGroup {
     title: "The configuration file",
     commands: &["serve", "check"],
     flags: &[word(
@@ -22,7 +22,7 @@ pub const FILE: Group = Group {
 };
 
 /// Where it listens.
-pub const LISTENERS: Group = Group {
+pub const LISTENERS: FlagGroup = FlagGroup {
     title: "Listeners",
     commands: &["serve", "check"],
     flags: &[
@@ -54,7 +54,7 @@ pub const LISTENERS: Group = Group {
 };
 
 /// Whom it lets in.
-pub const ACCESS: Group = Group {
+pub const ACCESS: FlagGroup = FlagGroup {
     title: "Access",
     commands: &["serve", "check"],
     flags: &[
@@ -128,7 +128,7 @@ pub const ACCESS: Group = Group {
 };
 
 /// What publishers may do.
-pub const PUBLISHING: Group = Group {
+pub const PUBLISHING: FlagGroup = FlagGroup {
     title: "Publishing",
     commands: &["serve", "check"],
     flags: &[
@@ -182,7 +182,7 @@ pub const PUBLISHING: Group = Group {
 };
 
 /// How streams are served.
-pub const STREAMS: Group = Group {
+pub const STREAMS: FlagGroup = FlagGroup {
     title: "Streams",
     commands: &["serve", "check"],
     flags: &[
@@ -288,7 +288,7 @@ pub const STREAMS: Group = Group {
 };
 
 /// What connections may do.
-pub const CONNECTIONS: Group = Group {
+pub const CONNECTIONS: FlagGroup = FlagGroup {
     title: "Connections and requests",
     commands: &["serve", "check"],
     flags: &[
@@ -355,7 +355,7 @@ pub const CONNECTIONS: Group = Group {
 };
 
 /// What it says of itself.
-pub const LOG: Group = Group {
+pub const LOG: FlagGroup = FlagGroup {
     title: "The log",
     commands: &["serve", "check"],
     flags: &[
@@ -383,7 +383,7 @@ pub const LOG: Group = Group {
 };
 
 /// How it ends.
-pub const STOPPING: Group = Group {
+pub const STOPPING: FlagGroup = FlagGroup {
     title: "Stopping",
     commands: &["serve", "check"],
     flags: &[
@@ -408,7 +408,7 @@ pub const STOPPING: Group = Group {
 };
 
 /// Where a hub serves, as it is told itself, and as whoever talks to it is.
-pub const BASE: Group = Group {
+pub const BASE: FlagGroup = FlagGroup {
     title: "The path",
     commands: &[
         "serve", "check", "run", "watch", "publish", "list", "cancel", "delete", "retry", "upload",
@@ -424,7 +424,7 @@ pub const BASE: Group = Group {
 };
 
 /// What `check` shows instead.
-pub const CHECK: Group = Group {
+pub const CHECK: FlagGroup = FlagGroup {
     title: "An example",
     commands: &["check"],
     flags: &[switch(

@@ -1,9 +1,9 @@
 //! What a token is good for.
 
-use super::{Group, duration, list, word};
+use super::{FlagGroup, duration, list, word};
 
 /// What a token is good for.
-pub const TOKEN: Group = Group {
+pub const TOKEN: FlagGroup = FlagGroup {
     title: "The token",
     commands: &["token"],
     flags: &[

@@ -1,9 +1,9 @@
 //! What uploads may be, and what becomes of them.
 
-use super::{Group, count, duration, size, switch, word};
+use super::{FlagGroup, count, duration, size, switch, word};
 
 /// What uploads may be.
-pub const UPLOADS: Group = Group {
+pub const UPLOADS: FlagGroup = FlagGroup {
     title: "Uploads and downloads",
     commands: &["serve", "check"],
     flags: &[
@@ -137,7 +137,7 @@ pub const UPLOADS: Group = Group {
 };
 
 /// What becomes of them.
-pub const PROCESSING: Group = Group {
+pub const PROCESSING: FlagGroup = FlagGroup {
     title: "Processing",
     commands: &["serve", "check"],
     flags: &[

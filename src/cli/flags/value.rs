@@ -40,13 +40,13 @@ pub trait Quantity {
 }
 
 /// A setting that is read from a text.
-pub trait Word {
+pub trait TextSetting {
     /// Sets it, or says why not.
     fn put(&mut self, text: &str) -> Result<(), String>;
 }
 
 /// A setting that is read from texts with commas between them.
-pub trait List {
+pub trait ListSetting {
     /// Sets it, or says why not.
     fn put(&mut self, text: &str) -> Result<(), String>;
 }
@@ -186,21 +186,21 @@ impl One for FleetName {}
 impl One for NodeUrl {}
 impl One for RedisUrl {}
 
-impl<T: One> Word for T {
+impl<T: One> TextSetting for T {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse().map_err(|error: T::Err| error.to_string())?;
         Ok(())
     }
 }
 
-impl<T: One> Word for Option<T> {
+impl<T: One> TextSetting for Option<T> {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = Some(text.parse().map_err(|error: T::Err| error.to_string())?);
         Ok(())
     }
 }
 
-impl Word for SyncPolicy {
+impl TextSetting for SyncPolicy {
     fn put(&mut self, text: &str) -> Result<(), String> {
         let interval = |text| Unit::Duration.read(text).filter(|ns| *ns > 0);
         *self = match text.split_once('=') {
@@ -215,7 +215,7 @@ impl Word for SyncPolicy {
     }
 }
 
-impl Word for Option<LevelFilter> {
+impl TextSetting for Option<LevelFilter> {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "error" | "warn" | "info" | "debug" | "off" => text.parse().ok(),
@@ -225,7 +225,7 @@ impl Word for Option<LevelFilter> {
     }
 }
 
-impl Word for LogFormat {
+impl TextSetting for LogFormat {
     fn put(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "text" => LogFormat::Text,
@@ -236,7 +236,7 @@ impl Word for LogFormat {
     }
 }
 
-impl<T: One> List for Vec<T> {
+impl<T: One> ListSetting for Vec<T> {
     fn put(&mut self, text: &str) -> Result<(), String> {
         let parts = text
             .split(',')

@@ -20,24 +20,24 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Says that the job was deleted or cancelled.
-pub struct Notice(Sender<()>);
+pub struct DeletionNotice(Sender<()>);
 
 /// Hears of it.
 pub struct Watchman(Receiver<()>);
 
 /// Ends the command when it is said.
-pub struct Watch {
+pub struct DeletionWatch {
     is_ending: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 /// Both ends.
-pub fn watch() -> (Notice, Watchman) {
+pub fn watch() -> (DeletionNotice, Watchman) {
     let (sender, receiver) = bounded(1);
-    (Notice(sender), Watchman(receiver))
+    (DeletionNotice(sender), Watchman(receiver))
 }
 
-impl Notice {
+impl DeletionNotice {
     /// Says so.
     pub fn give(&self) {
         // It was said before.
@@ -47,7 +47,7 @@ impl Notice {
 
 impl Watchman {
     /// Ends the command when it is said, if it still runs then, and what it has started.
-    pub fn start(self, command: Handle) -> io::Result<Watch> {
+    pub fn start(self, command: Handle) -> io::Result<DeletionWatch> {
         let is_ending = Arc::new(AtomicBool::new(false));
         let also = Arc::clone(&is_ending);
         let work = move || {
@@ -57,11 +57,11 @@ impl Watchman {
             }
         };
         let thread = sys::thread::start("deletion", work)?;
-        Ok(Watch { is_ending, thread })
+        Ok(DeletionWatch { is_ending, thread })
     }
 }
 
-impl Watch {
+impl DeletionWatch {
     /// Waits until what a command that is being ended has started has ended as well.
     pub fn finish(self) {
         if self.is_ending.load(Ordering::Relaxed) {

@@ -14,7 +14,7 @@ const WAITING_MAX: usize = 64;
 
 /// How a job ends: a terminal event.
 #[derive(Clone, Debug)]
-pub struct Ending {
+pub struct JobEnding {
     /// `done` or `error`.
     pub event: &'static str,
     /// Its data.
@@ -26,58 +26,58 @@ pub enum Mail {
     /// The command is somewhere.
     Progress(Update),
     /// The command has ended.
-    Ending(Ending),
+    Ending(JobEnding),
 }
 
 /// A bounded queue that never makes the one who puts wait.
-pub struct Mailbox {
-    state: Mutex<State>,
+pub struct UpdateQueue {
+    state: Mutex<Unsent>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Unsent {
     waiting: VecDeque<Update>,
-    ending: Option<(Ending, Instant)>,
+    ending: Option<(JobEnding, Instant)>,
 }
 
-impl Ending {
+impl JobEnding {
     /// The command ended well.
-    pub fn done(elapsed: Duration) -> Ending {
-        Ending::new(
+    pub fn done(elapsed: Duration) -> JobEnding {
+        JobEnding::new(
             "done",
             &serde_json::json!({ "elapsedMs": elapsed.as_millis() as u64 }),
         )
     }
 
     /// It did not; `last_line` is what it said last on stderr.
-    pub fn error(name: &str, failure: &str, last_line: &str) -> Ending {
+    pub fn error(name: &str, failure: &str, last_line: &str) -> JobEnding {
         let mut message = format!("{name}: {failure}");
         if !last_line.is_empty() {
             message = format!("{message}: {last_line}");
         }
-        Ending::new("error", &serde_json::json!({ "message": message }))
+        JobEnding::new("error", &serde_json::json!({ "message": message }))
     }
 
     /// Somebody wanted it to end before it would have.
-    pub fn cancelled() -> Ending {
+    pub fn cancelled() -> JobEnding {
         let message = "the job was cancelled";
-        Ending::new(
+        JobEnding::new(
             "error",
             &serde_json::json!({ "message": message, "reason": "cancelled", "retryable": false }),
         )
     }
 
-    fn new(event: &'static str, data: &serde_json::Value) -> Ending {
+    fn new(event: &'static str, data: &serde_json::Value) -> JobEnding {
         let data = RawValue::from_string(data.to_string()).expect("a JSON value is JSON");
-        Ending { event, data }
+        JobEnding { event, data }
     }
 }
 
-impl Mailbox {
+impl UpdateQueue {
     /// An empty one.
-    pub fn new() -> Mailbox {
-        Mailbox {
+    pub fn new() -> UpdateQueue {
+        UpdateQueue {
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -101,7 +101,7 @@ impl Mailbox {
     }
 
     /// Adds the end, to be tried until `deadline`.
-    pub fn end(&self, ending: Ending, deadline: Instant) {
+    pub fn end(&self, ending: JobEnding, deadline: Instant) {
         self.state.lock().ending = Some((ending, deadline));
         self.changed.notify_all();
     }
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    fn progress(mailbox: &Mailbox) -> Update {
+    fn progress(mailbox: &UpdateQueue) -> Update {
         match mailbox.take(Instant::now()) {
             Some(Mail::Progress(update)) => update,
             Some(Mail::Ending(_)) => panic!("the end came first"),
@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn the_newest_of_each_stage_waits_and_the_end_comes_last() {
-        let mailbox = Mailbox::new();
-        mailbox.end(Ending::done(Duration::from_millis(5)), Instant::now());
+        let mailbox = UpdateQueue::new();
+        mailbox.end(JobEnding::done(Duration::from_millis(5)), Instant::now());
         for (stage, percent) in [("a", 1.0), ("a", 2.0), ("b", 0.0), ("b", 9.0)] {
             mailbox.put(update(stage, percent));
         }
@@ -207,12 +207,12 @@ mod tests {
 
     #[test]
     fn nothing_is_waited_for_no_longer_than_asked() {
-        assert!(Mailbox::new().take(Instant::now()).is_none());
+        assert!(UpdateQueue::new().take(Instant::now()).is_none());
     }
 
     #[test]
     fn what_could_not_be_published_gives_way_to_what_is_newer() {
-        let mailbox = Mailbox::new();
+        let mailbox = UpdateQueue::new();
         mailbox.put_back(update("a", 1.0));
         assert_eq!(progress(&mailbox), update("a", 1.0));
         mailbox.put(update("b", 1.0));
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_stages_is_bounded() {
-        let mailbox = Mailbox::new();
+        let mailbox = UpdateQueue::new();
         for stage in 0..1000 {
             mailbox.put(update(&stage.to_string(), 0.0));
         }
@@ -236,10 +236,10 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_the_deadline_and_at_once_in_a_hurry() {
-        let mailbox = Mailbox::new();
+        let mailbox = UpdateQueue::new();
         assert!(!mailbox.wait(Duration::ZERO));
         mailbox.end(
-            Ending::done(Duration::ZERO),
+            JobEnding::done(Duration::ZERO),
             Instant::now() + Duration::from_secs(600),
         );
         mailbox.hurry();
@@ -248,10 +248,10 @@ mod tests {
 
     #[test]
     fn an_error_tells_the_command_its_status_and_its_last_line() {
-        let ending = Ending::error("ffmpeg", "exit status 1", "in.mp4: No such file");
+        let ending = JobEnding::error("ffmpeg", "exit status 1", "in.mp4: No such file");
         let expected = r#"{"message":"ffmpeg: exit status 1: in.mp4: No such file"}"#;
         assert_eq!(ending.data.get(), expected);
-        let silent = Ending::error("false", "exit status 1", "");
+        let silent = JobEnding::error("false", "exit status 1", "");
         assert_eq!(silent.data.get(), r#"{"message":"false: exit status 1"}"#);
     }
 }

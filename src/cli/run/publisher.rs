@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::deletion::Notice;
-use super::mailbox::{Ending, Mail, Mailbox};
+use super::deletion::DeletionNotice;
+use super::mailbox::{JobEnding, Mail, UpdateQueue};
 use super::renewal::Renewal;
-use super::target::{Target, say, warn, why};
+use super::target::{RunTarget, say, warn, why};
 use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, ClientError, Heard};
 use crate::event::json::Object;
@@ -29,13 +29,17 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 /// Publishes in the background, as well as the hub lets it.
 pub struct Publisher {
     hub: HubSettings,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<UpdateQueue>,
     finished: Receiver<Result<(), ClientError>>,
 }
 
 impl Publisher {
     /// Starts the thread.
-    pub fn start(target: Target, mailbox: Arc<Mailbox>, deletion: Notice) -> io::Result<Publisher> {
+    pub fn start(
+        target: RunTarget,
+        mailbox: Arc<UpdateQueue>,
+        deletion: DeletionNotice,
+    ) -> io::Result<Publisher> {
         let (sender, finished) = bounded(1);
         let hub = target.hub.clone();
         let worker = Worker {
@@ -66,7 +70,7 @@ impl Publisher {
 
     /// Publishes the end and waits until that is done, `wait` at most. A failure is a
     /// warning on stderr: what the command did stands.
-    pub fn finish(self, ending: Ending, wait: Duration) {
+    pub fn finish(self, ending: JobEnding, wait: Duration) {
         let event = ending.event;
         // A wait beyond what a clock can hold is as good as one of a year.
         let wait = wait.min(Duration::from_secs(365 * 24 * 3600));
@@ -80,21 +84,21 @@ impl Publisher {
 }
 
 struct Worker {
-    target: Target,
+    target: RunTarget,
     renewal: Renewal,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<UpdateQueue>,
     backoff: Backoff,
     away: bool,
     refused: bool,
     ending_tried: bool,
-    deletion: Notice,
+    deletion: DeletionNotice,
     /// Whether the job was there for anything of this run.
     is_accepted: bool,
     is_deleted: bool,
     /// Whether the job is to end.
     is_cancelled: bool,
     /// The life that is published to, as far as it is known.
-    life: Option<Life>,
+    life: Option<HeardLife>,
     /// When an event was published last.
     published_at: Option<Instant>,
     /// When it is looked again whether it is still there.
@@ -103,7 +107,7 @@ struct Worker {
 
 /// A life of the job: when it began, and on which connection that was heard.
 #[derive(PartialEq)]
-struct Life {
+struct HeardLife {
     created_at: String,
     heard_on: u64,
 }
@@ -169,7 +173,7 @@ impl Worker {
     /// Publishes it, and hears whether the job is to end.
     fn publish(&mut self, mail: Mail) -> (Mail, Result<(), ClientError>) {
         let mail = match mail {
-            Mail::Ending(_) if self.is_cancelled => Mail::Ending(Ending::cancelled()),
+            Mail::Ending(_) if self.is_cancelled => Mail::Ending(JobEnding::cancelled()),
             mail => mail,
         };
         let (event, data, lease) = match &mail {
@@ -181,7 +185,7 @@ impl Worker {
         };
         let name = event.parse().expect("an event's name");
         let deadline = self.mailbox.deadline();
-        let Target { client, job, .. } = &mut self.target;
+        let RunTarget { client, job, .. } = &mut self.target;
         let heard = client.say(job, &name, &data, lease, deadline);
         // A job that had been cancelled before this run came is no reason to end its command.
         let is_own = self.is_accepted || heard.result.is_ok();
@@ -195,7 +199,7 @@ impl Worker {
     /// will.
     fn begin(&mut self) -> Result<bool, ClientError> {
         let deadline = self.mailbox.deadline();
-        let Target {
+        let RunTarget {
             client, job, lease, ..
         } = &mut self.target;
         match client.begin_anew(job, Some(*lease), deadline) {
@@ -229,7 +233,7 @@ impl Worker {
         if !self.is_accepted || self.is_deleted || self.away {
             return;
         }
-        let Target { client, job, .. } = &mut self.target;
+        let RunTarget { client, job, .. } = &mut self.target;
         let answer = client.snapshot(job);
         let heard_on = client.opened();
         match answer {
@@ -237,13 +241,13 @@ impl Worker {
                 let Some(created_at) = created_at(&snapshot) else {
                     return;
                 };
-                let life = Life {
+                let life = HeardLife {
                     created_at,
                     heard_on,
                 };
                 // A hub that forgot everything begins a life, too, with what comes next; but
                 // that is heard on another connection.
-                let is_other = |known: &Life| {
+                let is_other = |known: &HeardLife| {
                     known.heard_on == heard_on && known.created_at != life.created_at
                 };
                 if self.life.as_ref().is_some_and(is_other) {
@@ -265,7 +269,7 @@ impl Worker {
         if self.is_deleted || self.published_at.is_some_and(has_just_heard) {
             return;
         }
-        let Target { client, job, .. } = &mut self.target;
+        let RunTarget { client, job, .. } = &mut self.target;
         let Heard {
             result,
             is_cancelled,

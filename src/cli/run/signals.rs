@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
-use super::mailbox::Mailbox;
+use super::mailbox::UpdateQueue;
 use crate::command::{Handle, Signal};
 use crate::sys::thread;
 
@@ -22,7 +22,7 @@ impl Forwarding {
     }
 
     /// Passes them on to the command while it runs; after that those that end hurry the mailbox.
-    pub fn start(mut self, command: Handle, mailbox: Arc<Mailbox>) -> io::Result<()> {
+    pub fn start(mut self, command: Handle, mailbox: Arc<UpdateQueue>) -> io::Result<()> {
         let work = move || {
             for info in self.0.forever() {
                 let (signal, ends) = match info.si_signo {

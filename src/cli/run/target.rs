@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::mailbox::Ending;
+use super::mailbox::JobEnding;
 use crate::cli::hub::HubSettings;
 use crate::cli::output;
 use crate::client::{Client, ClientError};
@@ -13,7 +13,7 @@ use crate::event::job::JobId;
 const BEGIN_WAIT: Duration = Duration::from_secs(2);
 
 /// A job that is published to, and whether it has to begin.
-pub struct Target {
+pub struct RunTarget {
     /// The hub.
     pub hub: HubSettings,
     /// Speaks to it.
@@ -26,7 +26,7 @@ pub struct Target {
     pub is_to_begin: bool,
 }
 
-impl Target {
+impl RunTarget {
     /// Begins the job anew where that is to be, before the command starts. A hub that is
     /// away is asked again later, and one that refuses is not.
     pub fn begin(&mut self) {
@@ -46,7 +46,7 @@ impl Target {
     }
 
     /// Publishes the end of what has not begun, where the hub takes it by the deadline.
-    pub fn publish_once(mut self, ending: &Ending, deadline: Instant) {
+    pub fn publish_once(mut self, ending: &JobEnding, deadline: Instant) {
         let mut begun = Ok(());
         if self.is_to_begin {
             begun = self.client.begin_anew(&self.job, None, Some(deadline));

@@ -36,7 +36,7 @@ const HASTE: Duration = Duration::from_secs(1);
 type Hurry = Box<dyn Fn() + Send + Sync>;
 
 /// What the process is asked for.
-enum Wish {
+enum ProcessWish {
     Signal(i32),
     /// The one that was started to take the place has said something, or has failed.
     Succession(io::Result<Said>),
@@ -79,7 +79,7 @@ fn live(call: &Call) -> Result<(), Failure> {
         let mut stopped_at: Option<Instant> = None;
         let mut is_hurried = false;
         for signal in signals.forever() {
-            let _ = signalled.try_send(Wish::Signal(signal));
+            let _ = signalled.try_send(ProcessWish::Signal(signal));
             if !matches!(signal, SIGTERM | SIGINT) {
                 continue;
             }
@@ -124,8 +124,8 @@ fn end_at_once(hurry: Option<&Hurry>) {
 fn serve(
     mut server: Server,
     call: &Call,
-    wish: &Sender<Wish>,
-    wishes: &Receiver<Wish>,
+    wish: &Sender<ProcessWish>,
+    wishes: &Receiver<ProcessWish>,
     patience: Duration,
 ) {
     let mut now = None;
@@ -134,19 +134,21 @@ fn serve(
     let mut is_succeeded = false;
     for next in wishes.iter() {
         match next {
-            Wish::Signal(SIGHUP) => now = reload(&server, call, now),
+            ProcessWish::Signal(SIGHUP) => now = reload(&server, call, now),
             // Rotators of logs send it to whatever runs, and would otherwise end it.
-            Wish::Signal(SIGUSR1) => info!("SIGUSR1: logs go to stderr, nothing is reopened"),
-            Wish::Signal(SIGUSR2) if succession.is_some() => {
+            ProcessWish::Signal(SIGUSR1) => {
+                info!("SIGUSR1: logs go to stderr, nothing is reopened")
+            }
+            ProcessWish::Signal(SIGUSR2) if succession.is_some() => {
                 warn!("SIGUSR2: a new server is being started already");
             }
-            Wish::Signal(SIGUSR2) => succession = begin(&server, wish, patience),
-            Wish::Signal(signal) => {
+            ProcessWish::Signal(SIGUSR2) => succession = begin(&server, wish, patience),
+            ProcessWish::Signal(signal) => {
                 let name = low_level::signal_name(signal).unwrap_or("a signal");
                 info!("{name}: stopping");
                 break;
             }
-            Wish::Succession(Ok(Said::Release(successor))) => {
+            ProcessWish::Succession(Ok(Said::Release(successor))) => {
                 if server.has_data() {
                     info!("process {} needs the data directory", successor.id());
                     let prepared = Rebirth::prepare(&server).inspect_err(|error| {
@@ -160,7 +162,7 @@ fn serve(
                 }
                 succession = await_it(successor, wish, patience);
             }
-            Wish::Succession(Ok(Said::Ready(successor))) => {
+            ProcessWish::Succession(Ok(Said::Ready(successor))) => {
                 info!("process {} has taken the place: stopping", successor.id());
                 notify(&[NotifyState::MainPid(successor.id())]);
                 server.give_way();
@@ -168,7 +170,7 @@ fn serve(
                 is_succeeded = true;
                 break;
             }
-            Wish::Succession(Err(error)) => {
+            ProcessWish::Succession(Err(error)) => {
                 succession = None;
                 error!("the new server didn't start, this one goes on: {error}");
                 if let Some(rebirth) = rebirth.take() {
@@ -192,12 +194,12 @@ fn serve(
     info!("stopped");
 }
 
-fn is_stop(wish: Wish) -> bool {
-    matches!(wish, Wish::Signal(SIGTERM | SIGINT))
+fn is_stop(wish: ProcessWish) -> bool {
+    matches!(wish, ProcessWish::Signal(SIGTERM | SIGINT))
 }
 
 /// Lets go of the data directory. False where the server is to stop meanwhile.
-fn let_go(server: &mut Server, wishes: &Receiver<Wish>) -> bool {
+fn let_go(server: &mut Server, wishes: &Receiver<ProcessWish>) -> bool {
     server.keep_files();
     let mut is_stopped = false;
     server.release(|| {
@@ -241,7 +243,7 @@ fn reload(server: &Server, first: &Call, now: Option<Call>) -> Option<Call> {
 }
 
 /// Starts the one that is to take the place.
-fn begin(server: &Server, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
+fn begin(server: &Server, wish: &Sender<ProcessWish>, patience: Duration) -> Option<Succession> {
     match Successor::start(server) {
         Ok(successor) => {
             info!("SIGUSR2: process {} is to take the place", successor.id());
@@ -255,11 +257,15 @@ fn begin(server: &Server, wish: &Sender<Wish>, patience: Duration) -> Option<Suc
 }
 
 /// Waits in a thread for what it says next.
-fn await_it(successor: Successor, wish: &Sender<Wish>, patience: Duration) -> Option<Succession> {
+fn await_it(
+    successor: Successor,
+    wish: &Sender<ProcessWish>,
+    patience: Duration,
+) -> Option<Succession> {
     let wish = wish.clone();
     let awaited = successor.caller_off().and_then(|caller_off| {
         let thread = thread::start("succession", move || {
-            let _ = wish.send(Wish::Succession(successor.wait(patience)));
+            let _ = wish.send(ProcessWish::Succession(successor.wait(patience)));
         })?;
         Ok(Succession { caller_off, thread })
     });

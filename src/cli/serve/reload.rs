@@ -2,7 +2,7 @@
 //! can't is told.
 
 use super::COMMAND;
-use crate::cli::call::{Call, Given};
+use crate::cli::call::{Call, GivenFlag};
 use crate::cli::flags;
 use crate::cli::logging;
 use crate::server::Server;
@@ -44,7 +44,7 @@ pub fn reload(server: &Server, first: &Call, now: &Call) -> Result<Call, Vec<Str
 /// The flags of which something else is said, of those that a server that runs takes or of the
 /// others.
 fn changed(before: &Call, now: &Call, is_live: bool) -> Vec<&'static str> {
-    let said = |call, name| Call::given(call, name).map(|Given { values, .. }| values);
+    let said = |call, name| Call::given(call, name).map(|GivenFlag { values, .. }| values);
     let flags = flags::of(COMMAND.name).map(|(_, flag)| flag);
     flags
         .filter(|flag| flag.is_live == is_live)

@@ -44,11 +44,11 @@ pub fn start() {
 }
 
 fn keep() -> io::Result<()> {
-    let mut before = Times::read()?;
+    let mut before = CoreTimes::read()?;
     std::thread::sleep(FIRST_LOOK);
     let mut is_batch = None;
     loop {
-        let now = Times::read()?;
+        let now = CoreTimes::read()?;
         let are_idle = now.are_idle_since(before);
         if is_batch != Some(are_idle) {
             is_batch = Some(are_idle);
@@ -77,19 +77,19 @@ fn set_all(is_batch: bool) -> io::Result<()> {
 
 /// What the machine's cores have done since it started, in hundredths of a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
+struct CoreTimes {
     idle: u64,
     all: u64,
 }
 
-impl Times {
-    fn read() -> io::Result<Times> {
+impl CoreTimes {
+    fn read() -> io::Result<CoreTimes> {
         let stat = fs::read_to_string("/proc/stat")?;
-        Times::parse(&stat).ok_or(io::ErrorKind::InvalidData.into())
+        CoreTimes::parse(&stat).ok_or(io::ErrorKind::InvalidData.into())
     }
 
     /// Of what proc(5) says of `/proc/stat`.
-    fn parse(stat: &str) -> Option<Times> {
+    fn parse(stat: &str) -> Option<CoreTimes> {
         let line = stat.lines().next()?.strip_prefix("cpu ")?;
         let (mut idle, mut all, mut count) = (0_u64, 0_u64, 0);
         // Those behind them, of guests, are in the first two.
@@ -101,11 +101,11 @@ impl Times {
             }
             count += 1;
         }
-        (count > 4).then_some(Times { idle, all })
+        (count > 4).then_some(CoreTimes { idle, all })
     }
 
     /// Whether the cores were idle for at least half of the time since `before`.
-    fn are_idle_since(self, before: Times) -> bool {
+    fn are_idle_since(self, before: CoreTimes) -> bool {
         let idle = self.idle.saturating_sub(before.idle);
         idle >= self.all.saturating_sub(before.all) / 2
     }
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn cores_that_wait_for_a_disk_are_idle_and_those_taken_by_other_machines_are_not() {
-        let at = |stat| Times::parse(stat).unwrap();
+        let at = |stat| CoreTimes::parse(stat).unwrap();
         let before = at("cpu  10 0 10 70 10 0 0 0 5 5\ncpu0 1 2 3\n");
         assert_eq!((before.idle, before.all), (80, 100));
         assert!(at("cpu  30 0 40 90 40 0 0 0 0 0\n").are_idle_since(before));
@@ -136,9 +136,9 @@ mod tests {
             "cpu  1 2 3 x 5 6 7 8\n",
             "cpu  1 2 3 18446744073709551615 5 6 7 8\n",
         ] {
-            assert_eq!(Times::parse(stat), None, "{stat:?}");
+            assert_eq!(CoreTimes::parse(stat), None, "{stat:?}");
         }
-        assert!(Times::read().is_ok());
+        assert!(CoreTimes::read().is_ok());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::io::{Seek, SeekFrom};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::memory::Memory;
-use super::view::View;
+use super::memory::UploadMemory;
+use super::view::UploadView;
 use crate::cli::error::Failure;
 use crate::cli::hub::HubSettings;
 use crate::client::{Backoff, Client, ClientError, PieceError, UploadPlace};
@@ -25,12 +25,12 @@ pub struct Journey<'a> {
     pub size: u64,
     /// What the hub is told of the file.
     pub metadata: &'a [(&'a str, &'a str)],
-    pub memory: Memory,
-    pub view: &'a mut View,
+    pub memory: UploadMemory,
+    pub view: &'a mut UploadView,
 }
 
 /// How far it is.
-struct Way {
+struct Distance {
     place: Option<UploadPlace>,
     /// Whether that is known to be this file's.
     is_certain: bool,
@@ -50,7 +50,7 @@ impl Journey<'_> {
     /// Sends what the hub hasn't. Returns the job's name.
     pub fn travel(&mut self) -> Result<String, Failure> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut way = Way {
+        let mut way = Distance {
             place: self.memory.recall(),
             is_certain: false,
             sent: 0,
@@ -83,7 +83,7 @@ impl Journey<'_> {
     }
 
     /// Finds out how far it is, and sends the rest.
-    fn step(&mut self, way: &mut Way) -> Result<String, Obstacle> {
+    fn step(&mut self, way: &mut Distance) -> Result<String, Obstacle> {
         let (place, from) = self.find(way)?;
         self.view.begin(from);
         if from < self.size || self.size == 0 {
@@ -93,7 +93,7 @@ impl Journey<'_> {
     }
 
     /// Where the upload is, and how many bytes are there; it begins where there is none.
-    fn find(&mut self, way: &mut Way) -> Result<(UploadPlace, u64), Obstacle> {
+    fn find(&mut self, way: &mut Distance) -> Result<(UploadPlace, u64), Obstacle> {
         if let Some(place) = way.place.clone() {
             match self.client.find_upload(&place) {
                 Ok((from, size)) if size == Some(self.size) => {
@@ -128,7 +128,7 @@ impl Journey<'_> {
         Ok((place, 0))
     }
 
-    fn send(&mut self, way: &mut Way, place: &UploadPlace, from: u64) -> Result<(), Obstacle> {
+    fn send(&mut self, way: &mut Distance, place: &UploadPlace, from: u64) -> Result<(), Obstacle> {
         let system = |error: std::io::Error| Obstacle::Final(error.into());
         self.file.seek(SeekFrom::Start(from)).map_err(system)?;
         let mut sent = |bytes: u64| {
@@ -156,7 +156,7 @@ impl Journey<'_> {
         }
     }
 
-    fn obstacle(&self, error: ClientError, way: &Way) -> Obstacle {
+    fn obstacle(&self, error: ClientError, way: &Distance) -> Obstacle {
         let is_temporary = match &error {
             // Uploads aren't served there, or there is no room for this one.
             ClientError::Refused {

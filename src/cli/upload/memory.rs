@@ -17,14 +17,19 @@ use crate::http::Address;
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is remembered of one upload, in a file of its own.
-pub struct Memory(Option<PathBuf>);
+pub struct UploadMemory(Option<PathBuf>);
 
-impl Memory {
+impl UploadMemory {
     /// The memory of a file's upload to a hub: another as soon as the file is changed. What
     /// is too old goes. Blocks for the disk.
-    pub fn of(hub: &Address, file: &Path, metadata: &Metadata, job: Option<&JobId>) -> Memory {
+    pub fn of(
+        hub: &Address,
+        file: &Path,
+        metadata: &Metadata,
+        job: Option<&JobId>,
+    ) -> UploadMemory {
         let Some(folder) = folder() else {
-            return Memory(None);
+            return UploadMemory(None);
         };
         forget_the_old(&folder);
         let mut hash = Hash::new();
@@ -38,7 +43,7 @@ impl Memory {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Memory(Some(folder.join(digits)))
+        UploadMemory(Some(folder.join(digits)))
     }
 
     /// Where the upload goes on.

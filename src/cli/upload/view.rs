@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::bar::{bar, bytes, clock};
 use crate::cli::output;
-use crate::cli::screen::{Colour, Line, Screen, cut};
+use crate::cli::screen::{Colour, Screen, ScreenLine, cut};
 use crate::cli::words::printable;
 use crate::progress::Outlook;
 
@@ -15,7 +15,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 const NAME_MAX: usize = 30;
 
 /// What the terminal shows of a file's upload.
-pub struct View {
+pub struct UploadView {
     screen: Option<Screen<Stderr>>,
     name: String,
     size: u64,
@@ -25,10 +25,10 @@ pub struct View {
     drawn_at: Option<Instant>,
 }
 
-impl View {
+impl UploadView {
     /// A view of a file that nothing was sent of.
-    pub fn new(name: &str, size: u64) -> View {
-        View {
+    pub fn new(name: &str, size: u64) -> UploadView {
+        UploadView {
             screen: Screen::on(std::io::stderr()),
             name: printable(name),
             size,
@@ -83,7 +83,7 @@ impl View {
         }
     }
 
-    fn line(&self, now: Instant, end: Option<bool>) -> Line {
+    fn line(&self, now: Instant, end: Option<bool>) -> ScreenLine {
         let columns = self
             .screen
             .as_ref()
@@ -93,7 +93,7 @@ impl View {
             0 => 0.0,
             size => self.at as f64 / size as f64 * 100.0,
         };
-        let mut line = Line::default();
+        let mut line = ScreenLine::default();
         let name = cut(&self.name, NAME_MAX.min(columns / 3));
         line.push(Colour::Plain, name);
         if columns >= 60 {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::cli::hub::HubSettings;
-use crate::cli::snapshot::Snapshot;
+use crate::cli::snapshot::JobSnapshot;
 use crate::client::{Backoff, Client, ClientError, ServerEvent, Subscription};
 use crate::event::job::JobId;
 use crate::event::json::Object;
@@ -22,7 +22,7 @@ const PAGE_JOBS: usize = 500;
 
 /// The jobs that are followed.
 #[derive(Clone, Debug)]
-pub enum Selection {
+pub enum WatchSelection {
     /// These, to their end.
     Named(Vec<JobId>),
     /// Every one there is and will be whose name begins so.
@@ -30,13 +30,13 @@ pub enum Selection {
 }
 
 /// What is heard.
-pub enum News {
+pub enum WatchNews {
     /// A job has been there for as long as this says; its stream tells the rest.
-    Began(JobId, Snapshot),
+    Began(JobId, JobSnapshot),
     /// A job stands so; none where there is no such job, or it was deleted.
-    Stands(JobId, Option<Snapshot>),
+    Stands(JobId, Option<JobSnapshot>),
     /// These are all that run.
-    Running(Vec<Snapshot>),
+    Running(Vec<JobSnapshot>),
     /// Something has happened, or was missed.
     Event(ServerEvent),
     /// Something about the connection.
@@ -46,7 +46,11 @@ pub enum News {
 }
 
 /// Follows jobs in a thread of its own, which ends when nobody hears it any more.
-pub fn start(hub: HubSettings, client: Client, selection: Selection) -> io::Result<Receiver<News>> {
+pub fn start(
+    hub: HubSettings,
+    client: Client,
+    selection: WatchSelection,
+) -> io::Result<Receiver<WatchNews>> {
     let (sender, news) = bounded(NEWS_MAX);
     let mut follower = Follower {
         hub,
@@ -59,7 +63,7 @@ pub fn start(hub: HubSettings, client: Client, selection: Selection) -> io::Resu
     };
     sys::thread::start("follow", move || {
         let over = follower.follow();
-        follower.tell(News::Over(over));
+        follower.tell(WatchNews::Over(over));
     })?;
     Ok(news)
 }
@@ -67,8 +71,8 @@ pub fn start(hub: HubSettings, client: Client, selection: Selection) -> io::Resu
 struct Follower {
     hub: HubSettings,
     client: Client,
-    selection: Selection,
-    news: Sender<News>,
+    selection: WatchSelection,
+    news: Sender<WatchNews>,
     last_event_id: String,
     /// Whether what is heard from here on is all there is to hear.
     is_listed: bool,
@@ -93,7 +97,7 @@ impl Follower {
                 None => "the stream ended".to_owned(),
             };
             let seconds = wait.as_secs_f64();
-            self.tell(News::Said(format!(
+            self.tell(WatchNews::Said(format!(
                 "{why}; connecting again in {seconds:.1} s"
             )));
             thread::sleep(wait);
@@ -103,18 +107,18 @@ impl Follower {
     /// A stream that goes on where it was. None where there is nothing more to come.
     fn connect(&mut self) -> Result<Option<Subscription>, ClientError> {
         match &self.selection {
-            Selection::Named(jobs) => {
+            WatchSelection::Named(jobs) => {
                 let jobs = jobs.clone();
                 if !std::mem::replace(&mut self.is_listed, true) {
                     for job in &jobs {
                         if let Some(snapshot) = self.snapshot(job)? {
-                            self.tell(News::Began(job.clone(), snapshot));
+                            self.tell(WatchNews::Began(job.clone(), snapshot));
                         }
                     }
                 }
                 self.client.events(&jobs, &self.last_event_id)
             }
-            Selection::Matching(prefix) => {
+            WatchSelection::Matching(prefix) => {
                 let prefix = prefix.clone();
                 if !self.is_listed {
                     self.list(&prefix)?;
@@ -155,22 +159,22 @@ impl Follower {
     /// Tells an event. False: what there was before it has to be looked at anew.
     fn hear(&mut self, event: ServerEvent) -> bool {
         if event.event != "reset" {
-            self.tell(News::Event(event));
+            self.tell(WatchNews::Event(event));
             return true;
         }
         let data = Object::read(event.data.as_bytes());
         let job = data.and_then(|mut data| data.text("jobId"));
         let job = job.ok().flatten();
         let job = job.and_then(|job| job.parse().ok());
-        self.tell(News::Event(event));
+        self.tell(WatchNews::Event(event));
         // What was missed may have been its end.
         match (&self.selection, job) {
-            (Selection::Named(_), Some(job)) => {
+            (WatchSelection::Named(_), Some(job)) => {
                 let _ = self.look_at(&job);
                 true
             }
-            (Selection::Named(_), None) => true,
-            (Selection::Matching(_), _) => {
+            (WatchSelection::Named(_), None) => true,
+            (WatchSelection::Matching(_), _) => {
                 self.is_listed = false;
                 false
             }
@@ -180,15 +184,15 @@ impl Follower {
     /// Tells where a job stands.
     fn look_at(&mut self, job: &JobId) -> Result<(), ClientError> {
         let snapshot = self.snapshot(job)?;
-        self.tell(News::Stands(job.clone(), snapshot));
+        self.tell(WatchNews::Stands(job.clone(), snapshot));
         Ok(())
     }
 
     /// Where it stands. None where there is none, or it was deleted.
-    fn snapshot(&mut self, job: &JobId) -> Result<Option<Snapshot>, ClientError> {
+    fn snapshot(&mut self, job: &JobId) -> Result<Option<JobSnapshot>, ClientError> {
         match self.client.snapshot(job) {
             Ok(body) => Object::read(&body)
-                .and_then(Snapshot::of_json)
+                .and_then(JobSnapshot::of_json)
                 .map(Some)
                 .map_err(|_| ClientError::Malformed("a snapshot that can't be read")),
             Err(ClientError::Refused {
@@ -210,7 +214,7 @@ impl Follower {
                 let mut page = Object::read(&body)?;
                 at.get_or_insert(page.needed_number("at")?);
                 for job in page.objects("jobs")? {
-                    running.push(Snapshot::of_json(job)?);
+                    running.push(JobSnapshot::of_json(job)?);
                 }
                 page.number("next")
             };
@@ -222,14 +226,14 @@ impl Follower {
         // Those that come later will stand below.
         running.reverse();
         self.last_event_id = at.unwrap_or_default().to_string();
-        self.tell(News::Running(running));
+        self.tell(WatchNews::Running(running));
         Ok(())
     }
 
     /// The hub says that there is nothing more to come. What was missed of it, if the end of
     /// a job was, its snapshot tells.
     fn settle(&mut self) -> Result<(), ClientError> {
-        if let Selection::Named(jobs) = &self.selection {
+        if let WatchSelection::Named(jobs) = &self.selection {
             for job in jobs.clone() {
                 self.look_at(&job)?;
             }
@@ -237,7 +241,7 @@ impl Follower {
         Ok(())
     }
 
-    fn tell(&self, news: News) {
+    fn tell(&self, news: WatchNews) {
         // Nobody hears it: the command is over.
         let _ = self.news.send(news);
     }

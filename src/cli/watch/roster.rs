@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::follower::Selection;
-use crate::cli::snapshot::Snapshot;
+use super::follower::WatchSelection;
+use crate::cli::snapshot::JobSnapshot;
 use crate::cli::words::{describe, printable};
 use crate::client::ServerEvent;
 use crate::event::json::Object;
@@ -18,7 +18,7 @@ const JOBS_MAX: usize = 100_000;
 
 /// The jobs, in the order that they came in.
 pub struct Roster {
-    rows: Sorted<u64, Box<Row>>,
+    rows: Sorted<u64, Box<RosterRow>>,
     numbers: HashMap<String, u64>,
     next: u64,
     /// Whether those that are to come are unknown.
@@ -27,11 +27,11 @@ pub struct Roster {
 
 /// A job.
 #[derive(Debug)]
-pub struct Row {
+pub struct RosterRow {
     /// Its name.
     pub name: String,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: JobStanding,
     /// Its newest event in words.
     pub text: String,
     /// The same beside its percentage.
@@ -55,7 +55,7 @@ pub struct Row {
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum JobStanding {
     /// It has yet to begin.
     Waiting,
     Running,
@@ -66,14 +66,14 @@ pub enum Standing {
 
 impl Roster {
     /// Jobs of which nothing is known.
-    pub fn new(selection: &Selection) -> Roster {
+    pub fn new(selection: &WatchSelection) -> Roster {
         let mut roster = Roster {
             rows: Sorted::default(),
             numbers: HashMap::new(),
             next: 0,
-            is_open: matches!(selection, Selection::Matching(_)),
+            is_open: matches!(selection, WatchSelection::Matching(_)),
         };
-        if let Selection::Named(jobs) = selection {
+        if let WatchSelection::Named(jobs) = selection {
             for job in jobs {
                 roster.add(job.as_str());
             }
@@ -82,12 +82,12 @@ impl Roster {
     }
 
     /// The jobs.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+    pub fn rows(&self) -> impl Iterator<Item = &RosterRow> {
         self.rows.values().map(|row| &**row)
     }
 
     /// Takes an event. Returns the job, where it tells something new of one.
-    pub fn hear(&mut self, event: &ServerEvent, now: Instant) -> Option<&Row> {
+    pub fn hear(&mut self, event: &ServerEvent, now: Instant) -> Option<&RosterRow> {
         let data = Object::read(event.data.as_bytes());
         let data = data.map(Object::rest).unwrap_or_default();
         let name = data.get("jobId").and_then(Value::as_str);
@@ -108,7 +108,7 @@ impl Roster {
     }
 
     /// When a job began, and ended if it has, as far as a snapshot tells.
-    pub fn began(&mut self, job: &str, snapshot: &Snapshot) {
+    pub fn began(&mut self, job: &str, snapshot: &JobSnapshot) {
         let number = self.numbers.get(job);
         if let Some(row) = number.and_then(|number| self.rows.get_mut(number)) {
             row.began = since(&snapshot.created_at, Instant::now());
@@ -117,7 +117,7 @@ impl Roster {
     }
 
     /// A job stands so, as it was found out. Returns it, where that is new.
-    pub fn stands(&mut self, job: &str, snapshot: Option<&Snapshot>) -> Option<&Row> {
+    pub fn stands(&mut self, job: &str, snapshot: Option<&JobSnapshot>) -> Option<&RosterRow> {
         let number = match self.numbers.get(job) {
             Some(number) => *number,
             None => self.add(job)?,
@@ -126,7 +126,7 @@ impl Roster {
         let is_new = match snapshot {
             Some(snapshot) => row.be(snapshot),
             // It was there, and is no more.
-            None if row.standing == Standing::Running => {
+            None if row.standing == JobStanding::Running => {
                 row.tell("deleted", &Map::new(), Instant::now())
             }
             None => false,
@@ -135,7 +135,7 @@ impl Roster {
     }
 
     /// Only these run. Returns those that ended unseen.
-    pub fn keep(&mut self, running: &[Snapshot]) -> Vec<String> {
+    pub fn keep(&mut self, running: &[JobSnapshot]) -> Vec<String> {
         let names: std::collections::HashSet<&str> = running.iter().map(|it| &*it.job_id).collect();
         let gone = self.rows.values().map(|row| &row.name);
         let gone = gone.filter(|name| !names.contains(&***name));
@@ -147,7 +147,7 @@ impl Roster {
     }
 
     /// Lets a job go.
-    pub fn remove(&mut self, job: &str) -> Option<Row> {
+    pub fn remove(&mut self, job: &str) -> Option<RosterRow> {
         self.rows.remove(&self.numbers.remove(job)?).map(|row| *row)
     }
 
@@ -158,16 +158,16 @@ impl Roster {
         let number = self.next;
         self.next += 1;
         self.numbers.insert(job.to_owned(), number);
-        self.rows.insert(number, Box::new(Row::new(job)));
+        self.rows.insert(number, Box::new(RosterRow::new(job)));
         Some(number)
     }
 }
 
-impl Row {
-    fn new(name: &str) -> Row {
-        Row {
+impl RosterRow {
+    fn new(name: &str) -> RosterRow {
+        RosterRow {
             name: printable(name),
-            standing: Standing::Waiting,
+            standing: JobStanding::Waiting,
             text: String::new(),
             brief: String::new(),
             stage: String::new(),
@@ -183,7 +183,7 @@ impl Row {
 
     /// Whether nothing more comes of it, unless it begins anew.
     pub fn has_ended(&self) -> bool {
-        matches!(self.standing, Standing::Done | Standing::Failed)
+        matches!(self.standing, JobStanding::Done | JobStanding::Failed)
     }
 
     /// How long it has gone on, or did.
@@ -194,7 +194,7 @@ impl Row {
 
     /// How long it will go on.
     pub fn left(&self, now: Instant) -> Option<Duration> {
-        if self.standing != Standing::Running {
+        if self.standing != JobStanding::Running {
             return None;
         }
         let said = self.end.map(|end| end.saturating_duration_since(now));
@@ -227,10 +227,10 @@ impl Row {
     fn tell(&mut self, event: &str, data: &Map<String, Value>, now: Instant) -> bool {
         if self.has_ended() && !matches!(event, "reset" | "deleted") {
             // The name has begun anew.
-            *self = Row {
+            *self = RosterRow {
                 last_id: self.last_id,
                 known_end: self.known_end,
-                ..Row::new(&self.name)
+                ..RosterRow::new(&self.name)
             };
         }
         let number = |key| data.get(key).and_then(Value::as_f64);
@@ -239,15 +239,15 @@ impl Row {
             "done" | "error" | "deleted" => {
                 let took = number("elapsedMs").and_then(milliseconds);
                 self.took = took.or_else(|| self.elapsed(now));
-                self.standing = Standing::Failed;
+                self.standing = JobStanding::Failed;
                 if event == "done" {
-                    self.standing = Standing::Done;
+                    self.standing = JobStanding::Done;
                     self.percent = Some(100.0);
                 }
             }
             _ => {
                 self.began = self.began.or(Some(now));
-                self.standing = Standing::Running;
+                self.standing = JobStanding::Running;
                 let stage = data.get("stage").and_then(Value::as_str);
                 let is_whole = number("overall");
                 if stage.is_some_and(|stage| stage != self.stage) && is_whole.is_none() {
@@ -277,7 +277,7 @@ impl Row {
     }
 
     /// Stands as its snapshot says, which may be older than what was heard.
-    fn be(&mut self, snapshot: &Snapshot) -> bool {
+    fn be(&mut self, snapshot: &JobSnapshot) -> bool {
         let now = Instant::now();
         let began = since(&snapshot.created_at, now);
         let Some(last) = snapshot

@@ -3,10 +3,10 @@
 use std::io::{self, Stdout, Write};
 use std::time::{Duration, Instant};
 
-use super::roster::{Roster, Row, Standing};
+use super::roster::{JobStanding, Roster, RosterRow};
 use crate::cli::bar::{bar, clock};
 use crate::cli::output;
-use crate::cli::screen::{Colour, Line, Screen, Size, cut, width};
+use crate::cli::screen::{Colour, Screen, ScreenLine, Size, cut, width};
 use crate::cli::words::printable;
 
 /// Narrower than this a terminal has no bars, only figures.
@@ -17,32 +17,32 @@ const BAR_WIDTHS: (usize, usize) = (10, 32);
 const NAME_MAX: usize = 40;
 
 /// What is shown of the jobs.
-pub enum View {
+pub enum WatchView {
     /// Bars.
     Bars(Screen<Stdout>),
     /// Lines, for programs.
     Lines,
 }
 
-impl View {
+impl WatchView {
     /// Bars where there is a terminal for them.
-    pub fn new() -> View {
-        Screen::on(io::stdout()).map_or(View::Lines, View::Bars)
+    pub fn new() -> WatchView {
+        Screen::on(io::stdout()).map_or(WatchView::Lines, WatchView::Bars)
     }
 
     /// Whether time is seen to pass in it.
     pub fn is_live(&self) -> bool {
-        matches!(self, View::Bars(_))
+        matches!(self, WatchView::Bars(_))
     }
 
     /// Something new is known of a job.
     ///
     /// # Errors
     /// Nobody is reading any more.
-    pub fn change(&mut self, row: &Row) -> io::Result<()> {
+    pub fn change(&mut self, row: &RosterRow) -> io::Result<()> {
         match self {
-            View::Bars(_) => Ok(()),
-            View::Lines => writeln!(io::stdout(), "{} {}", row.name, row.text),
+            WatchView::Bars(_) => Ok(()),
+            WatchView::Lines => writeln!(io::stdout(), "{} {}", row.name, row.text),
         }
     }
 
@@ -52,8 +52,8 @@ impl View {
     /// The terminal is gone.
     pub fn draw(&mut self, roster: &Roster) -> io::Result<()> {
         match self {
-            View::Bars(screen) => screen.draw(&fitting(roster, screen.size(), Instant::now())),
-            View::Lines => Ok(()),
+            WatchView::Bars(screen) => screen.draw(&fitting(roster, screen.size(), Instant::now())),
+            WatchView::Lines => Ok(()),
         }
     }
 
@@ -61,14 +61,14 @@ impl View {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn leave(&mut self, row: &Row, roster: &Roster) -> io::Result<()> {
+    pub fn leave(&mut self, row: &RosterRow, roster: &Roster) -> io::Result<()> {
         match self {
-            View::Bars(screen) => {
+            WatchView::Bars(screen) => {
                 let (size, now) = (screen.size(), Instant::now());
                 let ended = line(row, name_width([row].into_iter(), size), size, now);
                 screen.print_line(&ended, &fitting(roster, size, now))
             }
-            View::Lines => Ok(()),
+            WatchView::Lines => Ok(()),
         }
     }
 
@@ -78,13 +78,13 @@ impl View {
     /// The terminal is gone.
     pub fn end(&mut self, roster: &Roster) -> io::Result<()> {
         match self {
-            View::Bars(screen) => {
+            WatchView::Bars(screen) => {
                 let (size, now) = (screen.size(), Instant::now());
                 let name = name_width(roster.rows(), size);
                 let lines = roster.rows().map(|row| line(row, name, size, now));
                 screen.draw(&lines.collect::<Vec<_>>())
             }
-            View::Lines => Ok(()),
+            WatchView::Lines => Ok(()),
         }
     }
 
@@ -94,12 +94,12 @@ impl View {
     /// The terminal is gone.
     pub fn say(&mut self, text: &str, roster: &Roster) -> io::Result<()> {
         match self {
-            View::Bars(screen) => {
-                let mut said = Line::default();
+            WatchView::Bars(screen) => {
+                let mut said = ScreenLine::default();
                 said.push(Colour::Dim, printable(text));
                 screen.print_line(&said, &fitting(roster, screen.size(), Instant::now()))
             }
-            View::Lines => {
+            WatchView::Lines => {
                 output::say(&format!("landfall watch: {text}"));
                 Ok(())
             }
@@ -109,15 +109,15 @@ impl View {
 
 /// As many jobs as there are rows for, those that go on first, and how many there are
 /// besides.
-fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<Line> {
+fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<ScreenLine> {
     // The cursor stands in the last.
     let room = size.rows.saturating_sub(1).max(1);
-    let mut rows: Vec<&Row> = roster.rows().collect();
+    let mut rows: Vec<&RosterRow> = roster.rows().collect();
     if rows.len() > room {
-        let rank = |row: &Row| match row.standing {
-            Standing::Running => 0,
-            Standing::Waiting => 1,
-            Standing::Done | Standing::Failed => 2,
+        let rank = |row: &RosterRow| match row.standing {
+            JobStanding::Running => 0,
+            JobStanding::Waiting => 1,
+            JobStanding::Done | JobStanding::Failed => 2,
         };
         let of_rank = |wanted| roster.rows().filter(move |row| rank(row) == wanted);
         rows = (0..3).flat_map(of_rank).collect();
@@ -128,9 +128,9 @@ fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<Line> {
         Vec::new()
     };
     let name = name_width(rows.iter().copied(), size);
-    let mut lines: Vec<Line> = rows.iter().map(|row| line(row, name, size, now)).collect();
+    let mut lines: Vec<ScreenLine> = rows.iter().map(|row| line(row, name, size, now)).collect();
     if !rest.is_empty() {
-        let mut line = Line::default();
+        let mut line = ScreenLine::default();
         line.push(Colour::Dim, more(&rest));
         lines.push(line);
     }
@@ -138,12 +138,12 @@ fn fitting(roster: &Roster, size: Size, now: Instant) -> Vec<Line> {
 }
 
 /// `and 14 more: 3 running, 11 done`.
-fn more(rest: &[&Row]) -> String {
+fn more(rest: &[&RosterRow]) -> String {
     let kinds = [
-        (Standing::Running, "running"),
-        (Standing::Waiting, "waiting"),
-        (Standing::Done, "done"),
-        (Standing::Failed, "failed"),
+        (JobStanding::Running, "running"),
+        (JobStanding::Waiting, "waiting"),
+        (JobStanding::Done, "done"),
+        (JobStanding::Failed, "failed"),
     ];
     let counts = kinds.map(|(standing, name)| {
         let count = rest.iter().filter(|row| row.standing == standing).count();
@@ -153,15 +153,15 @@ fn more(rest: &[&Row]) -> String {
     format!("and {} more: {}", rest.len(), counts.join(", "))
 }
 
-fn name_width<'a>(rows: impl Iterator<Item = &'a Row>, size: Size) -> usize {
+fn name_width<'a>(rows: impl Iterator<Item = &'a RosterRow>, size: Size) -> usize {
     let longest = rows.map(|row| width(&row.name)).max().unwrap_or(0);
     longest.min(NAME_MAX).min((size.columns / 3).max(8))
 }
 
 /// A job: its name, its bar, its percentage, how long it has gone on and will, and its
 /// newest event.
-fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
-    let mut line = Line::default();
+fn line(row: &RosterRow, name_width: usize, size: Size, now: Instant) -> ScreenLine {
+    let mut line = ScreenLine::default();
     let shown = if width(&row.name) > name_width {
         format!("{}…", cut(&row.name, name_width.saturating_sub(1)))
     } else {
@@ -170,10 +170,10 @@ fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
     let padding = " ".repeat(name_width.saturating_sub(width(&shown)));
     line.push(Colour::Plain, shown + &padding);
     let colour = match row.standing {
-        Standing::Waiting => Colour::Dim,
-        Standing::Running => Colour::Cyan,
-        Standing::Done => Colour::Green,
-        Standing::Failed => Colour::Red,
+        JobStanding::Waiting => Colour::Dim,
+        JobStanding::Running => Colour::Cyan,
+        JobStanding::Done => Colour::Green,
+        JobStanding::Failed => Colour::Red,
     };
     if size.columns >= BARS_FROM {
         let columns = (size.columns / 4).clamp(BAR_WIDTHS.0, BAR_WIDTHS.1);
@@ -196,10 +196,10 @@ fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
     }
     line.push(Colour::Plain, " ");
     match row.standing {
-        Standing::Waiting => line.push(Colour::Dim, "waiting"),
-        Standing::Running => line.push(Colour::Plain, row.brief.clone()),
-        Standing::Done => line.push(Colour::Green, format!("✓ {}", row.text)),
-        Standing::Failed => line.push(Colour::Red, format!("✗ {}", row.text)),
+        JobStanding::Waiting => line.push(Colour::Dim, "waiting"),
+        JobStanding::Running => line.push(Colour::Plain, row.brief.clone()),
+        JobStanding::Done => line.push(Colour::Green, format!("✓ {}", row.text)),
+        JobStanding::Failed => line.push(Colour::Red, format!("✗ {}", row.text)),
     }
     line
 }
@@ -207,8 +207,8 @@ fn line(row: &Row, name_width: usize, size: Size, now: Instant) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::snapshot::Snapshot;
-    use crate::cli::watch::follower::Selection;
+    use crate::cli::snapshot::JobSnapshot;
+    use crate::cli::watch::follower::WatchSelection;
     use crate::client::ServerEvent;
     use crate::event::json::Object;
 
@@ -217,7 +217,7 @@ mod tests {
         rows: 6,
     };
 
-    fn text(line: &Line, columns: usize) -> String {
+    fn text(line: &ScreenLine, columns: usize) -> String {
         let mut out = String::new();
         line.write(&mut out, columns, false);
         out
@@ -230,7 +230,7 @@ mod tests {
 
     fn named(names: &[&str]) -> Roster {
         let names = names.iter().map(|name| name.parse().unwrap());
-        Roster::new(&Selection::Named(names.collect()))
+        Roster::new(&WatchSelection::Named(names.collect()))
     }
 
     fn tell(roster: &mut Roster, id: u64, job: &str, event: &str, data: &str, now: Instant) {
@@ -299,7 +299,7 @@ mod tests {
         let mut roster = named(&["a"]);
         let snapshot = r#"{"jobId":"a","state":"running","lastEvent":null,"lastEventId":"1",
             "createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z","streams":1}"#;
-        let snapshot = Object::read(snapshot.as_bytes()).and_then(Snapshot::of_json);
+        let snapshot = Object::read(snapshot.as_bytes()).and_then(JobSnapshot::of_json);
         roster.began("a", &snapshot.unwrap());
         let begin = Instant::now();
         tell(&mut roster, 1, "a", "progress", r#"{"percent":1}"#, begin);

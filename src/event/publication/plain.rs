@@ -15,7 +15,7 @@ pub(in crate::event) type Read = (Option<JobId>, Word, Option<IdempotencyKey>);
 pub(in crate::event) fn read(text: &str) -> Option<Read> {
     let (mut job, mut event, mut lease, mut key) = (None, None, None, None);
     let mut data = None;
-    let mut reader = Reader {
+    let mut reader = PlainReader {
         text,
         at: 0,
         spaces: 0,
@@ -53,14 +53,14 @@ pub(in crate::event) fn read(text: &str) -> Option<Read> {
     Some((job, Word::Event(event, lease), key))
 }
 
-struct Reader<'a> {
+struct PlainReader<'a> {
     text: &'a str,
     at: usize,
     /// How many bytes of white space there were between tokens.
     spaces: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> PlainReader<'a> {
     /// The first byte of what comes after white space.
     #[inline(always)]
     fn token(&mut self) -> Option<u8> {
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
     /// An object's members, behind its brace: `each` gets their names, and reads their values.
     fn members(
         &mut self,
-        each: &mut dyn FnMut(&mut Reader<'a>, &'a [u8]) -> Option<()>,
+        each: &mut dyn FnMut(&mut PlainReader<'a>, &'a [u8]) -> Option<()>,
     ) -> Option<()> {
         let mut next = self.token()?;
         if next == b'}' {

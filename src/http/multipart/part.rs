@@ -1,6 +1,6 @@
 //! The head of a form's part.
 
-use super::{Found, MultipartError};
+use super::{FormItem, MultipartError};
 use crate::http::target;
 
 /// The most header fields of a part.
@@ -14,7 +14,7 @@ pub enum PartHead {
     /// A field that is no file.
     Value { name: String },
     /// A file: what is found then.
-    File(Found<'static>),
+    File(FormItem<'static>),
 }
 
 impl PartHead {
@@ -66,7 +66,7 @@ impl PartHead {
             None => PartHead::Value {
                 name: unescape(&text(name)),
             },
-            Some(file_name) => PartHead::File(Found::File {
+            Some(file_name) => PartHead::File(FormItem::File {
                 file_name,
                 content_type: field("content-type").map(|value| text(value.to_owned())),
             }),

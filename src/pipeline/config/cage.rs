@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::cage::Cage;
 use crate::command::limits::Limits;
-use crate::sys::toml::{Need, Spot, Table};
+use crate::sys::toml::{Need, Spot, TomlTable};
 
 /// How far a file may grow beyond what a stage may write in all: so it is the look at the
 /// folder that ends the command, and says why.
@@ -14,7 +14,7 @@ const PROCESSES_MAX: i64 = 1 << 20;
 /// What a stage's commands may touch, besides the file, their folder and the system, and what
 /// they may take.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct CageOptions {
     /// What they may read, and run programs of. Default: nothing.
     pub read: Vec<PathBuf>,
     /// Where they may do whatever they like. Default: nowhere.
@@ -29,8 +29,8 @@ pub struct Options {
     pub limits: Limits,
 }
 
-impl Options {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+impl CageOptions {
+    pub(super) fn read(&mut self, table: &mut TomlTable<'_>) {
         if let Some((paths, at)) = paths(table, "read") {
             for path in &paths {
                 table.need(at, Need::Readable(path.clone()));
@@ -75,7 +75,7 @@ impl Options {
     }
 }
 
-fn paths(table: &mut Table<'_>, key: &'static str) -> Option<(Vec<PathBuf>, Spot)> {
+fn paths(table: &mut TomlTable<'_>, key: &'static str) -> Option<(Vec<PathBuf>, Spot)> {
     let (paths, at) = table.list(key)?;
     let paths: Vec<_> = paths.into_iter().map(PathBuf::from).collect();
     if !paths.iter().all(|path| path.is_absolute()) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Need, Spot, Table};
+use super::{Need, Spot, TomlTable};
 use crate::progress::Format;
 
 /// What is run.
@@ -24,7 +24,7 @@ pub struct Running {
 pub const MAX_OUTPUT_BYTES: u64 = 16 << 30;
 
 impl Running {
-    pub(super) fn read(run: Vec<String>, at: Spot, table: &mut Table<'_>) -> Running {
+    pub(super) fn read(run: Vec<String>, at: Spot, table: &mut TomlTable<'_>) -> Running {
         match run.first() {
             Some(program) if !program.is_empty() => table.need(at, Need::Program(program.clone())),
             _ => table.refuse(

@@ -1,6 +1,6 @@
 //! What the stage `scanning` goes by.
 
-use super::Table;
+use super::TomlTable;
 use crate::http::Address;
 
 /// What scanning goes by.
@@ -27,7 +27,7 @@ pub enum Mismatch {
 }
 
 impl Scanning {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+    pub(super) fn read(&mut self, table: &mut TomlTable<'_>) {
         if let Some((text, at)) = table.text("clamd") {
             match text.parse() {
                 Ok(address) => self.clamd = Some(address),

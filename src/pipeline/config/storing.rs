@@ -5,7 +5,7 @@ use rusty_s3::{Bucket, UrlStyle};
 
 #[cfg(feature = "s3")]
 use super::Spot;
-use super::Table;
+use super::TomlTable;
 
 /// Where results are kept.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub enum Storing {
 }
 
 impl Storing {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+    pub(super) fn read(&mut self, table: &mut TomlTable<'_>) {
         let Some((to, at)) = table.text("to") else {
             return;
         };
@@ -55,7 +55,7 @@ pub struct S3Store {
 
 #[cfg(feature = "s3")]
 impl S3Store {
-    fn read(at: Spot, table: &mut Table<'_>) -> Option<S3Store> {
+    fn read(at: Spot, table: &mut TomlTable<'_>) -> Option<S3Store> {
         let endpoint = table.text("endpoint");
         if endpoint.is_none() {
             let message = "to = \"s3\" needs an endpoint, as \"https://s3.example.com\"";

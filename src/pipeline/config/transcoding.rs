@@ -1,6 +1,6 @@
 //! What the stage `transcoding` goes by.
 
-use super::{Need, Table};
+use super::{Need, TomlTable};
 
 /// What ffmpeg is asked for.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Transcoding {
 const EXTENSION_MAX_BYTES: usize = 16;
 
 impl Transcoding {
-    pub(super) fn read(&mut self, table: &mut Table<'_>) {
+    pub(super) fn read(&mut self, table: &mut TomlTable<'_>) {
         // Whose file asks for it wants it, and not that it is passed over.
         for program in ["ffmpeg", "ffprobe"] {
             table.need(table.at(), Need::Program(program.to_owned()));

@@ -40,18 +40,18 @@ pub enum ClamdError {
 
 /// A file that is being scanned.
 pub struct Clamd<'a> {
-    socket: Box<dyn Socket>,
+    socket: Box<dyn ClamdSocket>,
     stop: &'a Receiver<()>,
 }
 
-trait Socket: Read + Write {}
-impl Socket for TcpStream {}
-impl Socket for UnixStream {}
+trait ClamdSocket: Read + Write {}
+impl ClamdSocket for TcpStream {}
+impl ClamdSocket for UnixStream {}
 
 impl<'a> Clamd<'a> {
     /// Connects, and begins a scan. Everything ends when `stop` is closed.
     pub fn begin(address: &Address, stop: &'a Receiver<()>) -> Result<Clamd<'a>, ClamdError> {
-        let socket: Box<dyn Socket> = match address {
+        let socket: Box<dyn ClamdSocket> = match address {
             Address::Unix(path) => {
                 let socket = UnixStream::connect(path)?;
                 socket.set_read_timeout(Some(LOOK))?;

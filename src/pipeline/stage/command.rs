@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::pipeline::config::Running;
 use crate::pipeline::kind;
-use crate::pipeline::task::{Failure, Outcome, Ran, Task};
+use crate::pipeline::task::{Outcome, Ran, StageFailure, Task};
 use crate::progress::Reader;
 use crate::sys::durable;
 
@@ -15,7 +15,7 @@ const EXTENSION_CHARACTERS: usize = 12;
 
 /// Runs the command on the task's input. Where it makes `{output}`, the next stage works on
 /// that.
-pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, StageFailure> {
     let output = task.folder.join(&options.output);
     let job = task.passage.attempt.landed.job.as_str();
     let name = plain(&task.facts.name);
@@ -42,7 +42,7 @@ pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     match task.run(command, reader, 0, options.max_output)? {
         Ran::Well(_) => {}
         Ran::Missing => {
-            return Err(Failure::Lasting(format!(
+            return Err(StageFailure::Lasting(format!(
                 "{name} isn't installed: install it, or correct run in landfall.toml"
             )));
         }
@@ -54,7 +54,7 @@ pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
                     message = format!("{message}: {part}");
                 }
             }
-            return Err(Failure::Passing(message));
+            return Err(StageFailure::Passing(message));
         }
     }
     if !output.symlink_metadata().is_ok_and(|there| there.is_file()) {
@@ -62,7 +62,7 @@ pub fn run(options: &Running, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     }
     let kind = kind::of_file(&output).map_err(|error| {
         let why = durable::in_words(&error);
-        Failure::Passing(format!("what {name} made can't be read: {why}"))
+        StageFailure::Passing(format!("what {name} made can't be read: {why}"))
     })?;
     task.facts.content_type = Some(kind.to_owned());
     if let Some(extension) = Path::new(&options.output).extension() {

@@ -1,6 +1,6 @@
 //! What ffmpeg and ffprobe say when they fail, in words for whoever sent the file.
 
-use crate::pipeline::task::{Crash, Failure};
+use crate::pipeline::task::{Crash, StageFailure};
 use crate::sys::durable;
 
 /// What they call a failure that is the file's.
@@ -24,7 +24,7 @@ const OF_THE_HOST: [&str; 4] = [
 
 /// Who says what is to be made of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Asker {
     /// Landfall, for what every file of its type can be made into.
     Here,
     /// The configuration.
@@ -32,26 +32,26 @@ pub enum Asked {
 }
 
 /// A failure of either on a file of this type.
-pub fn failure(asked: Asked, kind: &str, crash: &Crash) -> Failure {
+pub fn failure(asked: Asker, kind: &str, crash: &Crash) -> StageFailure {
     if crash.disk_is_full {
-        return Failure::Passing(durable::DISK_FULL.to_owned());
+        return StageFailure::Passing(durable::DISK_FULL.to_owned());
     }
     // Each line ends with what it comes to.
     let said = crash.last_line.rsplit(": ").next().unwrap_or_default();
     let said = said.trim();
     if let Some(why) = OF_THE_HOST.iter().find(|why| **why == said) {
-        return Failure::Passing(format!("the server can't read it now: {why}"));
+        return StageFailure::Passing(format!("the server can't read it now: {why}"));
     }
     if crash.is_killed {
-        return Failure::Passing(format!("what reads it was ended: {}", crash.how));
+        return StageFailure::Passing(format!("what reads it was ended: {}", crash.how));
     }
     let family = kind.split('/').next().unwrap_or_default();
     let unfit = format!("this can't be read as {family}");
     match (OF_THE_FILE.iter().find(|why| **why == said), asked) {
-        (Some(why), _) => Failure::Unfit(format!("{unfit}: {why}")),
-        (None, Asked::Here) => Failure::Unfit(unfit),
+        (Some(why), _) => StageFailure::Unfit(format!("{unfit}: {why}")),
+        (None, Asker::Here) => StageFailure::Unfit(unfit),
         // It may be what is asked for that is wrong.
-        (None, Asked::There) => Failure::Lasting(format!(
+        (None, Asker::There) => StageFailure::Lasting(format!(
             "what is asked for can't be made of this {family}: the server's log says why"
         )),
     }
@@ -78,16 +78,16 @@ mod tests {
             format!("/srv/data/uploads/1/data: {invalid}"),
             format!("[in#0 @ 0x55d0] Error opening input: {invalid}"),
         ] {
-            assert_eq!(fails(Asked::Here, &line, false), unfit);
-            assert_eq!(fails(Asked::There, &line, false), unfit);
+            assert_eq!(fails(Asker::Here, &line, false), unfit);
+            assert_eq!(fails(Asker::There, &line, false), unfit);
         }
         let noise = "[mov,mp4,m4a @ 0x55d0] moov atom not found";
         assert_eq!(
-            fails(Asked::Here, noise, false),
+            fails(Asker::Here, noise, false),
             "Unfit(\"this can't be read as video\")"
         );
-        assert!(fails(Asked::There, "Unknown encoder 'x'", false).starts_with("Lasting"));
-        assert!(fails(Asked::There, "x: Cannot allocate memory", false).starts_with("Passing"));
-        assert!(fails(Asked::Here, "", true).starts_with("Passing"));
+        assert!(fails(Asker::There, "Unknown encoder 'x'", false).starts_with("Lasting"));
+        assert!(fails(Asker::There, "x: Cannot allocate memory", false).starts_with("Passing"));
+        assert!(fails(Asker::Here, "", true).starts_with("Passing"));
     }
 }

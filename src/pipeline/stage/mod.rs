@@ -15,10 +15,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::config::{Kind, Stage};
+use super::config::{Stage, StageKind};
 use super::shown;
 use super::state::FileState;
-use super::task::{Failure, Outcome, Passage, Task, backoff};
+use super::task::{Outcome, Passage, StageFailure, Task, backoff};
 use crate::progress::Update;
 use crate::sys::durable;
 
@@ -28,7 +28,7 @@ impl Passage<'_> {
     ///
     /// # Errors
     /// It failed for good, or is to stop.
-    pub fn run(&self, state: &mut FileState) -> Result<(), Failure> {
+    pub fn run(&self, state: &mut FileState) -> Result<(), StageFailure> {
         let Passage { attempt, stage, .. } = self;
         let begun = Instant::now();
         let mut first = Update::percent(0.0);
@@ -38,7 +38,7 @@ impl Passage<'_> {
         let upload = attempt.landed.folder();
         let keep = |error| {
             let why = durable::in_words(&error);
-            Failure::Passing(format!("how far it is can't be kept: {why}"))
+            StageFailure::Passing(format!("how far it is can't be kept: {why}"))
         };
         state.note(upload).map_err(keep)?;
         self.tell(first);
@@ -75,12 +75,12 @@ impl Passage<'_> {
     }
 
     /// Tries as often as the stage may. Blocks between the tries, too.
-    fn until_it_passes(&self, state: &mut FileState) -> Result<Outcome, Failure> {
+    fn until_it_passes(&self, state: &mut FileState) -> Result<Outcome, StageFailure> {
         let Passage { attempt, stage, .. } = self;
         let mut tries = 0;
         loop {
             match self.once(state) {
-                Err(Failure::Passing(message)) if tries < stage.retries => {
+                Err(StageFailure::Passing(message)) if tries < stage.retries => {
                     tries += 1;
                     let (job, name) = (&attempt.landed.job, &stage.name);
                     info!("job {job}: stage {name} is tried again: {message}");
@@ -90,7 +90,7 @@ impl Passage<'_> {
                     self.tell(again);
                     let _ = attempt.stop.receiver().recv_timeout(backoff(tries - 1));
                     if attempt.stop.said().is_some() {
-                        return Err(Failure::Stopped);
+                        return Err(StageFailure::Stopped);
                     }
                 }
                 result => return result,
@@ -98,20 +98,20 @@ impl Passage<'_> {
         }
     }
 
-    fn once(&self, state: &mut FileState) -> Result<Outcome, Failure> {
+    fn once(&self, state: &mut FileState) -> Result<Outcome, StageFailure> {
         let folder = &self.folder().map_err(|error| {
             let why = durable::in_words(&error);
-            Failure::Passing(format!("the stage's folder can't be made: {why}"))
+            StageFailure::Passing(format!("the stage's folder can't be made: {why}"))
         })?;
         // What a failed try has found doesn't count.
         let mut facts = state.facts.clone();
         let input = state.current.clone();
         let mut task = Task::new(*self, &input, folder, &mut facts);
         let worked = match &self.stage.kind {
-            Kind::Scan(options) => scan::run(options, &mut task),
-            Kind::Transcode(options) => transcode::run(options, &mut task),
-            Kind::Store(options) => store::run(options, &mut task),
-            Kind::Command(options) => command::run(options, &mut task),
+            StageKind::Scan(options) => scan::run(options, &mut task),
+            StageKind::Transcode(options) => transcode::run(options, &mut task),
+            StageKind::Store(options) => store::run(options, &mut task),
+            StageKind::Command(options) => command::run(options, &mut task),
         };
         let outcome = worked.map_err(|failure| {
             failure.map(|said| {
@@ -131,7 +131,7 @@ impl Passage<'_> {
         });
         // What stopped it may look like a failure of its own.
         if self.attempt.stop.said().is_some() && outcome.is_err() {
-            return Err(Failure::Stopped);
+            return Err(StageFailure::Stopped);
         }
         if outcome.is_ok() {
             state.facts = facts;
@@ -166,7 +166,7 @@ impl Passage<'_> {
 /// Whether a stage will find nothing to do, by what a stage before has found out. A file needn't
 /// wait for that.
 pub fn is_needless(stage: &Stage, state: &FileState) -> bool {
-    let Kind::Transcode(_) = &stage.kind else {
+    let StageKind::Transcode(_) = &stage.kind else {
         return false;
     };
     let kind = state.facts.content_type.as_deref();

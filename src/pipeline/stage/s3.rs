@@ -14,7 +14,7 @@ use ureq::http::{Response, StatusCode};
 use crate::pipeline::config::S3Store;
 use crate::pipeline::kind;
 use crate::pipeline::state::Stored;
-use crate::pipeline::task::{Failure, Task};
+use crate::pipeline::task::{StageFailure, Task};
 
 /// The largest object that one request may put.
 const OBJECT_MAX_BYTES: u64 = 5 << 30;
@@ -23,9 +23,9 @@ const ANSWER_MAX_BYTES: u64 = 300;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Puts the task's input there, under the address of its content.
-pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, Failure> {
+pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, StageFailure> {
     let Some(credentials) = Credentials::from_env() else {
-        return Err(Failure::Lasting(
+        return Err(StageFailure::Lasting(
             "there is no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the server's \
              environment: set them, and start it again"
                 .to_owned(),
@@ -39,7 +39,7 @@ pub fn put(options: &S3Store, task: &mut Task<'_>) -> Result<Stored, Failure> {
     }
     task.check_digest(&digest)?;
     if size > OBJECT_MAX_BYTES {
-        return Err(Failure::Lasting(format!(
+        return Err(StageFailure::Lasting(format!(
             "the file has {size} bytes, and an S3 store takes {OBJECT_MAX_BYTES} in a request"
         )));
     }
@@ -80,7 +80,7 @@ fn send(
     kind: &str,
     size: u64,
     left: Duration,
-) -> Result<Response<ureq::Body>, Failure> {
+) -> Result<Response<ureq::Body>, StageFailure> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(left))
         .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -88,7 +88,7 @@ fn send(
         .build()
         .into();
     let file = File::open(task.input).map_err(|error| task.unreadable(&error))?;
-    let mut body = Body {
+    let mut body = FileBody {
         file,
         task,
         done: 0,
@@ -104,11 +104,11 @@ fn send(
     if let Some(failure) = body.failure {
         return Err(failure);
     }
-    answer.map_err(|error| Failure::Passing(format!("the S3 store: {error}")))
+    answer.map_err(|error| StageFailure::Passing(format!("the S3 store: {error}")))
 }
 
 /// What an answer makes of the stage that isn't one of success.
-fn refused(mut answer: Response<ureq::Body>) -> Failure {
+fn refused(mut answer: Response<ureq::Body>) -> StageFailure {
     let mut text = String::new();
     let reader = answer.body_mut().as_reader();
     let _ = reader.take(ANSWER_MAX_BYTES).read_to_string(&mut text);
@@ -117,22 +117,22 @@ fn refused(mut answer: Response<ureq::Body>) -> Failure {
     let may_pass = answer.status().is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&answer.status());
     if may_pass {
-        Failure::Passing(message)
+        StageFailure::Passing(message)
     } else {
-        Failure::Lasting(message)
+        StageFailure::Lasting(message)
     }
 }
 
 /// The file as it goes out.
-struct Body<'a, 'b> {
+struct FileBody<'a, 'b> {
     file: File,
     task: &'a mut Task<'b>,
     done: u64,
     size: u64,
-    failure: Option<Failure>,
+    failure: Option<StageFailure>,
 }
 
-impl Read for Body<'_, '_> {
+impl Read for FileBody<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Err(failure) = self.task.check() {
             self.failure = Some(failure);

@@ -6,14 +6,14 @@ use std::io;
 use super::clamd::{Clamd, ClamdError, Verdict};
 use crate::pipeline::config::{Mismatch, Scanning};
 use crate::pipeline::kind;
-use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::pipeline::task::{Outcome, StageFailure, Task};
 use crate::sys::durable;
 
 /// Scans the task's input.
-pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, StageFailure> {
     let size = task.passage.attempt.landed.size;
     if let Some(max) = options.max_size.filter(|max| size > *max) {
-        return Err(Failure::Unfit(format!(
+        return Err(StageFailure::Unfit(format!(
             "the file has {size} bytes, and {max} are the most: send a smaller one, or raise \
              max_size in landfall.toml"
         )));
@@ -32,7 +32,7 @@ pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> 
         None => Ok(()),
     })?;
     if read != size {
-        return Err(Failure::Unfit(format!(
+        return Err(StageFailure::Unfit(format!(
             "the file has {read} bytes and was uploaded with {size}: its upload is damaged, \
              send it again"
         )));
@@ -47,18 +47,18 @@ pub fn run(options: &Scanning, task: &mut Task<'_>) -> Result<Outcome, Failure> 
             task.note("malware", "none found");
             Ok(Outcome::Same)
         }
-        Verdict::Found(name) => Err(Failure::Infected(format!(
+        Verdict::Found(name) => Err(StageFailure::Infected(format!(
             "malware was found in the file: {name}. It is in quarantine and won't be processed"
         ))),
     }
 }
 
-fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(), Failure> {
+fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(), StageFailure> {
     if let Some(types) = &options.types
         && !types.iter().any(|pattern| kind::matches(pattern, actual))
     {
         let types = types.join(", ");
-        return Err(Failure::Unfit(format!(
+        return Err(StageFailure::Unfit(format!(
             "the file is {actual}, but only {types} is accepted"
         )));
     }
@@ -73,7 +73,7 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
         return Ok(());
     }
     match options.mismatch {
-        Mismatch::Refuse => Err(Failure::Unfit(format!(
+        Mismatch::Refuse => Err(StageFailure::Unfit(format!(
             "the file was declared as {declared}, but its bytes are {actual}: send it as what \
              it is"
         ))),
@@ -84,15 +84,15 @@ fn judge_type(options: &Scanning, task: &mut Task<'_>, actual: &str) -> Result<(
     }
 }
 
-fn away(error: ClamdError) -> Failure {
+fn away(error: ClamdError) -> StageFailure {
     match error {
-        ClamdError::Stopped => Failure::Stopped,
-        ClamdError::TooLarge => Failure::Unfit(
+        ClamdError::Stopped => StageFailure::Stopped,
+        ClamdError::TooLarge => StageFailure::Unfit(
             "the file is larger than clamd scans, so nobody knows whether it is clean: raise \
              StreamMaxLength in clamd.conf"
                 .to_owned(),
         ),
-        ClamdError::Refused(answer) => Failure::Passing(format!(
+        ClamdError::Refused(answer) => StageFailure::Passing(format!(
             "clamd can't scan, so nobody knows whether the file is clean; it says: {answer}"
         )),
         ClamdError::Io(error) => {
@@ -101,7 +101,7 @@ fn away(error: ClamdError) -> Failure {
                 io::ErrorKind::UnexpectedEof => "it closes the connection".to_owned(),
                 _ => durable::in_words(&error),
             };
-            Failure::Passing(format!(
+            StageFailure::Passing(format!(
                 "clamd can't be reached, so nobody knows whether the file is clean ({why}): \
                  start it, then retry"
             ))

@@ -10,14 +10,14 @@ use super::s3;
 use crate::pipeline::config::Storing;
 use crate::pipeline::kind;
 use crate::pipeline::state::Stored;
-use crate::pipeline::task::{Failure, Outcome, Task};
+use crate::pipeline::task::{Outcome, StageFailure, Task};
 use crate::sys::durable;
 
 /// What is stored is this user's alone.
 const MODE: u32 = 0o600;
 
 /// Stores the task's input.
-pub fn run(options: &Storing, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Storing, task: &mut Task<'_>) -> Result<Outcome, StageFailure> {
     if task.facts.content_type.is_none() {
         let kind = kind::of_file(task.input).map_err(|error| task.unreadable(&error))?;
         task.facts.content_type = Some(kind.to_owned());
@@ -31,9 +31,9 @@ pub fn run(options: &Storing, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     Ok(Outcome::Same)
 }
 
-fn into_files(task: &mut Task<'_>) -> Result<Stored, Failure> {
+fn into_files(task: &mut Task<'_>) -> Result<Stored, StageFailure> {
     let failed = |error: io::Error| {
-        Failure::Passing(format!("it can't be stored: {}", durable::in_words(&error)))
+        StageFailure::Passing(format!("it can't be stored: {}", durable::in_words(&error)))
     };
     let temporary = task
         .passage
@@ -60,8 +60,8 @@ fn place(
     task: &mut Task<'_>,
     mut copy: Option<File>,
     temporary: &Path,
-    failed: impl Fn(io::Error) -> Failure + Copy,
-) -> Result<Stored, Failure> {
+    failed: impl Fn(io::Error) -> StageFailure + Copy,
+) -> Result<Stored, StageFailure> {
     let (size, digest) = task.digest(|_, piece| match &mut copy {
         Some(copy) => copy.write_all(piece).map_err(failed),
         None => Ok(()),

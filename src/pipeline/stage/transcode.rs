@@ -4,12 +4,12 @@ use std::io;
 use std::process::Command;
 
 use super::command::renamed;
-use super::complaint::{self, Asked};
+use super::complaint::{self, Asker};
 use super::demuxer::Demuxer;
 use crate::event::json::Object;
 use crate::pipeline::config::{MAX_OUTPUT_BYTES, Transcoding};
 use crate::pipeline::kind;
-use crate::pipeline::task::{Failure, Outcome, Ran, Task};
+use crate::pipeline::task::{Outcome, Ran, StageFailure, Task};
 use crate::progress::{Format, Reader};
 
 const VIDEO: &str = "-map 0:v:0 -map 0:a:0? -c:v libx264 -preset veryfast -crf 23 \
@@ -20,7 +20,7 @@ const AUDIO: &str = "-map 0:a:0 -c:a aac -movflags +faststart";
 const PROBE_MAX_BYTES: usize = 256 * 1024;
 
 /// Transcodes the task's input.
-pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, StageFailure> {
     let kind = match &task.facts.content_type {
         Some(kind) => kind.clone(),
         None => kind::of_file(task.input)
@@ -64,14 +64,16 @@ pub fn run(options: &Transcoding, task: &mut Task<'_>) -> Result<Outcome, Failur
         Ran::Missing => return skipped("ffmpeg isn't installed"),
         Ran::Badly(crash) => {
             let asked = match options.args {
-                None => Asked::Here,
-                Some(_) => Asked::There,
+                None => Asker::Here,
+                Some(_) => Asker::There,
             };
             return Err(complaint::failure(asked, &kind, &crash));
         }
     }
     if !output.metadata().is_ok_and(|made| made.len() > 0) {
-        return Err(Failure::Unfit("nothing can be made of the file".to_owned()));
+        return Err(StageFailure::Unfit(
+            "nothing can be made of the file".to_owned(),
+        ));
     }
     let kind = kind::of_file(&output).map_err(|error| task.unreadable(&error))?;
     task.facts.content_type = Some(kind.to_owned());
@@ -88,7 +90,7 @@ pub fn is_media(kind: &str) -> bool {
 }
 
 /// What ffprobe says of the input; none where it isn't installed.
-fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Media>, Failure> {
+fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Media>, StageFailure> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error"]);
     demuxer.put_on(&mut command);
@@ -100,7 +102,7 @@ fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Med
     let json = match task.run(command, reader, PROBE_MAX_BYTES, MAX_OUTPUT_BYTES)? {
         Ran::Well(json) => json,
         Ran::Missing => return Ok(None),
-        Ran::Badly(crash) => return Err(complaint::failure(Asked::Here, kind, &crash)),
+        Ran::Badly(crash) => return Err(complaint::failure(Asker::Here, kind, &crash)),
     };
     match Object::read(&json).and_then(Media::of_json) {
         Ok(media) => Ok(Some(media)),
@@ -110,12 +112,12 @@ fn probe(demuxer: Demuxer, kind: &str, task: &mut Task<'_>) -> Result<Option<Med
                 task.passage.attempt.landed.job
             );
             let what = "there is too much in the file to be described".to_owned();
-            Err(Failure::Unfit(what))
+            Err(StageFailure::Unfit(what))
         }
     }
 }
 
-fn skipped(reason: &str) -> Result<Outcome, Failure> {
+fn skipped(reason: &str) -> Result<Outcome, StageFailure> {
     Ok(Outcome::Skipped(reason.to_owned()))
 }
 

@@ -4,7 +4,7 @@ use super::time::argument;
 
 /// What becomes of a length.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Change {
+pub(super) enum LengthChange {
     /// It is multiplied.
     Times(f64),
     /// The inputs come one after another.
@@ -44,8 +44,8 @@ const UNKNOWN: [&str; 26] = [
 ];
 
 /// What a chain or a graph of filters does.
-pub(super) fn change(graph: &str) -> Change {
-    let mut change = Change::Times(1.0);
+pub(super) fn change(graph: &str) -> LengthChange {
+    let mut change = LengthChange::Times(1.0);
     for filter in split(graph) {
         let labels = filter.rfind(']').filter(|_| filter.starts_with('['));
         // The labels before it; those behind it end the filter, and don't matter.
@@ -59,8 +59,8 @@ pub(super) fn change(graph: &str) -> Change {
         let factor = match name {
             "setpts" => factor(value),
             "atempo" => factor_of_tempo(value),
-            "concat" if change == Change::Times(1.0) => {
-                change = Change::Sum;
+            "concat" if change == LengthChange::Times(1.0) => {
+                change = LengthChange::Sum;
                 continue;
             }
             "concat" => None,
@@ -68,10 +68,10 @@ pub(super) fn change(graph: &str) -> Change {
             _ => continue,
         };
         change = match (change, factor) {
-            (_, None) => return Change::Unknown,
-            (Change::Times(before), Some(factor)) => Change::Times(before * factor),
+            (_, None) => return LengthChange::Unknown,
+            (LengthChange::Times(before), Some(factor)) => LengthChange::Times(before * factor),
             // Which of the inputs it was done to isn't looked at.
-            (_, Some(factor)) if factor != 1.0 => return Change::Unknown,
+            (_, Some(factor)) if factor != 1.0 => return LengthChange::Unknown,
             (change, Some(_)) => change,
         };
     }
@@ -92,7 +92,7 @@ pub(super) fn source(graph: &str) -> Option<u64> {
     })?;
     let is_one = !graph.contains(';');
     match change(&filters.join(",")) {
-        Change::Times(factor) if is_one => Some((us as f64 * factor) as u64),
+        LengthChange::Times(factor) if is_one => Some((us as f64 * factor) as u64),
         _ => None,
     }
 }
@@ -175,36 +175,39 @@ mod tests {
     #[test]
     fn what_a_filter_does_to_a_length_is_known_or_said_to_be_unknown() {
         for (graph, expected) in [
-            ("scale=1280:-2,format=yuv420p", Change::Times(1.0)),
-            ("setpts=0.5*PTS", Change::Times(0.5)),
-            ("setpts=PTS/2", Change::Times(0.5)),
-            ("setpts='2.0*(PTS-STARTPTS)'", Change::Times(2.0)),
-            ("setpts=(1/4)*PTS", Change::Times(0.25)),
-            ("setpts=PTS/(2*3)", Change::Unknown),
-            ("setpts=1/4*PTS", Change::Times(0.25)),
-            ("setpts=PTS-STARTPTS", Change::Times(1.0)),
-            ("setpts=N/(25*TB)", Change::Unknown),
-            ("setpts=0/0*PTS", Change::Unknown),
-            ("setpts=PTS*PTS", Change::Unknown),
-            ("setpts=", Change::Unknown),
-            ("atempo=2.0,atempo=2", Change::Times(0.25)),
-            ("atempo=0", Change::Unknown),
-            ("trim=5:10,setpts=PTS-STARTPTS", Change::Unknown),
-            ("pad=640:480", Change::Times(1.0)),
-            ("drawtext=text='a,trim=3'", Change::Times(1.0)),
-            ("select='between(t,1,2)',scale=2:2", Change::Unknown),
-            ("[0:v][0:a][1:v][1:a]concat=n=2:v=1:a=1[v][a]", Change::Sum),
+            ("scale=1280:-2,format=yuv420p", LengthChange::Times(1.0)),
+            ("setpts=0.5*PTS", LengthChange::Times(0.5)),
+            ("setpts=PTS/2", LengthChange::Times(0.5)),
+            ("setpts='2.0*(PTS-STARTPTS)'", LengthChange::Times(2.0)),
+            ("setpts=(1/4)*PTS", LengthChange::Times(0.25)),
+            ("setpts=PTS/(2*3)", LengthChange::Unknown),
+            ("setpts=1/4*PTS", LengthChange::Times(0.25)),
+            ("setpts=PTS-STARTPTS", LengthChange::Times(1.0)),
+            ("setpts=N/(25*TB)", LengthChange::Unknown),
+            ("setpts=0/0*PTS", LengthChange::Unknown),
+            ("setpts=PTS*PTS", LengthChange::Unknown),
+            ("setpts=", LengthChange::Unknown),
+            ("atempo=2.0,atempo=2", LengthChange::Times(0.25)),
+            ("atempo=0", LengthChange::Unknown),
+            ("trim=5:10,setpts=PTS-STARTPTS", LengthChange::Unknown),
+            ("pad=640:480", LengthChange::Times(1.0)),
+            ("drawtext=text='a,trim=3'", LengthChange::Times(1.0)),
+            ("select='between(t,1,2)',scale=2:2", LengthChange::Unknown),
+            (
+                "[0:v][0:a][1:v][1:a]concat=n=2:v=1:a=1[v][a]",
+                LengthChange::Sum,
+            ),
             (
                 "[0:v]setpts=0.5*PTS[a];[a][1:v]concat=n=2[v]",
-                Change::Unknown,
+                LengthChange::Unknown,
             ),
             (
                 "[0:v]setpts=PTS-STARTPTS[a];[a][1:v]concat=n=2[v]",
-                Change::Sum,
+                LengthChange::Sum,
             ),
-            ("[0:v]scale=2:2[v]", Change::Times(1.0)),
-            ("[", Change::Times(1.0)),
-            ("", Change::Times(1.0)),
+            ("[0:v]scale=2:2[v]", LengthChange::Times(1.0)),
+            ("[", LengthChange::Times(1.0)),
+            ("", LengthChange::Times(1.0)),
         ] {
             assert_eq!(change(graph), expected, "{graph}");
         }

@@ -24,7 +24,7 @@ pub struct Material {
 
 /// A file in a list, or the part of it that is played.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Piece {
+struct PlayedPart {
     /// Its path, as it is written there.
     path: String,
     duration: Option<u64>,
@@ -70,8 +70,8 @@ impl Material {
 }
 
 /// The files of a list. `None`: it is none, or one of too many files.
-fn pieces(text: &str) -> Option<Vec<Piece>> {
-    let mut pieces: Vec<Piece> = Vec::new();
+fn pieces(text: &str) -> Option<Vec<PlayedPart>> {
+    let mut pieces: Vec<PlayedPart> = Vec::new();
     for line in text.lines() {
         let mut words = words(line).into_iter();
         let (Some(key), Some(value)) = (words.next(), words.next()) else {
@@ -81,9 +81,9 @@ fn pieces(text: &str) -> Option<Vec<Piece>> {
             if pieces.len() == FILES_MAX {
                 return None;
             }
-            pieces.push(Piece {
+            pieces.push(PlayedPart {
                 path: value,
-                ..Piece::default()
+                ..PlayedPart::default()
             });
             continue;
         }
@@ -101,7 +101,7 @@ fn pieces(text: &str) -> Option<Vec<Piece>> {
 }
 
 /// How long all of them are, in microseconds. A last picture that says nothing of it doesn't count.
-fn length(pieces: &[Piece], of_file: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+fn length(pieces: &[PlayedPart], of_file: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let lengths = pieces.iter().enumerate().map(|(at, piece)| {
         let from = piece.from.unwrap_or(0);
         let limit = piece

@@ -6,10 +6,10 @@ mod plan;
 mod time;
 
 pub use material::Material;
-pub(super) use plan::Plan;
+pub(super) use plan::FfmpegPlan;
 
-use super::update::{Reading, Source, Update};
-use plan::Whole;
+use super::update::{LineReading, Source, Update};
+use plan::WholeWork;
 
 /// How many inputs' durations are kept.
 const INPUTS_MAX: usize = 64;
@@ -18,7 +18,7 @@ const INPUTS_MAX: usize = 64;
 #[derive(Default)]
 pub(super) struct Ffmpeg {
     /// What those are asked for that this process started, in their order.
-    plans: Vec<Plan>,
+    plans: Vec<FfmpegPlan>,
     /// Which of them it is.
     at: Option<usize>,
     /// Where its log is written.
@@ -35,12 +35,12 @@ pub(super) struct Ffmpeg {
     /// More was written than there was to be: what was known is no measure.
     went_beyond: bool,
     /// What the block being read says was written so far.
-    block: Option<State>,
+    block: Option<ProgressBlock>,
 }
 
 /// How far it is.
 #[derive(Default, Debug, PartialEq)]
-struct State {
+struct ProgressBlock {
     out_time_us: Option<u64>,
     frames: Option<u64>,
     /// How many times faster than it is played.
@@ -65,7 +65,7 @@ impl Ffmpeg {
     }
 
     /// Those that are asked for this, one after another.
-    pub(super) fn of_plans(plans: Vec<Plan>) -> Ffmpeg {
+    pub(super) fn of_plans(plans: Vec<FfmpegPlan>) -> Ffmpeg {
         Ffmpeg {
             at: (plans.len() == 1).then_some(0),
             plans,
@@ -74,16 +74,18 @@ impl Ffmpeg {
     }
 
     /// Reads one whole line without the blanks around it.
-    pub(super) fn read(&mut self, source: Source, line: &str) -> Reading {
+    pub(super) fn read(&mut self, source: Source, line: &str) -> LineReading {
         let (is_leveled, line) = without_level(line);
         if let Some(reading) = self.read_log(source, line) {
             return reading;
         }
         match line.split_once('=') {
             Some((key, value)) if is_block_key(key) => self.read_block(key, value.trim()),
-            _ if is_noise(line) => Reading::Mine(None),
-            _ if self.log == Some(source) && (self.running || is_leveled) => Reading::Mine(None),
-            _ => Reading::NotMine,
+            _ if is_noise(line) => LineReading::Mine(None),
+            _ if self.log == Some(source) && (self.running || is_leveled) => {
+                LineReading::Mine(None)
+            }
+            _ => LineReading::NotMine,
         }
     }
 
@@ -92,7 +94,7 @@ impl Ffmpeg {
         self.running
     }
 
-    fn read_log(&mut self, source: Source, line: &str) -> Option<Reading> {
+    fn read_log(&mut self, source: Source, line: &str) -> Option<LineReading> {
         if line.starts_with("ffmpeg version ") || line.starts_with("Input #0,") {
             self.begin(source, line);
         } else if self.log.is_some_and(|log| log != source) {
@@ -111,15 +113,15 @@ impl Ffmpeg {
             {
                 *last = duration_us.max(*last);
             }
-        } else if let Some(state) = State::of_status(line) {
+        } else if let Some(state) = ProgressBlock::of_status(line) {
             let update = self.update(&state);
-            return Some(Reading::Mine(update.filter(|_| !self.writes_blocks)));
+            return Some(LineReading::Mine(update.filter(|_| !self.writes_blocks)));
         } else if line.contains("muxing overhead") || line.starts_with("Conversion failed") {
             self.running = false;
         } else if !(line.starts_with("ffmpeg version ") || line.starts_with("Output #0,")) {
             return None;
         }
-        Some(Reading::Mine(None))
+        Some(LineReading::Mine(None))
     }
 
     /// One begins, and says which by its first input.
@@ -151,14 +153,14 @@ impl Ffmpeg {
         }
     }
 
-    fn read_block(&mut self, key: &str, value: &str) -> Reading {
+    fn read_block(&mut self, key: &str, value: &str) -> LineReading {
         if key == "progress" {
             let Some(mut state) = self.block.take() else {
-                return Reading::NotMine;
+                return LineReading::NotMine;
             };
             self.writes_blocks = true;
             state.is_last = value == "end";
-            return Reading::Mine(self.update(&state));
+            return LineReading::Mine(self.update(&state));
         }
         let state = self.block.get_or_insert_default();
         match key {
@@ -173,14 +175,14 @@ impl Ffmpeg {
             "speed" => state.speed = speed(value),
             _ => {}
         }
-        Reading::Mine(None)
+        LineReading::Mine(None)
     }
 
-    fn whole(&self) -> Whole {
+    fn whole(&self) -> WholeWork {
         match self.at.and_then(|at| self.plans.get(at)) {
             Some(plan) => plan.whole(&self.durations),
             // It stops with the longest.
-            None => Whole {
+            None => WholeWork {
                 us: self.durations.iter().copied().max().flatten(),
                 frames: None,
             },
@@ -189,7 +191,7 @@ impl Ffmpeg {
 
     /// A percentage where it is known how much there is to be, otherwise the time written so
     /// far; its speed; and, where both are known, how long the rest will take.
-    fn update(&mut self, state: &State) -> Option<Update> {
+    fn update(&mut self, state: &ProgressBlock) -> Option<Update> {
         let whole = self.whole();
         let time = state
             .out_time_us
@@ -228,10 +230,10 @@ impl Ffmpeg {
     }
 }
 
-impl State {
+impl ProgressBlock {
     /// What a status line tells: `frame=  1 fps=0.0 ... time=00:00:03.20 bitrate=... speed=2x`,
     /// or `size=...` where there is no picture.
-    fn of_status(line: &str) -> Option<State> {
+    fn of_status(line: &str) -> Option<ProgressBlock> {
         if !(line.starts_with("frame=") || line.starts_with("size=")) || !line.contains(" bitrate=")
         {
             return None;
@@ -240,7 +242,7 @@ impl State {
             let (_, rest) = line.split_once(key)?;
             rest.split_ascii_whitespace().next()
         };
-        Some(State {
+        Some(ProgressBlock {
             out_time_us: value(" time=").and_then(time::clock),
             frames: line
                 .strip_prefix("frame=")
@@ -310,8 +312,8 @@ mod tests {
         ffmpeg
     }
 
-    fn told(percent: f64) -> Reading {
-        Reading::Mine(Some(Update::percent(percent)))
+    fn told(percent: f64) -> LineReading {
+        LineReading::Mine(Some(Update::percent(percent)))
     }
 
     const STATUS: &str =
@@ -331,7 +333,7 @@ mod tests {
         let mut ffmpeg = after("00:00:10.00");
         ffmpeg.read(Source::Stdout, "out_time_us=5000000");
         assert_eq!(ffmpeg.read(Source::Stdout, "progress=continue"), told(50.0));
-        assert_eq!(ffmpeg.read(Source::Stderr, STATUS), Reading::Mine(None));
+        assert_eq!(ffmpeg.read(Source::Stderr, STATUS), LineReading::Mine(None));
     }
 
     #[test]
@@ -342,7 +344,7 @@ mod tests {
             "out_time=00:00:05.000000",
         ] {
             let mut ffmpeg = after("00:00:10.00");
-            assert_eq!(ffmpeg.read(Source::Stdout, line), Reading::Mine(None));
+            assert_eq!(ffmpeg.read(Source::Stdout, line), LineReading::Mine(None));
             ffmpeg.read(Source::Stdout, "out_time_us=N/A");
             assert_eq!(
                 ffmpeg.read(Source::Stdout, "progress=end"),
@@ -352,15 +354,15 @@ mod tests {
         }
     }
 
-    fn block(ffmpeg: &mut Ffmpeg, out_time_us: &str, progress: &str) -> Reading {
+    fn block(ffmpeg: &mut Ffmpeg, out_time_us: &str, progress: &str) -> LineReading {
         ffmpeg.read(Source::Stdout, &format!("out_time_us={out_time_us}"));
         ffmpeg.read(Source::Stdout, &format!("progress={progress}"))
     }
 
-    fn seconds(seconds: f64) -> Reading {
+    fn seconds(seconds: f64) -> LineReading {
         let mut update = Update::default();
         update.extra.insert("timeSeconds".into(), seconds.into());
-        Reading::Mine(Some(update))
+        LineReading::Mine(Some(update))
     }
 
     #[test]
@@ -383,12 +385,12 @@ mod tests {
     #[test]
     fn the_arguments_of_an_ffmpeg_go_before_the_length_of_its_input() {
         let words = ["-stream_loop", "-1", "-i", "a", "-t", "40", "o.mp4"].map(str::to_owned);
-        let mut ffmpeg = Ffmpeg::of_plans(vec![Plan::of_arguments(&words)]);
+        let mut ffmpeg = Ffmpeg::of_plans(vec![FfmpegPlan::of_arguments(&words)]);
         ffmpeg.read(Source::Stderr, "Input #0, mov, from 'a':");
         ffmpeg.read(Source::Stderr, "Duration: 00:00:03.00, start: 0.0");
         assert_eq!(block(&mut ffmpeg, "20000000", "continue"), told(50.0));
         let words = ["-i", "a", "-frames:v", "160", "o.mp4"].map(str::to_owned);
-        let mut ffmpeg = Ffmpeg::of_plans(vec![Plan::of_arguments(&words)]);
+        let mut ffmpeg = Ffmpeg::of_plans(vec![FfmpegPlan::of_arguments(&words)]);
         ffmpeg.read(Source::Stderr, "Input #0, mov, from 'a':");
         assert_eq!(ffmpeg.read(Source::Stderr, STATUS), told(50.0));
     }
@@ -401,14 +403,14 @@ mod tests {
         let status = format!("[info] {STATUS}");
         assert_eq!(ffmpeg.read(Source::Stderr, &status), told(32.0));
         let noise = "[libx264 @ 0x5602589841c0] [info] mb I  I16..4: 74.0%";
-        assert_eq!(ffmpeg.read(Source::Stderr, noise), Reading::Mine(None));
+        assert_eq!(ffmpeg.read(Source::Stderr, noise), LineReading::Mine(None));
     }
 
     #[test]
     fn the_speed_is_told_and_how_long_the_rest_will_take() {
         let mut ffmpeg = after("00:00:10.00");
         let status = format!("{STATUS} speed=2.5x");
-        let Reading::Mine(Some(update)) = ffmpeg.read(Source::Stderr, &status) else {
+        let LineReading::Mine(Some(update)) = ffmpeg.read(Source::Stderr, &status) else {
             panic!("the status line was not read");
         };
         let expected = r#"{"percent":32,"etaMs":2720,"speed":2.5}"#;
@@ -420,7 +422,7 @@ mod tests {
             let told = block(&mut ffmpeg, "5000000", "continue");
             assert_eq!(
                 told,
-                Reading::Mine(Some(Update::percent(50.0))),
+                LineReading::Mine(Some(Update::percent(50.0))),
                 "{nothing}"
             );
         }
@@ -429,7 +431,7 @@ mod tests {
     #[test]
     fn without_a_duration_the_time_written_is_told() {
         let mut ffmpeg = after("N/A");
-        let Reading::Mine(Some(update)) = ffmpeg.read(Source::Stderr, STATUS) else {
+        let LineReading::Mine(Some(update)) = ffmpeg.read(Source::Stderr, STATUS) else {
             panic!("the status line was not read");
         };
         assert_eq!(update.percent, None);
@@ -441,7 +443,7 @@ mod tests {
         let mut ffmpeg = Ffmpeg::of_input(Some(10.0));
         assert_eq!(
             ffmpeg.read(Source::Stderr, "[mp4 @ 0x1] 7% lost"),
-            Reading::Mine(None)
+            LineReading::Mine(None)
         );
         ffmpeg.read(Source::Stdout, "out_time_us=5000000");
         assert_eq!(ffmpeg.read(Source::Stdout, "progress=continue"), told(50.0));
@@ -451,7 +453,7 @@ mod tests {
     fn two_that_are_known_beforehand_are_two_halves() {
         let plan = |text: &str| {
             let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-            Plan::of_arguments(&words)
+            FfmpegPlan::of_arguments(&words)
         };
         let plans = vec![plan("-i a -f null -"), plan("-i a -t 5 o.mp4")];
         let mut ffmpeg = Ffmpeg::of_plans(plans);
@@ -463,7 +465,7 @@ mod tests {
                 ffmpeg.read(Source::Stderr, "Duration: 00:00:10.00, start: 0.0");
             }
             let us = format!("{times}000000");
-            if let Reading::Mine(Some(update)) = block(&mut ffmpeg, &us, "continue") {
+            if let LineReading::Mine(Some(update)) = block(&mut ffmpeg, &us, "continue") {
                 told.extend(update.percent);
             }
         }
@@ -489,12 +491,15 @@ mod tests {
         ] {
             assert_eq!(
                 ffmpeg.read(Source::Stderr, line),
-                Reading::Mine(None),
+                LineReading::Mine(None),
                 "{line}"
             );
         }
         // It has summed up, so what comes now may be another tool's.
-        assert_eq!(ffmpeg.read(Source::Stderr, "copied 50%"), Reading::NotMine);
+        assert_eq!(
+            ffmpeg.read(Source::Stderr, "copied 50%"),
+            LineReading::NotMine
+        );
     }
 
     #[test]
@@ -502,8 +507,11 @@ mod tests {
         let mut ffmpeg = Ffmpeg::new();
         assert_eq!(
             ffmpeg.read(Source::Stdout, "progress=50%"),
-            Reading::NotMine
+            LineReading::NotMine
         );
-        assert_eq!(ffmpeg.read(Source::Stdout, "name=50%"), Reading::NotMine);
+        assert_eq!(
+            ffmpeg.read(Source::Stdout, "name=50%"),
+            LineReading::NotMine
+        );
     }
 }

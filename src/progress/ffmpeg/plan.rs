@@ -1,7 +1,7 @@
 //! What an ffmpeg is asked for: how long its output will be is told by its arguments and by
 //! how long its inputs are.
 
-use super::filters::{Change, change, source};
+use super::filters::{LengthChange, change, source};
 use super::material::Material;
 use super::time::argument;
 
@@ -50,19 +50,19 @@ const FILES_MAX: usize = 64;
 
 /// What it is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::progress) struct Plan {
-    inputs: Vec<Input>,
-    outputs: Vec<Output>,
+pub(in crate::progress) struct FfmpegPlan {
+    inputs: Vec<InputFile>,
+    outputs: Vec<OutputFile>,
     /// What the graph of filters does that is for all outputs.
-    graph: Option<Change>,
+    graph: Option<LengthChange>,
     /// It is to say so little that it won't describe its inputs.
     is_quiet: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Input {
+struct InputFile {
     name: String,
-    cut: Cut,
+    cut: TimeCut,
     times: Times,
     /// When it begins in the output, in microseconds.
     offset: u64,
@@ -73,26 +73,26 @@ struct Input {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Output {
-    cut: Cut,
+struct OutputFile {
+    cut: TimeCut,
     frames: Option<u64>,
     is_shortest: bool,
     /// The inputs that it names; where it names none it may be of all.
     of: Vec<usize>,
-    picture: Stream,
-    sound: Stream,
+    picture: MediaStream,
+    sound: MediaStream,
 }
 
 /// What is made of the pictures, or of the sound.
 #[derive(Clone, Debug, PartialEq)]
-struct Stream {
+struct MediaStream {
     is_left_out: bool,
-    change: Change,
+    change: LengthChange,
 }
 
 /// Which part of a file is taken, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Cut {
+struct TimeCut {
     from: Option<u64>,
     from_end: Option<u64>,
     length: Option<u64>,
@@ -117,7 +117,7 @@ enum Length {
 
 /// How much of its work an ffmpeg will have to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Whole {
+pub(super) struct WholeWork {
     /// What it will write, in microseconds.
     pub us: Option<u64>,
     /// How many frames that is.
@@ -130,19 +130,19 @@ impl Default for Times {
     }
 }
 
-impl Default for Stream {
-    fn default() -> Stream {
-        Stream {
+impl Default for MediaStream {
+    fn default() -> MediaStream {
+        MediaStream {
             is_left_out: false,
-            change: Change::Times(1.0),
+            change: LengthChange::Times(1.0),
         }
     }
 }
 
-impl Plan {
+impl FfmpegPlan {
     /// Reads the arguments that follow `ffmpeg`.
-    pub fn of_arguments(arguments: &[String]) -> Plan {
-        let mut plan = Plan::default();
+    pub fn of_arguments(arguments: &[String]) -> FfmpegPlan {
+        let mut plan = FfmpegPlan::default();
         let mut options: Vec<(&str, &str)> = Vec::new();
         let mut words = arguments.iter().map(String::as_str);
         while let Some(word) = words.next() {
@@ -151,7 +151,7 @@ impl Plan {
                 Some("i") => {
                     let name = words.next().unwrap_or_default().to_owned();
                     if plan.inputs.len() < FILES_MAX {
-                        plan.inputs.push(Input::of_options(name, &options));
+                        plan.inputs.push(InputFile::of_options(name, &options));
                     }
                     options.clear();
                 }
@@ -161,13 +161,13 @@ impl Plan {
                     match name {
                         "filter_complex" | "lavfi" => plan.graph = Some(change(value)),
                         "v" | "loglevel" => plan.is_quiet = is_quiet(value),
-                        "filter_complex_script" => plan.graph = Some(Change::Unknown),
+                        "filter_complex_script" => plan.graph = Some(LengthChange::Unknown),
                         _ => options.push((name, value)),
                     }
                 }
                 None => {
                     if plan.outputs.len() < FILES_MAX {
-                        plan.outputs.push(Output::of_options(&options));
+                        plan.outputs.push(OutputFile::of_options(&options));
                     }
                     options.clear();
                 }
@@ -189,7 +189,7 @@ impl Plan {
     }
 
     /// How much the output will be, where its inputs last so long.
-    pub(super) fn whole(&self, durations: &[Option<u64>]) -> Whole {
+    pub(super) fn whole(&self, durations: &[Option<u64>]) -> WholeWork {
         let inputs: Vec<Length> = self
             .inputs
             .iter()
@@ -203,16 +203,16 @@ impl Plan {
             [output] => output.frames,
             _ => None,
         };
-        Whole {
+        WholeWork {
             us: longest.and_then(Length::known),
             frames,
         }
     }
 }
 
-impl Input {
-    fn of_options(name: String, options: &[(&str, &str)]) -> Input {
-        let mut input = Input::default();
+impl InputFile {
+    fn of_options(name: String, options: &[(&str, &str)]) -> InputFile {
+        let mut input = InputFile::default();
         let mut has_format = false;
         for (option, value) in options {
             match *option {
@@ -240,7 +240,7 @@ impl Input {
         } else if !has_format {
             input.material = Some(Material::at(&name, false));
         }
-        Input { name, ..input }
+        InputFile { name, ..input }
     }
 
     fn length(&self, duration: Option<u64>) -> Length {
@@ -258,9 +258,9 @@ impl Input {
     }
 }
 
-impl Output {
-    fn of_options(options: &[(&str, &str)]) -> Output {
-        let mut output = Output::default();
+impl OutputFile {
+    fn of_options(options: &[(&str, &str)]) -> OutputFile {
+        let mut output = OutputFile::default();
         let (mut names_all, mut has_graph) = (false, false);
         for (name, value) in options {
             let kind = name.split_once(':').map(|(_, kind)| kind);
@@ -273,7 +273,7 @@ impl Output {
                 "filter" if kind.is_some_and(|it| it.starts_with('a')) => {
                     output.sound.change = change(value);
                 }
-                "filter" | "filter_script" => output.picture.change = Change::Unknown,
+                "filter" | "filter_script" => output.picture.change = LengthChange::Unknown,
                 "vn" => output.picture.is_left_out = true,
                 "an" => output.sound.is_left_out = true,
                 "shortest" => output.is_shortest = true,
@@ -295,13 +295,13 @@ impl Output {
         output
     }
 
-    fn length(&self, inputs: &[Length], graph: Option<Change>) -> Length {
+    fn length(&self, inputs: &[Length], graph: Option<LengthChange>) -> Length {
         let used = inputs.iter().enumerate();
         let used = used.filter(|(at, _)| self.of.is_empty() || self.of.contains(at));
         let used: Vec<Length> = used.map(|(_, length)| *length).collect();
         let together = match graph {
-            Some(Change::Unknown) => Length::Unknown,
-            Some(Change::Sum) => used
+            Some(LengthChange::Unknown) => Length::Unknown,
+            Some(LengthChange::Sum) => used
                 .iter()
                 .copied()
                 .reduce(Length::plus)
@@ -314,14 +314,14 @@ impl Output {
                 .unwrap_or(Length::Unknown),
         };
         let graph = match graph {
-            Some(Change::Times(factor)) => together.times(factor),
+            Some(LengthChange::Times(factor)) => together.times(factor),
             _ => together,
         };
         let streams = [&self.picture, &self.sound].into_iter();
         let kept = streams.filter(|stream| !stream.is_left_out);
         let kept = kept.map(|stream| match stream.change {
-            Change::Times(factor) => graph.times(factor),
-            Change::Sum | Change::Unknown => Length::Unknown,
+            LengthChange::Times(factor) => graph.times(factor),
+            LengthChange::Sum | LengthChange::Unknown => Length::Unknown,
         });
         let length = kept.reduce(|a, b| match (a, b) {
             // One of the two may not be there, and then the other is told of.
@@ -333,7 +333,7 @@ impl Output {
     }
 }
 
-impl Cut {
+impl TimeCut {
     fn take(&mut self, name: &str, value: &str) {
         let part = match name {
             "ss" => &mut self.from,
@@ -425,9 +425,9 @@ mod tests {
 
     const SECOND: u64 = 1_000_000;
 
-    fn plan(arguments: &str) -> Plan {
+    fn plan(arguments: &str) -> FfmpegPlan {
         let words: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-        Plan::of_arguments(&words)
+        FfmpegPlan::of_arguments(&words)
     }
 
     #[test]

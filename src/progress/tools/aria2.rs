@@ -1,7 +1,7 @@
 //! aria2, which downloads several files at a time and tells how far each is.
 
 use crate::progress::number;
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// More it isn't asked for by hand.
 const DOWNLOADS_MAX: usize = 1024;
@@ -19,18 +19,18 @@ pub(in crate::progress) struct Aria2 {
 
 impl Aria2 {
     /// Reads a line, which may not have ended yet.
-    pub fn read(&mut self, line: &str, ended: bool) -> Reading {
+    pub fn read(&mut self, line: &str, ended: bool) -> LineReading {
         if let Some((_, rest)) = line.split_once("[NOTICE] ") {
             if ended {
                 self.read_notice(rest);
             }
-            return Reading::Mine(None);
+            return LineReading::Mine(None);
         }
         if !self.parts.is_empty() && line.starts_with("FILE: ") {
-            return Reading::Mine(None);
+            return LineReading::Mine(None);
         }
         if !(line.starts_with("[#") || line.starts_with("[DL:")) {
-            return Reading::NotMine;
+            return LineReading::NotMine;
         }
         let downloads = line.split("[#").skip(1).filter_map(download);
         let mut is_mine = false;
@@ -43,9 +43,9 @@ impl Aria2 {
             }
         }
         if is_mine {
-            Reading::Mine(self.tell())
+            LineReading::Mine(self.tell())
         } else {
-            Reading::NotMine
+            LineReading::NotMine
         }
     }
 
@@ -92,8 +92,8 @@ mod tests {
     fn told(lines: &[&str]) -> Vec<f64> {
         let mut aria2 = Aria2::default();
         let read = |line: &&str| match aria2.read(line, true) {
-            Reading::Mine(update) => update?.percent,
-            Reading::NotMine => panic!("{line}"),
+            LineReading::Mine(update) => update?.percent,
+            LineReading::NotMine => panic!("{line}"),
         };
         lines.iter().filter_map(read).collect()
     }
@@ -118,7 +118,7 @@ mod tests {
         for line in ["[#8] 5%", "[# 5%", "[DL:1]", "[1/2]", "", "[#x 1/2(5%)]"] {
             assert_eq!(
                 Aria2::default().read(line, true),
-                Reading::NotMine,
+                LineReading::NotMine,
                 "{line}"
             );
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::part_of;
 use super::parts::{PARTS_MAX, Parts};
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// What is known of a build.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(in crate::progress) struct BuildKit {
 
 impl BuildKit {
     /// Reads a line that is no JSON.
-    pub fn read(&mut self, line: &str) -> Reading {
+    pub fn read(&mut self, line: &str) -> LineReading {
         if let Some(drawn) = line.strip_prefix("[+] ") {
             self.is_drawn = true;
             let counted = drawn.rsplit_once('(').map_or_else(
@@ -30,14 +30,14 @@ impl BuildKit {
                 |(_, counted)| counted.split(')').next().unwrap_or_default(),
             );
             let part = counted.split_once('/').and_then(part_of);
-            return Reading::Mine(part.and_then(|part| self.tell(part)));
+            return LineReading::Mine(part.and_then(|part| self.tell(part)));
         }
         if self.is_drawn && line.starts_with("=>") {
-            return Reading::Mine(None);
+            return LineReading::Mine(None);
         }
         match numbered(line) {
             Some((number, rest)) => self.read_numbered(number, rest),
-            None => Reading::NotMine,
+            None => LineReading::NotMine,
         }
     }
 
@@ -71,7 +71,7 @@ impl BuildKit {
 
     /// `#8 [2/4] RUN make`, `#8 [build 2/4] RUN make`, `#8 DONE 1.2s`, `#8 CACHED`; of a build
     /// once one of the first two was seen.
-    fn read_numbered(&mut self, number: u32, rest: &str) -> Reading {
+    fn read_numbered(&mut self, number: u32, rest: &str) -> LineReading {
         let step = rest
             .strip_prefix('[')
             .and_then(|rest| rest.split_once(']'))
@@ -90,20 +90,20 @@ impl BuildKit {
                 self.steps.push((number, stage, at));
             }
             let part = self.stages.done();
-            return Reading::Mine(self.tell(part));
+            return LineReading::Mine(self.tell(part));
         }
         if self.stages.is_empty() {
-            return Reading::NotMine;
+            return LineReading::NotMine;
         }
         if (rest.starts_with("DONE") || rest.starts_with("CACHED"))
             && let Some(&(_, stage, at)) = self.steps.iter().find(|step| step.0 == number)
         {
             self.stages.advance(stage, at);
             let part = self.stages.done();
-            return Reading::Mine(self.tell(part));
+            return LineReading::Mine(self.tell(part));
         }
         // What a step prints.
-        Reading::Mine(None)
+        LineReading::Mine(None)
     }
 
     fn tell(&mut self, part: f64) -> Option<Update> {
@@ -125,8 +125,8 @@ mod tests {
     fn told(lines: &[&str]) -> Vec<f64> {
         let mut build = BuildKit::default();
         let read = |line: &&str| match build.read(line) {
-            Reading::Mine(update) => update?.percent,
-            Reading::NotMine => None,
+            LineReading::Mine(update) => update?.percent,
+            LineReading::NotMine => None,
         };
         lines.iter().filter_map(read).collect()
     }
@@ -192,7 +192,11 @@ mod tests {
             "#3fa9c1 16MiB/60MiB(26%)",
             "50%",
         ] {
-            assert_eq!(BuildKit::default().read(line), Reading::NotMine, "{line}");
+            assert_eq!(
+                BuildKit::default().read(line),
+                LineReading::NotMine,
+                "{line}"
+            );
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use crate::progress::known::Amount;
 use crate::progress::number;
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// Reads `28225536 bytes (28 MB, 27 MiB) copied, 1 s`, `tar: Write checkpoint 100`, and
 /// `tar: 100 W: 1013760 (990KiB, 760MiB/s)`.
-pub(in crate::progress) fn read(line: &str, of: Option<Amount>) -> Reading {
+pub(in crate::progress) fn read(line: &str, of: Option<Amount>) -> LineReading {
     let bytes = match line.split_once(' ') {
         Some((_, rest)) if rest.starts_with("bytes") && rest.contains(" copied, ") => {
             number::starting_at(line, 0).map(|it| it.value)
@@ -16,11 +16,11 @@ pub(in crate::progress) fn read(line: &str, of: Option<Amount>) -> Reading {
         _ => None,
     };
     let Some(bytes) = bytes else {
-        return Reading::NotMine;
+        return LineReading::NotMine;
     };
     // The end is told by the command's end: tar pads what it writes.
     let part = of.map(|of| (bytes / of.bytes.max(1) as f64).min(1.0));
-    Reading::Mine(part.and_then(Update::part))
+    LineReading::Mine(part.and_then(Update::part))
 }
 
 fn tar(rest: &str, of: Option<Amount>) -> Option<f64> {
@@ -54,9 +54,9 @@ mod tests {
             ("tar: Read checkpoint 2000", 100.0),
             ("tar: 200 W: 2048000 (2.0MiB, 299MiB/s)", 20.0),
         ] {
-            let told = Reading::Mine(Some(Update::percent(percent)));
+            let told = LineReading::Mine(Some(Update::percent(percent)));
             assert_eq!(read(line, amount), told, "{line}");
-            assert_eq!(read(line, None), Reading::Mine(None), "{line}");
+            assert_eq!(read(line, None), LineReading::Mine(None), "{line}");
         }
         for line in [
             "5 bytes",
@@ -65,7 +65,7 @@ mod tests {
             "bytes copied, ",
             "x",
         ] {
-            assert_eq!(read(line, amount), Reading::NotMine, "{line}");
+            assert_eq!(read(line, amount), LineReading::NotMine, "{line}");
         }
     }
 }

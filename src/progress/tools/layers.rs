@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::part_of;
 use super::parts::Parts;
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// How far each layer is.
 #[derive(Default)]
@@ -16,10 +16,10 @@ pub(in crate::progress) struct Layers {
 
 impl Layers {
     /// Reads `5f70bf18a086: Downloading [==>   ]  12.3MB/40MB`, and what else is said of one.
-    pub fn read(&mut self, line: &str) -> Reading {
+    pub fn read(&mut self, line: &str) -> LineReading {
         let layer = line.split_once(": ").filter(|(name, _)| is_name(name));
         let Some((name, status)) = layer else {
-            return Reading::NotMine;
+            return LineReading::NotMine;
         };
         let (verb, bar) = match status.split_once('[') {
             Some((verb, bar)) => (verb.trim_end(), bar),
@@ -30,8 +30,8 @@ impl Layers {
             .and_then(|amount| amount.split_once('/'))
             .and_then(part_of);
         match self.take(name, verb, within) {
-            Some(told) => Reading::Mine(told),
-            None => Reading::NotMine,
+            Some(told) => LineReading::Mine(told),
+            None => LineReading::NotMine,
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
             "1a1b2c3d4e5f: Downloading [=>]  1MB/40MB",
             "1a1b2c3d4e5f: Pull complete",
         ] {
-            let Reading::Mine(update) = layers.read(line) else {
+            let LineReading::Mine(update) = layers.read(line) else {
                 panic!("{line}");
             };
             told.extend(update.and_then(|it| it.percent));
@@ -135,7 +135,7 @@ mod tests {
             "cafe12: 50%",
             "in.bin: Waiting",
         ] {
-            assert_eq!(Layers::default().read(line), Reading::NotMine, "{line}");
+            assert_eq!(Layers::default().read(line), LineReading::NotMine, "{line}");
         }
     }
 }

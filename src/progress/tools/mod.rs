@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::known::{Amount, Known};
 use super::number;
-use super::update::{Reading, Update};
+use super::update::{LineReading, Update};
 use aria2::Aria2;
 use buildkit::BuildKit;
 use layers::Layers;
@@ -58,39 +58,39 @@ impl Tools {
     }
 
     /// Reads a line, without the blanks around it, that may not be ended yet.
-    pub fn read(&mut self, line: &str, ended: bool) -> Reading {
-        if let Reading::Mine(update) = self.read_curl(line) {
-            return Reading::Mine(update);
+    pub fn read(&mut self, line: &str, ended: bool) -> LineReading {
+        if let LineReading::Mine(update) = self.read_curl(line) {
+            return LineReading::Mine(update);
         }
         if let Some(percent) = self.rclone.read(line) {
-            return Reading::Mine(percent.map(Update::percent));
+            return LineReading::Mine(percent.map(Update::percent));
         }
         let mut reading = copied::read(line, self.amount);
-        if reading == Reading::NotMine {
+        if reading == LineReading::NotMine {
             reading = self.rsync.read(line);
         }
-        if reading == Reading::NotMine {
+        if reading == LineReading::NotMine {
             reading = self.aria2.read(line, ended);
         }
-        if reading == Reading::NotMine {
+        if reading == LineReading::NotMine {
             reading = self.yt_dlp.read(line, ended);
         }
-        if reading == Reading::NotMine {
+        if reading == LineReading::NotMine {
             reading = zip::read(line);
         }
-        if reading == Reading::NotMine && self.is_tar {
-            reading = Reading::Mine(None);
+        if reading == LineReading::NotMine && self.is_tar {
+            reading = LineReading::Mine(None);
         }
         match reading {
-            Reading::NotMine if ended => self.read_ended(line),
+            LineReading::NotMine if ended => self.read_ended(line),
             // What would be told of these by half a line would not be true.
-            Reading::NotMine if self.would_read(line) => Reading::Mine(None),
+            LineReading::NotMine if self.would_read(line) => LineReading::Mine(None),
             reading => reading,
         }
     }
 
-    fn read_ended(&mut self, line: &str) -> Reading {
-        let readings: [fn(&mut Tools, &str) -> Reading; 4] = [
+    fn read_ended(&mut self, line: &str) -> LineReading {
+        let readings: [fn(&mut Tools, &str) -> LineReading; 4] = [
             |it, line| it.buildkit.read(line),
             |it, line| it.layers.read(line),
             |it, line| it.handbrake.read(line),
@@ -98,8 +98,8 @@ impl Tools {
         ];
         let mut readings = readings.into_iter().map(|read| read(self, line));
         readings
-            .find(|reading| *reading != Reading::NotMine)
-            .unwrap_or(Reading::NotMine)
+            .find(|reading| *reading != LineReading::NotMine)
+            .unwrap_or(LineReading::NotMine)
     }
 
     /// Whether an open line begins as one of those that are read when they have ended.
@@ -118,15 +118,15 @@ impl Tools {
             .or_else(|| backup::read(line).map(Some))
     }
 
-    fn read_curl(&mut self, line: &str) -> Reading {
+    fn read_curl(&mut self, line: &str) -> LineReading {
         if curl::is_header(line) {
             self.curl_meter_seen = true;
-            return Reading::Mine(None);
+            return LineReading::Mine(None);
         }
         let percent = Some(line).filter(|_| self.curl_meter_seen);
         match percent.and_then(curl::percent) {
-            Some(percent) => Reading::Mine(Some(Update::percent(percent))),
-            None => Reading::NotMine,
+            Some(percent) => LineReading::Mine(Some(Update::percent(percent))),
+            None => LineReading::NotMine,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Programs that rip discs, as they tell it to other programs.
 
 use crate::progress::STAGE_MAX_BYTES;
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// What is known of HandBrake's newest report, which is many lines of JSON.
 #[derive(Default)]
@@ -18,21 +18,21 @@ impl HandBrake {
     }
 
     /// Reads a line of `HandBrakeCLI --json`.
-    pub fn read(&mut self, line: &str) -> Reading {
+    pub fn read(&mut self, line: &str) -> LineReading {
         if line == r#""Working": {"# {
             *self = HandBrake {
                 is_working: true,
                 pass: 1.0,
                 passes: 1.0,
             };
-            return Reading::Mine(None);
+            return LineReading::Mine(None);
         }
         let field = line
             .strip_prefix('"')
             .and_then(|rest| rest.split_once(r#"": "#));
         let Some((key, value)) = field.filter(|_| self.is_working) else {
             self.is_working = false;
-            return Reading::NotMine;
+            return LineReading::NotMine;
         };
         let value: Option<f64> = value.trim_end_matches(',').parse().ok();
         let update = match (key, value) {
@@ -47,7 +47,7 @@ impl HandBrake {
             ("Progress", Some(part)) => Update::part((self.pass - 1.0 + part) / self.passes),
             _ => None,
         };
-        Reading::Mine(update)
+        LineReading::Mine(update)
     }
 }
 
@@ -62,20 +62,20 @@ pub(in crate::progress) struct MakeMkv {
 impl MakeMkv {
     /// Reads a line of `makemkvcon -r`: `PRGV:now,all,65536`, and `PRGT:5018,0,"Saving"` before
     /// each thing that is a whole.
-    pub fn read(&mut self, line: &str) -> Reading {
+    pub fn read(&mut self, line: &str) -> LineReading {
         if let Some(named) = line.strip_prefix("PRGT:") {
             let name = named.splitn(3, ',').nth(2).unwrap_or_default();
             let name = name.trim_matches('"');
             let may_be = self.is_at_work && (1..=STAGE_MAX_BYTES).contains(&name.len());
             self.stage = may_be.then(|| name.to_owned()).or(self.stage.take());
             self.is_at_work = true;
-            return Reading::Mine(None);
+            return LineReading::Mine(None);
         }
         let Some(values) = line.strip_prefix("PRGV:") else {
             return if line.starts_with("PRGC:") || line.starts_with("MSG:") {
-                Reading::Mine(None)
+                LineReading::Mine(None)
             } else {
-                Reading::NotMine
+                LineReading::NotMine
             };
         };
         let values: Vec<f64> = values.split(',').filter_map(|it| it.parse().ok()).collect();
@@ -83,7 +83,7 @@ impl MakeMkv {
             [_, all, most] if most > 0.0 => Update::part(all / most),
             _ => None,
         };
-        Reading::Mine(update.map(|update| Update {
+        LineReading::Mine(update.map(|update| Update {
             stage: self.stage.clone(),
             ..update
         }))
@@ -110,7 +110,7 @@ mod tests {
             "}",
             r#""Progress": 0.1"#,
         ] {
-            if let Reading::Mine(Some(update)) = handbrake.read(line) {
+            if let LineReading::Mine(Some(update)) = handbrake.read(line) {
                 told.extend(update.percent);
             }
         }
@@ -121,9 +121,9 @@ mod tests {
     fn makemkv_tells_all_of_it_beside_what_it_does_now() {
         let mut makemkv = MakeMkv::default();
         let mut told = |line: &str| match makemkv.read(line) {
-            Reading::Mine(Some(update)) => Some((update.stage, update.percent.unwrap())),
-            Reading::Mine(None) => None,
-            Reading::NotMine => panic!("{line}"),
+            LineReading::Mine(Some(update)) => Some((update.stage, update.percent.unwrap())),
+            LineReading::Mine(None) => None,
+            LineReading::NotMine => panic!("{line}"),
         };
         assert_eq!(told("PRGT:5018,0,\"Scanning 50% off\""), None);
         assert_eq!(told("PRGV:60000,16384,65536"), Some((None, 25.0)));
@@ -134,6 +134,6 @@ mod tests {
         for line in ["PRGV:1,2", "PRGV:1,2,0", "PRGV:9,9,1", "MSG:5,\"9%\""] {
             assert_eq!(told(line), None, "{line}");
         }
-        assert_eq!(makemkv.read("PROGRESS 5%"), Reading::NotMine);
+        assert_eq!(makemkv.read("PROGRESS 5%"), LineReading::NotMine);
     }
 }

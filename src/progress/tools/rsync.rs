@@ -1,10 +1,10 @@
 //! rsync, which tells with `--progress` how far each file is, and only at its end which it was;
 //! and names its files in lines of their own, whatever they are called.
 
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// What a line of it tells.
-struct Row {
+struct RsyncLine {
     percent: f64,
     /// It is of the first file that was copied, and that is done.
     is_first_done: bool,
@@ -34,20 +34,20 @@ impl Rsync {
     }
 
     /// Reads a line.
-    pub fn read(&mut self, line: &str) -> Reading {
+    pub fn read(&mut self, line: &str) -> LineReading {
         if line.ends_with("ing incremental file list") || line.starts_with("building file list") {
             *self = Rsync::started(self.tells_files);
         }
         if !self.is_running {
-            return Reading::NotMine;
+            return LineReading::NotMine;
         }
         if line.starts_with("total size is ") {
             self.is_running = false;
         }
-        Reading::Mine(Row::of_line(line).and_then(|row| self.take(&row)))
+        LineReading::Mine(RsyncLine::of_line(line).and_then(|row| self.take(&row)))
     }
 
-    fn take(&mut self, row: &Row) -> Option<Update> {
+    fn take(&mut self, row: &RsyncLine) -> Option<Update> {
         self.left = row.left.or(self.left);
         // Of all it would be done with more to come.
         let has_more = row.left.is_some_and(|(left, _)| left > 0.0);
@@ -65,9 +65,9 @@ impl Rsync {
     }
 }
 
-impl Row {
+impl RsyncLine {
     /// `  10,944,512  36%   10.02MB/s    0:00:01 (xfr#1, to-chk=1/2)`
-    fn of_line(line: &str) -> Option<Row> {
+    fn of_line(line: &str) -> Option<RsyncLine> {
         let mut words = line.split_ascii_whitespace();
         let bytes = words.next()?;
         let percent: f64 = words.next()?.strip_suffix('%')?.parse().ok()?;
@@ -83,7 +83,7 @@ impl Row {
             let (left, all): (f64, f64) = (left.parse().ok()?, all.parse().ok()?);
             (all > 0.0 && left <= all).then_some((left, all))
         });
-        Some(Row {
+        Some(RsyncLine {
             percent,
             is_first_done: line.contains("(xfr#1,") && percent == 100.0,
             left,
@@ -97,8 +97,8 @@ mod tests {
 
     fn told(mut rsync: Rsync, lines: &[&str]) -> Vec<f64> {
         let read = |line: &&str| match rsync.read(line) {
-            Reading::Mine(update) => update?.percent,
-            Reading::NotMine => None,
+            LineReading::Mine(update) => update?.percent,
+            LineReading::NotMine => None,
         };
         lines.iter().filter_map(read).collect()
     }
@@ -136,16 +136,16 @@ mod tests {
         assert_eq!(told(Rsync::default(), &lines), [10.0, 40.0, 100.0]);
         let mut ended = Rsync::started(false);
         ended.read(lines[5]);
-        assert_eq!(ended.read("5%"), Reading::NotMine);
+        assert_eq!(ended.read("5%"), LineReading::NotMine);
     }
 
     #[test]
     fn other_lines_are_left_alone() {
         for line in ["", "a 5%", "5 5% 5 5", "x 5% 1MB/s 0:00", "5 x% 1MB/s 0:00"] {
-            assert_eq!(Rsync::default().read(line), Reading::NotMine, "{line}");
+            assert_eq!(Rsync::default().read(line), LineReading::NotMine, "{line}");
             assert_eq!(
                 Rsync::started(true).read(line),
-                Reading::Mine(None),
+                LineReading::Mine(None),
                 "{line}"
             );
         }

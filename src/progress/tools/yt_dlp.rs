@@ -1,6 +1,6 @@
 //! yt-dlp, which downloads a video in parts, and a list of videos one by one.
 
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// What is known of its downloads.
 #[derive(Default)]
@@ -17,22 +17,22 @@ pub(in crate::progress) struct YtDlp {
 
 impl YtDlp {
     /// Reads a line, which may not have ended yet.
-    pub fn read(&mut self, line: &str, ended: bool) -> Reading {
+    pub fn read(&mut self, line: &str, ended: bool) -> LineReading {
         let tagged = line.strip_prefix('[').and_then(|it| it.split_once("] "));
         let Some((tag, said)) = tagged else {
-            return Reading::NotMine;
+            return LineReading::NotMine;
         };
         match tag {
             "download" => self.read_download(said, ended),
             "info" if ended => self.read_info(said),
             // What else it says names its files.
-            _ if self.is_known => Reading::Mine(None),
-            _ => Reading::NotMine,
+            _ if self.is_known => LineReading::Mine(None),
+            _ => LineReading::NotMine,
         }
     }
 
     /// `abc: Downloading 1 format(s): 137+140`: a video without its sound, and the sound.
-    fn read_info(&mut self, said: &str) -> Reading {
+    fn read_info(&mut self, said: &str) -> LineReading {
         if let Some((_, formats)) = said.split_once(" format(s): ") {
             self.is_known = true;
             let videos = formats.split(", ").map(|it| it.split('+').count());
@@ -40,20 +40,20 @@ impl YtDlp {
             self.part = None;
         }
         if self.is_known {
-            Reading::Mine(None)
+            LineReading::Mine(None)
         } else {
-            Reading::NotMine
+            LineReading::NotMine
         }
     }
 
-    fn read_download(&mut self, said: &str, ended: bool) -> Reading {
+    fn read_download(&mut self, said: &str, ended: bool) -> LineReading {
         if ended {
             self.take(said);
         }
         match percent(said) {
-            _ if !self.is_known => Reading::NotMine,
-            Some(percent) => Reading::Mine(self.tell(percent)),
-            None => Reading::Mine(None),
+            _ if !self.is_known => LineReading::NotMine,
+            Some(percent) => LineReading::Mine(self.tell(percent)),
+            None => LineReading::Mine(None),
         }
     }
 
@@ -100,8 +100,8 @@ mod tests {
     fn told(lines: &[&str]) -> Vec<f64> {
         let mut yt_dlp = YtDlp::default();
         let read = |line: &&str| match yt_dlp.read(line, true) {
-            Reading::Mine(update) => update?.percent,
-            Reading::NotMine => None,
+            LineReading::Mine(update) => update?.percent,
+            LineReading::NotMine => None,
         };
         lines.iter().filter_map(read).collect()
     }
@@ -137,7 +137,7 @@ mod tests {
         ] {
             assert_eq!(
                 YtDlp::default().read(line, true),
-                Reading::NotMine,
+                LineReading::NotMine,
                 "{line}"
             );
         }

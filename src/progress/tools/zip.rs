@@ -2,7 +2,7 @@
 //! six.
 
 use crate::progress::number;
-use crate::progress::update::{Reading, Update};
+use crate::progress::update::{LineReading, Update};
 
 /// What it does to a file.
 const VERBS: [&str; 5] = [
@@ -14,7 +14,7 @@ const VERBS: [&str; 5] = [
 ];
 
 /// Reads a line of `zip -dc`, or of `zip -db`: `[ 19K/ 78K]   adding: a`.
-pub(in crate::progress) fn read(line: &str) -> Reading {
+pub(in crate::progress) fn read(line: &str) -> LineReading {
     // Which disk it is of: `1>1: `.
     let disk = line.split_once(": ");
     let disk = disk.filter(|(disk, _)| disk.bytes().all(|b| b.is_ascii_digit() || b == b'>'));
@@ -27,9 +27,9 @@ pub(in crate::progress) fn read(line: &str) -> Reading {
         rest = behind.trim_start();
     }
     if !is_counted || !VERBS.iter().any(|verb| rest.starts_with(verb)) {
-        return Reading::NotMine;
+        return LineReading::NotMine;
     }
-    Reading::Mine(Update::part(done / f64::max(done + left, 1.0)))
+    LineReading::Mine(Update::part(done / f64::max(done + left, 1.0)))
 }
 
 /// `2/  4`, or `[ 19K/ 78K]`, and what is behind it.
@@ -60,7 +60,7 @@ mod tests {
             ("[   0/ 60M]   adding: half.bin ......", 0.0),
             ("1>1:   3/  3 [ 25K/ 75K]   adding: zd/f2 (stored 0%)", 25.0),
         ] {
-            let told = Reading::Mine(Some(Update::percent(percent)));
+            let told = LineReading::Mine(Some(Update::percent(percent)));
             assert_eq!(read(line), told, "{line}");
         }
         for line in [
@@ -72,7 +72,7 @@ mod tests {
             "1>1: ",
             "",
         ] {
-            assert_eq!(read(line), Reading::NotMine, "{line}");
+            assert_eq!(read(line), LineReading::NotMine, "{line}");
         }
     }
 }

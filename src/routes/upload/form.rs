@@ -1,11 +1,11 @@
 //! A form with a file.
 
-use super::{Asked, file_name, job as job_of, may_follow, refusal};
+use super::{UploadQuery, file_name, job as job_of, may_follow, refusal};
 use crate::access::places::Occupant;
-use crate::http::multipart::{Found, Multipart, MultipartError};
+use crate::http::multipart::{FormItem, Multipart, MultipartError};
 use crate::http::{Response, Status};
 use crate::routes::Pass;
-use crate::upload::spool::{NewUpload, Receiver, Spool, SpoolError};
+use crate::upload::spool::{NewUpload, Spool, SpoolError, UploadReceiver};
 
 const NOT_CHOSEN: &str = "no file was chosen in the form: choose one";
 const TWO_FILES: &str = "the form has more than one file: upload one at a time";
@@ -18,9 +18,9 @@ pub struct Form {
     parser: Multipart,
     /// What has come and can't be understood yet.
     held: Vec<u8>,
-    asked: Asked,
+    asked: UploadQuery,
     /// What the form itself asks for.
-    said: Asked,
+    said: UploadQuery,
     length: Option<u64>,
     /// An input in which no file was chosen is gone through, or was.
     unchosen: Option<Unchosen>,
@@ -35,7 +35,7 @@ enum Unchosen {
 }
 
 /// Why a form isn't read further.
-pub enum Stop {
+pub enum FormStop {
     Spool(SpoolError),
     Answer(Response),
 }
@@ -48,7 +48,7 @@ impl Form {
         client: Occupant,
         pass: Pass,
         parser: Multipart,
-        asked: Asked,
+        asked: UploadQuery,
         length: Option<u64>,
     ) -> Form {
         Form {
@@ -58,7 +58,7 @@ impl Form {
             parser,
             held: Vec::new(),
             asked,
-            said: Asked::default(),
+            said: UploadQuery::default(),
             length,
             unchosen: None,
             is_whole: false,
@@ -82,7 +82,11 @@ impl Form {
     ///
     /// # Errors
     /// It isn't read further.
-    pub fn push(&mut self, piece: &[u8], receiver: &mut Option<Receiver>) -> Result<(), Stop> {
+    pub fn push(
+        &mut self,
+        piece: &[u8],
+        receiver: &mut Option<UploadReceiver>,
+    ) -> Result<(), FormStop> {
         let mut held = std::mem::take(&mut self.held);
         let input = if held.is_empty() {
             piece
@@ -97,10 +101,10 @@ impl Form {
             at += used;
             match found {
                 None => break,
-                Some(Found::Value { name, value }) => {
+                Some(FormItem::Value { name, value }) => {
                     self.value(name, value, receiver.is_some())?
                 }
-                Some(Found::File {
+                Some(FormItem::File {
                     file_name,
                     content_type,
                 }) => {
@@ -114,17 +118,17 @@ impl Form {
                     }
                     *receiver = Some(self.begin(&file_name, content_type)?);
                 }
-                Some(Found::Data(_)) if self.unchosen == Some(Unchosen::Now) => {
+                Some(FormItem::Data(_)) if self.unchosen == Some(Unchosen::Now) => {
                     let is_second = receiver.is_some();
                     return Err(bad(if is_second { TWO_FILES } else { NOT_CHOSEN }));
                 }
-                Some(Found::Data(bytes)) => {
+                Some(FormItem::Data(bytes)) => {
                     if let Some(receiver) = receiver {
-                        receiver.push(bytes).map_err(Stop::Spool)?;
+                        receiver.push(bytes).map_err(FormStop::Spool)?;
                     }
                 }
-                Some(Found::FileEnd) => self.unchosen = self.unchosen.map(|_| Unchosen::Before),
-                Some(Found::End) => self.is_whole = true,
+                Some(FormItem::FileEnd) => self.unchosen = self.unchosen.map(|_| Unchosen::Before),
+                Some(FormItem::End) => self.is_whole = true,
             }
         }
         let rest = input.len() - at;
@@ -137,7 +141,7 @@ impl Form {
         Ok(())
     }
 
-    fn value(&mut self, name: String, value: String, is_late: bool) -> Result<(), Stop> {
+    fn value(&mut self, name: String, value: String, is_late: bool) -> Result<(), FormStop> {
         if is_late && ["job", "name"].contains(&&*name) {
             let message = format!("the form's field {name} comes after the file: put it before");
             return Err(bad(&message));
@@ -146,7 +150,7 @@ impl Form {
         if value.is_empty() {
             return Ok(());
         }
-        self.said.take(&name, &value).map_err(Stop::Answer)
+        self.said.take(&name, &value).map_err(FormStop::Answer)
     }
 
     /// What the file is to be called, where that is said.
@@ -155,34 +159,38 @@ impl Form {
         name.filter(|name| !name.is_empty())
     }
 
-    fn begin(&mut self, file: &str, declared_type: Option<String>) -> Result<Receiver, Stop> {
+    fn begin(
+        &mut self,
+        file: &str,
+        declared_type: Option<String>,
+    ) -> Result<UploadReceiver, FormStop> {
         let (said, asked) = (&self.said, &self.asked);
         let name = self.name().unwrap_or(file);
         let job = said.job.as_deref().or(asked.job.as_deref());
-        let job = job_of(job, &self.pass).map_err(Stop::Answer)?;
+        let job = job_of(job, &self.pass).map_err(FormStop::Answer)?;
         let order = NewUpload {
             client: self.client,
             after: may_follow(&job, &self.pass),
             job,
-            name: file_name(Some(name)).map_err(Stop::Answer)?,
+            name: file_name(Some(name)).map_err(FormStop::Answer)?,
             declared_type,
             size: None,
             estimate: self.length,
             metadata: None,
         };
         let begun = self.spool.begin(order, None);
-        begun.map_err(|error| Stop::Answer(refusal(&error)))
+        begun.map_err(|error| FormStop::Answer(refusal(&error)))
     }
 }
 
-fn refused(error: MultipartError) -> Stop {
+fn refused(error: MultipartError) -> FormStop {
     let status = match error {
         MultipartError::Encoded => Status::UnsupportedMediaType,
         _ => Status::BadRequest,
     };
-    Stop::Answer(Response::error(status, &error.to_string()))
+    FormStop::Answer(Response::error(status, &error.to_string()))
 }
 
-fn bad(message: &str) -> Stop {
-    Stop::Answer(Response::error(Status::BadRequest, message))
+fn bad(message: &str) -> FormStop {
+    FormStop::Answer(Response::error(Status::BadRequest, message))
 }

@@ -1,14 +1,14 @@
 //! The body of an upload.
 
-use super::form::{Form, Stop};
+use super::form::{Form, FormStop};
 use super::{created, exposed, of_tus, refusal};
 use crate::http::{BasePath, Response, Status};
-use crate::upload::spool::{Finished, Receiver, SpoolError};
+use crate::upload::spool::{Finished, SpoolError, UploadReceiver};
 
 /// The body of an upload, on its way to the disk.
 pub struct UploadIntake {
-    kind: Kind,
-    receiver: Option<Receiver>,
+    kind: UploadBody,
+    receiver: Option<UploadReceiver>,
     cors: bool,
     base: BasePath,
 }
@@ -16,7 +16,7 @@ pub struct UploadIntake {
 /// What answers a piece of an upload by tus.
 type TusAnswer = dyn Fn(&Finished, &BasePath) -> Response + Send;
 
-enum Kind {
+enum UploadBody {
     /// The body is the file.
     Raw,
     /// The file is in a form.
@@ -27,9 +27,9 @@ enum Kind {
 
 impl UploadIntake {
     /// The body is the file.
-    pub fn raw(receiver: Receiver, cors: bool, base: BasePath) -> UploadIntake {
+    pub fn raw(receiver: UploadReceiver, cors: bool, base: BasePath) -> UploadIntake {
         UploadIntake {
-            kind: Kind::Raw,
+            kind: UploadBody::Raw,
             receiver: Some(receiver),
             cors,
             base,
@@ -39,7 +39,7 @@ impl UploadIntake {
     /// The file is in a form.
     pub fn form(form: Form, cors: bool, base: BasePath) -> UploadIntake {
         UploadIntake {
-            kind: Kind::Form(Box::new(form)),
+            kind: UploadBody::Form(Box::new(form)),
             receiver: None,
             cors,
             base,
@@ -49,12 +49,12 @@ impl UploadIntake {
     /// A piece of an upload by tus.
     pub fn tus(
         answer: impl Fn(&Finished, &BasePath) -> Response + Send + 'static,
-        receiver: Receiver,
+        receiver: UploadReceiver,
         cors: bool,
         base: BasePath,
     ) -> UploadIntake {
         UploadIntake {
-            kind: Kind::Tus(Box::new(answer)),
+            kind: UploadBody::Tus(Box::new(answer)),
             receiver: Some(receiver),
             cors,
             base,
@@ -63,12 +63,14 @@ impl UploadIntake {
 
     /// Whether what it has isn't lost if it breaks off.
     pub fn is_resumable(&self) -> bool {
-        self.receiver.as_ref().is_some_and(Receiver::is_resumable)
+        self.receiver
+            .as_ref()
+            .is_some_and(UploadReceiver::is_resumable)
     }
 
     /// The answer where it should be broken off.
     pub fn unwanted(&self) -> Option<Response> {
-        let error = self.receiver.as_ref().and_then(Receiver::unwanted)?;
+        let error = self.receiver.as_ref().and_then(UploadReceiver::unwanted)?;
         Some(refusal(&error))
     }
 
@@ -76,7 +78,7 @@ impl UploadIntake {
     /// there is to come.
     pub fn space(&mut self, left: u64) -> Option<&mut [u8]> {
         let receiver = self.receiver.as_mut()?;
-        if matches!(self.kind, Kind::Form(_)) || receiver.left() == 0 {
+        if matches!(self.kind, UploadBody::Form(_)) || receiver.left() == 0 {
             return None;
         }
         let space = receiver.space();
@@ -102,19 +104,19 @@ impl UploadIntake {
     /// The answer to an upload of which no more is wanted.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Response> {
         let pushed = match (&mut self.kind, &mut self.receiver) {
-            (Kind::Form(form), receiver) => form.push(piece, receiver),
-            (_, Some(receiver)) => receiver.push(piece).map_err(Stop::Spool),
+            (UploadBody::Form(form), receiver) => form.push(piece, receiver),
+            (_, Some(receiver)) => receiver.push(piece).map_err(FormStop::Spool),
             (_, None) => Ok(()),
         };
         pushed.map_err(|stop| match stop {
-            Stop::Spool(error) => self.fail(error),
-            Stop::Answer(response) => self.break_off(response),
+            FormStop::Spool(error) => self.fail(error),
+            FormStop::Answer(response) => self.break_off(response),
         })
     }
 
     /// Answers the whole body, when everything is on disk.
     pub fn finish(mut self) -> Response {
-        if let Kind::Form(form) = &self.kind
+        if let UploadBody::Form(form) = &self.kind
             && !(form.is_whole() && self.receiver.is_some())
         {
             let message = match self.receiver {
@@ -128,7 +130,7 @@ impl UploadIntake {
             return Response::error(Status::InternalError, message);
         };
         let response = match (receiver.finish(), &self.kind) {
-            (Ok(finished), Kind::Tus(answer)) => answer(&finished, &self.base),
+            (Ok(finished), UploadBody::Tus(answer)) => answer(&finished, &self.base),
             (Ok(finished), _) => {
                 let base = self.base.as_str();
                 let location = format!("{base}/api/jobs/{}", finished.job);
@@ -159,7 +161,7 @@ impl UploadIntake {
     fn dressed(&self, response: Response) -> Response {
         let response = exposed(response, self.cors);
         match self.kind {
-            Kind::Tus(_) => of_tus(response),
+            UploadBody::Tus(_) => of_tus(response),
             _ => response,
         }
     }

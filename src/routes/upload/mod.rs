@@ -30,14 +30,14 @@ const EXPOSED: &str = "Location, Landfall-Job, Upload-Offset, Upload-Length, Upl
 
 /// What a request asks for besides its body.
 #[derive(Default)]
-pub struct Asked {
+pub struct UploadQuery {
     /// What the file is called.
     pub name: Option<String>,
     /// The job's name.
     pub job: Option<String>,
 }
 
-impl Asked {
+impl UploadQuery {
     /// Takes a pair of the query, or a field of a form.
     ///
     /// # Errors

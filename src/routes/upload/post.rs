@@ -1,7 +1,7 @@
 //! `POST /api/uploads`.
 
 use super::form::Form;
-use super::{Asked, UploadIntake, file_name, job, may_follow, refusal, spool};
+use super::{UploadIntake, UploadQuery, file_name, job, may_follow, refusal, spool};
 use crate::http::multipart::{self, Multipart};
 use crate::http::{BodyLength, Response, Status};
 use crate::routes::{Answer, Plan, Request};
@@ -18,7 +18,7 @@ pub fn post(request: Request<'_>) -> Answer {
         caller,
     } = request;
     let spool = spool(context)?;
-    let mut asked = Asked::default();
+    let mut asked = UploadQuery::default();
     for pair in head.target.query() {
         let (name, value) = pair.ok_or_else(|| {
             let message = "the query's percent-encoding is broken: % and two digits";

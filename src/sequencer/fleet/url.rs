@@ -41,14 +41,14 @@ pub struct RedisUrl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Whereabouts {
     /// There.
-    At(Place),
+    At(Endpoint),
     /// These know where the master of that name is.
-    Sentinels(Vec<Place>, String),
+    Sentinels(Vec<Endpoint>, String),
 }
 
 /// Where something listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Endpoint {
     /// A host and a port.
     Tcp(String),
     /// A socket's path.
@@ -104,7 +104,7 @@ fn unix(rest: &str) -> Result<RedisUrl, Malformed> {
         return Err(WRONG_SHAPE);
     }
     let mut url = RedisUrl {
-        whereabouts: Whereabouts::At(Place::Unix(unescape(path)?.into())),
+        whereabouts: Whereabouts::At(Endpoint::Unix(unescape(path)?.into())),
         user: None,
         password: None,
         database: 0,
@@ -120,7 +120,7 @@ fn unix(rest: &str) -> Result<RedisUrl, Malformed> {
     Ok(url)
 }
 
-fn tcp(host: &str, port: u16) -> Result<Place, Malformed> {
+fn tcp(host: &str, port: u16) -> Result<Endpoint, Malformed> {
     // An address of IPv6 has colons of its own, in brackets.
     let (name, after) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or(WRONG_SHAPE)?,
@@ -134,7 +134,7 @@ fn tcp(host: &str, port: u16) -> Result<Place, Malformed> {
     if name.is_empty() || port == 0 || name.contains(['?', '#', ' ']) {
         return Err(WRONG_SHAPE);
     }
-    Ok(Place::Tcp(if host.starts_with('[') {
+    Ok(Endpoint::Tcp(if host.starts_with('[') {
         format!("[{name}]:{port}")
     } else {
         format!("{name}:{port}")
@@ -171,8 +171,8 @@ impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let database = self.database;
         match &self.whereabouts {
-            Whereabouts::At(place @ Place::Tcp(_)) => write!(f, "redis://{place}/{database}"),
-            Whereabouts::At(Place::Unix(path)) => {
+            Whereabouts::At(place @ Endpoint::Tcp(_)) => write!(f, "redis://{place}/{database}"),
+            Whereabouts::At(Endpoint::Unix(path)) => {
                 write!(f, "redis+unix://{}?db={database}", path.display())
             }
             Whereabouts::Sentinels(places, name) => {
@@ -192,11 +192,11 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Tcp(address) => f.write_str(address),
-            Place::Unix(path) => path.display().fmt(f),
+            Endpoint::Tcp(address) => f.write_str(address),
+            Endpoint::Unix(path) => path.display().fmt(f),
         }
     }
 }

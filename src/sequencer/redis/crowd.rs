@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use crate::hub::Hub;
-use crate::hub::elsewhere::Followed;
+use crate::hub::elsewhere::FollowedNames;
 use crate::sys::clock;
 
 /// How often a node says what has changed.
@@ -23,7 +23,7 @@ pub struct Statement {
     /// Whether what it said before is void.
     pub is_anew: bool,
     /// What it follows, and by how many streams.
-    pub counts: Vec<(Followed, usize)>,
+    pub counts: Vec<(FollowedNames, usize)>,
 }
 
 /// The streams of the others, by their processes.
@@ -34,7 +34,7 @@ pub struct Crowd {
 
 struct Streams {
     heard: Instant,
-    counts: BTreeMap<Followed, usize>,
+    counts: BTreeMap<FollowedNames, usize>,
 }
 
 impl Crowd {
@@ -120,7 +120,7 @@ mod tests {
         let job: JobId = "a".parse().unwrap();
         let say = |is_anew, count| Statement {
             is_anew,
-            counts: vec![(Followed::Job(job.clone()), count)],
+            counts: vec![(FollowedNames::Job(job.clone()), count)],
         };
         assert!(!crowd.hear(1, say(false, 2)), "it may have said more");
         assert!(crowd.hear(1, say(true, 3)));

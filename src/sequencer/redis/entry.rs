@@ -24,7 +24,7 @@ use super::crowd::Statement;
 use crate::access::places::Occupant;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
-use crate::hub::elsewhere::Followed;
+use crate::hub::elsewhere::FollowedNames;
 use crate::hub::{After, Change, Entry, Once, Only, Owner, Terms};
 use crate::sequencer::journal::codec::{Payload, Unread, put_event_name, put_name, put_number};
 use crate::sequencer::journal::record::{
@@ -184,8 +184,8 @@ pub fn encode_statement(statement: &Statement) -> Vec<u8> {
     put_number(&mut out, statement.counts.len() as u64);
     for (followed, count) in &statement.counts {
         let (kind, name) = match followed {
-            Followed::Job(job) => (0, job.as_str()),
-            Followed::Prefix(prefix) => (1, &**prefix),
+            FollowedNames::Job(job) => (0, job.as_str()),
+            FollowedNames::Prefix(prefix) => (1, &**prefix),
         };
         out.push(kind);
         put_name(&mut out, name);
@@ -203,8 +203,8 @@ fn statement(payload: &mut Payload<'_>) -> Result<Statement, Unread> {
         let kind = payload.byte()?;
         let name = payload.name()?;
         let followed = match kind {
-            0 => Followed::Job(name.parse().map_err(|_| Unread::Malformed)?),
-            1 => Followed::Prefix(name.into()),
+            0 => FollowedNames::Job(name.parse().map_err(|_| Unread::Malformed)?),
+            1 => FollowedNames::Prefix(name.into()),
             _ => return Err(Unread::Newer),
         };
         let count = usize::try_from(payload.number()?).unwrap_or(usize::MAX);
@@ -433,9 +433,9 @@ mod tests {
         let statement = Statement {
             is_anew: true,
             counts: vec![
-                (Followed::Job("job_8f3a".parse().unwrap()), 3),
-                (Followed::Prefix("user42.".into()), 300),
-                (Followed::Prefix("".into()), 0),
+                (FollowedNames::Job("job_8f3a".parse().unwrap()), 3),
+                (FollowedNames::Prefix("user42.".into()), 300),
+                (FollowedNames::Prefix("".into()), 0),
             ],
         };
         let bytes = encode_statement(&statement);

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::sequencer::fleet::url::Place;
+use crate::sequencer::fleet::url::Endpoint;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -89,10 +89,10 @@ impl Connection {
     ///
     /// # Errors
     /// Nobody is there.
-    pub fn open(place: &Place) -> io::Result<Connection> {
+    pub fn open(place: &Endpoint) -> io::Result<Connection> {
         let socket: OwnedFd = match place {
-            Place::Unix(path) => UnixStream::connect(path)?.into(),
-            Place::Tcp(address) => {
+            Endpoint::Unix(path) => UnixStream::connect(path)?.into(),
+            Endpoint::Tcp(address) => {
                 let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
                 let mut made = None;
                 for address in address.to_socket_addrs()? {
@@ -490,7 +490,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redis");
         let listener = UnixListener::bind(&path).unwrap();
-        let connection = Connection::open(&Place::Unix(path)).unwrap();
+        let connection = Connection::open(&Endpoint::Unix(path)).unwrap();
         (connection, listener.accept().unwrap().0)
     }
 

@@ -11,7 +11,7 @@ use super::resp::{self, Connection, Value};
 use super::store::{
     Body, Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Snapshot, Store,
 };
-use crate::sequencer::fleet::url::{Place, RedisUrl, Whereabouts};
+use crate::sequencer::fleet::url::{Endpoint, RedisUrl, Whereabouts};
 
 /// What a command may take. A server that is stopped accepts connections and says nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -93,7 +93,7 @@ impl Server {
     }
 
     /// Where the master is.
-    fn place(&self) -> Result<(Place, bool), Fault> {
+    fn place(&self) -> Result<(Endpoint, bool), Fault> {
         let (sentinels, name) = match &self.url.whereabouts {
             Whereabouts::At(place) => return Ok((place.clone(), false)),
             Whereabouts::Sentinels(places, name) => (places, name),
@@ -115,7 +115,7 @@ impl Server {
                         } else {
                             host.to_owned()
                         };
-                        return Ok((Place::Tcp(format!("{host}:{port}")), true));
+                        return Ok((Endpoint::Tcp(format!("{host}:{port}")), true));
                     }
                 }
                 Ok(other) => why = format!("sentinel {place} knows no master {name}: {other}"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Connection;
 use crate::routes::Download;
-use crate::upload::disk::Pending;
+use crate::upload::disk::DiskResult;
 
 /// What is read and sent at a time; a download holds two.
 const PIECE_BYTES: u64 = 128 * 1024;
@@ -29,7 +29,7 @@ impl Connection<'_> {
     }
 }
 
-type Reading = (Pending<io::Result<Vec<u8>>>, u64);
+type Reading = (DiskResult<io::Result<Vec<u8>>>, u64);
 
 /// Has the piece at `at` read, and says where the next begins.
 fn begin(download: &Download, at: u64, mut buffer: Vec<u8>) -> Option<Reading> {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::{Connection, TIMEOUT_STEP, too_slow};
-use crate::http::{Decoder, Pace, PaceLimits, Response, Status};
+use crate::http::{BodyPace, Decoder, PaceLimits, Response, Status};
 use crate::routes::UploadIntake;
 
 /// What is read at a time where the bytes have to be taken out of chunks or a form.
@@ -56,7 +56,7 @@ impl Connection<'_> {
 
     fn fill(&mut self, intake: &mut UploadIntake, decoder: &mut Decoder) -> Result<(), Halt> {
         // However large it is: as long as it comes at a good pace it may take its time.
-        let mut pace = Pace::new(PaceLimits {
+        let mut pace = BodyPace::new(PaceLimits {
             part: self.config.body_timeout,
             bytes_per_second: self.config.body_bytes_per_second,
             whole: Duration::MAX,
@@ -82,7 +82,7 @@ impl Connection<'_> {
         &mut self,
         intake: &mut UploadIntake,
         left: Option<u64>,
-        pace: &mut Pace,
+        pace: &mut BodyPace,
     ) -> Result<usize, Halt> {
         self.flush().map_err(Halt::Gone)?;
         let asked_at = Instant::now();

@@ -14,15 +14,15 @@ use crate::sys::headcount::Headcount;
 use crate::sys::random::Random;
 
 /// Such a shard.
-pub struct ByHand {
+pub struct ShardByHand {
     shard: Arc<Mutex<Shard>>,
     handle: ShardHandle,
     poll: Poll,
     events: Events,
 }
 
-impl ByHand {
-    pub fn new(sequencer: &Sequencer, config: ShardConfig) -> ByHand {
+impl ShardByHand {
+    pub fn new(sequencer: &Sequencer, config: ShardConfig) -> ShardByHand {
         let poll = Poll::new().expect("there is a poller");
         let counted = Counted {
             addresses: Shares::new(None),
@@ -33,7 +33,7 @@ impl ByHand {
         let made = ShardHandle::without_thread(sequencer, config, counted, &poll);
         let (shard, handle) = made.expect("there is a waker");
         shard.lock().random = Random::seeded(1);
-        ByHand {
+        ShardByHand {
             shard,
             handle,
             poll,

@@ -16,7 +16,7 @@ use crate::sys::metrics::Close;
 
 /// How sending to a row went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sent {
+pub(super) enum RowSent {
     All,
     Blocked,
     Closed,
@@ -110,7 +110,7 @@ impl Shard {
             Some(offset) => {
                 *sends -= 1;
                 if !self.gather(row, offset, has_ended)
-                    && self.send(row, offset, has_ended) == Sent::All
+                    && self.send(row, offset, has_ended) == RowSent::All
                 {
                     self.queue_rest(row);
                 }
@@ -165,7 +165,7 @@ impl Shard {
         if has_ended {
             self.batch.add_last_chunk();
         }
-        if self.send(row, 0, has_ended) == Sent::All {
+        if self.send(row, 0, has_ended) == RowSent::All {
             if self.batch.cut_short {
                 self.queue_row(row);
             } else if self.table[row].flags & ENDING != 0 {
@@ -222,7 +222,7 @@ impl Shard {
 
     /// Sends what a row has left over, and the batch from `offset` on. The row is closed
     /// where its stream `has_ended` with that.
-    pub(super) fn send(&mut self, row: u32, offset: usize, has_ended: bool) -> Sent {
+    pub(super) fn send(&mut self, row: u32, offset: usize, has_ended: bool) -> RowSent {
         let is_plain = |flags| flags & PLAIN != 0 && !self.batch.bytes.is_empty();
         if !self
             .table
@@ -241,13 +241,13 @@ impl Shard {
         sent
     }
 
-    fn send_batch(&mut self, row: u32, offset: usize, has_ended: bool) -> Sent {
+    fn send_batch(&mut self, row: u32, offset: usize, has_ended: bool) -> RowSent {
         let news = &self.batch.bytes[offset..];
         let Some(there) = self.table.get(row) else {
-            return Sent::Closed;
+            return RowSent::Closed;
         };
         let Some(socket) = &there.socket else {
-            return Sent::Closed;
+            return RowSent::Closed;
         };
         let (taken, left_bytes) = if there.flags & HAS_LEFTOVER != 0 {
             let leftover = self.leftovers.get(row);
@@ -275,17 +275,17 @@ impl Shard {
         has_ended: bool,
         taken: io::Result<usize>,
         left_bytes: usize,
-    ) -> Sent {
+    ) -> RowSent {
         self.sends += 1;
         let Some(there) = self.table.get(row) else {
-            return Sent::Closed;
+            return RowSent::Closed;
         };
         let taken = match taken {
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
                 self.close(row, Close::ClientGone);
-                return Sent::Closed;
+                return RowSent::Closed;
             }
         };
         self.bytes_sent += taken as u64;
@@ -300,10 +300,10 @@ impl Shard {
                 }
             }
             if !self.may_leave(row, 0) {
-                return Sent::Closed;
+                return RowSent::Closed;
             }
             self.block(row);
-            return Sent::Blocked;
+            return RowSent::Blocked;
         }
         let end = offset + taken - left_bytes;
         self.frames_sent += self.batch.frames_between(offset, end) as u64;
@@ -318,7 +318,7 @@ impl Shard {
             self.forget_leftover(row);
         }
         if !has_ended {
-            return Sent::All;
+            return RowSent::All;
         }
         let why = match flags & (CLOSING | ENDED) {
             CLOSING if self.drain.is_some() => Close::Drained,
@@ -326,12 +326,12 @@ impl Shard {
             _ => Close::Ended,
         };
         self.close(row, why);
-        Sent::Closed
+        RowSent::Closed
     }
 
     /// The socket took the batch from `offset` to `end` and no more: what is left of a
     /// frame is kept, and what follows it is still in the ring.
-    fn keep_rest(&mut self, row: u32, offset: usize, end: usize, has_ended: bool) -> Sent {
+    fn keep_rest(&mut self, row: u32, offset: usize, end: usize, has_ended: bool) -> RowSent {
         let frames = self.batch.ends.len();
         let ends = &self.batch.ends;
         let started = ends.partition_point(|&(_, frame_end)| frame_end <= end);
@@ -357,11 +357,11 @@ impl Shard {
             }
         }
         if !self.may_leave(row, bytes.len()) {
-            return Sent::Closed;
+            return RowSent::Closed;
         }
         self.add_leftover_bytes(row, &bytes);
         self.block(row);
-        Sent::Blocked
+        RowSent::Blocked
     }
 
     pub(super) fn forget_leftover(&mut self, row: u32) {

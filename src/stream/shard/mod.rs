@@ -53,7 +53,7 @@ use drain::Drain;
 use leftover::Leftovers;
 use opening::Opening;
 use paced::{Rests, Strand};
-use replay::Reading;
+use replay::RowReading;
 use sleep::{Sleeper, run};
 use table::{NONE, Table};
 use together::Together;
@@ -163,7 +163,7 @@ struct Inbox {
 }
 
 /// A job that rows of this shard follow.
-struct Followed {
+struct ShardJob {
     job: Arc<Job>,
     /// The first of its rows.
     head: u32,
@@ -182,9 +182,9 @@ struct Followed {
     strand: Option<Box<Strand>>,
 }
 
-impl Followed {
-    fn new(job: Arc<Job>) -> Followed {
-        Followed {
+impl ShardJob {
+    fn new(job: Arc<Job>) -> ShardJob {
+        ShardJob {
             job,
             head: NONE,
             walk: NONE,
@@ -208,9 +208,9 @@ struct Shard {
     inbox: Arc<Mutex<Inbox>>,
     mailbox: Arc<Mailbox>,
     table: Table,
-    jobs: Vec<Option<Followed>>,
+    jobs: Vec<Option<ShardJob>>,
     free_jobs: Vec<u32>,
-    streams: streams::Streams,
+    streams: streams::ConsolidatedStreams,
     /// Streams that were handed over and have no row yet.
     arrivals: VecDeque<Adoption>,
     /// Jobs with news.
@@ -222,7 +222,7 @@ struct Shard {
     rests: Rests,
     leftovers: Leftovers,
     /// Rows that are behind their rings.
-    reading: HashMap<u32, Reading>,
+    reading: HashMap<u32, RowReading>,
     next_ticket: u64,
     /// What was read for them: both ends.
     pieces: (Sender<Replay>, Receiver<Replay>),
@@ -349,7 +349,7 @@ impl Shard {
             table: Table::new(),
             jobs: Vec::new(),
             free_jobs: Vec::new(),
-            streams: streams::Streams::default(),
+            streams: streams::ConsolidatedStreams::default(),
             arrivals: VecDeque::new(),
             dirty: VecDeque::new(),
             behind: VecDeque::new(),

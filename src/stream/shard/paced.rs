@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::table::{NEWS, NONE, RESTS};
-use super::{Followed, Shard};
+use super::{Shard, ShardJob};
 use crate::event::Pace;
 use crate::event::job::EventId;
 use crate::hub::Job;
@@ -75,14 +75,14 @@ impl Shard {
         // Its first row is served at once, with what there is.
         let upto = job.lock().newest();
         let until = (upto > after).then(|| self.now + pace.interval());
-        let slot = self.place(Followed {
+        let slot = self.place(ShardJob {
             strand: Some(Box::new(Strand {
                 pace,
                 job: parent,
                 upto,
                 rests_until: until,
             })),
-            ..Followed::new(job.clone())
+            ..ShardJob::new(job.clone())
         });
         if let Some(until) = until {
             self.rests.add(until, Resting::Strand(slot));

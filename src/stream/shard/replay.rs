@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::delivery::Sent;
+use super::delivery::RowSent;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, READING};
 use crate::event::frame;
 use crate::event::job::{EventId, JobId};
@@ -15,7 +15,7 @@ use crate::stream::consolidated::{Consolidated, Since, history};
 use crate::stream::paced::newest_of;
 
 /// A row that is read for, or was until it couldn't take more.
-pub(super) struct Reading {
+pub(super) struct RowReading {
     ticket: u64,
     cursor: Option<Cursor>,
     /// So many jobs had been forgotten before it was found that it is to be had.
@@ -73,7 +73,7 @@ impl Shard {
     /// Sends a piece to the row that it was read for.
     pub(super) fn serve_replay(&mut self, mut replay: Replay) {
         let row = replay.row;
-        let is_asked = |reading: &Reading| reading.ticket == replay.ticket;
+        let is_asked = |reading: &RowReading| reading.ticket == replay.ticket;
         if !self.reading.get(&row).is_some_and(is_asked) {
             return;
         }
@@ -110,14 +110,14 @@ impl Shard {
         let sent = self.send(row, 0, has_ended);
         std::mem::swap(&mut self.batch, &mut replay.batch);
         if let Some(there) = self.table.get(row) {
-            if sent == Sent::All {
+            if sent == RowSent::All {
                 there.after = there.after.max(replay.reached);
             }
             let cursor = replay.cursor_after(there.after);
             if let Some(reading) = self.reading.get_mut(&row) {
                 reading.cursor = cursor;
             }
-            if sent == Sent::All {
+            if sent == RowSent::All {
                 self.queue_row(row);
             }
         }
@@ -142,7 +142,7 @@ impl Shard {
         // The head, or a reset, goes before what may take a while.
         self.batch.clear();
         self.batch.after = self.table[row].after;
-        if self.send(row, 0, false) != Sent::All {
+        if self.send(row, 0, false) != RowSent::All {
             return;
         }
         if self.table[row].flags & ENDING != 0 {
@@ -152,7 +152,7 @@ impl Shard {
         }
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        let reading = self.reading.entry(row).or_insert(Reading {
+        let reading = self.reading.entry(row).or_insert(RowReading {
             ticket,
             cursor: None,
             forgettings,

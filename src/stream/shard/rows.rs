@@ -9,7 +9,7 @@ use mio::{Interest, Token};
 
 use super::idle::HEARTBEAT_PARTS;
 use super::table::{BLOCKED, CONSOLIDATED, ENDING, HAS_LEFTOVER, NONE, PLAIN, QUEUED, READING};
-use super::{Adoption, Followed, Shard, Stream};
+use super::{Adoption, Shard, ShardJob, Stream};
 use crate::access::quota::Share;
 use crate::hub::Job;
 use crate::sys::metrics::Close;
@@ -85,12 +85,12 @@ impl Shard {
             return slot;
         }
         // Under the job's lock: what comes from here on is news for the place.
-        let slot = self.place(Followed::new(job.clone()));
+        let slot = self.place(ShardJob::new(job.clone()));
         core.follow(self.number, slot);
         slot
     }
 
-    pub(super) fn place(&mut self, followed: Followed) -> u32 {
+    pub(super) fn place(&mut self, followed: ShardJob) -> u32 {
         let slot = self.free_jobs.pop().unwrap_or_else(|| {
             self.jobs.push(None);
             self.jobs.len() as u32 - 1

@@ -1,15 +1,15 @@
 //! The consolidated streams of a shard.
 
 use super::Shard;
-use super::delivery::Sent;
+use super::delivery::RowSent;
 use super::table::{CONSOLIDATED, ENDING, HAS_LEFTOVER, RESTS};
 use crate::event::job::EventId;
-use crate::stream::consolidated::{Consolidated, Filled, Pass, Selection};
+use crate::stream::consolidated::{Consolidated, Filled, PassFound, Selection};
 use crate::sys::socket::Socket;
 
 /// Those streams.
 #[derive(Default)]
-pub(super) struct Streams {
+pub(super) struct ConsolidatedStreams {
     pub places: Vec<Option<Consolidated>>,
     free: Vec<u32>,
     /// Rows that follow whatever job there is.
@@ -88,7 +88,7 @@ impl Shard {
         let Some(mut stream) = self.streams.places[place as usize].take() else {
             return;
         };
-        let Pass {
+        let PassFound {
             filled,
             since,
             resets,
@@ -117,7 +117,7 @@ impl Shard {
         {
             stream.selection.has_reached(EventId(there.after));
         }
-        if sent != Sent::All {
+        if sent != RowSent::All {
             return;
         }
         if let Filled::Whole(upto) = filled {

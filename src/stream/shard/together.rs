@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Once;
 
 use super::Shard;
-use super::delivery::Sent;
+use super::delivery::RowSent;
 use super::table::{HAS_LEFTOVER, PLAIN};
 use crate::sys::raw::SendRing;
 
@@ -82,7 +82,7 @@ impl Shard {
                 Some(taken) => self.settle(row, offset, has_ended, taken, 0),
                 None => self.send(row, offset, has_ended),
             };
-            if sent == Sent::All {
+            if sent == RowSent::All {
                 self.queue_rest(row);
             }
         }

@@ -36,7 +36,7 @@ pub struct EventStream {
     /// Frames in their chunks, and how many of their bytes have been taken.
     ready: Arc<Vec<u8>>,
     taken: usize,
-    reading: Reading,
+    reading: ReadBack,
     has_ended: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct SentEvent {
 
 /// What is being read back.
 #[derive(Default)]
-struct Reading {
+struct ReadBack {
     ticket: u64,
     is_asked: bool,
     cursor: Option<Cursor>,
@@ -57,7 +57,7 @@ struct Reading {
 }
 
 /// What a look has found.
-enum Look {
+enum LookFound {
     Event(SentEvent),
     Nothing,
     End,
@@ -75,7 +75,7 @@ impl EventStream {
             waiter,
             ready: Arc::default(),
             taken: 0,
-            reading: Reading::default(),
+            reading: ReadBack::default(),
             has_ended,
         }
     }
@@ -139,10 +139,10 @@ impl EventStream {
         use std::task::Poll;
         loop {
             match self.look() {
-                Look::Event(event) => return Poll::Ready(Some(event)),
-                Look::End => return Poll::Ready(None),
-                Look::Nothing if self.waiter.register(task) => return Poll::Pending,
-                Look::Nothing => {}
+                LookFound::Event(event) => return Poll::Ready(Some(event)),
+                LookFound::End => return Poll::Ready(None),
+                LookFound::Nothing if self.waiter.register(task) => return Poll::Pending,
+                LookFound::Nothing => {}
             }
         }
     }
@@ -150,23 +150,23 @@ impl EventStream {
     fn next_by(&mut self, deadline: Option<Instant>) -> Option<SentEvent> {
         loop {
             match self.look() {
-                Look::Event(event) => return Some(event),
-                Look::Nothing if self.waiter.wait(deadline) => {}
-                Look::Nothing | Look::End => return None,
+                LookFound::Event(event) => return Some(event),
+                LookFound::Nothing if self.waiter.wait(deadline) => {}
+                LookFound::Nothing | LookFound::End => return None,
             }
         }
     }
 
-    fn look(&mut self) -> Look {
+    fn look(&mut self) -> LookFound {
         loop {
             if let Some(event) = self.take() {
-                return Look::Event(event);
+                return LookFound::Event(event);
             }
             if self.has_ended {
-                return Look::End;
+                return LookFound::End;
             }
             if !self.fill() {
-                return Look::Nothing;
+                return LookFound::Nothing;
             }
         }
     }

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 /// So many a second, and what a quiet time has left over at once (a leaky bucket).
 pub struct Allowance {
     burst: Duration,
-    state: Mutex<State>,
+    state: Mutex<Bucket>,
 }
 
-struct State {
+struct Bucket {
     /// None where there is no limit.
     a_second: Option<f64>,
     /// When all that was taken is paid off.
@@ -23,7 +23,7 @@ impl Allowance {
         let paid_at = Instant::now();
         Allowance {
             burst,
-            state: Mutex::new(State { a_second, paid_at }),
+            state: Mutex::new(Bucket { a_second, paid_at }),
         }
     }
 
@@ -56,7 +56,7 @@ impl Allowance {
     }
 }
 
-impl State {
+impl Bucket {
     fn pay(&mut self, count: u64, now: Instant) {
         let price = self.a_second.map_or(Duration::ZERO, |a_second| {
             Duration::try_from_secs_f64(count as f64 / a_second).unwrap_or(Duration::MAX / 4)

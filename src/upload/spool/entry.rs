@@ -31,11 +31,11 @@ pub struct UploadEntry {
     /// Whom it is counted for.
     pub client: Occupant,
     estimate: Option<u64>,
-    pub core: Mutex<Core>,
+    pub core: Mutex<UploadCore>,
 }
 
 /// What changes of it.
-pub struct Core {
+pub struct UploadCore {
     /// The life of its job that it is of. None until that has begun.
     pub life: Option<LifeId>,
     pub size: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Core {
     pub written: u64,
     /// What it takes of the spool: more than it has, while more is to come.
     pub reserved: u64,
-    pub phase: Phase,
+    pub phase: UploadPhase,
     /// A request holds it, to go on with it.
     pub is_held: bool,
     /// Another would like to.
@@ -65,7 +65,7 @@ pub struct Core {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum UploadPhase {
     /// Bytes are missing.
     Receiving,
     /// None is, and it is being made sure that they stay.
@@ -87,13 +87,13 @@ impl UploadEntry {
         is_checked: bool,
     ) -> UploadEntry {
         let now = SystemTime::now();
-        let core = Core {
+        let core = UploadCore {
             life: None,
             size: order.size,
             offset: 0,
             written: 0,
             reserved: order.size.or(order.estimate).unwrap_or(0),
-            phase: Phase::Receiving,
+            phase: UploadPhase::Receiving,
             is_held: true,
             is_wanted: false,
             waiting: 0,
@@ -136,15 +136,15 @@ impl UploadEntry {
             metadata: info.resumable.as_ref().map(|r| r.metadata.clone()),
             client: info.client,
             estimate: None,
-            core: Mutex::new(Core {
+            core: Mutex::new(UploadCore {
                 life: info.life,
                 size: info.size,
                 offset,
                 written: offset,
                 reserved: offset,
                 phase: match info.state {
-                    UploadState::Receiving => Phase::Receiving,
-                    UploadState::Landed => Phase::Landed,
+                    UploadState::Receiving => UploadPhase::Receiving,
+                    UploadState::Landed => UploadPhase::Landed,
                 },
                 is_held: false,
                 is_wanted: false,
@@ -163,7 +163,7 @@ impl UploadEntry {
         self.core.lock().life
     }
 
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> UploadPhase {
         self.core.lock().phase
     }
 
@@ -176,8 +176,8 @@ impl UploadEntry {
     pub fn promised(&self) -> u64 {
         let core = self.core.lock();
         match core.phase {
-            Phase::Receiving => core.reserved.saturating_sub(core.written),
-            Phase::Landing | Phase::Landed | Phase::Done | Phase::Gone => 0,
+            UploadPhase::Receiving => core.reserved.saturating_sub(core.written),
+            UploadPhase::Landing | UploadPhase::Landed | UploadPhase::Done | UploadPhase::Gone => 0,
         }
     }
 
@@ -216,24 +216,24 @@ impl UploadEntry {
         core.is_held = false;
         core.is_wanted = false;
         core.reserved = match core.phase {
-            Phase::Gone | Phase::Done => 0,
-            Phase::Receiving | Phase::Landing | Phase::Landed => core.offset,
+            UploadPhase::Gone | UploadPhase::Done => 0,
+            UploadPhase::Receiving | UploadPhase::Landing | UploadPhase::Landed => core.offset,
         };
     }
 
     /// Ends an upload that is being received; returns what it was.
-    pub fn end(&self) -> Phase {
+    pub fn end(&self) -> UploadPhase {
         let mut core = self.core.lock();
         let before = core.phase;
-        if before == Phase::Receiving {
-            core.phase = Phase::Gone;
+        if before == UploadPhase::Receiving {
+            core.phase = UploadPhase::Gone;
             core.unfinished = None;
         }
         before
     }
 
     /// What its `info.json` says.
-    pub fn info(&self, state: UploadState, core: &Core) -> Info {
+    pub fn info(&self, state: UploadState, core: &UploadCore) -> Info {
         Info {
             job: self.job.clone(),
             life: core.life,

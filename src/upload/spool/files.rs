@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::entry::{Phase, UploadEntry};
+use super::entry::{UploadEntry, UploadPhase};
 use super::report::Reason;
-use super::{Inner, SpoolError};
+use super::{SpoolCore, SpoolError};
 use crate::hub::After;
 use crate::upload::UploadState;
 
-impl Inner {
+impl SpoolCore {
     /// Begins the life of an upload's job, and makes its files. Blocks.
     pub(super) fn create(&self, entry: &UploadEntry, after: After) -> Result<File, SpoolError> {
         self.check_space(entry.reserved())?;
@@ -53,7 +53,7 @@ impl Inner {
 
     /// Removes an upload whose life is over, if it is being received. Blocks.
     pub(super) fn cancel(&self, entry: &UploadEntry) {
-        if entry.end() == Phase::Receiving {
+        if entry.end() == UploadPhase::Receiving {
             self.discard(entry, None);
         }
     }
@@ -138,7 +138,7 @@ impl Inner {
             let ledger = self.ledger.lock();
             let landed = ledger.entries();
             landed
-                .filter(|entry| entry.phase() == Phase::Landed)
+                .filter(|entry| entry.phase() == UploadPhase::Landed)
                 .cloned()
                 .collect()
         };

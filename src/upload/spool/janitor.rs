@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use crate::sys::order::sort_by_key;
 use crate::sys::thread;
 
-use super::Inner;
-use super::entry::Phase;
+use super::SpoolCore;
+use super::entry::UploadPhase;
 
 /// How often it looks, at most and at least.
 const ROUND_MIN: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ const STRAY_AGE: Duration = Duration::from_secs(60);
 const REMEMBERED_MAX: usize = 1024;
 
 /// Starts its thread, which ends with the spool.
-pub fn start(spool: &Arc<Inner>) -> io::Result<()> {
+pub fn start(spool: &Arc<SpoolCore>) -> io::Result<()> {
     let spool = Arc::downgrade(spool);
     let work = move || {
         while let Some(spool) = Weak::upgrade(&spool) {
@@ -52,13 +52,14 @@ pub fn expired(expiry: Duration) -> String {
     format!("nobody went on with the upload for {expiry}: upload the file again")
 }
 
-impl Inner {
+impl SpoolCore {
     /// Says that uploads are waited for, or are landing, where nothing else was said of
     /// them.
     fn keep_alive(&self) {
         let uploads: Vec<_> = self.ledger.lock().entries().cloned().collect();
         let waiting = uploads.iter().filter_map(|entry| {
-            let is_waited_for = matches!(entry.phase(), Phase::Receiving | Phase::Landing);
+            let is_waited_for =
+                matches!(entry.phase(), UploadPhase::Receiving | UploadPhase::Landing);
             let life = entry.life().filter(|_| is_waited_for)?;
             Some((entry.job.clone(), life))
         });
@@ -82,21 +83,24 @@ impl Inner {
                 let expiry = self.config().expiry_of(core.offset);
                 let age = now.duration_since(core.touched).unwrap_or_default();
                 let is_expired = match core.phase {
-                    Phase::Receiving => !core.is_held && age >= expiry,
-                    Phase::Done => {
+                    UploadPhase::Receiving => !core.is_held && age >= expiry,
+                    UploadPhase::Done => {
                         remembered += 1;
                         remembered > REMEMBERED_MAX || age >= self.config().expiry
                     }
                     // What the pipeline still has is its own.
-                    Phase::Landing | Phase::Landed | Phase::Gone => false,
+                    UploadPhase::Landing | UploadPhase::Landed | UploadPhase::Gone => false,
                 };
                 if !is_expired {
                     continue;
                 }
-                (std::mem::replace(&mut core.phase, Phase::Gone), expiry)
+                (
+                    std::mem::replace(&mut core.phase, UploadPhase::Gone),
+                    expiry,
+                )
             };
             match phase {
-                Phase::Receiving => self.discard(&entry, Some(&(&*expired(expiry)).into())),
+                UploadPhase::Receiving => self.discard(&entry, Some(&(&*expired(expiry)).into())),
                 _ => self.leave(&entry),
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::entry::{Phase, UploadEntry};
+use super::entry::{UploadEntry, UploadPhase};
 use super::{SpoolConfig, SpoolError};
 use crate::event::job::LifeId;
 use crate::sys::limit::Limit;
@@ -12,12 +12,12 @@ use crate::upload::UploadId;
 
 /// The uploads of a spool. A life has one at most.
 #[derive(Default)]
-pub struct Ledger {
+pub struct UploadLedger {
     uploads: HashMap<UploadId, Arc<UploadEntry>>,
     lives: HashMap<LifeId, UploadId>,
 }
 
-impl Ledger {
+impl UploadLedger {
     /// All of them.
     pub fn entries(&self) -> impl Iterator<Item = &Arc<UploadEntry>> {
         self.uploads.values()
@@ -31,7 +31,7 @@ impl Ledger {
     /// One that may go on after it was cut off.
     pub fn resumable(&self, id: UploadId) -> Option<Arc<UploadEntry>> {
         let entry = self.uploads.get(&id)?;
-        let is_there = entry.metadata.is_some() && entry.phase() != Phase::Gone;
+        let is_there = entry.metadata.is_some() && entry.phase() != UploadPhase::Gone;
         is_there.then(|| entry.clone())
     }
 
@@ -83,14 +83,16 @@ impl Ledger {
     ) -> Result<(), SpoolError> {
         let core = entry.core.lock();
         match core.phase {
-            Phase::Gone => return Err(SpoolError::NotFound),
+            UploadPhase::Gone => return Err(SpoolError::NotFound),
             _ if core.offset != offset => {
                 return Err(SpoolError::Offset {
                     offset: core.offset,
                 });
             }
-            Phase::Receiving => {}
-            Phase::Landing | Phase::Landed | Phase::Done => return Err(SpoolError::Landed),
+            UploadPhase::Receiving => {}
+            UploadPhase::Landing | UploadPhase::Landed | UploadPhase::Done => {
+                return Err(SpoolError::Landed);
+            }
         }
         match (core.size, size) {
             (Some(known), Some(size)) if known != size => return Err(SpoolError::SizeKnown),
@@ -135,7 +137,7 @@ impl Ledger {
         self.free_life(entry);
         // A client that lost the last answer may still ask how far it has come.
         let mut core = entry.core.lock();
-        core.phase = Phase::Done;
+        core.phase = UploadPhase::Done;
         core.reserved = 0;
         if entry.metadata.is_none() {
             self.uploads.remove(&entry.id);

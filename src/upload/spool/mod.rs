@@ -43,13 +43,13 @@ use crate::upload::disk::Disk;
 use crate::upload::{Landing, UploadId};
 use allowance::Allowance;
 pub use config::SpoolConfig;
-use entry::{Phase, UploadEntry};
+use entry::{UploadEntry, UploadPhase};
 pub use error::SpoolError;
-use ledger::Ledger;
-pub use receiver::{Finished, Receiver};
-use report::Failure;
+use ledger::UploadLedger;
+pub use receiver::{Finished, UploadReceiver};
+use report::UploadFailure;
 use seat::{Seat, Seats};
-use store::Store;
+use store::SpoolStore;
 use trouble::Trouble;
 
 /// The stage that an upload is, to its job.
@@ -62,18 +62,18 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The uploads of a server. A clone is another handle to the same.
 #[derive(Clone)]
-pub struct Spool(Arc<Inner>);
+pub struct Spool(Arc<SpoolCore>);
 
-struct Inner {
+struct SpoolCore {
     config: RwLock<Arc<SpoolConfig>>,
     jobs: Sequencer,
     disk: Disk,
-    store: Store,
+    store: SpoolStore,
     trouble: Trouble,
     landing: Arc<dyn Landing>,
-    ledger: Mutex<Ledger>,
+    ledger: Mutex<UploadLedger>,
     /// Failures that jobs couldn't be told.
-    untold: Mutex<Vec<Failure>>,
+    untold: Mutex<Vec<UploadFailure>>,
     seats: Seats,
     /// The directory is another process's now.
     is_closed: AtomicBool,
@@ -143,8 +143,8 @@ impl Spool {
         disk: Disk,
         landing: Arc<dyn Landing>,
     ) -> io::Result<Spool> {
-        let spool = Spool(Arc::new(Inner {
-            store: Store::open(data)?,
+        let spool = Spool(Arc::new(SpoolCore {
+            store: SpoolStore::open(data)?,
             trouble: Trouble::default(),
             starts: Allowance::new(starts_a_second(&config), MINUTE),
             starts_of_each: Rates::a_minute(config.starts_a_minute_per_address),
@@ -202,7 +202,7 @@ impl Spool {
         &self,
         order: NewUpload,
         checksum: Option<Checksum>,
-    ) -> Result<Receiver, SpoolError> {
+    ) -> Result<UploadReceiver, SpoolError> {
         let begun = self.begin_within_limits(order, checksum);
         begun.inspect_err(|error| self.0.count(error))
     }
@@ -211,7 +211,7 @@ impl Spool {
         &self,
         order: NewUpload,
         checksum: Option<Checksum>,
-    ) -> Result<Receiver, SpoolError> {
+    ) -> Result<UploadReceiver, SpoolError> {
         let (inner, config) = (&self.0, self.config());
         config.check_size(order.size)?;
         let seat = inner.seat(order.client)?;
@@ -228,7 +228,7 @@ impl Spool {
         inner.ledger.lock().enter(&entry, &config)?;
         let (this, it) = (self.clone(), entry.clone());
         match inner.disk.run(move || this.0.create(&it, after)) {
-            Ok(file) => Ok(Receiver::new(
+            Ok(file) => Ok(UploadReceiver::new(
                 self.clone(),
                 entry,
                 seat,
@@ -256,7 +256,7 @@ impl Spool {
             let client = entry.client;
             let (is_held, standing) = {
                 let core = entry.core.lock();
-                let is_landed = matches!(core.phase, Phase::Landed | Phase::Done);
+                let is_landed = matches!(core.phase, UploadPhase::Landed | UploadPhase::Done);
                 let expiry = self.0.config().expiry_of(core.offset);
                 let expires = (!is_landed).then(|| core.touched + expiry);
                 let standing = Standing {
@@ -299,7 +299,7 @@ impl Spool {
         id: UploadId,
         client: Occupant,
         piece: NextPiece,
-    ) -> Result<Receiver, SpoolError> {
+    ) -> Result<UploadReceiver, SpoolError> {
         let resumed = self.resume_within_limits(id, client, piece);
         resumed.inspect_err(|error| self.0.count(error))
     }
@@ -309,7 +309,7 @@ impl Spool {
         id: UploadId,
         client: Occupant,
         piece: NextPiece,
-    ) -> Result<Receiver, SpoolError> {
+    ) -> Result<UploadReceiver, SpoolError> {
         let (inner, config) = (&self.0, self.config());
         let entry = inner.resumable(id)?;
         config.check_size(piece.size)?;
@@ -329,7 +329,7 @@ impl Spool {
             Ok((seat, reopened?))
         };
         match reopen() {
-            Ok((seat, file)) => Ok(Receiver::new(
+            Ok((seat, file)) => Ok(UploadReceiver::new(
                 self.clone(),
                 entry,
                 seat,
@@ -353,9 +353,11 @@ impl Spool {
     pub fn terminate(&self, id: UploadId) -> Result<(), SpoolError> {
         let entry = self.0.resumable(id)?;
         match entry.end() {
-            Phase::Receiving => {}
-            Phase::Landing | Phase::Landed | Phase::Done => return Err(SpoolError::Landed),
-            Phase::Gone => return Err(SpoolError::NotFound),
+            UploadPhase::Receiving => {}
+            UploadPhase::Landing | UploadPhase::Landed | UploadPhase::Done => {
+                return Err(SpoolError::Landed);
+            }
+            UploadPhase::Gone => return Err(SpoolError::NotFound),
         }
         let this = self.clone();
         self.0.disk.run(move || {
@@ -424,7 +426,7 @@ fn bytes_a_second(config: &SpoolConfig) -> Option<f64> {
     config.bytes_a_second.map(|rate| rate as f64)
 }
 
-impl Inner {
+impl SpoolCore {
     fn config(&self) -> Arc<SpoolConfig> {
         self.config.read().clone()
     }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::entry::{Phase, UploadEntry};
+use super::entry::{UploadEntry, UploadPhase};
 use super::report::Reason;
 use super::seat::Seat;
 use super::store;
-use super::{Inner, Spool, SpoolError};
+use super::{Spool, SpoolCore, SpoolError};
 use crate::access::places::Place;
 use crate::event::job::JobId;
 use crate::http::tus::Checksum;
-use crate::upload::disk::Pending;
+use crate::upload::disk::DiskResult;
 use crate::upload::{UploadId, UploadState};
 
 /// What is written at a time. One buffer is filled while another is written.
@@ -26,7 +26,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const SPACE_STEP: u64 = 16 << 20;
 
 /// An upload that is being received. Dropped without an end it is as if it had never been.
-pub struct Receiver {
+pub struct UploadReceiver {
     spool: Spool,
     entry: Arc<UploadEntry>,
     /// What it holds until it has ended.
@@ -39,7 +39,7 @@ pub struct Receiver {
     filled: usize,
     handed_over: Instant,
     spare: Vec<u8>,
-    pending: Option<Pending<Written>>,
+    pending: Option<DiskResult<PieceWritten>>,
     is_syncing: Arc<AtomicBool>,
     checksum: Option<Checksum>,
     is_checked: bool,
@@ -48,7 +48,7 @@ pub struct Receiver {
     is_resumable: bool,
 }
 
-struct Written {
+struct PieceWritten {
     buffer: Vec<u8>,
     checksum: Option<Checksum>,
     result: Result<(), SpoolError>,
@@ -69,7 +69,7 @@ pub struct Finished {
     pub stages: usize,
 }
 
-impl Receiver {
+impl UploadReceiver {
     pub(super) fn new(
         spool: Spool,
         entry: Arc<UploadEntry>,
@@ -78,9 +78,9 @@ impl Receiver {
         offset: u64,
         checksum: Option<Checksum>,
         is_resumable: bool,
-    ) -> Receiver {
+    ) -> UploadReceiver {
         let size = entry.core.lock().size;
-        Receiver {
+        UploadReceiver {
             limit: size.unwrap_or(spool.config().upload_bytes),
             is_checked: checksum.is_some(),
             spool,
@@ -228,7 +228,7 @@ impl Receiver {
 
     /// Whether nobody will go on with it.
     fn is_over(&self) -> bool {
-        self.entry.phase() == Phase::Gone || self.spool.0.is_over(&self.entry)
+        self.entry.phase() == UploadPhase::Gone || self.spool.0.is_over(&self.entry)
     }
 
     /// Has the buffer written, when the one before is.
@@ -254,7 +254,7 @@ impl Receiver {
                 checksum.update(&buffer[..count]);
             }
             let result = spool.0.write(&entry, &file, &buffer[..count], at);
-            Written {
+            PieceWritten {
                 buffer,
                 checksum,
                 result,
@@ -321,7 +321,7 @@ impl Receiver {
             id: self.entry.id,
             job: self.entry.job.clone(),
             offset: core.offset,
-            expires: (core.phase == Phase::Receiving).then_some(expires),
+            expires: (core.phase == UploadPhase::Receiving).then_some(expires),
             stages: self.spool.stages(),
         })
     }
@@ -336,7 +336,7 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
+impl Drop for UploadReceiver {
     fn drop(&mut self) {
         // It panicked on the way: nobody knows what is in the file.
         if self.seat.is_some() {
@@ -351,7 +351,7 @@ impl Drop for Receiver {
     }
 }
 
-impl Inner {
+impl SpoolCore {
     /// Writes bytes that came, and tells the job. Blocks.
     fn write(
         &self,
@@ -375,7 +375,7 @@ impl Inner {
         metrics.upload_bytes_received.add(bytes.len() as u64);
         {
             let mut core = entry.core.lock();
-            if core.phase == Phase::Gone {
+            if core.phase == UploadPhase::Gone {
                 return Err(SpoolError::Cancelled);
             }
             core.written = end;
@@ -392,7 +392,7 @@ impl Inner {
     fn take_back(&self, entry: &UploadEntry, file: &File) {
         let mut core = entry.core.lock();
         core.written = core.offset;
-        // Where this fails it is done as soon as somebody goes on: see `Store::reopen`.
+        // Where this fails it is done as soon as somebody goes on: see `SpoolStore::reopen`.
         if let Err(error) = file.set_len(core.offset) {
             warn!(
                 "{}: an upload's file can't be shortened: {error}",
@@ -413,7 +413,7 @@ impl Inner {
     ) -> Result<(), SpoolError> {
         let info = {
             let mut core = entry.core.lock();
-            if core.phase != Phase::Receiving {
+            if core.phase != UploadPhase::Receiving {
                 return Err(SpoolError::Cancelled);
             }
             if self.is_closed.load(Ordering::Acquire) {
@@ -426,7 +426,7 @@ impl Inner {
             }
             if core.size == Some(core.offset) {
                 // It can't be cancelled any more, but by the pipeline.
-                core.phase = Phase::Landing;
+                core.phase = UploadPhase::Landing;
                 core.is_info_due = true;
                 Some(entry.info(UploadState::Landed, &core))
             } else {
@@ -452,7 +452,7 @@ impl Inner {
             Some(info) => {
                 let landed = self.land(entry, file, &info, place);
                 if landed.is_err() {
-                    entry.core.lock().phase = Phase::Receiving;
+                    entry.core.lock().phase = UploadPhase::Receiving;
                 }
                 landed
             }
@@ -471,7 +471,7 @@ impl Inner {
         self.trouble.works();
         {
             let mut core = entry.core.lock();
-            core.phase = Phase::Landed;
+            core.phase = UploadPhase::Landed;
             core.unfinished = None;
         }
         self.metrics().uploads_landed.add(1);

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::entry::UploadEntry;
 use super::store::Remains;
-use super::{Inner, Spool, janitor};
+use super::{Spool, SpoolCore, janitor};
 use crate::upload::{Info, UploadState};
 
 /// What a job is told whose upload didn't survive the process.
@@ -73,7 +73,7 @@ impl Spool {
     }
 }
 
-impl Inner {
+impl SpoolCore {
     /// Makes sure of the life that an upload is of. None where that is over.
     fn settle_life(&self, mut info: Info, remains: &Remains) -> Option<Info> {
         let (job, id) = (&info.job, remains.id);

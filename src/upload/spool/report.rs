@@ -5,8 +5,8 @@
 
 use serde_json::json;
 
-use super::entry::{Phase, UploadEntry};
-use super::{Inner, STAGE, SpoolError};
+use super::entry::{UploadEntry, UploadPhase};
+use super::{STAGE, SpoolCore, SpoolError};
 use crate::access::places::Occupant;
 use crate::event::Event;
 use crate::event::job::{JobId, LifeId};
@@ -14,7 +14,7 @@ use crate::hub::{After, Life, LifeState, Owner};
 use crate::sequencer::PublishError;
 
 /// That an upload failed, as its job is still to be told.
-pub struct Failure {
+pub struct UploadFailure {
     job: JobId,
     life: LifeId,
     event: Event,
@@ -49,7 +49,7 @@ impl From<&SpoolError> for Reason {
     }
 }
 
-impl Inner {
+impl SpoolCore {
     /// Begins the life of a job that an upload is. Blocks.
     pub(super) fn begin_life(
         &self,
@@ -70,7 +70,7 @@ impl Inner {
         let now = self.jobs.hub().life(&entry.job);
         let is_same = |life: &Life| Some(life.id()) == entry.life() && !life.is_deleted();
         match now.filter(is_same) {
-            Some(life) => life.is_over() && entry.phase() == Phase::Receiving,
+            Some(life) => life.is_over() && entry.phase() == UploadPhase::Receiving,
             None => true,
         }
     }
@@ -95,7 +95,7 @@ impl Inner {
             data["name"] = name.into();
         }
         let event = Event::new("error", &data.to_string()).expect("an object");
-        let failure = Failure {
+        let failure = UploadFailure {
             job: job.clone(),
             life,
             event,
@@ -127,8 +127,8 @@ impl Inner {
         }
     }
 
-    fn tell(&self, failure: Failure) {
-        let Failure { job, life, event } = &failure;
+    fn tell(&self, failure: UploadFailure) {
+        let UploadFailure { job, life, event } = &failure;
         match self.jobs.publish_in(job, *life, event.clone()) {
             Ok(_) | Err(PublishError::Refused(_)) => {}
             Err(error) => {

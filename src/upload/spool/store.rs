@@ -15,7 +15,7 @@ const REMOVALS: usize = 3;
 
 /// Where uploads lie.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct SpoolStore {
     root: PathBuf,
 }
 
@@ -32,12 +32,12 @@ pub struct Remains {
     pub touched: SystemTime,
 }
 
-impl Store {
+impl SpoolStore {
     /// Makes the directory if it isn't there.
-    pub fn open(data: &Path) -> io::Result<Store> {
+    pub fn open(data: &Path) -> io::Result<SpoolStore> {
         let root = data.join("uploads");
         private::create_directory(&root)?;
-        Ok(Store { root })
+        Ok(SpoolStore { root })
     }
 
     /// The directory of an upload.

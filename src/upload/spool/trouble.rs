@@ -11,7 +11,7 @@ impl Trouble {
     /// Notes what came of something that was done on the disk, if that is its trouble.
     pub fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
         done.inspect_err(|error| {
-            // A file that is gone may be as it should: see `Inner::cause`.
+            // A file that is gone may be as it should: see `SpoolCore::cause`.
             let is_trouble = error.kind() != io::ErrorKind::NotFound;
             if is_trouble && !self.0.swap(true, Ordering::AcqRel) {
                 error!("uploads: {error}: they fail until the disk works");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use landfall::internals::pipeline::config::{Kind, StagePlan};
+use landfall::internals::pipeline::config::{StageKind, StagePlan};
 
 /// The input is the file.
 pub fn check(input: &[u8]) {
@@ -30,7 +30,7 @@ pub fn check(input: &[u8]) {
                         .as_ref()
                         .is_none_or(|path| path.is_absolute())
                 );
-                assert!(!matches!(stage.kind, Kind::Store(_)) || index == last);
+                assert!(!matches!(stage.kind, StageKind::Store(_)) || index == last);
             }
         }
         Err(errors) => {

@@ -1,7 +1,7 @@
 //! Forms: taken apart the same however they are cut, and nothing of a file is lost.
 
 use landfall::internals::http::multipart::MultipartError;
-use landfall::internals::http::multipart::{Found, Multipart};
+use landfall::internals::http::multipart::{FormItem, Multipart};
 
 use super::each_cut;
 
@@ -65,8 +65,8 @@ fn read(content_type: &[u8], pieces: &[&[u8]]) -> Result<Vec<Part>, MultipartErr
             let (used, found) = form.parse(&held)?;
             let is_over = found.is_none();
             match found {
-                Some(Found::Value { name, value }) => parts.push(Part::Value { name, value }),
-                Some(Found::File {
+                Some(FormItem::Value { name, value }) => parts.push(Part::Value { name, value }),
+                Some(FormItem::File {
                     file_name,
                     content_type,
                 }) => parts.push(Part::File {
@@ -74,12 +74,12 @@ fn read(content_type: &[u8], pieces: &[&[u8]]) -> Result<Vec<Part>, MultipartErr
                     kind: content_type,
                     content: Vec::new(),
                 }),
-                Some(Found::Data(data)) => match parts.last_mut() {
+                Some(FormItem::Data(data)) => match parts.last_mut() {
                     Some(Part::File { content, .. }) => content.extend_from_slice(data),
                     other => panic!("data of {other:?}"),
                 },
-                Some(Found::FileEnd) => parts.push(Part::FileEnd),
-                Some(Found::End) => parts.push(Part::End),
+                Some(FormItem::FileEnd) => parts.push(Part::FileEnd),
+                Some(FormItem::End) => parts.push(Part::End),
                 None => {}
             }
             held.drain(..used);

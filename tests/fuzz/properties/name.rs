@@ -2,7 +2,7 @@
 //! as it was taken.
 
 use landfall::internals::http::disposition::attachment;
-use landfall::internals::http::multipart::{Found, Multipart};
+use landfall::internals::http::multipart::{FormItem, Multipart};
 use landfall::internals::routes::file_name;
 
 /// The input is what a sender calls a file.
@@ -32,7 +32,7 @@ pub fn check(input: &[u8]) {
     let mut rest = body.as_bytes();
     loop {
         let (used, found) = form.parse(rest).expect(&body);
-        if let Some(Found::File { file_name, .. }) = found {
+        if let Some(FormItem::File { file_name, .. }) = found {
             assert_eq!(file_name, name);
             return;
         }

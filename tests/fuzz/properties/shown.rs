@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use landfall::internals::pipeline::shown::without_paths;
-use landfall::internals::pipeline::stage::complaint::{Asked, failure};
-use landfall::internals::pipeline::task::{Crash, Failure};
+use landfall::internals::pipeline::stage::complaint::{Asker, failure};
+use landfall::internals::pipeline::task::{Crash, StageFailure};
 
 const DATA: &str = "/srv/land fall/data";
 const FILE: &str = "/srv/land fall/data/uploads/0123456789abcdef0123456789abcdef/data";
@@ -33,10 +33,10 @@ pub fn check(input: &[u8]) {
         last_line: said.into_owned(),
         disk_is_full: first & 2 > 0,
     };
-    for asked in [Asked::Here, Asked::There] {
+    for asked in [Asker::Here, Asker::There] {
         let (why, may_pass) = match failure(asked, "video/mp4", &crash) {
-            Failure::Passing(why) => (why, true),
-            Failure::Lasting(why) | Failure::Unfit(why) => (why, false),
+            StageFailure::Passing(why) => (why, true),
+            StageFailure::Lasting(why) | StageFailure::Unfit(why) => (why, false),
             other => panic!("{other:?}"),
         };
         assert!(why.is_ascii() && why.len() < 120, "{why:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque, hash_map};
 
-use crate::access::places::Key;
+use crate::access::places::CountedBy;
 use crate::event::job::{EventId, JobId, JobIdHasher};
 use crate::hub::keyed::{KEYS_MAX, Keyed};
 use crate::hub::{Change, Entry, Hub, Life, Refusal};
@@ -57,7 +57,7 @@ pub(super) struct Batch {
     /// How many of those were asked for.
     asked: usize,
     /// How many jobs more are counted for clients.
-    added_by: HashMap<Key, isize>,
+    added_by: HashMap<CountedBy, isize>,
 }
 
 /// An entry with its number.

@@ -13,7 +13,7 @@ use crate::sys::channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
 
 use super::Reader;
-use crate::sys::coroutine::{Watch, configure, spawn};
+use crate::sys::coroutine::{SocketWatch, configure, spawn};
 use crate::sys::vital;
 
 /// How often it is seen to that the coroutine doesn't wait for too long.
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub fn ride(reader: Reader) -> Reader {
     configure();
     let socket = reader.link.as_ref().and_then(|link| link.socket());
-    let Some(Ok(watch)) = socket.map(Watch::new) else {
+    let Some(Ok(watch)) = socket.map(SocketWatch::new) else {
         return reader;
     };
     let waker = watch.waker();
@@ -57,7 +57,7 @@ pub fn ride(reader: Reader) -> Reader {
 impl Reader {
     /// Reads what comes, as far as that is done without waiting. What could be written only once
     /// that was read back goes then.
-    fn read_on(&mut self, watch: &Watch) {
+    fn read_on(&mut self, watch: &SocketWatch) {
         let pen = self.pen.clone();
         let is_ridden = |is| {
             if let Some(pen) = &pen {
