@@ -24,6 +24,8 @@ pub(super) struct Measure<'a> {
     pub is_of_all: bool,
     /// It does so where others of its line are of parts.
     pub is_whole: bool,
+    /// Which part of how many is at work, where that is said: `Epoch 2/3`. It is counted in then.
+    pub part: Option<(f64, f64)>,
     /// What stands before it in its line.
     pub head: &'a str,
 }
@@ -74,6 +76,12 @@ pub(super) fn best(row: TextLine<'_>) -> Option<Measure<'_>> {
     })
 }
 
+/// A part of 1 in percent, rounded down so that 100 is not told before the end.
+pub(super) fn tenths(part: f64) -> f64 {
+    // What is 0.29 in decimals is a little less in a float.
+    ((part + 1e-9) * 1000.0).floor() / 10.0
+}
+
 /// Whether a percentage behind this text is the newest of a row of them: `0%...10%...20%`.
 fn is_row(head: &str) -> bool {
     let in_row = |c: char| c.is_ascii_digit() || matches!(c, '%' | '.' | ' ');
@@ -99,6 +107,7 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
                 is_counter: false,
                 is_of_all: place.is_of_all(),
                 is_whole: place.is_named_as_all(),
+                part: None,
                 head: place.head(),
             };
             is_of_other |= place.is_named_as_other();
@@ -109,6 +118,10 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
                 && !place.is_of_other()
             {
                 measure.standing = match (measure.standing, counter.standing) {
+                    // It is said twice: `[6400/60000 (11%)]`.
+                    (Trust::Prose, Trust::Prose) if counter.agrees(measure.percent) => {
+                        Trust::Labelled
+                    }
                     // It has a label, and is said to be of what is done.
                     (Trust::Said, Trust::Labelled) => Trust::Named,
                     (own, of_counter) => own.max(of_counter),
@@ -117,7 +130,9 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
                 // Of one of several tasks.
                 let steps = counter.steps().filter(|steps| steps.1 > 1.0);
                 if let Some((step, steps)) = steps.filter(|_| counter.is_of_parts()) {
-                    measure.percent = (step - 1.0 + measure.percent / 100.0) / steps * 100.0;
+                    let percent = (step - 1.0 + measure.percent / 100.0) / steps;
+                    measure.percent = tenths(percent);
+                    measure.part = Some((step, steps));
                 }
             }
             // `(2/3) installing a  [#####] 50%`
@@ -270,6 +285,7 @@ impl<'a> Fraction<'a> {
             is_counter: true,
             is_of_all: self.place.is_of_all(),
             is_whole: false,
+            part: self.steps().filter(|_| self.is_of_parts()),
             head: self.place.head(),
         })
     }
@@ -286,10 +302,13 @@ impl<'a> Fraction<'a> {
         let (part, parts) = (self.done.value, self.total.value);
         let counts = self.place.is_in_front() && self.total.unit.is_none() && part >= 1.0;
         let is_same = (part / parts * 100.0 - percent).abs() <= 1.0;
-        (counts && !is_same).then(|| {
-            let all = (part - 1.0 + percent / 100.0) / parts;
-            ((all + 1e-9) * 1000.0).floor() / 10.0
-        })
+        (counts && !is_same).then(|| tenths((part - 1.0 + percent / 100.0) / parts))
+    }
+
+    /// Whether a percentage behind it says the same of what isn't known to be something else.
+    fn agrees(&self, percent: f64) -> bool {
+        let own = self.done.value / self.total.value * 100.0;
+        (own - percent).abs() <= 1.0 && !words::speak_of_other(self.place.head())
     }
 
     fn is_of_parts(&self) -> bool {

@@ -256,7 +256,7 @@ impl Reader {
         let together = self.bars.take(&measure).filter(|_| row.redrawn);
         let (stage, percent) = match together {
             Some(percent) => (self.phases.home(), percent),
-            None => (self.phases.stage(&measure), measure.percent),
+            None => self.phases.take(&measure),
         };
         Some(Update {
             stage,

@@ -1,12 +1,16 @@
 //! The phases of a command that tells how far each of them is, one after another:
 //! `Receiving objects: 100%`, `Resolving deltas: 0%`.
 
-use super::measure::Measure;
+use super::measure::{Measure, tenths};
 use super::place::Trust;
 use super::words;
 
 /// The longest name of a phase, in characters: it is a label.
 const NAME_MAX_CHARS: usize = 48;
+
+/// A phase that came so far, in percent, and falls back by more than [`FALL_MIN`], begins again.
+const ENDED_MIN: f64 = 95.0;
+const FALL_MIN: f64 = 5.0;
 
 /// Which phase a command is in.
 #[derive(Default)]
@@ -16,10 +20,21 @@ pub(super) struct Phases {
     newest: Option<Phase>,
     /// There was more than one.
     are_several: bool,
+    /// The part of the whole that a line of its own announced.
+    part: Option<Announced>,
 }
 
 struct Phase {
     name: Option<String>,
+    percent: f64,
+    /// It is the first of its name, the second, and so on.
+    turn: u32,
+}
+
+/// `Epoch 2/3`, and how far it has come.
+struct Announced {
+    number: f64,
+    of: f64,
     percent: f64,
 }
 
@@ -34,22 +49,60 @@ impl Phases {
         self.home.clone()
     }
 
-    /// Takes a measure that is believed, and returns the stage that it is of: that of the whole
-    /// command for as long as there was one phase, and each further one's name after that.
-    pub fn stage(&mut self, measure: &Measure<'_>) -> Option<String> {
+    /// Takes a measure that is believed, and returns how far what it is of has come, and which
+    /// stage that is: that of the whole command for as long as there was one phase, and each
+    /// further one's name after that. One that begins again, as the bars of several files do,
+    /// is told apart by a number.
+    pub fn take(&mut self, measure: &Measure<'_>) -> (Option<String>, f64) {
         let name = name(measure);
+        let percent = self.of_whole(measure, name.is_some());
+        let mut turn = 1;
         let is_next = self.newest.as_ref().is_some_and(|newest| {
+            if newest.name == name {
+                let begins = newest.percent >= ENDED_MIN && percent < newest.percent - FALL_MIN;
+                turn = newest.turn + u32::from(begins);
+                return begins;
+            }
             // What has no name goes on with the one before for as long as it rises.
-            newest.name != name && (name.is_some() || measure.percent <= newest.percent)
+            name.is_some() || percent <= newest.percent
         });
         self.are_several |= is_next;
-        let percent = measure.percent;
         match &mut self.newest {
             Some(newest) if !is_next => newest.percent = percent,
-            newest => *newest = Some(Phase { name, percent }),
+            newest => {
+                *newest = Some(Phase {
+                    name,
+                    percent,
+                    turn,
+                })
+            }
         }
+        (self.stage(), percent)
+    }
+
+    fn stage(&self) -> Option<String> {
         let newest = self.newest.as_ref().filter(|_| self.are_several)?;
-        newest.name.clone().or_else(|| self.home.clone())
+        let name = newest.name.as_ref().or(self.home.as_ref())?;
+        Some(match newest.turn {
+            1 => name.clone(),
+            turn => format!("{name} {turn}"),
+        })
+    }
+
+    /// How far the whole is: within the part that was announced, what has no name of its own is
+    /// how far that is.
+    fn of_whole(&mut self, measure: &Measure<'_>, is_named: bool) -> f64 {
+        if let Some((number, of)) = measure.part {
+            self.part = Some(Announced {
+                number,
+                of,
+                percent: 0.0,
+            });
+        } else if let Some(part) = self.part.as_mut().filter(|_| !is_named) {
+            part.percent = part.percent.max(measure.percent);
+            return tenths((part.number - 1.0 + part.percent / 100.0) / part.of);
+        }
+        measure.percent
     }
 }
 
@@ -111,7 +164,7 @@ mod tests {
                 redrawn: true,
                 continued: false,
             };
-            phases.stage(&best(row).unwrap())
+            phases.take(&best(row).unwrap()).0
         };
         lines.iter().map(measure).collect()
     }
@@ -183,6 +236,50 @@ mod tests {
         }
     }
 
+    fn told(lines: &[&str]) -> Vec<f64> {
+        let mut phases = Phases::default();
+        let measure = |text: &&str| {
+            let row = TextLine {
+                text,
+                redrawn: true,
+                continued: false,
+            };
+            phases.take(&best(row).unwrap()).1
+        };
+        lines.iter().map(measure).collect()
+    }
+
+    #[test]
+    fn what_begins_again_is_told_apart_by_a_number() {
+        let bars = [
+            " 50%|#####     | 1/2",
+            "100%|##########| 2/2",
+            "  0%|          | 0/9",
+            " 90%|######### | 8/9",
+            " 80%|########  | 7/9",
+        ];
+        let expected = [None, None, Some("home 2"), Some("home 2"), Some("home 2")];
+        let expected = expected.map(|it| it.map(str::to_owned));
+        assert_eq!(stages(&bars), expected);
+        let files = ["Receiving objects: 100%", "Receiving objects: 10%"];
+        assert_eq!(stages(&files)[1].as_deref(), Some("Receiving objects 2"));
+    }
+
+    #[test]
+    fn what_follows_the_announcement_of_a_part_is_told_of_the_whole() {
+        let lines = [
+            "Epoch 1/2",
+            "25/100 [==>.......] - loss: 1.25",
+            "100/100 [==========] - loss: 1.25",
+            "Epoch 2/2",
+            "50/100 [====>.....] - loss: 1.25",
+            "10/100 [>.........] - loss: 1.25",
+        ];
+        assert_eq!(told(&lines), [0.0, 12.5, 50.0, 50.0, 75.0, 75.0]);
+        let lines = ["Epoch 1/4:  50%|#####     |", "Epoch 2/4:  0%|          |"];
+        assert_eq!(told(&lines), [12.5, 25.0]);
+    }
+
     #[test]
     fn files_and_steps_are_no_phases() {
         for lines in [
@@ -192,6 +289,7 @@ mod tests {
             ["Step 1 of 4: fetch", "Step 2 of 4: unpack"],
             ["40% 2 + a", "5% 3 + b"],
             ["[=====>    ] 40%", "[=>        ] 5%"],
+            ["[20/20] a", "[19/20] b"],
             [
                 "[#aaaaaa 4MiB/9MiB(40%) CN:1]",
                 "[#bbbbbb 1MiB/9MiB(5%) CN:1]",

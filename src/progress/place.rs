@@ -322,11 +322,17 @@ impl<'a> NumberPlace<'a> {
                 None => NextWord::OfSomething,
             };
         }
+        // `(11%)] Loss: 0.5`: it is the label of what follows.
+        let is_apart = !self.tail.trim_start_matches(is_blank).starts_with(word);
+        let is_label = is_apart && rest.trim_start().starts_with([':', '=']);
         match word {
             "" => NextWord::NoWord,
+            _ if is_label => NextWord::NoWord,
             _ if words::speak_of_other(word) => NextWord::Other,
             _ if word.eq_ignore_ascii_case("eta") => NextWord::Done,
             _ if words::is_progress(word) => NextWord::Done,
+            // `[webpack.Progress] 10% building`
+            _ if words::is_doing(word) => NextWord::NoWord,
             _ => NextWord::Word,
         }
     }

@@ -92,6 +92,13 @@ const X264: &str = "x264 [info]: 8x8 transform intra:16.6% inter:28.0%\n\
 const JSON: &str = "{\"percent\":0,\"stage\":\"scanning\"}\nsome text\n\
     {\"stage\":\"storing\",\"percent\":50.5,\"file\":\"a\"}\n{\"percent\":1000}\n{\"percent\":100}\n";
 
+const TORCH: &str = "Train Epoch: 1 [0/60000 (0%)]\tLoss: 2.300\n\
+    Train Epoch: 1 [6400/60000 (11%)]\tLoss: 0.5\nTrain Epoch: 1 [57600/60000 (96%)]\tLoss: 0.4\n\
+    Test set: Average loss: 0.0487, Accuracy: 9842/10000 (98%)\n\
+    Train Epoch: 2 [0/60000 (0%)]\tLoss: 0.1\n";
+const WEBPACK: &str = "<s> [webpack.Progress] 0% \n<s> [webpack.Progress] 10% building 0/1 entries\n\
+    <s> [webpack.Progress] 65% building 10/12 modules\n<s> [webpack.Progress] 98% emitting\n";
+
 type Parts<'a> = &'a [(Source, &'a [u8])];
 
 fn updates(format: Format, parts: Parts<'_>) -> Vec<Update> {
@@ -133,6 +140,8 @@ fn each_tool_is_understood_without_being_told_which() {
         ("rclone", RCLONE, &[25.0, 50.0]),
         ("cargo", CARGO, &[0.0, 83.3]),
         ("x264", X264, &[]),
+        ("PyTorch", TORCH, &[11.0, 96.0, 0.0]),
+        ("webpack", WEBPACK, &[0.0, 10.0, 65.0, 98.0]),
         ("JSON", JSON, &[0.0, 50.5, 100.0]),
     ] {
         assert_eq!(percents(Format::Auto, text), expected, "{tool}");

@@ -3,6 +3,8 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+use super::measure::tenths;
+
 /// The most that is told of a command that goes on, in percent.
 const MOST_BEFORE_THE_END: f64 = 99.9;
 
@@ -62,8 +64,7 @@ impl Update {
     /// One that tells a part of 1, in percent with one decimal, rounded down so that 100 is not
     /// told before the end; `None` where it is no part.
     pub(super) fn part(part: f64) -> Option<Update> {
-        // What is 0.29 in decimals is a little less in a float.
-        let percent = ((part + 1e-9) * 1000.0).floor() / 10.0;
+        let percent = tenths(part);
         (0.0..=100.0)
             .contains(&percent)
             .then(|| Update::percent(percent))

@@ -206,9 +206,9 @@ const BEGUN: [&str; 40] = [
     "этап",
 ];
 /// Those of them that are always of the whole.
-const WHOLE: [&str; 17] = [
-    "part", "pass", "phase", "stage", "step", "task", "etapa", "fase", "krok", "paso", "passo",
-    "schritt", "stap", "steg", "étape", "шаг", "этап",
+const WHOLE: [&str; 18] = [
+    "epoch", "part", "pass", "phase", "stage", "step", "task", "etapa", "fase", "krok", "paso",
+    "passo", "schritt", "stap", "steg", "étape", "шаг", "этап",
 ];
 
 /// Whether a label, or a word, is about how far work is: `Receiving objects`, `progress`.
