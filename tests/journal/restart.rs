@@ -218,6 +218,35 @@ fn a_torn_end_is_cut_off_with_a_warning_and_damage_before_it_is_skipped() {
 }
 
 #[test]
+fn no_id_is_given_twice_by_a_copy_that_is_older_than_what_was_given() {
+    let (data, copies) = (data(), data());
+    let first = Process::start(data.path(), &[]);
+    (1..=20).for_each(|n| assert_eq!(first.progress("a", n), n));
+    let copy = copies.path().join("copy");
+    let mut cp = std::process::Command::new("cp");
+    assert!(
+        cp.arg("-a")
+            .arg(data.path())
+            .arg(&copy)
+            .status()
+            .unwrap()
+            .success()
+    );
+    (21..=40).for_each(|n| assert_eq!(first.progress("a", n), n));
+    first.kill();
+    let second = Process::start(&copy, &[]);
+    assert_eq!(second.follow("/api/jobs/a/events", None, 20)[19].n(), 20);
+    let next = second.progress("a", 21);
+    assert!(next > 40, "{next} has been given before");
+    // The copy goes on from there as any does, also where it is moved.
+    second.kill();
+    let moved = copies.path().join("moved");
+    std::fs::rename(&copy, &moved).unwrap();
+    let third = Process::start(&moved, &[]);
+    assert_eq!(third.progress("a", 22), next + 1);
+}
+
+#[test]
 fn no_id_is_given_twice_where_the_end_is_lost_though_the_host_went_on() {
     for (lost_bytes, ends_by_itself) in [(500, false), (1500, true)] {
         let data = data();

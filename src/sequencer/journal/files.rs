@@ -3,15 +3,19 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::sys::private;
 use crate::sys::random::Random;
+
+/// How many bytes of a boot are the kernel's.
+const BOOT_BYTES: usize = 12;
 
 /// A directory of files. Every call blocks.
 pub trait Files: Send + Sync {
@@ -42,20 +46,30 @@ pub trait Files: Send + Sync {
     /// The file system's.
     fn sync_names(&self) -> io::Result<()>;
     /// The kernel's boot: what was written before it and not synced may be lost. A new one
-    /// every time where it isn't told, so that no end is taken for harmless.
+    /// every time where it isn't told, so that no end is taken for harmless. The last four bytes
+    /// may be of the place where the files are.
     fn boot(&self) -> [u8; 16] {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: Vec<u8> = text
-            .bytes()
-            .filter_map(|byte| (byte as char).to_digit(16))
-            .map(|digit| digit as u8)
-            .collect();
-        let mut random = Random::new();
-        std::array::from_fn(|index| match digits.get(index * 2..index * 2 + 2) {
-            Some(&[high, low]) => high << 4 | low,
-            _ => random.next() as u8,
-        })
+        kernel_boot()
     }
+}
+
+/// Whether the host went on from one boot to the other, wherever the files were.
+pub fn is_same_boot(one: [u8; 16], other: [u8; 16]) -> bool {
+    one[..BOOT_BYTES] == other[..BOOT_BYTES]
+}
+
+fn kernel_boot() -> [u8; 16] {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter_map(|byte| (byte as char).to_digit(16))
+        .map(|digit| digit as u8)
+        .collect();
+    let mut random = Random::new();
+    std::array::from_fn(|index| match digits.get(index * 2..index * 2 + 2) {
+        Some(&[high, low]) => high << 4 | low,
+        _ => random.next() as u8,
+    })
 }
 
 /// An open file. Every call blocks.
@@ -117,6 +131,22 @@ impl Directory {
 }
 
 impl Files for Directory {
+    /// A copy of the directory is another place, also where it takes the first one's name or is
+    /// a snapshot of the whole volume: it may be older than what was written to that.
+    fn boot(&self) -> [u8; 16] {
+        let place = fs::metadata(&self.0).map_or(0, |directory| {
+            let created = directory.created().ok();
+            let age = created.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            directory.ino()
+                ^ directory.dev().rotate_left(32)
+                ^ age.map_or(0, |age| age.as_nanos() as u64)
+        });
+        let place = (place >> 32) as u32 ^ place as u32;
+        let mut boot = kernel_boot();
+        boot[BOOT_BYTES..].copy_from_slice(&place.to_be_bytes());
+        boot
+    }
+
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.0)? {

@@ -7,9 +7,9 @@
 //! - Where an event is missing, whoever needs it is told: its job's later events don't
 //!   follow on what is kept before it.
 //! - Numbers go on above every one that may have been given. After the end of a process,
-//!   that is the last that was written. After a loss of power, or where the end is damaged, it
-//!   is the number that the life before had reserved, and where bytes are lost, at least as many
-//!   as entries can have stood in them. Those in between are remembered as lost.
+//!   that is the last that was written. After a loss of power, in a copy, or where the end is
+//!   damaged, it is the number that the life before had reserved, and where bytes are lost, at
+//!   least as many as entries can have stood in them. Those in between are remembered as lost.
 //! - A segment that has no name yet counts as long as the host goes on. After a loss of power
 //!   the one before it may lack its end, and it holds nothing that was on the medium for sure.
 
@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use super::Shared;
 use super::checkpoint::{self, Head, Opened};
-use super::files::{File, Files};
+use super::files::{File, Files, is_same_boot};
 use super::record::{MAGIC, Record, SegmentNumber, decode};
 use super::scan::{Piece, Scan};
 use super::segment::{Segment, file_name, parse_file_name, parse_unnamed_file, unnamed_file};
@@ -321,7 +321,7 @@ pub(super) fn has_begun_in(boot: [u8; 16], head: &[u8], number: SegmentNumber) -
         }) => Some(boot),
         _ => None,
     };
-    opened == Some(boot)
+    opened.is_some_and(|opened| is_same_boot(opened, boot))
 }
 
 fn kind_of(files: &dyn Files, name: &str, number: SegmentNumber, bytes: u64) -> io::Result<Kind> {

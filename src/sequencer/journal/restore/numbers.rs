@@ -1,6 +1,7 @@
 //! How far numbers may have been given, from what the last life left behind.
 
 use crate::event::job::EventId;
+use crate::sequencer::journal::files::is_same_boot;
 use crate::sequencer::journal::record::{ENTRY_MIN_BYTES, RESERVED};
 
 /// No segment has had more numbers, with those that were skipped.
@@ -57,7 +58,7 @@ impl Last {
 
     /// Whether it didn't end as it should, and the host, which has this boot, has gone on.
     pub fn was_killed(&self, boot: [u8; 16]) -> bool {
-        !self.is_closed && self.boot == Some(boot)
+        !self.is_closed && self.boot.is_some_and(|last| is_same_boot(last, boot))
     }
 
     /// How many numbers above `newest` may have been given. There are so many `segments`,
@@ -72,7 +73,8 @@ impl Last {
             return lost.max(first_unknown * SEGMENT_NUMBERS + segments);
         };
         // Where the end is damaged though the host went on, the medium was lost, or a write was
-        // cut off: how much has gone with it can't be told from what is left.
+        // cut off: how much has gone with it can't be told from what is left. No more can it be
+        // where this is a copy, which was made before the end.
         if self.is_closed || last_boot == boot && self.lost_bytes == 0 {
             return lost.max(segments);
         }
@@ -111,6 +113,19 @@ mod tests {
         assert_eq!(lost(&last, NEXT_BOOT), 10);
         last.close();
         assert_eq!(lost(&last, NEXT_BOOT), 0);
+    }
+
+    #[test]
+    fn a_copy_costs_what_was_reserved_unless_it_was_made_behind_the_end() {
+        let mut copied = BOOT;
+        copied[15] = 2;
+        let mut last = opened();
+        assert_eq!(lost(&last, copied), 10);
+        // The host has gone on all the same.
+        assert!(last.was_killed(copied));
+        assert!(!last.was_killed(NEXT_BOOT));
+        last.close();
+        assert_eq!(lost(&last, copied), 0);
     }
 
     #[test]
