@@ -137,6 +137,11 @@ pub trait Intake {
 
     /// Answers the whole body.
     fn finish(self: Box<Self>) -> Response;
+
+    /// Answers a body that broke off, for which this is the answer where nothing came of it.
+    fn break_off(&mut self, why: Response) -> Response {
+        why
+    }
 }
 
 /// What is made of a request. An error is the answer to one that is refused.

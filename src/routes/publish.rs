@@ -163,6 +163,15 @@ impl Intake for Publications {
             }
         }
     }
+
+    fn break_off(&mut self, why: Response) -> Response {
+        if !self.is_ndjson {
+            return why;
+        }
+        // The line that was on its way.
+        self.lines += 1;
+        self.response(self.refusal(why.status, why.message()))
+    }
 }
 
 impl Publications {

@@ -404,15 +404,16 @@ impl Connection<'_> {
                 match self.read(asked_at + pace.patience()) {
                     Ok(0) => {
                         let message = "the request ended in the middle of its body: send it whole";
-                        return Ok((Response::error(Status::BadRequest, message), false));
+                        let why = Response::error(Status::BadRequest, message);
+                        return Ok((intake.break_off(why), false));
                     }
                     Ok(read) => {
                         if let Err(why) = pace.take(read, asked_at.elapsed()) {
-                            return Ok((too_slow(why), false));
+                            return Ok((intake.break_off(too_slow(why)), false));
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::TimedOut => {
-                        return Ok((too_slow(pace.timed_out()), false));
+                        return Ok((intake.break_off(too_slow(pace.timed_out())), false));
                     }
                     Err(error) => return Err(error),
                 }
@@ -422,8 +423,8 @@ impl Connection<'_> {
                 let (used, piece) = match decoder.decode(&self.received[at..]) {
                     Ok(decoded) => decoded,
                     Err(error) => {
-                        let message = error.to_string();
-                        return Ok((Response::error(Status::BadRequest, &message), false));
+                        let why = Response::error(Status::BadRequest, &error.to_string());
+                        return Ok((intake.break_off(why), false));
                     }
                 };
                 let pushed = catch_unwind(AssertUnwindSafe(|| intake.push(piece)));

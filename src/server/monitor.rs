@@ -120,7 +120,7 @@ impl Monitor {
     fn answer(&self, method: Method, path: &str, host: Option<&[u8]>) -> Response {
         if !matches!(method, Method::Get | Method::Head) {
             let message = "only GET is served here";
-            return Response::error(Status::MethodNotAllowed, message).with("Allow", "GET");
+            return Response::error(Status::MethodNotAllowed, message).with("Allow", "GET, HEAD");
         }
         match path {
             "/metrics" => Response::text(Status::Ok, PROMETHEUS, self.metrics()),

@@ -33,7 +33,11 @@ pub fn tell(server: &Server) -> String {
     let running = running.map_or(0, |(_, count)| *count);
     if let Some(data) = &context.data {
         let data = data.display();
-        let _ = write!(story, "; {data} had {all} jobs, {running} of them running");
+        let jobs = if all == 1 { "job" } else { "jobs" };
+        let _ = write!(
+            story,
+            "; {data} had {all} {jobs}, {running} of them running"
+        );
         #[cfg(feature = "uploads")]
         tell_uploads(&mut story, context);
     } else {

@@ -211,7 +211,7 @@ fn it_says_that_it_is_alive_and_ready() {
         .send(post("/metrics", "text/plain", ""))
         .answer();
     assert_eq!(answer.status, 405);
-    assert_eq!(answer.field("allow"), Some("GET"));
+    assert_eq!(answer.field("allow"), Some("GET, HEAD"));
 }
 
 #[test]

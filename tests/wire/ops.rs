@@ -67,7 +67,7 @@ fn monitoring_listens_at_a_unix_socket_that_is_its_users_and_groups() {
         "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
     );
     assert!(
-        other.starts_with("HTTP/1.1 405 ") && other.contains("Allow: GET"),
+        other.starts_with("HTTP/1.1 405 ") && other.contains("Allow: GET, HEAD\r\n"),
         "{other}"
     );
     let rebound = ask(&path, "GET /jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n");

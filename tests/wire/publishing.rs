@@ -163,6 +163,23 @@ fn chunk_extensions_and_trailers_are_passed_by() {
 }
 
 #[test]
+fn lines_that_break_off_are_answered_with_the_ids_of_those_before() {
+    let server = TestServer::start();
+    let lines = format!("{PROGRESS}\n{PROGRESS}\n{{\"event\":");
+    let whole = chunked("/api/jobs/a/events", NDJSON, &[&lines]);
+    let open = whole.strip_suffix("0\r\n\r\n").unwrap();
+    for sent in [open.to_owned(), format!("{open}what\r\n")] {
+        let mut client = server.publishing();
+        client.send(sent).half_close();
+        let answer = client.answer();
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.json()["line"], 3, "{}", answer.body);
+        assert!(answer.error().starts_with("line 3: "), "{}", answer.body);
+        assert_eq!(ids(&answer).len(), 2);
+    }
+}
+
+#[test]
 fn lines_are_published_while_the_body_is_still_coming() {
     let server = TestServer::start();
     let mut stream = EventStream::of(&server, "a");
