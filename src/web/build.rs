@@ -1,5 +1,6 @@
 //! Compresses what is embedded for browsers: they get it so, and the program is smaller for it.
-//! It is also smaller where its linker can pack what has to be moved when it is loaded.
+//! It is also smaller where its linker can pack what has to be moved when it is loaded, and fold
+//! functions and constants that are alike.
 
 #[cfg(feature = "server")]
 fn main() {
@@ -20,17 +21,29 @@ fn main() {
         std::fs::write(out.join(format!("{name}.gz")), gzip(&text))
             .expect("OUT_DIR can be written to");
     }
-    let is_program = std::env::var_os("CARGO_FEATURE_SERVE").is_some();
-    let flag = "-Wl,-z,pack-relative-relocs";
-    if is_program && starts_with(flag, &out) == Some(true) {
-        println!("cargo::rustc-link-arg-bins={flag}");
+    if std::env::var_os("CARGO_FEATURE_SERVE").is_none() {
+        return;
+    }
+    let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let has_static_libc = features.split(',').any(|name| name == "crt-static");
+    let pack = ["-Wl,-z,pack-relative-relocs"].as_slice();
+    let fold = ["-Wl,--icf=all", "-Wl,--ignore-data-address-equality"].as_slice();
+    for flags in [pack, fold] {
+        // Rust promises no function an address of its own, and nothing here compares those of
+        // constants. C does both.
+        let is_allowed = flags != fold || !has_static_libc;
+        if is_allowed && starts_with(flags, &out) == Some(true) {
+            for flag in flags {
+                println!("cargo::rustc-link-arg-bins={flag}");
+            }
+        }
     }
 }
 
 /// Whether a program for release that is linked so can be made, and starts on this machine: an
-/// older linker doesn't know the flag, and an older C library not what it makes.
+/// older linker doesn't know the flags, and an older C library not what they make.
 #[cfg(feature = "server")]
-fn starts_with(flag: &str, out: &std::path::Path) -> Option<bool> {
+fn starts_with(flags: &[&str], out: &std::path::Path) -> Option<bool> {
     use std::process::{Command, Stdio};
     let set = |name| std::env::var(name).ok();
     if set("PROFILE")? != "release" || set("TARGET") != set("HOST") {
@@ -39,13 +52,17 @@ fn starts_with(flag: &str, out: &std::path::Path) -> Option<bool> {
     let (source, program) = (out.join("empty.rs"), out.join("empty"));
     std::fs::write(&source, "fn main() {}").ok()?;
     let mut rustc = Command::new(set("RUSTC")?);
-    let flags = set("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    rustc.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
+    let usual = set("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    rustc.args(usual.split('\x1f').filter(|flag| !flag.is_empty()));
     if let Some(linker) = set("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    rustc.arg(format!("-Clink-arg={flag}")).arg("-o");
-    rustc.arg(&program).arg(source).stderr(Stdio::null());
+    rustc.args(flags.iter().map(|flag| format!("-Clink-arg={flag}")));
+    rustc
+        .arg("-o")
+        .arg(&program)
+        .arg(source)
+        .stderr(Stdio::null());
     let is_made = rustc.status().ok()?.success();
     Some(is_made && Command::new(program).status().ok()?.success())
 }
