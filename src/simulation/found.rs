@@ -332,6 +332,26 @@ fn a_crash_amid_the_beginning_of_a_segment_costs_nothing_when_the_power_goes_lat
 }
 
 #[test]
+fn nothing_of_a_life_goes_on_in_the_next_where_its_end_is_lost() {
+    for seed in 1..40 {
+        let trace = Trace::new(false);
+        let mut world = World::with(journaled(SELDOM), Random::new(seed), &trace);
+        world.put_one(0, event("log")).expect("it begins");
+        world.put_one(1, event("done")).expect("it ends");
+        let deletion = world.server.jobs.deletion(None);
+        world.ask(0, deletion);
+        world.write();
+        world.settle();
+        world.pass(Duration::from_secs(20));
+        // Another life begins before the medium has the end of the one before.
+        world.ask(0, event("log"));
+        world.write();
+        world.settle();
+        world.end_with(End::Unpowered);
+    }
+}
+
+#[test]
 fn what_could_not_be_written_does_not_come_back_with_the_power() {
     for seed in 1..400 {
         let trace = Trace::new(false);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use super::model::Model;
 use super::puts::Puts;
+use super::server::Server;
+
 use crate::event::job::EventId;
 use crate::hub::Hub;
 use crate::sequencer::journal::by_hand::{Contents, Written};
@@ -72,6 +74,50 @@ impl Left {
         model.settled = settled;
         puts.clear();
         uncertain.into_iter().collect()
+    }
+}
+
+impl Left {
+    /// Where an event doesn't follow on what there is of its job, either what ended the life before
+    /// it is lost, and nothing of that life is to be shown as if it went on; or events are lost,
+    /// and whoever hasn't had them is to be told.
+    pub fn check_gone(&self, server: &Server) {
+        let mut newest = BTreeMap::new();
+        let mut gone = BTreeMap::new();
+        for written in by_number(&self.seen.entries).into_values() {
+            let job = written.job.as_str();
+            if written.is_end {
+                newest.insert(job, None);
+                gone.remove(job);
+            }
+            let Some(previous) = written.previous else {
+                continue;
+            };
+            let dropped = self.seen.dropped.min(previous);
+            // What comes behind an end has nothing before it to follow on.
+            if let Some(known) = newest
+                .insert(job, Some(written.id))
+                .unwrap_or(Some(dropped))
+                && known != previous
+                && !self.seen.told.has(job, written.id)
+            {
+                gone.insert(job, (known, previous));
+            }
+        }
+        for (job, (known, previous)) in gone {
+            let name = job.parse().expect("it is a name");
+            let Some(there) = server.jobs.hub().find(&name) else {
+                continue;
+            };
+            let last = known.max(previous);
+            let in_ring = there.lock().ring().gone();
+            assert!(in_ring >= last, "{job} goes on after {known}");
+            // Else what there is before it is read from the journal, and the gap is found then.
+            if previous < known || known <= self.seen.dropped {
+                let of_the_job = server.gone(&name).of_the_job;
+                assert!(of_the_job >= last.0, "{job} is read from {of_the_job} on");
+            }
+        }
     }
 }
 

@@ -69,6 +69,10 @@ pub struct Written {
     pub job: String,
     /// What it changes, of any life, and after any.
     pub change: Change,
+    /// The number of the job's event before it, or zero, where it is an event.
+    pub previous: Option<EventId>,
+    /// Whether what comes after it is another life, which follows on nothing.
+    pub is_end: bool,
 }
 
 impl ByHand {
@@ -382,6 +386,15 @@ fn is_own(data: &str) -> bool {
 impl Written {
     /// None where it can't have been accepted.
     fn of(entry: &EntryRecord<'_>) -> Option<Written> {
+        let previous = match entry.change {
+            ChangeRecord::Event { previous, .. } => Some(previous),
+            _ => None,
+        };
+        let is_end = match entry.change {
+            ChangeRecord::Begin { replaces, .. } => replaces,
+            ChangeRecord::Delete { .. } | ChangeRecord::Forget { .. } => true,
+            _ => false,
+        };
         let change = match entry.change {
             ChangeRecord::Event {
                 name,
@@ -419,6 +432,8 @@ impl Written {
             time_ms: entry.time_ms,
             job: entry.job.to_owned(),
             change,
+            previous,
+            is_end,
         })
     }
 

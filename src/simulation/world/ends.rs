@@ -76,6 +76,7 @@ impl World<'_> {
         let uncertain = left.reconcile(&mut self.model, &mut self.puts);
         self.server = start(&self.options, &self.disk);
         restart::check(&mut self.model, self.server.jobs.hub(), &uncertain);
+        left.check_gone(&self.server);
     }
 }
 

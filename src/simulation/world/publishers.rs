@@ -64,7 +64,7 @@ impl World<'_> {
 
     /// A key, and what it stands for.
     fn once(&mut self, number: u64) -> Once {
-        let window_ms = self.random.pick(&[1000, 60_000, 600_000]);
+        let window_ms = self.random.pick(&[300, 20_000, 600_000]);
         Once {
             key: format!("k{number}").parse().expect("it is a key"),
             content: Content::of([number.to_string().as_bytes()]),

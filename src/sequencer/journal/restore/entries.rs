@@ -183,7 +183,6 @@ impl<'a> Restorer<'a> {
             self.go_on(job, events);
         }
         *backlog = std::mem::take(backlog).emptied();
-        self.lapse_ms = self.hub.lapse_ms();
     }
 
     /// Applies events of a job.
