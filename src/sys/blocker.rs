@@ -13,6 +13,15 @@ pub fn is_coroutine() -> bool {
     false
 }
 
+/// Suspends the coroutine that calls it until those that could go on have. A thread goes on at
+/// once.
+pub fn let_ready_go_first() {
+    #[cfg(feature = "server")]
+    if may::coroutine::is_coroutine() {
+        may::coroutine::yield_now();
+    }
+}
+
 /// Without a server there are no coroutines.
 #[cfg(not(feature = "server"))]
 mod thread {

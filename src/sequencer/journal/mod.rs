@@ -45,6 +45,7 @@ use super::history::ReplayRequest;
 use super::{Health, Order, Proposal, PublishError};
 use crate::event::job::{EventId, JobId};
 use crate::hub::{Change, Hub};
+use crate::sys::blocker::let_ready_go_first;
 use crate::sys::channel;
 use crate::sys::metrics::{Counter, gauge, head};
 use desk::ask;
@@ -131,6 +132,8 @@ pub struct Journal {
     requests: channel::Sender<ReplayRequest>,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// How many publishers are about to be answered.
+    publishing: AtomicUsize,
 }
 
 /// What the journal's threads share.
@@ -188,6 +191,7 @@ impl Journal {
             requests,
             shared: shared.clone(),
             threads: Mutex::default(),
+            publishing: AtomicUsize::new(0),
         };
         read::start(&shared, &asked)?;
         let writer = Writer::start(shared.clone(), hub.clone(), found, received, call)?;
@@ -214,8 +218,14 @@ impl Journal {
 
     fn put_part(&self, part: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
         let failed = || (Vec::new(), Some(PublishError::DiskFailing));
-        self.ask(|reply| Command::Put(part, reply))
-            .unwrap_or_else(failed)
+        // To wake the writer takes longer than to write another event, and may push the thread of
+        // the coroutines aside. So who isn't alone asks behind those that are about to.
+        if self.publishing.fetch_add(1, Ordering::Relaxed) > 0 {
+            let_ready_go_first();
+        }
+        let put = self.ask(|reply| Command::Put(part, reply));
+        self.publishing.fetch_sub(1, Ordering::Relaxed);
+        put.unwrap_or_else(failed)
     }
 }
 
