@@ -119,7 +119,9 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
             {
                 measure.standing = match (measure.standing, counter.standing) {
                     // It is said twice: `[6400/60000 (11%)]`.
-                    (Trust::Prose, Trust::Prose) if counter.agrees(measure.percent) => {
+                    (Trust::Prose, Trust::Prose)
+                        if head.ends_with('(') && counter.agrees(measure.percent) =>
+                    {
                         Trust::Labelled
                     }
                     // It has a label, and is said to be of what is done.
@@ -158,7 +160,9 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
 /// every sign has one: `%20` in a URL, `50%off`, `-5%` and `99%.pdf` say nothing.
 fn before_sign(row: TextLine<'_>, sign: usize, end: usize) -> Option<(Number, usize)> {
     let after = &row.text[end..];
-    if !ends_number(after) || after.starts_with(['%', '/']) {
+    // `10%完了`: in these scripts words need no spaces.
+    let is_unspaced = after.starts_with(|c| ('\u{3040}'..='\u{9fff}').contains(&c));
+    if !(ends_number(after) || is_unspaced) || after.starts_with(['%', '/']) {
         return None;
     }
     let head = &row.text[..sign];
@@ -358,6 +362,8 @@ mod tests {
             ("10 percent complete", 10.0),
             ("Progress: 7.5 pct", 7.5),
             ("20% file%20name", 20.0),
+            ("10%完了", 10.0),
+            ("[6400/60000 (11%)] Loss: 0.5", 11.0),
         ] {
             assert_eq!(told(line, false), Some(percent), "{line}");
         }
@@ -412,6 +418,8 @@ mod tests {
             ("/* Building [===>   ] 3/6: a1, a3", 50.0),
             ("Progress 16384 of 65536", 25.0),
             ("item #3 of 5", 40.0),
+            ("2/4 b.txt", 50.0),
+            ("Datei 2 von 4", 25.0),
         ] {
             assert_eq!(told(line, false), Some(percent), "{line}");
         }
@@ -428,6 +436,9 @@ mod tests {
             "5 MB/s",
             "0/0",
             "12/16 GB used",
+            "retrying (2 of 3)",
+            "Using 4/8 cores",
+            "web   1.50%   14MiB / 2GiB   0.70%",
         ] {
             assert_eq!(told(line, false), None, "{line}");
         }

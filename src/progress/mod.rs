@@ -240,6 +240,9 @@ impl Reader {
         if let LineReading::Mine(update) = self.tools.read(trimmed, ended) {
             return update;
         }
+        if let Some(percent) = number::dotted(trimmed) {
+            return Some(Update::percent(percent));
+        }
         let text = script::in_ascii(text);
         let row = TextLine {
             text: &text,

@@ -47,6 +47,16 @@ pub(super) fn percentage(text: &str) -> Option<f64> {
     (0.0..=100.0).contains(&percent).then_some(percent)
 }
 
+/// The newest of `0...10...20...`, as GDAL writes it, a dot at a time. What no dot follows may be
+/// half of one.
+pub(super) fn dotted(text: &str) -> Option<f64> {
+    let row = &text[text.find("0...10.")?..];
+    let row = row.strip_suffix(" - done.").map_or(row, |_| "0.100.");
+    let is_row = row.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let numbers = row.rsplit_once('.').filter(|_| is_row)?.0;
+    percentage(numbers.trim_end_matches('.').rsplit('.').next()?)
+}
+
 /// A number whose digits are parted into threes.
 fn grouped(text: &str, sign: &str) -> Option<f64> {
     let mut groups = text.split(sign);
@@ -90,7 +100,10 @@ pub(super) fn starting_at(text: &str, start: usize) -> Option<Number> {
     let letters = spaced.trim_start_matches(|c: char| c.is_ascii_alphabetic());
     let letters = &spaced[..spaced.len() - letters.len()];
     let end = start + digits.len();
-    match unit(letters) {
+    // `2/4 b.txt` is of a file.
+    let behind = &spaced[letters.len()..];
+    let is_name = behind.starts_with(['.', '_', '-']) && !behind[1..].starts_with([' ', '.']);
+    match unit(letters).filter(|_| !is_name || behind.len() == 1) {
         Some(unit) => {
             let end = start + rest.len() - spaced.len() + letters.len();
             number(digits, Some(unit), start, end)
@@ -169,6 +182,22 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_of_a_row_is_told_when_it_is_whole() {
+        for (text, expected) in [
+            ("0...10.", Some(10.0)),
+            ("in.tif [1/1] : 0...10...20...3", Some(20.0)),
+            (
+                "0...10...20...30...40...50...60...70...80...90...100 - done.",
+                Some(100.0),
+            ),
+            ("0...10...20 files", None),
+            ("0...1", None),
+        ] {
+            assert_eq!(dotted(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_percentage_is_nothing_but_a_number() {
         assert_eq!(percentage("20"), Some(20.0));
         assert_eq!(percentage("99.5"), Some(99.5));
@@ -192,6 +221,8 @@ mod tests {
         assert_eq!(ahead("60Mi, 3Mi/s"), Some((62_914_560.0, 4)));
         assert_eq!(ahead("60.0 MB 5.0 MB/s"), Some((60e6, 7)));
         assert_eq!(ahead("40 files"), Some((40.0, 2)));
+        assert_eq!(ahead("4 b.txt"), Some((4.0, 1)));
+        assert_eq!(ahead("4 MB."), Some((4e6, 4)));
         assert_eq!(ahead("7: x"), Some((7.0, 1)));
         assert_eq!(ahead("7."), Some((7.0, 1)));
         assert_eq!(ahead("x"), None);

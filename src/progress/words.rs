@@ -145,16 +145,20 @@ const OTHER: [&str; 74] = [
     "utilization",
 ];
 /// Those that end as a word of doing does, and are none.
-const NO_DOING: [&str; 10] = [
+const NO_DOING: [&str; 14] = [
     "during",
     "evening",
+    "missing",
     "morning",
     "nothing",
+    "pending",
     "rating",
     "remaining",
+    "retrying",
     "something",
     "string",
     "thing",
+    "using",
     "warning",
 ];
 /// Those before a number of which something is told that isn't how far work is: `Running at 80%`.
@@ -163,7 +167,10 @@ const LEADING: [&str; 20] = [
     "only", "or", "than", "to", "under", "with",
 ];
 /// What is counted when it begins: the third of seven is at work, and two are done.
-const BEGUN: [&str; 40] = [
+const BEGUN: [&str; 43] = [
+    "archivo",
+    "datei",
+    "fichier",
     "batch",
     "chapter",
     "chunk",
