@@ -65,7 +65,7 @@ pub(super) fn best(row: TextLine<'_>) -> Option<Measure<'_>> {
     let all = all.filter(|it| it.standing > Trust::Prose);
     let all = all.filter(|it| !(is_table && it.standing == Trust::Labelled));
     let rank = |it: &Measure<'_>| (it.is_whole, it.standing, !it.is_counter, it.is_of_all);
-    all.reduce(|best, it| {
+    let best = all.reduce(|best, it| {
         let later = it.standing < Trust::First || is_row(it.head);
         let later = later && rank(&it) == rank(&best);
         if later || rank(&it) > rank(&best) {
@@ -73,7 +73,23 @@ pub(super) fn best(row: TextLine<'_>) -> Option<Measure<'_>> {
         } else {
             best
         }
+    })?;
+    Some(match current_file(row.text) {
+        Some((file, files)) => Measure {
+            percent: tenths((file - 1.0 + best.percent / 100.0) / files),
+            part: Some((file, files)),
+            ..best
+        },
+        None => best,
     })
+}
+
+/// Which of how many files a line of zstd is about: `Compress: 1/2 files. Current: a Read: ...`.
+fn current_file(text: &str) -> Option<(f64, f64)> {
+    let (front, _) = text.split_once(" files. Current: ")?;
+    let (file, files) = front.rsplit_once(' ')?.1.split_once('/')?;
+    let (file, files) = (number::value(file)?, number::value(files)?);
+    (1.0 <= file && file <= files).then_some((file, files))
 }
 
 /// A part of 1 in percent, rounded down so that 100 is not told before the end.
@@ -503,6 +519,10 @@ mod tests {
             ("Pass 1 of 2: 50%", 25.0),
             ("(2/3) installing a   [######] 100%", 66.6),
             ("(2/4) installing a   [####  ] 60%", 40.0),
+            (
+                "Compress: 2/2 files. Current: r.bin Read: 4 MiB / 8 MiB ==> 10%",
+                75.0,
+            ),
             ("[1/2] [###   ] 50%", 50.0),
             ("Receiving objects:  33% (1/3)", 33.0),
             ("     0/768    ( 0%)|    0:00/    0:00|", 0.0),

@@ -214,8 +214,12 @@ impl Reader {
         if trimmed.starts_with('{') && line.is_whole() && ended {
             return json::read(trimmed, &mut self.tools);
         }
-        let update = self.read_text(source, line, &text, ended);
-        update.map(Update::before_the_end)
+        let mut update = self.read_text(source, line, &text, ended)?;
+        // rclone finds more to do meanwhile, and falls back by that.
+        if !trimmed.contains(", ETA ") {
+            self.phases.number(&mut update);
+        }
+        Some(update.before_the_end())
     }
 
     fn read_text(

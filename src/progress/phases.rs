@@ -3,6 +3,7 @@
 
 use super::measure::{Measure, tenths};
 use super::place::Trust;
+use super::update::Update;
 use super::words;
 
 /// The longest name of a phase, in characters: it is a label.
@@ -22,13 +23,21 @@ pub(super) struct Phases {
     are_several: bool,
     /// The part of the whole that a line of its own announced.
     part: Option<Announced>,
+    told: Told,
 }
 
 struct Phase {
     name: Option<String>,
     percent: f64,
-    /// It is the first of its name, the second, and so on.
-    turn: u32,
+}
+
+/// What was told last.
+#[derive(Default)]
+struct Told {
+    stage: Option<String>,
+    percent: f64,
+    /// How often it has begun again.
+    again: u32,
 }
 
 /// `Epoch 2/3`, and how far it has come.
@@ -51,42 +60,42 @@ impl Phases {
 
     /// Takes a measure that is believed, and returns how far what it is of has come, and which
     /// stage that is: that of the whole command for as long as there was one phase, and each
-    /// further one's name after that. One that begins again, as the bars of several files do,
-    /// is told apart by a number.
+    /// further one's name after that.
     pub fn take(&mut self, measure: &Measure<'_>) -> (Option<String>, f64) {
         let name = name(measure);
         let percent = self.of_whole(measure, name.is_some());
-        let mut turn = 1;
         let is_next = self.newest.as_ref().is_some_and(|newest| {
-            if newest.name == name {
-                let begins = newest.percent >= ENDED_MIN && percent < newest.percent - FALL_MIN;
-                turn = newest.turn + u32::from(begins);
-                return begins;
-            }
             // What has no name goes on with the one before for as long as it rises.
-            name.is_some() || percent <= newest.percent
+            newest.name != name && (name.is_some() || percent <= newest.percent)
         });
         self.are_several |= is_next;
         match &mut self.newest {
             Some(newest) if !is_next => newest.percent = percent,
-            newest => {
-                *newest = Some(Phase {
-                    name,
-                    percent,
-                    turn,
-                })
-            }
+            newest => *newest = Some(Phase { name, percent }),
         }
-        (self.stage(), percent)
+        let newest = self.newest.as_ref().filter(|_| self.are_several);
+        let stage = newest.and_then(|newest| newest.name.clone().or_else(|| self.home.clone()));
+        (stage, percent)
     }
 
-    fn stage(&self) -> Option<String> {
-        let newest = self.newest.as_ref().filter(|_| self.are_several)?;
-        let name = newest.name.as_ref().or(self.home.as_ref())?;
-        Some(match newest.turn {
-            1 => name.clone(),
-            turn => format!("{name} {turn}"),
-        })
+    /// Tells what begins again apart by a number, as the bars of several files, or a program in a
+    /// loop.
+    pub fn number(&mut self, update: &mut Update) {
+        let Some(percent) = update.percent else {
+            return;
+        };
+        if self.told.stage != update.stage {
+            self.told.stage.clone_from(&update.stage);
+            self.told.again = 0;
+        } else if self.told.percent >= ENDED_MIN && percent < self.told.percent - FALL_MIN {
+            self.told.again += 1;
+        }
+        self.told.percent = percent;
+        if self.told.again > 0
+            && let Some(name) = update.stage.as_ref().or(self.home.as_ref())
+        {
+            update.stage = Some(format!("{name} {}", self.told.again + 1));
+        }
     }
 
     /// How far the whole is: within the part that was announced, what has no name of its own is
@@ -251,18 +260,30 @@ mod tests {
 
     #[test]
     fn what_begins_again_is_told_apart_by_a_number() {
-        let bars = [
-            " 50%|#####     | 1/2",
-            "100%|##########| 2/2",
-            "  0%|          | 0/9",
-            " 90%|######### | 8/9",
-            " 80%|########  | 7/9",
-        ];
-        let expected = [None, None, Some("home 2"), Some("home 2"), Some("home 2")];
-        let expected = expected.map(|it| it.map(str::to_owned));
-        assert_eq!(stages(&bars), expected);
-        let files = ["Receiving objects: 100%", "Receiving objects: 10%"];
-        assert_eq!(stages(&files)[1].as_deref(), Some("Receiving objects 2"));
+        let mut phases = Phases::default();
+        phases.belong_to(Some("home".into()));
+        let mut stage_of = |stage: Option<&str>, percent| {
+            let stage = stage.map(str::to_owned);
+            let mut update = Update {
+                stage,
+                ..Update::percent(percent)
+            };
+            phases.number(&mut update);
+            update.stage
+        };
+        for (stage, percent, expected) in [
+            (None, 50.0, None),
+            (None, 20.0, None),
+            (None, 100.0, None),
+            (None, 95.0, None),
+            (None, 0.0, Some("home 2")),
+            (None, 99.0, Some("home 2")),
+            (None, 10.0, Some("home 3")),
+            (Some("Receiving objects"), 100.0, Some("Receiving objects")),
+            (Some("Receiving objects"), 1.0, Some("Receiving objects 2")),
+        ] {
+            assert_eq!(stage_of(stage, percent).as_deref(), expected, "{percent}");
+        }
     }
 
     #[test]
