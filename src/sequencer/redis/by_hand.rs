@@ -69,8 +69,8 @@ impl ByHand {
 
     /// What the reader does between two sleeps, unless it sleeps; without waiting, where it can.
     pub fn read(&mut self, at_once: bool) {
-        if at_once && self.reader.is_calm() {
-            self.reader.read_now();
+        if at_once && (self.reader.is_lent() || self.reader.is_calm()) {
+            self.reader.read_now(&mut self.writer);
             self.writer.step_now();
         } else if clock::now() >= self.pauses_until {
             self.pause = self.reader.go_on(self.pause).expect("it may join");
@@ -112,6 +112,11 @@ impl ByHand {
     /// Whether its reader is a coroutine's.
     pub fn rides(&self) -> bool {
         self.reader.is_calm()
+    }
+
+    /// Whether what it appends next brings what it is to read.
+    pub fn lends(&self) -> bool {
+        self.reader.is_lent()
     }
 
     /// What it is at, for whoever has to find out why it isn't at rest.

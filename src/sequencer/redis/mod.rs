@@ -13,7 +13,8 @@
 //!
 //! Redis is spoken to on two connections, each with a thread of its own, which does what waits. Of
 //! an event by itself nearly all the cost is waking threads: so what is done without waiting, its
-//! publisher appends itself, and a coroutine reads it back.
+//! publisher appends itself, and a coroutine reads it back. Where the next is near, both go by one
+//! connection, in one piece.
 
 #[cfg(test)]
 pub(crate) mod by_hand;

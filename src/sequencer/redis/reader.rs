@@ -25,12 +25,11 @@ use crate::sequencer::Health;
 use crate::sys::clock;
 use crate::sys::random::Random;
 use crate::sys::vital;
+use now::{GAP_MAX, LITTLE};
 use opening::EARLY;
 
 /// Items that are read at a time.
 const READ: usize = if cfg!(test) { 7 } else { 512 };
-/// Items that are little to read at a time, so that a coroutine may.
-const LITTLE: usize = if cfg!(test) { 3 } else { 8 };
 /// How long a read waits for something new.
 pub const WAIT: Duration = Duration::from_millis(1000);
 /// What a read may take beyond what it waits.
@@ -59,6 +58,14 @@ pub struct Reader {
     brought: Option<Result<Vec<Item>, Stop>>,
     /// How many reads in a row have brought little.
     calm: u32,
+    /// How long it has been of late from one read that brings something of this process's to the
+    /// next, and when the last was.
+    gap: Duration,
+    own_at: Instant,
+    /// The writer has the connection, since then.
+    lent_at: Option<Instant>,
+    /// Whether a read has brought something of this process's.
+    has_own: bool,
     replica: Replica,
     /// Whether what the replica has is anything's state.
     has_state: bool,
@@ -123,6 +130,10 @@ impl Reader {
             reads_until: None,
             brought: None,
             calm: 0,
+            gap: GAP_MAX,
+            own_at: clock::now(),
+            lent_at: None,
+            has_own: false,
             has_state: false,
             is_behind: false,
             is_verified: false,
@@ -293,6 +304,9 @@ impl Reader {
         let is_alone = items.len() == 1;
         for item in items {
             self.apply(item, is_alone)?;
+        }
+        if std::mem::take(&mut self.has_own) {
+            self.note_own();
         }
         // Who has lost the fence gets it by a look that finds nothing new.
         let is_fenced_off = !self.has_caught_up || self.shared.fence.lock().is_none();
@@ -491,6 +505,7 @@ impl Reader {
                 result,
                 ..
             } if boot == self.shared.boot => {
+                self.has_own = true;
                 let needs_replicas = self.shared.wait > 0;
                 let mut flight = self.shared.flight.lock();
                 flight.settle(count, result, needs_replicas);

@@ -151,6 +151,16 @@ impl Connection {
         self.send_now()
     }
 
+    /// The same of two commands in one piece.
+    ///
+    /// # Errors
+    /// As of [`Connection::call`].
+    pub fn ask_both_now<A: AsRef<[u8]>>(&mut self, first: &[A], second: &[A]) -> io::Result<()> {
+        self.prepare(first, self.patience)?;
+        write(&mut self.output, second);
+        self.send_now().map(drop)
+    }
+
     fn prepare<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<()> {
         self.output.clear();
         // A large one isn't kept.
@@ -201,10 +211,31 @@ impl Connection {
     /// # Errors
     /// As of [`Connection::call`].
     pub fn answer_now(&mut self) -> io::Result<Heard> {
+        self.answer_of(LOOK_MAX_BYTES)
+    }
+
+    /// The second answer to what was asked for in one piece, when the first is there. So is it, as
+    /// a rule.
+    ///
+    /// # Errors
+    /// As of [`Connection::call`].
+    pub fn second_now(&mut self, most: usize) -> io::Result<Heard> {
+        match self.look(false, most) {
+            Ok(Heard::NotYet) => self.answer_of(most),
+            other => other,
+        }
+    }
+
+    fn answer_of(&mut self, most: usize) -> io::Result<Heard> {
         if !self.send_now()? {
             return Ok(Heard::NotYet);
         }
-        let is_at_end = self.input.receive(&self.socket)?;
+        let is_at_end = self.input.receive(&self.socket, most)?;
+        self.look(is_at_end, most)
+    }
+
+    /// What is received of the answer, of which nothing more will come if it `is_at_end`.
+    fn look(&mut self, is_at_end: bool, most: usize) -> io::Result<Heard> {
         let there = self.input.rest();
         let mut rest = there;
         match read(&mut rest, 0) {
@@ -214,7 +245,7 @@ impl Connection {
                 Ok(Heard::All(value))
             }
             Err(error) if error.kind() == ErrorKind::UnexpectedEof && !is_at_end => {
-                let is_much = there.len() >= LOOK_MAX_BYTES;
+                let is_much = there.len() >= most;
                 Ok(if is_much { Heard::Much } else { Heard::NotYet })
             }
             Err(error) => Err(error),
@@ -228,8 +259,8 @@ impl Input {
     }
 
     /// Takes what is there, without waiting. Says whether nothing more will come.
-    fn receive(&mut self, socket: &OwnedFd) -> io::Result<bool> {
-        while self.rest().len() < LOOK_MAX_BYTES {
+    fn receive(&mut self, socket: &OwnedFd, enough: usize) -> io::Result<bool> {
+        while self.rest().len() < enough {
             let room = self.room();
             let most = room.len();
             match rustix::net::recv(socket, room, RecvFlags::DONTWAIT) {
@@ -551,6 +582,37 @@ mod tests {
         });
         assert_eq!(connection.answer().unwrap(), Value::Text(b"OK".to_vec()));
         reading.join().unwrap();
+    }
+
+    #[test]
+    fn two_commands_go_in_one_piece_and_their_answers_are_heard_in_turn_however_they_arrive() {
+        let (mut connection, mut redis) = connected();
+        let commands = b"*1\r\n$4\r\nXADD\r\n*1\r\n$5\r\nXREAD\r\n";
+        let answers = b"+OK\r\n*1\r\n$4\r\na\r\nb\r\n";
+        for step in 1..=answers.len() {
+            connection.ask_both_now(&["XADD"], &["XREAD"]).unwrap();
+            let mut asked = vec![0; commands.len()];
+            redis.read_exact(&mut asked).unwrap();
+            assert_eq!(asked, commands);
+            let mut heard = Vec::new();
+            for part in answers.chunks(step) {
+                redis.write_all(part).unwrap();
+                if heard.is_empty()
+                    && let Heard::All(value) = connection.answer_now().unwrap()
+                {
+                    heard.push(value);
+                }
+                if heard.len() == 1
+                    && let Heard::All(value) = connection.second_now(1000).unwrap()
+                {
+                    heard.push(value);
+                }
+            }
+            assert_eq!(
+                heard,
+                [&answers[..5], &answers[5..]].map(|it| all(it, 9).unwrap())
+            );
+        }
     }
 
     #[test]

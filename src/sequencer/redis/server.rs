@@ -17,6 +17,8 @@ use crate::sequencer::fleet::url::{Endpoint, RedisUrl, Whereabouts};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What one that carries the whole state may.
 const STATE_PATIENCE: Duration = Duration::from_secs(20);
+/// The longest answer to an append and a read that is heard without waiting, in bytes.
+const BOTH_MAX_BYTES: usize = 2 << 20;
 /// What replicas are waited for at a time.
 const CONFIRM: Duration = Duration::from_millis(1000);
 /// The oldest version that has what is needed.
@@ -61,6 +63,8 @@ struct Link {
     scripts: Vec<String>,
     /// What the read that was asked for may take.
     patience: Duration,
+    /// What came of an append, behind which a read is under way.
+    appended: Option<Value>,
 }
 
 impl Server {
@@ -207,6 +211,7 @@ impl Dial for Server {
             keys,
             scripts,
             patience: reader::PATIENCE,
+            appended: None,
         }))
     }
 }
@@ -411,10 +416,7 @@ impl Store for Link {
         waits: bool,
     ) -> Result<bool, Fault> {
         let epoch = fence.epoch.to_string();
-        let mut arguments: Vec<&[u8]> = vec![fence.identity.as_bytes(), epoch.as_bytes()];
-        for (nonce, payload) in entries {
-            arguments.extend([nonce.as_bytes(), payload]);
-        }
+        let arguments = to_append(fence, &epoch, entries);
         let words = calling(Script::Append, &self.scripts, &self.keys, &arguments);
         let asked = if waits {
             self.connection.ask(&words, PATIENCE).map(|()| true)
@@ -422,6 +424,42 @@ impl Store for Link {
             self.connection.ask_now(&words, PATIENCE)
         };
         asked.map_err(|error| failure(&error, PATIENCE))
+    }
+
+    fn append_and_ask(
+        &mut self,
+        fence: &Fence,
+        entries: &[(Nonce, &[u8])],
+        after: Position,
+        most: usize,
+    ) -> Result<(), Fault> {
+        let epoch = fence.epoch.to_string();
+        let arguments = to_append(fence, &epoch, entries);
+        let append = calling(Script::Append, &self.scripts, &self.keys, &arguments);
+        let (most, after) = (most.to_string(), after.to_string());
+        let read = ["XREAD", "COUNT", &most, "STREAMS", &self.keys.log, &after];
+        let read = read.map(str::as_bytes);
+        let asked = self.connection.ask_both_now(&append, &read);
+        asked.map_err(|error| failure(&error, PATIENCE))
+    }
+
+    fn appended_items_now(&mut self) -> Heard<Vec<Item>> {
+        if self.appended.is_none() {
+            match self.connection.answer_now() {
+                Ok(resp::Heard::All(answer)) => self.appended = Some(answer),
+                other => return heard(other, PATIENCE, items),
+            }
+        }
+        let found = match self.connection.second_now(BOTH_MAX_BYTES) {
+            Ok(resp::Heard::NotYet) => return Heard::NotYet,
+            found => heard(found, PATIENCE, items),
+        };
+        let appended = self.appended.take().unwrap_or(Value::Nil);
+        let appended = value_of(Ok(appended), PATIENCE);
+        match appended.and_then(|answer| has_appended(&answer)) {
+            Ok(()) => found,
+            Err(fault) => Heard::All(Err(fault)),
+        }
     }
 
     fn appended(&mut self) -> Result<(), Fault> {
@@ -493,6 +531,15 @@ impl Store for Link {
             _ => Ok(false),
         }
     }
+}
+
+/// What the script that appends is told.
+fn to_append<'a>(fence: &'a Fence, epoch: &'a str, entries: &'a [(Nonce, &[u8])]) -> Vec<&'a [u8]> {
+    let mut arguments: Vec<&[u8]> = vec![fence.identity.as_bytes(), epoch.as_bytes()];
+    for (nonce, payload) in entries {
+        arguments.extend([nonce.as_bytes(), payload]);
+    }
+    arguments
 }
 
 fn has_appended(answer: &Value) -> Result<(), Fault> {

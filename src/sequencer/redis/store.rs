@@ -132,6 +132,17 @@ pub trait Store: Send {
         entries: &[(Nonce, &[u8])],
         waits: bool,
     ) -> Result<bool, Fault>;
+    /// Asks for the same, and behind it, in one piece, for the items after a place, `most` at most.
+    /// Never waits.
+    fn append_and_ask(
+        &mut self,
+        fence: &Fence,
+        entries: &[(Nonce, &[u8])],
+        after: Position,
+        most: usize,
+    ) -> Result<(), Fault>;
+    /// What came of both, if it is known: the items, where what was to be appended was. Never waits.
+    fn appended_items_now(&mut self) -> Heard<Vec<Item>>;
     /// Waits for what came of the append.
     fn appended(&mut self) -> Result<(), Fault>;
     /// What came of the append, if it is known. Never waits.

@@ -21,9 +21,10 @@ use crate::sys::channel::{Receiver, unbounded};
 use super::crowd::{self, Statement};
 use super::entry;
 use super::flight::{Group, Put, Sent};
+use super::position::Position;
 use super::replica::nonce;
 use super::shared::{GRACE, Shared};
-use super::store::{Dial, Fault, Fence, Heard, Store};
+use super::store::{Dial, Fault, Fence, Heard, Item, Store};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
 use crate::sys::blocker::is_coroutine;
@@ -35,6 +36,12 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 1 << 20;
 /// Entries that are sent and not read back. At it publishers wait.
 const FLIGHT_MAX: usize = 4096;
+/// Items that are read behind an append beyond what that appends.
+const BESIDE: usize = if cfg!(test) { 3 } else { 8 };
+/// What is appended at most with a read behind it, in bytes.
+const BROUGHT_BYTES: usize = 64 << 10;
+/// What such an append may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is seen to what nobody calls for.
 const TICK: Duration = Duration::from_millis(100);
 /// How long after a failure it is tried again.
@@ -90,12 +97,27 @@ struct Asked {
     fence: Fence,
     counts: RangeInclusive<u64>,
     entries: u64,
+    /// On the reader's connection, with a read behind it: until when the answer has to be there.
+    brings_until: Option<Instant>,
 }
+
+/// The reader's connection, on which what is appended brings what is to be read.
+struct Lent {
+    link: Box<dyn Store>,
+    /// What was read last.
+    at: Position,
+}
+
+/// What the reader gets with its connection.
+pub type Brought = Option<Result<Vec<Item>, Fault>>;
 
 pub struct Writer {
     shared: Arc<Shared>,
     dial: Arc<dyn Dial>,
     link: Option<Box<dyn Store>>,
+    lent: Option<Lent>,
+    /// The thread has something to do first that the reader's connection isn't for.
+    is_recalled: bool,
     commands: Receiver<Command>,
     /// What has no count yet.
     queue: VecDeque<Sent>,
@@ -117,6 +139,8 @@ impl Writer {
             shared,
             dial,
             link: None,
+            lent: None,
+            is_recalled: false,
             commands,
             queue: VecDeque::new(),
             sent: 0,
@@ -152,6 +176,9 @@ impl Writer {
 
     /// What a step does, where nothing is to be waited for.
     pub fn step_now(&mut self) -> Now {
+        if self.is_recalled && self.lent.is_none() || self.heard.is_some() {
+            return Now::Later;
+        }
         if self.queue.is_empty() && self.commands.is_empty() {
             return Now::Done;
         }
@@ -172,6 +199,10 @@ impl Writer {
         {
             self.take(command);
         }
+        let bytes = self.queue.iter().map(|sent| sent.payload.len());
+        if self.lent.is_some() && bytes.sum::<usize>() > BROUGHT_BYTES {
+            return Now::Later;
+        }
         match self.send(fence, false) {
             Some(true) | None if !self.has_more() => Now::Done,
             _ => Now::Later,
@@ -187,6 +218,10 @@ impl Writer {
             };
         };
         let last = *asked.counts.end();
+        if asked.brings_until.is_some() && self.heard.is_none() {
+            // The reader hears it.
+            return Now::Soon;
+        }
         let link = self.link.as_mut().filter(|_| self.heard.is_none());
         match link.map(|link| link.appended_now()) {
             Some(Heard::All(appended)) => {
@@ -206,6 +241,12 @@ impl Writer {
     /// Hears what came of the batch before, and sends one. False where there is nothing to do
     /// now.
     pub fn step(&mut self) -> bool {
+        self.is_recalled = self.lent.is_some();
+        if self.is_recalled {
+            // Whoever publishes may have found the writer taken.
+            self.step_now();
+            return false;
+        }
         if !self.hear() {
             return false;
         }
@@ -252,7 +293,15 @@ impl Writer {
             fence,
             counts: first..=last,
             entries: entries.len() as u64,
+            brings_until: self.lent.as_ref().map(|_| clock::now() + PATIENCE),
         };
+        if let Some(Lent { link, at }) = &mut self.lent {
+            let sent = link.append_and_ask(&asked.fence, &entries, *at, entries.len() + BESIDE);
+            self.sent = last;
+            self.asked = Some(asked);
+            self.heard = sent.err().map(Err);
+            return Some(self.heard.is_none());
+        }
         if let Err(fault) = self.linked().map(drop) {
             // What wasn't sent wasn't taken.
             self.shared.flight.lock().take_back(asked.counts);
@@ -272,6 +321,50 @@ impl Writer {
                 waits && self.hear()
             }
         })
+    }
+
+    /// Takes the reader's connection, of which everything up to `at` was read, where nothing is
+    /// under way on the writer's.
+    pub fn borrow(&mut self, link: &mut Option<Box<dyn Store>>, at: Position) -> bool {
+        let is_ready = self.link.is_some() && self.shared.wait == 0 && !self.is_recalled;
+        let is_idle = || {
+            let flight = self.shared.flight.lock();
+            flight.len() == 0 && !flight.has_more(self.sent)
+        };
+        let is_free =
+            is_ready && self.queue.is_empty() && is_idle() && self.hear_now() == Now::Done;
+        if is_free && let Some(link) = link.take() {
+            self.lent = Some(Lent { link, at });
+        }
+        self.lent.is_some()
+    }
+
+    /// Gives it back, with what an append has brought; where none is under way, if that `is_due`.
+    /// None where it isn't yet to be given back. Never waits.
+    pub fn give_back(&mut self, is_due: bool) -> Option<(Box<dyn Store>, Brought)> {
+        let lent = self.lent.as_mut()?;
+        let until = self.asked.as_ref().and_then(|asked| asked.brings_until);
+        let Some(until) = until else {
+            return (is_due || self.is_recalled)
+                .then(|| self.lent.take())?
+                .map(|lent| (lent.link, None));
+        };
+        let brought = match self.heard.take() {
+            Some(sent) => sent.map(|()| Vec::new()),
+            None => match lent.link.appended_items_now() {
+                Heard::All(brought) => brought,
+                Heard::NotYet if clock::now() < until => return None,
+                Heard::NotYet | Heard::Much => Err(Fault::Broken(format!(
+                    "it says nothing of use within {PATIENCE:?}"
+                ))),
+            },
+        };
+        let is_good = brought.is_ok() && self.failing_since.is_none();
+        self.heard = Some(brought.as_ref().map(drop).map_err(Fault::clone));
+        if is_good {
+            self.hear();
+        }
+        self.lent.take().map(|lent| (lent.link, Some(brought)))
     }
 
     fn has_more(&self) -> bool {

@@ -148,6 +148,74 @@ fn a_node_to_which_others_events_never_cease_to_come_looks_again_all_the_same() 
     world.check();
 }
 
+/// A fleet whose first node appends on the connection that it reads by.
+fn with_lent(trace: &Trace) -> World<'_> {
+    let mut world = with_events(2, 0, trace);
+    world.acts_at_once();
+    for _ in 0..200 {
+        if world.nodes[0].lends() {
+            return world;
+        }
+        publish(&mut world, 0);
+        for _ in 0..20 {
+            world.turn(0, true, !world.nodes[0].rides());
+            if world.nodes[0].lends() || world.nodes[0].is_at_rest() && world.nodes[0].rides() {
+                break;
+            }
+        }
+    }
+    panic!("it never does");
+}
+
+#[test]
+fn what_is_appended_on_the_connection_that_reads_is_taken_once_whatever_befalls_it() {
+    for mishap in [None, Some(Mishap::NoAnswer), Some(Mishap::Flush)] {
+        for calls in 0..3 {
+            let trace = Trace::new(false);
+            let mut world = with_lent(&trace);
+            world.network.lock().planned = mishap.map(|mishap| (calls, mishap));
+            for _ in 0..3 {
+                publish(&mut world, 0);
+                world.turn(0, true, false);
+            }
+            world.come_to_rest();
+            assert!(world.has_all());
+            world.check();
+        }
+    }
+}
+
+#[test]
+fn a_node_that_waits_for_its_own_next_event_reads_others_all_the_same() {
+    let trace = Trace::new(false);
+    let mut world = with_lent(&trace);
+    publish(&mut world, 1);
+    world.turn(1, true, true);
+    let last = end(&world);
+    for _ in 0..50 {
+        world.turn(0, true, false);
+        world.pass(Duration::from_millis(100));
+    }
+    assert_eq!(Some(world.nodes[0].replica().at), last);
+    world.come_to_rest();
+    world.check();
+}
+
+#[test]
+fn the_thread_that_appends_gets_its_turn_where_a_node_waits_for_its_own_next_event() {
+    let trace = Trace::new(false);
+    let mut world = with_lent(&trace);
+    world.turn(0, false, true);
+    publish(&mut world, 0);
+    while world.nodes[0].lends() {
+        world.turn(0, true, false);
+    }
+    world.turn(0, true, false);
+    assert!(!world.nodes[0].lends(), "the thread is first");
+    world.come_to_rest();
+    world.check();
+}
+
 /// Everybody reads all that was written.
 fn settle(world: &mut World) {
     for _ in 0..5 {

@@ -177,6 +177,31 @@ impl Store for Link {
         Ok(waits || self.is_soon())
     }
 
+    fn append_and_ask(
+        &mut self,
+        fence: &Fence,
+        entries: &[(Nonce, &[u8])],
+        after: Position,
+        most: usize,
+    ) -> Result<(), Fault> {
+        self.append(fence, entries, false)?;
+        self.ask(after, most, Duration::ZERO)
+    }
+
+    fn appended_items_now(&mut self) -> Heard<Vec<Item>> {
+        match self.network.lock().random.below(8) {
+            0 | 1 => return Heard::NotYet,
+            2 => return Heard::Much,
+            _ => {}
+        }
+        let appended = self.appended();
+        if let Err(fault) = appended {
+            self.asked = None;
+            return Heard::All(Err(fault));
+        }
+        Heard::All(self.items())
+    }
+
     fn appended(&mut self) -> Result<(), Fault> {
         self.appended.take().expect("something is asked for")
     }
@@ -189,7 +214,6 @@ impl Store for Link {
     }
 
     fn ask(&mut self, after: Position, most: usize, _: Duration) -> Result<(), Fault> {
-        assert!(!self.is_broken, "a connection is used that has failed");
         assert_eq!(self.asked, None, "what was asked for is to be heard first");
         self.asked = Some((after, most));
         Ok(())
