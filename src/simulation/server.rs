@@ -10,7 +10,7 @@ use crate::event::resume::LastEventId;
 use crate::hub::{Hub, HubConfig};
 use crate::sequencer::Sequencer;
 use crate::sequencer::journal::JournalConfig;
-use crate::sequencer::journal::by_hand::ByHand as Journal;
+use crate::sequencer::journal::by_hand::JournalByHand as Journal;
 use crate::stream::ShardConfig;
 use crate::stream::by_hand::ShardByHand as Shard;
 

@@ -143,7 +143,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Whether a field is one of those that [`Head::field`] gives.
+/// Whether a field is one of those that `Head::field` gives.
 fn is_other(name: &str) -> bool {
     let begins = |with: &str| {
         name.get(..with.len())

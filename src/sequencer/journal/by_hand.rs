@@ -8,17 +8,17 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
-use super::checkpoint::{self, Opened};
-use super::desk::{Desk, ask};
+use super::checkpoint::{self, OpenedCheckpoint};
+use super::desk::{WriterDesk, ask};
 use super::keeper::Keeper;
 pub use super::record::RESERVED;
 use super::record::{ChangeRecord, EntryRecord, MAGIC, Record, SegmentNumber, decode};
-use super::reply::{Answer, pair};
+use super::reply::{AwaitedReply, pair};
 use super::restore::has_begun_in;
-use super::scan::{Piece, Scan};
+use super::scan::{Scan, SegmentPiece};
 use super::segment::{parse_file_name, parse_unnamed_file};
-use super::writer::{Command, Put, SyncJob, Synced, Syncer, Writer};
-use super::{Files, JournalConfig, Shared, restore};
+use super::writer::{JournalCommand, JournalWriter, Put, SyncJob, Synced, Syncer};
+use super::{Files, JournalConfig, JournalShared, restore};
 use crate::event::Event;
 use crate::event::job::{EventId, JobId};
 use crate::hub::{After, Change, Entry, Hub, Once};
@@ -28,13 +28,13 @@ use crate::sys::channel;
 
 /// What the writer's thread would have.
 struct Bench {
-    writer: Writer,
-    commands: Receiver<Command>,
+    writer: JournalWriter,
+    commands: Receiver<JournalCommand>,
 }
 
 /// What the syncer's thread would have.
 struct Medium {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     jobs: channel::Receiver<SyncJob>,
     synced: channel::Sender<Synced>,
     /// What it has begun with.
@@ -44,14 +44,14 @@ struct Medium {
 /// Hands commands over, and has them carried out where somebody waits.
 #[derive(Clone)]
 struct Hand {
-    commands: Sender<Command>,
+    commands: Sender<JournalCommand>,
     bench: Arc<Mutex<Bench>>,
     medium: Arc<Medium>,
 }
 
 /// A journal without threads.
-pub struct ByHand {
-    shared: Arc<Shared>,
+pub struct JournalByHand {
+    shared: Arc<JournalShared>,
     hand: Hand,
     keeper: Mutex<Keeper<Hand>>,
     calls: Receiver<()>,
@@ -59,7 +59,7 @@ pub struct ByHand {
 }
 
 /// Somebody waits for this.
-pub struct Waiting(Answer<Put>);
+pub struct JournalWaiting(AwaitedReply<Put>);
 
 /// An entry, as it stands in a segment.
 #[derive(Clone, Debug)]
@@ -75,10 +75,14 @@ pub struct Written {
     pub is_end: bool,
 }
 
-impl ByHand {
+impl JournalByHand {
     /// Opens a journal, as [`Journal::open_in`] does.
-    pub fn open(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<ByHand> {
-        let shared = Arc::new(Shared::new(config, files));
+    pub fn open(
+        files: Arc<dyn Files>,
+        config: JournalConfig,
+        hub: &Hub,
+    ) -> io::Result<JournalByHand> {
+        let shared = Arc::new(JournalShared::new(config, files));
         let found = restore::restore(&shared, hub)?;
         let (commands, received) = crossbeam_channel::unbounded();
         let (call, calls) = crossbeam_channel::bounded(1);
@@ -95,7 +99,7 @@ impl ByHand {
             awaited.end_sync();
         }));
         let bench = Bench {
-            writer: Writer::new(shared.clone(), hub.clone(), found, call, syncer),
+            writer: JournalWriter::new(shared.clone(), hub.clone(), found, call, syncer),
             commands: received,
         };
         let hand = Hand {
@@ -103,7 +107,7 @@ impl ByHand {
             bench: Arc::new(Mutex::new(bench)),
             medium,
         };
-        Ok(ByHand {
+        Ok(JournalByHand {
             keeper: Mutex::new(Keeper::new(
                 shared.clone(),
                 hub.clone(),
@@ -118,10 +122,10 @@ impl ByHand {
     }
 
     /// Asks for changes, and doesn't wait.
-    pub fn submit(&self, proposals: Vec<Proposal>) -> Waiting {
+    pub fn submit(&self, proposals: Vec<Proposal>) -> JournalWaiting {
         let (reply, answer) = pair();
-        self.hand.hand(Command::Put(proposals, reply));
-        Waiting(answer)
+        self.hand.hand(JournalCommand::Put(proposals, reply));
+        JournalWaiting(answer)
     }
 
     /// What the writer does about what there is. False where there is nothing.
@@ -239,12 +243,12 @@ impl Medium {
     }
 }
 
-impl Desk for Hand {
-    fn hand(&self, command: Command) -> bool {
+impl WriterDesk for Hand {
+    fn hand(&self, command: JournalCommand) -> bool {
         self.commands.send(command).is_ok()
     }
 
-    fn wait<T>(&self, answer: Answer<T>) -> Option<T> {
+    fn wait<T>(&self, answer: AwaitedReply<T>) -> Option<T> {
         loop {
             if let Some(answer) = answer.take() {
                 return answer;
@@ -259,14 +263,14 @@ impl Desk for Hand {
     }
 }
 
-impl Waiting {
+impl JournalWaiting {
     /// The answer, where there is one; the inner one is none where nobody will give one.
     pub fn take(&self) -> Option<Option<Put>> {
         self.0.take()
     }
 }
 
-impl Order for ByHand {
+impl Order for JournalByHand {
     fn put(&self, proposals: Vec<Proposal>) -> (Vec<EventId>, Option<PublishError>) {
         let waiting = self.submit(proposals);
         loop {
@@ -302,7 +306,7 @@ impl Order for ByHand {
     }
 
     fn close(&self) {
-        ask(&self.hand, Command::Close);
+        ask(&self.hand, JournalCommand::Close);
     }
 }
 
@@ -342,7 +346,7 @@ impl Contents {
         let mut last = None;
         for (name, content) in files {
             if let Some(number) = checkpoint::parse_file_name(name)
-                && let Opened::Whole(whole) = checkpoint::open(content, number)
+                && let OpenedCheckpoint::Whole(whole) = checkpoint::open(content, number)
             {
                 contents.told.upto = contents.told.upto.max(whole.head.newest);
                 let jobs = whole.jobs().map(|it| (it.job.to_owned(), it.life.last));
@@ -359,11 +363,11 @@ impl Contents {
             last = Some(segment);
             for piece in Scan::new(content, segment, MAGIC, decode) {
                 match piece {
-                    Piece::Record {
+                    SegmentPiece::Record {
                         record: Record::Entry(entry),
                         ..
                     } => contents.entries.extend(Written::of(&entry)),
-                    Piece::Record {
+                    SegmentPiece::Record {
                         record: Record::Open { newest, .. },
                         ..
                     } if is_first => {

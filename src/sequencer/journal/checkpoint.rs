@@ -36,8 +36,8 @@
 use std::io;
 use std::ops::Range;
 
-use super::Shared;
-use super::codec::{self, Found, Payload, Unread, put_name, put_number};
+use super::JournalShared;
+use super::codec::{self, Decoded, Payload, Unread, put_name, put_number};
 use super::files::File;
 use super::record::{SegmentNumber, parse_client, parse_lease, parse_once, put_client, put_once};
 use super::segment::parse_number;
@@ -73,9 +73,9 @@ const CANCELLED: u8 = 128;
 
 /// A record.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum CheckpointPart<'a> {
     /// What is said of all jobs.
-    Head(Head),
+    Head(CheckpointHead),
     /// A job.
     Job(JobPart<'a>),
     /// There were so many jobs.
@@ -84,7 +84,7 @@ pub enum Part<'a> {
 
 /// What is said of all jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct CheckpointHead {
     /// The newest number that was given.
     pub newest: EventId,
     /// Its time.
@@ -138,7 +138,7 @@ pub fn parse_file_name(name: &str) -> Option<u32> {
 /// Writes a checkpoint, after which the segments below `first` can go. What it tells of
 /// is brought to the medium by `sync`. Returns its size. Blocks.
 pub(super) fn write(
-    shared: &Shared,
+    shared: &JournalShared,
     hub: &Hub,
     number: u32,
     first: SegmentNumber,
@@ -162,7 +162,7 @@ pub(super) fn write(
 }
 
 fn write_new(
-    shared: &Shared,
+    shared: &JournalShared,
     hub: &Hub,
     name: &str,
     number: u32,
@@ -170,7 +170,7 @@ fn write_new(
     sync: &dyn Fn() -> io::Result<()>,
 ) -> io::Result<u64> {
     let file = shared.files.open(name, true)?;
-    let mut output = Output {
+    let mut output = CheckpointOutput {
         shared,
         file: &*file,
         buffer: MAGIC.to_vec(),
@@ -179,14 +179,14 @@ fn write_new(
     };
     let mut lost = hub.lost();
     lost.drain(..lost.len().saturating_sub(LOST_MAX));
-    let head = Head {
+    let head = CheckpointHead {
         newest: hub.published(),
         time_ms: hub.time_ms(),
         forgotten: hub.forgotten(),
         first,
         lost,
     };
-    output.put(number, &Part::Head(head));
+    output.put(number, &CheckpointPart::Head(head));
     let mut jobs = 0;
     hub.each_life(|job, life, keys, frame| {
         let known = shared.index.lock().get(job).cloned();
@@ -220,9 +220,9 @@ fn write_new(
             gone,
             event,
         };
-        output.put(number, &Part::Job(part));
+        output.put(number, &CheckpointPart::Job(part));
     });
-    output.put(number, &Part::End(jobs));
+    output.put(number, &CheckpointPart::End(jobs));
     output.flush();
     if let Some(error) = output.error {
         return Err(error);
@@ -242,16 +242,16 @@ pub fn event_of(frame: &[u8]) -> Option<EventPart<'_>> {
     Some(EventPart { id, name, data })
 }
 
-struct Output<'a> {
-    shared: &'a Shared,
+struct CheckpointOutput<'a> {
+    shared: &'a JournalShared,
     file: &'a dyn File,
     buffer: Vec<u8>,
     offset: u64,
     error: Option<io::Error>,
 }
 
-impl Output<'_> {
-    fn put(&mut self, number: u32, part: &Part<'_>) {
+impl CheckpointOutput<'_> {
+    fn put(&mut self, number: u32, part: &CheckpointPart<'_>) {
         encode(&mut self.buffer, number, part);
         if self.buffer.len() >= PART_BYTES {
             self.flush();
@@ -269,9 +269,9 @@ impl Output<'_> {
 }
 
 /// Appends a record of the checkpoint of this number.
-pub fn encode(out: &mut Vec<u8>, number: u32, part: &Part<'_>) {
+pub fn encode(out: &mut Vec<u8>, number: u32, part: &CheckpointPart<'_>) {
     codec::put_record(out, number, |out| match part {
-        Part::Head(head) => {
+        CheckpointPart::Head(head) => {
             out.extend_from_slice(&[HEAD, 0]);
             put_number(out, head.newest.0);
             put_number(out, head.time_ms);
@@ -283,8 +283,8 @@ pub fn encode(out: &mut Vec<u8>, number: u32, part: &Part<'_>) {
                 put_number(out, lost.end);
             }
         }
-        Part::Job(job) => job.encode(out),
-        Part::End(jobs) => {
+        CheckpointPart::Job(job) => job.encode(out),
+        CheckpointPart::End(jobs) => {
             out.push(END);
             put_number(out, *jobs);
         }
@@ -292,7 +292,7 @@ pub fn encode(out: &mut Vec<u8>, number: u32, part: &Part<'_>) {
 }
 
 /// Reads the record at the beginning of `bytes`.
-pub fn decode(bytes: &[u8], number: u32) -> Found<Part<'_>> {
+pub fn decode(bytes: &[u8], number: u32) -> Decoded<CheckpointPart<'_>> {
     codec::take_record(bytes, number, |payload| match payload.byte()? {
         HEAD => {
             payload.flags(0)?;
@@ -305,7 +305,7 @@ pub fn decode(bytes: &[u8], number: u32) -> Found<Part<'_>> {
             for _ in 0..payload.number()? {
                 lost.push(payload.id()?.0..payload.id()?.0);
             }
-            Ok(Part::Head(Head {
+            Ok(CheckpointPart::Head(CheckpointHead {
                 newest,
                 time_ms,
                 forgotten,
@@ -313,8 +313,8 @@ pub fn decode(bytes: &[u8], number: u32) -> Found<Part<'_>> {
                 lost,
             }))
         }
-        kind @ (JOB | COUNTED_JOB) => JobPart::parse(kind, payload).map(Part::Job),
-        END => payload.number().map(Part::End),
+        kind @ (JOB | COUNTED_JOB) => JobPart::parse(kind, payload).map(CheckpointPart::Job),
+        END => payload.number().map(CheckpointPart::End),
         _ => Err(Unread::Newer),
     })
 }
@@ -468,7 +468,7 @@ impl<'a> JobPart<'a> {
 }
 
 /// What the file of a checkpoint turns out to be.
-pub enum Opened<'a> {
+pub enum OpenedCheckpoint<'a> {
     /// A whole one.
     Whole(Whole<'a>),
     /// Half of one, or damaged.
@@ -480,39 +480,39 @@ pub enum Opened<'a> {
 /// A whole checkpoint.
 pub struct Whole<'a> {
     /// What is said of all jobs.
-    pub head: Head,
+    pub head: CheckpointHead,
     bytes: &'a [u8],
     number: u32,
 }
 
 /// Looks through a checkpoint's bytes.
-pub fn open(bytes: &[u8], number: u32) -> Opened<'_> {
+pub fn open(bytes: &[u8], number: u32) -> OpenedCheckpoint<'_> {
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
-        return Opened::Broken;
+        return OpenedCheckpoint::Broken;
     };
     let (mut at, mut head, mut jobs) = (0, None, 0);
     loop {
         match decode(&rest[at..], number) {
-            Found::Record(part, length) => {
+            Decoded::Record(part, length) => {
                 at += length;
                 match part {
-                    Part::Head(found) if head.is_none() => head = Some(found),
-                    Part::Job(_) if head.is_some() => jobs += 1,
-                    Part::End(count) if count == jobs && at == rest.len() => break,
-                    _ => return Opened::Broken,
+                    CheckpointPart::Head(found) if head.is_none() => head = Some(found),
+                    CheckpointPart::Job(_) if head.is_some() => jobs += 1,
+                    CheckpointPart::End(count) if count == jobs && at == rest.len() => break,
+                    _ => return OpenedCheckpoint::Broken,
                 }
             }
-            Found::Newer => return Opened::Newer,
-            Found::Incomplete | Found::Nothing => return Opened::Broken,
+            Decoded::Newer => return OpenedCheckpoint::Newer,
+            Decoded::Incomplete | Decoded::Nothing => return OpenedCheckpoint::Broken,
         }
     }
     match head {
-        Some(head) => Opened::Whole(Whole {
+        Some(head) => OpenedCheckpoint::Whole(Whole {
             head,
             bytes: rest,
             number,
         }),
-        None => Opened::Broken,
+        None => OpenedCheckpoint::Broken,
     }
 }
 
@@ -523,11 +523,11 @@ impl<'a> Whole<'a> {
         let mut at = 0;
         std::iter::from_fn(move || {
             loop {
-                let Found::Record(part, length) = decode(&bytes[at..], number) else {
+                let Decoded::Record(part, length) = decode(&bytes[at..], number) else {
                     return None;
                 };
                 at += length;
-                if let Part::Job(job) = part {
+                if let CheckpointPart::Job(job) = part {
                     return Some(job);
                 }
             }
@@ -537,7 +537,7 @@ impl<'a> Whole<'a> {
 
 impl JobPart<'_> {
     /// Puts the job back.
-    pub(super) fn load(&self, shared: &Shared, hub: &Hub) {
+    pub(super) fn load(&self, shared: &JournalShared, hub: &Hub) {
         let Ok(job) = self.job.parse::<JobId>() else {
             return;
         };

@@ -24,7 +24,7 @@ const COMMON_EVENTS: [&str; 3] = ["progress", "done", "error"];
 
 /// What is found at a place.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found<R> {
+pub enum Decoded<R> {
     /// A record, and how many bytes it has.
     Record(R, usize),
     /// A record of a kind, or with a flag, that a newer version has written.
@@ -66,28 +66,28 @@ pub fn take_record<'a, R>(
     bytes: &'a [u8],
     file: u32,
     parse: impl FnOnce(&mut Payload<'a>) -> Result<R, Unread>,
-) -> Found<R> {
+) -> Decoded<R> {
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
-        return Found::Incomplete;
+        return Decoded::Incomplete;
     };
     let [length @ .., _, _, _, _] = *header;
     let payload_bytes = u32::from_le_bytes(length) as usize;
     if !(1..=PAYLOAD_MAX_BYTES).contains(&payload_bytes) {
-        return Found::Nothing;
+        return Decoded::Nothing;
     }
     let end = HEADER_BYTES + payload_bytes;
     let Some(payload) = bytes.get(HEADER_BYTES..end) else {
-        return Found::Incomplete;
+        return Decoded::Incomplete;
     };
     let [_, _, _, _, sum @ ..] = *header;
     if checksum(file, length, payload) != u32::from_le_bytes(sum) {
-        return Found::Nothing;
+        return Decoded::Nothing;
     }
     let mut payload = Payload(payload);
     match parse(&mut payload) {
-        Ok(record) if payload.0.is_empty() => Found::Record(record, end),
-        Err(Unread::Newer) => Found::Newer,
-        Ok(_) | Err(Unread::Malformed) => Found::Nothing,
+        Ok(record) if payload.0.is_empty() => Decoded::Record(record, end),
+        Err(Unread::Newer) => Decoded::Newer,
+        Ok(_) | Err(Unread::Malformed) => Decoded::Nothing,
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::record::SegmentNumber;
-use super::segment::Place;
+use super::segment::RecordPlace;
 use crate::event::job::{EventId, JobId, JobIdHasher};
 
 /// A job's events in one segment.
@@ -29,7 +29,7 @@ pub struct Span {
 
 /// A job's events.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct KnownJob {
     /// No event of it has a lower number.
     first: EventId,
     /// Lives of which the events are void.
@@ -60,12 +60,12 @@ struct Void {
 
 /// All jobs that have events.
 #[derive(Default)]
-pub struct Index(Mutex<Jobs>);
+pub struct Index(Mutex<IndexedJobs>);
 
 /// What the index's lock guards.
 #[derive(Default)]
-pub struct Jobs {
-    known: HashMap<JobId, Known, JobIdHasher>,
+pub struct IndexedJobs {
+    known: HashMap<JobId, KnownJob, JobIdHasher>,
     /// What the newest events of all take together.
     newest_bytes: u64,
 }
@@ -75,14 +75,14 @@ const JOB_BYTES: usize = 96;
 
 impl Index {
     /// All jobs. The lock is held for moments, and never across a system call.
-    pub fn lock(&self) -> MutexGuard<'_, Jobs> {
+    pub fn lock(&self) -> MutexGuard<'_, IndexedJobs> {
         self.0.lock()
     }
 }
 
-impl Jobs {
+impl IndexedJobs {
     /// What is known of a job.
-    pub fn get(&self, job: &JobId) -> Option<&Known> {
+    pub fn get(&self, job: &JobId) -> Option<&KnownJob> {
         self.known.get(job)
     }
 
@@ -93,7 +93,7 @@ impl Jobs {
     }
 
     /// Whether nothing of these jobs was void since their events were read: each comes with
-    /// what [`Known::version`] was.
+    /// what [`KnownJob::version`] was.
     pub fn are_current(&self, sources: &[(JobId, EventId)]) -> bool {
         let is_current = |(job, version): &(JobId, EventId)| {
             let known = self.known.get(job);
@@ -115,10 +115,10 @@ impl Jobs {
         &mut self,
         job: &JobId,
         id: EventId,
-        place: Place,
+        place: RecordPlace,
         floor: EventId,
     ) -> EventId {
-        let after = self.known.get(job).map_or(floor, Known::before_life);
+        let after = self.known.get(job).map_or(floor, KnownJob::before_life);
         self.append(job, id, place, floor);
         if let Some(known) = self.known.get_mut(job) {
             known.voids.push(Void { after, by: id });
@@ -128,12 +128,12 @@ impl Jobs {
 
     /// Adds a job's newest event. Where it is the first, what the job had before has no higher
     /// number than `floor`.
-    pub fn append(&mut self, job: &JobId, id: EventId, place: Place, floor: EventId) {
+    pub fn append(&mut self, job: &JobId, id: EventId, place: RecordPlace, floor: EventId) {
         if !self.known.contains_key(job) {
-            let known = Known {
+            let known = KnownJob {
                 first: id,
                 floor,
-                ..Known::default()
+                ..KnownJob::default()
             };
             self.known.insert(job.clone(), known);
         }
@@ -141,7 +141,7 @@ impl Jobs {
     }
 
     /// Adds events of a job that has others, one after the other.
-    pub fn extend(&mut self, job: &JobId, events: impl Iterator<Item = (EventId, Place)>) {
+    pub fn extend(&mut self, job: &JobId, events: impl Iterator<Item = (EventId, RecordPlace)>) {
         let Some(known) = self.known.get_mut(job) else {
             return;
         };
@@ -174,12 +174,12 @@ impl Jobs {
     /// Puts a job back, of which nothing is here but that it had these; the newest has so
     /// many bytes in the checkpoint that it comes from.
     pub fn load(&mut self, job: &JobId, newest: EventId, before_newest: EventId, bytes: usize) {
-        let known = Known {
+        let known = KnownJob {
             first: EventId(newest.0 + 1),
             newest,
             before_newest,
             newest_bytes: in_checkpoint(job, bytes),
-            ..Known::default()
+            ..KnownJob::default()
         };
         self.newest_bytes += u64::from(known.newest_bytes);
         if let Some(before) = self.known.insert(job.clone(), known) {
@@ -223,7 +223,7 @@ impl Jobs {
     /// The first segment that has an event which may still be read. Takes time by the
     /// number of jobs.
     pub fn oldest_segment(&self) -> Option<SegmentNumber> {
-        let first = |known: &Known| known.spans.first().map(|span| span.segment);
+        let first = |known: &KnownJob| known.spans.first().map(|span| span.segment);
         self.known.values().filter_map(first).min()
     }
 
@@ -252,7 +252,7 @@ fn in_checkpoint(job: &JobId, bytes: usize) -> u32 {
     (bytes + job.as_str().len() + JOB_BYTES) as u32
 }
 
-impl Known {
+impl KnownJob {
     /// Whether the newest is none that was published, but the end of a life that was deleted.
     pub fn is_deleted(&self) -> bool {
         let newest = |void: &Void| void.by == self.newest;
@@ -295,8 +295,8 @@ impl Known {
 mod tests {
     use super::*;
 
-    fn place(segment: u32, offset: u32) -> Place {
-        Place {
+    fn place(segment: u32, offset: u32) -> RecordPlace {
+        RecordPlace {
             segment: SegmentNumber(segment),
             offset,
             bytes: 10,
@@ -354,7 +354,7 @@ mod tests {
         let index = Index::default();
         let mut jobs = index.lock();
         let job: JobId = "j".parse().unwrap();
-        let of_lives = |jobs: &Jobs| {
+        let of_lives = |jobs: &IndexedJobs| {
             let known = jobs.get(&job).unwrap();
             (1..16).filter(|&id| known.is_readable(EventId(id))).count()
         };

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::desk::{Desk, ask};
+use super::desk::{WriterDesk, ask};
 use super::record::SegmentNumber;
 use super::segment::{Segment, file_name};
-use super::writer::Command;
-use super::{Alarm, Shared, checkpoint};
+use super::writer::JournalCommand;
+use super::{Alarm, JournalShared, checkpoint};
 use crate::hub::Hub;
 use crate::sequencer::room::forget;
 use crate::sequencer::{Proposal, now_ms};
@@ -34,9 +34,9 @@ const FORGET_BYTES: u64 = 64;
 
 /// Starts the thread. It ends with the other end of `calls`.
 pub(super) fn start(
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     hub: Hub,
-    commands: Sender<Command>,
+    commands: Sender<JournalCommand>,
     next_checkpoint: u32,
     calls: Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
@@ -52,7 +52,7 @@ pub(super) fn start(
 
 /// What the thread does.
 pub(super) struct Keeper<D> {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     hub: Hub,
     desk: D,
     next_checkpoint: u32,
@@ -60,8 +60,8 @@ pub(super) struct Keeper<D> {
     has_forgotten: bool,
 }
 
-impl<D: Desk> Keeper<D> {
-    pub fn new(shared: Arc<Shared>, hub: Hub, desk: D, next_checkpoint: u32) -> Keeper<D> {
+impl<D: WriterDesk> Keeper<D> {
+    pub fn new(shared: Arc<JournalShared>, hub: Hub, desk: D, next_checkpoint: u32) -> Keeper<D> {
         Keeper {
             shared,
             hub,
@@ -90,7 +90,7 @@ impl<D: Desk> Keeper<D> {
                 // Whoever waits for room hears of every step, and when there is no other. A
                 // writer that is gone has nobody who waits.
                 let is_exhausted = !worked && !forgot;
-                self.desk.hand(Command::Room { is_exhausted });
+                self.desk.hand(JournalCommand::Room { is_exhausted });
             }
             if !worked && !forgot {
                 return;
@@ -126,7 +126,7 @@ impl<D: Desk> Keeper<D> {
         if proposals.is_empty() {
             return false;
         }
-        let forgotten = ask(&self.desk, |reply| Command::Forget(proposals, reply));
+        let forgotten = ask(&self.desk, |reply| JournalCommand::Forget(proposals, reply));
         let has_some = matches!(forgotten, Some((ids, None)) if !ids.is_empty());
         self.has_forgotten |= has_some;
         has_some
@@ -152,7 +152,7 @@ impl<D: Desk> Keeper<D> {
         let number = self.next_checkpoint;
         let bytes = checkpoint::write(&self.shared, &self.hub, number, first, &|| {
             let closed = || Err(io::Error::other("the journal is closed"));
-            ask(&self.desk, Command::Flush).unwrap_or_else(closed)
+            ask(&self.desk, JournalCommand::Flush).unwrap_or_else(closed)
         })?;
         self.next_checkpoint += 1;
         self.has_forgotten = false;

@@ -55,7 +55,7 @@ use index::Index;
 pub use lock::{Lock, is_held};
 use reply::Reply;
 use segment::Segments;
-use writer::{Command, Room, Writer};
+use writer::{EventRoom, JournalCommand, JournalWriter};
 
 /// What is handed to the writer at a time, whichever is reached first.
 const PART_ENTRIES: usize = 1024;
@@ -116,7 +116,7 @@ pub enum SyncPolicy {
 
 /// What the journal counts.
 #[derive(Debug, Default)]
-struct Counters {
+struct JournalCounters {
     events: Counter,
     bytes: Counter,
     checkpoint_bytes: Counter,
@@ -128,21 +128,21 @@ struct Counters {
 
 /// A journal that is open. It ends with this, or when it is closed.
 pub struct Journal {
-    commands: Sender<Command>,
+    commands: Sender<JournalCommand>,
     requests: channel::Sender<ReplayRequest>,
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How many publishers are about to be answered.
     publishing: AtomicUsize,
 }
 
 /// What the journal's threads share.
-struct Shared {
+struct JournalShared {
     config: JournalConfig,
     files: Arc<dyn Files>,
     segments: Segments,
     index: Index,
-    counters: Counters,
+    counters: JournalCounters,
     health: AtomicU8,
     /// The checkpoint's size.
     checkpoint_bytes: AtomicU64,
@@ -156,7 +156,7 @@ struct Shared {
 }
 
 /// Raises the alarm when the thread that has it panics.
-struct Alarm(Arc<Shared>);
+struct Alarm(Arc<JournalShared>);
 
 impl Journal {
     /// Opens the journal in the directory `path`, which is created where it isn't there,
@@ -178,7 +178,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`], or there is no thread to be had.
     pub fn open_in(files: Arc<dyn Files>, config: JournalConfig, hub: &Hub) -> io::Result<Journal> {
-        let shared = Arc::new(Shared::new(config, files));
+        let shared = Arc::new(JournalShared::new(config, files));
         let found = restore::restore(&shared, hub)?;
         shared.keys.store(hub.keys(), Ordering::Release);
         let (commands, received) = crossbeam_channel::unbounded();
@@ -194,7 +194,7 @@ impl Journal {
             publishing: AtomicUsize::new(0),
         };
         read::start(&shared, &asked)?;
-        let writer = Writer::start(shared.clone(), hub.clone(), found, received, call)?;
+        let writer = JournalWriter::start(shared.clone(), hub.clone(), found, received, call)?;
         journal.threads.lock().push(writer);
         let keeper = keeper::start(shared, hub.clone(), commands, next_checkpoint, calls)?;
         journal.threads.lock().push(keeper);
@@ -212,7 +212,7 @@ impl Journal {
     }
 
     /// None where the writer is gone.
-    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> JournalCommand) -> Option<T> {
         ask(&self.commands, command)
     }
 
@@ -223,7 +223,7 @@ impl Journal {
         if self.publishing.fetch_add(1, Ordering::Relaxed) > 0 {
             let_ready_go_first();
         }
-        let put = self.ask(|reply| Command::Put(part, reply));
+        let put = self.ask(|reply| JournalCommand::Put(part, reply));
         self.publishing.fetch_sub(1, Ordering::Relaxed);
         put.unwrap_or_else(failed)
     }
@@ -317,7 +317,7 @@ impl Order for Journal {
 
     fn close(&self) {
         self.shared.is_closing.store(true, Ordering::Release);
-        self.ask(Command::Close);
+        self.ask(JournalCommand::Close);
         // What the keeper is at is whole, or is as if it had never begun.
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(|thread| drop(thread.join()));
@@ -330,14 +330,14 @@ impl Drop for Journal {
     }
 }
 
-impl Shared {
-    fn new(config: JournalConfig, files: Arc<dyn Files>) -> Shared {
-        Shared {
+impl JournalShared {
+    fn new(config: JournalConfig, files: Arc<dyn Files>) -> JournalShared {
+        JournalShared {
             config,
             files,
             segments: Segments::default(),
             index: Index::default(),
-            counters: Counters::default(),
+            counters: JournalCounters::default(),
             health: AtomicU8::new(Health::Good as u8),
             checkpoint_bytes: AtomicU64::new(0),
             spare_bytes: AtomicU64::new(0),
@@ -399,15 +399,15 @@ impl Shared {
 
     /// Whether these changes, beyond that, would leave room for the next checkpoint. It is awaited
     /// where that is being written, or what it stands for is being removed.
-    fn room_for(&self, proposals: &[Proposal]) -> Room {
+    fn room_for(&self, proposals: &[Proposal]) -> EventRoom {
         let bytes = bytes_of(proposals) as u64 + ENTRY_BYTES * proposals.len() as u64;
         let next_checkpoint = self.next_checkpoint_bytes() + bytes;
         if self.kept_bytes() + next_checkpoint + bytes > self.config.bytes {
-            Room::None
+            EventRoom::None
         } else if self.bytes() + bytes > self.config.bytes {
-            Room::Awaited
+            EventRoom::Awaited
         } else {
-            Room::There
+            EventRoom::There
         }
     }
 

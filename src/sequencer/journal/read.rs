@@ -16,10 +16,10 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use super::index::Known;
+use super::index::KnownJob;
 use super::record::{ChangeRecord, EntryRecord, SegmentNumber};
-use super::segment::Gone;
-use super::{Alarm, Shared};
+use super::segment::SegmentsGone;
+use super::{Alarm, JournalShared};
 use crate::event::Event;
 use crate::event::frame::{DELETED, Frame, FrameKind};
 use crate::event::job::{EventId, JobId};
@@ -49,7 +49,7 @@ enum Step {
 
 /// What becomes of a piece.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum PieceOutcome {
     Whole,
     /// What it was read from isn't there any more, or void.
     Again,
@@ -72,7 +72,7 @@ struct PlaceInJob {
     /// The number that its next stretch comes after.
     next: Option<EventId>,
     /// What was known of it.
-    known: Known,
+    known: KnownJob,
 }
 
 /// An event that was read.
@@ -86,16 +86,19 @@ struct EventRecord<'a> {
 }
 
 /// A job of a consolidated stream.
-struct Source {
+struct ReadSource {
     job: JobId,
     /// Events up to this one aren't wanted.
     floor: EventId,
     /// Which of them aren't void.
-    known: Known,
+    known: KnownJob,
 }
 
 /// Starts the threads. They end with the other end of `requests`.
-pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<ReplayRequest>) -> io::Result<()> {
+pub(super) fn start(
+    shared: &Arc<JournalShared>,
+    requests: &Receiver<ReplayRequest>,
+) -> io::Result<()> {
     for _ in 0..READERS {
         let (shared, requests) = (shared.clone(), requests.clone());
         vital::spawn("journal-read", move || {
@@ -117,7 +120,7 @@ pub(super) fn start(shared: &Arc<Shared>, requests: &Receiver<ReplayRequest>) ->
     Ok(())
 }
 
-impl Shared {
+impl JournalShared {
     pub(super) fn answer(&self, request: ReplayRequest) -> Replay {
         let (after, upto) = match request.what {
             What::Job { after, upto, .. } | What::Many { after, upto, .. } => (after, upto),
@@ -140,8 +143,8 @@ impl Shared {
                 } => self.read_many(&mut replay, jobs, upto, *kept_from, &request),
             };
             match read {
-                Ok(Outcome::Whole) => return replay,
-                Ok(Outcome::Again) => {}
+                Ok(PieceOutcome::Whole) => return replay,
+                Ok(PieceOutcome::Again) => {}
                 Err(error) => {
                     error!("journal: events can't be read back: {error}");
                     if replay.batch.ends.is_empty() {
@@ -167,21 +170,21 @@ impl Shared {
         version: &mut Option<EventId>,
         last: EventId,
         upto: EventId,
-    ) -> Result<PlaceInJob, Outcome> {
+    ) -> Result<PlaceInJob, PieceOutcome> {
         let index = self.index.lock();
         let known = index.get(job);
-        let now = known.map(Known::version);
+        let now = known.map(KnownJob::version);
         if version.is_some_and(|version| now != Some(version)) {
-            return Err(Outcome::Again);
+            return Err(PieceOutcome::Again);
         }
         *version = now;
-        let known = known.ok_or(Outcome::Whole)?;
+        let known = known.ok_or(PieceOutcome::Whole)?;
         let spans = &known.spans;
         // The last segment that begins with what the stream has, or before it.
         let (number, after) = match spans.partition_point(|span| span.before <= last) {
             0 => {
                 let oldest = spans.first().filter(|oldest| oldest.before < upto);
-                (0, oldest.ok_or(Outcome::Whole)?.before)
+                (0, oldest.ok_or(PieceOutcome::Whole)?.before)
             }
             behind => (behind - 1, last),
         };
@@ -205,18 +208,18 @@ impl Shared {
         job: &JobId,
         upto: EventId,
         request: &ReplayRequest,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<PieceOutcome> {
         let (cursor, newest_of) = (request.cursor, request.newest.as_ref());
         let mut last = EventId(replay.batch.after);
         let mut version = None;
         loop {
             let place = match self.place_of(job, &mut version, last, upto) {
                 Ok(place) => place,
-                Err(Outcome::Again) => return Ok(Outcome::Again),
-                Err(Outcome::Whole) => {
+                Err(PieceOutcome::Again) => return Ok(PieceOutcome::Again),
+                Err(PieceOutcome::Whole) => {
                     // What was to be had there is gone meanwhile.
                     replay.miss(upto);
-                    return Ok(Outcome::Whole);
+                    return Ok(PieceOutcome::Whole);
                 }
             };
             last = place.after;
@@ -251,7 +254,7 @@ impl Shared {
                         step
                     }
                 })?;
-            if read == Outcome::Again {
+            if read == PieceOutcome::Again {
                 return Ok(read);
             }
             if !replay.batch.ends.is_empty() {
@@ -259,29 +262,29 @@ impl Shared {
                     .sources
                     .extend(version.map(|version| (job.clone(), version)));
                 replay.reached = replay.batch.newest();
-                let now = self.index.lock().get(job).map(Known::version);
+                let now = self.index.lock().get(job).map(KnownJob::version);
                 let is_whole = now == version;
                 return Ok(if is_whole {
-                    Outcome::Whole
+                    PieceOutcome::Whole
                 } else {
-                    Outcome::Again
+                    PieceOutcome::Again
                 });
             }
             if has_passed {
                 replay.reached = upto.0;
-                return Ok(Outcome::Whole);
+                return Ok(PieceOutcome::Whole);
             }
             if newest > last {
                 // Nothing but what isn't wanted.
                 replay.reached = newest.0;
-                return Ok(Outcome::Whole);
+                return Ok(PieceOutcome::Whole);
             }
             match place.next {
                 Some(next) if next < upto => last = next.max(last),
                 _ => {
                     // It is damaged there.
                     replay.miss(upto);
-                    return Ok(Outcome::Whole);
+                    return Ok(PieceOutcome::Whole);
                 }
             }
         }
@@ -295,18 +298,18 @@ impl Shared {
         upto: EventId,
         kept_from: EventId,
         request: &ReplayRequest,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<PieceOutcome> {
         let (cursor, newest_of) = (request.cursor, request.newest.as_ref());
         let after = EventId(replay.batch.after);
-        let mut known: HashMap<String, Option<Source>> = HashMap::new();
+        let mut known: HashMap<String, Option<ReadSource>> = HashMap::new();
         let (number, segment) = match self.segments.next_after(after, kept_from) {
             Ok(Some(next)) => next,
             Ok(None) => {
                 replay.reached = upto.0;
-                return Ok(Outcome::Whole);
+                return Ok(PieceOutcome::Whole);
             }
             // Whoever asked has to look again what is to be had.
-            Err(Gone) => return Ok(Outcome::Whole),
+            Err(SegmentsGone) => return Ok(PieceOutcome::Whole),
         };
         let (mut reached, mut is_whole, mut has_passed) = (after, true, false);
         let stretch = Stretch {
@@ -340,7 +343,7 @@ impl Shared {
             is_whole &= step == Step::Next;
             step
         })?;
-        if read == Outcome::Again {
+        if read == PieceOutcome::Again {
             return Ok(read);
         }
         replay.reached = if has_passed {
@@ -355,14 +358,14 @@ impl Shared {
         let sources = sources.map(|source| (source.job, source.known.version()));
         replay.sources = sources.collect();
         Ok(if self.index.lock().are_current(&replay.sources) {
-            Outcome::Whole
+            PieceOutcome::Whole
         } else {
-            Outcome::Again
+            PieceOutcome::Again
         })
     }
 
     /// The job of that name, where it is one of these and has events.
-    fn source(&self, jobs: &Jobs, name: &str) -> Option<Source> {
+    fn source(&self, jobs: &Jobs, name: &str) -> Option<ReadSource> {
         let (job, floor) = match jobs {
             Jobs::Listed(listed) => {
                 let mut listed = listed.iter();
@@ -378,7 +381,7 @@ impl Shared {
             }
         };
         let known = self.index.lock().get(&job)?.clone();
-        Some(Source { job, floor, known })
+        Some(ReadSource { job, floor, known })
     }
 
     /// Shows `each` the events of a stretch, from the cursor on if that is in it, until it
@@ -389,10 +392,10 @@ impl Shared {
         stretch: Stretch,
         cursor: Option<Cursor>,
         each: &mut dyn FnMut(&mut Replay, &EventRecord<'_>) -> Step,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<PieceOutcome> {
         let number = stretch.segment;
         let Some(segment) = self.segments.lock().get(&number).copied() else {
-            return Ok(Outcome::Again);
+            return Ok(PieceOutcome::Again);
         };
         let mut window = match window::Window::open(self, number) {
             Ok(window) => window,
@@ -402,7 +405,7 @@ impl Shared {
                 return if is_there {
                     Err(error)
                 } else {
-                    Ok(Outcome::Again)
+                    Ok(PieceOutcome::Again)
                 };
             }
             Err(error) => return Err(error),
@@ -420,7 +423,7 @@ impl Shared {
             }
             step == Step::Next
         })?;
-        Ok(Outcome::Whole)
+        Ok(PieceOutcome::Whole)
     }
 }
 
@@ -431,13 +434,13 @@ fn place(segment: SegmentNumber, offset: u32) -> Cursor {
     }
 }
 
-trait Piece {
+trait ReadPiece {
     fn begin(&mut self, after: EventId);
     fn miss(&mut self, upto: EventId);
     fn add(&mut self, job: &JobId, record: &EventRecord<'_>) -> Step;
 }
 
-impl Piece for Replay {
+impl ReadPiece for Replay {
     /// Empties it.
     fn begin(&mut self, after: EventId) {
         self.batch.clear();

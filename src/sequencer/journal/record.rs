@@ -36,7 +36,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::codec::{self, Found, HEADER_BYTES, Payload, Unread, put_name, put_number};
+use super::codec::{self, Decoded, HEADER_BYTES, Payload, Unread, put_name, put_number};
 use crate::access::network::Network;
 use crate::access::places::Occupant;
 use crate::event::job::EventId;
@@ -193,7 +193,7 @@ pub fn encode(out: &mut Vec<u8>, segment: SegmentNumber, record: &Record<'_>) {
 }
 
 /// Reads the record at the beginning of `bytes`.
-pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Found<Record<'_>> {
+pub fn decode(bytes: &[u8], segment: SegmentNumber) -> Decoded<Record<'_>> {
     codec::take_record(bytes, segment.0, parse)
 }
 

@@ -7,27 +7,27 @@ use parking_lot::Mutex;
 use crate::sys::blocker::Blocker;
 
 /// Two ends of one answer, the second of which belongs to who calls this.
-pub fn pair<T>() -> (Reply<T>, Answer<T>) {
-    let waiting = Arc::new(Waiting {
+pub fn pair<T>() -> (Reply<T>, AwaitedReply<T>) {
+    let waiting = Arc::new(ReplyWaiter {
         blocker: Blocker::new(true),
-        state: Mutex::new(State::Open),
+        state: Mutex::new(ReplyState::Open),
     });
-    (Reply(waiting.clone()), Answer(waiting))
+    (Reply(waiting.clone()), AwaitedReply(waiting))
 }
 
 /// The end that answers. Dropped without an answer, it tells the other end that none
 /// will come.
-pub struct Reply<T>(Arc<Waiting<T>>);
+pub struct Reply<T>(Arc<ReplyWaiter<T>>);
 
 /// The end that waits.
-pub struct Answer<T>(Arc<Waiting<T>>);
+pub struct AwaitedReply<T>(Arc<ReplyWaiter<T>>);
 
-struct Waiting<T> {
+struct ReplyWaiter<T> {
     blocker: Blocker,
-    state: Mutex<State<T>>,
+    state: Mutex<ReplyState<T>>,
 }
 
-enum State<T> {
+enum ReplyState<T> {
     Open,
     Answered(T),
     Gone,
@@ -36,30 +36,30 @@ enum State<T> {
 impl<T> Reply<T> {
     /// Answers.
     pub fn answer(self, value: T) {
-        *self.0.state.lock() = State::Answered(value);
+        *self.0.state.lock() = ReplyState::Answered(value);
     }
 }
 
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        if let State::Open = *state {
-            *state = State::Gone;
+        if let ReplyState::Open = *state {
+            *state = ReplyState::Gone;
         }
         drop(state);
         self.0.blocker.unpark();
     }
 }
 
-impl<T> Answer<T> {
+impl<T> AwaitedReply<T> {
     /// Blocks the thread, or suspends the coroutine, that made the pair. None where no
     /// answer will come.
     pub fn wait(self) -> Option<T> {
         loop {
-            match std::mem::replace(&mut *self.0.state.lock(), State::Open) {
-                State::Answered(value) => return Some(value),
-                State::Gone => return None,
-                State::Open => {}
+            match std::mem::replace(&mut *self.0.state.lock(), ReplyState::Open) {
+                ReplyState::Answered(value) => return Some(value),
+                ReplyState::Gone => return None,
+                ReplyState::Open => {}
             }
             let _ = self.0.blocker.park(None);
         }
@@ -67,13 +67,13 @@ impl<T> Answer<T> {
 }
 
 #[cfg(test)]
-impl<T> Answer<T> {
-    /// What [`Answer::wait`] would return, if that wouldn't wait.
+impl<T> AwaitedReply<T> {
+    /// What [`AwaitedReply::wait`] would return, if that wouldn't wait.
     pub fn take(&self) -> Option<Option<T>> {
-        match std::mem::replace(&mut *self.0.state.lock(), State::Open) {
-            State::Answered(value) => Some(Some(value)),
-            State::Gone => Some(None),
-            State::Open => None,
+        match std::mem::replace(&mut *self.0.state.lock(), ReplyState::Open) {
+            ReplyState::Answered(value) => Some(Some(value)),
+            ReplyState::Gone => Some(None),
+            ReplyState::Open => None,
         }
     }
 }

@@ -23,23 +23,23 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Shared;
-use super::checkpoint::{self, Head, Opened};
+use super::JournalShared;
+use super::checkpoint::{self, CheckpointHead, OpenedCheckpoint};
 use super::files::{File, Files, is_same_boot};
 use super::record::{MAGIC, Record, SegmentNumber, decode};
-use super::scan::{Piece, Scan};
+use super::scan::{Scan, SegmentPiece};
 use super::segment::{Segment, file_name, parse_file_name, parse_unnamed_file, unnamed_file};
 use crate::hub::Hub;
 use crate::sys::order::{sort_by, sort_by_key};
 pub(super) use entries::Restorer;
-pub(super) use numbers::Last;
+pub(super) use numbers::LastNumbers;
 
 /// More than the first record of a segment has.
 const HEAD_BYTES: u64 = 128;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Restored {
     /// The number of the next segment.
     pub next: u32,
     /// The number of the next checkpoint.
@@ -73,7 +73,7 @@ pub struct Unsettled {
 
 /// A segment's file, as it was found.
 #[derive(Clone, Copy, Debug)]
-struct Listed {
+struct ListedSegment {
     number: SegmentNumber,
     bytes: u64,
     kind: Kind,
@@ -95,8 +95,8 @@ enum Kind {
 
 /// What there is in the directory.
 #[derive(Default)]
-struct Listing {
-    segments: Vec<Listed>,
+struct SegmentListing {
+    segments: Vec<ListedSegment>,
     /// Numbers and sizes.
     checkpoints: Vec<(u32, u64)>,
     /// Halves that were never finished.
@@ -104,20 +104,20 @@ struct Listing {
 }
 
 /// Restores everything into `hub`, and into what `shared` knows.
-pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
+pub fn restore(shared: &JournalShared, hub: &Hub) -> io::Result<Restored> {
     let began = Instant::now();
     let files = &*shared.files;
     let boot = files.boot();
     let listing = list(files, boot)?;
-    let mut found = Found {
+    let mut found = Restored {
         next: listing.segments.last().map_or(0, |last| last.number.0) + 1,
         next_checkpoint: listing.checkpoints.last().map_or(0, |&(last, _)| last) + 1,
         boot,
-        ..Found::default()
+        ..Restored::default()
     };
     let mut restorer = Restorer::new(shared, hub);
     let head = restore_checkpoint(shared, &listing, &mut restorer)?;
-    let old: Vec<Listed> = listing.segments.to_vec();
+    let old: Vec<ListedSegment> = listing.segments.to_vec();
     let mut stale = listing.unfinished.clone();
     if old.iter().any(|segment| segment.kind == Kind::Old) {
         let of_another = old.iter().find(|segment| segment.kind == Kind::This);
@@ -126,7 +126,8 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
             .as_ref()
             .map(|(number, _)| checkpoint::file_name(*number));
         let first = head.as_ref().map(|(_, head)| head.first);
-        let is_superseded = |segment: &Listed| first.is_some_and(|first| segment.number < first);
+        let is_superseded =
+            |segment: &ListedSegment| first.is_some_and(|first| segment.number < first);
         let is_left = old.iter().any(|s| s.kind == Kind::Old && !is_superseded(s));
         if let Some(name) = chosen.or(mixed).filter(|_| is_left) {
             let message = format!(
@@ -183,7 +184,7 @@ pub fn restore(shared: &Shared, hub: &Hub) -> io::Result<Found> {
 }
 
 /// The segments whose end may not be on the medium.
-fn unsettled(kept: &[&Listed], was_killed: bool) -> Vec<Unsettled> {
+fn unsettled(kept: &[&ListedSegment], was_killed: bool) -> Vec<Unsettled> {
     let count = match kept.last() {
         Some(last) if !last.is_named => 2,
         _ => 1,
@@ -253,13 +254,13 @@ fn read_into(
     }
 }
 
-fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
-    let mut listing = Listing::default();
+fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<SegmentListing> {
+    let mut listing = SegmentListing::default();
     let mut unnamed = Vec::new();
     for (name, bytes) in files.list()? {
         if let Some(number) = parse_file_name(&name) {
             let kind = kind_of(files, &name, number, bytes)?;
-            listing.segments.push(Listed {
+            listing.segments.push(ListedSegment {
                 number,
                 bytes,
                 kind,
@@ -279,7 +280,7 @@ fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
     sort_by(&mut listing.checkpoints, Ord::cmp);
     for (number, bytes) in unnamed {
         if goes_on(files, &listing, number, bytes, boot)? {
-            listing.segments.push(Listed {
+            listing.segments.push(ListedSegment {
                 number,
                 bytes,
                 kind: Kind::This,
@@ -295,12 +296,12 @@ fn list(files: &dyn Files, boot: [u8; 16]) -> io::Result<Listing> {
 /// Whether a segment without a name goes on behind those that have one.
 fn goes_on(
     files: &dyn Files,
-    listing: &Listing,
+    listing: &SegmentListing,
     number: SegmentNumber,
     bytes: u64,
     boot: [u8; 16],
 ) -> io::Result<bool> {
-    let is_next = |last: &Listed| {
+    let is_next = |last: &ListedSegment| {
         let is_of_this = [Kind::This, Kind::CarriedOver].contains(&last.kind);
         last.is_named && is_of_this && last.number.0 + 1 == number.0
     };
@@ -315,7 +316,7 @@ fn goes_on(
 pub(super) fn has_begun_in(boot: [u8; 16], head: &[u8], number: SegmentNumber) -> bool {
     let first = Scan::new(head, number, MAGIC, decode).next();
     let opened = match first {
-        Some(Piece::Record {
+        Some(SegmentPiece::Record {
             record: Record::Open { boot, .. },
             ..
         }) => Some(boot),
@@ -334,7 +335,7 @@ fn kind_of(files: &dyn Files, name: &str, number: SegmentNumber, bytes: u64) -> 
             let record = Scan::new(&head, number, MAGIC, decode).next();
             let is_carried_over = matches!(
                 record,
-                Some(Piece::Record {
+                Some(SegmentPiece::Record {
                     record: Record::Open {
                         is_carried_over: true,
                         ..
@@ -358,7 +359,7 @@ fn kind_of(files: &dyn Files, name: &str, number: SegmentNumber, bytes: u64) -> 
     let content = read_whole(files, name, bytes)?.unwrap_or_default();
     let is_old = old::has_records(&content, number)
         && !Scan::new(&content, number, MAGIC, decode)
-            .any(|piece| matches!(piece, Piece::Record { .. }));
+            .any(|piece| matches!(piece, SegmentPiece::Record { .. }));
     Ok(if is_old { Kind::Old } else { Kind::This })
 }
 
@@ -371,10 +372,10 @@ fn version_of(head: &[u8], name: &[u8]) -> Option<u32> {
 
 /// Restores from the newest whole checkpoint, and says which that is.
 fn restore_checkpoint(
-    shared: &Shared,
-    listing: &Listing,
+    shared: &JournalShared,
+    listing: &SegmentListing,
     restorer: &mut Restorer<'_>,
-) -> io::Result<Option<(u32, Head)>> {
+) -> io::Result<Option<(u32, CheckpointHead)>> {
     let files = &*shared.files;
     let mut whole = None;
     // All of them are looked at: none may be a newer version's.
@@ -387,9 +388,9 @@ fn restore_checkpoint(
             return Err(newer(&name));
         }
         match checkpoint::open(&content, number) {
-            Opened::Whole(_) => whole = Some((number, content)),
-            Opened::Newer => return Err(newer(&name)),
-            Opened::Broken => error!(
+            OpenedCheckpoint::Whole(_) => whole = Some((number, content)),
+            OpenedCheckpoint::Newer => return Err(newer(&name)),
+            OpenedCheckpoint::Broken => error!(
                 "journal: {name} is damaged, and is skipped: what jobs have come to is read \
                  from what else there is"
             ),
@@ -398,7 +399,7 @@ fn restore_checkpoint(
     let Some((number, content)) = whole else {
         return Ok(None);
     };
-    let Opened::Whole(whole) = checkpoint::open(&content, number) else {
+    let OpenedCheckpoint::Whole(whole) = checkpoint::open(&content, number) else {
         return Ok(None);
     };
     restorer.take_head(&whole.head);
@@ -411,14 +412,14 @@ fn restore_checkpoint(
 }
 
 fn restore_segment(
-    shared: &Shared,
+    shared: &JournalShared,
     restorer: &mut Restorer<'_>,
-    listed: &Listed,
+    listed: &ListedSegment,
     is_last: bool,
     buffer: &mut [u8],
-    found: &mut Found,
+    found: &mut Restored,
 ) -> io::Result<()> {
-    let Listed {
+    let ListedSegment {
         number,
         bytes,
         kind,
@@ -448,7 +449,11 @@ fn restore_segment(
 }
 
 /// The last segment, where it is whole and not full.
-fn resumable(shared: &Shared, kept: &[&Listed], found: &Found) -> Option<SegmentNumber> {
+fn resumable(
+    shared: &JournalShared,
+    kept: &[&ListedSegment],
+    found: &Restored,
+) -> Option<SegmentNumber> {
     let last = kept.last()?;
     let has_room = last.bytes < shared.config.segment_bytes() / 2;
     let is_torn = found.torn.iter().any(|&(torn, _)| torn == last.number);
@@ -457,14 +462,14 @@ fn resumable(shared: &Shared, kept: &[&Listed], found: &Found) -> Option<Segment
 }
 
 fn carry_over(
-    shared: &Shared,
+    shared: &JournalShared,
     restorer: Restorer<'_>,
-    mut found: Found,
-    listing: &Listing,
+    mut found: Restored,
+    listing: &SegmentListing,
     began: Instant,
-) -> io::Result<Found> {
+) -> io::Result<Restored> {
     let files = &*shared.files;
-    let (halves, old): (Vec<&Listed>, Vec<&Listed>) = listing
+    let (halves, old): (Vec<&ListedSegment>, Vec<&ListedSegment>) = listing
         .segments
         .iter()
         .partition(|segment| segment.kind == Kind::CarriedOver);

@@ -1,6 +1,6 @@
 //! A segment, gone through record by record, whatever has happened to it.
 
-use super::codec::{Found, HEADER_BYTES};
+use super::codec::{Decoded, HEADER_BYTES};
 use super::record::SegmentNumber;
 
 /// In damage only records of kinds below this are looked for: each candidate costs a
@@ -9,7 +9,7 @@ const KINDS: u8 = 64;
 
 /// What a segment holds at a place.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece<R> {
+pub enum SegmentPiece<R> {
     /// A record.
     Record {
         /// Where it begins.
@@ -36,7 +36,7 @@ pub enum Piece<R> {
 pub struct Scan<'a, R> {
     bytes: &'a [u8],
     segment: SegmentNumber,
-    decode: fn(&'a [u8], SegmentNumber) -> Found<R>,
+    decode: fn(&'a [u8], SegmentNumber) -> Decoded<R>,
     at: usize,
 }
 
@@ -47,7 +47,7 @@ impl<'a, R> Scan<'a, R> {
         bytes: &'a [u8],
         segment: SegmentNumber,
         magic: &[u8],
-        decode: fn(&'a [u8], SegmentNumber) -> Found<R>,
+        decode: fn(&'a [u8], SegmentNumber) -> Decoded<R>,
     ) -> Scan<'a, R> {
         let at = if bytes.starts_with(magic) {
             magic.len()
@@ -64,39 +64,39 @@ impl<'a, R> Scan<'a, R> {
 }
 
 impl<R> Iterator for Scan<'_, R> {
-    type Item = Piece<R>;
+    type Item = SegmentPiece<R>;
 
-    fn next(&mut self) -> Option<Piece<R>> {
+    fn next(&mut self) -> Option<SegmentPiece<R>> {
         let offset = self.at;
         let rest = &self.bytes[offset..];
         if rest.is_empty() {
             return None;
         }
         match (self.decode)(rest, self.segment) {
-            Found::Record(record, bytes) => {
+            Decoded::Record(record, bytes) => {
                 self.at += bytes;
-                return Some(Piece::Record {
+                return Some(SegmentPiece::Record {
                     offset,
                     bytes,
                     record,
                 });
             }
-            Found::Newer => {
+            Decoded::Newer => {
                 self.at = self.bytes.len();
-                return Some(Piece::Newer);
+                return Some(SegmentPiece::Newer);
             }
-            Found::Incomplete | Found::Nothing => {}
+            Decoded::Incomplete | Decoded::Nothing => {}
         }
         let next = (1..rest.len().saturating_sub(HEADER_BYTES)).find(|&skip| {
             rest[skip + HEADER_BYTES] < KINDS
                 && matches!(
                     (self.decode)(&rest[skip..], self.segment),
-                    Found::Record(..) | Found::Newer
+                    Decoded::Record(..) | Decoded::Newer
                 )
         });
         let bytes = next.unwrap_or(rest.len());
         self.at += bytes;
-        Some(Piece::Damaged {
+        Some(SegmentPiece::Damaged {
             offset,
             bytes,
             is_tail: next.is_none(),
@@ -130,12 +130,12 @@ mod tests {
         let (mut gaps, mut lost) = (Vec::new(), 0);
         for piece in Scan::new(bytes, SEGMENT, MAGIC, decode) {
             match piece {
-                Piece::Record {
+                SegmentPiece::Record {
                     record: Record::Gap { end, .. },
                     ..
                 } => gaps.push(end.0),
-                Piece::Record { .. } | Piece::Newer => unreachable!(),
-                Piece::Damaged { bytes, .. } => lost += bytes,
+                SegmentPiece::Record { .. } | SegmentPiece::Newer => unreachable!(),
+                SegmentPiece::Damaged { bytes, .. } => lost += bytes,
             }
         }
         (gaps, lost)
@@ -176,6 +176,6 @@ mod tests {
         bytes.extend_from_slice(b"behind it");
         let pieces: Vec<_> = Scan::new(&bytes, SEGMENT, MAGIC, decode).collect();
         assert_eq!(pieces.len(), before + 1);
-        assert_eq!(pieces.last(), Some(&Piece::Newer));
+        assert_eq!(pieces.last(), Some(&SegmentPiece::Newer));
     }
 }

@@ -12,7 +12,7 @@ use crate::sys::sorted::Sorted;
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RecordPlace {
     /// In which segment.
     pub segment: SegmentNumber,
     /// Where it begins, in bytes.
@@ -97,10 +97,10 @@ impl Segments {
         &self,
         after: EventId,
         kept_from: EventId,
-    ) -> Result<Option<(SegmentNumber, Segment)>, Gone> {
+    ) -> Result<Option<(SegmentNumber, Segment)>, SegmentsGone> {
         let segments = self.lock();
         if self::kept_from(&segments) > kept_from {
-            return Err(Gone);
+            return Err(SegmentsGone);
         }
         let mut all = segments.iter();
         let next = all.find(|(_, segment)| segment.newest > after);
@@ -110,7 +110,7 @@ impl Segments {
 
 /// Segments that were there are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
+pub struct SegmentsGone;
 
 fn kept_from(segments: &Sorted<SegmentNumber, Segment>) -> EventId {
     let first = segments.first();
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(next.unwrap().0, SegmentNumber(1));
         assert_eq!(
             segments.next_after(EventId(0), EventId(39)).err(),
-            Some(Gone)
+            Some(SegmentsGone)
         );
     }
 }

@@ -28,8 +28,8 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::record::{RESERVED, Record, SegmentNumber, encode};
 use super::reply::Reply;
-use super::restore::{Found, Unsettled};
-use super::{Alarm, Health, Shared, SyncPolicy};
+use super::restore::{Restored, Unsettled};
+use super::{Alarm, Health, JournalShared, SyncPolicy};
 use crate::event::job::EventId;
 use crate::hub::{Hub, Refusal};
 use crate::sequencer::room::forget;
@@ -37,10 +37,10 @@ use crate::sequencer::{Proposal, PublishError, now_ms, room};
 use crate::sys::channel;
 use crate::sys::clock;
 use crate::sys::vital;
-use batch::{Answer, Batch, Need};
+use batch::{AnswerNeed, DueAnswer, WriteBatch};
 use segment::{Active, Sealed};
 pub(super) use sync::Syncer;
-use sync::{Mark, Reserving, Waiter};
+use sync::{Mark, Reserving, SyncWaiter};
 #[cfg(test)]
 pub(super) use sync::{SyncJob, Synced};
 
@@ -65,7 +65,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(super) type Put = (Vec<EventId>, Option<PublishError>);
 
 /// What the writer is asked for.
-pub enum Command {
+pub enum JournalCommand {
     /// To put these in order in turn, up to the first that is refused.
     Put(Vec<Proposal>, Reply<Put>),
     /// To forget jobs, those of them to which nothing has come since. That takes little room
@@ -82,8 +82,8 @@ pub enum Command {
     Close(Reply<()>),
 }
 
-pub struct Writer {
-    shared: Arc<Shared>,
+pub struct JournalWriter {
+    shared: Arc<JournalShared>,
     hub: Hub,
     boot: [u8; 16],
     next: u32,
@@ -114,32 +114,32 @@ pub struct Writer {
     /// The keeper can't make room.
     is_exhausted: bool,
     /// What waits for room, and since when the first of it does.
-    waiting: VecDeque<Command>,
+    waiting: VecDeque<JournalCommand>,
     waiting_since: Instant,
     /// Who waits until the medium has what is written so far.
-    awaiting: Vec<(Mark, Waiter)>,
+    awaiting: Vec<(Mark, SyncWaiter)>,
 }
 
 /// Whether there is room for events.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum EventRoom {
     There,
     /// The keeper may make some.
     Awaited,
     None,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Starts it, with a segment to write to if that can be had.
     pub fn start(
-        shared: Arc<Shared>,
+        shared: Arc<JournalShared>,
         hub: Hub,
-        found: Found,
-        commands: Receiver<Command>,
+        found: Restored,
+        commands: Receiver<JournalCommand>,
         call: Sender<()>,
     ) -> io::Result<JoinHandle<()>> {
         let syncer = Syncer::start(shared.clone())?;
-        let writer = Writer::new(shared, hub, found, call, syncer);
+        let writer = JournalWriter::new(shared, hub, found, call, syncer);
         vital::spawn("journal", move || {
             let alarm = Alarm(writer.shared.clone());
             writer.run(&commands);
@@ -149,13 +149,13 @@ impl Writer {
 
     /// It, without its thread.
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<JournalShared>,
         hub: Hub,
-        found: Found,
+        found: Restored,
         call: Sender<()>,
         syncer: Syncer,
-    ) -> Writer {
-        let mut writer = Writer {
+    ) -> JournalWriter {
+        let mut writer = JournalWriter {
             call,
             is_exhausted: false,
             waiting: VecDeque::new(),
@@ -187,7 +187,7 @@ impl Writer {
         writer
     }
 
-    fn run(mut self, commands: &Receiver<Command>) {
+    fn run(mut self, commands: &Receiver<JournalCommand>) {
         loop {
             let timeout = self.until_tick();
             let command = select! {
@@ -221,8 +221,8 @@ impl Writer {
     /// time to end.
     pub(super) fn turn(
         &mut self,
-        command: Command,
-        commands: &Receiver<Command>,
+        command: JournalCommand,
+        commands: &Receiver<JournalCommand>,
     ) -> Option<Reply<()>> {
         let is_over_limit = self.shared.is_over_limit();
         // Who has waited for room comes first.
@@ -233,7 +233,7 @@ impl Writer {
         let mut next = early.pop_front();
         while let Some(command) = next.take() {
             let (proposals, reply) = match command {
-                Command::Put(proposals, reply) => (proposals, reply),
+                JournalCommand::Put(proposals, reply) => (proposals, reply),
                 other => {
                     last = Some(other);
                     break;
@@ -242,17 +242,18 @@ impl Writer {
             let room = if is_over_limit {
                 self.room_beyond(&proposals)
             } else {
-                Room::There
+                EventRoom::There
             };
             match room {
-                Room::There => self.take_in(&mut batch, proposals, reply),
-                Room::Awaited => {
+                EventRoom::There => self.take_in(&mut batch, proposals, reply),
+                EventRoom::Awaited => {
                     if self.waiting.is_empty() && early.is_empty() {
                         self.waiting_since = clock::now();
                     }
-                    self.waiting.push_back(Command::Put(proposals, reply));
+                    self.waiting
+                        .push_back(JournalCommand::Put(proposals, reply));
                 }
-                Room::None => {
+                EventRoom::None => {
                     let error = self.failed(&ErrorKind::StorageFull.into());
                     reply.answer((Vec::new(), Some(error)));
                 }
@@ -272,22 +273,27 @@ impl Writer {
             let _ = self.finish(batch);
         }
         match last {
-            Some(Command::Forget(proposals, reply)) => self.forget(proposals, reply),
-            Some(Command::Flush(reply)) => self.flush(reply),
-            Some(Command::Room { is_exhausted }) => {
+            Some(JournalCommand::Forget(proposals, reply)) => self.forget(proposals, reply),
+            Some(JournalCommand::Flush(reply)) => self.flush(reply),
+            Some(JournalCommand::Room { is_exhausted }) => {
                 self.is_exhausted = is_exhausted;
                 if is_exhausted && self.shared.is_over_limit() {
                     self.refuse_waiting();
                 }
             }
-            Some(Command::Close(reply)) => return Some(reply),
-            Some(Command::Put(..)) | None => {}
+            Some(JournalCommand::Close(reply)) => return Some(reply),
+            Some(JournalCommand::Put(..)) | None => {}
         }
         None
     }
 
     /// Takes changes into the batch, which begins with them where it hasn't.
-    fn take_in(&mut self, batch: &mut Option<Batch>, proposals: Vec<Proposal>, reply: Reply<Put>) {
+    fn take_in(
+        &mut self,
+        batch: &mut Option<WriteBatch>,
+        proposals: Vec<Proposal>,
+        reply: Reply<Put>,
+    ) {
         if batch.is_none() {
             let begun = self
                 .make_memory(&proposals)
@@ -304,13 +310,13 @@ impl Writer {
 
     /// Begins a batch, with what the journal has to be told besides. A `probe` writes
     /// something in any case.
-    fn begin(&mut self, probe: bool) -> Result<Batch, PublishError> {
+    fn begin(&mut self, probe: bool) -> Result<WriteBatch, PublishError> {
         if !probe && self.shared.health() == Health::Failing && clock::now() < self.next_probe {
             return Err(PublishError::DiskFailing);
         }
         self.ready().map_err(|error| self.failed(&error))?;
         let time_ms = now_ms().max(self.hub.time_ms());
-        let mut batch = Batch::after(self.hub.published(), time_ms);
+        let mut batch = WriteBatch::after(self.hub.published(), time_ms);
         batch.is_probe = probe;
         self.buffer.clear();
         let is_due = batch.newest.0 + RESERVE_AHEAD > self.reserved.0;
@@ -345,34 +351,34 @@ impl Writer {
 
     /// Whether there is room beyond the limit, which is for what takes little and makes more: for
     /// deletions always, and for ends of running jobs if the next checkpoint still fits then.
-    fn room_beyond(&self, proposals: &[Proposal]) -> Room {
+    fn room_beyond(&self, proposals: &[Proposal]) -> EventRoom {
         if proposals.iter().all(Proposal::is_deletion) {
-            return Room::There;
+            return EventRoom::There;
         }
         let is_end = |it: &Proposal| it.is_deletion() || room::ends(&self.hub, it);
         if !proposals.iter().all(is_end) {
             return self.room();
         }
         match self.shared.room_for(proposals) {
-            Room::None => self.room(),
+            EventRoom::None => self.room(),
             room => room,
         }
     }
 
     /// Whether it is worth waiting for room. The keeper is called.
-    fn room(&self) -> Room {
+    fn room(&self) -> EventRoom {
         let _ = self.call.try_send(());
         if self.is_exhausted || !self.waiting.is_empty() && self.has_waited() >= ROOM_PATIENCE {
-            Room::None
+            EventRoom::None
         } else {
-            Room::Awaited
+            EventRoom::Awaited
         }
     }
 
     fn refuse_waiting(&mut self) {
         for command in std::mem::take(&mut self.waiting) {
             let error = self.failed(&ErrorKind::StorageFull.into());
-            if let Command::Put(_, reply) = command {
+            if let JournalCommand::Put(_, reply) = command {
                 reply.answer((Vec::new(), Some(error)));
             }
         }
@@ -384,12 +390,12 @@ impl Writer {
     }
 
     /// Numbers changes and encodes them, up to the first that is refused.
-    fn add(&mut self, batch: &mut Batch, proposals: Vec<Proposal>, reply: Option<Reply<Put>>) {
-        let (mut ids, mut failure, mut need) = (Vec::new(), None, Need::Nothing);
+    fn add(&mut self, batch: &mut WriteBatch, proposals: Vec<Proposal>, reply: Option<Reply<Put>>) {
+        let (mut ids, mut failure, mut need) = (Vec::new(), None, AnswerNeed::Nothing);
         ids.reserve_exact(proposals.len());
         for proposal in proposals {
             let from = batch.entries.len();
-            let needed = Need::of(&proposal.change);
+            let needed = AnswerNeed::of(&proposal.change);
             let taken = batch.take(&self.hub, &self.shared.index, proposal);
             self.encode_from(batch, from);
             match taken {
@@ -402,7 +408,7 @@ impl Writer {
                     failure = Some(error);
                     if !batch.entries.is_empty() {
                         // It may be for what comes to nothing if that can't be written.
-                        need = need.max(Need::Write);
+                        need = need.max(AnswerNeed::Write);
                     }
                     break;
                 }
@@ -411,11 +417,11 @@ impl Writer {
         }
         let error = failure;
         if let Some(reply) = reply {
-            batch.answers.push((Answer { reply, ids, error }, need));
+            batch.answers.push((DueAnswer { reply, ids, error }, need));
         }
     }
 
-    fn encode_from(&mut self, batch: &mut Batch, from: usize) {
+    fn encode_from(&mut self, batch: &mut WriteBatch, from: usize) {
         let segment = self.segment();
         for entry in &mut batch.entries[from..] {
             entry.offset = self.buffer.len();
@@ -425,13 +431,13 @@ impl Writer {
     }
 
     /// Writes a batch, has the hub apply it, and answers.
-    fn finish(&mut self, batch: Batch) -> Result<(), PublishError> {
+    fn finish(&mut self, batch: WriteBatch) -> Result<(), PublishError> {
         let needs_medium = self.needs_medium(&batch);
         let start = self.active.as_ref().map_or(0, |active| active.bytes);
         if let Err(error) = self.write_batch(&batch) {
             for (answer, need) in batch.answers {
                 match need {
-                    Need::Nothing => answer.give(),
+                    AnswerNeed::Nothing => answer.give(),
                     _ => answer.refuse(error),
                 }
             }
@@ -441,8 +447,8 @@ impl Writer {
         let end = self.end();
         for (answer, need) in batch.answers {
             match need {
-                Need::Medium if !needs_medium && !self.unsynced.is_empty() => {
-                    self.awaiting.push((end, Waiter::Publisher(answer)));
+                AnswerNeed::Medium if !needs_medium && !self.unsynced.is_empty() => {
+                    self.awaiting.push((end, SyncWaiter::Publisher(answer)));
                 }
                 _ => answer.give(),
             }
@@ -473,7 +479,7 @@ impl Writer {
         match is_ready {
             Ok(()) if self.unsynced.is_empty() => reply.answer(Ok(())),
             Ok(()) => {
-                self.awaiting.push((self.end(), Waiter::Keeper(reply)));
+                self.awaiting.push((self.end(), SyncWaiter::Keeper(reply)));
                 self.sync_for_waiters();
             }
             Err(error) => {
@@ -490,7 +496,7 @@ impl Writer {
         self.write_batch(&batch)
     }
 
-    fn write_batch(&mut self, batch: &Batch) -> Result<(), PublishError> {
+    fn write_batch(&mut self, batch: &WriteBatch) -> Result<(), PublishError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -511,7 +517,7 @@ impl Writer {
 
     /// Whether nobody may see it before it is on the medium: numbers above the reserved ones
     /// would be given again after a loss of power.
-    fn needs_medium(&self, batch: &Batch) -> bool {
+    fn needs_medium(&self, batch: &WriteBatch) -> bool {
         batch.is_probe
             || batch.newest > self.reserved
             || self.shared.config.sync == SyncPolicy::Always

@@ -9,57 +9,58 @@ use crate::sys::channel::{Sender, bounded, unbounded};
 
 use super::flight::Put;
 pub use super::position::Position;
-use super::reader::Reader;
-pub use super::replica::{Applied, Replica};
-use super::server::Server;
-use super::shared::Shared;
+use super::reader::LogReader;
+pub use super::replica::{ItemApplied, Replica};
+use super::server::RedisServer;
+use super::shared::NodeShared;
 pub use super::store::{
-    Body, Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Snapshot, Store,
+    Body, Dial, EpochOpened, EpochOpening, Fence, Heard, Item, Look, Nonce, StateSnapshot, Store,
+    StoreFault,
 };
-use super::writer::{Command, Writer};
+use super::writer::{LogWriter, NodeCommand};
 use super::{FleetConfig, Health, entry};
 use crate::event::job::EventId;
 use crate::hub::{Change, Hub, HubConfig};
 use crate::sequencer::Proposal;
 use crate::sequencer::journal::checkpoint;
-use crate::sequencer::journal::reply::{Answer, pair};
+use crate::sequencer::journal::reply::{AwaitedReply, pair};
 use crate::sys::clock;
 
 /// A node without threads.
-pub struct ByHand {
+pub struct NodeByHand {
     pub hub: Hub,
     /// What tells this process from every other.
     pub boot: u64,
-    shared: Arc<Shared>,
-    reader: Reader,
-    writer: Writer,
-    commands: Sender<Command>,
+    shared: Arc<NodeShared>,
+    reader: LogReader,
+    writer: LogWriter,
+    commands: Sender<NodeCommand>,
     /// The reader's pause after a failure, and until when it is.
     pause: Duration,
     pauses_until: Instant,
 }
 
 /// Somebody waits for this.
-pub struct Waiting(Answer<Put>);
+pub struct NodeWaiting(AwaitedReply<Put>);
 
-impl ByHand {
+impl NodeByHand {
     pub fn new(
         config: &FleetConfig,
         hub: HubConfig,
         boot: u64,
         seed: u64,
         dial: &Arc<dyn Dial>,
-    ) -> ByHand {
+    ) -> NodeByHand {
         let hub = Hub::new(hub, EventId(0));
-        let shared = Arc::new(Shared::new(config, "made up".to_owned(), boot, &hub));
+        let shared = Arc::new(NodeShared::new(config, "made up".to_owned(), boot, &hub));
         let (commands, received) = unbounded();
         // Nobody waits for it to be ready.
         let (joined, _) = bounded(1);
-        ByHand {
+        NodeByHand {
             hub,
             boot,
-            reader: Reader::new(shared.clone(), dial.clone(), joined).seeded(seed),
-            writer: Writer::new(shared.clone(), dial.clone(), received),
+            reader: LogReader::new(shared.clone(), dial.clone(), joined).seeded(seed),
+            writer: LogWriter::new(shared.clone(), dial.clone(), received),
             shared,
             commands,
             pause: Duration::ZERO,
@@ -85,14 +86,14 @@ impl ByHand {
 
     /// Asks for changes, in turn up to the first that is refused; without the writer's thread,
     /// where that can be.
-    pub fn submit(&mut self, proposals: Vec<Proposal>, at_once: bool) -> Waiting {
+    pub fn submit(&mut self, proposals: Vec<Proposal>, at_once: bool) -> NodeWaiting {
         let (reply, answer) = pair();
-        let handed = self.commands.send(Command::Put(proposals, reply));
+        let handed = self.commands.send(NodeCommand::Put(proposals, reply));
         handed.expect("the writer is there");
         if at_once {
             self.writer.step_now();
         }
-        Waiting(answer)
+        NodeWaiting(answer)
     }
 
     /// Whether it has read everything, and nothing of its own is under way.
@@ -135,7 +136,7 @@ impl ByHand {
     }
 }
 
-impl Waiting {
+impl NodeWaiting {
     /// The answer, if it is there; within it none, where there will be none.
     pub fn take(&self) -> Option<Option<Put>> {
         self.0.take()
@@ -145,7 +146,7 @@ impl Waiting {
 /// Connections to a Redis that isn't made up.
 pub fn real(url: &str) -> Arc<dyn Dial> {
     let url = url.parse().expect("it is a URL");
-    Arc::new(Server::new(url, "landfall"))
+    Arc::new(RedisServer::new(url, "landfall"))
 }
 
 /// A replica that has read nothing.
@@ -191,10 +192,12 @@ pub fn event_of(item: &Item) -> Option<String> {
         return None;
     };
     match entry::decode(payload).expect("it is written here").what {
-        entry::What::Change(entry) => match entry.change {
+        entry::PayloadKind::Change(entry) => match entry.change {
             Change::Event { event, .. } => Some(event.data().to_owned()),
             _ => None,
         },
-        entry::What::Node { .. } | entry::What::Errand(_) | entry::What::Crowd(_) => None,
+        entry::PayloadKind::Node { .. }
+        | entry::PayloadKind::Errand(_)
+        | entry::PayloadKind::Crowd(_) => None,
     }
 }

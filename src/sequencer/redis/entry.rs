@@ -59,16 +59,16 @@ const COUNTED: u8 = 128;
 
 /// What was read of a payload.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct ReadPayload {
     /// Whether it is void where the one before it from the same process was refused.
     pub is_chained: bool,
     /// What.
-    pub what: What,
+    pub what: PayloadKind,
 }
 
 /// What a payload says.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum PayloadKind {
     /// A change.
     Change(Entry),
     /// A node is there.
@@ -217,7 +217,7 @@ fn statement(payload: &mut Payload<'_>) -> Result<Statement, Unread> {
 ///
 /// # Errors
 /// It is none, or a newer node's.
-pub fn decode(bytes: &[u8]) -> Result<Said, Unread> {
+pub fn decode(bytes: &[u8]) -> Result<ReadPayload, Unread> {
     let mut payload = Payload(bytes);
     if payload.byte()? != VERSION {
         return Err(Unread::Newer);
@@ -233,22 +233,22 @@ pub fn decode(bytes: &[u8]) -> Result<Said, Unread> {
         _ => return Err(Unread::Newer),
     })?;
     let what = match kind {
-        NODE => What::Node {
+        NODE => PayloadKind::Node {
             name: payload.name()?.to_owned(),
             url: payload.name()?.to_owned(),
         },
-        AGAIN => What::Errand(Errand {
+        AGAIN => PayloadKind::Errand(Errand {
             job: payload.name()?.parse().map_err(|_| Unread::Malformed)?,
             life: LifeId(payload.id()?),
         }),
-        CROWD => What::Crowd(statement(&mut payload)?),
-        _ => What::Change(change(kind, flags, &mut payload)?),
+        CROWD => PayloadKind::Crowd(statement(&mut payload)?),
+        _ => PayloadKind::Change(change(kind, flags, &mut payload)?),
     };
     if !payload.0.is_empty() {
         return Err(Unread::Malformed);
     }
     let is_chained = flags & CHAINED != 0;
-    Ok(Said { is_chained, what })
+    Ok(ReadPayload { is_chained, what })
 }
 
 fn change(kind: u8, flags: u8, payload: &mut Payload<'_>) -> Result<Entry, Unread> {
@@ -415,7 +415,7 @@ mod tests {
                 let bytes = encode(&proposal, 1_800_000_000_000, is_chained);
                 let said = decode(&bytes).unwrap();
                 assert_eq!(said.is_chained, is_chained);
-                let What::Change(entry) = said.what else {
+                let PayloadKind::Change(entry) = said.what else {
                     panic!("no change");
                 };
                 assert_eq!(entry.change, change);
@@ -440,7 +440,7 @@ mod tests {
         };
         let bytes = encode_statement(&statement);
         let said = decode(&bytes).unwrap();
-        assert!(matches!(said.what, What::Crowd(read) if read == statement));
+        assert!(matches!(said.what, PayloadKind::Crowd(read) if read == statement));
         for end in 0..bytes.len() {
             assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
         }
@@ -449,7 +449,10 @@ mod tests {
     #[test]
     fn what_a_newer_node_says_is_known_as_such() {
         let node = encode_node("a", "http://a");
-        assert!(matches!(decode(&node).unwrap().what, What::Node { .. }));
+        assert!(matches!(
+            decode(&node).unwrap().what,
+            PayloadKind::Node { .. }
+        ));
         for (at, byte) in [(0, 2), (1, 99), (2, 128)] {
             let mut newer = node.clone();
             newer[at] = byte;

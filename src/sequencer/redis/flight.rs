@@ -54,7 +54,7 @@ struct Held {
 }
 
 /// An entry of this process that was applied.
-struct Own {
+struct OwnEntry {
     count: u64,
     payload: Arc<[u8]>,
     at: Instant,
@@ -69,7 +69,7 @@ pub struct Flight {
     waiting: BTreeMap<u64, Sent>,
     /// What has to get another count.
     dead: VecDeque<Sent>,
-    own: VecDeque<Own>,
+    own: VecDeque<OwnEntry>,
     own_bytes: usize,
     /// It isn't known what Redis has lost: nothing of it is too old.
     pub holds: bool,
@@ -200,7 +200,7 @@ impl Flight {
     fn keep(&mut self, count: u64, payload: Arc<[u8]>) {
         let at = clock::now();
         self.own_bytes += payload.len();
-        self.own.push_back(Own { count, payload, at });
+        self.own.push_back(OwnEntry { count, payload, at });
         while let Some(first) = self.own.front()
             && (self.own_bytes > KEPT_MAX_BYTES || !self.holds && at - first.at > KEPT)
         {

@@ -51,11 +51,11 @@ use crate::hub::Hub;
 use crate::sys::clock;
 use crate::sys::{random, vital};
 use flight::Put;
-use reader::Reader;
-use server::Server;
-use shared::Shared;
+use reader::LogReader;
+use server::RedisServer;
+use shared::NodeShared;
 use store::Dial;
-use writer::{Command, Pen, Writer};
+use writer::{LogWriter, NodeCommand, Pen};
 
 /// How long a start waits for Redis to be there, and to know everything.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -64,8 +64,8 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A node of a fleet.
 pub struct Fleet {
-    shared: Arc<Shared>,
-    commands: Sender<Command>,
+    shared: Arc<NodeShared>,
+    commands: Sender<NodeCommand>,
     pen: Arc<Pen>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -77,19 +77,19 @@ impl Fleet {
     /// # Errors
     /// Redis isn't there, or isn't one that a fleet can use: the error says what would be.
     pub fn join(config: &FleetConfig, redis: &RedisUrl, hub: &Hub) -> io::Result<Fleet> {
-        let server = Server::new(redis.clone(), config.name.as_str());
+        let server = RedisServer::new(redis.clone(), config.name.as_str());
         let boot = random::secret()?;
         let (boot, _) = boot.split_at(8);
         let boot = boot.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-        let shared = Arc::new(Shared::new(config, redis.to_string(), boot, hub));
+        let shared = Arc::new(NodeShared::new(config, redis.to_string(), boot, hub));
         let dial: Arc<dyn Dial> = Arc::new(server);
         let (commands, received) = unbounded();
         let (joined, has_joined) = bounded(1);
         hub.have_others();
-        let reader = Reader::new(shared.clone(), dial.clone(), joined);
-        let writer = Arc::new(Mutex::new(Writer::new(shared.clone(), dial, received)));
+        let reader = LogReader::new(shared.clone(), dial.clone(), joined);
+        let writer = Arc::new(Mutex::new(LogWriter::new(shared.clone(), dial, received)));
         let (its, known) = (writer.clone(), shared.clone());
-        let writes = vital::spawn("fleet-writer", move || Writer::run(&its, &known))?;
+        let writes = vital::spawn("fleet-writer", move || LogWriter::run(&its, &known))?;
         let pen = Arc::new(Pen {
             writer,
             thread: writes.thread().clone(),
@@ -131,12 +131,12 @@ impl Fleet {
         if proposals.is_empty() {
             return (Vec::new(), None);
         }
-        self.command(|reply| Command::Put(proposals, reply))
+        self.command(|reply| NodeCommand::Put(proposals, reply))
     }
 
     fn command(
         &self,
-        command: impl FnOnce(Reply<Put>) -> Command,
+        command: impl FnOnce(Reply<Put>) -> NodeCommand,
     ) -> (Vec<EventId>, Option<PublishError>) {
         let (reply, answer) = pair();
         let answer = self.order(command(reply)).then(|| answer.wait()).flatten();
@@ -144,7 +144,7 @@ impl Fleet {
     }
 
     /// Has the writer do what a command asks for. False where there is none any more.
-    fn order(&self, command: Command) -> bool {
+    fn order(&self, command: NodeCommand) -> bool {
         let is_taken = self.commands.send(command).is_ok();
         self.pen.move_on();
         is_taken
@@ -255,7 +255,7 @@ impl Neighbours for Fleet {
             return Err(self.shared.refusal());
         }
         let payload = entry::encode_errand(&errand);
-        let (_, error) = self.command(|reply| Command::Say(payload, reply));
+        let (_, error) = self.command(|reply| NodeCommand::Say(payload, reply));
         error.map_or(Ok(()), Err)
     }
 

@@ -16,10 +16,10 @@ use crate::sys::channel::Sender;
 
 use super::crowd::Crowd;
 use super::position::{Position, SLOTS, epochs_until};
-use super::replica::{Applied, Aside, Misfit, Replica};
-use super::shared::Shared;
+use super::replica::{Aside, ItemApplied, Misfit, Replica};
+use super::shared::NodeShared;
 use super::snapshot;
-use super::store::{Body, Dial, Fault, Fence, Item, Look, Store};
+use super::store::{Body, Dial, Fence, Item, Look, Store, StoreFault};
 use super::writer::Pen;
 use crate::sequencer::Health;
 use crate::sys::clock;
@@ -46,8 +46,8 @@ const MEASURE: Duration = Duration::from_secs(1);
 /// What an item costs beyond its payload, about, in Redis's memory.
 const ITEM_BYTES: u64 = 96;
 
-pub struct Reader {
-    shared: Arc<Shared>,
+pub struct LogReader {
+    shared: Arc<NodeShared>,
     /// The writer, whom what is read back may let go on; none where it has no thread.
     pen: Option<Arc<Pen>>,
     dial: Arc<dyn Dial>,
@@ -55,7 +55,7 @@ pub struct Reader {
     /// Items were asked for, which must be there by then.
     reads_until: Option<Instant>,
     /// What was heard without waiting, and is to be gone into.
-    brought: Option<Result<Vec<Item>, Stop>>,
+    brought: Option<Result<Vec<Item>, ReadStop>>,
     /// How many reads in a row have brought little.
     calm: u32,
     /// How long it has been of late from one read that brings something of this process's to the
@@ -97,27 +97,27 @@ pub struct Reader {
 }
 
 /// Why reading can't go on.
-enum Stop {
-    Fault(Fault),
+enum ReadStop {
+    Fault(StoreFault),
     /// The state has to be put back.
     Rebuild,
     /// A newer node writes here.
     Newer,
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Stop {
-        Stop::Fault(fault)
+impl From<StoreFault> for ReadStop {
+    fn from(fault: StoreFault) -> ReadStop {
+        ReadStop::Fault(fault)
     }
 }
 
-impl Reader {
+impl LogReader {
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<NodeShared>,
         dial: Arc<dyn Dial>,
         joined: Sender<Result<(), String>>,
-    ) -> Reader {
-        Reader {
+    ) -> LogReader {
+        LogReader {
             crowd: Crowd::new(shared.hub.clone()),
             replica: Replica {
                 holders: shared.holders.clone(),
@@ -153,8 +153,8 @@ impl Reader {
     }
 
     /// The same, with a writer.
-    pub fn with(self, pen: Arc<Pen>) -> Reader {
-        Reader {
+    pub fn with(self, pen: Arc<Pen>) -> LogReader {
+        LogReader {
             pen: Some(pen),
             ..self
         }
@@ -183,7 +183,7 @@ impl Reader {
             return Some(Duration::ZERO);
         };
         match (fault, self.joined.take()) {
-            (Fault::Refused(why), Some(joined)) => {
+            (StoreFault::Refused(why), Some(joined)) => {
                 let _ = joined.send(Err(why));
                 return None;
             }
@@ -197,8 +197,8 @@ impl Reader {
 
     /// The same, with a chance that is the same every time.
     #[cfg(test)]
-    pub fn seeded(self, seed: u64) -> Reader {
-        Reader {
+    pub fn seeded(self, seed: u64) -> LogReader {
+        LogReader {
             random: Random::seeded(seed),
             ..self
         }
@@ -209,7 +209,7 @@ impl Reader {
         &self.replica
     }
 
-    fn lose_link(&mut self, fault: &Fault) {
+    fn lose_link(&mut self, fault: &StoreFault) {
         self.link = None;
         (self.reads_until, self.brought, self.calm) = (None, None, 0);
         self.is_verified = false;
@@ -218,35 +218,35 @@ impl Reader {
         self.fence_off();
         self.shared.note_lag(true);
         let (health, why) = match fault {
-            Fault::Broken(why) => (Health::Away, &**why),
-            Fault::Denied(why) | Fault::Refused(why) => (Health::Denied, &**why),
-            Fault::Fenced => (Health::Away, "another server answers"),
-            Fault::Full => (Health::NoRoom, "Redis has no room (maxmemory)"),
+            StoreFault::Broken(why) => (Health::Away, &**why),
+            StoreFault::Denied(why) | StoreFault::Refused(why) => (Health::Denied, &**why),
+            StoreFault::Fenced => (Health::Away, "another server answers"),
+            StoreFault::Full => (Health::NoRoom, "Redis has no room (maxmemory)"),
         };
         self.shared.cannot_read(health, why);
     }
 
     /// One look, or one read and what comes of it.
-    fn step(&mut self, wait: Duration) -> Result<(), Fault> {
+    fn step(&mut self, wait: Duration) -> Result<(), StoreFault> {
         match self.turn(wait) {
             Ok(()) => Ok(()),
-            Err(Stop::Fault(fault)) => Err(fault),
-            Err(Stop::Rebuild) => self.rebuild(),
-            Err(Stop::Newer) => Err(self.newer()),
+            Err(ReadStop::Fault(fault)) => Err(fault),
+            Err(ReadStop::Rebuild) => self.rebuild(),
+            Err(ReadStop::Newer) => Err(self.newer()),
         }
     }
 
-    fn newer(&mut self) -> Fault {
+    fn newer(&mut self) -> StoreFault {
         let why = "a newer server writes in this fleet: start that version here, too";
         if self.joined.is_none() {
             // It can't go on, and mustn't seem to.
             error!("fleet: {why}");
             vital::end("fleet");
         }
-        Fault::Refused(why.to_owned())
+        StoreFault::Refused(why.to_owned())
     }
 
-    fn turn(&mut self, wait: Duration) -> Result<(), Stop> {
+    fn turn(&mut self, wait: Duration) -> Result<(), ReadStop> {
         self.must_look |= self.shared.looks_again.swap(false, Ordering::AcqRel);
         let has_begun = self.reads_until.is_some() || self.brought.is_some();
         if self.must_look && !has_begun {
@@ -274,7 +274,7 @@ impl Reader {
     }
 
     /// Asks for what follows, unless that is under way.
-    fn ask(&mut self, wait: Duration) -> Result<(), Fault> {
+    fn ask(&mut self, wait: Duration) -> Result<(), StoreFault> {
         if self.reads_until.is_some() {
             return Ok(());
         }
@@ -289,7 +289,7 @@ impl Reader {
         Ok(())
     }
 
-    fn take_in(&mut self, items: &[Item]) -> Result<(), Stop> {
+    fn take_in(&mut self, items: &[Item]) -> Result<(), ReadStop> {
         self.shared.touch();
         if items.is_empty() {
             self.must_look = true;
@@ -323,7 +323,7 @@ impl Reader {
     }
 
     /// Finds out how far the log goes, now and then.
-    fn find_end(&mut self) -> Result<(), Fault> {
+    fn find_end(&mut self) -> Result<(), StoreFault> {
         let now = clock::now();
         if now < self.next_measure {
             return Ok(());
@@ -335,32 +335,32 @@ impl Reader {
         Ok(())
     }
 
-    fn link(&mut self) -> Result<&mut Box<dyn Store>, Fault> {
+    fn link(&mut self) -> Result<&mut Box<dyn Store>, StoreFault> {
         if self.link.is_none() {
             self.link = Some(self.dial.dial()?);
             self.is_verified = false;
         }
-        self.link.as_mut().ok_or(Fault::Fenced)
+        self.link.as_mut().ok_or(StoreFault::Fenced)
     }
 
     /// What follows from who keeps the log and how far it goes.
-    fn see(&mut self, look: &Look) -> Result<(), Stop> {
+    fn see(&mut self, look: &Look) -> Result<(), ReadStop> {
         self.shared.touch();
         if !look.is_master {
             let why = "it is a replica and takes no writes".to_owned();
-            return Err(Fault::Denied(why).into());
+            return Err(StoreFault::Denied(why).into());
         }
         let Some((last, nonce)) = &look.last else {
-            return self.begin_log().map_err(Stop::Fault);
+            return self.begin_log().map_err(ReadStop::Fault);
         };
         self.empty_since = None;
         if !self.has_state {
-            return Err(Stop::Rebuild);
+            return Err(ReadStop::Rebuild);
         }
         self.shared.note_end(*last);
         let at = self.replica.at;
         if *last < at || *last == at && *nonce != self.replica.nonce {
-            return Err(Stop::Rebuild);
+            return Err(ReadStop::Rebuild);
         }
         self.is_behind = *last > at;
         if self.is_behind {
@@ -376,11 +376,11 @@ impl Reader {
             return Ok(());
         }
         self.catch_up();
-        self.keep_house().map_err(Stop::Fault)
+        self.keep_house().map_err(ReadStop::Fault)
     }
 
     /// Sees whether the log goes on from where the replica is.
-    fn verify(&mut self) -> Result<(), Stop> {
+    fn verify(&mut self) -> Result<(), ReadStop> {
         if self.is_verified {
             return Ok(());
         }
@@ -396,7 +396,7 @@ impl Reader {
                 .is_some_and(|item| is_next(&self.replica, item))
         };
         if !is_its {
-            return Err(Stop::Rebuild);
+            return Err(ReadStop::Rebuild);
         }
         self.is_verified = true;
         Ok(())
@@ -441,7 +441,7 @@ impl Reader {
         });
     }
 
-    fn apply(&mut self, item: &Item, is_alone: bool) -> Result<(), Stop> {
+    fn apply(&mut self, item: &Item, is_alone: bool) -> Result<(), ReadStop> {
         if matches!(item.what, Body::Opening { .. }) && self.replica.is_next(item) {
             self.announce(&[self.replica.lost_by(item.at)]);
         }
@@ -449,10 +449,10 @@ impl Reader {
             .replica
             .apply(item, is_alone)
             .map_err(|misfit| match misfit {
-                Misfit::Gap => Stop::Rebuild,
-                Misfit::Newer => Stop::Newer,
+                Misfit::Gap => ReadStop::Rebuild,
+                Misfit::Newer => ReadStop::Newer,
             })?;
-        if let Applied::Entry {
+        if let ItemApplied::Entry {
             boot,
             aside: Some(aside),
             ..
@@ -485,7 +485,7 @@ impl Reader {
         }
     }
 
-    fn note(&mut self, item: &Item, applied: Applied) {
+    fn note(&mut self, item: &Item, applied: ItemApplied) {
         self.high = self.high.max(item.at);
         self.shared.note_position(item.at);
         let Body::Entry(payload) = &item.what else {
@@ -498,8 +498,8 @@ impl Reader {
         };
         self.bytes += payload.len() as u64 + ITEM_BYTES;
         match applied {
-            Applied::Repeat => self.shared.counters.duplicates.add(1),
-            Applied::Entry {
+            ItemApplied::Repeat => self.shared.counters.duplicates.add(1),
+            ItemApplied::Entry {
                 boot,
                 count,
                 result,
@@ -510,7 +510,7 @@ impl Reader {
                 let mut flight = self.shared.flight.lock();
                 flight.settle(count, result, needs_replicas);
             }
-            Applied::Entry { .. } | Applied::Opened | Applied::Void => {}
+            ItemApplied::Entry { .. } | ItemApplied::Opened | ItemApplied::Void => {}
         }
     }
 
@@ -542,7 +542,7 @@ impl Reader {
 
     /// Opens the next epoch where this one is nearly full, and stores a snapshot where there
     /// is much since the last.
-    fn keep_house(&mut self) -> Result<(), Fault> {
+    fn keep_house(&mut self) -> Result<(), StoreFault> {
         if self.replica.at.is_near_the_end() {
             self.open(None)?;
             self.must_look = false;
@@ -560,7 +560,7 @@ impl Reader {
         let taken = snapshot::take(&self.replica);
         match self.link()?.store(&taken) {
             Ok(true) => self.snapshot_at = taken.at,
-            Ok(false) | Err(Fault::Full | Fault::Denied(_)) => {}
+            Ok(false) | Err(StoreFault::Full | StoreFault::Denied(_)) => {}
             Err(fault) => return Err(fault),
         }
         Ok(())

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::crowd::Statement;
-use super::entry::{self, Said, What};
+use super::entry::{self, PayloadKind, ReadPayload};
 use super::holders::Holders;
 use super::position::{Position, SLOTS, slot_of};
 use super::store::{Body, Item, Nonce};
@@ -66,7 +66,7 @@ pub struct Node {
 
 /// What an item has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub enum ItemApplied {
     /// An epoch has begun.
     Opened,
     /// Nothing: its epoch was full.
@@ -131,14 +131,14 @@ impl Replica {
     }
 
     /// Applies an item. Numbers that are lost by it are called out before, by `lose`.
-    pub fn apply(&mut self, item: &Item, is_alone: bool) -> Result<Applied, Misfit> {
+    pub fn apply(&mut self, item: &Item, is_alone: bool) -> Result<ItemApplied, Misfit> {
         if !self.is_next(item) {
             return Err(Misfit::Gap);
         }
         let applied = match &item.what {
             Body::Opening { identity, .. } => {
                 self.open(item.at, identity);
-                Applied::Opened
+                ItemApplied::Opened
             }
             Body::Entry(payload) => self.enter(item, payload, is_alone)?,
         };
@@ -170,20 +170,25 @@ impl Replica {
         identity.clone_into(&mut self.identity);
     }
 
-    fn enter(&mut self, item: &Item, payload: &[u8], is_alone: bool) -> Result<Applied, Misfit> {
+    fn enter(
+        &mut self,
+        item: &Item,
+        payload: &[u8],
+        is_alone: bool,
+    ) -> Result<ItemApplied, Misfit> {
         let Some(id) = item.at.number() else {
-            return Ok(Applied::Void);
+            return Ok(ItemApplied::Void);
         };
         let Some((boot, count)) = parse_nonce(&item.nonce) else {
             error!(
                 "fleet: entry {} has a nonce of nobody's: it is void",
                 item.at
             );
-            return Ok(Applied::Void);
+            return Ok(ItemApplied::Void);
         };
         let known = self.boots.get(&boot).copied().unwrap_or_default();
         if count <= known.count {
-            return Ok(Applied::Repeat);
+            return Ok(ItemApplied::Repeat);
         }
         let mut aside = None;
         let result = match entry::decode(payload) {
@@ -193,17 +198,17 @@ impl Replica {
                 None
             }
             Ok(said) if said.is_chained && known.is_refused => None,
-            Ok(Said { what, .. }) => Some(match what {
-                What::Change(entry) => self.change(id, boot, entry, is_alone),
-                What::Errand(errand) => {
+            Ok(ReadPayload { what, .. }) => Some(match what {
+                PayloadKind::Change(entry) => self.change(id, boot, entry, is_alone),
+                PayloadKind::Errand(errand) => {
                     aside = Some(Aside::Errand(errand));
                     Ok(id)
                 }
-                What::Crowd(statement) => {
+                PayloadKind::Crowd(statement) => {
                     aside = Some(Aside::Crowd(statement));
                     Ok(id)
                 }
-                What::Node { name, url } => {
+                PayloadKind::Node { name, url } => {
                     let before = self.nodes.get(&name).map(|node| node.boot);
                     aside = Some(Aside::Node(before));
                     self.introduce(id, boot, name, url);
@@ -213,7 +218,7 @@ impl Replica {
         };
         self.hub.reach(id, None);
         self.note(boot, count, !matches!(result, Some(Ok(_))), id);
-        Ok(Applied::Entry {
+        Ok(ItemApplied::Entry {
             boot,
             count,
             result,

@@ -49,7 +49,7 @@ pub enum Value {
 }
 
 /// A connection.
-pub struct Connection {
+pub struct RedisConnection {
     socket: Arc<OwnedFd>,
     input: Input,
     /// The command, of which so many bytes are sent.
@@ -69,7 +69,7 @@ struct Input {
 }
 
 /// An answer that isn't waited for.
-pub enum Heard {
+pub enum AnswerHeard {
     /// It is all there.
     All(Value),
     /// More of it has yet to come.
@@ -79,17 +79,17 @@ pub enum Heard {
 }
 
 /// What waits for more than there is.
-struct Waiting<'a> {
+struct PartialAnswer<'a> {
     socket: &'a OwnedFd,
     input: &'a mut Input,
 }
 
-impl Connection {
+impl RedisConnection {
     /// Makes one. Blocks, for a second at most for each address.
     ///
     /// # Errors
     /// Nobody is there.
-    pub fn open(place: &Endpoint) -> io::Result<Connection> {
+    pub fn open(place: &Endpoint) -> io::Result<RedisConnection> {
         let socket: OwnedFd = match place {
             Endpoint::Unix(path) => UnixStream::connect(path)?.into(),
             Endpoint::Tcp(address) => {
@@ -109,7 +109,7 @@ impl Connection {
                 socket.into()
             }
         };
-        Ok(Connection {
+        Ok(RedisConnection {
             socket: Arc::new(socket),
             input: Input::default(),
             output: Vec::new(),
@@ -132,10 +132,10 @@ impl Connection {
         self.answer()
     }
 
-    /// Sends a command, whose answer is waited for by [`Connection::answer`].
+    /// Sends a command, whose answer is waited for by [`RedisConnection::answer`].
     ///
     /// # Errors
-    /// As of [`Connection::call`].
+    /// As of [`RedisConnection::call`].
     pub fn ask<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<()> {
         self.prepare(words, patience)?;
         self.send(SendFlags::empty())
@@ -145,7 +145,7 @@ impl Connection {
     /// Says whether all of it is sent.
     ///
     /// # Errors
-    /// As of [`Connection::call`].
+    /// As of [`RedisConnection::call`].
     pub fn ask_now<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<bool> {
         self.prepare(words, patience)?;
         self.send_now()
@@ -154,7 +154,7 @@ impl Connection {
     /// The same of two commands in one piece.
     ///
     /// # Errors
-    /// As of [`Connection::call`].
+    /// As of [`RedisConnection::call`].
     pub fn ask_both_now<A: AsRef<[u8]>>(&mut self, first: &[A], second: &[A]) -> io::Result<()> {
         self.prepare(first, self.patience)?;
         write(&mut self.output, second);
@@ -199,18 +199,18 @@ impl Connection {
     /// Waits for the answer, with the patience of the command.
     ///
     /// # Errors
-    /// As of [`Connection::call`].
+    /// As of [`RedisConnection::call`].
     pub fn answer(&mut self) -> io::Result<Value> {
         self.send(SendFlags::empty())?;
-        let Connection { socket, input, .. } = self;
-        read(&mut Waiting { socket, input }, 0)
+        let RedisConnection { socket, input, .. } = self;
+        read(&mut PartialAnswer { socket, input }, 0)
     }
 
     /// The answer, if all of it is there. Never waits.
     ///
     /// # Errors
-    /// As of [`Connection::call`].
-    pub fn answer_now(&mut self) -> io::Result<Heard> {
+    /// As of [`RedisConnection::call`].
+    pub fn answer_now(&mut self) -> io::Result<AnswerHeard> {
         self.answer_of(LOOK_MAX_BYTES)
     }
 
@@ -218,35 +218,39 @@ impl Connection {
     /// a rule.
     ///
     /// # Errors
-    /// As of [`Connection::call`].
-    pub fn second_now(&mut self, most: usize) -> io::Result<Heard> {
+    /// As of [`RedisConnection::call`].
+    pub fn second_now(&mut self, most: usize) -> io::Result<AnswerHeard> {
         match self.look(false, most) {
-            Ok(Heard::NotYet) => self.answer_of(most),
+            Ok(AnswerHeard::NotYet) => self.answer_of(most),
             other => other,
         }
     }
 
-    fn answer_of(&mut self, most: usize) -> io::Result<Heard> {
+    fn answer_of(&mut self, most: usize) -> io::Result<AnswerHeard> {
         if !self.send_now()? {
-            return Ok(Heard::NotYet);
+            return Ok(AnswerHeard::NotYet);
         }
         let is_at_end = self.input.receive(&self.socket, most)?;
         self.look(is_at_end, most)
     }
 
     /// What is received of the answer, of which nothing more will come if it `is_at_end`.
-    fn look(&mut self, is_at_end: bool, most: usize) -> io::Result<Heard> {
+    fn look(&mut self, is_at_end: bool, most: usize) -> io::Result<AnswerHeard> {
         let there = self.input.rest();
         let mut rest = there;
         match read(&mut rest, 0) {
             Ok(value) => {
                 let used = there.len() - rest.len();
                 self.input.consume(used);
-                Ok(Heard::All(value))
+                Ok(AnswerHeard::All(value))
             }
             Err(error) if error.kind() == ErrorKind::UnexpectedEof && !is_at_end => {
                 let is_much = there.len() >= most;
-                Ok(if is_much { Heard::Much } else { Heard::NotYet })
+                Ok(if is_much {
+                    AnswerHeard::Much
+                } else {
+                    AnswerHeard::NotYet
+                })
             }
             Err(error) => Err(error),
         }
@@ -304,7 +308,7 @@ impl Input {
     }
 }
 
-impl Read for Waiting<'_> {
+impl Read for PartialAnswer<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let rest = self.fill_buf()?;
         let length = rest.len().min(into.len());
@@ -314,7 +318,7 @@ impl Read for Waiting<'_> {
     }
 }
 
-impl BufRead for Waiting<'_> {
+impl BufRead for PartialAnswer<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.input.rest().is_empty() {
             let flags = RecvFlags::empty();
@@ -346,7 +350,7 @@ fn write<A: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[A]) {
 }
 
 /// What an answer begins with.
-enum Head {
+enum RespHead {
     /// That was all.
     Whole(Value),
     /// So many bytes follow.
@@ -358,10 +362,10 @@ enum Head {
 /// Reads an answer.
 fn read(input: &mut impl BufRead, depth: usize) -> io::Result<Value> {
     match head(input)? {
-        Head::Whole(value) => Ok(value),
-        Head::Bulk(-1) | Head::Array(-1) => Ok(Value::Nil),
-        Head::Bulk(length) => Ok(Value::Text(bulk(input, length)?)),
-        Head::Array(length) if depth < DEPTH_MAX => {
+        RespHead::Whole(value) => Ok(value),
+        RespHead::Bulk(-1) | RespHead::Array(-1) => Ok(Value::Nil),
+        RespHead::Bulk(length) => Ok(Value::Text(bulk(input, length)?)),
+        RespHead::Array(length) if depth < DEPTH_MAX => {
             let length = usize::try_from(length).map_err(|_| malformed())?;
             if length > ARRAY_MAX {
                 return Err(malformed());
@@ -369,11 +373,11 @@ fn read(input: &mut impl BufRead, depth: usize) -> io::Result<Value> {
             let all = (0..length).map(|_| read(input, depth + 1));
             all.collect::<io::Result<_>>().map(Value::Array)
         }
-        Head::Array(_) => Err(malformed()),
+        RespHead::Array(_) => Err(malformed()),
     }
 }
 
-fn head(input: &mut impl BufRead) -> io::Result<Head> {
+fn head(input: &mut impl BufRead) -> io::Result<RespHead> {
     // Most lines are there as a whole, and aren't copied.
     let there = input.fill_buf()?;
     let there = &there[..there.len().min(LINE_MAX_BYTES)];
@@ -392,15 +396,15 @@ fn head(input: &mut impl BufRead) -> io::Result<Head> {
     head_of(&line)
 }
 
-fn head_of(line: &[u8]) -> io::Result<Head> {
+fn head_of(line: &[u8]) -> io::Result<RespHead> {
     let line = line.strip_suffix(b"\r\n").ok_or_else(malformed)?;
     let (kind, rest) = line.split_first().ok_or_else(malformed)?;
     Ok(match kind {
-        b'+' => Head::Whole(Value::Text(rest.to_vec())),
-        b'-' => Head::Whole(Value::Error(String::from_utf8_lossy(rest).into_owned())),
-        b':' => Head::Whole(Value::Number(number(rest)?)),
-        b'$' => Head::Bulk(number(rest)?),
-        b'*' => Head::Array(number(rest)?),
+        b'+' => RespHead::Whole(Value::Text(rest.to_vec())),
+        b'-' => RespHead::Whole(Value::Error(String::from_utf8_lossy(rest).into_owned())),
+        b':' => RespHead::Whole(Value::Number(number(rest)?)),
+        b'$' => RespHead::Bulk(number(rest)?),
+        b'*' => RespHead::Array(number(rest)?),
         // Whoever begins so speaks something else.
         _ => return Err(io::Error::new(ErrorKind::Unsupported, "it is no Redis")),
     })
@@ -517,11 +521,11 @@ mod tests {
     }
 
     /// A connection, and the other end.
-    fn connected() -> (Connection, UnixStream) {
+    fn connected() -> (RedisConnection, UnixStream) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redis");
         let listener = UnixListener::bind(&path).unwrap();
-        let connection = Connection::open(&Endpoint::Unix(path)).unwrap();
+        let connection = RedisConnection::open(&Endpoint::Unix(path)).unwrap();
         (connection, listener.accept().unwrap().0)
     }
 
@@ -532,10 +536,13 @@ mod tests {
         for _ in 0..2 {
             connection.ask(&["XREAD"], CONNECT).unwrap();
             for byte in answer {
-                assert!(matches!(connection.answer_now().unwrap(), Heard::NotYet));
+                assert!(matches!(
+                    connection.answer_now().unwrap(),
+                    AnswerHeard::NotYet
+                ));
                 redis.write_all(&[*byte]).unwrap();
             }
-            let Heard::All(value) = connection.answer_now().unwrap() else {
+            let AnswerHeard::All(value) = connection.answer_now().unwrap() else {
                 panic!("all of it is there");
             };
             assert_eq!(value, all(answer, 5).unwrap());
@@ -557,7 +564,7 @@ mod tests {
             redis.write_all(&rest).unwrap();
             redis
         });
-        while !matches!(connection.answer_now().unwrap(), Heard::Much) {
+        while !matches!(connection.answer_now().unwrap(), AnswerHeard::Much) {
             std::thread::yield_now();
         }
         let answer = connection.answer().unwrap();
@@ -571,7 +578,10 @@ mod tests {
         let (mut connection, mut redis) = connected();
         let payload = vec![b'x'; 8 << 20];
         assert!(!connection.ask_now(&[&payload], CONNECT).unwrap());
-        assert!(matches!(connection.answer_now().unwrap(), Heard::NotYet));
+        assert!(matches!(
+            connection.answer_now().unwrap(),
+            AnswerHeard::NotYet
+        ));
         let reading = std::thread::spawn(move || {
             let mut command = Vec::new();
             write(&mut command, &[&payload]);
@@ -598,12 +608,12 @@ mod tests {
             for part in answers.chunks(step) {
                 redis.write_all(part).unwrap();
                 if heard.is_empty()
-                    && let Heard::All(value) = connection.answer_now().unwrap()
+                    && let AnswerHeard::All(value) = connection.answer_now().unwrap()
                 {
                     heard.push(value);
                 }
                 if heard.len() == 1
-                    && let Heard::All(value) = connection.second_now(1000).unwrap()
+                    && let AnswerHeard::All(value) = connection.second_now(1000).unwrap()
                 {
                     heard.push(value);
                 }

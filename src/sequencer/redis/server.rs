@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::position::Position;
 use super::reader;
-use super::resp::{self, Connection, Value};
+use super::resp::{self, RedisConnection, Value};
 use super::store::{
-    Body, Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Snapshot, Store,
+    Body, Dial, EpochOpened, EpochOpening, Fence, Heard, Item, Look, Nonce, StateSnapshot, Store,
+    StoreFault,
 };
 use crate::sequencer::fleet::url::{Endpoint, RedisUrl, Whereabouts};
 
@@ -44,22 +45,22 @@ enum Script {
 }
 
 /// Where a fleet's Redis is.
-pub struct Server {
+pub struct RedisServer {
     url: RedisUrl,
-    keys: Keys,
+    keys: LogKeys,
 }
 
 #[derive(Clone)]
-struct Keys {
+struct LogKeys {
     log: String,
     snapshot: String,
     before: String,
 }
 
 /// A connection to it.
-struct Link {
-    connection: Connection,
-    keys: Keys,
+struct RedisLink {
+    connection: RedisConnection,
+    keys: LogKeys,
     scripts: Vec<String>,
     /// What the read that was asked for may take.
     patience: Duration,
@@ -67,21 +68,21 @@ struct Link {
     appended: Option<Value>,
 }
 
-impl Server {
+impl RedisServer {
     /// The Redis there, in which this fleet's keys begin with its name.
-    pub fn new(url: RedisUrl, fleet: &str) -> Server {
-        let keys = Keys {
+    pub fn new(url: RedisUrl, fleet: &str) -> RedisServer {
+        let keys = LogKeys {
             log: format!("{fleet}:log"),
             snapshot: format!("{fleet}:snapshot"),
             before: format!("{fleet}:snapshot:before"),
         };
-        Server { url, keys }
+        RedisServer { url, keys }
     }
 
-    fn connect(&self) -> Result<Connection, Fault> {
+    fn connect(&self) -> Result<RedisConnection, StoreFault> {
         let (place, _) = self.place()?;
-        let mut connection = Connection::open(&place)
-            .map_err(|error| Fault::Broken(format!("{}: {error}", self.url)))?;
+        let mut connection = RedisConnection::open(&place)
+            .map_err(|error| StoreFault::Broken(format!("{}: {error}", self.url)))?;
         if let Some(password) = &self.url.password {
             let user = self.url.user.as_deref();
             let words = match user {
@@ -97,14 +98,14 @@ impl Server {
     }
 
     /// Where the master is.
-    fn place(&self) -> Result<(Endpoint, bool), Fault> {
+    fn place(&self) -> Result<(Endpoint, bool), StoreFault> {
         let (sentinels, name) = match &self.url.whereabouts {
             Whereabouts::At(place) => return Ok((place.clone(), false)),
             Whereabouts::Sentinels(places, name) => (places, name),
         };
         let mut why = String::new();
         for place in sentinels {
-            let asked = Connection::open(place).map_err(|error| error.to_string());
+            let asked = RedisConnection::open(place).map_err(|error| error.to_string());
             let asked = asked.and_then(|mut sentinel| {
                 let words = ["SENTINEL", "get-master-addr-by-name", name];
                 let answer = sentinel.call(&words, PATIENCE);
@@ -126,11 +127,11 @@ impl Server {
                 Err(error) => why = format!("sentinel {place}: {error}"),
             }
         }
-        Err(Fault::Broken(why))
+        Err(StoreFault::Broken(why))
     }
 
     /// Whether it is one that a fleet can use.
-    fn check(&self, connection: &mut Connection) -> Result<(), Fault> {
+    fn check(&self, connection: &mut RedisConnection) -> Result<(), StoreFault> {
         let info = plain(connection, &["INFO"])?;
         let info = String::from_utf8_lossy(info.text().unwrap_or_default()).into_owned();
         let field = |name: &str| {
@@ -139,9 +140,9 @@ impl Server {
                 .find(|(key, _)| *key == name)
                 .map_or("", |(_, value)| value)
         };
-        let refuse = |why: String| Err(Fault::Refused(format!("{}: {why}", self.url)));
+        let refuse = |why: String| Err(StoreFault::Refused(format!("{}: {why}", self.url)));
         if field("loading") == "1" {
-            return Err(Fault::Broken(format!(
+            return Err(StoreFault::Broken(format!(
                 "{}: it is loading its data",
                 self.url
             )));
@@ -195,8 +196,8 @@ impl Server {
     }
 }
 
-impl Dial for Server {
-    fn dial(&self) -> Result<Box<dyn Store>, Fault> {
+impl Dial for RedisServer {
+    fn dial(&self) -> Result<Box<dyn Store>, StoreFault> {
         let mut connection = self.connect()?;
         self.check(&mut connection)?;
         let mut scripts = Vec::with_capacity(SCRIPTS.len());
@@ -206,7 +207,7 @@ impl Dial for Server {
             scripts.push(sha.word().unwrap_or_default().to_owned());
         }
         let keys = self.keys.clone();
-        Ok(Box::new(Link {
+        Ok(Box::new(RedisLink {
             connection,
             keys,
             scripts,
@@ -217,20 +218,20 @@ impl Dial for Server {
 }
 
 /// Calls a command that is to succeed.
-fn plain(connection: &mut Connection, words: &[&str]) -> Result<Value, Fault> {
+fn plain(connection: &mut RedisConnection, words: &[&str]) -> Result<Value, StoreFault> {
     call(connection, words, PATIENCE)
 }
 
 fn call<A: AsRef<[u8]>>(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     words: &[A],
     patience: Duration,
-) -> Result<Value, Fault> {
+) -> Result<Value, StoreFault> {
     value_of(connection.call(words, patience), patience)
 }
 
 /// The value that was answered, where it is no error.
-fn value_of(answer: io::Result<Value>, patience: Duration) -> Result<Value, Fault> {
+fn value_of(answer: io::Result<Value>, patience: Duration) -> Result<Value, StoreFault> {
     match answer {
         Ok(Value::Error(error)) => Err(fault_of(&error)),
         Ok(value) => Ok(value),
@@ -240,24 +241,24 @@ fn value_of(answer: io::Result<Value>, patience: Duration) -> Result<Value, Faul
 
 /// The same of an answer that isn't waited for, and what is made of it.
 fn heard<T>(
-    answer: io::Result<resp::Heard>,
+    answer: io::Result<resp::AnswerHeard>,
     patience: Duration,
-    made_of: impl FnOnce(&Value) -> Result<T, Fault>,
+    made_of: impl FnOnce(&Value) -> Result<T, StoreFault>,
 ) -> Heard<T> {
     let answer = match answer {
-        Ok(resp::Heard::NotYet) => return Heard::NotYet,
-        Ok(resp::Heard::Much) => return Heard::Much,
-        Ok(resp::Heard::All(value)) => Ok(value),
+        Ok(resp::AnswerHeard::NotYet) => return Heard::NotYet,
+        Ok(resp::AnswerHeard::Much) => return Heard::Much,
+        Ok(resp::AnswerHeard::All(value)) => Ok(value),
         Err(error) => Err(error),
     };
     Heard::All(value_of(answer, patience).and_then(|value| made_of(&value)))
 }
 
 /// What it means that nothing is answered that can be read.
-fn failure(error: &io::Error, patience: Duration) -> Fault {
-    Fault::Broken(match error.kind() {
+fn failure(error: &io::Error, patience: Duration) -> StoreFault {
+    StoreFault::Broken(match error.kind() {
         io::ErrorKind::Unsupported => {
-            return Fault::Refused("what answers there is no Redis: see the URL".to_owned());
+            return StoreFault::Refused("what answers there is no Redis: see the URL".to_owned());
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("it says nothing within {patience:?}")
@@ -271,7 +272,7 @@ fn failure(error: &io::Error, patience: Duration) -> Fault {
 fn calling<'a>(
     script: Script,
     scripts: &'a [String],
-    keys: &'a Keys,
+    keys: &'a LogKeys,
     arguments: &[&'a [u8]],
 ) -> Vec<&'a [u8]> {
     let all = [&*keys.log, &*keys.snapshot, &*keys.before];
@@ -286,18 +287,18 @@ fn calling<'a>(
 }
 
 /// What an error that Redis answers means.
-fn fault_of(error: &str) -> Fault {
+fn fault_of(error: &str) -> StoreFault {
     let word = error.split(' ').next().unwrap_or_default();
-    let refuse = |what: &str| Fault::Refused(format!("{what} ({error})"));
-    let deny = |what: &str| Fault::Denied(format!("{what} ({error})"));
+    let refuse = |what: &str| StoreFault::Refused(format!("{what} ({error})"));
+    let deny = |what: &str| StoreFault::Denied(format!("{what} ({error})"));
     match word {
         "NOAUTH" => refuse("it asks for a password: put it into the URL, redis://:PASSWORD@HOST"),
         "WRONGPASS" => refuse("it knows no such user and password: see the URL"),
         "NOPERM" => refuse("its user may not do what a fleet needs: see the guide on fleets"),
         // It may be freed, or be another's in an instant.
-        "OOM" => Fault::Full,
+        "OOM" => StoreFault::Full,
         "UNBLOCKED" | "LOADING" | "MASTERDOWN" | "NOSCRIPT" | "BUSY" => {
-            Fault::Broken(error.to_owned())
+            StoreFault::Broken(error.to_owned())
         }
         // Before 7.0, a script's error has them in its middle.
         _ if error.contains("READONLY") => deny("it is a replica and takes no writes"),
@@ -308,7 +309,7 @@ fn fault_of(error: &str) -> Fault {
         _ if error.contains("MISCONF") => {
             deny("it takes no writes, as it couldn't write to its disk: see its log, and make room")
         }
-        _ if error.contains("OOM") => Fault::Full,
+        _ if error.contains("OOM") => StoreFault::Full,
         _ if error.contains("no permissions") || error.contains("can't run this command") => {
             refuse("its user may not do what a fleet needs: see the guide on fleets")
         }
@@ -319,32 +320,32 @@ fn fault_of(error: &str) -> Fault {
         _ if error.contains("unknown command") => {
             refuse("it lacks a command: run Redis 6.2 or later")
         }
-        _ => Fault::Broken(error.to_owned()),
+        _ => StoreFault::Broken(error.to_owned()),
     }
 }
 
-impl Link {
+impl RedisLink {
     fn run(
         &mut self,
         script: Script,
         arguments: &[&[u8]],
         patience: Duration,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, StoreFault> {
         let words = calling(script, &self.scripts, &self.keys, arguments);
         call(&mut self.connection, &words, patience)
     }
 
-    fn call(&mut self, words: &[&str]) -> Result<Value, Fault> {
+    fn call(&mut self, words: &[&str]) -> Result<Value, StoreFault> {
         call(&mut self.connection, words, PATIENCE)
     }
 
-    fn range(&mut self, from: &str, to: &str) -> Result<Vec<Item>, Fault> {
+    fn range(&mut self, from: &str, to: &str) -> Result<Vec<Item>, StoreFault> {
         let log = self.keys.log.clone();
         let found = self.call(&["XRANGE", &log, from, to])?;
         all(found.array().unwrap_or_default())
     }
 
-    fn kept(&mut self, key: &str) -> Result<Option<Snapshot>, Fault> {
+    fn kept(&mut self, key: &str) -> Result<Option<StateSnapshot>, StoreFault> {
         let words = ["HMGET", key, "at", "n", "state"];
         let found = call(&mut self.connection, &words, STATE_PATIENCE)?;
         let Some([at, nonce, state]) = found.array() else {
@@ -354,7 +355,7 @@ impl Link {
             return Ok(None);
         }
         let at = at.word().and_then(Position::parse);
-        Ok(Some(Snapshot {
+        Ok(Some(StateSnapshot {
             at: at.ok_or_else(foreign)?,
             nonce: nonce.word().ok_or_else(foreign)?.to_owned(),
             state: state.text().ok_or_else(foreign)?.to_vec(),
@@ -362,8 +363,8 @@ impl Link {
     }
 }
 
-impl Store for Link {
-    fn look(&mut self) -> Result<Look, Fault> {
+impl Store for RedisLink {
+    fn look(&mut self) -> Result<Look, StoreFault> {
         let found = self.run(Script::Look, &[], PATIENCE)?;
         let all = found.array().unwrap_or_default();
         let word = |index: usize| all.get(index).and_then(Value::word);
@@ -375,8 +376,8 @@ impl Store for Link {
         })
     }
 
-    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault> {
-        let Opening {
+    fn open(&mut self, opening: &EpochOpening) -> Result<EpochOpened, StoreFault> {
+        let EpochOpening {
             known,
             epoch,
             nonce,
@@ -399,9 +400,9 @@ impl Store for Link {
             over.as_bytes(),
         ];
         match self.run(Script::Open, &arguments, STATE_PATIENCE)?.word() {
-            Some("OK") => Ok(Opened::Yes),
-            Some("EMPTY") => Ok(Opened::Empty),
-            _ => Ok(Opened::Behind),
+            Some("OK") => Ok(EpochOpened::Yes),
+            Some("EMPTY") => Ok(EpochOpened::Empty),
+            _ => Ok(EpochOpened::Behind),
         }
     }
 
@@ -414,7 +415,7 @@ impl Store for Link {
         fence: &Fence,
         entries: &[(Nonce, &[u8])],
         waits: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreFault> {
         let epoch = fence.epoch.to_string();
         let arguments = to_append(fence, &epoch, entries);
         let words = calling(Script::Append, &self.scripts, &self.keys, &arguments);
@@ -432,7 +433,7 @@ impl Store for Link {
         entries: &[(Nonce, &[u8])],
         after: Position,
         most: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let epoch = fence.epoch.to_string();
         let arguments = to_append(fence, &epoch, entries);
         let append = calling(Script::Append, &self.scripts, &self.keys, &arguments);
@@ -446,12 +447,12 @@ impl Store for Link {
     fn appended_items_now(&mut self) -> Heard<Vec<Item>> {
         if self.appended.is_none() {
             match self.connection.answer_now() {
-                Ok(resp::Heard::All(answer)) => self.appended = Some(answer),
+                Ok(resp::AnswerHeard::All(answer)) => self.appended = Some(answer),
                 other => return heard(other, PATIENCE, items),
             }
         }
         let found = match self.connection.second_now(BOTH_MAX_BYTES) {
-            Ok(resp::Heard::NotYet) => return Heard::NotYet,
+            Ok(resp::AnswerHeard::NotYet) => return Heard::NotYet,
             found => heard(found, PATIENCE, items),
         };
         let appended = self.appended.take().unwrap_or(Value::Nil);
@@ -462,7 +463,7 @@ impl Store for Link {
         }
     }
 
-    fn appended(&mut self) -> Result<(), Fault> {
+    fn appended(&mut self) -> Result<(), StoreFault> {
         has_appended(&value_of(self.connection.answer(), PATIENCE)?)
     }
 
@@ -470,7 +471,7 @@ impl Store for Link {
         heard(self.connection.answer_now(), PATIENCE, has_appended)
     }
 
-    fn ask(&mut self, after: Position, most: usize, wait: Duration) -> Result<(), Fault> {
+    fn ask(&mut self, after: Position, most: usize, wait: Duration) -> Result<(), StoreFault> {
         let (most, after) = (most.to_string(), after.to_string());
         let block = wait.as_millis().to_string();
         let mut words = vec!["XREAD", "COUNT", &most];
@@ -485,7 +486,7 @@ impl Store for Link {
             .map_err(|error| failure(&error, self.patience))
     }
 
-    fn items(&mut self) -> Result<Vec<Item>, Fault> {
+    fn items(&mut self) -> Result<Vec<Item>, StoreFault> {
         items(&value_of(self.connection.answer(), self.patience)?)
     }
 
@@ -493,12 +494,12 @@ impl Store for Link {
         heard(self.connection.answer_now(), self.patience, items)
     }
 
-    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault> {
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault> {
         let at = at.to_string();
         Ok(self.range(&at, &at)?.pop().map(|item| item.nonce))
     }
 
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, Fault> {
+    fn snapshot(&mut self) -> Result<Option<StateSnapshot>, StoreFault> {
         let (before, newest) = (self.keys.before.clone(), self.keys.snapshot.clone());
         match self.kept(&before)? {
             Some(kept) => Ok(Some(kept)),
@@ -506,24 +507,24 @@ impl Store for Link {
         }
     }
 
-    fn newest_snapshot(&mut self) -> Result<Option<Position>, Fault> {
+    fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault> {
         let key = self.keys.snapshot.clone();
         let found = self.call(&["HGET", &key, "at"])?;
         Ok(found.word().and_then(Position::parse))
     }
 
-    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault> {
+    fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault> {
         let at = snapshot.at.to_string();
         let arguments = [at.as_bytes(), snapshot.nonce.as_bytes(), &*snapshot.state];
         let stored = self.run(Script::Store, &arguments, STATE_PATIENCE)?;
         Ok(stored.word() == Some("OK"))
     }
 
-    fn trim(&mut self) -> Result<(), Fault> {
+    fn trim(&mut self) -> Result<(), StoreFault> {
         self.run(Script::Trim, &[], PATIENCE).map(drop)
     }
 
-    fn confirm(&mut self, replicas: u32) -> Result<bool, Fault> {
+    fn confirm(&mut self, replicas: u32) -> Result<bool, StoreFault> {
         let (count, ms) = (replicas.to_string(), CONFIRM.as_millis().to_string());
         let words = ["WAIT", &count, &ms];
         match call(&mut self.connection, &words, CONFIRM + PATIENCE)? {
@@ -542,26 +543,26 @@ fn to_append<'a>(fence: &'a Fence, epoch: &'a str, entries: &'a [(Nonce, &[u8])]
     arguments
 }
 
-fn has_appended(answer: &Value) -> Result<(), Fault> {
+fn has_appended(answer: &Value) -> Result<(), StoreFault> {
     match answer.word() {
         Some("OK") => Ok(()),
-        _ => Err(Fault::Fenced),
+        _ => Err(StoreFault::Fenced),
     }
 }
 
 /// What a read has found: of each stream its name and its items, and there is one.
-fn items(found: &Value) -> Result<Vec<Item>, Fault> {
+fn items(found: &Value) -> Result<Vec<Item>, StoreFault> {
     let stream = found
         .array()
         .and_then(|all| all.first()?.array()?.get(1)?.array());
     all(stream.unwrap_or_default())
 }
 
-fn all(found: &[Value]) -> Result<Vec<Item>, Fault> {
+fn all(found: &[Value]) -> Result<Vec<Item>, StoreFault> {
     found.iter().map(item).collect()
 }
 
-fn item(found: &Value) -> Result<Item, Fault> {
+fn item(found: &Value) -> Result<Item, StoreFault> {
     let read = || {
         let [at, fields] = found.array()? else {
             return None;
@@ -587,8 +588,8 @@ fn item(found: &Value) -> Result<Item, Fault> {
     read().ok_or_else(foreign)
 }
 
-fn foreign() -> Fault {
-    Fault::Refused(
+fn foreign() -> StoreFault {
+    StoreFault::Refused(
         "what stands in the fleet's keys is another program's, or another version's: use \
          another database, or another name by --fleet"
             .to_owned(),

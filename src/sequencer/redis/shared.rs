@@ -26,7 +26,7 @@ const FULL: Duration = Duration::from_secs(5);
 const ERRANDS_MAX: usize = 256;
 
 /// What reader and writer both know.
-pub struct Shared {
+pub struct NodeShared {
     pub hub: Hub,
     /// What others know of this node.
     pub here: Neighbour,
@@ -44,7 +44,7 @@ pub struct Shared {
     pub flight: Mutex<Flight>,
     /// Where may be appended. None: nowhere.
     pub fence: Mutex<Option<Fence>>,
-    state: Mutex<State>,
+    state: Mutex<NodeState>,
     /// When Redis has answered last.
     heard_at: Mutex<Instant>,
     /// The reader is to see who keeps the log.
@@ -56,11 +56,11 @@ pub struct Shared {
     /// What was applied last.
     at: Mutex<Position>,
     lag: Mutex<Lag>,
-    pub counters: Counters,
+    pub counters: FleetCounters,
 }
 
 /// Whether changes can be put in order, as reader and writer have found.
-struct State {
+struct NodeState {
     reading: Health,
     writing: Health,
     /// Since when they can't.
@@ -81,14 +81,14 @@ struct Lag {
 }
 
 #[derive(Default)]
-pub struct Counters {
+pub struct FleetCounters {
     pub appends: Counter,
     pub resends: Counter,
     pub duplicates: Counter,
     pub rebuilds: Counter,
 }
 
-impl State {
+impl NodeState {
     /// What was found last.
     fn found(&self) -> Health {
         match self.reading {
@@ -107,10 +107,10 @@ impl State {
     }
 }
 
-impl Shared {
-    pub fn new(config: &FleetConfig, redis: String, boot: u64, hub: &Hub) -> Shared {
+impl NodeShared {
+    pub fn new(config: &FleetConfig, redis: String, boot: u64, hub: &Hub) -> NodeShared {
         let (errands, asked) = bounded(ERRANDS_MAX);
-        Shared {
+        NodeShared {
             hub: hub.clone(),
             here: Neighbour {
                 name: config.node.to_string(),
@@ -128,7 +128,7 @@ impl Shared {
             log_bytes: config.log_bytes,
             flight: Mutex::default(),
             fence: Mutex::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(NodeState {
                 reading: Health::Away,
                 writing: Health::Good,
                 since: Some(clock::now()),
@@ -145,7 +145,7 @@ impl Shared {
                 since: Some(clock::now()),
                 ..Lag::default()
             }),
-            counters: Counters::default(),
+            counters: FleetCounters::default(),
         }
     }
 
@@ -176,7 +176,7 @@ impl Shared {
         self.trouble(|state| state.writing = health, why);
     }
 
-    fn trouble(&self, note: impl FnOnce(&mut State), why: &str) {
+    fn trouble(&self, note: impl FnOnce(&mut NodeState), why: &str) {
         let mut state = self.state.lock();
         note(&mut state);
         let now = clock::now();
@@ -211,7 +211,7 @@ impl Shared {
         self.go_on(|state| state.writing = Health::Good);
     }
 
-    fn go_on(&self, note: impl FnOnce(&mut State)) {
+    fn go_on(&self, note: impl FnOnce(&mut NodeState)) {
         let mut state = self.state.lock();
         note(&mut state);
         if state.found() != Health::Good {
@@ -363,7 +363,7 @@ mod tests {
     fn a_redis_that_is_full_now_and_then_is_said_to_be_for_as_long_as_that_goes_on() {
         let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
         let hub = Hub::new(HubConfig::default(), EventId(0));
-        let shared = Shared::new(&FleetConfig::default(), String::new(), 1, &hub);
+        let shared = NodeShared::new(&FleetConfig::default(), String::new(), 1, &hub);
         shared.reads();
         assert_eq!(shared.health(), Health::Good);
         for _ in 0..3 {
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn a_node_knows_by_how_much_it_is_behind() {
         let hub = Hub::new(HubConfig::default(), EventId(0));
-        let shared = Shared::new(&FleetConfig::default(), String::new(), 1, &hub);
+        let shared = NodeShared::new(&FleetConfig::default(), String::new(), 1, &hub);
         let place = |epoch, sequence| Position { epoch, sequence };
         let entries = |at, end, is_behind| {
             shared.note_position(at);

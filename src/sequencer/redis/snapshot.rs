@@ -10,10 +10,12 @@
 
 use super::position::Position;
 use super::replica::{Boot, Node, Replica};
-use super::store::Snapshot;
+use super::store::StateSnapshot;
 use crate::event::job::{EventId, LifeId};
 use crate::hub::{Hub, HubConfig};
-use crate::sequencer::journal::checkpoint::{self, Head, JobPart, Opened, Part};
+use crate::sequencer::journal::checkpoint::{
+    self, CheckpointHead, CheckpointPart, JobPart, OpenedCheckpoint,
+};
 use crate::sequencer::journal::codec::{Payload, Unread, put_name, put_number};
 
 const MAGIC: &[u8; 8] = b"LANDFS1\n";
@@ -21,7 +23,7 @@ const MAGIC: &[u8; 8] = b"LANDFS1\n";
 const NUMBER: u32 = 0;
 
 /// The snapshot of a state.
-pub fn take(replica: &Replica) -> Snapshot {
+pub fn take(replica: &Replica) -> StateSnapshot {
     let mut out = MAGIC.to_vec();
     put_number(&mut out, replica.at.epoch);
     put_number(&mut out, replica.at.sequence);
@@ -49,7 +51,7 @@ pub fn take(replica: &Replica) -> Snapshot {
         put_name(&mut out, node);
     });
     put_jobs(&mut out, &replica.hub);
-    Snapshot {
+    StateSnapshot {
         at: replica.at,
         nonce: replica.nonce.clone(),
         state: out,
@@ -61,14 +63,14 @@ fn put_jobs(out: &mut Vec<u8>, hub: &Hub) {
     out.extend_from_slice(checkpoint::MAGIC);
     let mut lost = hub.lost();
     lost.drain(..lost.len().saturating_sub(checkpoint::LOST_MAX));
-    let head = Head {
+    let head = CheckpointHead {
         newest: hub.published(),
         time_ms: hub.time_ms(),
         forgotten: hub.forgotten(),
         lost,
-        ..Head::default()
+        ..CheckpointHead::default()
     };
-    checkpoint::encode(out, NUMBER, &Part::Head(head));
+    checkpoint::encode(out, NUMBER, &CheckpointPart::Head(head));
     let mut jobs = 0;
     hub.each_kept(|job, life, keys, frame, gone| {
         let event = frame.as_deref().and_then(checkpoint::event_of);
@@ -87,16 +89,16 @@ fn put_jobs(out: &mut Vec<u8>, hub: &Hub) {
             },
             event,
         };
-        checkpoint::encode(out, NUMBER, &Part::Job(part));
+        checkpoint::encode(out, NUMBER, &CheckpointPart::Job(part));
     });
-    checkpoint::encode(out, NUMBER, &Part::End(jobs));
+    checkpoint::encode(out, NUMBER, &CheckpointPart::End(jobs));
 }
 
 /// The state that a snapshot is of, in a hub of its own.
 ///
 /// # Errors
 /// It is damaged, or a newer node's.
-pub fn restore(snapshot: &Snapshot, config: &HubConfig) -> Result<Replica, Unread> {
+pub fn restore(snapshot: &StateSnapshot, config: &HubConfig) -> Result<Replica, Unread> {
     let hub = Hub::new(config.clone(), EventId(0));
     let mut replica = Replica::new(hub);
     replica.at = snapshot.at;
@@ -154,14 +156,14 @@ fn restore_jobs(bytes: &[u8], hub: &Hub) -> Result<(), Unread> {
     let mut payload = Payload(bytes);
     let base = payload.id()?;
     let head = match checkpoint::open(payload.0, NUMBER) {
-        Opened::Whole(whole) => {
+        OpenedCheckpoint::Whole(whole) => {
             for job in whole.jobs() {
                 job.load_into(hub);
             }
             whole.head
         }
-        Opened::Broken => return Err(Unread::Malformed),
-        Opened::Newer => return Err(Unread::Newer),
+        OpenedCheckpoint::Broken => return Err(Unread::Malformed),
+        OpenedCheckpoint::Newer => return Err(Unread::Newer),
     };
     hub.begin_above(base);
     for lost in head.lost {

@@ -35,7 +35,7 @@ pub enum Body {
 
 /// An epoch that somebody wants to open.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct EpochOpening {
     /// The newest epoch that the caller knows of.
     pub known: u64,
     /// The new one.
@@ -44,7 +44,7 @@ pub struct Opening {
     pub nonce: Nonce,
     /// What the caller has applied last, and its state then, where it has one: it is what a
     /// log begins with where there is none.
-    pub state: Option<Snapshot>,
+    pub state: Option<StateSnapshot>,
     /// The last item of a log that can't be read through: where it still is that, the log goes,
     /// and one begins with the state.
     pub over: Option<Position>,
@@ -52,7 +52,7 @@ pub struct Opening {
 
 /// What became of the wish to open an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opened {
+pub enum EpochOpened {
     /// It is open.
     Yes,
     /// There is an epoch that the caller doesn't know, or that is above the new one.
@@ -74,7 +74,7 @@ pub struct Look {
 
 /// A state of everything, and what was applied last before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct StateSnapshot {
     pub at: Position,
     pub nonce: Nonce,
     pub state: Vec<u8>,
@@ -89,7 +89,7 @@ pub struct Fence {
 
 /// Why something wasn't done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum StoreFault {
     /// The connection is of no use any more, and nobody knows what became of it.
     Broken(String),
     /// It wasn't done: another server, another epoch, or no log.
@@ -106,7 +106,7 @@ pub enum Fault {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard<T> {
     /// It is there.
-    All(Result<T, Fault>),
+    All(Result<T, StoreFault>),
     /// More of it has yet to come.
     NotYet,
     /// There is much of it: whoever may wait is to read it.
@@ -120,9 +120,9 @@ pub trait Store: Send {
         None
     }
     /// Who keeps the log, and how far it goes.
-    fn look(&mut self) -> Result<Look, Fault>;
+    fn look(&mut self) -> Result<Look, StoreFault>;
     /// Opens an epoch.
-    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault>;
+    fn open(&mut self, opening: &EpochOpening) -> Result<EpochOpened, StoreFault>;
     /// Asks for entries to be appended, all or none. What came of it, [`Store::appended`] says,
     /// before anything else is asked for. Says whether all of it is on its way: where `waits` is
     /// false, the rest goes when that is asked.
@@ -131,7 +131,7 @@ pub trait Store: Send {
         fence: &Fence,
         entries: &[(Nonce, &[u8])],
         waits: bool,
-    ) -> Result<bool, Fault>;
+    ) -> Result<bool, StoreFault>;
     /// Asks for the same, and behind it, in one piece, for the items after a place, `most` at most.
     /// Never waits.
     fn append_and_ask(
@@ -140,43 +140,48 @@ pub trait Store: Send {
         entries: &[(Nonce, &[u8])],
         after: Position,
         most: usize,
-    ) -> Result<(), Fault>;
+    ) -> Result<(), StoreFault>;
     /// What came of both, if it is known: the items, where what was to be appended was. Never waits.
     fn appended_items_now(&mut self) -> Heard<Vec<Item>>;
     /// Waits for what came of the append.
-    fn appended(&mut self) -> Result<(), Fault>;
+    fn appended(&mut self) -> Result<(), StoreFault>;
     /// What came of the append, if it is known. Never waits.
     fn appended_now(&mut self) -> Heard<()>;
     /// Asks for the items after a place, `most` at most; where there are none, for those that come
     /// within `wait`. Never waits. What there is, [`Store::items`] says, before anything else is
     /// asked for.
-    fn ask(&mut self, after: Position, most: usize, wait: Duration) -> Result<(), Fault>;
+    fn ask(&mut self, after: Position, most: usize, wait: Duration) -> Result<(), StoreFault>;
     /// Waits for the items that were asked for.
-    fn items(&mut self) -> Result<Vec<Item>, Fault>;
+    fn items(&mut self) -> Result<Vec<Item>, StoreFault>;
     /// The items that were asked for, if they are there. Never waits.
     fn items_now(&mut self) -> Heard<Vec<Item>>;
     /// The items after a place, once there are any, or `wait` is over.
-    fn read(&mut self, after: Position, most: usize, wait: Duration) -> Result<Vec<Item>, Fault> {
+    fn read(
+        &mut self,
+        after: Position,
+        most: usize,
+        wait: Duration,
+    ) -> Result<Vec<Item>, StoreFault> {
         self.ask(after, most, wait)?;
         self.items()
     }
     /// The nonce of what stands in a place.
-    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault>;
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault>;
     /// The snapshot that a start begins with.
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, Fault>;
+    fn snapshot(&mut self) -> Result<Option<StateSnapshot>, StoreFault>;
     /// How far the newest snapshot goes.
-    fn newest_snapshot(&mut self) -> Result<Option<Position>, Fault>;
+    fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault>;
     /// Stores a snapshot, unless what it is of isn't the log's, or there is a newer. The log
     /// goes back to the one before from then on. False where it isn't stored.
-    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault>;
+    fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault>;
     /// Makes room: the log goes back to the newest snapshot only.
-    fn trim(&mut self) -> Result<(), Fault>;
+    fn trim(&mut self) -> Result<(), StoreFault>;
     /// Waits until so many replicas have what was appended. False where they haven't yet.
-    fn confirm(&mut self, replicas: u32) -> Result<bool, Fault>;
+    fn confirm(&mut self, replicas: u32) -> Result<bool, StoreFault>;
 }
 
 /// Makes connections.
 pub trait Dial: Send + Sync {
     /// Makes one.
-    fn dial(&self) -> Result<Box<dyn Store>, Fault>;
+    fn dial(&self) -> Result<Box<dyn Store>, StoreFault>;
 }

@@ -23,8 +23,8 @@ use super::entry;
 use super::flight::{Group, Put, Sent};
 use super::position::Position;
 use super::replica::nonce;
-use super::shared::{GRACE, Shared};
-use super::store::{Dial, Fault, Fence, Heard, Item, Store};
+use super::shared::{GRACE, NodeShared};
+use super::store::{Dial, Fence, Heard, Item, Store, StoreFault};
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::{Health, Proposal, PublishError, now_ms};
 use crate::sys::blocker::is_coroutine;
@@ -50,7 +50,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LONG_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the writer is asked for.
-pub enum Command {
+pub enum NodeCommand {
     /// To put these in order in turn, up to the first that is refused.
     Put(Vec<Proposal>, Reply<Put>),
     /// To put this payload in order.
@@ -70,7 +70,7 @@ pub enum Now {
 
 /// The writer, and its thread, for whoever has something for it.
 pub struct Pen {
-    pub writer: Arc<Mutex<Writer>>,
+    pub writer: Arc<Mutex<LogWriter>>,
     pub thread: Thread,
     /// Whether a coroutine reads.
     pub is_ridden: AtomicBool,
@@ -109,23 +109,23 @@ struct Lent {
 }
 
 /// What the reader gets with its connection.
-pub type Brought = Option<Result<Vec<Item>, Fault>>;
+pub type Brought = Option<Result<Vec<Item>, StoreFault>>;
 
-pub struct Writer {
-    shared: Arc<Shared>,
+pub struct LogWriter {
+    shared: Arc<NodeShared>,
     dial: Arc<dyn Dial>,
     link: Option<Box<dyn Store>>,
     lent: Option<Lent>,
     /// The thread has something to do first that the reader's connection isn't for.
     is_recalled: bool,
-    commands: Receiver<Command>,
+    commands: Receiver<NodeCommand>,
     /// What has no count yet.
     queue: VecDeque<Sent>,
     /// Everything up to this count was sent.
     sent: u64,
     asked: Option<Asked>,
     /// What came of that, where the thread has yet to see to it.
-    heard: Option<Result<(), Fault>>,
+    heard: Option<Result<(), StoreFault>>,
     /// Since when nothing could be appended that was to be.
     failing_since: Option<Instant>,
     /// When streams are told of next, and when that was done last.
@@ -133,9 +133,13 @@ pub struct Writer {
     told_at: Instant,
 }
 
-impl Writer {
-    pub fn new(shared: Arc<Shared>, dial: Arc<dyn Dial>, commands: Receiver<Command>) -> Writer {
-        Writer {
+impl LogWriter {
+    pub fn new(
+        shared: Arc<NodeShared>,
+        dial: Arc<dyn Dial>,
+        commands: Receiver<NodeCommand>,
+    ) -> LogWriter {
+        LogWriter {
             shared,
             dial,
             link: None,
@@ -153,7 +157,7 @@ impl Writer {
     }
 
     /// Goes on until the fleet is left.
-    pub fn run(writer: &Mutex<Writer>, shared: &Shared) {
+    pub fn run(writer: &Mutex<LogWriter>, shared: &NodeShared) {
         while !shared.is_over() {
             let goes_on = writer.lock().step();
             if !goes_on {
@@ -354,13 +358,13 @@ impl Writer {
             None => match lent.link.appended_items_now() {
                 Heard::All(brought) => brought,
                 Heard::NotYet if clock::now() < until => return None,
-                Heard::NotYet | Heard::Much => Err(Fault::Broken(format!(
+                Heard::NotYet | Heard::Much => Err(StoreFault::Broken(format!(
                     "it says nothing of use within {PATIENCE:?}"
                 ))),
             },
         };
         let is_good = brought.is_ok() && self.failing_since.is_none();
-        self.heard = Some(brought.as_ref().map(drop).map_err(Fault::clone));
+        self.heard = Some(brought.as_ref().map(drop).map_err(StoreFault::clone));
         if is_good {
             self.hear();
         }
@@ -381,9 +385,9 @@ impl Writer {
         let link = self.link.as_mut();
         let appended = match self.heard.take() {
             Some(heard) => heard,
-            None => link.map_or(Err(Fault::Fenced), |link| link.appended()),
+            None => link.map_or(Err(StoreFault::Fenced), |link| link.appended()),
         };
-        if !matches!(appended, Ok(()) | Err(Fault::Broken(_))) {
+        if !matches!(appended, Ok(()) | Err(StoreFault::Broken(_))) {
             // What was refused wasn't taken.
             self.shared.flight.lock().take_back(asked.counts.clone());
         }
@@ -422,7 +426,7 @@ impl Writer {
     }
 
     /// Has replicas confirm what was appended. It isn't answered before they have.
-    fn confirm(&mut self, last: u64) -> Result<(), Fault> {
+    fn confirm(&mut self, last: u64) -> Result<(), StoreFault> {
         if self.shared.wait == 0 {
             return Ok(());
         }
@@ -438,7 +442,7 @@ impl Writer {
             }
             self.shared.flight.lock().refuse_late();
             if self.shared.is_over() {
-                return Err(Fault::Broken("it ends".to_owned()));
+                return Err(StoreFault::Broken("it ends".to_owned()));
             }
         }
     }
@@ -473,19 +477,19 @@ impl Writer {
         }
     }
 
-    fn linked(&mut self) -> Result<&mut Box<dyn Store>, Fault> {
+    fn linked(&mut self) -> Result<&mut Box<dyn Store>, StoreFault> {
         if self.link.is_none() {
             self.link = Some(self.dial.dial()?);
         }
-        self.link.as_mut().ok_or(Fault::Fenced)
+        self.link.as_mut().ok_or(StoreFault::Fenced)
     }
 
-    fn fail(&mut self, fault: Fault, fence: &Fence) {
+    fn fail(&mut self, fault: StoreFault, fence: &Fence) {
         let since = *self.failing_since.get_or_insert_with(clock::now);
         let lasts = clock::now() - since > GRACE;
         self.shared.flight.lock().resend = true;
         match fault {
-            Fault::Full => {
+            StoreFault::Full => {
                 // Whoever hears of it can see it, too.
                 let why = "Redis has no room (maxmemory)";
                 self.shared.cannot_write(Health::NoRoom, why);
@@ -496,7 +500,7 @@ impl Writer {
                     self.link = None;
                 }
             }
-            Fault::Fenced => {
+            StoreFault::Fenced => {
                 // It may lead to a master of before, which answers as a replica now.
                 self.link = None;
                 let mut now = self.shared.fence.lock();
@@ -507,13 +511,13 @@ impl Writer {
                 self.shared.looks_again.store(true, Ordering::Release);
                 return;
             }
-            Fault::Denied(why) | Fault::Refused(why) => {
+            StoreFault::Denied(why) | StoreFault::Refused(why) => {
                 // There may be another master.
                 self.link = None;
                 self.shared.cannot_write(Health::Denied, &why);
                 self.shared.looks_again.store(true, Ordering::Release);
             }
-            Fault::Broken(why) => {
+            StoreFault::Broken(why) => {
                 self.link = None;
                 debug!("fleet: appending has failed: {why}");
                 // Whether it is away, the reader will find, unless it is of writing alone.
@@ -539,10 +543,10 @@ impl Writer {
         self.refuse_queue(error);
     }
 
-    fn take(&mut self, command: Command) {
+    fn take(&mut self, command: NodeCommand) {
         let (proposals, reply) = match command {
-            Command::Put(proposals, reply) => (proposals, reply),
-            Command::Say(payload, reply) => {
+            NodeCommand::Put(proposals, reply) => (proposals, reply),
+            NodeCommand::Say(payload, reply) => {
                 let group = Arc::new(Group::new(1, reply));
                 return self.queue.push_back(Sent::new(payload, Some(group)));
             }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::link::{Dialer, Network};
 use super::server::Redis;
 use crate::sequencer::redis::by_hand::{
-    Body, Dial, Fault, Fence, Item, Opening, Position, Snapshot, Store, real,
+    Body, Dial, EpochOpening, Fence, Item, Position, StateSnapshot, Store, StoreFault, real,
 };
 use crate::simulation::random::Random;
 
@@ -114,12 +114,13 @@ impl Both {
     fn call<T: PartialEq + std::fmt::Debug>(
         &mut self,
         what: &str,
-        mut call: impl FnMut(&mut dyn Store, bool) -> Result<T, Fault>,
+        mut call: impl FnMut(&mut dyn Store, bool) -> Result<T, StoreFault>,
     ) -> Option<T> {
         let [real, made_up] = &mut self.links;
         let (real, made_up) = (call(&mut **real, true), call(&mut **made_up, false));
-        let is_broken =
-            |it: &Result<T, Fault>| matches!(it, Err(Fault::Broken(_) | Fault::Denied(_)));
+        let is_broken = |it: &Result<T, StoreFault>| {
+            matches!(it, Err(StoreFault::Broken(_) | StoreFault::Denied(_)))
+        };
         if is_broken(&real) && is_broken(&made_up) {
             self.network.lock().redis.connections += 1;
             // A replica is none to begin with.
@@ -245,12 +246,12 @@ impl Both {
     fn open(&mut self, last: Option<Position>) {
         self.epoch += self.random.between(1, 20);
         let at = last.unwrap_or_default();
-        let state = self.random.one_in(2).then(|| Snapshot {
+        let state = self.random.one_in(2).then(|| StateSnapshot {
             at: Position::opening(self.epoch - 1),
             nonce: format!("before/{}", self.epoch),
             state: vec![1, 2, 3],
         });
-        let opening = Opening {
+        let opening = EpochOpening {
             known: at.epoch - u64::from(self.random.one_in(6) && at.epoch > 0),
             // One that isn't above the last is refused, where there is a last.
             epoch: if self.random.one_in(6) && last.is_some() && state.is_none() {
@@ -274,7 +275,7 @@ impl Both {
         let at = self.some_place(at);
         let nonce = self.call("nonce", |link, _| link.nonce_at(at)).flatten();
         let nonce = if self.random.one_in(6) { None } else { nonce };
-        let snapshot = Snapshot {
+        let snapshot = StateSnapshot {
             at,
             nonce: nonce.unwrap_or("foreign".to_owned()),
             state: vec![0; self.random.below(100) as usize],

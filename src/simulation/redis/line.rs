@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::event::job::EventId;
 use crate::hub::HubConfig;
-use crate::sequencer::redis::by_hand::{Applied, Body, Item, Position, event_of, fresh, state};
+use crate::sequencer::redis::by_hand::{Body, Item, ItemApplied, Position, event_of, fresh, state};
 
 /// What was made of the items that have stayed.
 pub struct Line {
@@ -48,7 +48,7 @@ impl Line {
             let applied = applied.unwrap_or_else(|misfit| panic!("{}: {misfit:?}", item.at));
             let number = item.at.number().expect("no epoch is full");
             line.numbers.insert(number.0, item.at);
-            if let Applied::Entry {
+            if let ItemApplied::Entry {
                 result: Some(Ok(id)),
                 ..
             } = applied

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 
 use super::server::{Command, Redis, Reply};
 use crate::sequencer::redis::by_hand::{
-    Dial, Fault, Fence, Heard, Item, Look, Nonce, Opened, Opening, Position, Snapshot, Store,
+    Dial, EpochOpened, EpochOpening, Fence, Heard, Item, Look, Nonce, Position, StateSnapshot,
+    Store, StoreFault,
 };
 use crate::simulation::random::Random;
 
@@ -46,13 +47,13 @@ struct Link {
     connection: u64,
     is_broken: bool,
     /// What came of the append, until that is asked for.
-    appended: Option<Result<(), Fault>>,
+    appended: Option<Result<(), StoreFault>>,
     /// What is to be read.
     asked: Option<(Position, usize)>,
 }
 
-fn broken() -> Fault {
-    Fault::Broken("made up".to_owned())
+fn broken() -> StoreFault {
+    StoreFault::Broken("made up".to_owned())
 }
 
 impl Network {
@@ -96,7 +97,7 @@ impl Network {
 }
 
 impl Dial for Dialer {
-    fn dial(&self) -> Result<Box<dyn Store>, Fault> {
+    fn dial(&self) -> Result<Box<dyn Store>, StoreFault> {
         let mut network = self.0.lock();
         if network.redis.is_down || network.fails() {
             return Err(broken());
@@ -112,7 +113,10 @@ impl Dial for Dialer {
 }
 
 impl Link {
-    fn call<T>(&mut self, call: impl FnOnce(&mut Network) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(&mut Network) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreFault> {
         assert!(!self.is_broken, "a connection is used that has failed");
         assert_eq!(self.asked, None, "what was asked for is to be heard first");
         let mut network = self.network.lock();
@@ -125,7 +129,7 @@ impl Link {
         };
         let is_answered = mishap != Some(Mishap::NoAnswer) && !network.fails();
         let done = if is_answered { done } else { Err(broken()) };
-        self.is_broken = matches!(done, Err(Fault::Broken(_)));
+        self.is_broken = matches!(done, Err(StoreFault::Broken(_)));
         done
     }
 
@@ -134,7 +138,7 @@ impl Link {
         self.network.lock().random.one_in(2)
     }
 
-    fn execute(&mut self, command: Command) -> Result<Reply, Fault> {
+    fn execute(&mut self, command: Command) -> Result<Reply, StoreFault> {
         self.call(|network| {
             if network.fails() {
                 network.late.push(command);
@@ -146,11 +150,11 @@ impl Link {
 }
 
 impl Store for Link {
-    fn look(&mut self) -> Result<Look, Fault> {
+    fn look(&mut self) -> Result<Look, StoreFault> {
         self.call(|network| Ok(network.redis.look()))
     }
 
-    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault> {
+    fn open(&mut self, opening: &EpochOpening) -> Result<EpochOpened, StoreFault> {
         match self.execute(Command::Open(opening.clone()))? {
             Reply::Opened(opened) => Ok(opened),
             other => panic!("an opening is answered {other:?}"),
@@ -162,7 +166,7 @@ impl Store for Link {
         fence: &Fence,
         entries: &[(Nonce, &[u8])],
         waits: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreFault> {
         let entries = entries.iter();
         let entries = entries.map(|(nonce, payload)| (nonce.clone(), payload.to_vec()));
         let append = Command::Append(fence.clone(), entries.collect());
@@ -183,7 +187,7 @@ impl Store for Link {
         entries: &[(Nonce, &[u8])],
         after: Position,
         most: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         self.append(fence, entries, false)?;
         self.ask(after, most, Duration::ZERO)
     }
@@ -202,7 +206,7 @@ impl Store for Link {
         Heard::All(self.items())
     }
 
-    fn appended(&mut self) -> Result<(), Fault> {
+    fn appended(&mut self) -> Result<(), StoreFault> {
         self.appended.take().expect("something is asked for")
     }
 
@@ -213,13 +217,13 @@ impl Store for Link {
         }
     }
 
-    fn ask(&mut self, after: Position, most: usize, _: Duration) -> Result<(), Fault> {
+    fn ask(&mut self, after: Position, most: usize, _: Duration) -> Result<(), StoreFault> {
         assert_eq!(self.asked, None, "what was asked for is to be heard first");
         self.asked = Some((after, most));
         Ok(())
     }
 
-    fn items(&mut self) -> Result<Vec<Item>, Fault> {
+    fn items(&mut self) -> Result<Vec<Item>, StoreFault> {
         let (after, most) = self.asked.take().expect("something is asked for");
         self.call(|network| Ok(network.redis.read(after, most)))
     }
@@ -233,30 +237,30 @@ impl Store for Link {
         }
     }
 
-    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, Fault> {
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault> {
         self.call(|network| Ok(network.redis.nonce_at(at)))
     }
 
-    fn snapshot(&mut self) -> Result<Option<Snapshot>, Fault> {
+    fn snapshot(&mut self) -> Result<Option<StateSnapshot>, StoreFault> {
         self.call(|network| Ok(network.redis.snapshots().0))
     }
 
-    fn newest_snapshot(&mut self) -> Result<Option<Position>, Fault> {
+    fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault> {
         self.call(|network| Ok(network.redis.snapshots().1))
     }
 
-    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault> {
+    fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault> {
         match self.execute(Command::Store(snapshot.clone()))? {
             Reply::Stored(is_stored) => Ok(is_stored),
             other => panic!("a snapshot is answered {other:?}"),
         }
     }
 
-    fn trim(&mut self) -> Result<(), Fault> {
+    fn trim(&mut self) -> Result<(), StoreFault> {
         self.execute(Command::Trim).map(drop)
     }
 
-    fn confirm(&mut self, _: u32) -> Result<bool, Fault> {
+    fn confirm(&mut self, _: u32) -> Result<bool, StoreFault> {
         self.call(|network| {
             let has = network.random.one_in(2);
             if has {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::sequencer::redis::by_hand::{
-    Body, Fault, Fence, Item, Look, Nonce, Opened, Opening, Position, Snapshot,
+    Body, EpochOpened, EpochOpening, Fence, Item, Look, Nonce, Position, StateSnapshot, StoreFault,
 };
 use crate::simulation::random::Random;
 
@@ -15,8 +15,8 @@ const VERSIONS: usize = 30;
 #[derive(Clone)]
 pub enum Command {
     Append(Fence, Vec<(Nonce, Vec<u8>)>),
-    Open(Opening),
-    Store(Snapshot),
+    Open(EpochOpening),
+    Store(StateSnapshot),
     Trim,
 }
 
@@ -24,7 +24,7 @@ pub enum Command {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
     Done,
-    Opened(Opened),
+    Opened(EpochOpened),
     Stored(bool),
 }
 
@@ -32,8 +32,8 @@ pub enum Reply {
 #[derive(Clone, Default)]
 struct Data {
     log: Option<Log>,
-    snapshot: Option<Arc<Snapshot>>,
-    before: Option<Arc<Snapshot>>,
+    snapshot: Option<Arc<StateSnapshot>>,
+    before: Option<Arc<StateSnapshot>>,
 }
 
 #[derive(Clone)]
@@ -125,15 +125,15 @@ impl Redis {
     }
 
     /// The one that a start begins with, and the newest.
-    pub fn snapshots(&self) -> (Option<Snapshot>, Option<Position>) {
+    pub fn snapshots(&self) -> (Option<StateSnapshot>, Option<Position>) {
         let newest = self.data.snapshot.as_ref();
         let first = self.data.before.as_ref().or(newest);
-        let first = first.map(|kept| Snapshot::clone(kept));
+        let first = first.map(|kept| StateSnapshot::clone(kept));
         (first, newest.map(|kept| kept.at))
     }
 
     /// Carries a command out, all of it or nothing.
-    pub fn execute(&mut self, command: &Command) -> Result<Reply, Fault> {
+    pub fn execute(&mut self, command: &Command) -> Result<Reply, StoreFault> {
         let before = self.data.clone();
         let reply = match command {
             Command::Append(fence, entries) => self.append(fence, entries),
@@ -184,10 +184,10 @@ impl Redis {
         log.items.push_back(item);
     }
 
-    fn append(&mut self, fence: &Fence, entries: &[(Nonce, Vec<u8>)]) -> Result<Reply, Fault> {
-        let last = self.last().ok_or(Fault::Fenced)?;
+    fn append(&mut self, fence: &Fence, entries: &[(Nonce, Vec<u8>)]) -> Result<Reply, StoreFault> {
+        let last = self.last().ok_or(StoreFault::Fenced)?;
         if fence.identity != self.identity() || last.epoch != fence.epoch {
-            return Err(Fault::Fenced);
+            return Err(StoreFault::Fenced);
         }
         self.may_write(true)?;
         let mut at = last;
@@ -199,7 +199,7 @@ impl Redis {
         Ok(Reply::Done)
     }
 
-    fn open(&mut self, opening: &Opening) -> Result<Opened, Fault> {
+    fn open(&mut self, opening: &EpochOpening) -> Result<EpochOpened, StoreFault> {
         let mut has_written = false;
         if opening.over.is_some() && opening.over == self.last() {
             self.may_write(false)?;
@@ -209,12 +209,12 @@ impl Redis {
         let (before, nonce_before) = match (self.last(), &opening.state) {
             (Some(last), _) => {
                 if last.epoch > opening.known || last.epoch >= opening.epoch {
-                    return Ok(Opened::Behind);
+                    return Ok(EpochOpened::Behind);
                 }
                 self.may_write(!has_written)?;
                 (last, self.nonce_of(last))
             }
-            (None, None) => return Ok(Opened::Empty),
+            (None, None) => return Ok(EpochOpened::Empty),
             (None, Some(state)) => {
                 self.may_write(false)?;
                 self.data.before = None;
@@ -232,10 +232,10 @@ impl Redis {
                 nonce_before,
             },
         });
-        Ok(Opened::Yes)
+        Ok(EpochOpened::Yes)
     }
 
-    fn store(&mut self, snapshot: &Snapshot) -> Result<bool, Fault> {
+    fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault> {
         if self.nonce_of(snapshot.at) != snapshot.nonce {
             return Ok(false);
         }
@@ -252,7 +252,7 @@ impl Redis {
         Ok(true)
     }
 
-    fn trim(&mut self) -> Result<(), Fault> {
+    fn trim(&mut self) -> Result<(), StoreFault> {
         let newest = self.data.snapshot.as_ref().map(|kept| kept.at);
         if let (Some(newest), Some(_)) = (newest, &self.data.log) {
             self.may_write(false)?;
@@ -264,12 +264,12 @@ impl Redis {
 
     /// Whether a script may write. What it writes first takes memory, or doesn't; whoever has
     /// written, may go on.
-    fn may_write(&self, takes_memory: bool) -> Result<(), Fault> {
+    fn may_write(&self, takes_memory: bool) -> Result<(), StoreFault> {
         if !self.is_master {
-            return Err(Fault::Denied("READONLY".to_owned()));
+            return Err(StoreFault::Denied("READONLY".to_owned()));
         }
         if self.is_full && takes_memory {
-            return Err(Fault::Full);
+            return Err(StoreFault::Full);
         }
         Ok(())
     }

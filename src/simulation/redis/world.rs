@@ -12,7 +12,7 @@ use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::resume::LastEventId;
 use crate::event::{Event, Lease};
 use crate::hub::{After, Change, HubConfig, Only, Owner, Terms};
-use crate::sequencer::redis::by_hand::{ByHand, Dial, Position, Waiting, state};
+use crate::sequencer::redis::by_hand::{Dial, NodeByHand, NodeWaiting, Position, state};
 use crate::sequencer::{FleetConfig, Proposal, PublishError};
 use crate::simulation::random::Random;
 use crate::simulation::trace::Trace;
@@ -61,7 +61,7 @@ struct Asked {
     /// The events' data; none where it is something else.
     data: Vec<Option<String>>,
     step: u64,
-    waiting: Waiting,
+    waiting: NodeWaiting,
 }
 
 /// What was answered.
@@ -83,7 +83,7 @@ pub struct World<'a> {
     random: Random,
     time: Simulated,
     pub network: Arc<Mutex<Network>>,
-    pub nodes: Vec<ByHand>,
+    pub nodes: Vec<NodeByHand>,
     /// Until when each does nothing.
     stopped: Vec<Instant>,
     boots: u64,
@@ -172,7 +172,7 @@ impl World<'_> {
         self.check();
     }
 
-    fn new_node(&mut self, node: usize) -> ByHand {
+    fn new_node(&mut self, node: usize) -> NodeByHand {
         self.boots += 1;
         let config = FleetConfig {
             node: ["a", "b", "c", "d"][node].parse().expect("it is a name"),
@@ -184,7 +184,7 @@ impl World<'_> {
         let seed = self.random.next();
         let ahead = self.options.ahead[node];
         self.time.set_ahead(ahead);
-        let made = ByHand::new(&config, self.hub.clone(), self.boots, seed, &dial);
+        let made = NodeByHand::new(&config, self.hub.clone(), self.boots, seed, &dial);
         self.time.set_back(ahead);
         made.hub.put_all_off();
         made
@@ -262,7 +262,7 @@ impl World<'_> {
     /// Where nobody knows anything any more, what is begun next is another order.
     fn begin_anew(&mut self) {
         let Network { redis, late, .. } = &mut *self.network.lock();
-        let knows = |node: &ByHand| node.replica().at > Position::START;
+        let knows = |node: &NodeByHand| node.replica().at > Position::START;
         if redis.last().is_none() && !self.nodes.iter().any(knows) {
             redis.given.clear();
             late.clear();
@@ -435,7 +435,7 @@ impl World<'_> {
             }
             self.hear();
             let last = self.network.lock().redis.last();
-            let is_done = |node: &ByHand| node.is_at_rest() && Some(node.replica().at) == last;
+            let is_done = |node: &NodeByHand| node.is_at_rest() && Some(node.replica().at) == last;
             rest = if self.asked.is_empty() && self.nodes.iter().all(is_done) {
                 rest + 1
             } else {
@@ -445,7 +445,7 @@ impl World<'_> {
                 return;
             }
         }
-        let told: Vec<_> = self.nodes.iter().map(ByHand::told).collect();
+        let told: Vec<_> = self.nodes.iter().map(NodeByHand::told).collect();
         panic!(
             "it doesn't come to rest: {} are asked for: {told:#?}",
             self.asked.len()

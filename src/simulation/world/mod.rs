@@ -18,7 +18,7 @@ use super::trace::Trace;
 use crate::event::job::LifeId;
 use crate::hub::Change;
 use crate::sequencer::Health;
-use crate::sequencer::journal::by_hand::Waiting;
+use crate::sequencer::journal::by_hand::JournalWaiting;
 use crate::sys::clock;
 use crate::sys::clock::simulated::Simulated;
 pub use ends::End;
@@ -45,7 +45,7 @@ pub struct World<'a> {
     puts: Puts,
     last_answer: Option<Answer>,
     /// Publishers that wait for their answers.
-    waiting: Vec<(u64, Waiting)>,
+    waiting: Vec<(u64, JournalWaiting)>,
     readers: Vec<Reader>,
     /// Lives that somebody still works for, most of them over.
     lives: Vec<(usize, LifeId)>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
-use crate::sequencer::journal::by_hand::ByHand;
+use crate::sequencer::journal::by_hand::JournalByHand;
 use crate::simulation::disk::Fault;
 
 impl World<'_> {
@@ -118,7 +118,7 @@ impl World<'_> {
         self.take_applied();
     }
 
-    fn journal(&self) -> Arc<ByHand> {
+    fn journal(&self) -> Arc<JournalByHand> {
         let journal = self.server.journal.clone();
         journal.expect("it has a journal")
     }

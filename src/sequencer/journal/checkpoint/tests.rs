@@ -4,8 +4,8 @@ use crate::hub::Once;
 
 const NUMBER: u32 = 5;
 
-fn head() -> Head {
-    Head {
+fn head() -> CheckpointHead {
+    CheckpointHead {
         newest: EventId(90),
         time_ms: 1_800_000_000_000,
         forgotten: EventId(17),
@@ -69,18 +69,18 @@ fn jobs() -> Vec<JobPart<'static>> {
 
 fn bytes() -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    encode(&mut bytes, NUMBER, &Part::Head(head()));
+    encode(&mut bytes, NUMBER, &CheckpointPart::Head(head()));
     for job in jobs() {
-        encode(&mut bytes, NUMBER, &Part::Job(job));
+        encode(&mut bytes, NUMBER, &CheckpointPart::Job(job));
     }
-    encode(&mut bytes, NUMBER, &Part::End(4));
+    encode(&mut bytes, NUMBER, &CheckpointPart::End(4));
     bytes
 }
 
 #[test]
 fn a_checkpoint_reads_back() {
     let bytes = bytes();
-    let Opened::Whole(whole) = open(&bytes, NUMBER) else {
+    let OpenedCheckpoint::Whole(whole) = open(&bytes, NUMBER) else {
         panic!("it isn't whole");
     };
     assert_eq!(whole.head, head());
@@ -92,15 +92,18 @@ fn a_cut_or_changed_checkpoint_is_none() {
     let whole = bytes();
     for end in 0..whole.len() {
         let opened = open(&whole[..end], NUMBER);
-        assert!(matches!(opened, Opened::Broken), "cut at {end}");
+        assert!(matches!(opened, OpenedCheckpoint::Broken), "cut at {end}");
     }
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 0x10;
         let opened = open(&changed, NUMBER);
-        assert!(matches!(opened, Opened::Broken), "changed at {at}");
+        assert!(
+            matches!(opened, OpenedCheckpoint::Broken),
+            "changed at {at}"
+        );
     }
-    assert!(matches!(open(&whole, NUMBER + 1), Opened::Broken));
+    assert!(matches!(open(&whole, NUMBER + 1), OpenedCheckpoint::Broken));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::EventRecord;
-use crate::sequencer::journal::Shared;
-use crate::sequencer::journal::codec::{Found, HEADER_BYTES};
+use crate::sequencer::journal::JournalShared;
+use crate::sequencer::journal::codec::{Decoded, HEADER_BYTES};
 use crate::sequencer::journal::files::File;
 use crate::sequencer::journal::record::{Record, SegmentNumber, decode};
 use crate::sequencer::journal::segment;
@@ -21,7 +21,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub fn open(shared: &Shared, segment: SegmentNumber) -> io::Result<Window> {
+    pub fn open(shared: &JournalShared, segment: SegmentNumber) -> io::Result<Window> {
         Ok(Window {
             segment,
             file: segment::open(&*shared.files, segment)?,
@@ -44,7 +44,7 @@ impl Window {
             let used = (at - window_begin) as usize;
             let rest = &self.bytes[used.min(self.bytes.len())..];
             match decode(rest, self.segment) {
-                Found::Record(record, bytes) => {
+                Decoded::Record(record, bytes) => {
                     at += bytes as u64;
                     if let Record::Entry(entry) = &record
                         && let Some(event) = EventRecord::of(entry)
@@ -53,8 +53,8 @@ impl Window {
                         return Ok(());
                     }
                 }
-                Found::Nothing | Found::Newer => at += 1,
-                Found::Incomplete => {
+                Decoded::Nothing | Decoded::Newer => at += 1,
+                Decoded::Incomplete => {
                     let is_rest = window_begin + self.bytes.len() as u64 >= end;
                     if is_rest && rest.len() > HEADER_BYTES {
                         at += 1;

@@ -119,7 +119,7 @@ fn a_record_reads_back_whatever_stands_behind_it() {
         let mut bytes = bytes_of(&record);
         let length = bytes.len();
         bytes.extend_from_slice(b"more");
-        assert_eq!(decode(&bytes, SEGMENT), Found::Record(record, length));
+        assert_eq!(decode(&bytes, SEGMENT), Decoded::Record(record, length));
     }
 }
 
@@ -128,16 +128,16 @@ fn a_cut_record_is_incomplete_and_a_changed_one_is_nothing() {
     for record in records() {
         let bytes = bytes_of(&record);
         for end in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..end], SEGMENT), Found::Incomplete, "{end}");
+            assert_eq!(decode(&bytes[..end], SEGMENT), Decoded::Incomplete, "{end}");
         }
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             let found = decode(&changed, SEGMENT);
-            let is_none = matches!(found, Found::Nothing | Found::Incomplete);
+            let is_none = matches!(found, Decoded::Nothing | Decoded::Incomplete);
             assert!(is_none, "bit {bit} of {record:?}");
         }
-        assert_eq!(decode(&bytes, SegmentNumber(8)), Found::Nothing);
+        assert_eq!(decode(&bytes, SegmentNumber(8)), Decoded::Nothing);
     }
 }
 
@@ -148,24 +148,24 @@ fn another_kind_or_flag_is_a_newer_versions_and_a_kind_of_the_first_format_is_no
         let write = |out: &mut Vec<u8>| out.extend_from_slice(payload);
         codec::put_record(&mut bytes, SEGMENT.0, write);
         match decode(&bytes, SEGMENT) {
-            Found::Record(..) => Found::Record((), 0),
-            Found::Newer => Found::Newer,
-            Found::Incomplete => Found::Incomplete,
-            Found::Nothing => Found::Nothing,
+            Decoded::Record(..) => Decoded::Record((), 0),
+            Decoded::Newer => Decoded::Newer,
+            Decoded::Incomplete => Decoded::Incomplete,
+            Decoded::Nothing => Decoded::Nothing,
         }
     };
     for kind in (24..=255).filter(|kind| *kind != CANCEL) {
-        assert_eq!(found(&[kind, 1, 2, 3]), Found::Newer, "{kind}");
+        assert_eq!(found(&[kind, 1, 2, 3]), Decoded::Newer, "{kind}");
     }
     for kind in 0..16 {
-        assert_eq!(found(&[kind, 0, 1, 0, 1]), Found::Nothing, "{kind}");
+        assert_eq!(found(&[kind, 0, 1, 0, 1]), Decoded::Nothing, "{kind}");
     }
     for record in records() {
         let bytes = bytes_of(&record);
         let mut payload = bytes[HEADER_BYTES..].to_vec();
         if ![CLOSE, GAP].contains(&payload[0]) {
             payload[1] |= 16;
-            assert_eq!(found(&payload), Found::Newer, "{record:?}");
+            assert_eq!(found(&payload), Decoded::Newer, "{record:?}");
         }
     }
 }
@@ -197,7 +197,7 @@ fn numbers_that_cannot_have_been_given_are_no_record() {
         (gap(1, max + 1), false),
     ] {
         let bytes = bytes_of(&record);
-        let found = matches!(decode(&bytes, SEGMENT), Found::Record(..));
+        let found = matches!(decode(&bytes, SEGMENT), Decoded::Record(..));
         assert_eq!(found, is_one, "{record:?}");
     }
 }
@@ -222,7 +222,7 @@ fn a_lease_that_nobody_can_have_asked_for_is_no_record() {
     let mut changed = Vec::new();
     let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
     codec::put_record(&mut changed, SEGMENT.0, write);
-    assert_eq!(decode(&changed, SEGMENT), Found::Nothing);
+    assert_eq!(decode(&changed, SEGMENT), Decoded::Nothing);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::event::PastEvent;
 use crate::event::job::EventId;
 use crate::hub::{Once, PastEntry};
 use crate::sequencer::journal::record::{ChangeRecord, EntryRecord};
-use crate::sequencer::journal::segment::Place;
+use crate::sequencer::journal::segment::RecordPlace;
 
 /// The most that wait: with it they take about as much memory as a segment has bytes. A simulation
 /// has to come to it.
@@ -23,7 +23,7 @@ const NONE: u32 = u32::MAX;
 /// Events that wait, in their order.
 #[derive(Default)]
 pub(super) struct Backlog<'a> {
-    events: Vec<(Waiting<'a>, u32)>,
+    events: Vec<(HeldEvent<'a>, u32)>,
     /// The first and the last of each job, which lead to one another.
     jobs: Vec<(&'a str, u32, u32)>,
     /// Where each job's are.
@@ -33,21 +33,24 @@ pub(super) struct Backlog<'a> {
 /// A job's events, the first in front.
 #[derive(Clone)]
 pub(super) struct Events<'b, 'a> {
-    all: &'b [(Waiting<'a>, u32)],
+    all: &'b [(HeldEvent<'a>, u32)],
     next: u32,
 }
 
 /// An event that was found.
-pub(super) struct Waiting<'a> {
+pub(super) struct HeldEvent<'a> {
     pub entry: PastEntry<'a>,
     /// The number of the job's event before it, or zero.
     pub previous: EventId,
-    pub place: Place,
+    pub place: RecordPlace,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> HeldEvent<'a> {
     /// It, and its key, where the record is an event's that can have been accepted.
-    pub fn of(record: &EntryRecord<'a>, place: Place) -> Option<(Waiting<'a>, Option<Once>)> {
+    pub fn of(
+        record: &EntryRecord<'a>,
+        place: RecordPlace,
+    ) -> Option<(HeldEvent<'a>, Option<Once>)> {
         let ChangeRecord::Event {
             previous,
             name,
@@ -65,7 +68,7 @@ impl<'a> Waiting<'a> {
             event,
             lease: terms.lease,
         };
-        let waiting = Waiting {
+        let waiting = HeldEvent {
             entry,
             previous,
             place,
@@ -81,7 +84,7 @@ impl<'a> Backlog<'a> {
     }
 
     /// Adds the newest event of a job.
-    pub fn push(&mut self, job: &'a str, event: Waiting<'a>) {
+    pub fn push(&mut self, job: &'a str, event: HeldEvent<'a>) {
         let at = self.events.len() as u32;
         self.events.push((event, NONE));
         let of_job = self.names.entry(job).or_insert(self.jobs.len());
@@ -129,9 +132,9 @@ impl<'a> Backlog<'a> {
 }
 
 impl<'b, 'a> Iterator for Events<'b, 'a> {
-    type Item = &'b Waiting<'a>;
+    type Item = &'b HeldEvent<'a>;
 
-    fn next(&mut self) -> Option<&'b Waiting<'a>> {
+    fn next(&mut self) -> Option<&'b HeldEvent<'a>> {
         let (event, next) = self.all.get(self.next as usize)?;
         self.next = *next;
         Some(event)
@@ -143,8 +146,8 @@ mod tests {
     use super::*;
     use crate::sequencer::journal::record::SegmentNumber;
 
-    fn event(id: u64) -> Waiting<'static> {
-        Waiting {
+    fn event(id: u64) -> HeldEvent<'static> {
+        HeldEvent {
             entry: PastEntry {
                 id: EventId(id),
                 time_ms: 0,
@@ -152,7 +155,7 @@ mod tests {
                 lease: None,
             },
             previous: EventId(0),
-            place: Place {
+            place: RecordPlace {
                 segment: SegmentNumber(1),
                 offset: 0,
                 bytes: 0,

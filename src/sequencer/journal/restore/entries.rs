@@ -3,27 +3,27 @@
 use std::io;
 use std::ops::Range;
 
-use super::backlog::{Backlog, Events, Waiting};
-use super::{Found, Last, newer};
+use super::backlog::{Backlog, Events, HeldEvent};
+use super::{LastNumbers, Restored, newer};
 use crate::event::job::{EventId, JobId};
 use crate::hub::keyed::Keyed;
 use crate::hub::{After, Change, Entry, Hub, Life, Once, Owner, Terms};
-use crate::sequencer::journal::Shared;
-use crate::sequencer::journal::checkpoint::{Head, LOST_MAX};
+use crate::sequencer::journal::JournalShared;
+use crate::sequencer::journal::checkpoint::{CheckpointHead, LOST_MAX};
 use crate::sequencer::journal::record::{
     ChangeRecord, ENTRY_MIN_BYTES, EntryRecord, MAGIC, Record, SegmentNumber, decode,
 };
-use crate::sequencer::journal::scan::{Piece, Scan};
-use crate::sequencer::journal::segment::{Place, file_name};
+use crate::sequencer::journal::scan::{Scan, SegmentPiece};
+use crate::sequencer::journal::segment::{RecordPlace, file_name};
 use crate::sys::order::sort_by_key;
 
 /// Applies entries again, in their order.
 pub struct Restorer<'a> {
     pub hub: &'a Hub,
-    pub last: Last,
+    pub last: LastNumbers,
     /// How many entries were restored.
     pub entries: u64,
-    shared: &'a Shared,
+    shared: &'a JournalShared,
     /// The number of the newest entry.
     newest_entry: EventId,
     /// Its time.
@@ -42,10 +42,10 @@ pub struct Restorer<'a> {
 }
 
 impl<'a> Restorer<'a> {
-    pub fn new(shared: &'a Shared, hub: &'a Hub) -> Restorer<'a> {
+    pub fn new(shared: &'a JournalShared, hub: &'a Hub) -> Restorer<'a> {
         Restorer {
             hub,
-            last: Last::default(),
+            last: LastNumbers::default(),
             entries: 0,
             shared,
             newest_entry: EventId(0),
@@ -82,7 +82,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Takes what a checkpoint says of all jobs.
-    pub fn take_head(&mut self, head: &Head) {
+    pub fn take_head(&mut self, head: &CheckpointHead) {
         self.has_checkpoint = true;
         self.reach(head.newest);
         self.note_time(head.time_ms);
@@ -101,12 +101,12 @@ impl<'a> Restorer<'a> {
         let mut backlog = std::mem::take(&mut self.backlog).emptied();
         for piece in Scan::new(content, segment, MAGIC, decode) {
             let (offset, bytes, record) = match piece {
-                Piece::Record {
+                SegmentPiece::Record {
                     offset,
                     bytes,
                     record,
                 } => (offset, bytes, record),
-                Piece::Damaged {
+                SegmentPiece::Damaged {
                     offset,
                     bytes,
                     is_tail,
@@ -119,12 +119,12 @@ impl<'a> Restorer<'a> {
                     self.last.lose(bytes as u64);
                     continue;
                 }
-                Piece::Newer => return Err(newer(&file_name(segment))),
+                SegmentPiece::Newer => return Err(newer(&file_name(segment))),
             };
             match record {
                 Record::Entry(entry) => {
                     self.last.go_on();
-                    let place = Place {
+                    let place = RecordPlace {
                         segment,
                         offset: offset as u32,
                         bytes: bytes as u32,
@@ -155,7 +155,12 @@ impl<'a> Restorer<'a> {
     }
 
     /// Takes the next entry. An event may wait for others of its job, which waits for none.
-    fn take<'c>(&mut self, backlog: &mut Backlog<'c>, record: &EntryRecord<'c>, place: Place) {
+    fn take<'c>(
+        &mut self,
+        backlog: &mut Backlog<'c>,
+        record: &EntryRecord<'c>,
+        place: RecordPlace,
+    ) {
         if !self.note(record) {
             return;
         }
@@ -163,7 +168,7 @@ impl<'a> Restorer<'a> {
             self.catch_up(backlog);
         }
         if record.time_ms < self.lapse_ms
-            && let Some((event, None)) = Waiting::of(record, place)
+            && let Some((event, None)) = HeldEvent::of(record, place)
         {
             backlog.push(record.job, event);
             return;
@@ -219,7 +224,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Applies an entry.
-    pub fn entry(&mut self, record: &EntryRecord<'_>, place: Place) {
+    pub fn entry(&mut self, record: &EntryRecord<'_>, place: RecordPlace) {
         if self.note(record) {
             self.apply(record, place);
         }
@@ -241,14 +246,14 @@ impl<'a> Restorer<'a> {
         true
     }
 
-    fn apply(&self, record: &EntryRecord<'_>, place: Place) {
+    fn apply(&self, record: &EntryRecord<'_>, place: RecordPlace) {
         let id = record.id;
         let Ok(job) = record.job.parse::<JobId>() else {
             return;
         };
         let change = match &record.change {
             ChangeRecord::Event { .. } => {
-                if let Some((event, once)) = Waiting::of(record, place) {
+                if let Some((event, once)) = HeldEvent::of(record, place) {
                     self.event(&job, &event, once);
                 }
                 return;
@@ -317,7 +322,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Has the hub know how far numbers were given, and says what else was found.
-    pub fn finish(mut self, found: &mut Found, segments: u64) {
+    pub fn finish(mut self, found: &mut Restored, segments: u64) {
         let newest = self.newest.max(self.hub.published());
         let is_known = self.has_checkpoint || newest.0 > 0;
         // The segments that went before the first of which something is left.
@@ -331,7 +336,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Skips so many numbers, which may have been given.
-    pub fn skip(&mut self, found: &mut Found, count: u64) {
+    pub fn skip(&mut self, found: &mut Restored, count: u64) {
         let newest = self.newest.max(self.hub.published());
         let last = (newest.0 + count).min(EventId::MAX.0);
         if last > newest.0 {
@@ -352,7 +357,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Notes where an event is. Returns whether some before it are missing.
-    fn place(&self, job: &JobId, event: &Waiting<'_>) -> bool {
+    fn place(&self, job: &JobId, event: &HeldEvent<'_>) -> bool {
         let (id, previous) = (event.entry.id, event.previous);
         // A life that is newer than this event has ended others since.
         let floor = self.hub.find(job).map_or(EventId(0), |there| {
@@ -387,7 +392,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Events of the life before this entry are void, and streams are shown that.
-    fn end_by_deletion(&self, job: &JobId, id: EventId, place: Place) {
+    fn end_by_deletion(&self, job: &JobId, id: EventId, place: RecordPlace) {
         let life = self.hub.life(job);
         let before = life
             .as_ref()
@@ -409,7 +414,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Applies an event.
-    fn event(&self, job: &JobId, event: &Waiting<'_>, once: Option<Once>) {
+    fn event(&self, job: &JobId, event: &HeldEvent<'_>, once: Option<Once>) {
         let Some(content) = event.entry.event.to_event(job) else {
             return;
         };

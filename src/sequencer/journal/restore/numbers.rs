@@ -9,7 +9,7 @@ const SEGMENT_NUMBERS: u64 = 1 << 20;
 
 /// What the last life left behind.
 #[derive(Default)]
-pub struct Last {
+pub struct LastNumbers {
     boot: Option<[u8; 16]>,
     reserved: EventId,
     is_closed: bool,
@@ -22,7 +22,7 @@ pub struct Last {
     lost_segments: u64,
 }
 
-impl Last {
+impl LastNumbers {
     /// A life began, or went on.
     pub fn open(&mut self, boot: [u8; 16], reserved: EventId) {
         self.boot = Some(boot);
@@ -95,14 +95,14 @@ mod tests {
     const BOOT: [u8; 16] = [1; 16];
     const NEXT_BOOT: [u8; 16] = [2; 16];
 
-    fn opened() -> Last {
-        let mut last = Last::default();
+    fn opened() -> LastNumbers {
+        let mut last = LastNumbers::default();
         last.open(BOOT, EventId(110));
         last.go_on();
         last
     }
 
-    fn lost(last: &Last, boot: [u8; 16]) -> u64 {
+    fn lost(last: &LastNumbers, boot: [u8; 16]) -> u64 {
         last.lost_numbers(boot, EventId(100), 0)
     }
 
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_empty_segment_alone_had_numbers_as_had_those_before_it() {
-        let mut last = Last::default();
+        let mut last = LastNumbers::default();
         assert_eq!(last.lost_numbers(BOOT, EventId(0), 0), 0);
         last.lose_a_segment(0);
         assert_eq!(last.lost_numbers(BOOT, EventId(0), 0), SEGMENT_NUMBERS);

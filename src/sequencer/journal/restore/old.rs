@@ -25,18 +25,18 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 
-use super::{Found, Last, Restorer, named, read_whole};
+use super::{LastNumbers, Restored, Restorer, named, read_whole};
 use crate::access::places::Occupant;
 use crate::event::job::{EventId, EventName, JobId, JobState};
 use crate::hub::{Life, LifeState, Owner, Terms};
-use crate::sequencer::journal::Shared;
+use crate::sequencer::journal::JournalShared;
 use crate::sequencer::journal::checkpoint;
-use crate::sequencer::journal::codec::{self, Found as Decoded, Payload, Unread};
+use crate::sequencer::journal::codec::{self, Decoded, Payload, Unread};
 use crate::sequencer::journal::record::{
     self, ChangeRecord, EntryRecord, Record as NewRecord, SegmentNumber,
 };
-use crate::sequencer::journal::scan::{Piece, Scan};
-use crate::sequencer::journal::segment::{Place, Segment, file_name};
+use crate::sequencer::journal::scan::{Scan, SegmentPiece};
+use crate::sequencer::journal::segment::{RecordPlace, Segment, file_name};
 
 /// What an old segment begins with.
 const MAGIC: &[u8; 8] = b"LANDFJ1\n";
@@ -45,8 +45,8 @@ const NAMES_ITS_JOB: u8 = 1;
 const BEGINS: u8 = 2;
 const HAS_ORIGIN: u8 = 4;
 
-enum Record<'a> {
-    Event(Event<'a>),
+enum OldRecord<'a> {
+    Event(OldEvent<'a>),
     Forget {
         sequence: EventId,
         id: u64,
@@ -64,18 +64,18 @@ enum Record<'a> {
         sequence: EventId,
     },
     Born {
-        origin: Origin,
+        origin: OldOrigin,
         job: &'a str,
     },
 }
 
-struct Event<'a> {
+struct OldEvent<'a> {
     sequence: EventId,
     id: u64,
     /// The id of the job's event before it, or the one before the job's first.
     previous: u64,
     time_ms: u64,
-    origin: Option<Origin>,
+    origin: Option<OldOrigin>,
     job: &'a str,
     name: &'a str,
     data: &'a str,
@@ -84,14 +84,14 @@ struct Event<'a> {
 
 /// Where a job began.
 #[derive(Clone, Copy)]
-struct Origin {
+struct OldOrigin {
     /// The id before its first.
     base: u64,
     created_ms: u64,
 }
 
 /// A job, as far as it has been read.
-struct Job {
+struct OldJob {
     first: EventId,
     last: EventId,
     last_id: u64,
@@ -104,32 +104,33 @@ struct Job {
 
 /// What the old segments say in the end.
 #[derive(Default)]
-struct Jobs {
-    jobs: HashMap<String, Job>,
+struct OldJobs {
+    jobs: HashMap<String, OldJob>,
     /// Where jobs began whose oldest events are gone, until their next one.
-    born: HashMap<String, Origin>,
+    born: HashMap<String, OldOrigin>,
     newest_event: EventId,
     /// The newest number that was given.
     newest: EventId,
     forgotten: EventId,
     lost: Vec<Range<u64>>,
-    last: Last,
+    last: LastNumbers,
 }
 
 /// Whether there is a record of the first format in it.
 pub fn has_records(content: &[u8], number: SegmentNumber) -> bool {
-    Scan::new(content, number, MAGIC, decode).any(|piece| matches!(piece, Piece::Record { .. }))
+    Scan::new(content, number, MAGIC, decode)
+        .any(|piece| matches!(piece, SegmentPiece::Record { .. }))
 }
 
 /// Restores what the old segments hold, and writes it anew, from the segment `found.next`
 /// on and with a checkpoint. After an error everything is as it was.
 pub fn carry_over(
-    shared: &Shared,
+    shared: &JournalShared,
     mut restorer: Restorer<'_>,
     old: &[(SegmentNumber, u64)],
-    found: &mut Found,
+    found: &mut Restored,
 ) -> io::Result<()> {
-    let mut jobs = Jobs::default();
+    let mut jobs = OldJobs::default();
     for &(number, bytes) in old {
         let content = read(shared, number, bytes)?;
         if content.is_empty() && bytes > 0 {
@@ -137,9 +138,9 @@ pub fn carry_over(
         }
         for piece in Scan::new(&content, number, MAGIC, decode) {
             match piece {
-                Piece::Record { record, .. } => jobs.take(&record),
-                Piece::Damaged { bytes, .. } => jobs.last.lose(bytes as u64),
-                Piece::Newer => {}
+                SegmentPiece::Record { record, .. } => jobs.take(&record),
+                SegmentPiece::Damaged { bytes, .. } => jobs.last.lose(bytes as u64),
+                SegmentPiece::Newer => {}
             }
         }
     }
@@ -151,7 +152,7 @@ pub fn carry_over(
         }
     }
     let first = SegmentNumber(found.next);
-    let mut output = Output {
+    let mut output = NewSegments {
         shared,
         boot: found.boot,
         number: first,
@@ -189,14 +190,14 @@ pub fn carry_over(
     })
 }
 
-fn read(shared: &Shared, number: SegmentNumber, bytes: u64) -> io::Result<Vec<u8>> {
+fn read(shared: &JournalShared, number: SegmentNumber, bytes: u64) -> io::Result<Vec<u8>> {
     read_whole(&*shared.files, &file_name(number), bytes).map(Option::unwrap_or_default)
 }
 
 fn write_segments(
-    output: &mut Output<'_>,
+    output: &mut NewSegments<'_>,
     restorer: &mut Restorer<'_>,
-    jobs: &Jobs,
+    jobs: &OldJobs,
     old: &[(SegmentNumber, u64)],
 ) -> io::Result<()> {
     let mut newest = EventId(0);
@@ -205,8 +206,8 @@ fn write_segments(
     for &(number, bytes) in old {
         let content = read(output.shared, number, bytes)?;
         for piece in Scan::new(&content, number, MAGIC, decode) {
-            let Piece::Record {
-                record: Record::Event(event),
+            let SegmentPiece::Record {
+                record: OldRecord::Event(event),
                 ..
             } = piece
             else {
@@ -251,16 +252,16 @@ fn write_segments(
 }
 
 /// The new segments.
-struct Output<'a> {
-    shared: &'a Shared,
+struct NewSegments<'a> {
+    shared: &'a JournalShared,
     boot: [u8; 16],
     number: SegmentNumber,
     bytes: Vec<u8>,
     written: Vec<SegmentNumber>,
 }
 
-impl Output<'_> {
-    fn put(&mut self, entry: &EntryRecord<'_>, restorer: &Restorer<'_>) -> io::Result<Place> {
+impl NewSegments<'_> {
+    fn put(&mut self, entry: &EntryRecord<'_>, restorer: &Restorer<'_>) -> io::Result<RecordPlace> {
         if self.bytes.len() as u64 >= self.shared.config.segment_bytes() {
             self.flush()?;
         }
@@ -279,7 +280,7 @@ impl Output<'_> {
         let offset = self.bytes.len();
         let entry = NewRecord::Entry(entry.clone());
         record::encode(&mut self.bytes, self.number, &entry);
-        Ok(Place {
+        Ok(RecordPlace {
             segment: self.number,
             offset: offset as u32,
             bytes: (self.bytes.len() - offset) as u32,
@@ -307,11 +308,11 @@ impl Output<'_> {
     }
 }
 
-impl Jobs {
-    fn take(&mut self, record: &Record<'_>) {
+impl OldJobs {
+    fn take(&mut self, record: &OldRecord<'_>) {
         match record {
-            Record::Event(event) => self.event(event),
-            Record::Forget { sequence, id, job } => {
+            OldRecord::Event(event) => self.event(event),
+            OldRecord::Forget { sequence, id, job } => {
                 self.born.remove(*job);
                 // A job that went on since is another one.
                 if self
@@ -324,25 +325,25 @@ impl Jobs {
                 self.newest = self.newest.max(*sequence);
                 self.forgotten = self.forgotten.max(*sequence);
             }
-            Record::Open { boot, reserved } => self.last.open(*boot, *reserved),
-            Record::Close => self.last.close(),
-            Record::Gap { count } => {
+            OldRecord::Open { boot, reserved } => self.last.open(*boot, *reserved),
+            OldRecord::Close => self.last.close(),
+            OldRecord::Gap { count } => {
                 let end = (self.newest.0 + count).min(EventId::MAX.0);
                 self.lost.push(self.newest.0 + 1..end + 1);
                 self.newest = EventId(end);
                 self.last.go_on();
             }
-            Record::Floor { sequence } => {
+            OldRecord::Floor { sequence } => {
                 self.newest = self.newest.max(*sequence);
                 self.forgotten = self.forgotten.max(*sequence);
             }
-            Record::Born { origin, job } => {
+            OldRecord::Born { origin, job } => {
                 self.born.insert((*job).to_owned(), *origin);
             }
         }
     }
 
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &OldEvent<'_>) {
         // A crash amid a compaction has left some twice.
         if event.sequence <= self.newest_event {
             return;
@@ -353,10 +354,10 @@ impl Jobs {
         let origin = event.origin.or_else(|| self.born.remove(event.job));
         let there = self.jobs.get(event.job);
         // That its name was forgotten in between is lost.
-        let is_another = |job: &Job| origin.is_some_and(|origin| job.last_id <= origin.base);
+        let is_another = |job: &OldJob| origin.is_some_and(|origin| job.last_id <= origin.base);
         if there.is_none_or(is_another) {
             let base = origin.map_or(event.previous, |origin| origin.base);
-            let job = Job {
+            let job = OldJob {
                 first: event.sequence,
                 last: event.sequence,
                 last_id: event.id,
@@ -381,7 +382,7 @@ impl Jobs {
     }
 }
 
-impl Job {
+impl OldJob {
     fn life(&self) -> Life {
         Life {
             began: self.first,
@@ -398,33 +399,33 @@ impl Job {
     }
 }
 
-fn decode(bytes: &[u8], segment: SegmentNumber) -> Decoded<Record<'_>> {
+fn decode(bytes: &[u8], segment: SegmentNumber) -> Decoded<OldRecord<'_>> {
     codec::take_record(bytes, segment.0, parse)
 }
 
-fn parse<'a>(payload: &mut Payload<'a>) -> Result<Record<'a>, Unread> {
+fn parse<'a>(payload: &mut Payload<'a>) -> Result<OldRecord<'a>, Unread> {
     Ok(match payload.byte()? {
-        1 => Record::Event(Event::parse(payload)?),
-        2 => Record::Forget {
+        1 => OldRecord::Event(OldEvent::parse(payload)?),
+        2 => OldRecord::Forget {
             sequence: payload.id()?,
             id: payload.number()?,
             job: payload.name()?,
         },
-        3 => Record::Open {
+        3 => OldRecord::Open {
             boot: payload.bytes()?,
             reserved: payload.id()?,
         },
-        4 => Record::Close,
-        5 => Record::Gap {
+        4 => OldRecord::Close,
+        5 => OldRecord::Gap {
             count: payload.id()?.0,
         },
         6 => {
             let sequence = payload.id()?;
             payload.number()?;
-            Record::Floor { sequence }
+            OldRecord::Floor { sequence }
         }
-        7 => Record::Born {
-            origin: Origin {
+        7 => OldRecord::Born {
+            origin: OldOrigin {
                 base: payload.number()?,
                 created_ms: payload.number()?,
             },
@@ -434,8 +435,8 @@ fn parse<'a>(payload: &mut Payload<'a>) -> Result<Record<'a>, Unread> {
     })
 }
 
-impl<'a> Event<'a> {
-    fn parse(payload: &mut Payload<'a>) -> Result<Event<'a>, Unread> {
+impl<'a> OldEvent<'a> {
+    fn parse(payload: &mut Payload<'a>) -> Result<OldEvent<'a>, Unread> {
         let flags = payload.byte()?;
         let (sequence, id, step) = (payload.id()?, payload.number()?, payload.number()?);
         let previous = id.checked_sub(step).ok_or(Unread::Malformed)?;
@@ -445,16 +446,16 @@ impl<'a> Event<'a> {
         let time_ms = payload.number()?;
         let origin = match flags & (BEGINS | HAS_ORIGIN) {
             0 => None,
-            BEGINS => Some(Origin {
+            BEGINS => Some(OldOrigin {
                 base: previous,
                 created_ms: time_ms,
             }),
-            _ => Some(Origin {
+            _ => Some(OldOrigin {
                 base: payload.number()?,
                 created_ms: payload.number()?,
             }),
         };
-        Ok(Event {
+        Ok(OldEvent {
             sequence,
             id,
             previous,

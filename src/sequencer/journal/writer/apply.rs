@@ -2,15 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Writer;
-use super::batch::{Batch, Numbered};
+use super::JournalWriter;
+use super::batch::{Numbered, WriteBatch};
 use crate::hub::Change;
-use crate::sequencer::journal::segment::Place;
+use crate::sequencer::journal::segment::RecordPlace;
 use crate::sequencer::log_end;
 
-impl Writer {
+impl JournalWriter {
     /// Has the hub take what is written.
-    pub(super) fn apply(&mut self, batch: &Batch, start: u64) {
+    pub(super) fn apply(&mut self, batch: &WriteBatch, start: u64) {
         let Some(last) = batch.entries.last() else {
             return;
         };
@@ -64,7 +64,7 @@ impl Writer {
         let mut index = self.shared.index.lock();
         for entry in entries {
             let job = &entry.entry.job;
-            let place = Place {
+            let place = RecordPlace {
                 segment,
                 offset: (start + entry.offset as u64) as u32,
                 bytes: entry.bytes as u32,

@@ -18,7 +18,7 @@ use crate::sequencer::{Proposal, PublishError, now_ms};
 const REST_BYTES: usize = 64 * KEYS_MAX;
 
 /// An answer to a publisher that is due.
-pub(super) struct Answer {
+pub(super) struct DueAnswer {
     pub reply: Reply<(Vec<EventId>, Option<PublishError>)>,
     pub ids: Vec<EventId>,
     pub error: Option<PublishError>,
@@ -26,7 +26,7 @@ pub(super) struct Answer {
 
 /// What an answer waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Need {
+pub(super) enum AnswerNeed {
     /// Nothing was written for it.
     Nothing,
     /// The write.
@@ -37,9 +37,9 @@ pub(super) enum Need {
 
 /// Entries that are written together.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct WriteBatch {
     pub entries: Vec<Numbered>,
-    pub answers: Vec<(Answer, Need)>,
+    pub answers: Vec<(DueAnswer, AnswerNeed)>,
     /// The newest number, before the batch and then in it.
     pub newest: EventId,
     /// The time of the newest entry.
@@ -132,7 +132,7 @@ impl Pending {
     }
 }
 
-impl Answer {
+impl DueAnswer {
     pub fn give(self) {
         self.reply.answer((self.ids, self.error));
     }
@@ -142,13 +142,13 @@ impl Answer {
     }
 }
 
-impl Batch {
+impl WriteBatch {
     /// A batch of entries behind this number, of this time.
-    pub fn after(newest: EventId, time_ms: u64) -> Batch {
-        Batch {
+    pub fn after(newest: EventId, time_ms: u64) -> WriteBatch {
+        WriteBatch {
             newest,
             time_ms,
-            ..Batch::default()
+            ..WriteBatch::default()
         }
     }
 
@@ -354,16 +354,16 @@ impl Numbered {
     }
 }
 
-impl Need {
+impl AnswerNeed {
     /// What the answer waits for, of who has asked for a change.
-    pub fn of(change: &Change) -> Need {
+    pub fn of(change: &Change) -> AnswerNeed {
         match change {
-            Change::Event { event, .. } if !event.name().is_terminal() => Need::Write,
-            Change::Renew { .. } | Change::Forget { .. } => Need::Write,
+            Change::Event { event, .. } if !event.name().is_terminal() => AnswerNeed::Write,
+            Change::Renew { .. } | Change::Forget { .. } => AnswerNeed::Write,
             Change::Event { .. }
             | Change::Begin { .. }
             | Change::Cancel { .. }
-            | Change::Delete { .. } => Need::Medium,
+            | Change::Delete { .. } => AnswerNeed::Medium,
         }
     }
 }

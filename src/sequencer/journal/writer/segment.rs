@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use super::{Reserving, UNSYNCED_MAX_BYTES, Writer};
+use super::{JournalWriter, Reserving, UNSYNCED_MAX_BYTES};
 use crate::event::job::EventId;
 use crate::sequencer::journal::SyncPolicy;
 use crate::sequencer::journal::files::File;
@@ -29,7 +29,7 @@ pub(super) struct Sealed {
     pub unsynced: Vec<u8>,
 }
 
-impl Writer {
+impl JournalWriter {
     /// The last number to reserve after `newest`. None where nobody sees a number before it
     /// is on the medium.
     pub(super) fn reservation(&self, newest: EventId) -> Option<EventId> {

@@ -10,14 +10,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Writer;
-use super::batch::Answer;
+use super::JournalWriter;
+use super::batch::DueAnswer;
 use crate::event::job::EventId;
 use crate::sequencer::journal::files::{File, Files};
 use crate::sequencer::journal::record::SegmentNumber;
 use crate::sequencer::journal::reply::Reply;
 use crate::sequencer::journal::segment::give_name;
-use crate::sequencer::journal::{Alarm, Shared};
+use crate::sequencer::journal::{Alarm, JournalShared};
 use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::clock;
 use crate::sys::vital;
@@ -56,8 +56,8 @@ pub(in crate::sequencer::journal) struct Synced {
 }
 
 /// Who waits for the medium.
-pub(super) enum Waiter {
-    Publisher(Answer),
+pub(super) enum SyncWaiter {
+    Publisher(DueAnswer),
     Keeper(Reply<io::Result<()>>),
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Reserving {
 }
 
 impl Syncer {
-    pub fn start(shared: Arc<Shared>) -> io::Result<Syncer> {
+    pub fn start(shared: Arc<JournalShared>) -> io::Result<Syncer> {
         let (syncer, received, done) = Syncer::without_thread();
         vital::spawn("journal-sync", move || {
             let alarm = Alarm(shared.clone());
@@ -110,7 +110,7 @@ impl Syncer {
 
 impl SyncJob {
     /// Blocks until the medium has it.
-    pub fn carry_out(self, shared: &Shared) -> Synced {
+    pub fn carry_out(self, shared: &JournalShared) -> Synced {
         shared.counters.syncs.add(1);
         Synced {
             upto: self.upto,
@@ -138,7 +138,7 @@ impl SyncJob {
     }
 }
 
-impl Writer {
+impl JournalWriter {
     /// Waits until everything that was written is on the medium.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if self.syncer.is_busy {
@@ -227,8 +227,8 @@ impl Writer {
         }
         for (_, waiter) in self.awaiting.extract_if(.., |(mark, _)| *mark <= upto) {
             match waiter {
-                Waiter::Publisher(answer) => answer.give(),
-                Waiter::Keeper(reply) => reply.answer(Ok(())),
+                SyncWaiter::Publisher(answer) => answer.give(),
+                SyncWaiter::Keeper(reply) => reply.answer(Ok(())),
             }
         }
         Ok(())
@@ -245,8 +245,8 @@ impl Writer {
         let (_, refusal, _) = super::judge(error);
         for (_, waiter) in self.awaiting.drain(..) {
             match waiter {
-                Waiter::Publisher(answer) => answer.refuse(refusal),
-                Waiter::Keeper(reply) => {
+                SyncWaiter::Publisher(answer) => answer.refuse(refusal),
+                SyncWaiter::Keeper(reply) => {
                     reply.answer(Err(io::Error::new(error.kind(), error.to_string())));
                 }
             }

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::super::store::{Body, Fault, Heard, Item};
-use super::super::writer::Writer;
-use super::{PATIENCE, Reader, Stop, WAIT};
+use super::super::store::{Body, Heard, Item, StoreFault};
+use super::super::writer::LogWriter;
+use super::{LogReader, PATIENCE, ReadStop, WAIT};
 use crate::sys::clock;
 
 /// Items that are little to read at a time, so that a coroutine may.
@@ -19,10 +19,10 @@ pub(super) const GAP_MAX: Duration = DENSE.saturating_mul(2);
 /// How long it is waited for.
 pub(super) const LENT: Duration = Duration::from_millis(if cfg!(test) { 1000 } else { 5 });
 
-impl Reader {
+impl LogReader {
     /// What a coroutine does of it between two waits.
     #[cfg(test)]
-    pub fn read_now(&mut self, writer: &mut Writer) {
+    pub fn read_now(&mut self, writer: &mut LogWriter) {
         let is_heard = match self.lent_at {
             Some(_) => self.take_back(writer),
             None => self.ask_now() && self.hear_now(),
@@ -40,7 +40,7 @@ impl Reader {
 
     /// Leaves the connection to the writer where the next append is near, which then brings what is
     /// to be read. False where the reader has to ask for it.
-    pub(super) fn lend(&mut self, writer: &mut Writer) -> bool {
+    pub(super) fn lend(&mut self, writer: &mut LogWriter) -> bool {
         let is_worth_it = self.gap < DENSE && self.reads_until.is_none();
         if !is_worth_it || !writer.borrow(&mut self.link, self.replica.at) {
             return false;
@@ -51,7 +51,7 @@ impl Reader {
 
     /// Takes in what an append has brought; where there is none for long, just the connection.
     /// What can't be done without waiting, a step is left for. False where it isn't time yet.
-    pub(super) fn take_back(&mut self, writer: &mut Writer) -> bool {
+    pub(super) fn take_back(&mut self, writer: &mut LogWriter) -> bool {
         let now = clock::now();
         let is_over = self.lent_at.is_none_or(|at| now - at >= LENT);
         let Some((link, brought)) = writer.give_back(is_over || !self.is_calm()) else {
@@ -61,7 +61,7 @@ impl Reader {
         self.link = Some(link);
         match brought {
             Some(Ok(items)) => self.take_in_now(items),
-            Some(Err(Fault::Broken(why))) => self.leave(Err(Fault::Broken(why).into())),
+            Some(Err(StoreFault::Broken(why))) => self.leave(Err(StoreFault::Broken(why).into())),
             // What was refused, the writer sees to.
             Some(Err(_)) => {}
             // The next is further than it seemed.
@@ -113,7 +113,7 @@ impl Reader {
             }
             Heard::NotYet => {
                 let why = format!("it says nothing within {:?}", WAIT + PATIENCE);
-                self.leave(Err(Fault::Broken(why).into()));
+                self.leave(Err(StoreFault::Broken(why).into()));
                 return true;
             }
             Heard::Much => {
@@ -140,7 +140,7 @@ impl Reader {
     }
 
     /// Leaves it to the next step.
-    fn leave(&mut self, brought: Result<Vec<Item>, Stop>) {
+    fn leave(&mut self, brought: Result<Vec<Item>, ReadStop>) {
         self.reads_until = None;
         self.brought = Some(brought);
     }

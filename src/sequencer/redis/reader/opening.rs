@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::position::{Position, SLOTS, next_epoch, slot_of};
 use super::super::replica::nonce;
 use super::super::snapshot;
-use super::super::store::{Fault, Opened, Opening};
-use super::{Reader, SHYNESS};
+use super::super::store::{EpochOpened, EpochOpening, StoreFault};
+use super::{LogReader, SHYNESS};
 use crate::sequencer::Health;
 use crate::sys::clock;
 
@@ -16,9 +16,9 @@ pub(super) const EARLY: Duration = Duration::from_millis(100);
 /// closer.
 const EARLY_MAX_S: u64 = 2;
 
-impl Reader {
+impl LogReader {
     /// There is no log: one begins, with the state that there is.
-    pub(super) fn begin_log(&mut self) -> Result<(), Fault> {
+    pub(super) fn begin_log(&mut self) -> Result<(), StoreFault> {
         let since = *self.empty_since.get_or_insert_with(clock::now);
         self.must_look = true;
         let has_all = self.has_state && !self.is_behind;
@@ -43,7 +43,10 @@ impl Reader {
 
     /// Opens the next epoch; of a log that begins with what is here, where it is to, in the
     /// place of one that ends there, if there is one. False where it is too early for it.
-    pub(super) fn open(&mut self, begins_log: Option<Option<Position>>) -> Result<bool, Fault> {
+    pub(super) fn open(
+        &mut self,
+        begins_log: Option<Option<Position>>,
+    ) -> Result<bool, StoreFault> {
         self.must_look = true;
         let now_s = clock::now_ms() / 1000;
         let over = begins_log.flatten();
@@ -60,7 +63,7 @@ impl Reader {
             }
         };
         self.asked = epoch;
-        let opening = Opening {
+        let opening = EpochOpening {
             known: self.replica.at.epoch,
             epoch,
             nonce: nonce(self.shared.boot, u64::MAX - self.random.next() % (1 << 40)),
@@ -70,7 +73,7 @@ impl Reader {
         let opened = self.link()?.open(&opening)?;
         debug!("fleet: epoch {epoch}: {opened:?}");
         // What follows on it is read at once.
-        self.must_look = opened != Opened::Yes;
+        self.must_look = opened != EpochOpened::Yes;
         Ok(true)
     }
 

@@ -4,25 +4,25 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::position::Position;
-use super::super::replica::{Applied, Misfit, Replica};
+use super::super::replica::{ItemApplied, Misfit, Replica};
 use super::super::snapshot;
-use super::super::store::{Body, Fault, Item, Look};
-use super::{ATTEMPTS, READ, Reader, SHYNESS};
+use super::super::store::{Body, Item, Look, StoreFault};
+use super::{ATTEMPTS, LogReader, READ, SHYNESS};
 use crate::sequencer::journal::codec::Unread;
 use crate::sys::clock;
 
 /// What of this process's was found while the state was put back.
 #[derive(Default)]
-struct Own {
+struct OwnFound {
     /// The snapshot has all up to this count.
     in_snapshot: u64,
     /// What came behind it.
-    items: Vec<(Item, Applied)>,
+    items: Vec<(Item, ItemApplied)>,
 }
 
-impl Reader {
+impl LogReader {
     /// Puts the state back: what the snapshot has, and the log since.
-    pub(super) fn rebuild(&mut self) -> Result<(), Fault> {
+    pub(super) fn rebuild(&mut self) -> Result<(), StoreFault> {
         self.has_caught_up = false;
         self.must_look = true;
         self.fence_off();
@@ -35,7 +35,7 @@ impl Reader {
         }
         let mut voids = Vec::new();
         for _ in 0..ATTEMPTS {
-            let mut own = Own::default();
+            let mut own = OwnFound::default();
             if let Some(fresh) = self.read_whole(&mut own, &mut voids)? {
                 self.take_over(fresh, own);
                 self.unread_since = None;
@@ -48,12 +48,14 @@ impl Reader {
             return Ok(());
         }
         self.replace_log(&look)?;
-        Err(Fault::Broken("its log has gaps, or no snapshot".to_owned()))
+        Err(StoreFault::Broken(
+            "its log has gaps, or no snapshot".to_owned(),
+        ))
     }
 
     /// The log can't be read through: one begins with the state that there is. Who has read
     /// in the newest epoch may do so at once, and others where nobody has.
-    fn replace_log(&mut self, look: &Look) -> Result<(), Fault> {
+    fn replace_log(&mut self, look: &Look) -> Result<(), StoreFault> {
         let since = *self.unread_since.get_or_insert_with(clock::now);
         let may_begin = self.has_state && look.is_master;
         let Some(&(last, _)) = look.last.as_ref().filter(|_| may_begin) else {
@@ -73,9 +75,9 @@ impl Reader {
     /// torn off again later, before what was appended since.
     fn read_whole(
         &mut self,
-        own: &mut Own,
+        own: &mut OwnFound,
         voids: &mut Vec<Range<Position>>,
-    ) -> Result<Option<Replica>, Fault> {
+    ) -> Result<Option<Replica>, StoreFault> {
         let Some(kept) = self.link()?.snapshot()? else {
             // Somebody else's is told by what stands in it.
             self.link()?.read(Position::START, 1, Duration::ZERO)?;
@@ -87,7 +89,7 @@ impl Reader {
             Err(Unread::Newer) => return Err(self.newer()),
             Err(Unread::Malformed) => {
                 let why = "the fleet's snapshot is damaged: see the guide on fleets";
-                return Err(Fault::Refused(why.to_owned()));
+                return Err(StoreFault::Refused(why.to_owned()));
             }
         };
         let boot = fresh.boots.get(&self.shared.boot);
@@ -127,14 +129,14 @@ impl Reader {
                     }
                     Err(Misfit::Newer) => return Err(self.newer()),
                 };
-                if matches!(applied, Applied::Entry { boot, .. } if boot == self.shared.boot) {
+                if matches!(applied, ItemApplied::Entry { boot, .. } if boot == self.shared.boot) {
                     own.items.push((item.clone(), applied));
                 }
             }
         }
     }
 
-    fn take_over(&mut self, mut fresh: Replica, own: Own) {
+    fn take_over(&mut self, mut fresh: Replica, own: OwnFound) {
         let lost = fresh.hub.lost();
         if self.has_state {
             self.announce(&lost);

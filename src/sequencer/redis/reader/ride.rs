@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::sys::channel::{TryRecvError, bounded};
 use parking_lot::Mutex;
 
-use super::Reader;
+use super::LogReader;
 use super::now::LENT;
 use crate::sys::coroutine::{SocketWatch, configure, spawn};
 use crate::sys::vital;
@@ -29,7 +29,7 @@ struct Lends {
 }
 
 /// Has a coroutine read until there is something that is the thread's. Blocks as long.
-pub fn ride(reader: Reader) -> Reader {
+pub fn ride(reader: LogReader) -> LogReader {
     configure();
     let socket = reader.link.as_ref().and_then(|link| link.socket());
     let Some(Ok(watch)) = socket.map(SocketWatch::new) else {
@@ -72,7 +72,7 @@ pub fn ride(reader: Reader) -> Reader {
     }
 }
 
-impl Reader {
+impl LogReader {
     /// Reads what comes, as far as that is done without waiting. What could be written only once
     /// that was read back goes then.
     fn read_on(&mut self, watch: &SocketWatch, lends: &Lends) {
