@@ -63,6 +63,36 @@ fn a_state_is_not_put_back_by_half_where_redis_loses_the_rest_meanwhile() {
 }
 
 #[test]
+fn a_beginning_that_a_torn_redis_brings_back_before_another_is_void() {
+    let trace = Trace::new(false);
+    let mut world = with_events(2, 3, &trace);
+    publish(&mut world, 0);
+    for _ in 0..5 {
+        world.turn(0, true, true);
+    }
+    assert!(world.nodes[1].replica().at < world.nodes[0].replica().at);
+    world.network.lock().redis.lose_all();
+    while end(&world).is_none() {
+        world.turn(0, true, false);
+    }
+    {
+        let redis = &mut world.network.lock().redis;
+        redis.start_again();
+        redis.tear();
+    }
+    // The other, which has less, begins the log behind that.
+    world.pass(Duration::from_secs(3));
+    while Some(world.nodes[1].replica().at) != end(&world) {
+        world.turn(1, true, false);
+        world.pass(Duration::from_millis(100));
+    }
+    world.network.lock().redis.start_again();
+    world.end_node(0);
+    world.come_to_rest();
+    world.check();
+}
+
+#[test]
 fn who_lacks_some_of_the_log_lets_another_begin_it_anew() {
     let trace = Trace::new(false);
     let mut world = with_events(2, 0, &trace);

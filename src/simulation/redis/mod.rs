@@ -33,6 +33,11 @@ fn no_number_is_given_twice_in_the_world_where_one_was() {
 }
 
 #[test]
+fn nodes_without_a_state_get_one_in_the_world_where_they_got_none() {
+    run(9137, false).expect("it holds");
+}
+
+#[test]
 fn a_seed_is_the_same_fleet_every_time() {
     for seed in 1..=10 {
         assert_eq!(run(seed, false), run(seed, false), "seed {seed}");

@@ -204,6 +204,7 @@ impl Redis {
         if opening.over.is_some() && opening.over == self.last() {
             self.may_write(false)?;
             self.data.log = None;
+            self.torn.clear();
             has_written = true;
         }
         let (before, nonce_before) = match (self.last(), &opening.state) {
@@ -275,6 +276,7 @@ impl Redis {
     }
 
     fn cut(&mut self, first: Position) {
+        self.torn.retain(|item| item.at >= first);
         if let Some(log) = &mut self.data.log {
             log.items.retain(|item| item.at >= first);
         }
@@ -347,7 +349,7 @@ impl Redis {
             let place = log.items.partition_point(|it| it.at < item.at);
             let is_there = log.items.get(place).is_some_and(|it| it.at == item.at);
             // It takes something behind it for it to be read.
-            if place > 0 && place < log.items.len() && !is_there {
+            if place < log.items.len() && !is_there {
                 log.items.insert(place, item);
             }
         }

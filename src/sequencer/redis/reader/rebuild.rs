@@ -71,8 +71,8 @@ impl LogReader {
 
     /// The state that the snapshot and the log make, without what was found void. None where
     /// another node has trimmed the log meanwhile, or Redis has lost some of it, or more is found
-    /// void: an opening says after what it comes. A Redis that reads a torn file may have what was
-    /// torn off again later, before what was appended since.
+    /// void. A Redis that reads a torn file may have what was torn off again later, before what was
+    /// appended since.
     fn read_whole(
         &mut self,
         own: &mut OwnFound,
@@ -98,6 +98,7 @@ impl LogReader {
         let mut is_first = true;
         let mut read = fresh.at;
         let mut end = None;
+        let (mut openings, mut has_gap) = (Vec::new(), false);
         loop {
             let items = self.link()?.read(read, READ, Duration::ZERO)?;
             if items.is_empty() {
@@ -105,6 +106,9 @@ impl LogReader {
                 let last = self.link()?.look()?.last;
                 let is_whole = |(at, nonce)| at == fresh.at && nonce == fresh.nonce;
                 if last == end || last.clone().is_none_or(|(at, _)| at <= read) {
+                    if has_gap {
+                        *voids = void_by(&openings);
+                    }
                     return Ok(last.is_some_and(is_whole).then_some(fresh));
                 }
                 end = last;
@@ -112,7 +116,10 @@ impl LogReader {
             }
             for item in &items {
                 read = item.at;
-                if voids.iter().any(|void| void.contains(&item.at)) {
+                if let Body::Opening { before, .. } = item.what {
+                    openings.push((before, item.at));
+                }
+                if has_gap || voids.iter().any(|void| void.contains(&item.at)) {
                     continue;
                 }
                 let is_opening = matches!(item.what, Body::Opening { .. });
@@ -121,12 +128,12 @@ impl LogReader {
                 }
                 let applied = match fresh.apply(item, false) {
                     Ok(applied) => applied,
-                    Err(Misfit::Gap) => {
-                        if let Body::Opening { before, .. } = item.what {
-                            voids.push(before.next()..item.at);
-                        }
-                        return Ok(None);
+                    Err(Misfit::Gap) if is_opening => {
+                        // What comes behind it says what is void.
+                        has_gap = true;
+                        continue;
                     }
+                    Err(Misfit::Gap) => return Ok(None),
                     Err(Misfit::Newer) => return Err(self.newer()),
                 };
                 if matches!(applied, ItemApplied::Entry { boot, .. } if boot == self.shared.boot) {
@@ -167,4 +174,16 @@ impl LogReader {
         self.high = self.high.max(at);
         self.shared.note_position(at);
     }
+}
+
+/// What is void by these openings, and what each comes after: what stands between the two. The
+/// last isn't void, and one that is says nothing.
+fn void_by(openings: &[(Position, Position)]) -> Vec<Range<Position>> {
+    let mut voids: Vec<Range<Position>> = Vec::new();
+    for (before, at) in openings.iter().rev() {
+        if voids.last().is_none_or(|later| *at < later.start) {
+            voids.push(before.next()..*at);
+        }
+    }
+    voids
 }
