@@ -122,7 +122,7 @@ impl UploadReceiver {
     }
 
     /// Where the next bytes belong; empty where no more are taken. What has been put there
-    /// counts when [`advance`](Receiver::advance) says so.
+    /// counts when [`advance`](UploadReceiver::advance) says so.
     pub fn space(&mut self) -> &mut [u8] {
         let left = self.left();
         if self.buffer.is_empty() {
@@ -137,7 +137,7 @@ impl UploadReceiver {
         &mut self.buffer[self.filled..end]
     }
 
-    /// Takes so many bytes that were put into the [`space`](Receiver::space). Waits where
+    /// Takes so many bytes that were put into the [`space`](UploadReceiver::space). Waits where
     /// the disk doesn't keep up: suspends a coroutine, blocks a thread.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ impl UploadReceiver {
         Ok(())
     }
 
-    /// Takes a copy of more bytes. Waits as [`advance`](Receiver::advance) does.
+    /// Takes a copy of more bytes. Waits as [`advance`](UploadReceiver::advance) does.
     ///
     /// # Errors
     /// As there, or the bytes are too many.
