@@ -97,7 +97,7 @@ impl Hub {
 
     /// Lets go of deletions that were remembered no more when the entry came, as applying it
     /// would: what is restored from before it may have brought them back.
-    fn let_lapsed_go(&self, entry: &Entry) {
+    pub fn let_lapsed_go(&self, entry: &Entry) {
         let mut ledger = self.0.ledger.lock();
         if !matches!(entry.change, Change::Forget { .. }) {
             self.let_deletions_go(&mut ledger, entry.time_ms);

@@ -84,23 +84,22 @@ impl Left {
     pub fn check_gone(&self, server: &Server) {
         let mut newest = BTreeMap::new();
         let mut gone = BTreeMap::new();
+        // Where each job's newest end stands.
+        let mut ends = BTreeMap::new();
         for written in by_number(&self.seen.entries).into_values() {
             let job = written.job.as_str();
             if written.is_end {
-                newest.insert(job, None);
+                // What comes behind it has nothing before it to follow on.
+                newest.insert(job, EventId(0));
+                ends.insert(job, written.id);
                 gone.remove(job);
             }
             let Some(previous) = written.previous else {
                 continue;
             };
             let dropped = self.seen.dropped.min(previous);
-            // What comes behind an end has nothing before it to follow on.
-            if let Some(known) = newest
-                .insert(job, Some(written.id))
-                .unwrap_or(Some(dropped))
-                && known != previous
-                && !self.seen.told.has(job, written.id)
-            {
+            let known = newest.insert(job, written.id).unwrap_or(dropped);
+            if known != previous && !self.seen.told.has(job, written.id) {
                 gone.insert(job, (known, previous));
             }
         }
@@ -110,10 +109,11 @@ impl Left {
                 continue;
             };
             let last = known.max(previous);
+            let end = ends.get(job).copied().unwrap_or_default();
             let in_ring = there.lock().ring().gone();
             assert!(in_ring >= last, "{job} goes on after {known}");
             // Else what there is before it is read from the journal, and the gap is found then.
-            if previous < known || known <= self.seen.dropped {
+            if previous < known || known.max(end) <= self.seen.dropped {
                 let of_the_job = server.gone(&name).of_the_job;
                 assert!(of_the_job >= last.0, "{job} is read from {of_the_job} on");
             }

@@ -433,6 +433,10 @@ impl<'a> Restorer<'a> {
                 },
             },
         };
+        if is_missing {
+            // A deletion that isn't remembered any more is no life that it could be missing in.
+            hub.let_lapsed_go(&entry);
+        }
         if is_missing && hub.life(job).is_none() {
             // Its beginning is lost, which its streams are to hear of.
             if let Ok(Some(life)) = Life::after(None, id, &entry) {
