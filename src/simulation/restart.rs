@@ -8,7 +8,7 @@ use super::puts::Puts;
 use super::server::Server;
 
 use crate::event::job::EventId;
-use crate::hub::Hub;
+use crate::hub::{Change, Hub};
 use crate::sequencer::journal::by_hand::{Contents, Written};
 
 /// What there was when a server ended.
@@ -95,6 +95,11 @@ impl Left {
                 gone.remove(job);
             }
             let Some(previous) = written.previous else {
+                // Where the end before a beginning is lost, it deletes that life, which streams are
+                // shown.
+                if matches!(written.change, Change::Begin { .. }) {
+                    gone.remove(job);
+                }
                 continue;
             };
             let dropped = self.seen.dropped.min(previous);

@@ -408,9 +408,10 @@ impl<'a> Restorer<'a> {
         let is_forgotten = life.previous_end < id && !life.is_deleted();
         if is_forgotten {
             self.hub.reach_forgotten(id);
+            self.hub.lose_before(job, EventId(id.0 + 1));
+        } else {
+            self.hub.void_after(job, after, Some(id));
         }
-        self.hub
-            .void_after(job, after, (!is_forgotten).then_some(id));
     }
 
     /// Applies an event.
