@@ -218,7 +218,11 @@ fn what_can_not_be_tried_again_is_answered_the_same_by_any_node_and_at_once() {
         ("cut", "error", 404),
         ("half", "running", 409),
     ] {
-        wait_until("it is known", || state(&b.node, job) == known);
+        wait_until("both know it", || {
+            [&a.node, &b.node]
+                .iter()
+                .all(|node| state(node, job) == known)
+        });
         let target = format!("/api/jobs/{job}/retry");
         let [here, there] = [&a.node, &b.node].map(|node| {
             let answer = ask(node.publish, "POST", &target, &[], "");
