@@ -81,7 +81,8 @@ test("a job that runs is cancelled by whoever may, and others have no button for
   const looks = await visitor("--jobs", "a");
   const acts = await visitor("--jobs", "a", "--cancel", "a");
   assert.equal(await button(row(looks, "a"), "Cancel a").count(), 0);
-  await button(row(acts, "a"), "Cancel a").click();
+  // A row that is drawn anew between a mouse's down and up would have no click.
+  await button(row(acts, "a"), "Cancel a").press("Enter");
   for (const page of [looks, acts]) await says(row(page, "a"), "Cancelled");
   assert.equal(await button(row(acts, "a"), "Cancel a").count(), 0);
 });
