@@ -164,18 +164,21 @@ mod tests {
     use super::super::measure::{TextLine, best};
     use super::*;
 
-    fn stages(lines: &[&str]) -> Vec<Option<String>> {
+    fn taken(lines: &[&str]) -> impl Iterator<Item = (Option<String>, f64)> {
         let mut phases = Phases::default();
         phases.belong_to(Some("home".into()));
-        let measure = |text: &&str| {
+        lines.iter().map(move |text| {
             let row = TextLine {
                 text,
                 redrawn: true,
                 continued: false,
             };
-            phases.take(&best(row).unwrap()).0
-        };
-        lines.iter().map(measure).collect()
+            phases.take(&best(row).unwrap())
+        })
+    }
+
+    fn stages(lines: &[&str]) -> Vec<Option<String>> {
+        taken(lines).map(|it| it.0).collect()
     }
 
     #[test]
@@ -246,16 +249,7 @@ mod tests {
     }
 
     fn told(lines: &[&str]) -> Vec<f64> {
-        let mut phases = Phases::default();
-        let measure = |text: &&str| {
-            let row = TextLine {
-                text,
-                redrawn: true,
-                continued: false,
-            };
-            phases.take(&best(row).unwrap()).1
-        };
-        lines.iter().map(measure).collect()
+        taken(lines).map(|it| it.1).collect()
     }
 
     #[test]
