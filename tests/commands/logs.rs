@@ -165,12 +165,14 @@ fn a_level_is_said_by_its_flag_or_else_by_the_variable_and_changes_while_the_ser
 
 #[test]
 fn the_log_has_the_paths_that_a_stages_error_keeps_from_browsers() {
-    let served = Served::start(
+    let mut served = Served::start(
         "[[stage]]\nname = 'broken'\nrun = ['sh', '-c', 'echo no room in /srv/videos >&2; exit 3']\n",
     );
     let failed = served.upload("clip");
     let shown = failed["message"].as_str().unwrap();
     assert!(!shown.contains("/srv"), "{shown}");
+    // A thread writes the log; at the end all of it is there.
+    served.hub.stop();
     let log = served.log();
     assert!(
         log.contains(
