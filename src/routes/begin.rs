@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Context, Intake, Plan, Request, key_of, refused};
+use super::{Answer, Context, Intake, Plan, Request, key_of, parameter, refused};
 use crate::event::job::JobId;
 use crate::event::{Beginning, IdempotencyKey};
 use crate::http::{BodyLength, Head, Response, Status};
@@ -90,18 +90,12 @@ fn is_json(head: &Head<'_>) -> bool {
 }
 
 fn replaces(head: &Head<'_>) -> Result<bool, Response> {
-    let mut replaces = false;
-    for pair in head.target.query() {
-        let (name, value) = pair.ok_or_else(super::stream::bad_query)?;
-        match (&*name, &*value) {
-            ("replace", "true") => replaces = true,
-            ("replace", "false") => replaces = false,
-            ("replace", _) => {
-                let message = "replace is true or false";
-                return Err(Response::error(Status::BadRequest, message));
-            }
-            _ => {}
+    match parameter(head, "replace")?.as_deref() {
+        Some("true") => Ok(true),
+        None | Some("false") => Ok(false),
+        Some(_) => {
+            let message = "replace is true or false";
+            Err(Response::error(Status::BadRequest, message))
         }
     }
-    Ok(replaces)
 }

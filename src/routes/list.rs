@@ -1,6 +1,6 @@
 //! `GET /api/jobs`.
 
-use super::{Answer, Plan, Request, snapshot, stream};
+use super::{Answer, Plan, Request, parameter, snapshot};
 use crate::event::job::{EventId, JobId, JobState};
 use crate::http::{Head, Response, Status};
 use crate::hub::Listing;
@@ -47,25 +47,15 @@ struct ListQuery {
 }
 
 impl ListQuery {
-    /// What the query says. What is there twice counts as it stands last.
+    /// What the query says.
     fn read(head: &Head<'_>) -> Result<ListQuery, Response> {
-        let mut asked = ListQuery {
-            prefix: String::new(),
-            state: None,
-            after: None,
-            limit: LIMIT,
-        };
-        for pair in head.target.query() {
-            let (name, value) = pair.ok_or_else(stream::bad_query)?;
-            match &*name {
-                "prefix" => asked.prefix = prefix(&value)?,
-                "state" => asked.state = state(&value)?,
-                "after" => asked.after = after(&value)?,
-                "limit" => asked.limit = limit(&value)?,
-                _ => {}
-            }
-        }
-        Ok(asked)
+        let text = |name| parameter(head, name).map(Option::unwrap_or_default);
+        Ok(ListQuery {
+            prefix: prefix(&text("prefix")?)?,
+            state: state(&text("state")?)?,
+            after: after(&text("after")?)?,
+            limit: parameter(head, "limit")?.map_or(Ok(LIMIT), |text| limit(&text))?,
+        })
     }
 }
 

@@ -26,6 +26,7 @@ mod upload;
 mod upload;
 mod web;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -346,6 +347,31 @@ fn check_coding(head: &Head<'_>) -> Result<(), Response> {
     let message = "a body with Content-Encoding isn't taken here: send it as it is";
     let response = Response::error(Status::UnsupportedMediaType, message);
     Err(response.with("Accept-Encoding", "identity"))
+}
+
+/// The value of a parameter of the query: where it is there twice, nobody could say which is meant.
+///
+/// # Errors
+/// 400: it is there twice, or the query can't be read.
+fn parameter<'a>(head: &Head<'a>, wanted: &str) -> Result<Option<Cow<'a, str>>, Response> {
+    let mut found = None;
+    for pair in head.target.query() {
+        let (name, value) = pair.ok_or_else(bad_query)?;
+        if name == wanted && found.replace(value).is_some() {
+            return Err(given_twice(wanted));
+        }
+    }
+    Ok(found)
+}
+
+fn given_twice(name: &str) -> Response {
+    let message = format!("{name} is given twice: give it once");
+    Response::error(Status::BadRequest, &message)
+}
+
+fn bad_query() -> Response {
+    let message = "the query's percent-encoding is broken: % and two digits, of UTF-8";
+    Response::error(Status::BadRequest, message)
 }
 
 /// What a request is known by when it is made again.

@@ -1,10 +1,11 @@
 //! `GET /api/jobs/{job}/events` and `GET /api/events`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::{Answer, Caller, Context, Plan, Request};
+use super::{Answer, Caller, Context, Plan, Request, bad_query, given_twice, parameter};
 use crate::access::quota::Share;
 use crate::event::Pace;
 use crate::event::frame;
@@ -144,26 +145,26 @@ pub fn many(request: Request<'_>) -> Answer {
 fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<StreamQuery, Response> {
     let bad = |message: &str| Response::error(Status::BadRequest, message);
     let mut ids = BTreeMap::new();
-    let mut pattern = None;
     for pair in head.target.query() {
         let (name, value) = pair.ok_or_else(bad_query)?;
-        match &*name {
-            "job" => {
-                // A name holds no colon.
-                let (name, own) = value.split_once(':').unwrap_or((&value, ""));
-                let id: JobId = name
-                    .parse()
-                    .map_err(|error| bad(&format!("job: {error}")))?;
-                caller.pass.follow(&id)?;
-                ids.entry(id)
-                    .or_insert_with(|| LastEventId::parse(own.as_bytes()));
-            }
-            "jobs" if pattern.is_none() => pattern = Some(value.into_owned()),
-            "jobs" => return Err(bad("jobs is given twice: one prefix a stream")),
-            _ => {}
+        if name != "job" {
+            continue;
+        }
+        // A name holds no colon.
+        let (name, own) = value.split_once(':').unwrap_or((&value, ""));
+        let id: JobId = name
+            .parse()
+            .map_err(|error| bad(&format!("job: {error}")))?;
+        caller.pass.follow(&id)?;
+        let own = LastEventId::parse(own.as_bytes());
+        match ids.entry(id) {
+            Entry::Vacant(entry) => _ = entry.insert(own),
+            // Twice the same means the same.
+            Entry::Occupied(entry) if *entry.get() == own => {}
+            Entry::Occupied(entry) => return Err(given_twice(&format!("job={}", entry.key()))),
         }
     }
-    let Some(pattern) = pattern else {
+    let Some(pattern) = parameter(head, "jobs")? else {
         if ids.is_empty() {
             caller.pass.follow_all()?;
             return Ok(StreamQuery::Matching(String::new()));
@@ -238,27 +239,24 @@ fn begin(context: &Context, job: &Job, start: &Start, pace: Option<Pace>) -> Res
 
 /// Where a client wants its stream to begin, and how often it wants progress.
 fn wished(head: &Head<'_>) -> Result<(Start, Option<Pace>), Response> {
-    let (mut start, mut pace) = (Start::Oldest, None);
-    let mut last = head.last_event_id.and_then(LastEventId::parse);
-    for pair in head.target.query() {
-        let (name, value) = pair.ok_or_else(bad_query)?;
-        match (&*name, &*value) {
-            ("lastEventId", value) if last.is_none() => last = LastEventId::parse(value.as_bytes()),
-            ("replay", "latest") => start = Start::Newest,
-            ("replay", "none") => start = Start::Next,
-            ("replay", "all") => start = Start::Oldest,
-            ("replay", _) => {
-                let message = "replay is one of latest, none and all";
-                return Err(Response::error(Status::BadRequest, message));
-            }
-            ("maxRate", value) => {
-                let bad = |error| Response::error(Status::BadRequest, &format!("maxRate: {error}"));
-                pace = Some(value.parse::<Pace>().map_err(bad)?);
-            }
-            _ => {}
+    let bad = |message: &str| Response::error(Status::BadRequest, message);
+    let start = match parameter(head, "replay")?.as_deref() {
+        None | Some("all") => Start::Oldest,
+        Some("latest") => Start::Newest,
+        Some("none") => Start::Next,
+        Some(_) => return Err(bad("replay is one of latest, none and all")),
+    };
+    let pace = match parameter(head, "maxRate")? {
+        Some(rate) => {
+            let pace = rate.parse::<Pace>();
+            Some(pace.map_err(|error| bad(&format!("maxRate: {error}")))?)
         }
-    }
-    Ok((last.map_or(start, Start::After), pace))
+        None => None,
+    };
+    let asked = parameter(head, "lastEventId")?;
+    let asked = || asked.and_then(|id| LastEventId::parse(id.as_bytes()));
+    let last = head.last_event_id.and_then(LastEventId::parse);
+    Ok((last.or_else(asked).map_or(start, Start::After), pace))
 }
 
 /// Whether what the client has is here. Where the order may have come to it elsewhere, it is
@@ -331,9 +329,4 @@ fn opening(retry: Duration, head: &Head<'_>, caller: &Caller<'_>) -> Opening {
         ends_at: caller.pass.ends_at().and_then(NonZeroU64::new),
         ..Opening::new(caller.cors.clone(), Random::new().jitter(retry))
     }
-}
-
-pub fn bad_query() -> Response {
-    let message = "the query's percent-encoding is broken: % and two digits, of UTF-8";
-    Response::error(Status::BadRequest, message)
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use landfall::Address;
 
+use super::sse::EventStream;
 use super::support::{PATIENCE, TestServer, get, post};
 
 #[test]
@@ -134,6 +135,35 @@ fn options_says_what_is_allowed() {
         assert_eq!(answer.field("allow"), Some(allow));
         assert_eq!(client.get("*").status, 405);
     }
+}
+
+#[test]
+fn a_parameter_that_is_given_twice_is_400_wherever_it_is_known() {
+    let server = TestServer::start();
+    server.progress("a", 1);
+    for (method, target, twice) in [
+        ("GET", "/api/jobs/a/events", "lastEventId=1&lastEventId=2"),
+        ("GET", "/api/jobs/a/events", "replay=all&replay=none"),
+        ("GET", "/api/jobs/a/events", "maxRate=1&maxRate=1"),
+        ("GET", "/api/events", "jobs=a*&jobs=b*"),
+        ("GET", "/api/events", "job=a:1&job=b&job=a:2"),
+        ("GET", "/api/jobs", "limit=1&limit=2"),
+        ("GET", "/api/jobs", "prefix=a&prefix="),
+        ("GET", "/api/jobs", "state=&state=done"),
+        ("GET", "/api/jobs", "after=&%61fter=1"),
+        ("PUT", "/api/jobs/a", "replace=true&replace=false"),
+    ] {
+        let request = get(&format!("{target}?{twice}"), "").replacen("GET", method, 1);
+        let answer = server.publishing().send(request).answer();
+        assert_eq!(answer.status, 400, "{method} {target}?{twice}");
+        assert!(answer.error().contains("given twice"), "{answer:?}");
+    }
+    // What isn't known is ignored, however often it is there, and one job is one job.
+    let target = "/api/jobs/a?x=1&x=2&limit=1&limit=2";
+    assert_eq!(server.publishing().get(target).status, 200);
+    let target = "/api/events?job=a&job=a&limit=1&limit=2";
+    let mut stream = EventStream::open(server.public(), target, "");
+    assert_eq!(stream.event().n(), 1);
 }
 
 #[test]

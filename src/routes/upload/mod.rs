@@ -5,7 +5,7 @@ mod intake;
 pub mod post;
 pub mod tus;
 
-use super::{Context, Pass, publish_status};
+use super::{Context, Pass, given_twice, publish_status};
 use crate::event::job::JobId;
 use crate::http::tus::VERSION;
 use crate::http::{BasePath, Response, Status};
@@ -50,10 +50,7 @@ impl UploadQuery {
         };
         match place.replace(value.to_owned()) {
             None => Ok(()),
-            Some(_) => {
-                let message = format!("{name} is given twice: give it once");
-                Err(Response::error(Status::BadRequest, &message))
-            }
+            Some(_) => Err(given_twice(name)),
         }
     }
 }

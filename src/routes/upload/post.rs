@@ -4,7 +4,7 @@ use super::form::Form;
 use super::{UploadIntake, UploadQuery, file_name, job, may_follow, refusal, spool};
 use crate::http::multipart::{self, Multipart};
 use crate::http::{BodyLength, Response, Status};
-use crate::routes::{Answer, Plan, Request};
+use crate::routes::{Answer, Plan, Request, bad_query};
 use crate::upload::spool::{NewUpload, SpoolError};
 
 /// What a form is longer than its file, at most, for its fields and boundaries.
@@ -20,10 +20,7 @@ pub fn post(request: Request<'_>) -> Answer {
     let spool = spool(context)?;
     let mut asked = UploadQuery::default();
     for pair in head.target.query() {
-        let (name, value) = pair.ok_or_else(|| {
-            let message = "the query's percent-encoding is broken: % and two digits";
-            Response::error(Status::BadRequest, message)
-        })?;
+        let (name, value) = pair.ok_or_else(bad_query)?;
         asked.take(&name, &value)?;
     }
     let length = match head.length {
