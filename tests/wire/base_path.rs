@@ -59,6 +59,9 @@ fn the_page_finds_what_it_is_made_of_also_without_the_slash() {
     let answer = ask(server.public(), "/tools/landfall");
     assert_eq!(answer.status, 308, "{answer:?}");
     assert_eq!(answer.field("location"), Some("/tools/landfall/"));
+    let answer = ask(server.public(), "/tools/landfall?job=a&token=b");
+    let told = answer.field("location");
+    assert_eq!(told, Some("/tools/landfall/?job=a&token=b"));
     let page = ask(server.public(), "/tools/landfall/").body;
     for part in ["href=\"/", "src=\"/", "action=\"/"] {
         assert!(!page.contains(part), "{part}");
