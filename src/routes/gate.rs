@@ -314,7 +314,7 @@ impl Pass {
     /// 403, which names the job.
     pub fn follow(&self, job: &JobId) -> Result<(), Response> {
         match &self.0 {
-            Grant::Token(claims, ..) if !claims.jobs.covers(job) => Err(forbidden(&format!(
+            Grant::Token(claims, ..) if !claims.jobs.covers(job) => Err(out_of_scope(&format!(
                 "the token doesn't cover the job {job}: its claim jobs has to cover it"
             ))),
             _ => Ok(()),
@@ -329,7 +329,7 @@ impl Pass {
         match &self.0 {
             _ if prefix.is_empty() => self.follow_all(),
             Grant::Token(claims, ..) if claims.jobs.covers_matching(prefix) => Ok(()),
-            Grant::Token(..) => Err(forbidden(&format!(
+            Grant::Token(..) => Err(out_of_scope(&format!(
                 "the token doesn't cover every job that begins with {prefix}: its claim jobs needs \
                  \"{prefix}*\""
             ))),
@@ -345,7 +345,7 @@ impl Pass {
         match &self.0 {
             Grant::Reached | Grant::Key => Ok(()),
             Grant::Token(claims, ..) if claims.jobs.covers_all() => Ok(()),
-            Grant::Token(..) => Err(forbidden(
+            Grant::Token(..) => Err(out_of_scope(
                 "the token doesn't cover every job: ask for jobs, as in /api/events?job=a&job=b, or \
                  for a prefix that it covers, or use a token with \"*\" in its claim jobs",
             )),
@@ -360,7 +360,7 @@ impl Pass {
     /// Whether a job may be published to, or forgotten.
     ///
     /// # Errors
-    /// What is wrong, for a 403.
+    /// What is wrong with the token, for a 403.
     pub fn publish(&self, job: &JobId) -> Result<(), String> {
         match &self.0 {
             Grant::Token(claims, ..) if !claims.publish.covers(job) => Err(format!(
@@ -386,14 +386,15 @@ impl Pass {
         if is_covered {
             return Ok(());
         }
-        Err(forbidden(&match &self.0 {
-            Grant::Token(..) => format!(
+        Err(match &self.0 {
+            Grant::Token(..) => out_of_scope(&format!(
                 "the token doesn't allow cancelling the job {job}: its claim cancel has to cover it"
+            )),
+            _ => forbidden(
+                "cancel jobs on the publishing listener, or here with a token whose claim cancel \
+                 covers the job",
             ),
-            _ => "cancel jobs on the publishing listener, or here with a token whose claim cancel \
-                  covers the job"
-                .to_owned(),
-        }))
+        })
     }
 
     /// Whether it may publish to a job, on whichever listener.
@@ -411,7 +412,7 @@ impl Pass {
     /// 403, which names the job.
     pub fn upload(&self, job: &JobId) -> Result<(), Response> {
         match &self.0 {
-            Grant::Token(claims, ..) if !claims.upload.covers(job) => Err(forbidden(&format!(
+            Grant::Token(claims, ..) if !claims.upload.covers(job) => Err(out_of_scope(&format!(
                 "the token doesn't allow an upload to begin the job {job}: its claim upload has to \
                  cover it; choose a job that it covers with ?job="
             ))),
@@ -451,14 +452,13 @@ impl Pass {
 }
 
 /// 403, and why.
-pub fn forbidden(message: &str) -> Response {
+fn forbidden(message: &str) -> Response {
     Response::error(Status::Forbidden, message)
 }
 
-/// A 403 that says, for programs, that a token would have to allow more (RFC 6750 section 3.1).
-pub fn out_of_scope(refusal: Response) -> Response {
-    let challenge = "Bearer realm=\"landfall\", error=\"insufficient_scope\"";
-    refusal.with("WWW-Authenticate", challenge)
+/// 403 for a token that would have to allow more.
+pub fn out_of_scope(message: &str) -> Response {
+    forbidden(message).with("WWW-Authenticate", OUT_OF_SCOPE)
 }
 
 fn changes_something(method: Method) -> bool {
@@ -467,6 +467,9 @@ fn changes_something(method: Method) -> bool {
 
 /// The challenge to a credential that is no good.
 pub const INVALID: &str = "Bearer realm=\"landfall\", error=\"invalid_token\"";
+
+/// The challenge to a token that doesn't allow what is asked for (RFC 6750 section 3.1).
+pub const OUT_OF_SCOPE: &str = "Bearer realm=\"landfall\", error=\"insufficient_scope\"";
 
 fn unauthorized(message: &str, was_shown: bool) -> Response {
     let challenge = if was_shown {

@@ -49,7 +49,7 @@ use crate::upload::spool::Spool;
 pub use answers::{Answers, Label};
 #[cfg(feature = "uploads")]
 pub use file::Download;
-use gate::forbidden;
+use gate::out_of_scope;
 pub use gate::{AuthConfig, Gate, Pass};
 pub use quotas::{Peer, QuotaConfig, Quotas};
 #[cfg(feature = "internals")]
@@ -289,12 +289,7 @@ impl Context {
             pass: gate.admit(head, access)?,
             cors: gate.cors_lines(head, access),
         };
-        let has_token = caller.pass.ends_at().is_some();
-        let answer = self.hear(route, named, head, caller);
-        answer.map_err(|response| match response.status {
-            Status::Forbidden if has_token => gate::out_of_scope(response),
-            _ => response,
-        })
+        self.hear(route, named, head, caller)
     }
 
     fn hear(
@@ -307,7 +302,7 @@ impl Context {
         if let Subject::Job(job) = &named {
             match route.right {
                 Right::Follow => caller.pass.follow(job)?,
-                Right::Publish => caller.pass.publish(job).map_err(|why| forbidden(&why))?,
+                Right::Publish => caller.pass.publish(job).map_err(|why| out_of_scope(&why))?,
                 Right::Cancel => caller.pass.cancel(job, caller.access)?,
                 Right::Nothing | Right::Named => {}
             }

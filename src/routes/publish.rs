@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::gate::{INVALID, Pass};
+use super::gate::{INVALID, OUT_OF_SCOPE, Pass};
 use super::quotas::CountedPublisher;
 use super::{Answer, Caller, Context, Intake, Plan, Request, key_of, may_pass, publish_status};
 use crate::event::job::{EventId, JobId, LifeId};
@@ -243,7 +243,9 @@ impl Publications {
         if self.job.is_none()
             && let Err(why) = self.pass.publish(&job)
         {
-            return Err(self.refusal(Status::Forbidden, why));
+            let mut refusal = self.refusal(Status::Forbidden, why);
+            refusal.field = Some(("WWW-Authenticate", OUT_OF_SCOPE.into()));
+            return Err(refusal);
         }
         if self.pass.has_ended() {
             let message = "the token has expired meanwhile: get a new one";

@@ -26,9 +26,26 @@ fn a_403_says_to_programs_whether_another_token_would_do() {
         let challenge = answer.field("www-authenticate").unwrap_or_default();
         assert!(challenge.contains("insufficient_scope"), "{challenge}");
     }
-    let upload = post(public, "/api/uploads?job=a", &narrow, "x");
-    assert_eq!(upload.status, 403);
-    assert!(upload.field("www-authenticate").is_some());
+    // Also where a job is named in the body.
+    let line = r#"{"job":"a","event":"progress"}"#;
+    let form = "--B\r\nContent-Disposition: form-data; name=job\r\n\r\na\r\n\
+        --B\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\nx\r\n--B--\r\n";
+    let fields = format!(
+        "Host: {public}\r\nContent-Type: multipart/form-data; boundary=B\r\n\
+         Content-Length: {}\r\n{narrow}",
+        form.len()
+    );
+    for answer in [
+        post(public, "/api/uploads?job=a", &narrow, "x"),
+        raw(public, "POST /api/uploads", &fields, form),
+        post(publish, "/api/jobs/a/events", &narrow, EVENT),
+        post(publish, "/api/events", &narrow, line),
+        delete(publish, "/api/jobs/a", &narrow),
+    ] {
+        assert_eq!(answer.status, 403, "{}", answer.head);
+        let challenge = answer.field("www-authenticate").unwrap_or_default();
+        assert!(challenge.contains("insufficient_scope"), "{}", answer.head);
+    }
     // Where there are no keys there is none.
     let open = start(|_| {});
     let answer = get(self::public(&open), "/api/jobs", "");
