@@ -143,6 +143,7 @@ impl Intake for Publications {
         match self.publish_gathered(read) {
             Err(response) => response,
             Ok(()) if self.is_ndjson => {
+                self.look_at_its_job();
                 let mut json = String::from("{");
                 self.write_ids(&mut json);
                 self.write_cancelled(&mut json);
@@ -165,11 +166,9 @@ impl Intake for Publications {
     }
 
     fn break_off(&mut self, why: Response) -> Response {
-        if !self.is_ndjson {
-            return why;
-        }
         // The line that was on its way.
         self.lines += 1;
+        self.look_at_its_job();
         self.response(self.refusal(why.status, why.message()))
     }
 }
@@ -315,10 +314,7 @@ impl Publications {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
         };
-        // Whatever the answer, the worker hears it.
-        if let Some(job) = self.job.clone() {
-            self.look_for_cancellation(job);
-        }
+        self.look_at_its_job();
         Err(self.response(refusal))
     }
 
@@ -329,6 +325,14 @@ impl Publications {
             // A later one has begun meanwhile: that isn't meant.
             let is_meant = |life: &LifeId| life.0 <= first;
             self.life = Some(life.filter(is_meant).unwrap_or(LifeId(first)));
+        }
+    }
+
+    /// Whatever the answer, and however long ago the last line came: the worker hears that it is
+    /// asked to end the job.
+    fn look_at_its_job(&mut self) {
+        if let Some(job) = self.job.clone() {
+            self.look_for_cancellation(job);
         }
     }
 

@@ -105,6 +105,37 @@ fn a_job_whose_worker_does_not_end_it_ends_by_itself() {
 }
 
 #[test]
+fn a_worker_that_keeps_its_request_open_hears_of_it_however_that_ends() {
+    let server = TestServer::with(|config| {
+        config.connection.body_timeout = Duration::from_millis(500);
+    });
+    let line = "{\"event\":\"progress\"}\n";
+    for (job, kind, sent, rest, status) in [
+        ("ends", "application/x-ndjson", line, "0\r\n\r\n", 201),
+        ("stalls", "application/x-ndjson", line, "", 408),
+        ("alone", "application/json", "{", "", 408),
+    ] {
+        server.progress(job, 1);
+        let mut worker = server.publishing();
+        worker.send(format!(
+            "POST /api/jobs/{job}/events HTTP/1.1\r\nHost: h\r\nContent-Type: {kind}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{sent}\r\n",
+            sent.len()
+        ));
+        if sent == line {
+            wait_until("the line is published", || {
+                let snapshot = server.public().get(&format!("/api/jobs/{job}")).json();
+                snapshot["lastEvent"]["data"]["n"].is_null()
+            });
+        }
+        assert_eq!(cancel(&server, job).status, 202);
+        let answer = worker.send(rest).answer();
+        let told = answer.json();
+        assert_eq!((answer.status, &told["cancelled"]), (status, &true.into()));
+    }
+}
+
+#[test]
 fn lines_are_told_which_of_their_jobs_are_cancelled() {
     let server = TestServer::start();
     let line = |job: &str| format!("{{\"job\":\"{job}\",\"event\":\"progress\"}}\n");
