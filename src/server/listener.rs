@@ -290,7 +290,10 @@ impl Accepting {
         // The poller tells of new connections once: they are pending until none is left.
         let mut pause = None;
         while !self.door.is_closed.load(Ordering::Acquire) {
-            pause = self.turn(&mut events, pause);
+            let timeout = pause.or_else(|| self.expire());
+            if self.turn(&mut events, timeout) {
+                pause = Some(Duration::ZERO);
+            }
             if pause.is_some() {
                 pause = self.accept_some(&fd);
             }
@@ -300,21 +303,29 @@ impl Accepting {
         let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
         drop(fd);
         self.lobby.close();
-        while !self.lobby.is_empty() && !self.door.is_cut.load(Ordering::Acquire) {
-            self.turn(&mut events, None);
+        while !self.door.is_cut.load(Ordering::Acquire) {
+            let timeout = self.expire();
+            // Where the last has been seen off, nothing happens any more.
+            if self.lobby.is_empty() {
+                break;
+            }
+            self.turn(&mut events, timeout);
         }
     }
 
-    /// Waits for something to happen, and attends to those who wait. Returns the pause, or
-    /// none at all where there are new connections.
-    fn turn(&mut self, events: &mut Events, mut pause: Option<Duration>) -> Option<Duration> {
-        let timeout = pause.or_else(|| {
-            let next = self.guarded(Lobby::expire);
-            next.unwrap_or(Some(Duration::ZERO))
-        });
+    /// Sees off those who have waited too long. Returns when to look again.
+    fn expire(&mut self) -> Option<Duration> {
+        let next = self.guarded(Lobby::expire);
+        next.unwrap_or(Some(Duration::ZERO))
+    }
+
+    /// Waits for something to happen, and attends to those who wait. Says whether there are new
+    /// connections.
+    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> bool {
+        let mut is_sought = false;
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return pause,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return false,
             Err(error) => error!("{}: poll: {error}", self.address),
         }
         for event in &*events {
@@ -324,13 +335,13 @@ impl Accepting {
                         let _ = answer.try_send(());
                     }
                 }
-                LISTENER => pause = Some(Duration::ZERO),
+                LISTENER => is_sought = true,
                 Token(place) => {
                     self.guarded(|lobby, registry| lobby.attend(place, registry));
                 }
             }
         }
-        pause
+        is_sought
     }
 
     /// Accepts what waits, as far as a turn goes. Returns how long to pause before the

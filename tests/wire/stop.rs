@@ -193,3 +193,24 @@ fn whoever_has_connected_before_a_stop_can_still_ask() {
     assert!((5000..=7500).contains(&stream.retries()[0]));
     assert!(stopping.join().unwrap());
 }
+
+#[test]
+fn a_connection_that_has_never_said_anything_holds_up_a_stop_for_a_moment_only() {
+    let server = TestServer::with(|config| {
+        config.drain = Duration::from_secs(60);
+        config.connection.head_timeout = Duration::from_secs(60);
+    });
+    // As browsers open them, for what may be asked for next.
+    let silent = [server.public(), server.publishing()];
+    super::support::wait_until("they are let in", || {
+        server.metric("landfall_connections_accepted_total") == 2
+    });
+    let begin = Instant::now();
+    assert!(server.stop());
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(silent);
+}
