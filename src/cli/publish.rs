@@ -10,8 +10,8 @@ use super::error::{Failure, Usage, ValuePlace};
 use super::hub::HubSettings;
 use super::lines::{EventLines, LineError, NumberedLine};
 use crate::client::Client;
-use crate::event::Event;
 use crate::event::job::{EventName, JobId};
+use crate::event::{Event, EventError};
 use crate::sys::channel::{Receiver, bounded};
 use crate::sys::thread;
 
@@ -64,9 +64,9 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
             return Err(Usage::Wrong("no event: give its name, or - for events from stdin").into());
         }
         [] | ["-"] => EventInput::Stdin(None),
-        [event] => EventInput::One(named("EVENT", event)?, "{}"),
-        [event, "-"] => EventInput::Stdin(Some(named("EVENT", event)?)),
-        [event, json, ..] => EventInput::One(named("EVENT", event)?, json),
+        [event] => EventInput::One(event_name(event)?, "{}"),
+        [event, "-"] => EventInput::Stdin(Some(event_name(event)?)),
+        [event, json, ..] => EventInput::One(event_name(event)?, json),
     };
     let hub = &call.settings.hub;
     match events {
@@ -79,6 +79,14 @@ fn main(call: Call) -> Result<ExitCode, Failure> {
         EventInput::Stdin(event) => publish_stdin(hub, &mut hub.client()?, &job, event)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn event_name(text: &str) -> Result<EventName, Usage> {
+    let name: EventName = named("EVENT", text)?;
+    if name.is_reserved() {
+        return Err(wrong("EVENT", text, &EventError::Reserved));
+    }
+    Ok(name)
 }
 
 fn named<T: FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, Usage> {

@@ -112,17 +112,18 @@ fn what_comes_before_a_wrong_line_is_published_and_its_number_is_told() {
 
 #[test]
 fn a_wrong_call_is_refused_before_anything_is_sent() {
-    for args in [
-        ["publish", "a/b", "x", "{}"],
-        ["publish", "a", "x y", "{}"],
-        ["publish", "a", "x", "5"],
-        ["publish", "a", "x", "{"],
+    for (args, wrong) in [
+        (["publish", "a/b", "x", "{}"], "JOB a/b: "),
+        (["publish", "a", "x y", "{}"], "EVENT x y: "),
+        (["publish", "a", "reset", "{}"], "EVENT reset: "),
+        (["publish", "a", "deleted", "-"], "EVENT deleted: "),
+        (["publish", "a", "x", "5"], "JSON 5: "),
+        (["publish", "a", "x", "{"], "JSON {: "),
     ] {
-        assert_eq!(
-            landfall(args).output().unwrap().status.code(),
-            Some(2),
-            "{args:?}"
-        );
+        let output = landfall(args).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let told = text(&output.stderr);
+        assert!(told.contains(wrong), "{args:?}: {told}");
     }
 }
 
