@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 
-use rustix::fs::{Access as Allowed, access};
+use rustix::fs::{Access as Allowed, Mode, OFlags, access, open, statfs};
 
 use super::config::ServerConfig;
 use super::start;
@@ -222,9 +222,21 @@ fn writable(folder: &Path) -> Result<(), String> {
     match fs::metadata(folder) {
         Ok(there) if !there.is_dir() => Err(format!("{shown} is no directory")),
         Ok(_) => access(folder, Allowed::WRITE_OK | Allowed::EXEC_OK)
+            .and_then(|()| takes_files(folder))
             .map_err(|error| format!("{shown}: {error}")),
         Err(error) => Err(format!("{shown}: {error}")),
     }
+}
+
+/// Whether files can be made in a folder that may be written to: not where it shows what the system
+/// knows, as /proc does, which has no room of its own.
+fn takes_files(folder: &Path) -> rustix::io::Result<()> {
+    if statfs(folder)?.f_blocks > 0 {
+        return Ok(());
+    }
+    // So has memory without a limit. This file has no name, and is gone at once.
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    open(folder, flags, Mode::RUSR | Mode::WUSR).map(drop)
 }
 
 #[cfg(test)]
@@ -256,6 +268,9 @@ mod tests {
         good.data = Some(data.clone());
         assert_eq!(wrong(&good), [""; 0]);
         assert!(!folder.path().join("a").exists());
+        // Whoever runs it may write there, and nobody can.
+        good.data = Some("/proc/landfall".into());
+        assert!(wrong(&good)[0].contains("--data"), "{:?}", wrong(&good));
 
         let missing = format!("unix:{}/none/socket", folder.path().display());
         let mut bad = config("192.0.2.1:80", &missing);
