@@ -81,6 +81,8 @@ pub struct Handle {
     pid: Pid,
     is_group: bool,
     running: Arc<Mutex<bool>>,
+    /// The end of its terminal that is read, where it was given one.
+    terminal: Option<Arc<OwnedFd>>,
 }
 
 impl Child {
@@ -119,6 +121,10 @@ impl Child {
             pid: Pid::from_child(&child),
             is_group: mark.is_some(),
             running: Arc::new(Mutex::new(true)),
+            // It does without where there is no file to be had for it.
+            terminal: terminal
+                .as_ref()
+                .and_then(|here| Some(Arc::new(here.try_clone().ok()?.into()))),
         };
         let (also, its) = (handle.clone(), sender.clone());
         let waiting = thread::start("wait", move || wait(child, &also, mark.as_ref(), &its));
@@ -192,6 +198,15 @@ impl Handle {
             };
         }
         *running
+    }
+
+    /// Makes the terminal that it was given, if it was, as large as this process's own is now.
+    pub fn resize(&self) {
+        if let Some(terminal) = &self.terminal {
+            terminal::resize(terminal);
+            // The kernel tells those only whose terminal in control it is.
+            self.signal(Signal::WINCH);
+        }
     }
 
     /// Whether it is in this process's group, so that what is sent to all of that reaches it.

@@ -47,6 +47,12 @@ impl Terminal {
     }
 }
 
+/// Makes a command's terminal as large as this process's own is now.
+pub fn resize(terminal: &OwnedFd) {
+    // One that nobody has open any more needs no size.
+    let _ = rustix::termios::tcsetwinsize(terminal, size());
+}
+
 /// Tells a command which kind it is, where this process has none: a program may do without a
 /// bar on one that it doesn't know, or that knows nothing.
 pub fn name_for(command: &mut Command) {

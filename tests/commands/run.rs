@@ -324,6 +324,24 @@ fn a_program_that_looks_for_a_terminal_finds_one_where_that_is_asked_for() {
 }
 
 #[test]
+fn its_terminal_has_the_size_of_this_one_and_keeps_it() {
+    let hub = Hub::start();
+    // Its stdin is this terminal, whose size it changes.
+    let script = "exec 3>&1; stty size <&3; trap 'echo told' WINCH; stty cols 90 rows 40; \
+        until [ \"$(stty size <&3)\" = '40 90' ]; do sleep 0.02; done; echo followed";
+    let run = hub.command(["run", "--pty", "--", "sh", "-c", script]);
+    let mut terminal = Terminal::run(&run, 120, 30);
+    terminal.wait_for("the same size", |lines| {
+        lines.iter().any(|line| line == "30 120")
+    });
+    terminal.wait_for("the new size", |lines| {
+        lines.iter().any(|line| line == "followed")
+    });
+    assert!(terminal.written().contains("told"));
+    assert!(terminal.end().success());
+}
+
+#[test]
 fn a_command_that_is_not_there_needs_no_terminal() {
     let hub = Hub::start();
     let run = ["run", "--job", "a", "--pty", "--", "no-such-program"];

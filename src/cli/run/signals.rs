@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
@@ -15,9 +15,10 @@ use crate::sys::thread;
 pub struct Forwarding(SignalsInfo<WithRawSiginfo>);
 
 impl Forwarding {
-    /// Catches what ends a process, and what a program may have a use of its own for, from now on.
+    /// Catches what ends a process, what a program may have a use of its own for, and that the
+    /// terminal's size has changed, from now on.
     pub fn new() -> io::Result<Forwarding> {
-        let caught = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+        let caught = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
         Ok(Forwarding(SignalsInfo::new(caught)?))
     }
 
@@ -26,6 +27,10 @@ impl Forwarding {
         let work = move || {
             for info in self.0.forever() {
                 let (signal, ends) = match info.si_signo {
+                    SIGWINCH => {
+                        command.resize();
+                        continue;
+                    }
                     SIGINT => (Signal::INT, true),
                     SIGHUP => (Signal::HUP, true),
                     SIGQUIT => (Signal::QUIT, true),
