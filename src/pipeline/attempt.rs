@@ -90,6 +90,9 @@ impl Attempt {
         let overall = overall(stage + 1, within, self.parts);
         update.extra.insert("overall".into(), overall);
         update.extra.insert("attempt".into(), self.number.into());
+        // A list of jobs has the newest event alone.
+        let name = self.landed.name.as_str();
+        update.extra.insert("name".into(), name.into());
         let data = update.to_json();
         if *self.told.lock() == data {
             return;
@@ -221,7 +224,7 @@ mod tests {
         attempt.progress(1, "transcoding", Update::percent(50.0));
         assert_eq!(
             last(&jobs),
-            r#"{"jobId":"job","stage":"transcoding","percent":50,"attempt":2,"overall":62.5}"#
+            r#"{"jobId":"job","stage":"transcoding","percent":50,"attempt":2,"name":"a","overall":62.5}"#
         );
         attempt.progress(2, "storing", Update::percent(100.0));
         assert!(last(&jobs).ends_with(r#""overall":100}"#));
@@ -229,7 +232,7 @@ mod tests {
         attempt.queued(0, "scanning", 3);
         assert_eq!(
             last(&jobs),
-            r#"{"jobId":"job","stage":"queued","attempt":2,"for":"scanning","overall":25,"position":3}"#
+            r#"{"jobId":"job","stage":"queued","attempt":2,"for":"scanning","name":"a","overall":25,"position":3}"#
         );
         attempt.begin();
         attempt.queued(0, "scanning", 2);
@@ -254,13 +257,13 @@ mod tests {
         let jobs = jobs();
         let mut update = Update::percent(10.0);
         update.stage = Some("done".into());
-        for (key, value) in [("jobId", "x"), ("attempt", "9"), ("overall", "1")] {
+        for (key, value) in [("jobId", "x"), ("attempt", "9"), ("name", "y")] {
             update.extra.insert(key.into(), value.into());
         }
         attempt(&jobs, begin(&jobs)).progress(0, "mine", update);
         assert_eq!(
             last(&jobs),
-            r#"{"jobId":"job","stage":"mine","percent":10,"attempt":2,"overall":27.5,"step":"done"}"#
+            r#"{"jobId":"job","stage":"mine","percent":10,"attempt":2,"name":"a","overall":27.5,"step":"done"}"#
         );
     }
 

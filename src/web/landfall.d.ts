@@ -13,9 +13,10 @@ export interface ProgressPayload {
   /** While it is `uploading`: what `uploadAndTrack` has sent, in bytes, and of how many. */
   loaded?: number;
   total?: number;
-  /** While it is `uploading`: what the server has of the file, in bytes, and the file. */
+  /** While it is `uploading`: what the server has of the file, and the whole, in bytes. */
   bytes?: number;
   size?: number;
+  /** Of an upload: what its file is called. */
   name?: string;
   /** The stage wasn't needed, and why. */
   skipped?: boolean;
