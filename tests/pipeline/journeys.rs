@@ -192,6 +192,20 @@ fn a_failed_job_is_kept_over_a_restart_and_tried_again() {
 }
 
 #[test]
+fn what_another_configuration_takes_is_tried_again_with_that_though_only_another_file_would_have_done()
+ {
+    let of_type = |types: &str| format!("[[stage]]\nname = 'scanning'\ntypes = ['{types}']\n");
+    let plant = Plant::new(&of_type("image/*"));
+    let job = plant.land("j", "a", b"hello");
+    let told = plant.end(&job, "error");
+    assert_eq!(told.last().unwrap().data["retryable"], false);
+    let plant = plant.restart(&of_type("text/*"));
+    plant.end(&job, "error");
+    assert_eq!(plant.retry(&job), Ok(2));
+    plant.end(&job, "done");
+}
+
+#[test]
 fn a_failed_job_is_let_go_of_after_its_time() {
     let toml = "[[stage]]\nname = 'gate'\nrun = ['false']\n";
     let plant = Plant::new(toml);
