@@ -56,6 +56,14 @@ impl Line {
                 options.clamd = clamd.filter(|address| *address != Address::Off);
             }
         }
+        if let Some(stage) = stages.iter().find(|stage| stage.cage.may_leave_in(data)) {
+            warn!(
+                "what stage {} runs may write over files in {}, which is where temporary files are: \
+                 put the data elsewhere, or say with write where the stage may write",
+                stage.name,
+                data.display()
+            );
+        }
         let known = |name: &str| {
             let before = before?;
             let at = before.stages.iter().position(|stage| stage.name == name)?;

@@ -181,3 +181,14 @@ fn the_log_has_the_paths_that_a_stages_error_keeps_from_browsers() {
         "{log}"
     );
 }
+
+#[test]
+fn a_data_directory_that_a_stage_may_write_over_is_told_of() {
+    let stage = "[[stage]]\nname = 'mine'\nrun = ['true']\n";
+    let told = |config: &str| {
+        let log = Served::start(config).log();
+        log.contains("what stage mine runs may write over files in /")
+    };
+    assert!(told(stage));
+    assert!(!told(&format!("{stage}write = []\n")));
+}

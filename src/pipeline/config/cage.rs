@@ -56,6 +56,12 @@ impl CageOptions {
         }
     }
 
+    /// Whether they may leave files in this folder, which has its whole path.
+    pub fn may_leave_in(&self, folder: &Path) -> bool {
+        let mut places = self.leave.iter().filter_map(|it| it.canonicalize().ok());
+        places.any(|place| folder.starts_with(place))
+    }
+
     /// The cage of a command that works in `folder` on `input`, and may write so much in all.
     pub fn of_command(&self, folder: &Path, input: &Path, max_output_bytes: u64) -> Cage {
         let mut own = vec![folder.to_owned()];
