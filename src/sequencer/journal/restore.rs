@@ -499,3 +499,6 @@ fn remove(files: &dyn Files, names: &[String]) {
         let _ = files.sync_names();
     }
 }
+
+#[cfg(test)]
+mod tests;
