@@ -5,6 +5,8 @@
 pub(crate) mod log;
 
 pub(crate) mod blocker;
+#[cfg(feature = "server")]
+pub(crate) mod busy;
 pub mod channel;
 pub(crate) mod character;
 pub(crate) mod clock;

@@ -5,7 +5,7 @@
 //! event is for has to go to another core, which has to be woken. So while cores are idle the
 //! server's threads push nobody aside (SCHED_BATCH), but the shards, which have events for many.
 //! Where cores are busy all of them do, as everybody does: a program that computes would keep
-//! them waiting for milliseconds.
+//! them waiting for milliseconds, and so would a shard.
 
 use std::fs;
 use std::io;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use crate::sys::busy;
 use crate::sys::process::Stat;
 use crate::sys::raw::set_batch;
 use crate::sys::thread;
@@ -55,6 +56,15 @@ fn keep() -> io::Result<()> {
             set_all(are_idle)?;
         }
         before = now;
+        if are_idle {
+            if !busy::wait(LOOK) {
+                continue;
+            }
+            // A shard has much to do, and answers to others shouldn't wait for it.
+            is_batch = Some(false);
+            set_all(false)?;
+            before = CoreTimes::read()?;
+        }
         std::thread::sleep(LOOK);
     }
 }

@@ -19,6 +19,7 @@ use super::table::NONE;
 use super::{Adoption, Shard, WAKER};
 use crate::event::ring::Batch;
 use crate::hub::MailboxOwner;
+use crate::sys::busy;
 use crate::sys::clock;
 use crate::sys::vital;
 
@@ -70,6 +71,7 @@ pub(super) fn run(shard: &Mutex<Shard>, mut poll: Poll) {
         let gives_way = goes_on && shard.now - run_began >= LONGEST_RUN;
         let polled = MutexGuard::unlocked(&mut shard, || {
             if gives_way {
+                busy::tell();
                 thread::yield_now();
             }
             poll.poll(&mut events, timeout)
