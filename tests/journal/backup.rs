@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::at_end::StopAtEnd;
-use super::http::post;
 use super::support::Process;
 
 const JOBS: u64 = 20;
@@ -46,13 +45,7 @@ fn a_copy_made_while_the_server_writes_has_everything_up_to_it() {
             )
         };
         let lines: String = (0..JOBS).map(line).collect();
-        let answer = post(
-            server.publish,
-            "/api/events",
-            "application/x-ndjson",
-            &lines,
-        );
-        assert_eq!(answer.status, 201, "{answer:?}");
+        server.publish_where_room_is_made("/api/events", &lines);
     };
     publish(0);
     let has_ended = AtomicBool::new(false);

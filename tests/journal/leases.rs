@@ -42,13 +42,13 @@ fn a_lease_that_ran_out_while_the_server_was_down_ends_its_job_a_lease_after_the
     let ended = |is_killed: bool| {
         let data = tempfile::tempdir().unwrap();
         let first = Process::start(data.path(), &[]);
-        grant(&first, "2s");
+        grant(&first, "5s");
         if is_killed {
             first.kill();
         } else {
             first.stop();
         }
-        std::thread::sleep(Duration::from_millis(2200));
+        std::thread::sleep(Duration::from_millis(5200));
         let started = Instant::now();
         let second = Process::start(data.path(), &[]);
         for job in GRANTED {
@@ -58,10 +58,10 @@ fn a_lease_that_ran_out_while_the_server_was_down_ends_its_job_a_lease_after_the
         assert_eq!(say(&second, "renewed", r#"{"lease":"1h"}"#).status, 200);
         for job in ["event", "begun"] {
             wait_until("it has ended", || state(&second, job) == "error");
-            assert!(started.elapsed() >= Duration::from_secs(2));
+            assert!(started.elapsed() >= Duration::from_secs(5));
             let end = second.snapshot(job).json()["lastEvent"].clone();
             assert_eq!(end["data"]["reason"], "stalled", "{end}");
-            assert_eq!(end["data"]["message"], "no word from the worker for 2 s");
+            assert_eq!(end["data"]["message"], "no word from the worker for 5 s");
         }
         assert_eq!(state(&second, "renewed"), "running");
         assert_eq!(state(&second, "ended"), "running");
@@ -86,9 +86,9 @@ fn a_lease_survives_the_loss_of_the_segments_that_it_stood_in() {
     let data = tempfile::tempdir().unwrap();
     let flags = ["--journal-bytes", "4MiB"];
     let first = Process::start(data.path(), &flags);
-    grant(&first, "5s");
-    let renewals = "{\"job\":\"event\",\"lease\":\"5s\"}\n{\"job\":\"begun\",\"lease\":\"5s\"}\n\
-        {\"job\":\"renewed\",\"lease\":\"5s\"}\n";
+    grant(&first, "15s");
+    let renewals = "{\"job\":\"event\",\"lease\":\"15s\"}\n{\"job\":\"begun\",\"lease\":\"15s\"}\n\
+        {\"job\":\"renewed\",\"lease\":\"15s\"}\n";
     publish_until_checkpoint(data.path(), &first, renewals);
     first.kill();
     let second = Process::start(data.path(), &flags);

@@ -20,6 +20,7 @@ use landfall::config::SyncPolicy;
 use landfall::{After, Event, EventId, Owner, PublishError, Sequencer};
 
 use super::disk::{Disk, Fault, Operation, after_power_loss};
+use super::http::wait_until;
 use super::library::{Health, events, job, open, ring};
 
 /// Numbers that look random and are the same in every run.
@@ -450,9 +451,10 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
                 _ => PublishError::DiskFailing,
             };
             // Where nobody waits for the medium, its failure is found a little later.
-            let refused = (0..1000).find_map(|_| {
-                std::thread::sleep(Duration::from_millis(2));
-                publish(0).err()
+            let mut refused = None;
+            wait_until("it is refused", || {
+                refused = publish(0).err();
+                refused.is_some()
             });
             assert_eq!(refused, Some(expected), "{sync:?} {fault:?}");
             assert_ne!(landfall::internals::order(&jobs).health(), Health::Good);
@@ -462,9 +464,10 @@ fn what_cannot_be_written_changes_nothing_and_publishing_goes_on_when_it_can() {
             assert!(jobs.snapshot(&job(1)).is_none());
             let before = events(&jobs, 0);
             disk.fail(None);
-            let next = (0..1000).find_map(|_| {
-                std::thread::sleep(Duration::from_millis(5));
-                publish(0).ok()
+            let mut next = None;
+            wait_until("it is taken again", || {
+                next = publish(0).ok();
+                next.is_some()
             });
             assert_eq!(next.unwrap().0, before.len() as u64 + 1);
             assert_eq!(landfall::internals::order(&jobs).health(), Health::Good);

@@ -7,13 +7,17 @@ use std::io::Read;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::binary::Binary;
-use super::http::{Answer, ask, get, post};
+use super::http::{Answer, ask, get, post, wait_until};
 pub use super::stream::Frame;
 use super::stream::Stream;
+
+/// How long the server has publishers wait while it makes room.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A `landfall serve` that ends with its owner.
 pub struct Process(Binary);
@@ -79,6 +83,20 @@ impl Process {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
 
+    /// Publishes lines for which room may have to be made. On a busy disk that may take longer than
+    /// the server waits for it; who is refused before that is refused too early.
+    pub fn publish_where_room_is_made(&self, target: &str, lines: &str) {
+        let mut left: Vec<&str> = lines.lines().collect();
+        wait_until("there is room", || {
+            let began = Instant::now();
+            let body = left.join("\n");
+            let answer = post(self.publish, target, "application/x-ndjson", &body);
+            let taken = answer.json()["ids"].as_array().map_or(0, Vec::len);
+            left.drain(..taken);
+            is_taken(&answer, began)
+        });
+    }
+
     pub fn snapshot(&self, job: &str) -> Answer {
         let target = format!("/api/jobs/{job}");
         get(self.publish, &target)
@@ -120,6 +138,13 @@ impl Process {
         }
         frames
     }
+}
+
+/// Whether what was sent then is taken. If not, the server has waited for room first.
+pub fn is_taken(answer: &Answer, began: Instant) -> bool {
+    let has_waited = answer.status == 507 && began.elapsed() >= ROOM_PATIENCE;
+    assert!(answer.status == 201 || has_waited, "{answer:?}");
+    answer.status == 201
 }
 
 impl Deref for Process {

@@ -74,6 +74,8 @@ impl<D: WriterDesk> Keeper<D> {
     /// Does what there is to do.
     pub fn look(&mut self) {
         while !self.shared.is_closing.load(Ordering::Acquire) {
+            // What comes while it looks may be what can go.
+            let seen = self.hub.published();
             if self.forget_old() {
                 continue;
             }
@@ -89,8 +91,8 @@ impl<D: WriterDesk> Keeper<D> {
             if is_short || worked {
                 // Whoever waits for room hears of every step, and when there is no other. A
                 // writer that is gone has nobody who waits.
-                let is_exhausted = !worked && !forgot;
-                self.desk.hand(JournalCommand::Room { is_exhausted });
+                let exhausted_at = (!worked && !forgot).then_some(seen);
+                self.desk.hand(JournalCommand::Room { exhausted_at });
             }
             if !worked && !forgot {
                 return;

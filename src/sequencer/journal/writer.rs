@@ -75,8 +75,8 @@ pub enum JournalCommand {
     Flush(Reply<io::Result<()>>),
     /// To look for room again: the keeper has made some, or can't make more.
     Room {
-        /// It can't.
-        is_exhausted: bool,
+        /// It can't, of what there was up to this number.
+        exhausted_at: Option<EventId>,
     },
     /// To end.
     Close(Reply<()>),
@@ -111,11 +111,11 @@ pub struct JournalWriter {
     pub(super) syncer: Syncer,
     /// Calls for the keeper.
     call: Sender<()>,
-    /// The keeper can't make room.
-    is_exhausted: bool,
-    /// What waits for room, and since when the first of it does.
-    waiting: VecDeque<JournalCommand>,
-    waiting_since: Instant,
+    /// The keeper can't make room of what there was up to this number: what has come since, the
+    /// end of a job as a rule, may be or replace what can go.
+    exhausted_at: Option<EventId>,
+    /// What waits for room, and since when each does: the first for the longest.
+    waiting: VecDeque<(JournalCommand, Instant)>,
     /// Who waits until the medium has what is written so far.
     awaiting: Vec<(Mark, SyncWaiter)>,
 }
@@ -157,9 +157,8 @@ impl JournalWriter {
     ) -> JournalWriter {
         let mut writer = JournalWriter {
             call,
-            is_exhausted: false,
+            exhausted_at: None,
             waiting: VecDeque::new(),
-            waiting_since: clock::now(),
             syncer,
             shared,
             hub,
@@ -217,21 +216,34 @@ impl JournalWriter {
         }
     }
 
-    /// Carries out `command` and what else is there, in one batch. The reply where it is
-    /// time to end.
+    /// Carries out `command` and what else is there. The reply where it is time to end.
     pub(super) fn turn(
         &mut self,
         command: JournalCommand,
         commands: &Receiver<JournalCommand>,
     ) -> Option<Reply<()>> {
-        let is_over_limit = self.shared.is_over_limit();
         // Who has waited for room comes first.
         let mut early = std::mem::take(&mut self.waiting);
-        early.push_back(command);
+        early.push_back((command, clock::now()));
+        let mut closed = None;
+        while !early.is_empty() {
+            closed = self.carry_out(&mut early, commands);
+        }
+        closed
+    }
+
+    /// Carries out the first of these and what else is there, in one batch.
+    fn carry_out(
+        &mut self,
+        early: &mut VecDeque<(JournalCommand, Instant)>,
+        commands: &Receiver<JournalCommand>,
+    ) -> Option<Reply<()>> {
+        let is_over_limit = self.shared.is_over_limit();
+        let now = clock::now();
         let mut batch = None;
         let mut last = None;
         let mut next = early.pop_front();
-        while let Some(command) = next.take() {
+        while let Some((command, since)) = next.take() {
             let (proposals, reply) = match command {
                 JournalCommand::Put(proposals, reply) => (proposals, reply),
                 other => {
@@ -246,17 +258,11 @@ impl JournalWriter {
             };
             match room {
                 EventRoom::There => self.take_in(&mut batch, proposals, reply),
-                EventRoom::Awaited => {
-                    if self.waiting.is_empty() && early.is_empty() {
-                        self.waiting_since = clock::now();
-                    }
-                    self.waiting
-                        .push_back(JournalCommand::Put(proposals, reply));
+                EventRoom::Awaited if now - since < ROOM_PATIENCE => {
+                    let put = JournalCommand::Put(proposals, reply);
+                    self.waiting.push_back((put, since));
                 }
-                EventRoom::None => {
-                    let error = self.failed(&ErrorKind::StorageFull.into());
-                    reply.answer((Vec::new(), Some(error)));
-                }
+                EventRoom::Awaited | EventRoom::None => self.refuse(reply),
             }
             let entries = batch.as_ref().map_or(0, |batch| batch.entries.len());
             // Beyond the limit each has to find the room that is left by those before it.
@@ -264,10 +270,10 @@ impl JournalWriter {
             let is_enough = is_full || is_over_limit;
             // Where memory is short, what a batch frees is known when it is applied.
             if entries == 0 || !is_enough && !self.hub.is_short_of_memory() {
-                next = early.pop_front().or_else(|| commands.try_recv().ok());
+                let newest = || commands.try_recv().ok().map(|command| (command, now));
+                next = early.pop_front().or_else(newest);
             }
         }
-        self.waiting.extend(early);
         if let Some(batch) = batch {
             // Whom it concerns has been answered.
             let _ = self.finish(batch);
@@ -275,10 +281,10 @@ impl JournalWriter {
         match last {
             Some(JournalCommand::Forget(proposals, reply)) => self.forget(proposals, reply),
             Some(JournalCommand::Flush(reply)) => self.flush(reply),
-            Some(JournalCommand::Room { is_exhausted }) => {
-                self.is_exhausted = is_exhausted;
-                if is_exhausted && self.shared.is_over_limit() {
-                    self.refuse_waiting();
+            Some(JournalCommand::Room { exhausted_at }) => {
+                self.exhausted_at = exhausted_at;
+                if self.is_exhausted() && self.shared.is_over_limit() {
+                    self.refuse_waiting(Duration::ZERO);
                 }
             }
             Some(JournalCommand::Close(reply)) => return Some(reply),
@@ -368,25 +374,33 @@ impl JournalWriter {
     /// Whether it is worth waiting for room. The keeper is called.
     fn room(&self) -> EventRoom {
         let _ = self.call.try_send(());
-        if self.is_exhausted || !self.waiting.is_empty() && self.has_waited() >= ROOM_PATIENCE {
+        if self.is_exhausted() {
             EventRoom::None
         } else {
             EventRoom::Awaited
         }
     }
 
-    fn refuse_waiting(&mut self) {
-        for command in std::mem::take(&mut self.waiting) {
-            let error = self.failed(&ErrorKind::StorageFull.into());
-            if let JournalCommand::Put(_, reply) = command {
-                reply.answer((Vec::new(), Some(error)));
-            }
-        }
+    /// Whether the keeper has said that it can't make room, of all that there is.
+    fn is_exhausted(&self) -> bool {
+        self.exhausted_at == Some(self.hub.published())
     }
 
-    /// How long the first that waits for room has done so.
-    fn has_waited(&self) -> Duration {
-        clock::now() - self.waiting_since
+    fn refuse(&mut self, reply: Reply<Put>) {
+        let error = self.failed(&ErrorKind::StorageFull.into());
+        reply.answer((Vec::new(), Some(error)));
+    }
+
+    /// Refuses those that have waited for room for so long.
+    fn refuse_waiting(&mut self, least: Duration) {
+        let now = clock::now();
+        while let Some(&(_, since)) = self.waiting.front()
+            && now - since >= least
+        {
+            if let Some((JournalCommand::Put(_, reply), _)) = self.waiting.pop_front() {
+                self.refuse(reply);
+            }
+        }
     }
 
     /// Numbers changes and encodes them, up to the first that is refused.
@@ -524,8 +538,8 @@ impl JournalWriter {
     }
 
     pub(super) fn until_tick(&self) -> Duration {
-        if !self.waiting.is_empty() {
-            return ROOM_PATIENCE.saturating_sub(self.has_waited());
+        if let Some(&(_, since)) = self.waiting.front() {
+            return ROOM_PATIENCE.saturating_sub(clock::now() - since);
         }
         if self.shared.health() != Health::Good {
             return self.next_probe.saturating_duration_since(clock::now());
@@ -539,9 +553,7 @@ impl JournalWriter {
     }
 
     pub(super) fn tick(&mut self) {
-        if self.has_waited() >= ROOM_PATIENCE {
-            self.refuse_waiting();
-        }
+        self.refuse_waiting(ROOM_PATIENCE);
         if self.shared.health() == Health::Good {
             self.start_sync();
         } else {
@@ -567,7 +579,8 @@ impl JournalWriter {
     }
 
     fn works(&self) {
-        if self.is_exhausted && self.shared.is_over_limit() {
+        // Ends of jobs are written beyond the limit, where there is no room for others yet.
+        if self.shared.health() == Health::Full && self.shared.is_over_limit() {
             return;
         }
         let before = self

@@ -1,4 +1,4 @@
-//! The writer's thread beside a medium that stands still.
+//! The writer beside a medium that stands still, and beside a keeper that finds no room.
 
 use std::io;
 use std::path::Path;
@@ -10,9 +10,11 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::event::Event;
 use crate::event::job::EventId;
-use crate::hub::{Hub, HubConfig};
+use crate::hub::{Change, Hub, HubConfig, Terms};
+use crate::sequencer::journal::by_hand::{JournalByHand, JournalWaiting};
 use crate::sequencer::journal::{Directory, File, Files, Journal, JournalConfig, SyncPolicy};
-use crate::sequencer::{PublishError, Sequencer};
+use crate::sequencer::{Proposal, PublishError, Sequencer};
+use crate::sys::clock::simulated::Simulated;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -143,4 +145,116 @@ fn events_go_on_into_the_next_segment_while_the_medium_stands_still_and_ends_wai
         again.snapshot(&job).unwrap().last_event_id,
         Some(EventId(9))
     );
+}
+
+/// A journal that running jobs have filled, and how many they are. It has no threads: the keeper
+/// looks where somebody waits for it, or is told to.
+fn full(path: &Path) -> (Sequencer, Arc<JournalByHand>, usize) {
+    let hub = Hub::new(HubConfig::default(), EventId(0));
+    let config = JournalConfig {
+        bytes: 256 << 10,
+        ..JournalConfig::default()
+    };
+    let files = Arc::new(Directory::new(path).unwrap());
+    let journal = Arc::new(JournalByHand::open(files, config, &hub).unwrap());
+    let jobs = Sequencer::new(hub, journal.clone());
+    let count = fill(&jobs, 0);
+    (jobs, journal, count)
+}
+
+/// Begins jobs from this number on while there is room, and says up to which.
+fn fill(jobs: &Sequencer, from: usize) -> usize {
+    let mut number = from;
+    while say(jobs, number, "progress").is_ok() {
+        number += 1;
+    }
+    assert_eq!(say(jobs, number, "progress"), Err(PublishError::DiskFull));
+    number
+}
+
+fn say(jobs: &Sequencer, number: usize, name: &str) -> Result<EventId, PublishError> {
+    jobs.publish(
+        &format!("job{number}").parse().unwrap(),
+        event(number, name),
+    )
+}
+
+/// When one of the first jobs ends there isn't room yet for what others say: when it is
+/// forgotten there is.
+fn event(number: usize, name: &str) -> Event {
+    let bytes = match name {
+        "done" => 0,
+        _ if number < 5 => 3000,
+        _ => 600,
+    };
+    Event::new(name, &format!("{{\"p\":\"{}\"}}", "x".repeat(bytes))).unwrap()
+}
+
+/// Asks for an event, and doesn't wait.
+fn submit(journal: &JournalByHand, number: usize, name: &str) -> JournalWaiting {
+    let job = format!("job{number}").parse().unwrap();
+    let change = Change::Event {
+        event: event(number, name),
+        only: None,
+        terms: Terms::default(),
+    };
+    journal.submit(vec![Proposal { job, change }])
+}
+
+/// The error that it was answered with, where it was answered.
+fn answer(waiting: &JournalWaiting) -> Option<Option<PublishError>> {
+    let put = waiting.take()?;
+    Some(put.expect("somebody answers").1)
+}
+
+#[test]
+fn a_job_that_ends_makes_room_whatever_the_keeper_has_found_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (jobs, _journal, mut count) = full(folder.path());
+    for number in 0..5 {
+        assert!(say(&jobs, number, "done").is_ok(), "{number}");
+        let next = say(&jobs, count, "progress");
+        assert!(next.is_ok(), "{number}: {next:?}");
+        count = fill(&jobs, count + 1);
+    }
+}
+
+#[test]
+fn a_keeper_that_has_looked_before_a_job_ended_has_nobody_refused_who_came_after_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_jobs, journal, count) = full(folder.path());
+    let ends = submit(&journal, 0, "done");
+    journal.keep();
+    let comes = submit(&journal, count, "progress");
+    // The end, what the keeper says, and who came after that.
+    while journal.write() {}
+    while journal.sync() || journal.tell_synced() {}
+    assert_eq!(answer(&ends), Some(None));
+    assert_eq!(answer(&comes), None, "it waits for the keeper");
+    assert!(journal.calls_keeper());
+    journal.keep();
+    while journal.write() || journal.sync() || journal.tell_synced() {}
+    assert_eq!(answer(&comes), Some(None));
+}
+
+#[test]
+fn each_that_waits_for_room_has_its_own_time_for_it() {
+    let time = Simulated::beginning(Duration::from_secs(1_800_000_000));
+    let folder = tempfile::tempdir().unwrap();
+    let (jobs, journal, count) = full(folder.path());
+    // What the keeper has found is over with this, and it doesn't look again.
+    assert!(say(&jobs, 0, "done").is_ok());
+    let first = submit(&journal, count, "progress");
+    while journal.write() {}
+    time.pass(Duration::from_secs(3));
+    let second = submit(&journal, count + 1, "progress");
+    while journal.write() {}
+    time.pass(Duration::from_secs(3));
+    let third = submit(&journal, count + 2, "progress");
+    while journal.write() || journal.tick() {}
+    assert_eq!(answer(&first), Some(Some(PublishError::DiskFull)));
+    assert_eq!((answer(&second), answer(&third)), (None, None));
+    journal.keep();
+    while journal.write() || journal.sync() || journal.tell_synced() {}
+    assert_eq!(answer(&second), Some(None));
 }
