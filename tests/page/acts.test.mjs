@@ -48,7 +48,7 @@ test("an upload is cancelled while it is sent, and is gone from the server", asy
   const server = await Server.start("--data", scratch());
   const page = await visit(server.page);
   const wire = await page.context().newCDPSession(page);
-  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 500_000 };
+  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 100_000 };
   await wire.send("Network.emulateNetworkConditions", slow);
   await page.setInputFiles("#files", file("long.bin", 8_000_000));
   const long = row(page, "long.bin");
@@ -85,6 +85,27 @@ test("a job that runs is cancelled by whoever may, and others have no button for
   await button(row(acts, "a"), "Cancel a").press("Enter");
   for (const page of [looks, acts]) await says(row(page, "a"), "Cancelled");
   assert.equal(await button(row(acts, "a"), "Cancel a").count(), 0);
+});
+
+test("a job that can't be cancelled says why, and is cancelled when it can", async () => {
+  const server = await Server.start("--memory-only", "--cancel-grace", "1s");
+  await server.progress("a", "scanning", 30);
+  const page = await visit(server.operatorsPage.replace("#all", "#job=a"));
+  const detail = (text) => row(page, "a").locator(".detail", { hasText: text }).waitFor();
+  const cancel = button(row(page, "a"), "Cancel a");
+  const refusal = { status: 507, json: { error: "the journal is full: try later" } };
+  await page.route("**/cancel", (route) => route.fulfill(refusal));
+  await cancel.press("Enter");
+  await detail("Not cancelled: the journal is full: try later");
+  await page.unroute("**/cancel");
+  await page.route("**/cancel", (route) => route.abort());
+  await cancel.press("Enter");
+  await detail("Not cancelled: The server can't be reached");
+  await says(row(page, "a"), "Scanning 30%");
+  await page.unroute("**/cancel");
+  await cancel.press("Enter");
+  await says(row(page, "a"), "Cancelled");
+  assert.equal(await row(page, "a").locator(".detail").textContent(), "");
 });
 
 test("on the publishing listener a failed upload is tried again without being sent again", async () => {

@@ -13,6 +13,14 @@ const BASE = "/landfall";
 
 /** An nginx that passes what is below the path to a server. Returns its address. */
 async function nginx(upstream) {
+  for (;;) {
+    const address = await tryNginx(upstream);
+    if (address) return address;
+  }
+}
+
+/** The same, where nobody else takes its port meanwhile. */
+async function tryNginx(upstream) {
   const folder = scratch();
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
@@ -42,15 +50,17 @@ async function nginx(upstream) {
     }`,
   );
   const child = spawn("nginx", ["-p", folder, "-c", config], { stdio: ["ignore", "inherit", "inherit"] });
+  const ended = once(child, "exit");
   after(async () => {
     child.kill("SIGTERM");
-    await once(child, "exit");
+    await ended;
   });
   const address = `http://127.0.0.1:${port}`;
-  for (;;) {
+  while (child.exitCode === null) {
     if (await fetch(address).catch(() => null)) return address;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  return null;
 }
 
 test("page, client, API and addresses in answers are below the path", async () => {

@@ -157,9 +157,11 @@ export function row(page, name) {
   return page.locator("#rows > li", { has: page.getByRole("heading", { name, exact: true }) });
 }
 
-/** The name of the job that a row follows, out of the address. */
+/** The names of the jobs that rows follow, out of the address. */
 export async function jobs(page) {
-  return new URLSearchParams(new URL(page.url()).hash.slice(1)).getAll("job");
+  // Playwright hears of another address a moment later.
+  const hash = await page.evaluate(() => location.hash);
+  return new URLSearchParams(hash.slice(1)).getAll("job");
 }
 
 /** A file to send. */
@@ -201,6 +203,25 @@ export async function acceptUploads(page, server, isAccepted = () => true) {
 /** Waits until a row says this of its state. */
 export async function says(row, text) {
   await row.locator(".what", { hasText: text }).waitFor();
+}
+
+/** Waits until something holds. */
+export async function until(holds) {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; ) {
+    if (await holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`in vain: ${holds}`);
+}
+
+/** Waits until a row's stages are so far: its state may be there before its past. */
+export async function shows(row, expected) {
+  let shown = null;
+  const isSo = async () => {
+    shown = await stages(row);
+    return JSON.stringify(shown) === JSON.stringify(expected);
+  };
+  await until(isSo).catch(() => assert.deepEqual(shown, expected));
 }
 
 /** How far a row's stages are: names and percents. */

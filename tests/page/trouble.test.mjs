@@ -146,7 +146,7 @@ test("a token that ends is asked for anew, and then it goes on", async () => {
     await page.getByRole("button", { name: "Use token" }).click();
   };
   for (const page of [followed, listed]) {
-    await enter(page, "4s");
+    await enter(page, "12s");
     await connection(page, "Live");
   }
   await says(row(followed, "a"), "Scanning 60%");
@@ -168,7 +168,7 @@ test("a clock that jumps changes no figure", async () => {
   await server.progress("a", "scanning", 60, { etaMs: 300_000 });
   const pages = await both(server);
   const how = row(pages[0], "a").locator(".how");
-  await how.getByText("5 min left").waitFor();
+  await how.getByText(/^[345] min left$/).waitFor();
   for (const hours of [-5, 50]) {
     for (const page of pages) {
       await page.evaluate((ms) => {
@@ -177,8 +177,8 @@ test("a clock that jumps changes no figure", async () => {
       }, hours * 3_600_000);
       await page.waitForTimeout(1200);
     }
-    assert.match(await how.textContent(), /^(5|4) min left$/);
-    assert.match(await pages[1].locator("#jobs time").textContent(), /^(just now|\d+ s ago)$/);
+    assert.match(await how.textContent(), /^[345] min left$/);
+    assert.match(await pages[1].locator("#jobs time").textContent(), /^(just now|\d+ s ago|1 min ago)$/);
   }
   await server.progress("a", "storing", 10);
   await says(row(pages[0], "a"), "Storing 10%");

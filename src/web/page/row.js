@@ -1,9 +1,10 @@
 // A file that is sent from here, or a job that is followed: what is known of it, and how it looks.
 
 import { trackProcessing, uploadAndTrack } from "../client/landfall";
+import { cancelJob } from "../client/transfer";
 import { bytes, clean, clock, doing, left, now, rough, title } from "./format.js";
 import { Job } from "./job.js";
-import { $, ask, isRefusal, put, putName, say } from "./shell.js";
+import { $, ask, isRefusal, put, putName, say, why } from "./shell.js";
 
 /** A page may stay open for days. */
 export const OPTIONS = { baseUrl: ".", retries: Infinity };
@@ -27,6 +28,8 @@ export class Row {
   refusal = null;
   /** The server began anew, and has said nothing of it since. */
   isForgotten = false;
+  /** Why it goes on though somebody wanted to cancel it. */
+  uncancelled = "";
   /** What whoever asks may do to it. */
   may = [];
   /** The snapshot that the stream has yet to come to. */
@@ -110,7 +113,7 @@ export class Row {
     if (answer?.status === 410) return this.view.deleted(this);
     if (answer && isRefusal(answer)) {
       this.refusal = answer;
-      this.failure = "It is shown to whoever has a token for it";
+      this.failure = "It is shown with a token for it";
       return this.view.changed();
     }
     if (answer?.ok && answer.said) this.know(answer.said, answer.skew);
@@ -134,8 +137,6 @@ export class Row {
     this.past = { at, began: Date.parse(createdAt) + skew, data: plain(lastEvent.data), isTold: false };
     this.job.apply(lastEvent.event, lastEvent.data, null, at);
     this.job.began = this.past.began;
-    // What comes after so long isn't what was.
-    setTimeout(() => (this.past = null), IDLE_MS);
   }
 
   hear(event, data) {
@@ -165,7 +166,10 @@ export class Row {
     if (link === "reconnecting" && this.link !== link) say("link", "The connection was lost, reconnecting");
     if (link === "open" && this.link === "reconnecting") say("link", "Connected again");
     this.link = link;
-    if (this.isSending && (link === "open" || link === "connecting" || link === "polling")) {
+    const isLive = link === "open" || link === "polling";
+    // What comes so long after a stream has begun isn't what was.
+    if (isLive) setTimeout(() => (this.past = null), IDLE_MS);
+    if (this.isSending && (isLive || link === "connecting")) {
       this.isSent = true;
       this.hear("progress", { stage: "uploading", percent: 100 });
       this.look().then(() => this.view.changed());
@@ -178,7 +182,7 @@ export class Row {
     const answer = await this.look();
     if (answer && isRefusal(answer)) this.refusal = answer;
     else if (/token/.test(message)) {
-      this.refusal = { status: 403, challenge: 'Bearer error="insufficient_scope"', said: { error: message } };
+      this.refusal = { status: 403, challenge: "Bearer error=", said: { error: message } };
     }
     this.failure = this.refusal ? "It can be sent with a token for it" : plainly(message);
     this.job.ended = now();
@@ -189,13 +193,16 @@ export class Row {
   async cancel() {
     if (this.isSending && this.link === null) return this.view.drop(this);
     this.part(".stop").disabled = true;
+    this.uncancelled = "";
     try {
-      if (this.stop.cancel) await this.stop.cancel();
-      else await ask(`api/jobs/${this.id}/cancel`, { method: "POST" });
-    } catch {
-      // Then it goes on, as is seen.
+      await (this.stop.cancel?.() ?? cancelJob(this.id, OPTIONS));
+    } catch (error) {
+      // What a request says that fails is of no use to people.
+      this.uncancelled = `Not cancelled: ${error.status ? error.message : why()}`;
+      say(this, `${this.name}: ${this.uncancelled}`);
     }
     this.part(".stop").disabled = false;
+    this.view.changed();
   }
 
   part(name) {
@@ -299,13 +306,11 @@ export class Row {
       return typeof message === "string" && message ? message : "The server doesn't say why";
     }
     const skipped = [...job.skipped].map(([stage, why]) => `${title(stage)} was skipped: ${why}`);
-    const isDone = job.state === "done";
+    const made = job.made !== (job.size ?? job.made) && bytes(job.made);
+    const short = `${digest ?? ""}`.replace(/([0-9a-f]{8})[0-9a-f]+$/, "$1…");
     return [
-      isDone && contentType,
-      isDone && job.made !== (job.size ?? job.made) && bytes(job.made),
-      isDone && `${digest ?? ""}`.replace(/([0-9a-f]{8})[0-9a-f]+$/, "$1…"),
-      !isDone && typeof step === "string" && step,
-      restarted && "Begun anew, since the server restarted",
+      ...(job.state === "done" ? [contentType, made, short] : [this.uncancelled, typeof step === "string" && step]),
+      restarted && "Begun anew since the server restarted",
       retry && `Tried again: ${reason}`,
       ...skipped,
       this.on && `on ${this.on}`,

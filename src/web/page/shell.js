@@ -67,7 +67,7 @@ export const isRefusal = ({ status }) => status === 401 || status === 403;
 export function why(answer) {
   if (!answer) return "The server can't be reached. This page goes on when it is back.";
   if (!answer.said) {
-    return "What answers here isn't Landfall: a login page, perhaps, or a proxy. Reload the page to see it.";
+    return "What answers here isn't Landfall: a login page, perhaps, or a proxy. Reload to see it.";
   }
   if (answer.status >= 500 || answer.status === 429) {
     return `The server is busy: ${answer.said.error ?? answer.status}`;
@@ -130,7 +130,7 @@ export function refused(view, answer, isUpload) {
     takesToken
       ? "Whoever runs this server can give you a token."
       : isAll
-        ? "Names of jobs are secrets here. The server's publishing listener shows them all: port 8081 of the server itself, unless it was told otherwise."
+        ? "Names of jobs are secrets here. The server's publishing listener shows them all: port 8081 of the server itself, as a rule."
         : "This server doesn't let this page do that.",
   );
   $("token-form").hidden = $("refused-how").hidden = !takesToken;
