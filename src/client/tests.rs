@@ -1,7 +1,9 @@
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::thread;
+
+use socket2::{Domain, Socket, Type};
 
 use super::*;
 
@@ -117,11 +119,12 @@ fn a_refusal_carries_the_status_and_the_words_of_the_hub() {
 
 #[test]
 fn a_hub_that_is_away_is_a_temporary_error() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut client = Client::new(port.into());
+    // Nobody listens at this port, and nobody else can.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    socket.bind(&any.into()).unwrap();
+    let place = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut client = Client::new(place.into());
     let error = publish(&mut client).unwrap_err();
     assert!(matches!(
         error,

@@ -116,7 +116,9 @@ fn a_job_named_ten_thousand_times_is_followed_once_and_a_forbidden_one_is_found_
         .unwrap();
     let mut answer = get(public(&server), &format!("/api/events?{many}"), &field);
     assert_eq!(answer.status, 200);
-    assert_eq!(server.jobs().snapshot(&job).unwrap().streams, 1);
+    super::http::wait_until("it is followed once", || {
+        server.jobs().snapshot(&job).unwrap().streams == 1
+    });
     server
         .jobs()
         .publish(&job, landfall::Event::done())

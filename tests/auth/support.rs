@@ -10,7 +10,7 @@ use landfall::{Claims, Key, Keys, Scope};
 use tempfile::TempDir;
 
 /// How long anything may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const TOKEN_KEY: &str = "token-key-0123456789abcdef0123456789";
 pub const PUBLISH_KEY: &str = "publish-key-0123456789";
 pub const EVENT: &str = r#"{"event":"progress","data":{"percent":30}}"#;

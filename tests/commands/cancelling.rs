@@ -107,8 +107,8 @@ fn a_command_that_ignores_sigterm_is_killed_with_what_it_has_started_after_one_g
     let script = "trap '' TERM; (sleep 600) & echo 1%; sleep 600; sleep 600";
     let run = spawn(&hub, &["a", "--", "sh", "-c", script]);
     hub.wait_for_percent("a", 1);
-    assert!(hub.output(["delete", "a"]).status.success());
     let began = Instant::now();
+    assert!(hub.output(["delete", "a"]).status.success());
     assert_eq!(end(run).0, Some(128 + 9));
     let took = began.elapsed();
     assert!(took > Duration::from_secs(8), "{took:?}");
@@ -150,7 +150,7 @@ fn the_lease_of_a_silent_command_is_kept_and_ends_its_job_when_nobody_does() {
         &hub,
         &[
             "b",
-            "--lease=2s",
+            "--lease=4s",
             "--",
             "sh",
             "-c",
@@ -161,7 +161,7 @@ fn the_lease_of_a_silent_command_is_kept_and_ends_its_job_when_nobody_does() {
     let mut stdout = BufReader::new(killed.stdout.as_mut().unwrap());
     stdout.read_line(&mut pid).unwrap();
     hub.wait_for_percent("b", 0);
-    let output = hub.output(["run", "--job", "a", "--lease=2s", "--", "sleep", "4.5"]);
+    let output = hub.output(["run", "--job", "a", "--lease=4s", "--", "sleep", "8.5"]);
     assert_eq!(text(&output.stderr), "");
     assert_eq!(last(&hub, "a").0, "done");
     // The other was silent for just as long.

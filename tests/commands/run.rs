@@ -237,7 +237,10 @@ fn a_pattern_reads_what_nothing_else_would_and_nothing_but_that() {
 fn how_long_the_rest_will_take_is_told_once_the_pace_is_known() {
     let hub = Hub::start();
     let script = "for p in 10 20 30 40 50 60 70; do sleep 0.4; echo $p%; done; exit 3";
+    let begin = Instant::now();
     hub.output(["run", "--job", "a", "--", "sh", "-c", script]);
+    // Three tenths are left of it; a slow machine takes its time.
+    let most = begin.elapsed().as_millis() as u64 + 1000;
     let events = hub.events("a");
     let left = |percent: u64| {
         let event = events.iter().find(|(_, data)| data["percent"] == percent);
@@ -245,7 +248,7 @@ fn how_long_the_rest_will_take_is_told_once_the_pace_is_known() {
     };
     assert_eq!(left(10), None, "too soon");
     let left = left(70).unwrap();
-    assert!((800..4000).contains(&left), "{left}");
+    assert!((800..most).contains(&left), "{left} of {most}");
 }
 
 #[test]

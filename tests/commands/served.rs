@@ -46,7 +46,10 @@ impl Served {
         write(self.folder.path(), config);
         let before = self.log().len();
         self.hub.signal(Signal::HUP);
-        wait_until(said, || self.log()[before..].contains(said));
+        wait_until(said, || {
+            let log = self.log();
+            log[before..].contains(said) && log.ends_with('\n')
+        });
         self.log()[before..].to_owned()
     }
 

@@ -156,7 +156,7 @@ fn what_breaks_off_goes_on_where_it_was() {
 
 #[test]
 fn one_that_was_killed_is_gone_on_with_by_the_same_call() {
-    let house = House::new(&["--upload-bandwidth=4M"]);
+    let house = House::new(&["--upload-bandwidth=2M"]);
     let content = bytes(8_000_000);
     let file = house.file("clip.mp4", &content);
     let mut first = house.upload(&["--job=a"], &[&file]).start();

@@ -37,7 +37,7 @@ fn drip(server: &TestServer, piece: &str, apart: Duration) -> String {
 #[test]
 fn a_body_that_comes_in_drips_is_408() {
     let server = TestServer::with(|config| {
-        config.connection.body_timeout = Duration::from_millis(500);
+        config.connection.body_timeout = Duration::from_secs(3);
         config.connection.body_bytes_per_second = 512;
     });
     // Each is in time, and all together they are too little.

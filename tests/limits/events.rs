@@ -99,8 +99,8 @@ fn each_is_counted_by_itself() -> bool {
     let of_each = publishers.map(|(host, credential)| statuses(host, credential));
     let is_limited = |statuses: &Vec<u16>| statuses.contains(&429);
     assert!(of_each.iter().all(is_limited), "{of_each:?}");
-    // From wherever it comes.
-    assert_eq!(statuses(4, &ann)[0], 429);
+    // From wherever it comes; where a second has passed, one more is taken.
+    assert!((4..20).any(|host| statuses(host, &ann)[0] == 429));
     of_each.iter().all(|statuses| statuses[..2] == [201, 201])
 }
 

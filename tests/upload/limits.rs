@@ -230,7 +230,7 @@ fn a_body_that_does_not_go_on_in_time_is_408() {
 
 #[test]
 fn a_stopping_server_lets_uploads_end_and_breaks_resumable_ones_off_with_what_they_have() {
-    let mut house = House::start(&["--drain", "20s"]);
+    let mut house = House::start(&["--drain", "60s"]);
     let mut plain = open(&house, "a", 10);
     let upload = house.begin(1_000, &[]);
     let fields = [

@@ -514,17 +514,17 @@ fn what_can_not_be_read_at_the_start_stays_until_it_can() {
 
 #[test]
 fn what_nobody_goes_on_with_expires_while_it_runs_and_at_start() {
-    let mut house = House::start(&["--upload-expiry", "1500ms"]);
+    let mut house = House::start(&["--upload-expiry", "4500ms"]);
     let upload = house.begin(10, &[&metadata("a")]);
     assert_eq!(house.patch(&upload, 0, &[], b"123").status, 204);
     house.wait_for_empty_spool();
     assert_eq!(house.ask("HEAD", &upload, &[TUS], b"").status, 404);
     let ended = house.ended("a");
     let message = ended["lastEvent"]["data"]["message"].as_str().unwrap();
-    assert!(message.contains("1s 500ms"), "{message}");
+    assert!(message.contains("4s 500ms"), "{message}");
     house.begin(10, &[&metadata("b")]);
     house.kill();
-    std::thread::sleep(Duration::from_millis(1600));
+    std::thread::sleep(Duration::from_millis(4600));
     house.revive();
     assert_eq!(house.spooled(), Vec::<String>::new());
     assert_eq!(house.ended("b")["state"], "error");
@@ -532,7 +532,7 @@ fn what_nobody_goes_on_with_expires_while_it_runs_and_at_start() {
 
 #[test]
 fn an_upload_of_which_nothing_came_expires_soon_and_others_by_what_has_come() {
-    let house = House::start(&["--upload-expiry-empty", "2s"]);
+    let house = House::start(&["--upload-expiry-empty", "6s"]);
     let empty = house.begin(4 << 20, &[&metadata("empty")]);
     let begun = house.begin(4 << 20, &[]);
     let first = house.patch(&begun, 0, &[], &bytes(1, 3 << 20));
@@ -541,7 +541,7 @@ fn an_upload_of_which_nothing_came_expires_soon_and_others_by_what_has_come() {
         house.ask("HEAD", &empty, &[TUS], b"").status == 404
     });
     let message = house.ended("empty")["lastEvent"]["data"]["message"].to_string();
-    assert!(message.contains(" 2s"), "{message}");
+    assert!(message.contains(" 6s"), "{message}");
     assert_eq!(house.offset(&begun), 3 << 20);
     // A little is worth a little, and no more than the most.
     let house = House::start(&["--upload-expiry", "1h"]);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::http::PATIENCE;
 
@@ -38,6 +39,30 @@ pub enum Reply {
     Late(Duration, u16),
 }
 
+/// A port at which nobody listens yet, and nobody else can.
+pub struct Place(Socket);
+
+impl Place {
+    /// One of this host's.
+    pub fn new() -> Place {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        socket.bind(&any.into()).unwrap();
+        Place(socket)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    /// Somebody comes to it who takes everything.
+    pub fn open(self) -> Receiver {
+        self.0.listen(128).unwrap();
+        Receiver::on(self.0.into(), |_| Reply::Status(200))
+    }
+}
+
 /// Such a server. It goes on until the test's process ends.
 pub struct Receiver {
     /// Where it listens.
@@ -58,8 +83,7 @@ impl Receiver {
         Receiver::on(TcpListener::bind("127.0.0.1:0").unwrap(), reply)
     }
 
-    /// The same where it was listened before.
-    pub fn on(
+    fn on(
         listener: TcpListener,
         reply: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Receiver {

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binary::Binary;
 use crate::http::{publish, wait_until};
-use crate::receiver::{Received, Receiver, Reply};
+use crate::receiver::{Place, Received, Receiver, Reply};
 use crate::support::{Hooked, count, toml_file};
 
 fn hook(receiver: &Receiver, more: &str) -> String {
@@ -152,9 +152,8 @@ fn a_server_that_takes_anothers_place_goes_on_where_that_was() {
 
 #[test]
 fn with_memory_only_what_has_left_its_ring_is_counted_and_the_rest_is_told() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let place = Place::new();
+    let address = place.address();
     let folder = tempfile::tempdir().unwrap();
     let toml = format!(
         "[[webhook]]\nname = 'h'\nurl = 'http://{address}/'\nevents = ['*']\nwaiting = 1\n\
@@ -167,11 +166,11 @@ fn with_memory_only_what_has_left_its_ring_is_counted_and_the_rest_is_told() {
     let all: Vec<u64> = (0..100)
         .map(|_| server.publish("a", "progress", "{}"))
         .collect();
-    let receiver = Receiver::on(std::net::TcpListener::bind(address).unwrap(), |_| {
-        Reply::Status(200)
+    let receiver = place.open();
+    wait_until("the newest is told", || {
+        receiver.received().iter().any(|it| it.id() == all[99])
     });
-    let told = receiver.wait_for(4);
-    let told: Vec<u64> = told.iter().map(Received::id).collect();
+    let told: Vec<u64> = receiver.received().iter().map(Received::id).collect();
     assert_eq!(told[told.len() - 4..], all[96..], "{told:?}");
     assert!(server.count("h", "lost") > 0);
 }
@@ -194,9 +193,8 @@ fn with_memory_only_a_webhook_begins_with_the_next_event() {
 
 #[test]
 fn what_is_no_longer_kept_is_counted_and_the_rest_is_told() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let place = Place::new();
+    let address = place.address();
     let folder = tempfile::tempdir().unwrap();
     let toml = format!(
         "[[webhook]]\nname = 'h'\nurl = 'http://{address}/'\nevents = ['*']\nwaiting = 10\n\
@@ -218,9 +216,7 @@ fn what_is_no_longer_kept_is_counted_and_the_rest_is_told() {
             )
         })
         .collect();
-    let receiver = Receiver::on(std::net::TcpListener::bind(address).unwrap(), |_| {
-        Reply::Status(200)
-    });
+    let receiver = place.open();
     let last = all[all.len() - 1];
     wait_until("the newest is told", || {
         receiver.received().iter().any(|it| it.id() == last)

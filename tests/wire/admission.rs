@@ -1,16 +1,17 @@
 //! A herd that comes back: replays at a rate, and everybody else undisturbed.
 
 use super::sse::EventStream;
-use super::support::{TestServer, wait_until};
+use super::support::{PATIENCE, TestServer, wait_until};
 
 const HERD: usize = 200;
 
-/// A server that begins 100 replays a second, and the ids that it has for `a`.
+/// A server that begins 40 replays a second, and the ids that it has for `a`.
 fn slow() -> (TestServer, Vec<u64>) {
     let server = TestServer::with(|config| {
         config.shards = 1;
         // Small ones, which count as 4 KiB each.
-        config.shard.replay_bytes_per_second = 400 * 1024;
+        config.shard.replay_bytes_per_second = 160 * 1024;
+        config.drain = PATIENCE;
     });
     let ids = (0..5).map(|n| server.progress("a", n)).collect();
     (server, ids)

@@ -7,7 +7,7 @@ use landfall::{After, Event, Owner};
 
 use super::consolidated::{all, many, take};
 use super::sse::EventStream;
-use super::support::{Answer, TestServer, job_id, wait_until};
+use super::support::{Answer, PATIENCE, TestServer, job_id, wait_until};
 
 const DELETE_A: &str = "DELETE /api/jobs/a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -401,7 +401,7 @@ fn a_stream_waits_again_when_the_deletion_is_remembered_no_more_though_nothing_e
     let server = TestServer::with(|config| config.hub.deleted_for = Duration::from_millis(300));
     server.progress("a", 1);
     let deleted = server.delete("a");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     let resume =
         format!("GET /api/jobs/a/events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: {deleted}\r\n\r\n");
     // Who has seen the deletion is told that there is nothing more, as long as it is remembered.

@@ -43,14 +43,14 @@ fn a_job_ends_with_an_error_when_nothing_follows_within_its_lease() {
 fn a_lease_alone_renews_it_and_is_seen_by_nobody() {
     let server = TestServer::start();
     let mut worker = server.publishing();
-    worker.publish("a", r#"{"event":"progress","lease":"3s"}"#);
+    worker.publish("a", r#"{"event":"progress","lease":"6s"}"#);
     let mut stream = EventStream::of(&server, "a");
     let first = stream.event();
     // Longer than it, all in all.
-    let renewals = 8;
+    let renewals = 14;
     for n in 1..=renewals {
         std::thread::sleep(Duration::from_millis(500));
-        let answer = worker.publish("a", r#"{"lease":"3s"}"#);
+        let answer = worker.publish("a", r#"{"lease":"6s"}"#);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.json()["id"], first.id + n);
         assert_eq!(answer.json()["streams"], 1);
@@ -67,8 +67,8 @@ fn a_lease_alone_renews_it_and_is_seen_by_nobody() {
 fn an_event_without_a_lease_ends_it() {
     let server = TestServer::start();
     let mut worker = server.publishing();
-    worker.publish("a", r#"{"event":"progress","lease":"1s"}"#);
-    worker.publish("b", r#"{"event":"progress","lease":"1s"}"#);
+    worker.publish("a", r#"{"event":"progress","lease":"4s"}"#);
+    worker.publish("b", r#"{"event":"progress","lease":"4s"}"#);
     worker.publish("a", r#"{"event":"progress"}"#);
     wait_until("b has ended", || state(&server, "b") == "error");
     std::thread::sleep(Duration::from_millis(100));

@@ -125,7 +125,9 @@ fn a_snapshot_counts_the_streams_that_follow_its_job_by_a_prefix() {
         by("job=user1.a"),
         by(""),
     ];
-    assert_eq!(page(client, "")["jobs"][0]["streams"], 3);
+    wait_until("all have come", || {
+        page(client, "")["jobs"][0]["streams"] == 3
+    });
     assert_eq!(client.get("/api/jobs/user1.a").json()["streams"], 3);
     drop(streams);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::program::{Program, command};
-use super::support::wait_until;
+use super::support::{PATIENCE, wait_until};
 
 pub fn ask(path: &Path, request: &str) -> String {
     let mut socket = UnixStream::connect(path).unwrap();
@@ -105,9 +105,7 @@ fn who_says_nothing_to_monitoring_leaves_it_to_others() {
         "there are more at once than may be"
     );
     drop(slow);
-    waiting
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    waiting.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

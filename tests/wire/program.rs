@@ -189,7 +189,7 @@ fn it_exits_0_at_the_drain_limit_though_a_client_takes_nothing() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let program = Program::serve(&["--drain", "60s", "--drain-spread", "30s"]);
+    let program = Program::serve(&["--drain", "120s", "--drain-spread", "120s"]);
     let mut streams: Vec<_> = (0..8)
         .map(|_| EventStream::open(program.client("public"), "/api/jobs/a/events", ""))
         .collect();
@@ -204,7 +204,7 @@ fn a_second_signal_ends_at_once() {
     });
     program.signal(rustix::process::Signal::INT);
     assert_eq!(program.wait(), Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(15), "it didn't wait");
+    assert!(begin.elapsed() < Duration::from_secs(45), "it waited");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use landfall::{Address, Event, JobId, Sequencer, Server, ServerConfig};
 
 /// What a test waits for comes long before this, or never.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that is stopped when the test is over.
 pub struct TestServer {

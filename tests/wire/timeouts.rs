@@ -45,7 +45,7 @@ fn a_head_that_comes_in_drips_is_408_all_the_same() {
             }
         });
         assert_eq!(client.answer().status, 408);
-        assert!(begin.elapsed() < Duration::from_secs(20));
+        assert!(begin.elapsed() < Duration::from_secs(55));
         // Where the drips have been answered with a reset, it is down already.
         let _ = client.socket().shutdown(std::net::Shutdown::Both);
     });
@@ -91,8 +91,8 @@ fn a_request_that_ends_in_its_middle_is_400() {
 #[test]
 fn a_connection_that_says_nothing_is_closed_without_an_answer() {
     let server = TestServer::with(|config| {
-        config.connection.head_timeout = Duration::from_millis(300);
-        config.connection.idle_timeout = Duration::from_millis(300);
+        config.connection.head_timeout = Duration::from_secs(1);
+        config.connection.idle_timeout = Duration::from_secs(1);
     });
     server.public().assert_closed();
     let mut client = server.public();
