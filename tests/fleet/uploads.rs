@@ -97,6 +97,7 @@ fn the_others_name_the_node_that_holds_an_upload() {
     assert!(refused.body.contains("node a "), "{refused:?}");
     let place = begin(&a.node, "dHVz");
     assert!(place.starts_with("/api/tus/"), "{place}");
+    wait_until("the other knows it", || state(&b.node, "tus") == "running");
     for method in ["HEAD", "DELETE"] {
         let refused = ask(b.node.public, method, &place, &[TUS], "");
         assert_eq!(refused.status, 409, "{refused:?}");
@@ -126,6 +127,7 @@ fn the_others_lead_to_the_node_that_says_where_it_is() {
     *target.lock().unwrap() = a.node.public;
     let b = House::start(&redis, "b", &[]);
     let place = begin(&a.node, "dHVz");
+    wait_until("the other knows it", || state(&b.node, "tus") == "running");
     let path = place.strip_prefix(&url).expect(&place);
     let fields = [TUS, PIECE, "Upload-Offset: 0"];
     let led = ask(b.node.public, "PATCH", path, &fields, "0123456789");
@@ -169,6 +171,7 @@ fn deleted_or_cancelled_by_another_node_an_upload_is_broken_off_where_it_is() {
     }
     // One of which bytes are missing.
     let place = begin(&a.node, "dHVz");
+    wait_until("the other knows it", || state(&b.node, "tus") == "running");
     let answer = ask(b.node.publish, "DELETE", "/api/jobs/tus", &[], "");
     assert_eq!(answer.status, 204);
     wait_until("it is gone", || !a.holds_an_upload());
