@@ -1,14 +1,19 @@
 //! The protocol that Redis speaks, RESP2, on one connection, which is never made again by
 //! itself: what became of a command whose connection broke is for the caller to find out.
+//! Commands are written, and what answers consist of is read, by the crate `redis-protocol`.
 
-use std::fmt;
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis_protocol::resp2::decode::decode;
+use redis_protocol::resp2::encode::encode_borrowed;
+use redis_protocol::resp2::types::BorrowedFrame;
+/// What Redis answers, and what is asked of it.
+pub use redis_protocol::resp2::types::{OwnedFrame as Value, Resp2Frame};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags};
@@ -17,36 +22,21 @@ use crate::sequencer::fleet::url::Endpoint;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(1);
-/// The longest bulk string that is taken, in bytes: Redis's own limit.
-const BULK_MAX_BYTES: usize = 512 << 20;
-/// The longest array.
-const ARRAY_MAX: usize = 1 << 22;
+/// The longest string that is taken, in bytes: Redis's own limit. Its length alone reserves no
+/// memory.
+const TEXT_MAX_BYTES: usize = 512 << 20;
 /// The longest line: an error's, in bytes.
 const LINE_MAX_BYTES: usize = 64 * 1024;
+/// The longest array.
+const ARRAY_MAX: i64 = 1 << 22;
 /// How deep arrays may lie in each other.
 const DEPTH_MAX: usize = 8;
-/// What is taken of a bulk string at a time: its length alone reserves no memory.
-const PART_BYTES: usize = 1 << 20;
-/// What is read at a time.
+/// The longest command whose memory is kept for the next, in bytes.
+const COMMAND_KEPT_BYTES: usize = 1 << 20;
+/// What is read at a time, at least.
 const READ_BYTES: usize = 16 * 1024;
-/// The longest answer of which it is found out without waiting whether it is whole, in bytes:
-/// each look begins at its beginning.
+/// The longest answer, or part of one, that is gone into without waiting, in bytes.
 const LOOK_MAX_BYTES: usize = 4 * READ_BYTES;
-
-/// What Redis answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// Nothing.
-    Nil,
-    /// A number.
-    Number(i64),
-    /// A status, or a string.
-    Text(Vec<u8>),
-    /// Several.
-    Array(Vec<Value>),
-    /// It refuses: its words.
-    Error(String),
-}
 
 /// A connection.
 pub struct RedisConnection {
@@ -66,6 +56,9 @@ struct Input {
     bytes: Vec<u8>,
     taken: usize,
     filled: usize,
+    /// Arrays that lie in each other, the innermost last, and how many values each has yet to
+    /// get: what is there of an answer is read once, however the rest arrives.
+    open: Vec<(Vec<Value>, usize)>,
 }
 
 /// An answer that isn't waited for.
@@ -76,12 +69,6 @@ pub enum AnswerHeard {
     NotYet,
     /// There is much of it: whoever may wait is to read it.
     Much,
-}
-
-/// What waits for more than there is.
-struct PartialAnswer<'a> {
-    socket: &'a OwnedFd,
-    input: &'a mut Input,
 }
 
 impl RedisConnection {
@@ -157,16 +144,16 @@ impl RedisConnection {
     /// As of [`RedisConnection::call`].
     pub fn ask_both_now<A: AsRef<[u8]>>(&mut self, first: &[A], second: &[A]) -> io::Result<()> {
         self.prepare(first, self.patience)?;
-        write(&mut self.output, second);
+        write(&mut self.output, second)?;
         self.send_now().map(drop)
     }
 
     fn prepare<A: AsRef<[u8]>>(&mut self, words: &[A], patience: Duration) -> io::Result<()> {
         self.output.clear();
         // A large one isn't kept.
-        self.output.shrink_to(PART_BYTES);
+        self.output.shrink_to(COMMAND_KEPT_BYTES);
         self.sent = 0;
-        write(&mut self.output, words);
+        write(&mut self.output, words)?;
         if self.patience != patience {
             for which in [Timeout::Recv, Timeout::Send] {
                 set_socket_timeout(&self.socket, which, Some(patience))?;
@@ -202,8 +189,13 @@ impl RedisConnection {
     /// As of [`RedisConnection::call`].
     pub fn answer(&mut self) -> io::Result<Value> {
         self.send(SendFlags::empty())?;
-        let RedisConnection { socket, input, .. } = self;
-        read(&mut PartialAnswer { socket, input }, 0)
+        let mut is_at_end = false;
+        loop {
+            if let Some(value) = self.input.value(is_at_end)? {
+                return Ok(value);
+            }
+            is_at_end = self.input.receive(&self.socket, usize::MAX, true)?;
+        }
     }
 
     /// The answer, if all of it is there. Never waits.
@@ -230,30 +222,18 @@ impl RedisConnection {
         if !self.send_now()? {
             return Ok(AnswerHeard::NotYet);
         }
-        let is_at_end = self.input.receive(&self.socket, most)?;
+        let is_at_end = self.input.receive(&self.socket, most, false)?;
         self.look(is_at_end, most)
     }
 
     /// What is received of the answer, of which nothing more will come if it `is_at_end`.
     fn look(&mut self, is_at_end: bool, most: usize) -> io::Result<AnswerHeard> {
-        let there = self.input.rest();
-        let mut rest = there;
-        match read(&mut rest, 0) {
-            Ok(value) => {
-                let used = there.len() - rest.len();
-                self.input.consume(used);
-                Ok(AnswerHeard::All(value))
-            }
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof && !is_at_end => {
-                let is_much = there.len() >= most;
-                Ok(if is_much {
-                    AnswerHeard::Much
-                } else {
-                    AnswerHeard::NotYet
-                })
-            }
-            Err(error) => Err(error),
-        }
+        let is_much = self.input.rest().len() >= most;
+        Ok(match self.input.value(is_at_end)? {
+            Some(value) => AnswerHeard::All(value),
+            None if is_much => AnswerHeard::Much,
+            None => AnswerHeard::NotYet,
+        })
     }
 }
 
@@ -262,26 +242,64 @@ impl Input {
         &self.bytes[self.taken..self.filled]
     }
 
-    /// Takes what is there, without waiting. Says whether nothing more will come.
-    fn receive(&mut self, socket: &OwnedFd, enough: usize) -> io::Result<bool> {
+    /// Takes what is there; where there is nothing, and it `waits`, what comes. Says whether
+    /// nothing more will come.
+    fn receive(&mut self, socket: &OwnedFd, enough: usize, waits: bool) -> io::Result<bool> {
+        let mut flags = if waits {
+            RecvFlags::empty()
+        } else {
+            RecvFlags::DONTWAIT
+        };
         while self.rest().len() < enough {
             let room = self.room();
             let most = room.len();
-            match rustix::net::recv(socket, room, RecvFlags::DONTWAIT) {
+            match rustix::net::recv(socket, room, flags) {
                 Ok((0, _)) => return Ok(true),
                 Ok((received, _)) => {
+                    flags = RecvFlags::DONTWAIT;
                     self.filled += received;
                     // Whoever waits hears of more than was there.
                     if received < most {
                         return Ok(false);
                     }
                 }
-                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::AGAIN) if flags == RecvFlags::DONTWAIT => return Ok(false),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(false)
+    }
+
+    /// The answer, if all of it was received, and nothing more will come if it `is_at_end`.
+    fn value(&mut self, is_at_end: bool) -> io::Result<Option<Value>> {
+        while let Some((mut value, following, used)) = read(self.rest())? {
+            self.consume(used);
+            if following > 0 {
+                if self.open.len() == DEPTH_MAX {
+                    return Err(malformed());
+                }
+                self.open.push((Vec::new(), following));
+                continue;
+            }
+            // An array that has all of its values is one of the next.
+            loop {
+                let Some((all, left)) = self.open.last_mut() else {
+                    return Ok(Some(value));
+                };
+                all.push(value);
+                *left -= 1;
+                if *left > 0 {
+                    break;
+                }
+                value = Value::Array(std::mem::take(all));
+                self.open.pop();
+            }
+        }
+        if is_at_end {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(None)
     }
 
     /// Where the next read goes. It is cleared once, and not for every read.
@@ -291,7 +309,8 @@ impl Input {
             self.filled -= self.taken;
             self.taken = 0;
             if self.bytes.len() < self.filled + READ_BYTES {
-                self.bytes.resize(self.filled + READ_BYTES, 0);
+                let more = READ_BYTES.max(self.filled);
+                self.bytes.resize(self.filled + more, 0);
             }
         }
         &mut self.bytes[self.filled..]
@@ -308,133 +327,59 @@ impl Input {
     }
 }
 
-impl Read for PartialAnswer<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let rest = self.fill_buf()?;
-        let length = rest.len().min(into.len());
-        into[..length].copy_from_slice(&rest[..length]);
-        self.consume(length);
-        Ok(length)
-    }
-}
-
-impl BufRead for PartialAnswer<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.input.rest().is_empty() {
-            let flags = RecvFlags::empty();
-            let (read, _) = rustix::net::recv(self.socket, self.input.room(), flags)?;
-            self.input.filled += read;
-        }
-        Ok(self.input.rest())
-    }
-
-    fn consume(&mut self, used: usize) {
-        self.input.consume(used);
-    }
-}
-
 /// Writes a command.
-fn write<A: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[A]) {
-    let head = |out: &mut Vec<u8>, kind: u8, length: usize| {
-        out.push(kind);
-        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-        out.extend_from_slice(b"\r\n");
-    };
-    head(out, b'*', words.len());
-    for word in words {
-        let word = word.as_ref();
-        head(out, b'$', word.len());
-        out.extend_from_slice(word);
-        out.extend_from_slice(b"\r\n");
-    }
+fn write<A: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[A]) -> io::Result<()> {
+    let words = words
+        .iter()
+        .map(|it| BorrowedFrame::BulkString(it.as_ref()));
+    let words: Vec<_> = words.collect();
+    let command = BorrowedFrame::Array(&words);
+    let begin = out.len();
+    out.resize(begin + command.encode_len(false), 0);
+    encode_borrowed(&mut out[begin..], &command, false).map_err(io::Error::other)?;
+    Ok(())
 }
 
-/// What an answer begins with.
-enum RespHead {
-    /// That was all.
-    Whole(Value),
-    /// So many bytes follow.
-    Bulk(i64),
-    /// So many answers do.
-    Array(i64),
-}
-
-/// Reads an answer.
-fn read(input: &mut impl BufRead, depth: usize) -> io::Result<Value> {
-    match head(input)? {
-        RespHead::Whole(value) => Ok(value),
-        RespHead::Bulk(-1) | RespHead::Array(-1) => Ok(Value::Nil),
-        RespHead::Bulk(length) => Ok(Value::Text(bulk(input, length)?)),
-        RespHead::Array(length) if depth < DEPTH_MAX => {
-            let length = usize::try_from(length).map_err(|_| malformed())?;
-            if length > ARRAY_MAX {
-                return Err(malformed());
-            }
-            let all = (0..length).map(|_| read(input, depth + 1));
-            all.collect::<io::Result<_>>().map(Value::Array)
+/// Reads the value that comes first, if all of it is there. Says how many follow that are an
+/// array's, and how long it is.
+fn read(bytes: &[u8]) -> io::Result<Option<(Value, usize, usize)>> {
+    let found = match bytes {
+        [] => return Ok(None),
+        // The crate goes as deep as arrays lie, and reads all of them anew with each piece.
+        [b'*', line @ ..] => read_array(line)?,
+        [b'+' | b'-' | b':' | b'$', ..] => {
+            let found = decode(bytes).map_err(|_| malformed())?;
+            found.map(|(value, used)| (value, 0, used))
         }
-        RespHead::Array(_) => Err(malformed()),
-    }
-}
-
-fn head(input: &mut impl BufRead) -> io::Result<RespHead> {
-    // Most lines are there as a whole, and aren't copied.
-    let there = input.fill_buf()?;
-    let there = &there[..there.len().min(LINE_MAX_BYTES)];
-    if let Some(end) = memchr::memchr(b'\n', there) {
-        let head = head_of(&there[..=end]);
-        input.consume(end + 1);
-        return head;
-    }
-    let mut line = Vec::new();
-    input
-        .take(LINE_MAX_BYTES as u64)
-        .read_until(b'\n', &mut line)?;
-    if !line.ends_with(b"\n") && line.len() < LINE_MAX_BYTES {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    head_of(&line)
-}
-
-fn head_of(line: &[u8]) -> io::Result<RespHead> {
-    let line = line.strip_suffix(b"\r\n").ok_or_else(malformed)?;
-    let (kind, rest) = line.split_first().ok_or_else(malformed)?;
-    Ok(match kind {
-        b'+' => RespHead::Whole(Value::Text(rest.to_vec())),
-        b'-' => RespHead::Whole(Value::Error(String::from_utf8_lossy(rest).into_owned())),
-        b':' => RespHead::Whole(Value::Number(number(rest)?)),
-        b'$' => RespHead::Bulk(number(rest)?),
-        b'*' => RespHead::Array(number(rest)?),
         // Whoever begins so speaks something else.
         _ => return Err(io::Error::new(ErrorKind::Unsupported, "it is no Redis")),
-    })
+    };
+    let most = if bytes[0] == b'$' {
+        TEXT_MAX_BYTES
+    } else {
+        LINE_MAX_BYTES
+    };
+    match &found {
+        // The crate takes any two bytes for the end of a string.
+        Some((_, _, used)) if !bytes[..*used].ends_with(b"\r\n") => Err(malformed()),
+        Some((_, _, used)) if *used > most => Err(malformed()),
+        None if bytes.len() > most => Err(malformed()),
+        _ => Ok(found),
+    }
 }
 
-fn bulk(input: &mut impl BufRead, length: i64) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(length).map_err(|_| malformed())?;
-    if length > BULK_MAX_BYTES {
-        return Err(malformed());
-    }
-    if let Some((bytes, end)) = input.fill_buf()?.split_at_checked(length)
-        && end.starts_with(b"\r\n")
-    {
-        let bytes = bytes.to_vec();
-        input.consume(length + 2);
-        return Ok(bytes);
-    }
-    let mut bytes = Vec::with_capacity(length.min(PART_BYTES));
-    let read = input.take(length as u64).read_to_end(&mut bytes)?;
-    let mut end = [0; 2];
-    input.read_exact(&mut end)?;
-    if read < length || end != *b"\r\n" {
-        return Err(malformed());
-    }
-    Ok(bytes)
-}
-
-fn number(text: &[u8]) -> io::Result<i64> {
-    let text = std::str::from_utf8(text).map_err(|_| malformed())?;
-    text.parse().map_err(|_| malformed())
+fn read_array(line: &[u8]) -> io::Result<Option<(Value, usize, usize)>> {
+    let Some(end) = memchr::memchr(b'\n', line) else {
+        return Ok(None);
+    };
+    let digits = line[..end].strip_suffix(b"\r").ok_or_else(malformed)?;
+    let digits = std::str::from_utf8(digits).map_err(|_| malformed())?;
+    let (value, following) = match digits.parse() {
+        Ok(-1) => (Value::Null, 0),
+        Ok(length @ 0..=ARRAY_MAX) => (Value::Array(Vec::new()), length as usize),
+        _ => return Err(malformed()),
+    };
+    Ok(Some((value, following, 1 + end + 1)))
 }
 
 fn malformed() -> io::Error {
@@ -444,38 +389,11 @@ fn malformed() -> io::Error {
     )
 }
 
-impl Value {
-    /// The text.
-    pub fn text(&self) -> Option<&[u8]> {
-        match self {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The text, where it is one that can be read.
-    pub fn word(&self) -> Option<&str> {
-        std::str::from_utf8(self.text()?).ok()
-    }
-
-    /// Those in an array.
-    pub fn array(&self) -> Option<&[Value]> {
-        match self {
-            Value::Array(all) => Some(all),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Nil => f.write_str("nothing"),
-            Value::Number(number) => number.fmt(f),
-            Value::Text(text) => String::from_utf8_lossy(text).fmt(f),
-            Value::Array(all) => write!(f, "{} values", all.len()),
-            Value::Error(error) => error.fmt(f),
-        }
+/// The values of an array.
+pub fn values(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::Array(values) => Some(values),
+        _ => None,
     }
 }
 

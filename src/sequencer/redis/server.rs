@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::position::Position;
 use super::reader;
-use super::resp::{self, RedisConnection, Value};
+use super::resp::{self, RedisConnection, Resp2Frame, Value, values};
 use super::store::{
     Body, Dial, EpochOpened, EpochOpening, Fence, Heard, Item, Look, Nonce, StateSnapshot, Store,
     StoreFault,
@@ -113,7 +113,7 @@ impl RedisServer {
             });
             match asked {
                 Ok(Value::Array(found)) if found.len() == 2 => {
-                    let words = (found[0].word(), found[1].word());
+                    let words = (found[0].as_str(), found[1].as_str());
                     if let (Some(host), Some(port)) = words {
                         let host = if host.contains(':') {
                             format!("[{host}]")
@@ -123,7 +123,10 @@ impl RedisServer {
                         return Ok((Endpoint::Tcp(format!("{host}:{port}")), true));
                     }
                 }
-                Ok(other) => why = format!("sentinel {place} knows no master {name}: {other}"),
+                Ok(other) => {
+                    let other = other.as_str().unwrap_or("nothing");
+                    why = format!("sentinel {place} knows no master {name}: {other}");
+                }
                 Err(error) => why = format!("sentinel {place}: {error}"),
             }
         }
@@ -133,7 +136,7 @@ impl RedisServer {
     /// Whether it is one that a fleet can use.
     fn check(&self, connection: &mut RedisConnection) -> Result<(), StoreFault> {
         let info = plain(connection, &["INFO"])?;
-        let info = String::from_utf8_lossy(info.text().unwrap_or_default()).into_owned();
+        let info = String::from_utf8_lossy(info.as_bytes().unwrap_or_default()).into_owned();
         let field = |name: &str| {
             let mut lines = info.lines().filter_map(|line| line.split_once(':'));
             lines
@@ -184,7 +187,7 @@ impl RedisServer {
             (&self.keys.before, "hash"),
         ] {
             let kind = plain(connection, &["TYPE", key])?;
-            let kind = kind.word().unwrap_or_default().to_owned();
+            let kind = kind.as_str().unwrap_or_default().to_owned();
             if kind != right && kind != "none" {
                 return refuse(format!(
                     "the key {key} is another program's, a {kind}: use another database, or \
@@ -204,7 +207,7 @@ impl Dial for RedisServer {
         for script in SCRIPTS {
             let text = format!("{COMMON}{script}");
             let sha = plain(&mut connection, &["SCRIPT", "LOAD", &text])?;
-            scripts.push(sha.word().unwrap_or_default().to_owned());
+            scripts.push(sha.as_str().unwrap_or_default().to_owned());
         }
         let keys = self.keys.clone();
         Ok(Box::new(RedisLink {
@@ -342,23 +345,23 @@ impl RedisLink {
     fn range(&mut self, from: &str, to: &str) -> Result<Vec<Item>, StoreFault> {
         let log = self.keys.log.clone();
         let found = self.call(&["XRANGE", &log, from, to])?;
-        all(found.array().unwrap_or_default())
+        all(values(&found).unwrap_or_default())
     }
 
     fn kept(&mut self, key: &str) -> Result<Option<StateSnapshot>, StoreFault> {
         let words = ["HMGET", key, "at", "n", "state"];
         let found = call(&mut self.connection, &words, STATE_PATIENCE)?;
-        let Some([at, nonce, state]) = found.array() else {
+        let Some([at, nonce, state]) = values(&found) else {
             return Err(foreign());
         };
-        if *at == Value::Nil {
+        if *at == Value::Null {
             return Ok(None);
         }
-        let at = at.word().and_then(Position::parse);
+        let at = at.as_str().and_then(Position::parse);
         Ok(Some(StateSnapshot {
             at: at.ok_or_else(foreign)?,
-            nonce: nonce.word().ok_or_else(foreign)?.to_owned(),
-            state: state.text().ok_or_else(foreign)?.to_vec(),
+            nonce: nonce.as_str().ok_or_else(foreign)?.to_owned(),
+            state: state.as_bytes().ok_or_else(foreign)?.to_vec(),
         }))
     }
 }
@@ -366,8 +369,8 @@ impl RedisLink {
 impl Store for RedisLink {
     fn look(&mut self) -> Result<Look, StoreFault> {
         let found = self.run(Script::Look, &[], PATIENCE)?;
-        let all = found.array().unwrap_or_default();
-        let word = |index: usize| all.get(index).and_then(Value::word);
+        let all = values(&found).unwrap_or_default();
+        let word = |index: usize| all.get(index).and_then(Value::as_str);
         let last = word(2).and_then(Position::parse);
         Ok(Look {
             identity: word(0).ok_or_else(foreign)?.to_owned(),
@@ -399,7 +402,7 @@ impl Store for RedisLink {
             bytes,
             over.as_bytes(),
         ];
-        match self.run(Script::Open, &arguments, STATE_PATIENCE)?.word() {
+        match self.run(Script::Open, &arguments, STATE_PATIENCE)?.as_str() {
             Some("OK") => Ok(EpochOpened::Yes),
             Some("EMPTY") => Ok(EpochOpened::Empty),
             _ => Ok(EpochOpened::Behind),
@@ -455,7 +458,7 @@ impl Store for RedisLink {
             Ok(resp::AnswerHeard::NotYet) => return Heard::NotYet,
             found => heard(found, PATIENCE, items),
         };
-        let appended = self.appended.take().unwrap_or(Value::Nil);
+        let appended = self.appended.take().unwrap_or(Value::Null);
         let appended = value_of(Ok(appended), PATIENCE);
         match appended.and_then(|answer| has_appended(&answer)) {
             Ok(()) => found,
@@ -510,14 +513,14 @@ impl Store for RedisLink {
     fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault> {
         let key = self.keys.snapshot.clone();
         let found = self.call(&["HGET", &key, "at"])?;
-        Ok(found.word().and_then(Position::parse))
+        Ok(found.as_str().and_then(Position::parse))
     }
 
     fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault> {
         let at = snapshot.at.to_string();
         let arguments = [at.as_bytes(), snapshot.nonce.as_bytes(), &*snapshot.state];
         let stored = self.run(Script::Store, &arguments, STATE_PATIENCE)?;
-        Ok(stored.word() == Some("OK"))
+        Ok(stored.as_str() == Some("OK"))
     }
 
     fn trim(&mut self) -> Result<(), StoreFault> {
@@ -528,7 +531,7 @@ impl Store for RedisLink {
         let (count, ms) = (replicas.to_string(), CONFIRM.as_millis().to_string());
         let words = ["WAIT", &count, &ms];
         match call(&mut self.connection, &words, CONFIRM + PATIENCE)? {
-            Value::Number(confirmed) => Ok(confirmed >= i64::from(replicas)),
+            Value::Integer(confirmed) => Ok(confirmed >= i64::from(replicas)),
             _ => Ok(false),
         }
     }
@@ -544,7 +547,7 @@ fn to_append<'a>(fence: &'a Fence, epoch: &'a str, entries: &'a [(Nonce, &[u8])]
 }
 
 fn has_appended(answer: &Value) -> Result<(), StoreFault> {
-    match answer.word() {
+    match answer.as_str() {
         Some("OK") => Ok(()),
         _ => Err(StoreFault::Fenced),
     }
@@ -552,9 +555,7 @@ fn has_appended(answer: &Value) -> Result<(), StoreFault> {
 
 /// What a read has found: of each stream its name and its items, and there is one.
 fn items(found: &Value) -> Result<Vec<Item>, StoreFault> {
-    let stream = found
-        .array()
-        .and_then(|all| all.first()?.array()?.get(1)?.array());
+    let stream = values(found).and_then(|all| values(values(all.first()?)?.get(1)?));
     all(stream.unwrap_or_default())
 }
 
@@ -564,25 +565,25 @@ fn all(found: &[Value]) -> Result<Vec<Item>, StoreFault> {
 
 fn item(found: &Value) -> Result<Item, StoreFault> {
     let read = || {
-        let [at, fields] = found.array()? else {
+        let [at, fields] = values(found)? else {
             return None;
         };
-        let at = Position::parse(at.word()?)?;
-        let (fields, _) = fields.array()?.as_chunks::<2>();
+        let at = Position::parse(at.as_str()?)?;
+        let (fields, _) = values(fields)?.as_chunks::<2>();
         let field = |name: &str| {
             let mut fields = fields.iter();
-            let found = fields.find(|[key, _]| key.word() == Some(name));
+            let found = fields.find(|[key, _]| key.as_str() == Some(name));
             found.map(|[_, value]| value)
         };
         let what = match field("open") {
             Some(identity) => Body::Opening {
-                identity: identity.word()?.to_owned(),
-                before: Position::parse(field("before")?.word()?)?,
-                nonce_before: field("bn")?.word()?.to_owned(),
+                identity: identity.as_str()?.to_owned(),
+                before: Position::parse(field("before")?.as_str()?)?,
+                nonce_before: field("bn")?.as_str()?.to_owned(),
             },
-            None => Body::Entry(field("p")?.text()?.to_vec()),
+            None => Body::Entry(field("p")?.as_bytes()?.to_vec()),
         };
-        let nonce = field("n")?.word()?.to_owned();
+        let nonce = field("n")?.as_str()?.to_owned();
         Some(Item { at, nonce, what })
     };
     read().ok_or_else(foreign)

@@ -1,32 +1,28 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
 use super::*;
 
-/// What is there so far, and then nothing more.
-struct Cut<'a>(&'a [u8], usize);
-
-impl Read for Cut<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let step = self.1.min(self.0.len()).min(into.len());
-        let (now, rest) = self.0.split_at(step);
-        into[..step].copy_from_slice(now);
-        self.0 = rest;
-        Ok(step)
-    }
-}
-
+/// What is there so far, a step at a time, and then nothing more.
 fn all(bytes: &[u8], step: usize) -> io::Result<Value> {
-    read(&mut io::BufReader::with_capacity(step, Cut(bytes, step)), 0)
+    let mut input = Input::default();
+    for piece in bytes.chunks(step) {
+        input.room()[..piece.len()].copy_from_slice(piece);
+        input.filled += piece.len();
+        if let Some(value) = input.value(false)? {
+            return Ok(value);
+        }
+    }
+    input.value(true)?.ok_or_else(malformed)
 }
 
 #[test]
 fn an_answer_is_the_same_however_it_arrives_and_half_of_one_is_none() {
     let bytes = b"*4\r\n$5\r\na\r\nbc\r\n:-7\r\n*2\r\n$-1\r\n+OK\r\n-ERR no\r\n";
     let whole = Value::Array(vec![
-        Value::Text(b"a\r\nbc".to_vec()),
-        Value::Number(-7),
-        Value::Array(vec![Value::Nil, Value::Text(b"OK".to_vec())]),
+        Value::BulkString(b"a\r\nbc".to_vec()),
+        Value::Integer(-7),
+        Value::Array(vec![Value::Null, Value::SimpleString(b"OK".to_vec())]),
         Value::Error("ERR no".into()),
     ]);
     for step in 1..=bytes.len() {
@@ -85,8 +81,11 @@ fn a_long_answer_is_for_those_who_may_wait() {
         std::thread::yield_now();
     }
     let answer = connection.answer().unwrap();
-    assert_eq!(answer.text().map(<[u8]>::len), Some(length));
-    assert_eq!(connection.answer().unwrap(), Value::Text(b"OK".to_vec()));
+    assert_eq!(answer.as_bytes().map(<[u8]>::len), Some(length));
+    assert_eq!(
+        connection.answer().unwrap(),
+        Value::SimpleString(b"OK".to_vec())
+    );
     drop(writing.join().unwrap());
 }
 
@@ -101,13 +100,16 @@ fn a_command_that_is_not_taken_at_once_is_sent_on_when_its_answer_is_asked_for()
     ));
     let reading = std::thread::spawn(move || {
         let mut command = Vec::new();
-        write(&mut command, &[&payload]);
+        write(&mut command, &[&payload]).unwrap();
         let mut read = vec![0; command.len()];
         redis.read_exact(&mut read).unwrap();
         redis.write_all(b"+OK\r\n").unwrap();
         assert!(read == command);
     });
-    assert_eq!(connection.answer().unwrap(), Value::Text(b"OK".to_vec()));
+    assert_eq!(
+        connection.answer().unwrap(),
+        Value::SimpleString(b"OK".to_vec())
+    );
     reading.join().unwrap();
 }
 
@@ -152,8 +154,16 @@ fn what_is_no_answer_is_an_error_and_reserves_no_memory() {
         b"*4194305\r\n",
         b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
         b"$1\r\nabc\r\n",
-        b":x\r\n",
+        b"*-2\r\n",
+        b"*1\n",
+        b"$1\n1\r\n",
         b"+OK\n",
+        b":x\r\n",
+        b"-\xff\r\n",
+        &[b"-", &*vec![b'x'; LINE_MAX_BYTES], b"\r\n"].concat(),
+        &[b"*", &*vec![b'0'; LINE_MAX_BYTES], b"1\r\n:1\r\n"].concat(),
+        &b"*1\r\n".repeat(100_000),
+        &b"*2\r\n:1\r\n".repeat(100_000),
     ] {
         assert!(all(bytes, 5).is_err(), "{}", bytes.escape_ascii());
     }
@@ -162,6 +172,14 @@ fn what_is_no_answer_is_an_error_and_reserves_no_memory() {
 #[test]
 fn a_command_is_written_as_counted_words() {
     let mut out = Vec::new();
-    write(&mut out, &["XADD", "a b"]);
+    write(&mut out, &["XADD", "a b"]).unwrap();
     assert_eq!(out, b"*2\r\n$4\r\nXADD\r\n$3\r\na b\r\n");
+    for length in (0..=7).map(|digits| 10_usize.pow(digits)) {
+        for length in [length - 1, length] {
+            let mut out = Vec::new();
+            write(&mut out, &["x".repeat(length)]).unwrap();
+            let word = format!("*1\r\n${length}\r\n{}\r\n", "x".repeat(length));
+            assert!(out == word.as_bytes(), "{length}");
+        }
+    }
 }
