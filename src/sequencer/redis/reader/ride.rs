@@ -96,13 +96,17 @@ impl LogReader {
                 }
             }
             pen.move_on();
-            watch.wait();
-            // While it has the connection, the writer is never held for long.
-            while !match is_lent {
-                true => self.take_back(&mut pen.writer.lock()),
-                false => self.hear_now(),
-            } {
+            loop {
                 watch.wait();
+                // While it has the connection, the writer is never held for long.
+                let is_over = if is_lent {
+                    self.take_back(&mut pen.writer.lock())
+                } else {
+                    self.hear_now()
+                };
+                if is_over {
+                    break;
+                }
             }
         }
         pen.is_ridden.store(false, Ordering::Release);
