@@ -191,10 +191,10 @@ fn delete_cancels_and_retry_is_another_attempt_over_http() {
 #[test]
 fn a_stop_ends_the_commands_and_the_next_life_begins_their_stage_anew() {
     let folder = tempfile::tempdir().unwrap();
-    let toml = "[[stage]]\nname = 'gate'\nrun = ['sh', '-c', \
+    let toml = "[[stage]]\nname = 'gate'\ngrace = '60s'\nrun = ['sh', '-c', \
                 'echo $$ >$LANDFALL_WORK/../../../pid; \
                 while ! test -e $LANDFALL_WORK/../../../go; do sleep 0.02; done']\n";
-    let house = House::start(folder.path(), toml, &[]);
+    let house = House::start(folder.path(), toml, &["--drain", "60s"]);
     house
         .ask(house.public, "POST /api/uploads?job=j", b"x")
         .unwrap();
@@ -203,7 +203,7 @@ fn a_stop_ends_the_commands_and_the_next_life_begins_their_stage_anew() {
         fs::read(&pid).is_ok_and(|pid| !pid.is_empty())
     });
     let pid = fs::read_to_string(&pid).unwrap();
-    assert!(house.stop() < Duration::from_secs(8));
+    assert!(house.stop() < Duration::from_secs(45));
     assert!(!is_alive(&pid));
     house.revive();
     fs::write(house.data.join("go"), "").unwrap();
@@ -233,7 +233,13 @@ fn whatever_is_acknowledged_is_done_although_the_server_is_killed_at_any_moment(
     let acknowledged = Mutex::new(HashMap::new());
     let next = AtomicUsize::new(0);
     let is_over = AtomicBool::new(false);
+    // A slow machine has time for what it does.
     let begun = Instant::now();
+    let request = "POST /api/uploads?name=a&job=typical";
+    house
+        .ask(house.public, request, &vec![b'x'; 300_000])
+        .unwrap();
+    let most = 250 + 4 * begun.elapsed().as_millis() as u64;
     let mut kills = 0;
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -259,7 +265,7 @@ fn whatever_is_acknowledged_is_done_although_the_server_is_killed_at_any_moment(
         }
         let mut dice = Dice(seed);
         while !is_over.load(Ordering::Acquire) || kills < 10 {
-            std::thread::sleep(Duration::from_millis(dice.below(250)));
+            std::thread::sleep(Duration::from_millis(dice.below(most)));
             house.kill_and_revive();
             kills += 1;
         }

@@ -38,6 +38,8 @@ const CLIENTS: [(Program, &str); 15] = [
     (Program::Rust, "eventsource-client"),
 ];
 const FRAMES: u32 = 6;
+/// Where a client has had none of those as quick as it wants: the machine may be at something else.
+const FRAMES_MOST: u32 = 100;
 /// A frame is published so often at most.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A client has one in less: whatever else the machine does, the quickest. What is held back for
@@ -104,7 +106,10 @@ fn each_frame_arrives(proxied: impl FnOnce(SocketAddr) -> (Option<Proxy>, u16)) 
     let (_proxy, port) = proxied(server.public);
     let mut clients = CLIENTS.map(|(program, name)| Client::start(program, name, port));
     wait_for_streams(&server, CLIENTS.len() as u32);
-    for percent in 1..=FRAMES {
+    for percent in 1..=FRAMES_MOST {
+        if percent > FRAMES && clients.iter().all(Client::had_a_quick_one) {
+            break;
+        }
         let sent = Instant::now();
         let id = progress(&server, percent);
         for client in &mut clients {
@@ -121,7 +126,7 @@ fn each_frame_arrives(proxied: impl FnOnce(SocketAddr) -> (Option<Proxy>, u16)) 
             client.name, client.took
         );
         assert!(
-            client.took[0] < WANTED,
+            client.had_a_quick_one(),
             "{}: {:?}",
             client.name,
             client.took
@@ -212,6 +217,10 @@ impl Client {
             ids,
             took: Vec::new(),
         }
+    }
+
+    fn had_a_quick_one(&self) -> bool {
+        self.took.iter().any(|took| *took < WANTED)
     }
 
     /// Waits for the event, which was sent then.
