@@ -290,8 +290,9 @@ fn outside(head: &Head<'_>, base: &BasePath) -> Response {
     if base.is(head.target.path()) {
         let response = Response::empty(Status::PermanentRedirect);
         // What the page loads is named as it is seen from there.
-        let (path, target) = (format!("{base}/"), head.target.to_string());
-        return response.with("Location", target.replacen(base.as_str(), &path, 1));
+        let target = head.target.to_string();
+        let query = target.strip_prefix(base.as_str()).unwrap_or_default();
+        return response.with("Location", format!("{base}/{query}"));
     }
     let message =
         format!("nothing is served at this path: everything is below {base}/ (--base-path)");
