@@ -4,11 +4,11 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::select;
 
 use super::{Child, CommandMessage, Signal};
 use crate::progress::{Outlook, Reader, Source, Throttle, Update};
-use crate::sys::channel;
+use crate::sys::channel::{self, Receiver, never};
 
 /// How long the command must be silent before its open line is read.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -167,8 +167,8 @@ impl Following<'_> {
                 Ok(CommandMessage::Exited(status)) => self.exited = Some((status?, Instant::now())),
                 Err(_) => return Ok(true),
             },
-            recv(stop) -> _ => self.stop(CommandEnd::Stopped),
-            recv(self.kill) -> _ => {
+            recv(stop.parcels()) -> _ => self.stop(CommandEnd::Stopped),
+            recv(self.kill.parcels()) -> _ => {
                 self.kill = never();
                 if self.stopped.is_none() {
                     self.stop(CommandEnd::Stopped);

@@ -10,12 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
 use super::job::Due;
 use super::{Change, Hub, Job, Life, Only, Terms};
 use crate::event::job::{JobId, LifeId};
 use crate::event::{Event, Lease};
+use crate::sys::channel::Sender;
 use crate::sys::clock;
 
 /// How long a job is put off at least: what ends it is tried again no sooner.
@@ -404,7 +403,7 @@ mod tests {
     #[test]
     fn the_bell_is_rung_only_where_a_job_is_due_before_the_next_look() {
         let jobs = Hubs::new();
-        let (bell, rung) = crossbeam_channel::bounded(1);
+        let (bell, rung) = crate::sys::channel::bounded(1);
         jobs.hub.ring_when_due_sooner(bell);
         let is_rung = || rung.try_recv().is_ok();
         jobs.event("a", "progress", "30s");

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
@@ -13,6 +12,7 @@ use crate::event::Event;
 use crate::hub::Refusal;
 use crate::progress::{Update, overall};
 use crate::sequencer::{PublishError, Sequencer};
+use crate::sys::channel::Receiver;
 use crate::upload::Landed;
 
 /// How long an end is tried to be told where there is no room for it.
@@ -210,7 +210,7 @@ mod tests {
             size: 1,
             path: "/nowhere/up_1/data".into(),
         };
-        Attempt::new(Arc::new(landed), 2, jobs, 3, crossbeam_channel::never())
+        Attempt::new(Arc::new(landed), 2, jobs, 3, crate::sys::channel::never())
     }
 
     fn last(jobs: &Sequencer) -> String {

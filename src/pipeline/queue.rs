@@ -204,7 +204,7 @@ mod tests {
                 1,
                 &jobs,
                 1,
-                crossbeam_channel::never(),
+                crate::sys::channel::never(),
             ));
             queue.push(Box::new(Work::new(attempt, state, ())), 0);
         }

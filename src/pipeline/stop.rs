@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
+
+use crate::sys::channel::{Receiver, Sender, bounded};
 
 /// Why work is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::{Proposal, PublishError, Sequencer, now_ms};
 use crate::event::Lease;
 use crate::event::job::{JobId, LifeId};
 use crate::hub::Change;
+use crate::sys::channel::{Receiver, Sender, bounded};
 use crate::sys::clock;
 use crate::sys::vital;
 

@@ -1,7 +1,7 @@
 //! Channels between threads, for messages of any kind.
 //!
 //! A channel of crossbeam's is code of its own for each kind of message, some 7 KB. Here all
-//! kinds share the code of one, for an allocation a message.
+//! kinds share the code of one, for an allocation a message, or none where it has no size.
 
 use std::any::Any;
 use std::iter;
@@ -30,6 +30,11 @@ pub fn bounded<T: Send + 'static>(most: usize) -> (Sender<T>, Receiver<T>) {
 pub fn unbounded<T: Send + 'static>() -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = crossbeam::unbounded();
     (Sender(sender, PhantomData), Receiver(receiver, PhantomData))
+}
+
+/// One that never has a message, and is never without a sender.
+pub fn never<T>() -> Receiver<T> {
+    Receiver(crossbeam::never(), PhantomData)
 }
 
 impl<T: Send + 'static> Sender<T> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::select;
 
 use super::backlog::Undelivered;
 use super::config::Hook;
@@ -19,7 +19,7 @@ use crate::event::frame::DELETED;
 use crate::event::job::{EventId, JobId};
 use crate::hub::Mailbox;
 use crate::sequencer::Sequencer;
-use crate::sys::channel;
+use crate::sys::channel::{self, Receiver};
 use crate::sys::clock::now_ms;
 use crate::sys::log::tell;
 use crate::sys::random::Random;
@@ -219,7 +219,7 @@ impl Courier {
                     self.settle(delivered);
                 }
             }
-            recv(self.orders.news) -> _ => {}
+            recv(self.orders.news.parcels()) -> _ => {}
             default(wait) => {}
         }
         while let Ok(delivered) = self.porters.delivered.try_recv() {

@@ -32,7 +32,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
 #[cfg(feature = "serve")]
@@ -47,6 +46,7 @@ use secret::{HookSecrets, Secrets};
 use crate::event::job::EventId;
 use crate::hub::Mailbox;
 use crate::sequencer::Sequencer;
+use crate::sys::channel::{Sender, bounded};
 use crate::sys::metrics::{Counter, head};
 
 /// What requests under way have to be answered when the server stops.

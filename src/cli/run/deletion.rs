@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use crate::command::{Family, Handle, Signal};
 use crate::sys;
+use crate::sys::channel::{Receiver, Sender, bounded};
 
 /// What SIGTERM gives the command before SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);

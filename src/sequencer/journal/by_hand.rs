@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use super::checkpoint::{self, OpenedCheckpoint};
@@ -24,7 +23,7 @@ use crate::event::job::{EventId, JobId};
 use crate::hub::{After, Change, Entry, Hub, Once};
 use crate::sequencer::history::ReplayRequest;
 use crate::sequencer::{Health, Order, Proposal, PublishError};
-use crate::sys::channel;
+use crate::sys::channel::{self, Receiver, Sender};
 
 /// What the writer's thread would have.
 struct Bench {
@@ -35,8 +34,8 @@ struct Bench {
 /// What the syncer's thread would have.
 struct Medium {
     shared: Arc<JournalShared>,
-    jobs: channel::Receiver<SyncJob>,
-    synced: channel::Sender<Synced>,
+    jobs: Receiver<SyncJob>,
+    synced: Sender<Synced>,
     /// What it has begun with.
     begun: Mutex<Option<SyncJob>>,
 }
@@ -84,8 +83,8 @@ impl JournalByHand {
     ) -> io::Result<JournalByHand> {
         let shared = Arc::new(JournalShared::new(config, files));
         let found = restore::restore(&shared, hub)?;
-        let (commands, received) = crossbeam_channel::unbounded();
-        let (call, calls) = crossbeam_channel::bounded(1);
+        let (commands, received) = channel::unbounded();
+        let (call, calls) = channel::bounded(1);
         let next_checkpoint = found.next_checkpoint;
         let (mut syncer, jobs, synced) = Syncer::without_thread();
         let medium = Arc::new(Medium {

@@ -1,9 +1,8 @@
 //! Where commands are handed to the writer.
 
-use crossbeam_channel::Sender;
-
 use super::reply::{AwaitedReply, Reply, pair};
 use super::writer::JournalCommand;
+use crate::sys::channel::Sender;
 
 /// Where commands are handed to the writer.
 pub(super) trait WriterDesk {

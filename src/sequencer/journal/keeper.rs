@@ -12,8 +12,6 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-
 use super::desk::{WriterDesk, ask};
 use super::record::SegmentNumber;
 use super::segment::{Segment, file_name};
@@ -22,6 +20,7 @@ use super::{Alarm, JournalShared, checkpoint};
 use crate::hub::Hub;
 use crate::sequencer::room::forget;
 use crate::sequencer::{Proposal, now_ms};
+use crate::sys::channel::{Receiver, RecvTimeoutError, Sender};
 use crate::sys::vital;
 
 /// How often it looks, when nothing calls it.

@@ -38,7 +38,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::history::ReplayRequest;
@@ -128,7 +127,7 @@ struct JournalCounters {
 
 /// A journal that is open. It ends with this, or when it is closed.
 pub struct Journal {
-    commands: Sender<JournalCommand>,
+    commands: channel::Sender<JournalCommand>,
     requests: channel::Sender<ReplayRequest>,
     shared: Arc<JournalShared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -181,9 +180,9 @@ impl Journal {
         let shared = Arc::new(JournalShared::new(config, files));
         let found = restore::restore(&shared, hub)?;
         shared.keys.store(hub.keys(), Ordering::Release);
-        let (commands, received) = crossbeam_channel::unbounded();
+        let (commands, received) = channel::unbounded();
         let (requests, asked) = channel::unbounded();
-        let (call, calls) = crossbeam_channel::bounded(1);
+        let (call, calls) = channel::bounded(1);
         let next_checkpoint = found.next_checkpoint;
         // Whatever has begun ends with this, should another not begin.
         let journal = Journal {

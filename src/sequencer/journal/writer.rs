@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::select;
 
 use super::record::{RESERVED, Record, SegmentNumber, encode};
 use super::reply::Reply;
@@ -34,7 +34,7 @@ use crate::event::job::EventId;
 use crate::hub::{Hub, Refusal};
 use crate::sequencer::room::forget;
 use crate::sequencer::{Proposal, PublishError, now_ms, room};
-use crate::sys::channel;
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::clock;
 use crate::sys::vital;
 use batch::{AnswerNeed, DueAnswer, WriteBatch};
@@ -190,7 +190,7 @@ impl JournalWriter {
         loop {
             let timeout = self.until_tick();
             let command = select! {
-                recv(commands) -> command => command,
+                recv(commands.parcels()) -> command => command.map(channel::Receiver::open),
                 recv(self.syncer.results.parcels()) -> result => {
                     let Ok(synced) = result.map(channel::Receiver::open) else {
                         error!("journal: what waits for the medium has ended");
