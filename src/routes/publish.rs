@@ -1,7 +1,6 @@
 //! `POST /api/jobs/{job}/events` and `POST /api/events`.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::gate::{INVALID, OUT_OF_SCOPE, Pass};
@@ -12,6 +11,7 @@ use crate::event::{IdempotencyKey, Publication, Word};
 use crate::http::{BodyLength, Response, Status};
 use crate::sequencer::{PublishError, Saying};
 use crate::sys::limit::Limit;
+use crate::sys::order;
 
 /// What a line or a body may be longer than its event's data: names and punctuation.
 const EVENT_OVERHEAD_BYTES: usize = 4096;
@@ -36,7 +36,7 @@ struct Publications {
     /// What was said was an event, and not only that the worker is there.
     is_event: bool,
     /// Jobs that it spoke for and whose worker is asked to end them.
-    cancelled: BTreeSet<JobId>,
+    cancelled: Vec<JobId>,
     /// How many streams get the event that it is.
     streams: usize,
     /// What the NDJSON said last, and its lines. It is published together.
@@ -112,7 +112,7 @@ fn begin(request: Request<'_>, job: Option<JobId>) -> Answer {
         ids: Vec::new(),
         streams: 0,
         is_event: true,
-        cancelled: BTreeSet::new(),
+        cancelled: Vec::new(),
         gathered: Vec::new(),
         gathered_lines: Vec::new(),
     })))
@@ -339,7 +339,7 @@ impl Publications {
     /// Notes that a job's worker is asked to end it.
     fn look_for_cancellation(&mut self, job: JobId) {
         if self.context.jobs.hub().is_cancelled(&job) {
-            self.cancelled.insert(job);
+            self.cancelled.push(job);
         }
     }
 
@@ -408,8 +408,11 @@ impl Publications {
             json.push_str(",\"cancelled\":true");
             return;
         }
+        let mut jobs: Vec<_> = self.cancelled.iter().collect();
+        order::sort_by(&mut jobs, |a, b| a.cmp(b));
+        jobs.dedup();
         json.push_str(",\"cancelled\":[");
-        for (index, job) in self.cancelled.iter().enumerate() {
+        for (index, job) in jobs.into_iter().enumerate() {
             json.push_str(if index > 0 { ",\"" } else { "\"" });
             // A job's name needs no escapes.
             json.push_str(job.as_str());
