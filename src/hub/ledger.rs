@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     /// Jobs whose changes came with keys, by when all of those are forgotten.
     keyed: BTreeMap<(u64, EventId), Arc<Job>>,
     /// Those that uploads have begun, by whom they are counted for.
-    clients: HashMap<CountedBy, ClientJobs>,
+    clients: HashMap<CountedBy, Box<ClientJobs>>,
 }
 
 /// The jobs that are counted for a client.

@@ -20,27 +20,29 @@ pub(super) struct Leftover {
 /// Those of all rows.
 #[derive(Default)]
 pub(super) struct Leftovers {
-    of_rows: HashMap<u32, Leftover>,
+    of_rows: HashMap<u32, Box<Leftover>>,
     bytes: usize,
     by_address: HashMap<Slot, usize>,
 }
 
 impl Leftovers {
     pub fn get(&self, row: u32) -> Option<&Leftover> {
-        self.of_rows.get(&row)
+        self.of_rows.get(&row).map(|leftover| &**leftover)
     }
 
     pub fn get_mut(&mut self, row: u32) -> Option<&mut Leftover> {
-        self.of_rows.get_mut(&row)
+        self.of_rows.get_mut(&row).map(|leftover| &mut **leftover)
     }
 
     /// Adds to what a row has, which is of that address.
     pub fn add(&mut self, row: u32, address: Option<Slot>, bytes: &[u8], now: Instant) {
-        let leftover = self.of_rows.entry(row).or_insert(Leftover {
-            bytes: Vec::new(),
-            sent: 0,
-            since: now,
-            address,
+        let leftover = self.of_rows.entry(row).or_insert_with(|| {
+            Box::new(Leftover {
+                bytes: Vec::new(),
+                sent: 0,
+                since: now,
+                address,
+            })
         });
         leftover.bytes.extend_from_slice(bytes);
         let address = leftover.address;

@@ -222,7 +222,7 @@ struct Shard {
     rests: Rests,
     leftovers: Leftovers,
     /// Rows that are behind their rings.
-    reading: HashMap<u32, RowReading>,
+    reading: HashMap<u32, Box<RowReading>>,
     next_ticket: u64,
     /// What was read for them: both ends.
     pieces: (Sender<Replay>, Receiver<Replay>),

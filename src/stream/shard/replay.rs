@@ -15,6 +15,7 @@ use crate::stream::consolidated::{Consolidated, Since, history};
 use crate::stream::paced::newest_of;
 
 /// A row that is read for, or was until it couldn't take more.
+#[derive(Default)]
 pub(super) struct RowReading {
     ticket: u64,
     cursor: Option<Cursor>,
@@ -73,8 +74,8 @@ impl Shard {
     /// Sends a piece to the row that it was read for.
     pub(super) fn serve_replay(&mut self, mut replay: Replay) {
         let row = replay.row;
-        let is_asked = |reading: &RowReading| reading.ticket == replay.ticket;
-        if !self.reading.get(&row).is_some_and(is_asked) {
+        let reading = self.reading.get(&row);
+        if reading.is_none_or(|reading| reading.ticket != replay.ticket) {
             return;
         }
         let Some(there) = self.table.get(row) else {
@@ -152,11 +153,7 @@ impl Shard {
         }
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        let reading = self.reading.entry(row).or_insert(RowReading {
-            ticket,
-            cursor: None,
-            forgettings,
-        });
+        let reading = self.reading.entry(row).or_default();
         reading.ticket = ticket;
         reading.forgettings = forgettings;
         self.table[row].flags |= READING;

@@ -105,9 +105,9 @@ struct OldJob {
 /// What the old segments say in the end.
 #[derive(Default)]
 struct OldJobs {
-    jobs: HashMap<String, OldJob>,
+    jobs: HashMap<String, Box<OldJob>>,
     /// Where jobs began whose oldest events are gone, until their next one.
-    born: HashMap<String, OldOrigin>,
+    born: HashMap<String, Box<OldOrigin>>,
     newest_event: EventId,
     /// The newest number that was given.
     newest: EventId,
@@ -338,7 +338,7 @@ impl OldJobs {
                 self.forgotten = self.forgotten.max(*sequence);
             }
             OldRecord::Born { origin, job } => {
-                self.born.insert((*job).to_owned(), *origin);
+                self.born.insert((*job).to_owned(), Box::new(*origin));
             }
         }
     }
@@ -351,13 +351,14 @@ impl OldJobs {
         self.newest_event = event.sequence;
         self.last.go_on();
         self.newest = self.newest.max(event.sequence);
-        let origin = event.origin.or_else(|| self.born.remove(event.job));
+        let origin = event
+            .origin
+            .or_else(|| self.born.remove(event.job).map(|it| *it));
         let there = self.jobs.get(event.job);
         // That its name was forgotten in between is lost.
-        let is_another = |job: &OldJob| origin.is_some_and(|origin| job.last_id <= origin.base);
-        if there.is_none_or(is_another) {
+        if there.is_none_or(|job| origin.is_some_and(|origin| job.last_id <= origin.base)) {
             let base = origin.map_or(event.previous, |origin| origin.base);
-            let job = OldJob {
+            let job = Box::new(OldJob {
                 first: event.sequence,
                 last: event.sequence,
                 last_id: event.id,
@@ -365,7 +366,7 @@ impl OldJobs {
                 updated_ms: event.time_ms,
                 state: LifeState::Running,
                 is_cut: event.previous > base && event.sequence.0 > 1,
-            };
+            });
             self.jobs.insert(event.job.to_owned(), job);
         }
         if let Some(job) = self.jobs.get_mut(event.job) {
