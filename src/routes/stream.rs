@@ -1,7 +1,5 @@
 //! `GET /api/jobs/{job}/events` and `GET /api/events`.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use crate::sys::clock;
 use crate::sys::coroutine;
 use crate::sys::headcount::Presence;
 use crate::sys::limit::Limit;
+use crate::sys::order;
 use crate::sys::random::Random;
 
 /// How long a stream waits for what its client has seen elsewhere, and how often it looks.
@@ -89,7 +88,7 @@ impl From<Limit> for Refused {
 /// What a consolidated stream is asked to follow.
 enum StreamQuery {
     /// These jobs, some after numbers of their own.
-    Listed(BTreeMap<JobId, Option<LastEventId>>),
+    Listed(Vec<(JobId, Option<LastEventId>)>),
     /// Every job whose name begins so.
     Matching(String),
 }
@@ -144,7 +143,7 @@ pub fn many(request: Request<'_>) -> Answer {
 
 fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<StreamQuery, Response> {
     let bad = |message: &str| Response::error(Status::BadRequest, message);
-    let mut ids = BTreeMap::new();
+    let mut ids = Vec::new();
     for pair in head.target.query() {
         let (name, value) = pair.ok_or_else(bad_query)?;
         if name != "job" {
@@ -156,13 +155,13 @@ fn asked(head: &Head<'_>, caller: &Caller<'_>) -> Result<StreamQuery, Response> 
             .parse()
             .map_err(|error| bad(&format!("job: {error}")))?;
         caller.pass.follow(&id)?;
-        let own = LastEventId::parse(own.as_bytes());
-        match ids.entry(id) {
-            Entry::Vacant(entry) => _ = entry.insert(own),
-            // Twice the same means the same.
-            Entry::Occupied(entry) if *entry.get() == own => {}
-            Entry::Occupied(entry) => return Err(given_twice(&format!("job={}", entry.key()))),
-        }
+        ids.push((id, LastEventId::parse(own.as_bytes())));
+    }
+    order::sort_by(&mut ids, |(a, _), (b, _)| a.cmp(b));
+    // Twice the same means the same.
+    ids.dedup();
+    if let Some(two) = ids.windows(2).find(|two| two[0].0 == two[1].0) {
+        return Err(given_twice(&format!("job={}", two[0].0)));
     }
     let Some(pattern) = parameter(head, "jobs")? else {
         if ids.is_empty() {
@@ -194,7 +193,7 @@ fn is_over(context: &Context, caller: &Caller<'_>, asked: StreamQuery, start: &S
         return false;
     };
     let hub = context.jobs.hub();
-    if ids.keys().any(|id| hub.find(id).is_none()) {
+    if ids.iter().any(|(id, _)| hub.find(id).is_none()) {
         return false;
     }
     let Ok(jobs) = join_all(context, caller, ids) else {
@@ -210,7 +209,7 @@ fn is_over(context: &Context, caller: &Caller<'_>, asked: StreamQuery, start: &S
 fn join_all(
     context: &Context,
     caller: &Caller<'_>,
-    ids: BTreeMap<JobId, Option<LastEventId>>,
+    ids: Vec<(JobId, Option<LastEventId>)>,
 ) -> Result<Vec<Listed>, Refused> {
     let hub = context.jobs.hub();
     let most = context.quotas.streams_per_job();
