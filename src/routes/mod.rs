@@ -289,16 +289,6 @@ impl Context {
             pass: gate.admit(head, access)?,
             cors: gate.cors_lines(head, access),
         };
-        self.hear(route, named, head, caller)
-    }
-
-    fn hear(
-        self: &Arc<Self>,
-        route: &Route,
-        named: Subject<'_>,
-        head: &Head<'_>,
-        caller: Caller<'_>,
-    ) -> Answer {
         if let Subject::Job(job) = &named {
             match route.right {
                 Right::Follow => caller.pass.follow(job)?,
