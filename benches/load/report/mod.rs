@@ -47,8 +47,12 @@ fn measured(results: &Results, scenario: &str) -> bool {
 
 fn preface(results: &Results) -> String {
     let rounds = results.rows.iter().map(|row| row.round).max().unwrap_or(0);
+    let rounds = match rounds {
+        1 => "one round".to_owned(),
+        _ => format!("{rounds} rounds"),
+    };
     let mut text = format!(
-        "Written by `scripts/bench`: every server in turn, {rounds} rounds, on one machine with \
+        "Written by `scripts/bench`: every server in turn, {rounds}, on one machine with \
          {} cores, over loopback. Medians; least to most of the rounds in brackets. Every event \
          was checked to arrive exactly once and in order by every subscriber; where one did \
          not, the table says so. One process may open {} files here, which bounds the \
