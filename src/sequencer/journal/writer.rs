@@ -11,6 +11,7 @@
 
 mod apply;
 mod batch;
+mod room;
 mod segment;
 mod sync;
 #[cfg(test)]
@@ -32,12 +33,13 @@ use super::restore::{Restored, Unsettled};
 use super::{Alarm, Health, JournalShared, SyncPolicy};
 use crate::event::job::EventId;
 use crate::hub::{Hub, Refusal};
-use crate::sequencer::room::forget;
-use crate::sequencer::{Proposal, PublishError, now_ms, room};
+use crate::sequencer::{Proposal, PublishError, now_ms};
 use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::clock;
 use crate::sys::vital;
 use batch::{AnswerNeed, DueAnswer, WriteBatch};
+pub(super) use room::EventRoom;
+use room::ROOM_PATIENCE;
 use segment::{Active, Sealed};
 pub(super) use sync::Syncer;
 use sync::{Mark, Reserving, SyncWaiter};
@@ -52,10 +54,6 @@ const BATCH_ENTRIES: usize = 4096;
 const RESERVE_AHEAD: u64 = RESERVED / 2;
 /// What may be written and not synced. At it the writer waits for the medium.
 const UNSYNCED_MAX_BYTES: usize = 8 << 20;
-/// How long a publisher waits for the keeper to make room.
-const ROOM_PATIENCE: Duration = Duration::from_secs(5);
-/// Jobs that are forgotten together where memory is short.
-const FORGET: usize = 64;
 /// How often a journal that can't write tries to.
 const PROBE: Duration = Duration::from_secs(1);
 /// How long a thread without work sleeps.
@@ -118,15 +116,6 @@ pub struct JournalWriter {
     waiting: VecDeque<(JournalCommand, Instant)>,
     /// Who waits until the medium has what is written so far.
     awaiting: Vec<(Mark, SyncWaiter)>,
-}
-
-/// Whether there is room for events.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum EventRoom {
-    There,
-    /// The keeper may make some.
-    Awaited,
-    None,
 }
 
 impl JournalWriter {
@@ -333,74 +322,6 @@ impl JournalWriter {
             encode(&mut self.buffer, segment, &record);
         }
         Ok(batch)
-    }
-
-    /// Forgets jobs until there is memory for another, where one of the changes adds a job.
-    fn make_memory(&mut self, proposals: &[Proposal]) -> Result<(), PublishError> {
-        let hub = self.hub.clone();
-        if !hub.is_short_of_memory() || !proposals.iter().any(|p| room::adds_a_job(&hub, p)) {
-            return Ok(());
-        }
-        loop {
-            // Their events are here.
-            while hub.is_short_of_memory() && hub.trim_first(true) {}
-            let (ended, _) = hub.first_ended(FORGET);
-            if !hub.is_short_of_memory() || ended.is_empty() {
-                return Ok(());
-            }
-            let mut batch = self.begin(false)?;
-            let ended = ended.into_iter().map(|job| forget(job.job, job.last));
-            self.add(&mut batch, ended.collect(), None);
-            self.finish(batch)?;
-        }
-    }
-
-    /// Whether there is room beyond the limit, which is for what takes little and makes more: for
-    /// deletions always, and for ends of running jobs if the next checkpoint still fits then.
-    fn room_beyond(&self, proposals: &[Proposal]) -> EventRoom {
-        if proposals.iter().all(Proposal::is_deletion) {
-            return EventRoom::There;
-        }
-        let is_end = |it: &Proposal| it.is_deletion() || room::ends(&self.hub, it);
-        if !proposals.iter().all(is_end) {
-            return self.room();
-        }
-        match self.shared.room_for(proposals) {
-            EventRoom::None => self.room(),
-            room => room,
-        }
-    }
-
-    /// Whether it is worth waiting for room. The keeper is called.
-    fn room(&self) -> EventRoom {
-        let _ = self.call.try_send(());
-        if self.is_exhausted() {
-            EventRoom::None
-        } else {
-            EventRoom::Awaited
-        }
-    }
-
-    /// Whether the keeper has said that it can't make room, of all that there is.
-    fn is_exhausted(&self) -> bool {
-        self.exhausted_at == Some(self.hub.published())
-    }
-
-    fn refuse(&mut self, reply: Reply<Put>) {
-        let error = self.failed(&ErrorKind::StorageFull.into());
-        reply.answer((Vec::new(), Some(error)));
-    }
-
-    /// Refuses those that have waited for room for so long.
-    fn refuse_waiting(&mut self, least: Duration) {
-        let now = clock::now();
-        while let Some(&(_, since)) = self.waiting.front()
-            && now - since >= least
-        {
-            if let Some((JournalCommand::Put(_, reply), _)) = self.waiting.pop_front() {
-                self.refuse(reply);
-            }
-        }
     }
 
     /// Numbers changes and encodes them, up to the first that is refused.
