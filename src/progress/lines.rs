@@ -6,6 +6,9 @@ use std::borrow::Cow;
 /// A longer one is cut there and goes on as a line of its own.
 pub const LINE_MAX_BYTES: usize = 8 * 1024;
 
+/// How a terminal is told of progress, which it shows on its tab or in the taskbar.
+const REPORT: &[u8] = b"\x1b]9;4;";
+
 /// Collects bytes into lines. A line ends at LF and CR, at a backspace, with which 7z
 /// takes back what it drew instead of starting the line again, and where the cursor is
 /// moved elsewhere, as by wget2, which draws for ever without ending a line.
@@ -41,6 +44,8 @@ enum Escape {
     None,
     Begun,
     Control,
+    /// A command to the terminal, such as its title.
+    Command,
 }
 
 /// A line, or a part of one that was too long.
@@ -105,6 +110,7 @@ impl Lines {
     ) -> &'b [u8] {
         let (escape, moves) = match (self.escape, byte) {
             (Escape::Begun, b'[') => (Escape::Control, false),
+            (Escape::Begun, b']') | (Escape::Command, b' '..) => (Escape::Command, false),
             // To another line, and to and from the place that was kept.
             (Escape::Begun, b'7' | b'8' | b'D' | b'E' | b'M') => (Escape::None, true),
             (Escape::Control, 0x20..=0x3f) => (Escape::Control, false),
@@ -114,6 +120,9 @@ impl Lines {
             (Escape::Control, 0x40..=0x7e) => (Escape::None, false),
             // None that is known, or a broken one: the byte is like any other.
             _ => {
+                if self.escape == Escape::Command {
+                    self.end_command(each);
+                }
                 self.escape = Escape::None;
                 return bytes;
             }
@@ -124,6 +133,20 @@ impl Lines {
             self.end_line(LineEnd::Move, each);
         }
         &bytes[1..]
+    }
+
+    /// Takes a report out of the line in which it stands: it is a line of its own.
+    fn end_command(&mut self, each: &mut impl FnMut(OutputLine<'_>)) {
+        let start = self.buffer.iter().rposition(|b| *b == 0x1b).unwrap_or(0);
+        if self.buffer[start..].starts_with(REPORT) {
+            each(OutputLine {
+                bytes: &self.buffer[start..],
+                continued: false,
+                cut: false,
+                redrawn: false,
+            });
+            self.buffer.truncate(start);
+        }
     }
 
     fn push(&mut self, bytes: &[u8], each: &mut impl FnMut(OutputLine<'_>)) {
@@ -172,6 +195,11 @@ impl OutputLine<'_> {
     /// far it is, and prose doesn't.
     pub(super) fn is_redrawn(&self) -> bool {
         self.redrawn
+    }
+
+    /// What a terminal is told of progress, where the line is that: `1;50`.
+    pub(super) fn report(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes.strip_prefix(REPORT)?).ok()
     }
 
     /// Whether the line can't be text.

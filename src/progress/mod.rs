@@ -87,6 +87,8 @@ pub struct Reader {
     bars: Bars,
     /// Stdout has had a NUL: it is what the command makes, not what it says.
     stdout_is_data: bool,
+    /// The terminal is told how far it is, so that what is drawn there has nothing to add.
+    is_reported: bool,
     last_error_line: String,
 }
 
@@ -104,6 +106,7 @@ impl Reader {
             phases: Phases::default(),
             bars: Bars::default(),
             stdout_is_data: false,
+            is_reported: false,
             last_error_line: String::new(),
         }
     }
@@ -196,6 +199,10 @@ impl Reader {
                 return None;
             }
         }
+        let is_open = self.format != Format::Ignore && self.pattern.is_none();
+        if let Some(report) = line.report().filter(|_| is_open) {
+            return self.read_report(report);
+        }
         let text = line.text();
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -214,11 +221,35 @@ impl Reader {
         if trimmed.starts_with('{') && line.is_whole() && ended {
             return json::read(trimmed, &mut self.tools);
         }
+        if self.is_reported {
+            return None;
+        }
         let mut update = self.read_text(source, line, &text, ended)?;
         // rclone finds more to do meanwhile, and falls back by that.
         if !trimmed.contains(", ETA ") {
             self.phases.number(&mut update);
         }
+        Some(update.before_the_end())
+    }
+
+    /// Reads what a terminal is told, its state and a percentage: 1 is that it goes on, 2 that it
+    /// has failed, and 4 that it waits.
+    fn read_report(&mut self, report: &str) -> Option<Update> {
+        let (state, percent) = report.split_once(';').unwrap_or((report, ""));
+        let percent = number::percentage(percent);
+        let percent = match state {
+            "1" => percent,
+            // All of it is no more than a colour then.
+            "2" | "4" => percent.filter(|percent| *percent < 100.0),
+            // It has ended, or can't tell.
+            _ => {
+                self.is_reported = false;
+                None
+            }
+        };
+        let mut update = Update::percent(percent?);
+        self.is_reported = true;
+        self.phases.number(&mut update);
         Some(update.before_the_end())
     }
 

@@ -89,6 +89,9 @@ const CARGO: &str = "   Compiling a1 v0.1.0 (/tmp/cr/a1)\n\
     \x1b[1m\x1b[96m    Building\x1b[0m [=======================>     ] 5/6: a4         \r\x1b[K";
 const X264: &str = "x264 [info]: 8x8 transform intra:16.6% inter:28.0%\n\
     x264 [info]: i16 v,h,dc,p: 65%  8%  2% 25%\nx264 [info]: ref P L0: 73.0%  4.8%\n";
+const REPORTS: &str = "   Compiling a\n\x1b]9;4;3;\x1b\\\x1b]9;4;1;10\x1b\\    Building [=>   ] 50/340\r\
+    \x1b]9;4;1;25\x07    Building [==>  ] 90/340\rdisk: 97%\n\x1b]9;4;4;40\x07\x1b]9;4;4;100\x07\
+    \x1b]9;4;2\x07\x1b]9;4;1;101\x07\x1b]9;4;1;100\x1b\\\x1b]9;4;0;\x1b\\    Done [=====] 20%\n";
 const JSON: &str = "{\"percent\":0,\"stage\":\"scanning\"}\nsome text\n\
     {\"stage\":\"storing\",\"percent\":50.5,\"file\":\"a\"}\n{\"percent\":1000}\n{\"percent\":100}\n";
 
@@ -142,6 +145,11 @@ fn each_tool_is_understood_without_being_told_which() {
         ("x264", X264, &[]),
         ("PyTorch", TORCH, &[11.0, 96.0, 0.0]),
         ("webpack", WEBPACK, &[0.0, 10.0, 65.0, 98.0]),
+        (
+            "a terminal that is told",
+            REPORTS,
+            &[10.0, 25.0, 40.0, 99.9, 20.0],
+        ),
         ("JSON", JSON, &[0.0, 50.5, 100.0]),
     ] {
         assert_eq!(percents(Format::Auto, text), expected, "{tool}");
@@ -202,6 +210,7 @@ fn cutting_the_input_anywhere_changes_nothing() {
         YT_DLP_PARTS,
         RCLONE,
         CARGO,
+        REPORTS,
         JSON,
     ] {
         let bytes = text.as_bytes();
