@@ -19,6 +19,8 @@ pub(super) struct Lines {
     escape: Escape,
     /// What ended the line before.
     before: LineEnd,
+    /// How many newlines came since there was text.
+    feeds: usize,
     /// A newline followed the last carriage return at once: these lines end with both.
     is_crlf: bool,
 }
@@ -54,6 +56,7 @@ pub(super) struct OutputLine<'a> {
     continued: bool,
     cut: bool,
     redrawn: bool,
+    depth: usize,
 }
 
 impl Lines {
@@ -97,6 +100,7 @@ impl Lines {
             continued: self.continued,
             cut: false,
             redrawn: matches!(self.before, LineEnd::Return | LineEnd::Move),
+            depth: 0,
         };
         (!self.buffer.is_empty()).then_some(line)
     }
@@ -144,6 +148,7 @@ impl Lines {
                 continued: false,
                 cut: false,
                 redrawn: false,
+                depth: 0,
             });
             self.buffer.truncate(start);
         }
@@ -172,8 +177,11 @@ impl Lines {
                 continued: self.continued,
                 cut: end == LineEnd::Cut,
                 redrawn: moved(self.before) || moved(end),
+                depth: if end == LineEnd::Move { self.feeds } else { 0 },
             });
+            self.feeds = 0;
         }
+        self.feeds += usize::from(end == LineEnd::Newline);
         self.buffer.clear();
         self.continued = end == LineEnd::Cut;
         self.before = end;
@@ -195,6 +203,11 @@ impl OutputLine<'_> {
     /// far it is, and prose doesn't.
     pub(super) fn is_redrawn(&self) -> bool {
         self.redrawn
+    }
+
+    /// How many rows below the place to which the cursor goes back behind it.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
     }
 
     /// What a terminal is told of progress, where the line is that: `1;50`.

@@ -28,6 +28,8 @@ pub(super) struct Measure<'a> {
     pub part: Option<(f64, f64)>,
     /// What stands before it in its line.
     pub head: &'a str,
+    /// What stands behind it.
+    pub tail: &'a str,
 }
 
 /// A counter, as `3/10` or `12.3 of 40.0 MiB`, in its line.
@@ -125,6 +127,7 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
                 is_whole: place.is_named_as_all(),
                 part: None,
                 head: place.head(),
+                tail,
             };
             is_of_other |= place.is_named_as_other();
             let counter = counters
@@ -307,6 +310,7 @@ impl<'a> Fraction<'a> {
             is_whole: false,
             part: self.steps().filter(|_| self.is_of_parts()),
             head: self.place.head(),
+            tail: self.place.tail(),
         })
     }
 

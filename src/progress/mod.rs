@@ -37,7 +37,7 @@ pub use shell::commands;
 pub use throttle::Throttle;
 pub use update::{Source, Update, overall};
 
-use bars::Bars;
+use bars::{BarReading, Bars};
 use ffmpeg::Ffmpeg;
 use lines::{Lines, OutputLine};
 use measure::TextLine;
@@ -291,10 +291,10 @@ impl Reader {
             (None, false) => false,
         };
         let measure = measure.filter(|_| believed)?;
-        let together = self.bars.take(&measure).filter(|_| row.redrawn);
-        let (stage, percent) = match together {
-            Some(percent) => (self.phases.home(), percent),
-            None => self.phases.take(&measure),
+        let (stage, percent) = match self.bars.take(&measure, line.depth()) {
+            BarReading::Inner => return None,
+            BarReading::Together(percent) => (self.phases.home(), percent),
+            BarReading::Itself => self.phases.take(&measure),
         };
         Some(Update {
             stage,

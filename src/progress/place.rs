@@ -69,6 +69,11 @@ impl<'a> NumberPlace<'a> {
         self.head
     }
 
+    /// What stands behind it.
+    pub fn tail(&self) -> &'a str {
+        self.tail
+    }
+
     /// How far a percentage is believed here.
     pub fn of_percent(&self) -> Trust {
         if self.is_beside_bar() {
