@@ -130,7 +130,8 @@ impl Sequencer {
     /// what is there is restored, and publishing is refused until it can.
     ///
     /// # Errors
-    /// The directory can't be created or listed, or a newer version has written in it.
+    /// The directory can't be created or listed, a newer version has written in it, or another
+    /// journal is open there, in this process or in another ([`io::ErrorKind::ResourceBusy`]).
     pub fn with_journal(
         path: &Path,
         config: JournalConfig,

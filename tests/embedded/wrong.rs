@@ -1,11 +1,12 @@
 //! Calls that no program should make: each gets an error or a `reset`, and whatever was
 //! acknowledged stays in its order.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use landfall::{
-    After, Event, EventId, EventStream, Follow, HubConfig, JobId, LastEventId, LifeId, Owner,
-    Saying, Sequencer, Start, Subscribers, Word,
+    After, Event, EventId, EventStream, Follow, HubConfig, JobId, JournalConfig, LastEventId,
+    LifeId, Owner, Saying, Sequencer, Start, Subscribers, Word,
 };
 
 use super::random::Random;
@@ -225,4 +226,29 @@ fn read(stream: &mut EventStream, last: &mut EventId, most: usize) {
         }
         *last = id;
     }
+}
+
+#[test]
+fn a_journal_that_is_open_is_opened_by_nobody_else_until_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        Sequencer::with_journal(
+            folder.path(),
+            JournalConfig::default(),
+            HubConfig::default(),
+        )
+    };
+    let job = "a".parse().unwrap();
+    let first = open().unwrap();
+    let id = first.publish(&job, Event::done()).unwrap();
+    assert_eq!(open().err().unwrap().kind(), ErrorKind::ResourceBusy);
+    first.close();
+    // Whoever has the one that is closed still reads what it knows.
+    let second = open().unwrap();
+    for jobs in [&first, &second] {
+        assert_eq!(jobs.snapshot(&job).unwrap().last_event_id, Some(id));
+    }
+    assert!(first.publish(&"b".parse().unwrap(), Event::done()).is_err());
+    drop(second);
+    assert!(open().is_ok());
 }

@@ -1,4 +1,4 @@
-//! One server for each data directory.
+//! One server for each data directory, and one journal for each of its own.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -14,6 +14,9 @@ use crate::sys::private;
 const MODE: u32 = 0o600;
 /// How often a lock that another has is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a journal that is open already is waited for: a process that is being started has for
+/// a moment what the one that starts it has.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The hold on a data directory. It ends with this, or with the process.
 #[derive(Debug)]
@@ -51,33 +54,53 @@ impl Lock {
         // One of an earlier version is for all to read.
         let _ = file.set_permissions(fs::Permissions::from_mode(MODE));
         private::sync_directory(directory).map_err(named)?;
-        let deadline = Instant::now() + patience;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                    return Err(named(error.into()));
-                }
-                Err(_) if Instant::now() >= deadline => {
-                    let mut owner = String::new();
-                    let _ = file.read_to_string(&mut owner);
-                    let message = format!(
-                        "another server has it{}: stop that one, or give each its own --data",
-                        match owner.trim() {
-                            "" => String::new(),
-                            pid => format!(" (process {pid})"),
-                        }
-                    );
-                    return Err(named(io::Error::new(ErrorKind::ResourceBusy, message)));
-                }
-                Err(_) => std::thread::sleep(POLL),
+        match lock_within(&file, patience) {
+            Err(Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                let _ = file.read_to_string(&mut owner);
+                let message = format!(
+                    "another server has it{}: stop that one, or give each its own --data",
+                    match owner.trim() {
+                        "" => String::new(),
+                        pid => format!(" (process {pid})"),
+                    }
+                );
+                return Err(named(io::Error::new(ErrorKind::ResourceBusy, message)));
             }
+            locked => locked.map_err(|error| named(error.into()))?,
         }
         // For whoever finds it taken; a full disk is no reason not to serve.
         let _ = file.set_len(0);
         let _ = file.rewind();
         let _ = write!(file, "{}", std::process::id());
         Ok(Lock(file))
+    }
+}
+
+/// Takes a journal's directory, for as long as the file is open. Blocks for a second at most.
+///
+/// # Errors
+/// Another journal is open there, in this process or in another.
+pub fn take_journal(directory: &Path) -> io::Result<fs::File> {
+    let file = fs::File::open(directory)?;
+    // A file system that knows no locks is no reason not to serve.
+    if lock_within(&file, PATIENCE) == Err(Errno::WOULDBLOCK) {
+        let message = format!(
+            "journal {}: it is open already: close that one, or give each a directory of its own",
+            directory.display()
+        );
+        return Err(io::Error::new(ErrorKind::ResourceBusy, message));
+    }
+    Ok(file)
+}
+
+fn lock_within(file: &fs::File, patience: Duration) -> Result<(), Errno> {
+    let began = Instant::now();
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if began.elapsed() < patience => std::thread::sleep(POLL),
+            locked => return locked,
+        }
     }
 }
 

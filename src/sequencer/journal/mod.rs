@@ -130,9 +130,17 @@ pub struct Journal {
     commands: channel::Sender<JournalCommand>,
     requests: channel::Sender<ReplayRequest>,
     shared: Arc<JournalShared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    open: Mutex<Open>,
     /// How many publishers are about to be answered.
     publishing: AtomicUsize,
+}
+
+/// What ends when it is closed.
+#[derive(Default)]
+struct Open {
+    threads: Vec<JoinHandle<()>>,
+    /// The directory, which is nobody else's as long.
+    directory: Option<std::fs::File>,
 }
 
 /// What the journal's threads share.
@@ -165,11 +173,15 @@ impl Journal {
     /// what is there is restored, and publishing is refused until it can.
     ///
     /// # Errors
-    /// The directory can't be created or listed; a newer version has written in it, or what
-    /// has a segment's name is no file: then nothing in it has been touched.
+    /// The directory can't be created or listed, or another journal is open there; a newer
+    /// version has written in it, or what has a segment's name is no file: then nothing in it has
+    /// been touched.
     pub fn open(path: &Path, config: JournalConfig, hub: &Hub) -> io::Result<Journal> {
         let files = Arc::new(Directory::new(path)?);
-        Journal::open_in(files, config, hub)
+        let directory = lock::take_journal(path)?;
+        let journal = Journal::open_in(files, config, hub)?;
+        journal.open.lock().directory = Some(directory);
+        Ok(journal)
     }
 
     /// The same, on any file layer.
@@ -189,14 +201,14 @@ impl Journal {
             commands: commands.clone(),
             requests,
             shared: shared.clone(),
-            threads: Mutex::default(),
+            open: Mutex::default(),
             publishing: AtomicUsize::new(0),
         };
         read::start(&shared, &asked)?;
         let writer = JournalWriter::start(shared.clone(), hub.clone(), found, received, call)?;
-        journal.threads.lock().push(writer);
+        journal.open.lock().threads.push(writer);
         let keeper = keeper::start(shared, hub.clone(), commands, next_checkpoint, calls)?;
-        journal.threads.lock().push(keeper);
+        journal.open.lock().threads.push(keeper);
         Ok(journal)
     }
 
@@ -318,8 +330,10 @@ impl Order for Journal {
         self.shared.is_closing.store(true, Ordering::Release);
         self.ask(JournalCommand::Close);
         // What the keeper is at is whole, or is as if it had never begun.
-        let threads = std::mem::take(&mut *self.threads.lock());
-        threads.into_iter().for_each(|thread| drop(thread.join()));
+        let mut open = self.open.lock();
+        let threads = open.threads.drain(..);
+        threads.for_each(|thread| drop(thread.join()));
+        open.directory = None;
     }
 }
 
