@@ -13,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -178,22 +179,27 @@ impl Drop for DeskOwner {
 impl Desk {
     /// The thread: wakes those that there is news for, until the last handle is dropped.
     fn run(&self) {
-        let mut slots = Vec::new();
+        let (mut slots, mut tasks) = (Vec::new(), Vec::new());
         loop {
             self.mailbox.take_dirty(&mut slots);
             let has_any = self.mailbox.take_any();
-            self.wake(&mut slots, has_any);
+            self.tell(&mut slots, has_any, &mut tasks);
             while let Ok(replay) = self.pieces.1.try_recv() {
                 let waiter = self.streams.lock().waiters.get(&replay.row).cloned();
-                if let Some(waiter) = waiter {
-                    waiter.give(replay);
-                }
+                tasks.extend(waiter.and_then(|waiter| waiter.give(replay)));
             }
-            if self.is_closed.load(Ordering::Acquire) {
-                return self.wake_all();
+            let is_closed = self.is_closed.load(Ordering::Acquire);
+            if is_closed {
+                let streams = self.streams.lock();
+                tasks.extend(streams.waiters.values().filter_map(|waiter| waiter.tell()));
+            }
+            tasks.drain(..).for_each(Waker::wake);
+            if is_closed {
+                return;
             }
             self.mailbox.fall_asleep();
-            let rest = self.end_rests();
+            let rest = self.end_rests(&mut tasks);
+            tasks.drain(..).for_each(Waker::wake);
             if self.mailbox.is_empty() && self.pieces.1.is_empty() {
                 rest.map_or_else(thread::park, thread::park_timeout);
             }
@@ -211,8 +217,8 @@ impl Desk {
         }
     }
 
-    /// Wakes those whose rest is over. Returns how long the next one's lasts.
-    fn end_rests(&self) -> Option<Duration> {
+    /// Tells those whose rest is over. Returns how long the next one's lasts.
+    fn end_rests(&self, tasks: &mut Vec<Waker>) -> Option<Duration> {
         let now = Instant::now();
         let mut streams = self.streams.lock();
         while let Some(&Reverse((until, number))) = streams.rests.peek() {
@@ -220,34 +226,26 @@ impl Desk {
                 return Some(until - now);
             }
             streams.rests.pop();
-            if let Some(waiter) = streams.waiters.get(&number) {
-                waiter.wake();
-            }
+            let waiter = streams.waiters.get(&number);
+            tasks.extend(waiter.and_then(|waiter| waiter.tell()));
         }
         None
     }
 
-    fn wake(&self, slots: &mut Vec<u32>, has_any: bool) {
+    /// Tells those whose jobs have news.
+    fn tell(&self, slots: &mut Vec<u32>, has_any: bool, tasks: &mut Vec<Waker>) {
         let streams = self.streams.lock();
         for slot in slots.drain(..) {
             // It may be nobody's by now.
             if let Some(Some(followed)) = streams.jobs.get(slot as usize) {
                 followed.job.lock().mark_clean(self.number);
-                for number in &followed.streams {
-                    streams.waiters[number].wake();
-                }
+                let waiters = followed.streams.iter();
+                tasks.extend(waiters.filter_map(|number| streams.waiters[number].tell()));
             }
         }
         if has_any {
-            for number in &streams.matching {
-                streams.waiters[number].wake();
-            }
-        }
-    }
-
-    fn wake_all(&self) {
-        for waiter in self.streams.lock().waiters.values() {
-            waiter.wake();
+            let waiters = streams.matching.iter();
+            tasks.extend(waiters.filter_map(|number| streams.waiters[number].tell()));
         }
     }
 

@@ -1,9 +1,10 @@
-use std::sync::{Arc, mpsc};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use futures_util::StreamExt;
-use landfall::{Event, Start};
+use futures_util::{Stream, StreamExt};
+use landfall::{Event, EventStream, Start};
 
 use super::{SOON, in_memory, job, jobs, progress};
 
@@ -79,4 +80,31 @@ fn a_stream_gives_a_thread_its_events_where_the_names_of_tasks_are_there_too() {
     assert_eq!(stream.events().next().unwrap().name(), "progress");
     let rest: Vec<_> = stream.events().map(|event| event.id()).collect();
     assert_eq!((rest.len(), stream.has_ended()), (1, true));
+}
+
+/// An executor that has ended: who wakes a task of its drops what it is of.
+struct Ended(Mutex<Option<EventStream>>, mpsc::Sender<()>);
+
+impl Wake for Ended {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take());
+        self.1.send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_task_that_is_dropped_when_it_is_woken_holds_up_no_other() {
+    let (hub, subscribers) = in_memory();
+    let mut stream = subscribers.follow(jobs(&["a"]), &Start::Oldest).unwrap();
+    let (tell, told) = mpsc::channel();
+    let task = Arc::new(Ended(Mutex::default(), tell));
+    let waker = Waker::from(task.clone());
+    let polled = Pin::new(&mut stream).poll_next(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    *task.0.lock().unwrap() = Some(stream);
+    hub.publish(&job("a"), progress(1)).unwrap();
+    assert_eq!(told.recv_timeout(SOON), Ok(()));
+    let mut other = subscribers.follow(jobs(&["a"]), &Start::Next).unwrap();
+    hub.publish(&job("a"), Event::done()).unwrap();
+    assert_eq!(other.next_within(SOON).unwrap().name(), "done");
 }

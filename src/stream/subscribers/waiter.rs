@@ -23,22 +23,23 @@ struct Told {
 }
 
 impl Waiter {
-    /// There is news.
-    pub fn wake(&self) {
+    /// There is news. Returns the task that is to be woken, which may do anything then: nothing
+    /// of the desk's may be locked.
+    #[must_use]
+    pub fn tell(&self) -> Option<Waker> {
         let mut told = self.told.lock();
         told.has_news = true;
         let task = told.task.take();
         drop(told);
         self.changed.notify_one();
-        if let Some(task) = task {
-            task.wake();
-        }
+        task
     }
 
-    /// A piece has been read back.
-    pub fn give(&self, replay: Replay) {
+    /// A piece has been read back. Returns the same.
+    #[must_use]
+    pub fn give(&self, replay: Replay) -> Option<Waker> {
         self.told.lock().replay = Some(Box::new(replay));
-        self.wake();
+        self.tell()
     }
 
     /// The stream is about to look: what comes from here on is news.
