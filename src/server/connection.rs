@@ -24,6 +24,7 @@ use crate::http::{
 use crate::routes::{Access, Intake, Label, Peer, Plan};
 use crate::server::house::House;
 use crate::stream::opening::Opening;
+use crate::sys::clock;
 use crate::sys::coroutine::Starter;
 use crate::sys::headcount::Presence;
 use crate::sys::metrics::Metrics;
@@ -306,13 +307,13 @@ impl Connection<'_> {
     /// Waits for a whole head, and decides on it. An error is the answer to a broken
     /// one; no answer where there was no request.
     fn read_head(&mut self) -> io::Result<Result<Decision, Option<Response>>> {
-        let mut deadline = Instant::now() + self.config.idle_timeout;
+        let mut deadline = clock::after(self.config.idle_timeout);
         let mut is_begun = false;
         let mut parsed = 0;
         loop {
             if !is_begun && !self.received.is_empty() {
                 is_begun = true;
-                deadline = Instant::now() + self.config.head_timeout;
+                deadline = clock::after(self.config.head_timeout);
             }
             // A head that begins well is made whole, or too long, by a line's end or by
             // its size. What never was one has no line's end to wait for.

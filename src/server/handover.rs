@@ -26,6 +26,7 @@ use rustix::net::{
 
 use crate::server::Server;
 use crate::server::sockets::{GivenSocket, Sockets};
+use crate::sys::clock;
 
 /// Says whose place is to be taken: the process id of the one that started this one.
 pub(crate) const VARIABLE: &str = "LANDFALL_HANDOVER";
@@ -255,7 +256,7 @@ fn parse(line: &[u8]) -> Option<Vec<&str>> {
 
 /// What is said next, up to its newline; what there was of it where the other side ended.
 fn read_line(channel: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + limit;
+    let deadline = clock::after(limit);
     let mut line = Vec::new();
     while !line.ends_with(b"\n") && line.len() < LINE_BYTES {
         let left = deadline.saturating_duration_since(Instant::now());

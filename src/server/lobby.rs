@@ -16,6 +16,7 @@ use crate::http::{Head, HeadError, HeadLimits, Response, Status, head};
 use crate::routes::{self, Access, Label, Peer, Plan};
 use crate::server::connection::{self, ConnectionConfig};
 use crate::server::house::House;
+use crate::sys::clock;
 use crate::sys::coroutine::Starter;
 use crate::sys::headcount::{Headcount, Presence};
 use crate::sys::limit::Limit;
@@ -102,7 +103,7 @@ impl Lobby {
             socket,
             peer: self.house.context.quotas.peer(from),
             ticket,
-            deadline: Instant::now() + self.config.connection.head_timeout,
+            deadline: clock::after(self.config.connection.head_timeout),
             received: Vec::new(),
             _waiting: None,
         };

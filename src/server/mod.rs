@@ -24,6 +24,7 @@ use crate::http::Address;
 use crate::sequencer::journal::Lock;
 use crate::sequencer::{LeaseWatch, Sequencer};
 use crate::stream::ShardHandle;
+use crate::sys::clock;
 use crate::webhook::Webhooks;
 pub use config::ServerConfig;
 pub use connection::ConnectionConfig;
@@ -199,7 +200,7 @@ impl Server {
     }
 
     fn end(&mut self, patience: Duration, is_enough: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + patience;
+        let deadline = clock::after(patience);
         self.has_stopped = true;
         self.close();
         let streams = self.house.context.streams.clone();
@@ -227,7 +228,7 @@ impl Server {
     /// directory, for another process to take. The streams begin to end. Blocks as
     /// [`Server::stop_unless`] does.
     pub(crate) fn release(&mut self, is_enough: impl FnMut() -> bool) {
-        let deadline = Instant::now() + self.drain;
+        let deadline = clock::after(self.drain);
         self.close();
         self.wait(is_enough, Server::has_answered);
         if let Some(spool) = &self.house.context.spool {
@@ -262,7 +263,7 @@ impl Server {
 
     /// Waits for something, to the drain limit at most. Returns whether it has come.
     fn wait(&self, mut is_enough: impl FnMut() -> bool, is_done: impl Fn(&Server) -> bool) -> bool {
-        let deadline = Instant::now() + self.drain;
+        let deadline = clock::after(self.drain);
         while !is_done(self) && Instant::now() < deadline && !is_enough() {
             std::thread::sleep(DRAIN_POLL);
         }

@@ -1,11 +1,11 @@
 //! Whether a server is alive.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Server;
 use super::listener::{Acceptor, Knocker};
 use crate::stream::ShardHandle;
-use crate::sys::{channel, coroutine};
+use crate::sys::{channel, clock, coroutine};
 
 /// Finds out whether a server is alive.
 pub struct Pulse {
@@ -24,7 +24,7 @@ impl Pulse {
     /// Whether every shard, every acceptor and the coroutines' scheduler answer within
     /// `limit`. Blocks so long at most.
     pub fn is_alive(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+        let deadline = clock::after(limit);
         let count = self.shards.len() + self.acceptors.len() + 1;
         let (answer, answers) = channel::bounded(count);
         self.shards.iter().for_each(|it| it.knock(answer.clone()));

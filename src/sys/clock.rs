@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Now, of a clock that never goes back.
 pub fn now() -> Instant {
     #[cfg(test)]
@@ -9,6 +11,12 @@ pub fn now() -> Instant {
         return now;
     }
     Instant::now()
+}
+
+/// So long from now; a century, where that is more than a clock can tell.
+pub fn after(time: Duration) -> Instant {
+    let now = now();
+    now.checked_add(time).unwrap_or_else(|| now + CENTURY)
 }
 
 /// How long it is since the unix epoch.

@@ -33,13 +33,13 @@ impl Random {
 
     /// `base` and up to half of it more.
     pub fn jitter(&mut self, base: Duration) -> Duration {
-        self.between(base, base + base / 2)
+        self.between(base, base.saturating_add(base / 2))
     }
 
     /// From `least` up to `most`, in milliseconds.
     pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let range = most.saturating_sub(least).as_millis() as u64;
-        least + Duration::from_millis(self.next() % range.max(1))
+        least.saturating_add(Duration::from_millis(self.next() % range.max(1)))
     }
 }
 
