@@ -370,6 +370,24 @@ impl Subscription {
     }
 }
 
+/// Without what it shows the hub.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut client = f.debug_struct("Client");
+        client
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut stream = f.debug_struct("Subscription");
+        let last = self.last_event_id();
+        stream.field("last_event_id", &last).finish_non_exhaustive()
+    }
+}
+
 impl ClientError {
     /// Whether the same request may succeed later: the hub is away or overloaded.
     pub fn is_temporary(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Leases that run out, and lives that somebody on this host works for.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +63,12 @@ impl LeaseWatch {
             bell,
             thread: Some(thread),
         })
+    }
+}
+
+impl fmt::Debug for LeaseWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseWatch").finish_non_exhaustive()
     }
 }
 

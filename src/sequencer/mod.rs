@@ -20,6 +20,7 @@ mod order;
 pub(crate) mod redis;
 mod room;
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -505,6 +506,12 @@ impl Sequencer {
             return Err(PublishError::ForeignJob);
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Sequencer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sequencer").finish_non_exhaustive()
     }
 }
 

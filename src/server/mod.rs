@@ -15,6 +15,7 @@ pub mod sockets;
 mod start;
 mod story;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -268,6 +269,16 @@ impl Server {
             std::thread::sleep(DRAIN_POLL);
         }
         is_done(self)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("public", &self.public)
+            .field("publish", &self.publish)
+            .field("ops", self.ops())
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use landfall::{Address, Event, Server, ServerConfig};
+use landfall::{Address, Client, Event, LeaseWatch, Server, ServerConfig};
 
 use super::job;
 
@@ -82,4 +83,48 @@ fn a_server_may_have_one_listener_or_none() {
     let server = Server::start(config).unwrap();
     server.jobs().publish(&job("a"), Event::done()).unwrap();
     assert!(server.stop());
+}
+
+#[test]
+fn a_server_whose_times_are_the_longest_there_are_serves_and_stops() {
+    let mut config = config();
+    config.listen = HOST.parse().unwrap();
+    config.ops = HOST.parse().unwrap();
+    config.hub.deleted_for = Duration::MAX;
+    config.hub.abandoned_after = Duration::MAX;
+    config.hub.idempotency_window = Duration::MAX;
+    config.hub.cancel_grace = Duration::MAX;
+    config.shard.heartbeat = Duration::MAX;
+    config.shard.stall = Duration::MAX;
+    config.shard.retry = Duration::MAX;
+    config.shard.max_stream_age = Some(Duration::MAX);
+    config.connection.head_timeout = Duration::MAX;
+    config.connection.body_timeout = Duration::MAX;
+    config.connection.body_time = Duration::MAX;
+    config.connection.idle_timeout = Duration::MAX;
+    config.busy_retry = Duration::MAX;
+    config.handover = Duration::MAX;
+    config.drain = Duration::MAX;
+    config.drain_spread = Duration::from_millis(1);
+    let server = Server::start(config).unwrap();
+    let mut stream = follow(server.public());
+    server.jobs().publish(&job("a"), Event::done()).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(all.contains("event: done"), "{all}");
+    assert!(server.stop());
+}
+
+#[test]
+fn what_a_program_holds_can_be_shown_and_tells_no_secret() {
+    let shows = |shown: &dyn std::fmt::Debug, what: &str| {
+        let shown = format!("{shown:?}");
+        assert!(shown.contains(what) && !shown.contains("secret"), "{shown}");
+    };
+    let server = Server::start(config()).unwrap();
+    shows(&server, "Server");
+    shows(server.jobs(), "Sequencer");
+    shows(&LeaseWatch::start(server.jobs()).unwrap(), "LeaseWatch");
+    let client = Client::new(server.public().clone());
+    shows(&client.with_token(Some("secret".to_owned())), "Client");
 }
