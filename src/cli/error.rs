@@ -208,7 +208,7 @@ impl fmt::Display for ValuePlace {
 #[cfg(feature = "cli")]
 impl fmt::Display for HubFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use client::ClientError::{Away, Malformed, Refused, TimedOut};
+        use client::ClientError::{Away, Malformed, Refused, TimedOut, Unsendable};
         let HubFailure { hub, key, error } = self;
         match (error, key) {
             (Away { .. } | TimedOut | Malformed(_), _) => {
@@ -231,7 +231,7 @@ impl fmt::Display for HubFailure {
                 "{hub} is the hub's public listener, which doesn't take this (status 405): give \
                  the publishing one with --hub, as http://127.0.0.1:8081"
             ),
-            (Refused { .. }, _) => error.fmt(f),
+            (Refused { .. } | Unsendable(_), _) => error.fmt(f),
         }
     }
 }

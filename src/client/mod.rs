@@ -66,6 +66,8 @@ pub enum ClientError {
     TimedOut,
     /// What answers there does not speak HTTP as it should.
     Malformed(&'static str),
+    /// The hub was asked nothing: this can't be sent.
+    Unsendable(&'static str),
     /// The hub answered and said no.
     Refused {
         /// The HTTP status.
@@ -117,6 +119,13 @@ pub struct Subscription {
 const NO_NUMBER: ClientError =
     ClientError::Malformed("the answer to an event doesn't say its number");
 
+const NO_JOB: ClientError = ClientError::Unsendable("there is no job to follow: name one at least");
+const NO_PREFIX: ClientError =
+    ClientError::Unsendable("a prefix is 1 to 128 of A-Z a-z 0-9 . _ ~ -, or empty for every job");
+const NO_TOKEN: ClientError = ClientError::Unsendable(
+    "a token is visible ASCII characters, without a line's end behind them",
+);
+
 impl Client {
     /// A client that will connect when it is first used.
     pub fn new(address: Address) -> Client {
@@ -129,7 +138,9 @@ impl Client {
         }
     }
 
-    /// The same client, showing a bearer token with every request.
+    /// The same client, showing a bearer token with every request. One that isn't of visible ASCII
+    /// characters, as where a line's end is left at it, makes every request
+    /// [`ClientError::Unsendable`].
     pub fn with_token(mut self, token: Option<String>) -> Client {
         self.token = token;
         self
@@ -195,12 +206,16 @@ impl Client {
 
     /// Opens the stream of one job, or one stream for many, after the event that
     /// `last_event_id` names. `None` is a stream that has ended for good.
+    ///
+    /// # Errors
+    /// No job is named, or see [`ClientError`].
     pub fn events(
         &self,
         jobs: &[JobId],
         last_event_id: &str,
     ) -> Result<Option<Subscription>, ClientError> {
         let path = match jobs {
+            [] => return Err(NO_JOB),
             [job] => format!("/api/jobs/{job}/events"),
             _ => {
                 let query: Vec<_> = jobs.iter().map(|job| format!("job={job}")).collect();
@@ -211,6 +226,9 @@ impl Client {
     }
 
     /// The same for every job there is and will be whose name begins so.
+    ///
+    /// # Errors
+    /// No job's name begins so, or see [`ClientError`].
     pub fn events_matching(
         &self,
         prefix: &str,
@@ -218,6 +236,7 @@ impl Client {
     ) -> Result<Option<Subscription>, ClientError> {
         let path = match prefix {
             "" => "/api/events".to_owned(),
+            prefix if prefix.parse::<JobId>().is_err() => return Err(NO_PREFIX),
             prefix => format!("/api/events?jobs={prefix}*"),
         };
         self.subscribe(&path, last_event_id)
@@ -228,6 +247,7 @@ impl Client {
         path: &str,
         last_event_id: &str,
     ) -> Result<Option<Subscription>, ClientError> {
+        self.check_token()?;
         let mut headers = "Accept: text/event-stream\r\n".to_owned();
         // What the standard forbids in an id could end the header.
         if !last_event_id.is_empty() && !last_event_id.contains(char::is_control) {
@@ -252,6 +272,13 @@ impl Client {
                 Err(refusal(&head, &body))
             }
         }
+    }
+
+    /// Anything else would end its header field, or the head.
+    fn check_token(&self) -> Result<(), ClientError> {
+        let mut shown = self.token.iter().flat_map(|token| token.bytes());
+        let is_sound = shown.all(|byte| byte.is_ascii_graphic());
+        is_sound.then_some(()).ok_or(NO_TOKEN)
     }
 
     fn post(
@@ -319,6 +346,7 @@ impl Client {
         request: &[u8],
         deadline: Option<Instant>,
     ) -> Result<(AnswerHead, Vec<u8>), ClientError> {
+        self.check_token()?;
         let within = |limit| {
             let end = Instant::now() + limit;
             deadline.map_or(end, |deadline| deadline.min(end))
@@ -393,7 +421,7 @@ impl ClientError {
     pub fn is_temporary(&self) -> bool {
         match self {
             ClientError::Away { .. } | ClientError::TimedOut => true,
-            ClientError::Malformed(_) => false,
+            ClientError::Malformed(_) | ClientError::Unsendable(_) => false,
             ClientError::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
         }
     }
@@ -418,6 +446,7 @@ impl fmt::Display for ClientError {
             ClientError::Away { text, .. } => f.write_str(text),
             ClientError::TimedOut => f.write_str("no answer in time"),
             ClientError::Malformed(what) => write!(f, "not a hub's answer: {what}"),
+            ClientError::Unsendable(what) => f.write_str(what),
             ClientError::Refused { status, message } => write!(f, "{message} (status {status})"),
         }
     }

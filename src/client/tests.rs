@@ -217,3 +217,27 @@ fn a_stream_of_chunks_ends_with_the_last_one_and_without_it_was_cut_off() {
     }
     hub.join().unwrap();
 }
+
+#[test]
+fn what_would_end_a_line_or_ask_for_something_else_is_not_sent() {
+    // Nobody listens there.
+    let client = || Client::new("127.0.0.1:1".parse().unwrap());
+    let unsendable = |error| assert!(matches!(error, ClientError::Unsendable(_)), "{error:?}");
+    for token in ["token\n", "a\r\nX-Other: b", "a b", "\u{e4}"] {
+        let mut client = client().with_token(Some(token.to_owned()));
+        unsendable(publish(&mut client).unwrap_err());
+        unsendable(client.events(&["a".parse().unwrap()], "").err().unwrap());
+    }
+    for prefix in [
+        "a\r\nX-Other: b",
+        "a HTTP/1.1",
+        "a&maxRate=2",
+        "a*",
+        "\u{e4}",
+    ] {
+        unsendable(client().events_matching(prefix, "").err().unwrap());
+    }
+    unsendable(client().events(&[], "").err().unwrap());
+    let away = client().events_matching("", "").err().unwrap();
+    assert!(matches!(away, ClientError::Away { .. }), "{away:?}");
+}
