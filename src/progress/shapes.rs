@@ -47,7 +47,7 @@ impl Shapes {
                 is_sure: self.leads(shape),
                 silent: 0,
             });
-        } else if measure.standing == Trust::Labelled {
+        } else if matches!(measure.standing, Trust::Labelled | Trust::Drawn) {
             self.seen.retain(|(seen, _)| *seen != shape);
             if self.seen.len() == SEEN_MAX {
                 self.seen.remove(0);
@@ -73,8 +73,9 @@ impl Shapes {
         let grew = |(seen, percent): &(u64, f64)| *seen == shape && *percent < measure.percent;
         match measure.standing {
             Trust::Prose => false,
-            Trust::Drawn => redrawn,
-            // A label may be of anything: what it tells has to grow.
+            // It may end a name: what it tells has to grow.
+            Trust::Drawn => redrawn && self.seen.iter().any(grew),
+            // A label may be of anything.
             Trust::Labelled => redrawn || self.seen.iter().any(grew),
             Trust::Said | Trust::Named | Trust::First | Trust::Bar => true,
         }
@@ -160,6 +161,8 @@ mod tests {
         assert_eq!(believed(&["a.bin: 40%", "a.bin: 39%"], false), NOTHING);
         assert_eq!(believed(&["a.bin: 40%", "a.bin: 50%"], false), [50.0]);
         assert_eq!(believed(&["a.bin: 40%"], true), [40.0]);
+        assert_eq!(believed(&["a.bin 40%", "a.bin 50%"], true), [50.0]);
+        assert_eq!(believed(&["1 N Sale 50%", "2 N Sale 50%"], true), NOTHING);
         let complete = ["resize image[a.png]: 123 of 456, 027% complete"];
         assert_eq!(believed(&complete, false), [27.0]);
     }
