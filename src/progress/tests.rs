@@ -92,6 +92,9 @@ const X264: &str = "x264 [info]: 8x8 transform intra:16.6% inter:28.0%\n\
 const REPORTS: &str = "   Compiling a\n\x1b]9;4;3;\x1b\\\x1b]9;4;1;10\x1b\\    Building [=>   ] 50/340\r\
     \x1b]9;4;1;25\x07    Building [==>  ] 90/340\rdisk: 97%\n\x1b]9;4;4;40\x07\x1b]9;4;4;100\x07\
     \x1b]9;4;2\x07\x1b]9;4;1;101\x07\x1b]9;4;1;100\x1b\\\x1b]9;4;0;\x1b\\    Done [=====] 20%\n";
+const PARTCLONE: &str = "\r\n\rElapsed: 00:00:02, Remaining: 00:00:08, Completed:  20.00%, \
+    Rate: 568.78MB/min,\n\r\ncurrent block:     135699, total block:     204800, Complete:  66.26%\
+    \x1b[A\n\rElapsed: 00:00:04, Remaining: 00:00:06, Completed:  40.00%, Rate: 568.78MB/min,\n";
 const JSON: &str = "{\"percent\":0,\"stage\":\"scanning\"}\nsome text\n\
     {\"stage\":\"storing\",\"percent\":50.5,\"file\":\"a\"}\n{\"percent\":1000}\n{\"percent\":100}\n";
 
@@ -150,6 +153,7 @@ fn each_tool_is_understood_without_being_told_which() {
             REPORTS,
             &[10.0, 25.0, 40.0, 99.9, 20.0],
         ),
+        ("partclone", PARTCLONE, &[20.0, 40.0]),
         ("JSON", JSON, &[0.0, 50.5, 100.0]),
     ] {
         assert_eq!(percents(Format::Auto, text), expected, "{tool}");

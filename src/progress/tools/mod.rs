@@ -78,7 +78,9 @@ impl Tools {
         if reading == LineReading::NotMine {
             reading = zip::read(line);
         }
-        if reading == LineReading::NotMine && self.is_tar {
+        // How far partclone has looked, beside how much it has copied.
+        let is_place = line.starts_with("current block: ");
+        if reading == LineReading::NotMine && (self.is_tar || is_place) {
             reading = LineReading::Mine(None);
         }
         match reading {
