@@ -521,6 +521,10 @@ mod tests {
             ),
             ("Encoding: task 2 of 2, 20.00 %", 60.0),
             ("Pass 1 of 2: 50%", 25.0),
+            (
+                "Progress [150/300, 5 pairs matched] 50%  (hashing: 40%)",
+                50.0,
+            ),
             ("(2/3) installing a   [######] 100%", 66.6),
             ("(2/4) installing a   [####  ] 60%", 40.0),
             (

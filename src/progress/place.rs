@@ -246,7 +246,11 @@ impl<'a> NumberPlace<'a> {
         if !(is_label || speaks && self.head.ends_with('-')) {
             return None;
         }
-        Some(if speaks || goes_on {
+        // `[150/300] 50%  (hashing: 40%)`
+        let is_aside = self.head.rfind('(') > self.head.rfind(')').max(Some(0));
+        Some(if is_aside && speaks {
+            Trust::Said
+        } else if speaks || goes_on {
             Trust::Named
         } else if words::speak_of_other(label) {
             Trust::Prose
@@ -329,7 +333,13 @@ impl<'a> NumberPlace<'a> {
         }
         // `(11%)] Loss: 0.5`: it is the label of what follows.
         let is_apart = !self.tail.trim_start_matches(is_blank).starts_with(word);
-        let is_label = is_apart && rest.trim_start().starts_with([':', '=']);
+        // So is it in `45% Speed: 3 MB/s`.
+        let named = rest
+            .trim_start()
+            .strip_prefix([':', '='])
+            .map(str::trim_start);
+        let is_number = |it: &str| it.starts_with(|c: char| c.is_ascii_digit());
+        let is_label = named.is_some_and(|it| is_apart || is_number(it));
         match word {
             "" => NextWord::NoWord,
             _ if is_label => NextWord::NoWord,
@@ -420,6 +430,7 @@ mod tests {
             ("Copied @ of 3 GB", Trust::Named),
             ("tests/a.py::test PASSED [ @]", Trust::Said),
             ("Progress @", Trust::Named),
+            ("Progress: @ Speed: 3 MB/s", Trust::Named),
             ("Fortschritt: @", Trust::Named),
             ("Downloading @ of 9MiB", Trust::Named),
             ("in.png: @ complete", Trust::Named),
@@ -483,6 +494,7 @@ mod tests {
             "[....] Checking a.img @",
             "quality = @",
             "Memory: 1.2 GiB (@)",
+            "Fan speed: @",
             "size: 600 KB (@)",
         ] {
             assert_eq!(standing(line, false), Trust::Prose, "{line}");

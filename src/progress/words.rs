@@ -68,7 +68,7 @@ const PROGRESS: [&str; 64] = [
     "완료",
 ];
 /// Words of how full, how fast or how good something is.
-const OTHER: [&str; 74] = [
+const OTHER: [&str; 79] = [
     "acc",
     "accuracy",
     "avail",
@@ -91,6 +91,7 @@ const OTHER: [&str; 74] = [
     "efficiency",
     "errors",
     "failed",
+    "fan",
     "faster",
     "free",
     "full",
@@ -133,10 +134,14 @@ const OTHER: [&str; 74] = [
     "savings",
     "similar",
     "similarity",
+    "signal",
     "slower",
     "smaller",
+    "speed",
     "stored",
     "swap",
+    "temp",
+    "temperature",
     "threshold",
     "unused",
     "uptime",
