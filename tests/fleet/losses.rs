@@ -179,6 +179,33 @@ fn a_redis_in_which_lost_entries_come_back_before_later_ones_is_read_alike_by_al
     }
 }
 
+/// Has Redis lose what its newest opening comes after.
+const LOSE_BEFORE: &str = "local all = redis.call('XRANGE', KEYS[1], '-', '+')
+for i = #all, 1, -1 do
+  local fields = all[i][2]
+  if fields[3] == 'open' then return redis.call('XDEL', KEYS[1], fields[6]) end
+end";
+
+#[test]
+fn a_node_joins_where_redis_has_lost_what_an_opening_comes_after() {
+    let mut redis = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let running = node(&redis.url(), "a");
+    publish(running.publish, "j", "progress", "{}");
+    redis.kill();
+    redis.start_again();
+    publish_when_ready(&running, "k");
+    assert_eq!(redis.ask(&["EVAL", LOSE_BEFORE, "1", "landfall:log"]), ":1");
+    redis.kill();
+    redis.start_again();
+    let last = publish_when_ready(&running, "k");
+    let later = node(&redis.url(), "b");
+    assert_eq!(
+        snapshot(&later, "k").json()["lastEventId"],
+        last.to_string()
+    );
+    assert_eq!(snapshot(&later, "j").body, snapshot(&running, "j").body);
+}
+
 #[test]
 fn a_master_that_becomes_a_replica_without_breaking_connections_holds_nobody_up() {
     let master = Redis::start(&[]);

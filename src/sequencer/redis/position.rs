@@ -45,7 +45,6 @@ impl Position {
     };
 
     /// The one that opens an epoch.
-    #[cfg(test)]
     pub fn opening(epoch: u64) -> Position {
         Position { epoch, sequence: 0 }
     }

@@ -84,8 +84,9 @@ pub struct LogReader {
     asked: u64,
     /// Since when there is no log.
     empty_since: Option<Instant>,
-    /// Since when the log can't be read through.
+    /// Since when the log can't be read through, and where it ended then.
     unread_since: Option<Instant>,
+    unread_end: Position,
     /// Bytes since the newest snapshot, and how far that goes.
     bytes: u64,
     snapshot_at: Position,
@@ -144,6 +145,7 @@ impl LogReader {
             asked: epochs_until(clock::now_ms() / 1000),
             empty_since: None,
             unread_since: None,
+            unread_end: Position::START,
             bytes: 0,
             snapshot_at: Position::START,
             random: Random::new(),
@@ -370,7 +372,7 @@ impl LogReader {
         self.shared.note_lag(false);
         if self.replica.identity != look.identity || self.high.epoch > at.epoch {
             self.has_caught_up = false;
-            if !self.open(None)? {
+            if !self.follow(*last)? {
                 clock::sleep(EARLY);
             }
             return Ok(());
@@ -551,7 +553,8 @@ impl LogReader {
             return Ok(());
         }
         self.bytes = 0;
-        let newest = self.link()?.newest_snapshot()?.unwrap_or_default();
+        let kept = self.link()?.snapshots_at()?;
+        let newest = kept.map_or(Position::START, |(_, newest)| newest);
         if newest > self.snapshot_at {
             // Another node was first.
             self.snapshot_at = newest;

@@ -342,12 +342,6 @@ impl RedisLink {
         call(&mut self.connection, words, PATIENCE)
     }
 
-    fn range(&mut self, from: &str, to: &str) -> Result<Vec<Item>, StoreFault> {
-        let log = self.keys.log.clone();
-        let found = self.call(&["XRANGE", &log, from, to])?;
-        all(values(&found).unwrap_or_default())
-    }
-
     fn kept(&mut self, key: &str) -> Result<Option<StateSnapshot>, StoreFault> {
         let words = ["HMGET", key, "at", "n", "state"];
         let found = call(&mut self.connection, &words, STATE_PATIENCE)?;
@@ -497,9 +491,10 @@ impl Store for RedisLink {
         heard(self.connection.answer_now(), self.patience, items)
     }
 
-    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault> {
-        let at = at.to_string();
-        Ok(self.range(&at, &at)?.pop().map(|item| item.nonce))
+    fn item_at(&mut self, at: Position) -> Result<Option<Item>, StoreFault> {
+        let (log, at) = (self.keys.log.clone(), at.to_string());
+        let found = self.call(&["XRANGE", &log, &at, &at])?;
+        Ok(all(values(&found).unwrap_or_default())?.pop())
     }
 
     fn snapshot(&mut self) -> Result<Option<StateSnapshot>, StoreFault> {
@@ -510,10 +505,15 @@ impl Store for RedisLink {
         }
     }
 
-    fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault> {
-        let key = self.keys.snapshot.clone();
-        let found = self.call(&["HGET", &key, "at"])?;
-        Ok(found.as_str().and_then(Position::parse))
+    fn snapshots_at(&mut self) -> Result<Option<(Position, Position)>, StoreFault> {
+        let keys = [self.keys.before.clone(), self.keys.snapshot.clone()];
+        let mut places = [None; 2];
+        for (place, key) in places.iter_mut().zip(&keys) {
+            let found = self.call(&["HGET", key, "at"])?;
+            *place = found.as_str().and_then(Position::parse);
+        }
+        let [before, newest] = places;
+        Ok(newest.map(|newest| (before.unwrap_or(newest), newest)))
     }
 
     fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault> {

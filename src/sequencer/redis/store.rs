@@ -165,12 +165,16 @@ pub trait Store: Send {
         self.ask(after, most, wait)?;
         self.items()
     }
+    /// What stands in a place.
+    fn item_at(&mut self, at: Position) -> Result<Option<Item>, StoreFault>;
     /// The nonce of what stands in a place.
-    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault>;
+    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault> {
+        Ok(self.item_at(at)?.map(|item| item.nonce))
+    }
     /// The snapshot that a start begins with.
     fn snapshot(&mut self) -> Result<Option<StateSnapshot>, StoreFault>;
-    /// How far the newest snapshot goes.
-    fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault>;
+    /// How far the snapshot goes that a start begins with, and how far the newest.
+    fn snapshots_at(&mut self) -> Result<Option<(Position, Position)>, StoreFault>;
     /// Stores a snapshot, unless what it is of isn't the log's, or there is a newer. The log
     /// goes back to the one before from then on. False where it isn't stored.
     fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault>;

@@ -273,7 +273,12 @@ impl Both {
 
     fn store(&mut self, at: Position) {
         let at = self.some_place(at);
-        let nonce = self.call("nonce", |link, _| link.nonce_at(at)).flatten();
+        let identities = self.identities.clone();
+        let item = self.call("item", |link, _| {
+            let item = link.item_at(at)?;
+            Ok(item.map(|item| Both::translated(&identities, item)))
+        });
+        let nonce = item.flatten().map(|item| item.nonce);
         let nonce = if self.random.one_in(6) { None } else { nonce };
         let snapshot = StateSnapshot {
             at,
@@ -281,7 +286,7 @@ impl Both {
             state: vec![0; self.random.below(100) as usize],
         };
         self.call("store", |link, _| link.store(&snapshot));
-        self.call("newest", |link, _| link.newest_snapshot());
+        self.call("snapshots", |link, _| link.snapshots_at());
         self.call("snapshot", |link, _| link.snapshot());
     }
 

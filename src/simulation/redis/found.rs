@@ -92,6 +92,63 @@ fn a_beginning_that_a_torn_redis_brings_back_before_another_is_void() {
     world.check();
 }
 
+/// A node begins the log where there is none.
+fn begin(world: &mut World, node: usize) {
+    for _ in 0..100 {
+        if end(world).is_some() {
+            return;
+        }
+        world.turn(node, true, false);
+        world.pass(Duration::from_millis(100));
+    }
+    panic!("it doesn't");
+}
+
+/// A fleet whose Redis has read a torn file: the opening that had been torn off, of a node whose
+/// clock is ahead, is back in the place of the log that the other had begun, and what the first
+/// has opened behind that follows on what isn't there.
+fn with_hole(trace: &Trace) -> World<'_> {
+    let mut world = with_events(2, 3, trace);
+    world.set_ahead(0, Duration::from_secs(40));
+    world.network.lock().redis.lose_all();
+    begin(&mut world, 0);
+    let torn = end(&world);
+    {
+        let redis = &mut world.network.lock().redis;
+        redis.start_again();
+        redis.tear();
+    }
+    begin(&mut world, 1);
+    assert!(end(&world) < torn, "its clock is behind");
+    publish(&mut world, 1);
+    world.come_to_rest();
+    assert!(end(&world) > torn);
+    world.network.lock().redis.start_again();
+    world
+}
+
+#[test]
+fn a_node_joins_although_a_torn_redis_has_dropped_what_the_last_opening_comes_after() {
+    let trace = Trace::new(false);
+    let mut world = with_hole(&trace);
+    world.end_node(1);
+    world.come_to_rest();
+    world.check();
+    assert!(world.has_all());
+}
+
+#[test]
+fn where_nobody_has_what_a_torn_redis_has_dropped_the_fleet_goes_on_with_what_comes_before() {
+    let trace = Trace::new(false);
+    let mut world = with_hole(&trace);
+    world.end_node(0);
+    world.end_node(1);
+    world.come_to_rest();
+    world.check();
+    assert!(world.lost() > 0);
+    assert!(!world.has_all(), "nobody says it again");
+}
+
 #[test]
 fn who_lacks_some_of_the_log_lets_another_begin_it_anew() {
     let trace = Trace::new(false);

@@ -237,16 +237,16 @@ impl Store for Link {
         }
     }
 
-    fn nonce_at(&mut self, at: Position) -> Result<Option<Nonce>, StoreFault> {
-        self.call(|network| Ok(network.redis.nonce_at(at)))
+    fn item_at(&mut self, at: Position) -> Result<Option<Item>, StoreFault> {
+        self.call(|network| Ok(network.redis.item_at(at)))
     }
 
     fn snapshot(&mut self) -> Result<Option<StateSnapshot>, StoreFault> {
-        self.call(|network| Ok(network.redis.snapshots().0))
+        self.call(|network| Ok(network.redis.snapshot()))
     }
 
-    fn newest_snapshot(&mut self) -> Result<Option<Position>, StoreFault> {
-        self.call(|network| Ok(network.redis.snapshots().1))
+    fn snapshots_at(&mut self) -> Result<Option<(Position, Position)>, StoreFault> {
+        self.call(|network| Ok(network.redis.snapshots_at()))
     }
 
     fn store(&mut self, snapshot: &StateSnapshot) -> Result<bool, StoreFault> {

@@ -58,8 +58,9 @@ pub struct Redis {
     pub is_down: bool,
     /// Every item that there ever was.
     pub given: BTreeMap<Position, Arc<Item>>,
-    /// What a torn file has that isn't read before the next start.
+    /// What a torn file has that isn't read before the next start, and what it stands behind.
     torn: Vec<Arc<Item>>,
+    torn_after: Position,
     /// Whether anything was ever lost.
     pub has_lost: bool,
     /// Where the log has ended of late.
@@ -80,6 +81,7 @@ impl Redis {
             is_down: false,
             given: BTreeMap::new(),
             torn: Vec::new(),
+            torn_after: Position::default(),
             has_lost: false,
             ends: Vec::new(),
         }
@@ -88,6 +90,12 @@ impl Redis {
     /// Forgets where the log has ended up to now.
     pub fn forget_ends(&mut self) {
         self.ends = vec![self.last()];
+    }
+
+    /// Forgets what there was, but for what may come back.
+    pub fn forget(&mut self) {
+        let torn = self.torn.iter();
+        self.given = torn.map(|item| (item.at, item.clone())).collect();
     }
 
     /// Whether the log has ended here since then.
@@ -112,11 +120,9 @@ impl Redis {
         }
     }
 
-    pub fn nonce_at(&self, at: Position) -> Option<Nonce> {
-        self.items_from(at)
-            .next()
-            .filter(|item| item.at == at)
-            .map(|item| item.nonce.clone())
+    pub fn item_at(&self, at: Position) -> Option<Item> {
+        let item = self.items_from(at).next()?;
+        (item.at == at).then(|| Item::clone(item))
     }
 
     pub fn read(&self, after: Position, most: usize) -> Vec<Item> {
@@ -124,12 +130,17 @@ impl Redis {
         items.map(|item| Item::clone(item)).collect()
     }
 
-    /// The one that a start begins with, and the newest.
-    pub fn snapshots(&self) -> (Option<StateSnapshot>, Option<Position>) {
-        let newest = self.data.snapshot.as_ref();
-        let first = self.data.before.as_ref().or(newest);
-        let first = first.map(|kept| StateSnapshot::clone(kept));
-        (first, newest.map(|kept| kept.at))
+    /// The one that a start begins with.
+    pub fn snapshot(&self) -> Option<StateSnapshot> {
+        let first = self.data.before.as_ref().or(self.data.snapshot.as_ref());
+        first.map(|kept| StateSnapshot::clone(kept))
+    }
+
+    /// How far that goes, and how far the newest.
+    pub fn snapshots_at(&self) -> Option<(Position, Position)> {
+        let newest = self.data.snapshot.as_ref()?;
+        let first = self.data.before.as_ref().unwrap_or(newest);
+        Some((first.at, newest.at))
     }
 
     /// Carries a command out, all of it or nothing.
@@ -164,7 +175,7 @@ impl Redis {
     }
 
     fn nonce_of(&self, at: Position) -> Nonce {
-        self.nonce_at(at).unwrap_or_default()
+        self.item_at(at).map(|item| item.nonce).unwrap_or_default()
     }
 
     fn add(&mut self, item: Item) {
@@ -344,13 +355,16 @@ impl Redis {
         let Some(log) = &mut self.data.log else {
             return self.torn.clear();
         };
-        // What was torn off comes back before what was appended since.
-        for item in std::mem::take(&mut self.torn) {
-            let place = log.items.partition_point(|it| it.at < item.at);
-            let is_there = log.items.get(place).is_some_and(|it| it.at == item.at);
-            // It takes something behind it for it to be read.
-            if place < log.items.len() && !is_there {
-                log.items.insert(place, item);
+        // What was torn off is read where it stands in the file, if something stands behind it.
+        // What was appended since is then left out where it isn't above it.
+        let torn = std::mem::take(&mut self.torn);
+        let since = log.items.partition_point(|it| it.at <= self.torn_after);
+        let since = log.items.split_off(since);
+        let torn = torn.into_iter().filter(|_| !since.is_empty());
+        for item in torn.chain(since.iter().cloned()) {
+            if log.items.back().is_none_or(|it| it.at < item.at) {
+                log.last = item.at;
+                log.items.push_back(item);
             }
         }
     }
@@ -400,6 +414,7 @@ impl Redis {
         let last = self.last().unwrap_or_default();
         let items = now.log.map(|log| log.items).unwrap_or_default();
         self.torn = items.into_iter().filter(|item| item.at > last).collect();
+        self.torn_after = last;
         self.has_lost = true;
     }
 }

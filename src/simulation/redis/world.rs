@@ -264,7 +264,7 @@ impl World<'_> {
         let Network { redis, late, .. } = &mut *self.network.lock();
         let knows = |node: &NodeByHand| node.replica().at > Position::START;
         if redis.last().is_none() && !self.nodes.iter().any(knows) {
-            redis.given.clear();
+            redis.forget();
             late.clear();
             self.answered.clear();
         }
@@ -486,6 +486,11 @@ impl World<'_> {
     /// What can be done without waiting is done so from now on.
     pub fn acts_at_once(&mut self) {
         self.options.at_once = true;
+    }
+
+    /// A node's clock is set.
+    pub fn set_ahead(&mut self, node: usize, ahead: Duration) {
+        self.options.ahead[node] = ahead;
     }
 
     /// Time passes, in which nothing happens.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::position::{Position, SLOTS, next_epoch, slot_of};
 use super::super::replica::nonce;
 use super::super::snapshot;
-use super::super::store::{EpochOpened, EpochOpening, StoreFault};
+use super::super::store::{Body, EpochOpened, EpochOpening, StoreFault};
 use super::{LogReader, SHYNESS};
 use crate::sequencer::Health;
 use crate::sys::clock;
@@ -39,6 +39,40 @@ impl LogReader {
         self.is_verified = true;
         self.must_salvage = true;
         Ok(())
+    }
+
+    /// Opens the next epoch of a log that ends here. Redis may have been started again, with
+    /// less than was read of it: where nobody else could read it up to here, one begins anew. False
+    /// where it is too early for it.
+    pub(super) fn follow(&mut self, last: Position) -> Result<bool, StoreFault> {
+        let is_whole = self.is_whole()?;
+        if !is_whole {
+            error!("fleet: Redis has lost some of the log before {last}: one begins anew");
+        }
+        self.open((!is_whole).then_some(Some(last)))
+    }
+
+    /// Whether all is there that openings follow on, since the snapshot that a start begins with.
+    fn is_whole(&mut self) -> Result<bool, StoreFault> {
+        let mut at = self.replica.at;
+        let link = self.link()?;
+        let Some((start, _)) = link.snapshots_at()? else {
+            return Ok(false);
+        };
+        while at.epoch > start.epoch {
+            let opening = link
+                .item_at(Position::opening(at.epoch))?
+                .map(|item| item.what);
+            let Some(Body::Opening { before, .. }) = opening else {
+                return Ok(false);
+            };
+            let is_there = before == start || link.item_at(before)?.is_some();
+            if !is_there || !(start..at).contains(&before) {
+                return Ok(false);
+            }
+            at = before;
+        }
+        Ok(at >= start)
     }
 
     /// Opens the next epoch; of a log that begins with what is here, where it is to, in the

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::position::Position;
 use super::super::replica::{ItemApplied, Misfit, Replica};
 use super::super::snapshot;
-use super::super::store::{Body, Item, Look, StoreFault};
+use super::super::store::{Body, Item, StoreFault};
 use super::{ATTEMPTS, LogReader, READ, SHYNESS};
 use crate::sequencer::journal::codec::Unread;
 use crate::sys::clock;
@@ -18,6 +18,14 @@ struct OwnFound {
     in_snapshot: u64,
     /// What came behind it.
     items: Vec<(Item, ItemApplied)>,
+}
+
+/// What reading from the snapshot on has come to.
+enum LogRead {
+    Whole(Replica),
+    /// What an opening comes after isn't there: the state before that.
+    UpToGap(Replica),
+    Nothing,
 }
 
 impl LogReader {
@@ -34,34 +42,51 @@ impl LogReader {
             self.shared.counters.rebuilds.add(1);
         }
         let mut voids = Vec::new();
+        let mut part = None;
         for _ in 0..ATTEMPTS {
             let mut own = OwnFound::default();
-            if let Some(fresh) = self.read_whole(&mut own, &mut voids)? {
-                self.take_over(fresh, own);
-                self.unread_since = None;
-                return Ok(());
+            match self.read_whole(&mut own, &mut voids)? {
+                LogRead::Whole(fresh) => {
+                    self.take_over(fresh, own);
+                    self.unread_since = None;
+                    return Ok(());
+                }
+                LogRead::UpToGap(fresh) => part = part.or(Some((fresh, own))),
+                LogRead::Nothing => {}
             }
         }
         let look = self.link()?.look()?;
-        if look.last.is_none() {
+        let Some((last, _)) = look.last else {
             // It is gone by now: what was here is still here, for another to begin with.
             return Ok(());
+        };
+        if look.is_master {
+            self.replace_log(last, part)?;
         }
-        self.replace_log(&look)?;
         Err(StoreFault::Broken(
             "its log has gaps, or no snapshot".to_owned(),
         ))
     }
 
     /// The log can't be read through: one begins with the state that there is. Who has read
-    /// in the newest epoch may do so at once, and others where nobody has.
-    fn replace_log(&mut self, look: &Look) -> Result<(), StoreFault> {
+    /// in the newest epoch may do so at once, and others where nobody has; where nobody has a state,
+    /// with the part that comes before the gap.
+    fn replace_log(
+        &mut self,
+        last: Position,
+        part: Option<(Replica, OwnFound)>,
+    ) -> Result<(), StoreFault> {
+        let is_written = std::mem::replace(&mut self.unread_end, last) != last;
+        if is_written && !self.has_state {
+            // Somebody goes on with it, who has one.
+            self.unread_since = None;
+        }
         let since = *self.unread_since.get_or_insert_with(clock::now);
-        let may_begin = self.has_state && look.is_master;
-        let Some(&(last, _)) = look.last.as_ref().filter(|_| may_begin) else {
-            return Ok(());
-        };
-        if self.replica.at.epoch >= last.epoch || clock::now() - since > SHYNESS {
+        let is_long = clock::now() - since > SHYNESS;
+        if let Some((fresh, own)) = part.filter(|_| is_long && !self.has_state) {
+            self.take_over(fresh, own);
+        }
+        if self.has_state && (is_long || self.replica.at.epoch >= last.epoch) {
             error!("fleet: the log up to {last} can't be read through: one begins anew");
             self.open(Some(Some(last)))?;
             self.must_salvage = true;
@@ -69,7 +94,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// The state that the snapshot and the log make, without what was found void. None where
+    /// The state that the snapshot and the log make, without what was found void. Nothing where
     /// another node has trimmed the log meanwhile, or Redis has lost some of it, or more is found
     /// void. A Redis that reads a torn file may have what was torn off again later, before what was
     /// appended since.
@@ -77,11 +102,11 @@ impl LogReader {
         &mut self,
         own: &mut OwnFound,
         voids: &mut Vec<Range<Position>>,
-    ) -> Result<Option<Replica>, StoreFault> {
+    ) -> Result<LogRead, StoreFault> {
         let Some(kept) = self.link()?.snapshot()? else {
             // Somebody else's is told by what stands in it.
             self.link()?.read(Position::START, 1, Duration::ZERO)?;
-            return Ok(None);
+            return Ok(LogRead::Nothing);
         };
         let fresh = snapshot::restore(&kept, self.shared.hub.config());
         let mut fresh = match fresh {
@@ -108,8 +133,12 @@ impl LogReader {
                 if last == end || last.clone().is_none_or(|(at, _)| at <= read) {
                     if has_gap {
                         *voids = void_by(&openings);
+                        return Ok(LogRead::UpToGap(fresh));
                     }
-                    return Ok(last.is_some_and(is_whole).then_some(fresh));
+                    return Ok(match last.is_some_and(is_whole) {
+                        true => LogRead::Whole(fresh),
+                        false => LogRead::Nothing,
+                    });
                 }
                 end = last;
                 continue;
@@ -124,7 +153,7 @@ impl LogReader {
                 }
                 let is_opening = matches!(item.what, Body::Opening { .. });
                 if std::mem::take(&mut is_first) && !is_there && !is_opening {
-                    return Ok(None);
+                    return Ok(LogRead::Nothing);
                 }
                 let applied = match fresh.apply(item, false) {
                     Ok(applied) => applied,
@@ -133,7 +162,7 @@ impl LogReader {
                         has_gap = true;
                         continue;
                     }
-                    Err(Misfit::Gap) => return Ok(None),
+                    Err(Misfit::Gap) => return Ok(LogRead::Nothing),
                     Err(Misfit::Newer) => return Err(self.newer()),
                 };
                 if matches!(applied, ItemApplied::Entry { boot, .. } if boot == self.shared.boot) {
