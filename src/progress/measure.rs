@@ -158,7 +158,7 @@ fn percents<'a>(row: TextLine<'a>, counters: &[Fraction<'a>]) -> Vec<Measure<'a>
             }
             // `(2/3) installing a  [#####] 50%`
             let front = counters.iter().find_map(|it| it.of_part(measure.percent));
-            if let Some(percent) = front.filter(|_| counter.is_none()) {
+            if let Some(percent) = front {
                 measure.percent = percent;
             }
             (0.0..=100.0).contains(&measure.percent).then_some(measure)
@@ -249,6 +249,15 @@ fn counter(row: TextLine<'_>, sign: usize, after: usize) -> Option<Fraction<'_>>
     let mut total = number::starting_at(text, after + blank)?;
     let done_end = text[..sign].trim_end_matches(is_blank).len();
     let mut done = number::ending_at(text, done_end)?;
+    let in_groups = number::starting_in_groups(text, after + blank)?;
+    let are_apart = text[sign..after + blank].contains(is_blank);
+    if let Some(it) =
+        number::ending_in_groups(text, done_end).filter(|it| it.value <= in_groups.value)
+    {
+        (done, total) = (it, in_groups);
+    } else if are_apart && in_groups.unit == done.unit {
+        total = in_groups;
+    }
     // One unit may be enough for both.
     if let (None, Some(unit)) = (done.unit, total.unit) {
         done.value *= unit;
@@ -440,6 +449,11 @@ mod tests {
             ("item #3 of 5", 40.0),
             ("2/4 b.txt", 50.0),
             ("Datei 2 von 4", 25.0),
+            ("3 / 5 678", 0.0),
+            ("Copied 1 234 of 5 678 files", 21.7),
+            ("1\u{202f}234/5\u{202f}678", 21.7),
+            ("12 345 / 5 678", 6.0),
+            ("Downloading 3 of 10 200 MB", 30.0),
         ] {
             assert_eq!(told(line, false), Some(percent), "{line}");
         }
@@ -532,6 +546,7 @@ mod tests {
                 75.0,
             ),
             ("[1/2] [###   ] 50%", 50.0),
+            ("(3/10) 45%", 24.5),
             ("Receiving objects:  33% (1/3)", 33.0),
             ("     0/768    ( 0%)|    0:00/    0:00|", 0.0),
         ] {

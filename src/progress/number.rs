@@ -112,6 +112,48 @@ pub(super) fn starting_at(text: &str, start: usize) -> Option<Number> {
     }
 }
 
+/// The same for one whose digits blanks may part into threes: `5 678`.
+pub(super) fn starting_in_groups(text: &str, start: usize) -> Option<Number> {
+    let first = text[start..].trim_start_matches(|c: char| c.is_ascii_digit());
+    let mut end = text.len() - first.len();
+    let is_first = (1..=3).contains(&(end - start));
+    while let Some(rest) = text[end..].strip_prefix(is_blank).filter(|_| is_first) {
+        if rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len())
+            != 3
+        {
+            break;
+        }
+        end = text.len() - rest.len() + 3;
+    }
+    let digits = text[start..end].replace(is_blank, "");
+    let number = starting_at(&format!("{digits}{}", &text[end..]), 0)?;
+    Some(Number {
+        start,
+        end: end + number.end - digits.len(),
+        ..number
+    })
+}
+
+/// That which ends at `end`, if its digits are parted so and have no unit.
+pub(super) fn ending_in_groups(text: &str, end: usize) -> Option<Number> {
+    let mut digits = String::new();
+    let mut head = &text[..end];
+    loop {
+        let rest = head.trim_end_matches(|c: char| c.is_ascii_digit());
+        let group = &head[rest.len()..];
+        digits.insert_str(0, group);
+        match rest.strip_suffix(is_blank) {
+            Some(before) if group.len() == 3 && before.ends_with(|c: char| c.is_ascii_digit()) => {
+                head = before;
+            }
+            _ if group.len() == digits.len() => return None,
+            _ => return number(&digits, None, rest.len(), end).filter(|_| group.len() <= 3),
+        }
+    }
+}
+
 fn number(digits: &str, unit: Option<f64>, start: usize, end: usize) -> Option<Number> {
     Some(Number {
         value: value(digits)? * unit.unwrap_or(1.0),
@@ -194,6 +236,20 @@ mod tests {
             ("0...1", None),
         ] {
             assert_eq!(dotted(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn blanks_part_digits_into_threes() {
+        let behind = |text: &str| starting_in_groups(text, 0).map(|it| (it.value, it.end));
+        assert_eq!(behind("5 678 MB"), Some((5678e6, 8)));
+        assert_eq!(behind("5\u{202f}678\u{202f}901."), Some((5_678_901.0, 13)));
+        assert_eq!(behind("5 67"), Some((5.0, 1)));
+        assert_eq!(behind("1234 678"), Some((1234.0, 4)));
+        let before = |text: &str| ending_in_groups(text, text.len()).map(|it| it.value);
+        assert_eq!(before("a 1 234 567"), Some(1_234_567.0));
+        for text in ["234", "a 234", "1234 567", "1 23", ""] {
+            assert_eq!(before(text), None, "{text}");
         }
     }
 
