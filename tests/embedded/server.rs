@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall::{Address, Client, Event, LeaseWatch, Server, ServerConfig};
 
@@ -127,4 +127,24 @@ fn what_a_program_holds_can_be_shown_and_tells_no_secret() {
     shows(&LeaseWatch::start(server.jobs()).unwrap(), "LeaseWatch");
     let client = Client::new(server.public().clone());
     shows(&client.with_token(Some("secret".to_owned())), "Client");
+}
+
+#[test]
+fn a_server_that_has_stopped_leaves_no_thread_behind_for_uploads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.data = Some(folder.path().to_owned());
+    for _ in 0..3 {
+        drop(Server::start(config.clone()).unwrap());
+    }
+    let is_left = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = threads.map(|it| std::fs::read_to_string(it.unwrap().path().join("comm")));
+        names.flatten().any(|name| name.trim() == "janitor")
+    };
+    let began = Instant::now();
+    while is_left() {
+        assert!(began.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use crate::sys::channel::Receiver;
 use crate::sys::order::sort_by_key;
 use crate::sys::thread;
 
@@ -22,8 +23,8 @@ const STRAY_AGE: Duration = Duration::from_secs(60);
 /// Uploads that the pipeline is done with and that clients may still ask after.
 const REMEMBERED_MAX: usize = 1024;
 
-/// Starts its thread, which ends with the spool.
-pub fn start(spool: &Arc<SpoolCore>) -> io::Result<()> {
+/// Starts its thread, which ends with the spool, as the channel does.
+pub fn start(spool: &Arc<SpoolCore>, ends: Receiver<()>) -> io::Result<()> {
     let spool = Arc::downgrade(spool);
     let work = move || {
         while let Some(spool) = Weak::upgrade(&spool) {
@@ -40,7 +41,7 @@ pub fn start(spool: &Arc<SpoolCore>) -> io::Result<()> {
             }
             let soonest = spool.config().expiry_of(0);
             drop(spool);
-            std::thread::sleep((soonest / 4).clamp(ROUND_MIN, ROUND_MAX));
+            let _ = ends.recv_timeout((soonest / 4).clamp(ROUND_MIN, ROUND_MAX));
         }
     };
     thread::start("janitor", work).map(drop)

@@ -37,6 +37,7 @@ use crate::event::job::{JobId, LifeId};
 use crate::http::tus::Checksum;
 use crate::hub::After;
 use crate::sequencer::Sequencer;
+use crate::sys::channel::{self, Sender};
 use crate::sys::limit::Limit;
 use crate::sys::metrics::Metrics;
 use crate::upload::disk::Disk;
@@ -82,6 +83,8 @@ struct SpoolCore {
     bytes: Allowance,
     /// What was free on the disk, not long ago.
     free: AtomicU64,
+    /// The janitor hears when this is gone.
+    _alive: Sender<()>,
 }
 
 /// An upload that is about to begin.
@@ -143,6 +146,7 @@ impl Spool {
         disk: Disk,
         landing: Arc<dyn Landing>,
     ) -> io::Result<Spool> {
+        let (alive, ends) = channel::bounded(0);
         let spool = Spool(Arc::new(SpoolCore {
             store: SpoolStore::open(data)?,
             trouble: Trouble::default(),
@@ -158,10 +162,11 @@ impl Spool {
             untold: Mutex::default(),
             is_closed: AtomicBool::new(false),
             free: AtomicU64::new(0),
+            _alive: alive,
         }));
         spool.look_at_disk();
         spool.recover()?;
-        janitor::start(&spool.0)?;
+        janitor::start(&spool.0, ends)?;
         Ok(spool)
     }
 
