@@ -1,27 +1,11 @@
 //! What is known of a command before it says anything: by its arguments.
 
 use super::ffmpeg::{FfmpegPlan, Material};
+use super::words::is_in;
 
 /// Programs that run another, whose words follow theirs.
-const RUNNERS: [&str; 17] = [
-    "chrt",
-    "doas",
-    "env",
-    "flock",
-    "ionice",
-    "nice",
-    "nocache",
-    "nohup",
-    "prlimit",
-    "setsid",
-    "stdbuf",
-    "sudo",
-    "systemd-inhibit",
-    "systemd-run",
-    "taskset",
-    "time",
-    "timeout",
-];
+const RUNNERS: &str = "chrt doas env flock ionice nice nocache nohup prlimit setsid stdbuf sudo systemd-inhibit \
+     systemd-run taskset time timeout";
 
 /// How much there is to copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +51,7 @@ impl Known {
 pub fn arguments<'a>(words: &'a [String], name: &str) -> Option<&'a [String]> {
     let base = |word: &'a String| word.rsplit('/').next().unwrap_or_default();
     let first = base(words.first()?);
-    let at = if RUNNERS.contains(&first) {
+    let at = if is_in(RUNNERS, first) {
         words.iter().position(|word| base(word) == name)?
     } else if first == name {
         0

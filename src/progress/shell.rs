@@ -1,16 +1,17 @@
 //! The commands in the script of a `sh -c`, as far as they are written out: nothing is expanded.
 
 use super::known::arguments;
+use super::words::is_in;
 
 /// The shells whose scripts are read.
-const SHELLS: [&str; 6] = ["sh", "bash", "dash", "zsh", "ksh", "ash"];
+const SHELLS: &str = "sh bash dash zsh ksh ash";
 /// The longest script that is read, in bytes: one by hand is shorter.
 const SCRIPT_MAX_BYTES: usize = 64 * 1024;
 
 /// The commands that these words run: those of the script, where they run a shell with one, or
 /// the words themselves.
 pub fn commands(words: &[String]) -> Vec<Vec<String>> {
-    let shell = SHELLS.iter().find_map(|name| {
+    let shell = SHELLS.split(' ').find_map(|name| {
         let arguments = arguments(words, name)?;
         let at = arguments.iter().position(|word| takes_script(word))?;
         arguments.get(at + 1)
@@ -68,16 +69,14 @@ fn is_apart(c: char, word: &Option<String>) -> bool {
 
 /// A word ends. One of the shell's own, or a setting of a variable, before a command is left out.
 fn end_word(commands: &mut [Vec<String>], word: &mut Option<String>) {
-    const OWN: [&str; 9] = [
-        "if", "then", "else", "do", "while", "until", "!", "exec", "command",
-    ];
+    const OWN: &str = "if then else do while until ! exec command";
     let (Some(word), Some(command)) = (word.take(), commands.last_mut()) else {
         return;
     };
     let is_setting = word
         .split_once('=')
         .is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
-    if !command.is_empty() || !(OWN.contains(&word.as_str()) || is_setting) {
+    if !command.is_empty() || !(is_in(OWN, &word) || is_setting) {
         command.push(word);
     }
 }

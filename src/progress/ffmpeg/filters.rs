@@ -1,5 +1,6 @@
 //! What ffmpeg's filters do to how long something is.
 
+use super::super::words::is_in;
 use super::time::argument;
 
 /// What becomes of a length.
@@ -14,34 +15,9 @@ pub(super) enum LengthChange {
 }
 
 /// Filters after which a length can't be told from the one before.
-const UNKNOWN: [&str; 26] = [
-    "acrossfade",
-    "adelay",
-    "aecho",
-    "aloop",
-    "amovie",
-    "apad",
-    "areverse",
-    "aselect",
-    "asetpts",
-    "asetrate",
-    "atrim",
-    "framestep",
-    "loop",
-    "movie",
-    "mpdecimate",
-    "rubberband",
-    "select",
-    "setpts",
-    "shuffleframes",
-    "silenceremove",
-    "thumbnail",
-    "tile",
-    "tpad",
-    "trim",
-    "xfade",
-    "zoompan",
-];
+const UNKNOWN: &str = "acrossfade adelay aecho aloop amovie apad areverse aselect asetpts asetrate atrim framestep \
+     loop movie mpdecimate rubberband select setpts shuffleframes silenceremove thumbnail tile \
+     tpad trim xfade zoompan";
 
 /// What a chain or a graph of filters does.
 pub(super) fn change(graph: &str) -> LengthChange {
@@ -64,7 +40,7 @@ pub(super) fn change(graph: &str) -> LengthChange {
                 continue;
             }
             "concat" => None,
-            _ if UNKNOWN.contains(&name) => None,
+            _ if is_in(UNKNOWN, name) => None,
             _ => continue,
         };
         change = match (change, factor) {

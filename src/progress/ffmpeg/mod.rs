@@ -9,6 +9,7 @@ pub use material::Material;
 pub(super) use plan::FfmpegPlan;
 
 use super::update::{LineReading, Source, Update};
+use super::words::is_in;
 use plan::WholeWork;
 
 /// How many inputs' durations are kept.
@@ -262,33 +263,20 @@ fn speed(text: &str) -> Option<f64> {
 /// The line without the level that `-loglevel level+info` puts before it, and whether it had
 /// one.
 fn without_level(line: &str) -> (bool, &str) {
-    const LEVELS: [&str; 8] = [
-        "panic", "fatal", "error", "warning", "info", "verbose", "debug", "trace",
-    ];
+    const LEVELS: &str = "panic fatal error warning info verbose debug trace";
     let level = line
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("] "));
     match level {
-        Some((level, rest)) if LEVELS.contains(&level) => (true, rest.trim_start()),
+        Some((level, rest)) if is_in(LEVELS, level) => (true, rest.trim_start()),
         _ => (false, line),
     }
 }
 
 fn is_block_key(key: &str) -> bool {
-    const KEYS: [&str; 11] = [
-        "frame",
-        "fps",
-        "bitrate",
-        "total_size",
-        "out_time_us",
-        "out_time_ms",
-        "out_time",
-        "dup_frames",
-        "drop_frames",
-        "speed",
-        "progress",
-    ];
-    KEYS.contains(&key) || (key.starts_with("stream_") && key.ends_with("_q"))
+    const KEYS: &str = "frame fps bitrate total_size out_time_us out_time_ms out_time dup_frames drop_frames \
+         speed progress";
+    is_in(KEYS, key) || (key.starts_with("stream_") && key.ends_with("_q"))
 }
 
 /// Statistics that encoders print at the end, which are full of percentages:

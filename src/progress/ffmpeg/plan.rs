@@ -1,50 +1,16 @@
 //! What an ffmpeg is asked for: how long its output will be is told by its arguments and by
 //! how long its inputs are.
 
+use super::super::words::is_in;
 use super::filters::{LengthChange, change, source};
 use super::material::Material;
 use super::time::argument;
 
 /// Options without a value.
-const FLAGS: [&str; 37] = [
-    "y",
-    "n",
-    "an",
-    "vn",
-    "sn",
-    "dn",
-    "re",
-    "shortest",
-    "copyts",
-    "start_at_zero",
-    "stats",
-    "nostats",
-    "nostdin",
-    "stdin",
-    "hide_banner",
-    "benchmark",
-    "benchmark_all",
-    "accurate_seek",
-    "noaccurate_seek",
-    "autorotate",
-    "noautorotate",
-    "autoscale",
-    "noautoscale",
-    "copy_unknown",
-    "ignore_unknown",
-    "xerror",
-    "dump",
-    "hex",
-    "debug_ts",
-    "report",
-    "bitexact",
-    "intra",
-    "deinterlace",
-    "psnr",
-    "vstats",
-    "qphist",
-    "fix_sub_duration",
-];
+const FLAGS: &str = "y n an vn sn dn re shortest copyts start_at_zero stats nostats nostdin stdin hide_banner \
+     benchmark benchmark_all accurate_seek noaccurate_seek autorotate noautorotate autoscale \
+     noautoscale copy_unknown ignore_unknown xerror dump hex debug_ts report bitexact intra \
+     deinterlace psnr vstats qphist fix_sub_duration";
 /// How many inputs and outputs are looked at; no call by hand has more.
 const FILES_MAX: usize = 64;
 
@@ -155,7 +121,7 @@ impl FfmpegPlan {
                     }
                     options.clear();
                 }
-                Some(name) if FLAGS.contains(&name) => options.push((name, "")),
+                Some(name) if is_in(FLAGS, name) => options.push((name, "")),
                 Some(name) => {
                     let value = words.next().unwrap_or_default();
                     match name {
@@ -406,9 +372,9 @@ impl Length {
 
 /// Whether a level of the log, as `error` or `level+16`, is below the one that describes inputs.
 fn is_quiet(level: &str) -> bool {
-    const QUIET: [&str; 5] = ["quiet", "panic", "fatal", "error", "warning"];
+    const QUIET: &str = "quiet panic fatal error warning";
     let level = level.rsplit('+').next().unwrap_or_default();
-    QUIET.contains(&level) || level.parse().is_ok_and(|level: i32| level < 32)
+    is_in(QUIET, level) || level.parse().is_ok_and(|level: i32| level < 32)
 }
 
 fn shortest(lengths: &[Length]) -> Length {
