@@ -45,9 +45,9 @@ pub struct Frame {
 impl FrameKind {
     /// That of the events of this name.
     pub fn of(name: &str) -> FrameKind {
-        match name {
-            "progress" => FrameKind::Progress,
-            "done" | "error" | DELETED => FrameKind::Terminal,
+        match name.as_bytes() {
+            b"progress" => FrameKind::Progress,
+            b"done" | b"error" | b"deleted" => FrameKind::Terminal,
             _ => FrameKind::Other,
         }
     }
@@ -80,8 +80,7 @@ impl Frame {
         };
         let mut digits = itoa::Buffer::new();
         let number = digits.format(id.0);
-        let mut lines = [
-            "",
+        let lines = [
             "\r\nevent: ",
             name,
             open,
@@ -92,13 +91,16 @@ impl Frame {
             number,
             "\n\n\r\n",
         ];
-        let length = lines.iter().map(|part| part.len()).sum::<usize>() - 2 * "\r\n".len();
+        let length = lines.iter().map(|part| part.len()).sum::<usize>();
         let mut digits = Digits::default();
-        lines[0] = hex(length, &mut digits);
+        let length_line = hex(length - 2 * "\r\n".len(), &mut digits);
+        let mut text = String::with_capacity(length_line.len() + length);
+        text.push_str(length_line);
+        lines.iter().for_each(|part| text.push_str(part));
         Frame {
             id,
             kind: FrameKind::of(name),
-            text: lines.concat(),
+            text,
         }
     }
 

@@ -125,10 +125,10 @@ impl FromStr for EventName {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         // The three that nearly every event has cost no allocation.
-        match text {
-            "progress" => Ok(EventName::PROGRESS),
-            "done" => Ok(EventName::DONE),
-            "error" => Ok(EventName::ERROR),
+        match text.as_bytes() {
+            b"progress" => Ok(EventName::PROGRESS),
+            b"done" => Ok(EventName::DONE),
+            b"error" => Ok(EventName::ERROR),
             _ => EventName::check(text).map(|()| EventName(Cow::Owned(text.to_owned()))),
         }
     }
@@ -201,8 +201,6 @@ impl<'de> Deserialize<'de> for LifeId {
 }
 
 impl EventName {
-    /// Those that nearly every event has.
-    pub(super) const COMMON: [&str; 3] = ["progress", "done", "error"];
     /// `progress`.
     pub const PROGRESS: EventName = EventName(Cow::Borrowed("progress"));
     /// `done`, which ends a job.
@@ -223,7 +221,7 @@ impl EventName {
 
     /// Whether the server alone says events of this name.
     pub fn is_reserved(&self) -> bool {
-        ["reset", "deleted", "open"].contains(&self.as_str())
+        matches!(self.0.as_bytes(), b"reset" | b"deleted" | b"open")
     }
 
     /// Whether a job ends with an event of this name.
@@ -240,9 +238,9 @@ impl EventName {
 impl JobState {
     /// The state that an event of this name puts its job in, where it ends it.
     pub(crate) fn ended_by(event: &str) -> Option<JobState> {
-        match event {
-            "done" => Some(JobState::Done),
-            "error" => Some(JobState::Failed),
+        match event.as_bytes() {
+            b"done" => Some(JobState::Done),
+            b"error" => Some(JobState::Failed),
             _ => None,
         }
     }

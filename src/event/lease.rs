@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(super) const WRONG: Malformed = Malformed::new(
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    ms: u32,
+    ms: NonZeroU32,
 }
 
 impl Lease {
@@ -36,9 +37,8 @@ impl Lease {
     /// A lease of whole milliseconds. None where it would be too short or too long.
     pub fn new(duration: Duration) -> Option<Lease> {
         let fits = (Lease::MIN..=Lease::MAX).contains(&duration);
-        fits.then_some(Lease {
-            ms: duration.as_millis() as u32,
-        })
+        let ms = NonZeroU32::new(duration.as_millis() as u32)?;
+        fits.then_some(Lease { ms })
     }
 
     /// A lease as it stands in JSON: a string.
@@ -52,12 +52,12 @@ impl Lease {
 
     /// A lease or none, as it stands in what a digest is made of.
     pub(super) fn bytes(lease: Option<Lease>) -> [u8; 4] {
-        lease.map_or(0, |lease| lease.ms).to_le_bytes()
+        lease.map_or(0, |lease| lease.ms.get()).to_le_bytes()
     }
 
     /// How long that is.
     pub fn duration(self) -> Duration {
-        Duration::from_millis(self.ms.into())
+        Duration::from_millis(u64::from(self.ms.get()))
     }
 }
 

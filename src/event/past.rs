@@ -14,8 +14,9 @@ impl<'a> PastEvent<'a> {
     /// None where it can't have been accepted: its data would break a frame.
     pub fn new(name: &'a str, data: &'a str, names_its_job: bool) -> Option<PastEvent<'a>> {
         let is_line = memchr::memchr2(b'\r', b'\n', data.as_bytes()).is_none();
-        let is_object = data.starts_with('{') && data.ends_with('}');
-        let is_name = EventName::COMMON.contains(&name) || EventName::check(name).is_ok();
+        let is_object = matches!(data.as_bytes(), [b'{', .., b'}']);
+        let is_common = matches!(name.as_bytes(), b"progress" | b"done" | b"error");
+        let is_name = is_common || EventName::check(name).is_ok();
         (is_line && is_object && is_name).then_some(PastEvent {
             name,
             data,

@@ -45,7 +45,7 @@ pub enum Change {
         /// The life that is meant, where no other is.
         only: Option<LifeId>,
         /// What it is known by when it is asked for again.
-        once: Option<Once>,
+        once: Option<Box<Once>>,
     },
     /// The worker is asked to end the job.
     Cancel {
@@ -93,15 +93,16 @@ pub enum Only {
     Cancelled(EventId),
 }
 
-/// What an event, or a beginning, says besides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What an event, or a beginning, says besides. What few of them say lies apart, since entries
+/// are moved many times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// How long the job may be without another word: then it ends. None: as long as it likes.
     pub lease: Option<Lease>,
     /// What it is known by when it is asked for again.
-    pub once: Option<Once>,
-    /// Of a beginning: whom the life is counted for.
-    pub client: Occupant,
+    pub once: Option<Box<Once>>,
+    /// Of a beginning: whom the life is counted for. None: nobody.
+    pub client: Option<Box<Occupant>>,
 }
 
 /// What a change is known by when it is asked for again.
@@ -115,12 +116,19 @@ pub struct Once {
     pub until_ms: u64,
 }
 
+impl Terms {
+    /// Whom the life is counted for.
+    pub fn client(&self) -> Occupant {
+        self.client.as_deref().copied().unwrap_or_default()
+    }
+}
+
 impl Change {
     /// What it is known by when it is asked for again.
     pub fn once(&self) -> Option<&Once> {
         match self {
-            Change::Event { terms, .. } | Change::Begin { terms, .. } => terms.once.as_ref(),
-            Change::Renew { once, .. } => once.as_ref(),
+            Change::Event { terms, .. } | Change::Begin { terms, .. } => terms.once.as_deref(),
+            Change::Renew { once, .. } => once.as_deref(),
             Change::Cancel { .. } | Change::Delete { .. } | Change::Forget { .. } => None,
         }
     }

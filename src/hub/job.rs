@@ -187,17 +187,22 @@ impl Core {
         &self.keys
     }
 
-    /// What an entry makes of its life, where it may be made.
+    /// Makes a copy of its life what an entry makes of it, where that may be made.
     ///
     /// # Errors
     /// It is refused.
-    pub(super) fn judge(&self, id: EventId, entry: &Entry) -> Result<Option<Life>, Refusal> {
+    pub(super) fn judge(
+        &self,
+        life: &mut Option<Life>,
+        id: EventId,
+        entry: &Entry,
+    ) -> Result<(), Refusal> {
         if let Some(once) = entry.change.once()
             && self.remembers_at(entry.time_ms)
         {
             self.keys.check(once, entry.time_ms, 0)?;
         }
-        Life::after(self.life(), id, entry)
+        Life::follow(life, id, entry)
     }
 
     /// Whether anything is remembered of it at this millisecond.
@@ -398,7 +403,7 @@ impl Core {
         &mut self,
         id: EventId,
         entry: &Entry,
-        after: Option<Life>,
+        after: &Option<Life>,
         limits: RingLimits,
         forgotten: EventId,
         job: &Job,
@@ -408,7 +413,7 @@ impl Core {
         if !self.remembers_at(entry.time_ms) || after.is_none() {
             self.keys.clear();
         }
-        self.life = after;
+        self.life = after.clone();
         if let Some(&once) = entry.change.once() {
             self.keys.add(Keyed { once, id }, entry.time_ms);
         }

@@ -72,82 +72,83 @@ impl Life {
         id: EventId,
         entry: &Entry,
     ) -> Result<Option<Life>, Refusal> {
+        let mut life = before.cloned();
+        Life::follow(&mut life, id, entry)?;
+        Ok(life)
+    }
+
+    /// Makes a life what it is after `entry`, as [`Life::after`] does.
+    ///
+    /// # Errors
+    /// The entry is refused, and what there is now is of no use.
+    pub fn follow(life: &mut Option<Life>, id: EventId, entry: &Entry) -> Result<(), Refusal> {
         if let Change::Forget { last } = entry.change {
             // A deletion that is remembered no more is let go of so, too.
-            let is_it = before.is_some_and(|life| life.last == last);
-            return if is_it { Ok(None) } else { Err(Refusal::Over) };
+            let is_it = life.take().is_some_and(|life| life.last == last);
+            return if is_it { Ok(()) } else { Err(Refusal::Over) };
         }
-        let before = before.filter(|life| !life.is_forgotten_at(entry.time_ms));
+        life.take_if(|life| life.is_forgotten_at(entry.time_ms));
         match &entry.change {
             Change::Event { event, only, terms } => {
-                let mut life = match before {
-                    None if only.is_some() => return Err(Refusal::Over),
-                    None => Life::begin(None, id, entry, Owner::Worker),
-                    Some(life) => life.clone(),
-                };
+                if only.is_none() && life.is_none() {
+                    *life = Some(Life::begin(None, id, entry, Owner::Worker));
+                }
+                let life = life.as_mut().ok_or(Refusal::Over)?;
                 if only.is_some_and(|only| !life.is_meant_by(only)) {
                     return Err(Refusal::Over);
                 }
-                life.go_on(id, entry.time_ms, event.name().end_state(), terms.lease)?;
-                Ok(Some(life))
+                life.go_on(id, entry.time_ms, event.name().end_state(), terms.lease)
             }
             Change::Begin {
                 owner,
                 after,
                 terms,
             } => {
-                match before {
+                match life {
                     Some(life) => life.check_may_be_followed(*after)?,
                     None if matches!(after, After::Failed(_)) => return Err(Refusal::NoJob),
                     None => {}
                 }
-                let (lease, client) = (terms.lease, terms.client);
-                let life = Life::begin(before, id, entry, *owner);
-                Ok(Some(Life {
-                    lease,
-                    client,
-                    ..life
-                }))
+                let begun = Life::begin(life.as_ref(), id, entry, *owner);
+                *life = Some(Life {
+                    lease: terms.lease,
+                    client: terms.client(),
+                    ..begun
+                });
+                Ok(())
             }
             Change::Renew { lease, only, .. } => {
-                let life = Life::running(before, *only)?;
-                Ok(Some(Life {
-                    last: id,
-                    lease: Some(*lease),
-                    ..life.clone()
-                }))
+                let life = Life::running(life, *only)?;
+                life.last = id;
+                life.lease = Some(*lease);
+                Ok(())
             }
             Change::Cancel { grace_ms, only } => {
-                let life = Life::running(before, *only)?;
+                let life = Life::running(life, *only)?;
                 if let Some(cancelled) = life.cancelled {
                     return Err(Refusal::Again(cancelled.by));
                 }
-                Ok(Some(Life {
-                    last: id,
-                    cancelled: Some(Cancellation {
-                        by: id,
-                        grace_ms: *grace_ms,
-                    }),
-                    ..life.clone()
-                }))
+                life.last = id;
+                life.cancelled = Some(Cancellation {
+                    by: id,
+                    grace_ms: *grace_ms,
+                });
+                Ok(())
             }
             Change::Delete { until_ms, only } => {
-                let life = before.ok_or(Refusal::NoJob)?;
+                let life = life.as_mut().ok_or(Refusal::NoJob)?;
                 if only.is_some_and(|only| only != life.id()) {
                     return Err(Refusal::Over);
                 }
                 if life.is_deleted() {
                     return Err(Refusal::Deleted);
                 }
-                Ok(Some(Life {
-                    state: LifeState::Deleted {
-                        until_ms: *until_ms,
-                    },
-                    last: id,
-                    updated_ms: entry.time_ms,
-                    lease: None,
-                    ..life.clone()
-                }))
+                let until_ms = *until_ms;
+                life.state = LifeState::Deleted { until_ms };
+                life.last = id;
+                life.updated_ms = entry.time_ms;
+                life.lease = None;
+                Ok(())
             }
             Change::Forget { .. } => Err(Refusal::Over),
         }
@@ -234,7 +235,7 @@ impl Life {
     }
 
     /// The life before, where it is running, and is the one that is meant.
-    fn running(before: Option<&Life>, only: Option<LifeId>) -> Result<&Life, Refusal> {
+    fn running(before: &mut Option<Life>, only: Option<LifeId>) -> Result<&mut Life, Refusal> {
         let life = match (before, only) {
             (Some(life), Some(only)) if only != life.id() => return Err(Refusal::Over),
             (Some(life), _) => life,

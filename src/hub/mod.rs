@@ -175,9 +175,12 @@ impl Hub {
         if !forgets && ledger.has_deletions_to_go(entry.time_ms) {
             // What is refused changes nothing, also not by its time.
             match self.find(&entry.job) {
-                Some(name) => name.lock().judge(id, entry)?,
-                None => Life::after(None, id, entry)?,
-            };
+                Some(name) => {
+                    let core = name.lock();
+                    core.judge(&mut core.life().cloned(), id, entry)?;
+                }
+                None => Life::follow(&mut None, id, entry)?,
+            }
             self.let_deletions_go(&mut ledger, entry.time_ms);
         }
         // While the names are held, nobody takes this one for unused.
@@ -192,18 +195,16 @@ impl Hub {
         let name = &name;
         let mut core = name.lock();
         let before = core.life().cloned();
-        let after = match core.judge(id, entry) {
-            Ok(after) => after,
-            Err(refusal) => {
-                drop(core);
-                drop(names);
-                self.close_if_unused(name);
-                return Err(refusal);
-            }
-        };
+        let mut after = core.life().cloned();
+        if let Err(refusal) = core.judge(&mut after, id, entry) {
+            drop(core);
+            drop(names);
+            self.close_if_unused(name);
+            return Err(refusal);
+        }
         let (keys, keys_end) = (core.keys().len(), core.keys().end());
         let forgotten = self.forgotten();
-        let change = core.apply(id, entry, after.clone(), hub.config.ring, forgotten, name);
+        let change = core.apply(id, entry, &after, hub.config.ring, forgotten, name);
         grow(&hub.keys, core.keys().len(), keys);
         ledger.note_keys(name, keys_end, core.keys().end());
         name.set_newest(core.newest());

@@ -284,7 +284,7 @@ impl Sequencer {
     ) -> Result<LifeId, PublishError> {
         let terms = Terms {
             lease: Lease::new(UPLOAD_LEASE),
-            client,
+            client: (!client.is_nobody()).then(|| Box::new(client)),
             ..Terms::default()
         };
         self.begin_on(job, Owner::Upload, after, terms)
@@ -307,7 +307,7 @@ impl Sequencer {
         let content = beginning.content(what.as_bytes());
         let terms = Terms {
             lease: beginning.lease.or_else(|| self.default_lease()),
-            once: key.map(|key| self.once(key, content)),
+            once: key.map(|key| Box::new(self.once(key, content))),
             ..Terms::default()
         };
         self.begin_on(job, Owner::Worker, after, terms)
@@ -428,7 +428,7 @@ impl Sequencer {
             key,
             life,
         } = saying;
-        let once = key.map(|key| self.once(key, word.content()));
+        let once = key.map(|key| Box::new(self.once(key, word.content())));
         let change = match word {
             Word::Alive(lease) => Change::Renew {
                 lease,

@@ -25,7 +25,7 @@ impl Proposal {
     /// Whom a life that it begins is counted for.
     pub(super) fn client(&self) -> Occupant {
         match &self.change {
-            Change::Begin { terms, .. } => terms.client,
+            Change::Begin { terms, .. } => terms.client(),
             _ => Occupant::default(),
         }
     }

@@ -28,7 +28,7 @@ pub fn next(now: Option<&Life>, id: EventId, entry: &Entry) -> Result<Option<Lif
         updated_ms: entry.time_ms,
         lease: terms.lease,
         cancelled: None,
-        client: terms.client,
+        client: terms.client(),
     };
     let is_for = |only: &Option<Only>, life: &Life| match only {
         None => true,

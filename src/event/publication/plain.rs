@@ -2,6 +2,8 @@
 //! that is unknown or there twice, nothing that is wrong. Whatever else it is serde reads, and
 //! says what is wrong.
 
+use std::ops::Range;
+
 use super::{Event, Members, NamedJob, fits_percent, name_of};
 use crate::event::{IdempotencyKey, JobId, Lease, Word};
 
@@ -36,7 +38,8 @@ pub(in crate::event) fn read(text: &str) -> Option<Read> {
             _ => return None,
         };
         let is_first = place.is_none() && first == b'"';
-        *place = Some(is_first.then(|| reader.string())??);
+        let place_of_it = is_first.then(|| reader.string())??;
+        *place = Some(reader.text.get(place_of_it)?);
         Some(())
     })?;
     if reader.token().is_some() || reader.at != text.len() {
@@ -78,18 +81,16 @@ impl<'a> PlainReader<'a> {
         }
     }
 
-    /// What stands between quotes, behind the first of them.
+    /// Where what stands between quotes is, behind the first of them.
     #[inline(always)]
-    fn string(&mut self) -> Option<&'a str> {
+    fn string(&mut self) -> Option<Range<usize>> {
         let begin = self.at;
         for &byte in self.text.as_bytes().get(begin..)? {
+            self.at += 1;
             match byte {
-                b'"' => {
-                    self.at += 1;
-                    return self.text.get(begin..self.at - 1);
-                }
+                b'"' => return Some(begin..self.at - 1),
                 b'\\' | 0..b' ' => return None,
-                _ => self.at += 1,
+                _ => {}
             }
         }
         None
@@ -105,7 +106,8 @@ impl<'a> PlainReader<'a> {
             return Some(());
         }
         while next == b'"' {
-            let name = self.string()?.as_bytes();
+            let name = self.string()?;
+            let name = self.text.as_bytes().get(name)?;
             (self.token()? == b':').then_some(())?;
             each(self, name)?;
             next = match self.token()? {

@@ -398,7 +398,7 @@ impl Written {
             ChangeRecord::Delete { .. } | ChangeRecord::Forget { .. } => true,
             _ => false,
         };
-        let change = match entry.change {
+        let change = match entry.change.clone() {
             ChangeRecord::Event {
                 name,
                 data,
@@ -458,7 +458,7 @@ impl Written {
     /// Whether it is what somebody has asked for with this.
     pub fn is(&self, change: &Change) -> bool {
         // One whose time had come by then is written as one whose time has come.
-        let late = |once: &mut Option<Once>| {
+        let late = |once: &mut Option<Box<Once>>| {
             if let Some(once) = once {
                 once.until_ms = once.until_ms.max(self.time_ms);
             }

@@ -54,10 +54,9 @@ pub fn put_record(out: &mut Vec<u8>, file: u32, write: impl FnOnce(&mut Vec<u8>)
     out.extend_from_slice(&[0; HEADER_BYTES]);
     write(out);
     let payload = start + HEADER_BYTES;
-    let length = ((out.len() - payload) as u32).to_le_bytes();
+    let length = (out.len() - payload) as u32;
     let sum = checksum(file, length, &out[payload..]);
-    out[start..start + 4].copy_from_slice(&length);
-    out[start + 4..payload].copy_from_slice(&sum.to_le_bytes());
+    out[start..payload].copy_from_slice(&pair(length, sum));
 }
 
 /// Reads the record at the beginning of `bytes`, of whose payload `parse` makes what it
@@ -70,8 +69,9 @@ pub fn take_record<'a, R>(
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
         return Decoded::Incomplete;
     };
-    let [length @ .., _, _, _, _] = *header;
-    let payload_bytes = u32::from_le_bytes(length) as usize;
+    let header = u64::from_le_bytes(*header);
+    let (length, sum) = (header as u32, (header >> 32) as u32);
+    let payload_bytes = length as usize;
     if !(1..=PAYLOAD_MAX_BYTES).contains(&payload_bytes) {
         return Decoded::Nothing;
     }
@@ -79,8 +79,7 @@ pub fn take_record<'a, R>(
     let Some(payload) = bytes.get(HEADER_BYTES..end) else {
         return Decoded::Incomplete;
     };
-    let [_, _, _, _, sum @ ..] = *header;
-    if checksum(file, length, payload) != u32::from_le_bytes(sum) {
+    if checksum(file, length, payload) != sum {
         return Decoded::Nothing;
     }
     let mut payload = Payload(payload);
@@ -91,13 +90,42 @@ pub fn take_record<'a, R>(
     }
 }
 
-/// Appends a number.
-pub fn put_number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+/// Bytes and numbers that are appended together, which costs less than one by one.
+#[derive(Default)]
+pub struct Few {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Few {
+    /// Adds a byte. There is room for 32, which is two bytes and three numbers.
+    #[inline(always)]
+    pub fn byte(&mut self, byte: u8) {
+        self.bytes[self.length & 31] = byte;
+        self.length += 1;
     }
-    out.push(value as u8);
+
+    /// Adds a number, which has ten bytes at most.
+    #[inline(always)]
+    pub fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
+    }
+
+    /// Appends them.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[..self.length]);
+    }
+}
+
+/// Appends a number.
+pub fn put_number(out: &mut Vec<u8>, value: u64) {
+    let mut few = Few::default();
+    few.number(value);
+    few.put(out);
 }
 
 /// Appends a name, which is shorter than 256 bytes.
@@ -108,14 +136,18 @@ pub fn put_name(out: &mut Vec<u8>, name: &str) {
 
 /// Appends an event's name.
 pub fn put_event_name(out: &mut Vec<u8>, name: &str) {
-    match COMMON_EVENTS.iter().position(|&common| common == name) {
-        Some(index) => out.extend_from_slice(&[0, index as u8 + 1]),
-        None => put_name(out, name),
-    }
+    let number = match name.as_bytes() {
+        b"progress" => 1,
+        b"done" => 2,
+        b"error" => 3,
+        _ => return put_name(out, name),
+    };
+    out.extend_from_slice(&[0, number]);
 }
 
 impl<'a> Payload<'a> {
     /// A byte.
+    #[inline(always)]
     pub fn byte(&mut self) -> Result<u8, Unread> {
         let (&byte, rest) = self.0.split_first().ok_or(Unread::Malformed)?;
         self.0 = rest;
@@ -130,6 +162,7 @@ impl<'a> Payload<'a> {
     }
 
     /// A byte of flags, of which these are known.
+    #[inline(always)]
     pub fn flags(&mut self, known: u8) -> Result<u8, Unread> {
         match self.byte()? {
             flags if flags & !known != 0 => Err(Unread::Newer),
@@ -191,15 +224,20 @@ impl<'a> Payload<'a> {
     }
 
     /// All that is left, as text.
+    #[inline(always)]
     pub fn rest(&mut self) -> Result<&'a str, Unread> {
         let rest = std::mem::take(&mut self.0);
         std::str::from_utf8(rest).map_err(|_| Unread::Malformed)
     }
 }
 
-fn checksum(file: u32, length: [u8; 4], payload: &[u8]) -> u32 {
-    let mut head = [0; 8];
-    head[..4].copy_from_slice(&file.to_le_bytes());
-    head[4..].copy_from_slice(&length);
-    crc32c::crc32c_append(crc32c::crc32c(&head), payload)
+#[inline(always)]
+fn checksum(file: u32, length: u32, payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&pair(file, length)), payload)
+}
+
+/// Two numbers, the lowest byte of each first.
+#[inline(always)]
+fn pair(first: u32, second: u32) -> [u8; 8] {
+    (u64::from(second) << 32 | u64::from(first)).to_le_bytes()
 }

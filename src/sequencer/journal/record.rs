@@ -36,7 +36,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::codec::{self, Decoded, HEADER_BYTES, Payload, Unread, put_name, put_number};
+use super::codec::{self, Decoded, Few, HEADER_BYTES, Payload, Unread, put_name, put_number};
 use crate::access::network::Network;
 use crate::access::places::Occupant;
 use crate::event::job::EventId;
@@ -149,7 +149,7 @@ pub enum ChangeRecord<'a> {
         /// Its lease from then on.
         lease: Lease,
         /// What it was known by.
-        once: Option<Once>,
+        once: Option<Box<Once>>,
     },
     /// The job's worker was asked to end it.
     Cancel {
@@ -238,26 +238,29 @@ impl<'a> EntryRecord<'a> {
         let leased = lease.is_some() && kind != RENEW;
         let leased = if leased { LEASED } else { 0 };
         let keyed = if once.is_some() { KEYED } else { 0 };
-        let counted = if client.is_nobody() { 0 } else { COUNTED };
-        out.extend_from_slice(&[kind, flags | leased | keyed | counted]);
-        put_number(out, self.id.0);
+        let counted = if client.is_some() { COUNTED } else { 0 };
+        let mut head = Few::default();
+        head.byte(kind);
+        head.byte(flags | leased | keyed | counted);
+        head.number(self.id.0);
         if let ChangeRecord::Event { previous, .. } = self.change {
             let step = if previous.0 == 0 {
                 0
             } else {
                 self.id.0 - previous.0
             };
-            put_number(out, step);
+            head.number(step);
         }
-        put_number(out, self.time_ms);
+        head.number(self.time_ms);
+        head.put(out);
         if let Some(lease) = lease {
             put_number(out, lease.duration().as_millis() as u64);
         }
         if let Some(once) = once {
             put_once(out, once, self.time_ms);
         }
-        if counted != 0 {
-            put_client(out, client);
+        if let Some(client) = client {
+            put_client(out, *client);
         }
         match &self.change {
             ChangeRecord::Event { name, data, .. } => {
@@ -279,17 +282,15 @@ impl<'a> EntryRecord<'a> {
     }
 
     /// Its lease, its key, and whom it is counted for.
-    fn terms(&self) -> (Option<Lease>, Option<&Once>, Occupant) {
+    fn terms(&self) -> (Option<Lease>, Option<&Once>, Option<&Occupant>) {
         match &self.change {
             ChangeRecord::Event { terms, .. } | ChangeRecord::Begin { terms, .. } => {
-                (terms.lease, terms.once.as_ref(), terms.client)
+                (terms.lease, terms.once.as_deref(), terms.client.as_deref())
             }
-            ChangeRecord::Renew { lease, once } => {
-                (Some(*lease), once.as_ref(), Occupant::default())
-            }
+            ChangeRecord::Renew { lease, once } => (Some(*lease), once.as_deref(), None),
             ChangeRecord::Cancel { .. }
             | ChangeRecord::Delete { .. }
-            | ChangeRecord::Forget { .. } => (None, None, Occupant::default()),
+            | ChangeRecord::Forget { .. } => (None, None, None),
         }
     }
 
@@ -319,10 +320,10 @@ impl<'a> EntryRecord<'a> {
             terms.lease = Some(parse_lease(payload)?);
         }
         if flags & KEYED != 0 && matches!(kind, EVENT | BEGIN | RENEW) {
-            terms.once = Some(parse_once(payload, time_ms)?);
+            terms.once = Some(Box::new(parse_once(payload, time_ms)?));
         }
         if flags & COUNTED != 0 && kind == BEGIN {
-            terms.client = parse_client(payload)?;
+            terms.client = Some(Box::new(parse_client(payload)?));
         }
         let change = match kind {
             EVENT => {

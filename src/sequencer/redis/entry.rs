@@ -21,11 +21,10 @@
 //! flag is a newer node's.
 
 use super::crowd::Statement;
-use crate::access::places::Occupant;
 use crate::event::Event;
 use crate::event::job::{EventId, JobId, LifeId};
 use crate::hub::elsewhere::FollowedNames;
-use crate::hub::{After, Change, Entry, Once, Only, Owner, Terms};
+use crate::hub::{After, Change, Entry, Only, Owner, Terms};
 use crate::sequencer::journal::codec::{Payload, Unread, put_event_name, put_name, put_number};
 use crate::sequencer::journal::record::{
     parse_client, parse_lease, parse_once, put_client, put_once,
@@ -88,18 +87,18 @@ pub enum PayloadKind {
 pub fn encode(proposal: &Proposal, time_ms: u64, is_chained: bool) -> Vec<u8> {
     let Proposal { job, change } = proposal;
     let (kind, only, terms) = match change {
-        Change::Event { only, terms, .. } => (EVENT, *only, *terms),
+        Change::Event { only, terms, .. } => (EVENT, *only, terms.clone()),
         Change::Begin { after, terms, .. } => {
             let only = match after {
                 After::Failed(life) => Some(Only::Life(*life)),
                 _ => None,
             };
-            (BEGIN, only, *terms)
+            (BEGIN, only, terms.clone())
         }
         Change::Renew { lease, only, once } => {
             let terms = Terms {
                 lease: Some(*lease),
-                once: *once,
+                once: once.clone(),
                 ..Terms::default()
             };
             (RENEW, only.map(Only::Life), terms)
@@ -109,10 +108,9 @@ pub fn encode(proposal: &Proposal, time_ms: u64, is_chained: bool) -> Vec<u8> {
         Change::Forget { .. } => (FORGET, None, Terms::default()),
     };
     let mut flags = if is_chained { CHAINED } else { 0 };
-    flags |= terms.lease.map_or(0, |_| LEASED) | terms.once.map_or(0, |_| KEYED);
-    if !terms.client.is_nobody() {
-        flags |= COUNTED;
-    }
+    flags |= terms.lease.map_or(0, |_| LEASED);
+    flags |= terms.once.as_ref().map_or(0, |_| KEYED);
+    flags |= terms.client.as_ref().map_or(0, |_| COUNTED);
     let only = only.map(|only| match only {
         Only::Life(life) => (OF_LIFE, life.0),
         Only::Entry(id) => (OF_ENTRY, id),
@@ -146,8 +144,8 @@ pub fn encode(proposal: &Proposal, time_ms: u64, is_chained: bool) -> Vec<u8> {
     if let Some(once) = &terms.once {
         put_once(&mut out, once, time_ms);
     }
-    if flags & COUNTED != 0 {
-        put_client(&mut out, terms.client);
+    if let Some(client) = &terms.client {
+        put_client(&mut out, **client);
     }
     match change {
         Change::Event { event, .. } => {
@@ -267,13 +265,13 @@ fn change(kind: u8, flags: u8, payload: &mut Payload<'_>) -> Result<Entry, Unrea
         0 => None,
         _ => Some(parse_lease(payload)?),
     };
-    let once: Option<Once> = match flags & KEYED {
+    let once = match flags & KEYED {
         0 => None,
-        _ => Some(parse_once(payload, time_ms)?),
+        _ => Some(Box::new(parse_once(payload, time_ms)?)),
     };
     let client = match flags & COUNTED {
-        0 => Occupant::default(),
-        _ => parse_client(payload)?,
+        0 => None,
+        _ => Some(Box::new(parse_client(payload)?)),
     };
     let terms = Terms {
         lease,
@@ -316,7 +314,7 @@ fn change(kind: u8, flags: u8, payload: &mut Payload<'_>) -> Result<Entry, Unrea
         RENEW => Change::Renew {
             lease: lease.ok_or(Unread::Malformed)?,
             only: life,
-            once,
+            once: terms.once,
         },
         CANCEL => Change::Cancel {
             grace_ms: payload.number()?,
@@ -340,16 +338,18 @@ fn change(kind: u8, flags: u8, payload: &mut Payload<'_>) -> Result<Entry, Unrea
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::places::Occupant;
     use crate::event::{Content, Lease};
+    use crate::hub::Once;
 
     fn changes() -> Vec<Change> {
         let lease: Option<Lease> = "30s".parse().ok();
         let id = EventId(7 << 40);
-        let once = Some(Once {
+        let once = Some(Box::new(Once {
             key: "key".parse().unwrap(),
             content: Content::of([&b"what"[..]]),
             until_ms: 1_900_000_000_000,
-        });
+        }));
         let event = |only, terms| Change::Event {
             event: Event::new("scanned", r#"{"a":1}"#).unwrap(),
             only,
@@ -360,27 +360,31 @@ mod tests {
             after,
             terms,
         };
-        let none = Terms::default();
+        let none = Terms::default;
+        let leased = Terms { lease, ..none() };
+        let keyed = Terms {
+            once: once.clone(),
+            ..none()
+        };
         let all = Terms {
             lease,
-            once,
-            ..none
+            ..keyed.clone()
         };
         let counted = Terms {
-            client: Occupant {
+            client: Some(Box::new(Occupant {
                 network: None,
                 token: Some(7),
-            },
-            ..all
+            })),
+            ..all.clone()
         };
         vec![
-            event(None, none),
-            event(Some(Only::Life(LifeId(id))), all),
-            event(Some(Only::Entry(id)), Terms { lease, ..none }),
-            event(Some(Only::Cancelled(id)), Terms { once, ..none }),
+            event(None, none()),
+            event(Some(Only::Life(LifeId(id))), all.clone()),
+            event(Some(Only::Entry(id)), leased),
+            event(Some(Only::Cancelled(id)), keyed),
             begin(Owner::Worker, After::Ended, all),
-            begin(Owner::Worker, After::Running, none),
-            begin(Owner::Upload, After::FailedUpload, none),
+            begin(Owner::Worker, After::Running, none()),
+            begin(Owner::Upload, After::FailedUpload, none()),
             begin(Owner::Upload, After::Failed(LifeId(id)), counted),
             Change::Renew {
                 lease: "1s".parse().unwrap(),

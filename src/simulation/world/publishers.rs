@@ -53,7 +53,7 @@ impl World<'_> {
         let lease = self.random.one_in(4).then(|| self.lease());
         let once = self.random.one_in(4).then(|| {
             self.next_event += 1;
-            self.once(self.next_event)
+            Box::new(self.once(self.next_event))
         });
         Terms {
             lease,
@@ -88,7 +88,7 @@ impl World<'_> {
             if !self.random.one_in(4) {
                 once.content = first.content;
             }
-            terms.once = Some(once);
+            terms.once = Some(Box::new(once));
         }
         self.ask(job, change);
     }
@@ -158,7 +158,7 @@ impl World<'_> {
             token: Some(self.random.below(3)),
         };
         let terms = Terms {
-            client,
+            client: Some(Box::new(client)),
             ..self.terms()
         };
         let begin = Change::Begin {

@@ -31,7 +31,7 @@ fn on(terms: Terms) -> Record<'static> {
     Record::Entry(entry)
 }
 
-fn terms(lease: &str, once: Option<Once>) -> Terms {
+fn terms(lease: &str, once: Option<Box<Once>>) -> Terms {
     let lease = lease.parse().ok();
     Terms {
         lease,
@@ -43,17 +43,17 @@ fn terms(lease: &str, once: Option<Once>) -> Terms {
 fn of(address: &str, token: Option<u64>) -> Terms {
     let network = address.parse().ok().map(Network::of);
     Terms {
-        client: Occupant { network, token },
+        client: Some(Box::new(Occupant { network, token })),
         ..terms("1s", once())
     }
 }
 
-fn once() -> Option<Once> {
-    Some(Once {
+fn once() -> Option<Box<Once>> {
+    Some(Box::new(Once {
         key: IdempotencyKey([7; 16]),
         content: Content([9; 16]),
         until_ms: 1_800_000_600_000,
-    })
+    }))
 }
 
 fn records() -> Vec<Record<'static>> {

@@ -50,13 +50,13 @@ impl<'a> HeldEvent<'a> {
     pub fn of(
         record: &EntryRecord<'a>,
         place: RecordPlace,
-    ) -> Option<(HeldEvent<'a>, Option<Once>)> {
+    ) -> Option<(HeldEvent<'a>, Option<Box<Once>>)> {
         let ChangeRecord::Event {
             previous,
             name,
             data,
             names_its_job,
-            terms,
+            ref terms,
         } = record.change
         else {
             return None;
@@ -73,7 +73,7 @@ impl<'a> HeldEvent<'a> {
             previous,
             place,
         };
-        Some((waiting, terms.once))
+        Some((waiting, terms.once.clone()))
     }
 }
 

@@ -272,13 +272,13 @@ impl<'a> Restorer<'a> {
                     owner: *owner,
                     // It was accepted, so whatever was before it is over.
                     after: After::Running,
-                    terms: *terms,
+                    terms: terms.clone(),
                 }
             }
             ChangeRecord::Renew { lease, once } => Change::Renew {
                 lease: *lease,
                 only: None,
-                once: *once,
+                once: once.clone(),
             },
             ChangeRecord::Cancel { grace_ms } => Change::Cancel {
                 grace_ms: *grace_ms,
@@ -415,7 +415,7 @@ impl<'a> Restorer<'a> {
     }
 
     /// Applies an event.
-    fn event(&self, job: &JobId, event: &HeldEvent<'_>, once: Option<Once>) {
+    fn event(&self, job: &JobId, event: &HeldEvent<'_>, once: Option<Box<Once>>) {
         let Some(content) = event.entry.event.to_event(job) else {
             return;
         };

@@ -49,7 +49,7 @@ pub(super) struct WriteBatch {
     /// It is written to see whether anything can be.
     pub is_probe: bool,
     /// What the jobs that it touches will have come to when it is written.
-    jobs: HashMap<JobId, Pending, JobIdHasher>,
+    jobs: HashMap<JobId, Box<Pending>, JobIdHasher>,
     /// How many jobs more there will be.
     added_jobs: isize,
     /// Jobs that can be forgotten for others, those that ended first in front.
@@ -199,10 +199,13 @@ impl WriteBatch {
         };
         let pending = match self.jobs.entry(entry.job.clone()) {
             hash_map::Entry::Occupied(there) => there.into_mut(),
-            hash_map::Entry::Vacant(place) => place.insert(Pending::of(hub, index, &entry.job)),
+            hash_map::Entry::Vacant(place) => {
+                place.insert(Box::new(Pending::of(hub, index, &entry.job)))
+            }
         };
         pending.check_key(hub, &entry)?;
-        let after = Life::after(pending.life.as_ref(), id, &entry)?;
+        let mut after = pending.life.clone();
+        Life::follow(&mut after, id, &entry)?;
         if after.is_none() {
             pending.forget_keys();
         }
@@ -331,16 +334,16 @@ impl Numbered {
                     name: event.name().as_str(),
                     data: event.data(),
                     names_its_job: event.names_its_job(),
-                    terms: *terms,
+                    terms: terms.clone(),
                 },
                 Change::Begin { owner, terms, .. } => ChangeRecord::Begin {
                     owner: *owner,
                     replaces: self.replaces,
-                    terms: *terms,
+                    terms: terms.clone(),
                 },
                 Change::Renew { lease, once, .. } => ChangeRecord::Renew {
                     lease: *lease,
-                    once: *once,
+                    once: once.clone(),
                 },
                 Change::Cancel { grace_ms, .. } => ChangeRecord::Cancel {
                     grace_ms: *grace_ms,
