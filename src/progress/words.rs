@@ -109,14 +109,19 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a list of words, parted by spaces, has this one, however it is written.
 fn is_one_of(list: &str, word: &str) -> bool {
-    let is_ascii = word.is_ascii();
-    list.split(' ').any(|it| it.eq_ignore_ascii_case(word))
-        || !is_ascii && is_in(list, &word.to_lowercase())
+    // Of the letters that the lists have.
+    let lower = |c: char| match c {
+        'À'..='Þ' | 'А'..='Я' => char::from_u32(c as u32 + 0x20).unwrap_or(c),
+        c => c.to_ascii_lowercase(),
+    };
+    is_in(list, &word.chars().map(lower).collect::<String>())
 }
 
 /// Whether such a list has this very word.
+#[inline(never)]
 pub(super) fn is_in(list: &str, word: &str) -> bool {
-    list.split(' ').any(|it| it == word)
+    let mut words = list.as_bytes().split(|b| *b == b' ');
+    words.any(|it| it == word.as_bytes())
 }
 
 #[cfg(test)]
@@ -135,6 +140,7 @@ mod tests {
             assert!(speak_of_progress(label), "{label}");
         }
         assert!(speak_of_progress("Прогресс") && !speak_of_progress("Диск"));
+        assert!(is_begun("Étape") && speak_of_progress("ГОТОВО") && !is_begun("Ètape"));
         for label in ["cpu", "warning", "ping", "intra", "Morphology/Image[]", ""] {
             assert!(!speak_of_progress(label), "{label}");
         }
