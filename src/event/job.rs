@@ -31,11 +31,11 @@ pub struct JobId {
 }
 
 /// What a table of jobs hashes their names with: they bring their hashes along.
-pub(crate) type JobIdHasher = BuildHasherDefault<Brought>;
+pub type JobIdHasher = BuildHasherDefault<Brought>;
 
 /// A hash that a key has brought along.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Brought(u64);
+pub struct Brought(u64);
 
 /// An event's name: 1 to 64 of `A-Z a-z 0-9 . _ -`. `done` and `error` are
 /// terminal: no event follows them on a job.

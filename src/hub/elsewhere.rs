@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::Hub;
 use super::prefixes::Prefixes;
-use crate::event::job::JobId;
+use crate::event::job::{JobId, JobIdHasher};
 
 /// What a stream follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,8 +31,14 @@ pub(super) struct Elsewhere {
 /// The streams of all others together.
 #[derive(Default)]
 struct Theirs {
-    jobs: HashMap<JobId, usize>,
+    jobs: HashMap<JobId, usize, JobIdHasher>,
     prefixes: Prefixes,
+}
+
+impl Elsewhere {
+    fn has_others(&self) -> bool {
+        cfg!(any(feature = "redis", test)) && self.has_others.load(Ordering::Acquire)
+    }
 }
 
 impl Hub {
@@ -95,7 +101,7 @@ impl Hub {
     /// How many streams others have of a job.
     pub(super) fn streams_elsewhere(&self, job: &JobId) -> usize {
         let elsewhere = &self.0.elsewhere;
-        if !elsewhere.has_others.load(Ordering::Acquire) {
+        if !elsewhere.has_others() {
             return 0;
         }
         let theirs = elsewhere.theirs.read();
@@ -105,7 +111,7 @@ impl Hub {
     /// Something has got a stream more here, or one fewer.
     pub(super) fn note_followed(&self, followed: impl FnOnce() -> FollowedNames) {
         let elsewhere = &self.0.elsewhere;
-        if elsewhere.has_others.load(Ordering::Acquire) {
+        if elsewhere.has_others() {
             elsewhere.changed.lock().insert(followed());
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::event::job::{EventId, JobId};
+use crate::event::job::{EventId, JobId, JobIdHasher};
 use crate::event::ring::Batch;
 use crate::hub::Mailbox;
 use crate::sys::channel::Sender;
@@ -56,6 +56,9 @@ pub enum What {
     },
 }
 
+/// Numbers after which jobs begin.
+pub type Floors = HashMap<JobId, EventId, JobIdHasher>;
+
 /// The jobs of a consolidated stream.
 pub enum Jobs {
     /// These, after these numbers.
@@ -65,7 +68,7 @@ pub enum Jobs {
         /// The prefix; an empty one is every job's.
         prefix: Arc<str>,
         /// The numbers.
-        floors: Arc<HashMap<JobId, EventId>>,
+        floors: Arc<Floors>,
     },
 }
 

@@ -8,7 +8,7 @@
 mod resets;
 mod selection;
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::event::resume::{LastEventId, ResetReason, Start};
 use crate::event::ring::Batch;
 use crate::hub::{Core, Hub, Job};
 use crate::sequencer::Sequencer;
+use crate::sequencer::history::Floors;
 use resets::{Last, Resets};
 use selection::Member;
 pub use selection::{Listed, Selection};
@@ -124,7 +125,7 @@ impl Consolidated {
                 .resets
                 .add(None, ResetReason::Unknown, Last::Text(last));
         }
-        let mut floors = HashMap::new();
+        let mut floors = Floors::default();
         if let Some(after) = resumed {
             stream.after = after;
             stream.forgettings = None;

@@ -1,6 +1,5 @@
 //! `[[webhook]]` in `landfall.toml`: who is told of what, and how.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -104,12 +103,11 @@ impl HookPlan {
         let mut document = TomlTable::parse(text).map_err(|wrong| in_lines(text, vec![wrong]))?;
         let tables = document.tables("webhook");
         let (mut wrong, _) = document.into_findings();
-        let mut names = HashSet::new();
         let mut hooks = Vec::new();
         for (index, mut table) in tables.into_iter().enumerate() {
             let hook = Hook::read(&mut table);
             if let Some(Hook { name, .. }) = &hook
-                && !names.insert(name.clone())
+                && hooks.iter().any(|other: &Hook| other.name == *name)
             {
                 let message = format!(
                     "there are two webhooks {name}: give each its own name, as name = \"backend\""

@@ -2,7 +2,7 @@
 //! where the order keeps it. Nothing is queued for a reader.
 
 use std::borrow::Cow;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -88,7 +88,7 @@ impl OrderReader {
             let what = What::Many {
                 jobs: Jobs::Matching {
                     prefix: "".into(),
-                    floors: Arc::new(HashMap::new()),
+                    floors: Arc::default(),
                 },
                 after,
                 upto,

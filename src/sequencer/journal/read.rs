@@ -301,7 +301,7 @@ impl JournalShared {
     ) -> io::Result<PieceOutcome> {
         let (cursor, newest_of) = (request.cursor, request.newest.as_ref());
         let after = EventId(replay.batch.after);
-        let mut known: HashMap<String, Option<ReadSource>> = HashMap::new();
+        let mut known: HashMap<String, Option<Box<ReadSource>>> = HashMap::new();
         let (number, segment) = match self.segments.next_after(after, kept_from) {
             Ok(Some(next)) => next,
             Ok(None) => {
@@ -329,7 +329,7 @@ impl JournalShared {
                 Some(source) => source,
                 None => known
                     .entry(record.job.to_owned())
-                    .or_insert(self.source(jobs, record.job)),
+                    .or_insert(self.source(jobs, record.job).map(Box::new)),
             };
             let mut step = Step::Next;
             if let Some(source) = source
@@ -355,7 +355,7 @@ impl JournalShared {
             reached.0
         };
         let sources = known.into_values().flatten();
-        let sources = sources.map(|source| (source.job, source.known.version()));
+        let sources = sources.map(|source| (source.job.clone(), source.known.version()));
         replay.sources = sources.collect();
         Ok(if self.index.lock().are_current(&replay.sources) {
             PieceOutcome::Whole

@@ -1,12 +1,11 @@
 //! Which jobs a consolidated stream follows.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::job::{EventId, JobId};
 use crate::event::resume::LastEventId;
 use crate::hub::{Hub, Job};
-use crate::sequencer::history::Jobs;
+use crate::sequencer::history::{Floors, Jobs};
 
 /// The jobs of a consolidated stream.
 pub enum Selection {
@@ -18,7 +17,7 @@ pub enum Selection {
         /// The prefix; empty for every job.
         prefix: Arc<str>,
         /// The numbers after which jobs begin that are not to begin with the oldest.
-        floors: Arc<HashMap<JobId, EventId>>,
+        floors: Arc<Floors>,
     },
 }
 
