@@ -207,6 +207,29 @@ fn a_node_joins_where_redis_has_lost_what_an_opening_comes_after() {
 }
 
 #[test]
+fn a_log_that_ends_where_nothing_of_the_fleets_stands_begins_anew() {
+    let redis = Redis::start(&[]);
+    let nodes = ["a", "b"].map(|name| node(&redis.url(), name));
+    let mut before = publish(nodes[0].publish, "j", "progress", "{}");
+    for words in [
+        &["XSETID", "landfall:log", "99999999999999-0"][..],
+        &["XADD", "landfall:log", "*", "n", "x", "p", "y"],
+    ] {
+        redis.ask(words);
+        for node in &nodes {
+            let next = publish_when_ready(node, "j");
+            assert!(next > before);
+            before = next;
+        }
+        let later = node(&redis.url(), "c");
+        assert_eq!(
+            snapshot(&later, "j").json()["lastEventId"],
+            before.to_string()
+        );
+    }
+}
+
+#[test]
 fn a_master_that_becomes_a_replica_without_breaking_connections_holds_nobody_up() {
     let master = Redis::start(&[]);
     let port = master.address.port().to_string();

@@ -71,6 +71,8 @@ pub struct LogReader {
     has_state: bool,
     /// Whether more is known to be in the log, or to have been there.
     is_behind: bool,
+    /// Whether a look has found that more is in the log, and it wasn't read yet.
+    must_come: bool,
     /// Whether the log on this connection is known to be the replica's.
     is_verified: bool,
     must_look: bool,
@@ -137,6 +139,7 @@ impl LogReader {
             has_own: false,
             has_state: false,
             is_behind: false,
+            must_come: false,
             is_verified: false,
             must_look: true,
             has_caught_up: false,
@@ -293,9 +296,15 @@ impl LogReader {
 
     fn take_in(&mut self, items: &[Item]) -> Result<(), ReadStop> {
         self.shared.touch();
+        let must_come = std::mem::take(&mut self.must_come);
         if items.is_empty() {
             self.must_look = true;
-            return Ok(());
+            // It ends where nothing stands.
+            return if must_come {
+                Err(ReadStop::Rebuild)
+            } else {
+                Ok(())
+            };
         }
         let is_full = items.len() == READ;
         self.is_behind = is_full;
@@ -365,6 +374,7 @@ impl LogReader {
             return Err(ReadStop::Rebuild);
         }
         self.is_behind = *last > at;
+        self.must_come = self.is_behind;
         if self.is_behind {
             return self.verify();
         }

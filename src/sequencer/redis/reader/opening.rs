@@ -84,7 +84,9 @@ impl LogReader {
         self.must_look = true;
         let now_s = clock::now_ms() / 1000;
         let over = begins_log.flatten();
-        let seen = self.high.max(self.replica.at).max(over.unwrap_or_default());
+        // What has no number was none of the fleet's.
+        let end = over.filter(|last| last.number().is_some());
+        let seen = self.high.max(self.replica.at).max(end.unwrap_or_default());
         let known = seen.epoch.max(self.asked);
         let epoch = match next_epoch(self.slot(), known, now_s, &mut self.random) {
             Ok(epoch) => epoch,
