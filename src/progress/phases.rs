@@ -9,6 +9,9 @@ use super::words;
 /// The longest name of a phase, in characters: it is a label.
 const NAME_MAX_CHARS: usize = 48;
 
+/// How many stages are remembered: most programs go through fewer.
+const STAGES_MAX: usize = 16;
+
 /// A phase that came so far, in percent, and falls back by more than [`FALL_MIN`], begins again.
 const ENDED_MIN: f64 = 95.0;
 const FALL_MIN: f64 = 5.0;
@@ -23,7 +26,8 @@ pub(super) struct Phases {
     are_several: bool,
     /// The part of the whole that a line of its own announced.
     part: Option<Announced>,
-    told: Told,
+    /// The stages that were told of, the newest last.
+    told: Vec<Told>,
 }
 
 struct Phase {
@@ -31,7 +35,7 @@ struct Phase {
     percent: f64,
 }
 
-/// What was told last.
+/// What was told of a stage last.
 #[derive(Default)]
 struct Told {
     stage: Option<String>,
@@ -84,18 +88,23 @@ impl Phases {
         let Some(percent) = update.percent else {
             return;
         };
-        if self.told.stage != update.stage {
-            self.told.stage.clone_from(&update.stage);
-            self.told.again = 0;
-        } else if self.told.percent >= ENDED_MIN && percent < self.told.percent - FALL_MIN {
-            self.told.again += 1;
-        }
-        self.told.percent = percent;
-        if self.told.again > 0
-            && let Some(name) = update.stage.as_ref().or(self.home.as_ref())
+        let stage = update.stage.clone().or_else(|| self.home());
+        let at = self.told.iter().position(|it| it.stage == stage);
+        // What another came after has ended, however far it was told.
+        let is_left = at.is_some_and(|at| at + 1 < self.told.len());
+        let mut told = at.map_or_else(Told::default, |at| self.told.remove(at));
+        let has_ended = is_left || told.percent >= ENDED_MIN;
+        told.again += u32::from(has_ended && percent < told.percent - FALL_MIN);
+        if told.again > 0
+            && let Some(name) = &stage
         {
-            update.stage = Some(format!("{name} {}", self.told.again + 1));
+            update.stage = Some(format!("{name} {}", told.again + 1));
         }
+        (told.stage, told.percent) = (stage, percent);
+        if self.told.len() == STAGES_MAX {
+            self.told.remove(0);
+        }
+        self.told.push(told);
     }
 
     /// How far the whole is: within the part that was announced, what has no name of its own is
@@ -275,6 +284,10 @@ mod tests {
             (None, 10.0, Some("home 3")),
             (Some("Receiving objects"), 100.0, Some("Receiving objects")),
             (Some("Receiving objects"), 1.0, Some("Receiving objects 2")),
+            (Some("Comparing"), 80.0, Some("Comparing")),
+            (Some("Receiving objects"), 3.0, Some("Receiving objects 2")),
+            (Some("Comparing"), 0.0, Some("Comparing 2")),
+            (Some("home"), 0.0, Some("home 4")),
         ] {
             assert_eq!(stage_of(stage, percent).as_deref(), expected, "{percent}");
         }
