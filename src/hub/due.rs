@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Due;
 use super::{Change, Hub, Job, Life, Only, Terms};
-use crate::event::job::{JobId, LifeId};
+use crate::event::job::{EventId, JobId, LifeId};
 use crate::event::{Event, Lease};
 use crate::sys::channel::Sender;
 use crate::sys::clock;
@@ -20,10 +20,16 @@ use crate::sys::clock;
 /// How long a job is put off at least: what ends it is tried again no sooner.
 const PUT_OFF_LEAST: Duration = Duration::from_secs(1);
 
+/// When a job ends by itself, in nanoseconds from a base, and its life. The hub has another table
+/// with such keys: of each kind there is code of 6 kB.
+type DueKey = (u64, EventId);
+
 /// Jobs that end by themselves, by when.
 #[derive(Default)]
 pub(super) struct Dues {
-    jobs: BTreeMap<Due, Arc<Job>>,
+    jobs: BTreeMap<DueKey, Arc<Job>>,
+    /// Before all of them. None: there has been none.
+    base: Option<Instant>,
     /// When whoever ends them looks again. None: not before it is told to.
     looks_at: Option<Instant>,
     /// Told when that is too late.
@@ -43,16 +49,34 @@ impl Dues {
     fn set(&mut self, job: &Arc<Job>, due: Option<Due>) {
         let before = std::mem::replace(&mut job.lock().due, due);
         if let Some(before) = before {
-            self.jobs.remove(&before);
+            self.jobs.remove(&self.key(before));
         }
         let Some(due) = due else { return };
-        self.jobs.insert(due, job.clone());
+        self.base.get_or_insert_with(clock::now);
+        self.jobs.insert(self.key(due), job.clone());
         let is_in_time = self.looks_at.is_some_and(|at| at <= due.0);
         if let Some(bell) = self.bell.as_ref().filter(|_| !is_in_time) {
             self.looks_at = Some(due.0);
             // One that is rung already is as good.
             let _ = bell.try_send(());
         }
+    }
+}
+
+impl Dues {
+    fn key(&self, (due, LifeId(life)): Due) -> DueKey {
+        (self.nanoseconds(due), life)
+    }
+
+    fn nanoseconds(&self, time: Instant) -> u64 {
+        let since = |base| time.saturating_duration_since(base);
+        self.base.map_or(0, |base| since(base).as_nanos() as u64)
+    }
+
+    /// When the first of them ends.
+    fn next(&self) -> Option<Instant> {
+        let ((due, _), _) = self.jobs.first_key_value()?;
+        self.base?.checked_add(Duration::from_nanos(*due))
     }
 }
 
@@ -65,8 +89,7 @@ impl Hub {
     /// When the next job ends by itself.
     pub fn next_due(&self) -> Option<Instant> {
         let mut ledger = self.0.ledger.lock();
-        let next = ledger.dues.jobs.first_key_value();
-        let next = next.map(|(due, _)| due.0);
+        let next = ledger.dues.next();
         ledger.dues.looks_at = next;
         next
     }
@@ -75,6 +98,7 @@ impl Hub {
     /// them at most, with the changes that end them.
     pub fn overdue(&self, now: Instant, most: usize) -> Vec<(JobId, Change)> {
         let ledger = self.0.ledger.lock();
+        let now = ledger.dues.nanoseconds(now);
         let overdue = ledger.dues.jobs.iter();
         let overdue = overdue.take_while(|((due, _), _)| *due <= now).take(most);
         let ends = overdue.filter_map(|(_, job)| {
