@@ -61,9 +61,7 @@ impl Dues {
             let _ = bell.try_send(());
         }
     }
-}
 
-impl Dues {
     fn key(&self, (due, LifeId(life)): Due) -> DueKey {
         (self.nanoseconds(due), life)
     }

@@ -36,6 +36,7 @@ struct Theirs {
 }
 
 impl Elsewhere {
+    /// In a build that can't be in a fleet there are none, and no code for them.
     fn has_others(&self) -> bool {
         cfg!(any(feature = "redis", test)) && self.has_others.load(Ordering::Acquire)
     }
